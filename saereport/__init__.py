@@ -1,0 +1,1 @@
+"""saereport: static reports of sparse autoencoders of language models."""

@@ -1,0 +1,61 @@
+"""Errors that a user can cause or mend.
+
+Everything that goes wrong because of what the user asked, or because of what a file or the
+network holds, is raised as a [`SaereportError`][saereport.errors.SaereportError]: one sentence
+that says what is wrong and, where there is something to do, one that says what. The command line
+prints it as a single line on stderr and leaves with `exit_code`; only `--debug` shows a traceback.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class SaereportError(Exception):
+    """Something is wrong that the user can understand and usually mend.
+
+    Args:
+        message: What is wrong, one sentence, naming the offending value.
+        hint: What to do about it, one sentence; empty where nothing can be done.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        text = f"{self.message} {self.hint}" if self.hint else self.message
+        return " ".join(text.split())
+
+
+class UsageError(SaereportError):
+    """The command line or the configuration asks for something that has no meaning."""
+
+    exit_code = 2
+
+
+class GateError(SaereportError):
+    """Everything ran, and a threshold that the user set was not met."""
+
+    exit_code = 3
+
+
+def did_you_mean(name: str, known: Iterable[str], *, limit: int = 3) -> str:
+    """A hint that names the known spellings closest to `name`, or an empty string.
+
+    Args:
+        name: What the user wrote.
+        known: The names that exist.
+        limit: At most how many of them to offer.
+    """
+    candidates = sorted(set(known))
+    folded = {candidate.casefold(): candidate for candidate in reversed(candidates)}
+    close = difflib.get_close_matches(name.casefold(), list(folded), n=limit, cutoff=0.5)
+    if not close:
+        return ""
+    names = [f"'{folded[match]}'" for match in close]
+    return f"Did you mean {' or '.join(names)}?"

@@ -1,0 +1,10 @@
+"""The artifact on disk: what a run holds, written and read without torch.
+
+Start with `open_run`; `tables` says what each table means and `schema` what `run.json` says.
+"""
+
+from saereport.run.schema import RunInfo, SaeInfo
+from saereport.run.store import Run, RunWriter, open_run
+from saereport.run.tables import TABLES, Table
+
+__all__ = ["TABLES", "Run", "RunInfo", "RunWriter", "SaeInfo", "Table", "open_run"]

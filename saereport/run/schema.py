@@ -1,0 +1,206 @@
+"""`run.json`: what a run is, as typed, frozen, versioned models.
+
+The file says what was measured (model, SAEs, text, configuration), with what (libraries, versions
+of the metrics) and what lies beside it (every file with its size and SHA-256). It holds no clock,
+no host name and no path of the machine that made it, so equal inputs give equal bytes.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+SCHEMA_VERSION = 1
+"""Raised when a reader of the previous version would misread a run."""
+
+Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,119}$")]
+"""A name that is safe as a folder on every file system and in a URL."""
+
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Stored(BaseModel):
+    """Base of everything stored in `run.json`: frozen, and unknown fields are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class ModelInfo(Stored):
+    """The language model that was run.
+
+    Attributes:
+        name: Its name as given, or the name of its folder.
+        content: Revision or content hash that identifies the weights; empty where unknown.
+        wrapper: `HookedTransformer` or `TransformerBridge`.
+        kwargs: Loading options that the SAE's metadata asked for.
+        norm: `rms` or `layer`.
+        final_norm: How the final norm's weight entered the logit lens, in words.
+        dtype: Number type of weights and activations.
+    """
+
+    name: str
+    content: str = ""
+    wrapper: str
+    kwargs: dict[str, Any] = Field(default_factory=dict)
+    n_layers: int
+    d_model: int
+    n_heads: int
+    n_kv_heads: int
+    d_head: int
+    d_vocab: int
+    n_ctx: int
+    norm: str
+    final_norm: str
+    dtype: str
+
+
+class TextInfo(Stored):
+    """The text that the statistics are over.
+
+    Attributes:
+        name: Dataset or file name.
+        source: Where the text came from, with hashes or revisions.
+        context_size: Tokens in a packed sequence, BOS included.
+        n_sequences: Packed sequences that were run.
+        n_tokens: All tokens that were run.
+        n_counted: Tokens that counted, the denominator of every density.
+        n_documents: Documents that were begun.
+        prepend_bos: Whether each sequence begins with BOS.
+        include_special: Whether special tokens count.
+        digest: SHA-256 over the token ids, the identity of the text as the model saw it.
+    """
+
+    name: str
+    source: dict[str, Any]
+    context_size: int
+    n_sequences: int
+    n_tokens: int
+    n_counted: int
+    n_documents: int
+    prepend_bos: bool
+    include_special: bool
+    digest: Sha256
+
+
+class L0(Stored):
+    """Active latents per counted token; `histogram[n]` tokens had n to n + `width` - 1."""
+
+    mean: float
+    width: int
+    histogram: tuple[int, ...]
+
+
+class SaeInfo(Stored):
+    """One SAE or transcoder of the run.
+
+    Attributes:
+        slug: Its folder in the run and in the site.
+        label: Short name for headings.
+        release: SAELens release, or empty for one from disk.
+        sae_id: Id within the release, or the folder's name.
+        architecture: As SAELens names it.
+        hook_in: Hook point that it reads.
+        hook_out: Hook point that it reconstructs; equal to `hook_in` for an SAE.
+        layer: Layer of the hook that it reads.
+        kind: What it reads: `resid`, `mlp_in_normalized`, `mlp_in`, `mlp_out`, `attn_out` or `z`.
+        kind_out: What it writes, in the same words.
+        trained_context_size: Context that it was trained with, 0 where unknown.
+        neuronpedia_id: `{model}/{source}` on Neuronpedia, or empty.
+        weights: SHA-256 over its weights.
+        n_chosen: How many latents the report shows.
+        selection: The words by which they were chosen.
+        n_dead: Latents of the whole SAE never active on this text; absent if not measured.
+        l0: Active latents per token; absent if not measured.
+        left_out: Tables that this SAE cannot have, each with the reason.
+    """
+
+    slug: Slug
+    label: str
+    release: str = ""
+    sae_id: str
+    architecture: str
+    hook_in: str
+    hook_out: str
+    layer: int
+    kind: str
+    kind_out: str
+    d_in: int
+    d_sae: int
+    d_out: int
+    trained_context_size: int = 0
+    neuronpedia_id: str = ""
+    metadata: dict[str, Any] = Field(default_factory=dict)
+    weights: Sha256
+    n_chosen: int
+    selection: str
+    n_dead: int | None = None
+    l0: L0 | None = None
+    left_out: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def is_transcoder(self) -> bool:
+        """Whether it reconstructs another hook point than it reads."""
+        return self.hook_in != self.hook_out
+
+
+class MemoryRow(Stored):
+    """One large object that was alive at the end of a stage; `bytes` on `device`."""
+
+    stage: str
+    name: str
+    kind: str
+    device: str
+    bytes: int
+
+
+class StagePeak(Stored):
+    """Peak memory during one stage: of the process, and on the device where it has its own."""
+
+    stage: str
+    process_bytes: int
+    device_bytes: int | None = None
+
+
+class MemoryProfile(Stored):
+    """What `--profile-memory` saw."""
+
+    peaks: tuple[StagePeak, ...]
+    rows: tuple[MemoryRow, ...]
+
+
+class FileInfo(Stored):
+    """One file of the run: path relative to `run.json`, size, SHA-256, rows."""
+
+    path: str
+    bytes: int
+    sha256: Sha256
+    rows: int
+
+
+class RunInfo(Stored):
+    """The whole of `run.json`."""
+
+    format: Literal["saereport-run"] = "saereport-run"
+    schema_version: Literal[1] = SCHEMA_VERSION
+    saereport_version: str
+    title: str
+    config: dict[str, Any]
+    model: ModelInfo
+    text: TextInfo
+    saes: tuple[SaeInfo, ...]
+    tables: dict[str, int]
+    libraries: dict[str, str]
+    memory: MemoryProfile | None = None
+    files: tuple[FileInfo, ...] = ()
+
+    def sae(self, slug: str) -> SaeInfo:
+        """The SAE with this slug.
+
+        Raises:
+            KeyError: There is none.
+        """
+        for sae in self.saes:
+            if sae.slug == slug:
+                return sae
+        raise KeyError(slug)

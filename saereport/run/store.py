@@ -1,0 +1,346 @@
+"""Write and read a run: a folder with `run.json` and one Parquet file per table.
+
+Layout::
+
+    run.json
+    tables/<table>.parquet               tables of the whole run
+    saes/<slug>/<table>.parquet          tables of one SAE
+
+`RunWriter` builds the folder aside and moves it into place when everything is written. `Run` reads
+lazily: each file is checked against its SHA-256 the first time it is opened, and tables can be
+read by a range of latents so that memory does not grow with the number of latents. Nothing here
+imports torch, and nothing is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import ValidationError
+
+from saereport.errors import SaereportError
+from saereport.run.files import (
+    canonical_json,
+    folder_in_place_of,
+    require_folder,
+    sha256_of,
+    write_atomically,
+)
+from saereport.run.schema import SCHEMA_VERSION, FileInfo, RunInfo
+from saereport.run.tables import TABLES, Table
+
+RUN_FILE = "run.json"
+RUN_FILE_LIMIT = 64 * 2**20
+ROWS_PER_GROUP = 8192
+
+Columns = Mapping[str, Any]
+"""Column name to values: lists, numpy arrays, or lists of either."""
+
+
+def table_path(table: Table, slug: str | None) -> str:
+    """Where a table lies, relative to `run.json`.
+
+    Raises:
+        ValueError: A table of one SAE without a slug, or the reverse.
+    """
+    if (table.scope == "sae") != (slug is not None):
+        raise ValueError(f"table '{table.name}' has scope '{table.scope}', slug was {slug!r}")
+    return f"saes/{slug}/{table.name}.parquet" if slug else f"tables/{table.name}.parquet"
+
+
+def to_arrow(table: Table, columns: Columns) -> pa.Table:
+    """Columns as an Arrow table with the schema of `table`.
+
+    Raises:
+        ValueError: A column is missing, unknown, of another length, or holds a null.
+    """
+    names = [name for name, _ in table.columns]
+    if set(columns) != set(names):
+        raise ValueError(f"'{table.name}' needs columns {names}, got {sorted(columns)}")
+    arrays = [_to_array(columns[name], kind) for name, kind in table.columns]
+    result = pa.Table.from_arrays(arrays, schema=table.schema)
+    result.validate()
+    for name in names:
+        if result.column(name).null_count:
+            raise ValueError(f"column '{name}' of '{table.name}' holds a null")
+    return result
+
+
+def _to_array(values: Any, kind: pa.DataType) -> pa.Array:
+    if isinstance(values, pa.Array | pa.ChunkedArray):
+        combined = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
+        return combined.cast(kind)
+    if pa.types.is_list(kind):
+        if isinstance(values, np.ndarray) and values.ndim == 2:
+            offsets = np.arange(values.shape[0] + 1, dtype=np.int64) * values.shape[1]
+            flat = values.reshape(-1)
+        else:
+            lengths = [len(item) for item in values]
+            offsets = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
+            filled = [np.asarray(item) for item in values if len(item)]
+            flat = np.concatenate(filled) if filled else np.empty(0)
+        inner = pa.array(flat.astype(kind.value_type.to_pandas_dtype()), type=kind.value_type)
+        return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), inner, type=kind)
+    if isinstance(values, np.ndarray):
+        return pa.array(values.astype(kind.to_pandas_dtype()), type=kind)
+    return pa.array(values, type=kind)
+
+
+class RunWriter:
+    """Writes a run aside and moves it into place on a clean exit.
+
+    Use as a context manager: `write` tables in any order, then `finish` with everything that
+    `run.json` says besides the files. Leaving without `finish`, or by an exception, leaves the
+    target as it was.
+
+    Args:
+        target: The run's folder; an older run there is replaced.
+    """
+
+    def __init__(self, target: Path) -> None:
+        self._target = target
+        self._stack = ExitStack()
+        self._folder: Path | None = None
+        self._files: dict[str, FileInfo] = {}
+        self._info: RunInfo | None = None
+
+    def __enter__(self) -> RunWriter:
+        self._folder = self._stack.enter_context(folder_in_place_of(self._target))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is None and self._info is None:
+            error = RuntimeError("the run was never finished")
+            self._stack.__exit__(RuntimeError, error, None)
+            raise error
+        self._stack.__exit__(kind, error, trace)
+
+    def write(
+        self, name: str, columns: Columns | Iterable[Columns], *, slug: str | None = None
+    ) -> None:
+        """Write one table, whole or in parts that follow each other.
+
+        Args:
+            name: The table's name in `TABLES`.
+            columns: Its columns, or an iterable of parts; rows in the order of the table's key.
+            slug: The SAE, for a table of one SAE.
+
+        Raises:
+            ValueError: The columns do not fit the table, or it was written before.
+            OSError: The disk is full.
+        """
+        if self._folder is None:
+            raise RuntimeError("RunWriter is used as a context manager")
+        table = TABLES[name]
+        relative = table_path(table, slug)
+        if relative in self._files:
+            raise ValueError(f"'{relative}' was written before")
+        path = self._folder / relative
+        path.parent.mkdir(parents=True, exist_ok=True)
+        parts = [columns] if isinstance(columns, Mapping) else columns
+        rows = 0
+        with pq.ParquetWriter(path, table.schema, compression="zstd") as writer:
+            for part in parts:
+                arrow = to_arrow(table, part)
+                rows += arrow.num_rows
+                writer.write_table(arrow, row_group_size=ROWS_PER_GROUP)
+        self._files[relative] = FileInfo(
+            path=relative, bytes=path.stat().st_size, sha256=sha256_of(path), rows=rows
+        )
+
+    def finish(self, info: RunInfo) -> RunInfo:
+        """Write `run.json` with the list of files; the folder moves into place on exit."""
+        if self._folder is None:
+            raise RuntimeError("RunWriter is used as a context manager")
+        files = tuple(self._files[path] for path in sorted(self._files))
+        names = sorted({Path(file.path).stem for file in files})
+        tables = {name: TABLES[name].version for name in names}
+        self._info = info.model_copy(update={"files": files, "tables": tables})
+        text = canonical_json(self._info.model_dump(mode="json")) + "\n"
+        write_atomically(self._folder / RUN_FILE, text.encode())
+        return self._info
+
+
+class Run:
+    """A run on disk, read lazily. Make one with `open_run`.
+
+    Attributes:
+        path: Its folder.
+        info: What `run.json` says.
+    """
+
+    def __init__(self, path: Path, info: RunInfo) -> None:
+        self.path = path
+        self.info = info
+        self._files = {file.path: file for file in info.files}
+        self._checked: set[str] = set()
+
+    def has(self, name: str, slug: str | None = None) -> bool:
+        """Whether the run holds this table (of this SAE)."""
+        return table_path(TABLES[name], slug) in self._files
+
+    def names(self, slug: str | None = None) -> list[str]:
+        """Names of the tables that the run holds, for the run itself or for one SAE."""
+        scope = "run" if slug is None else "sae"
+        return [
+            name
+            for name, table in TABLES.items()
+            if table.scope == scope and self.has(name, slug)
+        ]
+
+    def rows(self, name: str, slug: str | None = None) -> int:
+        """Number of rows of a table, without opening it."""
+        return self._files[table_path(TABLES[name], slug)].rows
+
+    def table(
+        self,
+        name: str,
+        slug: str | None = None,
+        *,
+        latents: tuple[int, int] | None = None,
+        columns: Sequence[str] | None = None,
+    ) -> pa.Table:
+        """Read a table.
+
+        Args:
+            name: The table's name in `TABLES`.
+            slug: The SAE, for a table of one SAE.
+            latents: Only rows with `low <= latent < high`; reads no more of the file than needed.
+            columns: Only these columns.
+
+        Raises:
+            SaereportError: The run does not hold the table, or its file is missing or damaged.
+        """
+        path = self._checked_file(name, slug)
+        filters = None
+        if latents is not None:
+            low, high = latents
+            filters = [("latent", ">=", low), ("latent", "<", high)]
+        try:
+            return pq.read_table(
+                path, columns=list(columns) if columns is not None else None, filters=filters
+            )
+        except (pa.ArrowException, OSError) as error:
+            raise _damaged(path, str(error).splitlines()[0]) from error
+
+    def verify(self) -> None:
+        """Check every file against its SHA-256.
+
+        Raises:
+            SaereportError: A file is missing or damaged; says which.
+        """
+        for relative in sorted(self._files):
+            self._check(relative)
+
+    def _checked_file(self, name: str, slug: str | None) -> Path:
+        relative = table_path(TABLES[name], slug)
+        if relative not in self._files:
+            raise SaereportError(f"The run holds no table '{name}' for '{slug or 'the run'}'.")
+        return self._check(relative)
+
+    def _check(self, relative: str) -> Path:
+        path = self.path / relative
+        if relative in self._checked:
+            return path
+        if not path.is_file():
+            raise _damaged(path, "the file is missing")
+        if sha256_of(path) != self._files[relative].sha256:
+            raise _damaged(path, "its SHA-256 is not the one in run.json")
+        self._check_schema(path)
+        self._checked.add(relative)
+        return path
+
+    def _check_schema(self, path: Path) -> None:
+        try:
+            schema = pq.read_schema(path)
+        except (pa.ArrowException, OSError) as error:
+            raise _damaged(path, str(error).splitlines()[0]) from error
+        if not schema.equals(TABLES[path.stem].schema):
+            raise _damaged(path, "its columns are not those of this table")
+
+
+def open_run(path: Path) -> Run:
+    """Open a run, or the run inside a report's folder.
+
+    Args:
+        path: Folder that holds `run.json`, or a report with such a folder `run/` in it.
+
+    Raises:
+        SaereportError: There is no run, it has another schema version, or `run.json` is damaged.
+    """
+    require_folder(path, "run")
+    folder = path if (path / RUN_FILE).exists() else path / "run"
+    if not (folder / RUN_FILE).is_file():
+        raise SaereportError(
+            f"'{path}' is not a run or a report: it holds no {RUN_FILE}.",
+            "Give the folder that 'saereport collect' or 'saereport build' wrote.",
+        )
+    return Run(folder, _read_info(folder / RUN_FILE))
+
+
+def _read_info(path: Path) -> RunInfo:
+    if path.stat().st_size > RUN_FILE_LIMIT:
+        raise _damaged(path, f"it is larger than {RUN_FILE_LIMIT // 2**20} MiB")
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise _damaged(path, f"it is not JSON ({error})") from error
+    if not isinstance(raw, dict) or raw.get("format") != "saereport-run":
+        raise _damaged(path, "it does not say that it is a saereport run")
+    version = raw.get("schema_version")
+    if version != SCHEMA_VERSION:
+        raise SaereportError(
+            f"'{path}' has schema version {version!r}; this saereport reads version "
+            f"{SCHEMA_VERSION}.",
+            "Install the saereport that made it, or collect the run again.",
+        )
+    try:
+        info = RunInfo.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise _damaged(path, f"{where}: {first['msg']}") from error
+    _check_layout(path, info)
+    return info
+
+
+def _check_layout(path: Path, info: RunInfo) -> None:
+    """Only paths that the layout itself makes are ever opened, whatever `run.json` claims."""
+    allowed = {table_path(table, None) for table in TABLES.values() if table.scope == "run"}
+    for sae in info.saes:
+        allowed |= {table_path(t, sae.slug) for t in TABLES.values() if t.scope == "sae"}
+    slugs = [sae.slug for sae in info.saes]
+    if len(set(slugs)) != len(slugs):
+        raise _damaged(path, "two SAEs share a slug")
+    for file in info.files:
+        if file.path not in allowed:
+            raise _damaged(path, f"it lists an unknown file '{file.path}'")
+    newer = [
+        name
+        for name, version in sorted(info.tables.items())
+        if name not in TABLES or version != TABLES[name].version
+    ]
+    if newer:
+        raise SaereportError(
+            f"'{path}' holds another version of the table '{newer[0]}'.",
+            "Install the saereport that made it, or collect the run again.",
+        )
+
+
+def _damaged(path: Path, why: str) -> SaereportError:
+    return SaereportError(
+        f"The run is damaged: '{path}': {why}.", "Collect it again, or restore the file."
+    )

@@ -1,0 +1,343 @@
+"""The tables of a run: what is stored, under which name, and what each column means.
+
+This module is the contract between those who measure and those who read. A table is a Parquet
+file with a fixed schema; its `definition` is the text that the report's methods page prints, so a
+number and its meaning live in one place. To add a statistic, add its `Table` here.
+
+Conventions: `latent` is an index into the SAE's dictionary; token columns hold vocabulary ids;
+`sequence` is the index of a packed sequence in the text and `position` the place in it (position 0
+is the BOS token where there is one); lists are ordered best first. Rows are sorted by `key`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import pyarrow as pa
+
+I32, I64, F32, F64, TEXT = pa.int32(), pa.int64(), pa.float32(), pa.float64(), pa.string()
+
+
+def listed(kind: pa.DataType) -> pa.DataType:
+    """A list column's type, with an item name that does not depend on the pyarrow release."""
+    return pa.list_(pa.field("item", kind, nullable=False))
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table of a run.
+
+    Attributes:
+        name: File stem and registry key.
+        scope: `run` for one table in the whole run, `sae` for one table per SAE.
+        key: Columns that identify a row; rows are stored sorted by them.
+        columns: Column names and types, in order.
+        title: Heading on the methods page.
+        definition: What the numbers mean, in words; paragraphs separated by blank lines.
+        version: Raised when the meaning of a column changes.
+    """
+
+    name: str
+    scope: Literal["run", "sae"]
+    key: tuple[str, ...]
+    columns: tuple[tuple[str, pa.DataType], ...]
+    title: str
+    definition: str
+    version: int = 1
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The Arrow schema; no column may hold nulls."""
+        return pa.schema([pa.field(name, kind, nullable=False) for name, kind in self.columns])
+
+
+TOKEN_LISTS = (
+    ("top_tokens", listed(I32)),
+    ("top_values", listed(F32)),
+    ("bottom_tokens", listed(I32)),
+    ("bottom_values", listed(F32)),
+)
+
+_ALL = (
+    Table(
+        "sequences",
+        "run",
+        ("sequence",),
+        (
+            ("sequence", I64),
+            ("tokens", listed(I32)),
+            ("documents", listed(I32)),
+            ("counted", listed(pa.bool_())),
+        ),
+        "Sequences",
+        "The packed sequences that examples refer to: token ids, the document that each token "
+        "comes from, and whether the token counts. BOS, padding and other special tokens do not "
+        "count: they are left out of every statistic and out of the examples' maxima, unless the "
+        "report was made with special tokens included.",
+    ),
+    Table(
+        "vocabulary",
+        "run",
+        ("token",),
+        (("token", I32), ("bytes", pa.binary()), ("special", pa.bool_())),
+        "Vocabulary",
+        "The bytes of every token that the report shows. A token of a byte-level tokeniser need "
+        "not be text: bytes that are not UTF-8 are shown as <0xE2>, and spaces, newlines, control "
+        "and bidirectional characters are made visible.",
+    ),
+    Table(
+        "activity",
+        "sae",
+        ("latent",),
+        (
+            ("latent", I32),
+            ("n_active", I64),
+            ("density", F64),
+            ("max", F32),
+            ("mean_active", F64),
+            ("std_active", F64),
+            ("quantile_values", listed(F32)),
+        ),
+        "Activity",
+        "Density is the number of counted tokens on which the latent is active (activation above "
+        "zero) divided by all counted tokens. Mean and standard deviation are over the non-zero "
+        "activations. A latent that was never active on this text is called dead on this text, "
+        "which says little when the text is short.\n\n"
+        "The quantiles (1, 5, 25, 50, 75, 95 and 99 %) of the non-zero activations are read from "
+        "a logarithmic histogram with 32 bins per octave and are exact to 1.6 % of their value.",
+    ),
+    Table(
+        "activation_histogram",
+        "sae",
+        ("latent",),
+        (
+            ("latent", I32),
+            ("exponent", I32),
+            ("counts", listed(I64)),
+            ("log_first", I32),
+            ("log_counts", listed(I64)),
+        ),
+        "Activation histogram",
+        "Counts of the non-zero activations. In the linear histogram bin b holds the activations "
+        "in (b w, (b + 1) w] with the width w = 2^exponent, the smallest power of two for which "
+        "64 bins reach the maximum. In the logarithmic histogram the "
+        "bins split each octave [2^e, 2^(e+1)) into four of equal width; `log_first` is the "
+        "number 4 e + quarter of the first bin. Both are exact counts and merge exactly.",
+    ),
+    Table(
+        "examples",
+        "sae",
+        ("latent", "group", "rank"),
+        (
+            ("latent", I32),
+            ("group", TEXT),
+            ("rank", I32),
+            ("sequence", I64),
+            ("position", I32),
+            ("document", I32),
+            ("activation", F32),
+            ("start", I32),
+            ("stop", I32),
+            ("active_positions", listed(I32)),
+            ("active_values", listed(F32)),
+        ),
+        "Examples",
+        "Top examples (group `top`) are the tokens with the largest activations, ties broken by "
+        "position in the text. Each has a window of tokens around it (`start` to `stop`, "
+        "exclusive); two windows of one sequence never overlap, and there is no example without "
+        "an activation. Groups `interval:b` and `quantile:b` hold examples drawn uniformly at "
+        "random (seeded) from one range of the non-zero activations. `active_positions` and "
+        "`active_values` give the latent's activations over the whole sequence.",
+    ),
+    Table(
+        "example_groups",
+        "sae",
+        ("latent", "group"),
+        (
+            ("latent", I32),
+            ("group", TEXT),
+            ("lower", F32),
+            ("upper", F32),
+            ("n_active", I64),
+            ("share", F64),
+        ),
+        "Groups of examples",
+        "Interval groups split (0, max] into equal intervals; quantile groups split the non-zero "
+        "activations at fixed quantiles. Each group covers (lower, upper] and is given with the "
+        "number and share of the latent's active tokens that it holds: the highest interval often "
+        "holds very few, so an interpretation that fits the top examples alone explains little.",
+    ),
+    Table(
+        "token_statistics",
+        "sae",
+        ("latent", "order", "rank"),
+        (
+            ("latent", I32),
+            ("order", TEXT),
+            ("rank", I32),
+            ("token", I32),
+            ("n_token", I64),
+            ("n_active", I64),
+            ("mean_active", F64),
+            ("share", F64),
+            ("lift", F64),
+        ),
+        "Tokens",
+        "For each vocabulary token: how often it occurred among the counted tokens, how often the "
+        "latent was active on it, the mean of its activations there, and the token's share of the "
+        "latent's total activation. Listed by share, and by lift = P(active | token) / P(active) "
+        "among tokens that occurred at least five times.",
+    ),
+    Table(
+        "coactivation",
+        "sae",
+        ("latent", "order", "rank"),
+        (
+            ("latent", I32),
+            ("order", TEXT),
+            ("rank", I32),
+            ("other", I32),
+            ("n_both", I64),
+            ("pearson", F64),
+            ("jaccard", F64),
+        ),
+        "Co-activation",
+        "Other latents of the same SAE that are active together with this one, among all latents "
+        "of the SAE and over all counted tokens: Pearson's correlation of the activations "
+        "(zeros included), and the Jaccard overlap: tokens on which both are active divided by "
+        "tokens on which either is. Listed by each.",
+    ),
+    Table(
+        "sae_activity",
+        "sae",
+        ("latent",),
+        (("latent", I32), ("n_active", I64)),
+        "Density of the whole SAE",
+        "For every latent of the SAE, shown or not, on how many counted tokens it was active. "
+        "L0 is the mean number of active latents per counted token.",
+    ),
+    Table(
+        "logit_lens",
+        "sae",
+        ("latent",),
+        (
+            ("latent", I32),
+            ("mean", F32),
+            ("std", F32),
+            ("skewness", F32),
+            ("kurtosis", F32),
+            ("lower", F32),
+            ("width", F32),
+            ("counts", listed(I32)),
+            *TOKEN_LISTS,
+        ),
+        "Logit lens",
+        "The latent's write direction in the residual stream times the unembedding: which tokens "
+        "it raises and lowers directly. The write direction is the decoder row; for an attention "
+        "SAE (`hook_z`) the row is split by heads and summed through each head's output matrix. "
+        "The provenance page says whether the final norm's weight is folded into the unembedding. "
+        "Mean, standard deviation, skewness and excess kurtosis are over the whole vocabulary; "
+        "bin b of the histogram covers [lower + b width, lower + (b + 1) width). SAEs that do not "
+        "write into the residual stream have no logit lens.",
+    ),
+    Table(
+        "deembedding",
+        "sae",
+        ("latent", "kind"),
+        (("latent", I32), ("kind", TEXT), *TOKEN_LISTS),
+        "De-embedding",
+        "Which tokens' embeddings excite the latent most and least. `raw`: embedding times the "
+        "read direction (encoder column). `extended`: in place of the embedding, the embedding "
+        "plus the first MLP's output on it, each row normalised (centred and divided by its "
+        "standard deviation; in a model with RMS norms divided by its root mean square). Where "
+        "embedding and unembedding are tied, the raw table misleads and the extended one is the "
+        "one to read. For an attention SAE (`hook_z`) the read direction is the encoder column "
+        "taken back through the heads' value matrices and summed: what a source token would "
+        "contribute if every head attended to it alone.",
+    ),
+    Table(
+        "head_deembedding",
+        "sae",
+        ("latent", "layer", "head"),
+        (("latent", I32), ("layer", I32), ("head", I32), ("strength", F32), *TOKEN_LISTS),
+        "De-embedding through heads",
+        "The extended de-embedding of tokens that an attention head moves to where the latent "
+        "reads: normalised embedding rows through the head's value and output matrices, "
+        "normalised again, times the read direction. Shown for the heads through which the latent "
+        "reads most strongly: `strength` is the norm of the read direction taken back through the "
+        "head's output and value matrices. For an attention SAE the heads are its own, the rows "
+        "go through the value matrix and the head's part of the encoder column, and strength is "
+        "the norm of that product.",
+    ),
+    Table(
+        "pullbacks",
+        "sae",
+        ("latent", "early"),
+        (
+            ("latent", I32),
+            ("early", TEXT),
+            ("top_latents", listed(I32)),
+            ("top_values", listed(F32)),
+            ("bottom_latents", listed(I32)),
+            ("bottom_values", listed(F32)),
+        ),
+        "Pullbacks",
+        "The read direction of this latent taken back onto an earlier SAE or transcoder of the "
+        "same report: the earlier one's write directions times this latent's read direction. "
+        "Large values mean that the earlier latent, when active, directly pushes this latent up; "
+        "what attention and norms do in between is left out.",
+    ),
+    Table(
+        "neighbours",
+        "sae",
+        ("latent", "rank"),
+        (("latent", I32), ("rank", I32), ("other", I32), ("cosine", F32)),
+        "Neighbours",
+        "The latents of the same SAE whose decoder directions have the largest cosine with this "
+        "one's.",
+    ),
+    Table(
+        "head_shares",
+        "sae",
+        ("latent",),
+        (("latent", I32), ("shares", listed(F32))),
+        "Head shares",
+        "For an attention SAE, the norm of each head's part of the decoder row, divided by the "
+        "sum of these norms over the heads: which heads the latent speaks for.",
+    ),
+    Table(
+        "geometry",
+        "sae",
+        ("latent",),
+        (
+            ("latent", I32),
+            ("encoder_norm", F32),
+            ("decoder_norm", F32),
+            ("encoder_decoder_cosine", F32),
+            ("map_x", F32),
+            ("map_y", F32),
+        ),
+        "Geometry",
+        "Norms of the latent's encoder and decoder directions and the cosine between them (not "
+        "given as a meaning for transcoders, whose two sides live in different spaces; there it "
+        "is zero and not shown). `map_x` and `map_y` place the latent on the map: the first two "
+        "principal components of the SAE's unit decoder directions, or UMAP where that was asked "
+        "for.",
+    ),
+    Table(
+        "explanations",
+        "sae",
+        ("latent", "rank"),
+        (("latent", I32), ("rank", I32), ("text", TEXT), ("source", TEXT)),
+        "Explanations",
+        "Labels that were given to the build, in the order in which they came. They are other "
+        "people's or models' guesses, not measurements.",
+    ),
+)
+
+TABLES: dict[str, Table] = {table.name: table for table in _ALL}
+"""Every table by name, in the order in which the methods page explains them."""
+
+QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
+"""The quantiles of the non-zero activations in `activity.quantile_values`."""
