@@ -1,1 +1,42 @@
-"""saereport: static reports of sparse autoencoders of language models."""
+"""saereport: static, self-contained HTML reports of sparse autoencoders of language models.
+
+    import saereport
+
+    run = saereport.collect({"saes": [...], "dataset": "..."}, "run")
+    saereport.render(run, "report")
+
+`collect` needs torch; `render` and `open_run` do not.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from saereport.collection import build, collect
+    from saereport.config import BuildConfig
+    from saereport.errors import SaereportError
+    from saereport.reports import render
+    from saereport.run import open_run
+
+__all__ = ["BuildConfig", "SaereportError", "build", "collect", "open_run", "render"]
+
+_HOMES = {
+    "BuildConfig": "saereport.config",
+    "SaereportError": "saereport.errors",
+    "build": "saereport.collection",
+    "collect": "saereport.collection",
+    "open_run": "saereport.run",
+    "render": "saereport.reports",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import on first use, so that rendering never imports what collecting needs."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'saereport' has no attribute '{name}'")
+    from importlib import import_module
+
+    return getattr(import_module(_HOMES[name]), name)

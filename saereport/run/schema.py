@@ -7,11 +7,11 @@ no host name and no path of the machine that made it, so equal inputs give equal
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Final = 1
 """Raised when a reader of the previous version would misread a run."""
 
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,119}$")]
@@ -182,7 +182,7 @@ class RunInfo(Stored):
     """The whole of `run.json`."""
 
     format: Literal["saereport-run"] = "saereport-run"
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[1] = 1
     saereport_version: str
     title: str
     config: dict[str, Any]

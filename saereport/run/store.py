@@ -196,9 +196,7 @@ class Run:
         """Names of the tables that the run holds, for the run itself or for one SAE."""
         scope = "run" if slug is None else "sae"
         return [
-            name
-            for name, table in TABLES.items()
-            if table.scope == scope and self.has(name, slug)
+            name for name, table in TABLES.items() if table.scope == scope and self.has(name, slug)
         ]
 
     def rows(self, name: str, slug: str | None = None) -> int:

@@ -1,0 +1,333 @@
+"""The command line: `saereport build`, `collect`, `render`, `info`, `init`, `demo`.
+
+Thin on purpose: options become a `BuildConfig`, the work is done by the functions that Python
+users call too, and every error ends here as one line on stderr and an exit code. Modules that
+need torch are imported by the commands that need them.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from saereport import __version__
+from saereport.config import DTYPES, BuildConfig, make_config, read_config
+from saereport.errors import SaereportError, UsageError, did_you_mean
+from saereport.progress import Progress
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells expect it."""
+
+
+class SuggestingGroup(click.Group):
+    """A group of commands that offers the nearest name for a mistyped one."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command, or say which one may have been meant."""
+        name = args[0]
+        if self.get_command(ctx, name) is None and not name.startswith("-"):
+            hint = did_you_mean(name, self.list_commands(ctx)) or "See 'saereport --help'."
+            raise click.UsageError(f"There is no command '{name}'. {hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+@click.group(
+    cls=SuggestingGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, prog_name="saereport")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.option("--quiet", is_flag=True, help="No progress, only errors.")
+@click.pass_context
+def cli(ctx: click.Context, debug: bool, quiet: bool) -> None:
+    """Static, self-contained HTML reports of sparse autoencoders of language models."""
+    ctx.obj = Progress(quiet=quiet)
+
+
+def _settings(function: F) -> F:
+    """The options that `build`, `collect` and `demo` share; each overrides the YAML file."""
+    options = [
+        click.option("--title", help="Heading of the report."),
+        click.option("--release", multiple=True, help="SAELens release; with --sae-id."),
+        click.option("--sae-id", multiple=True, help="Id in the release; repeat for several SAEs."),
+        click.option(
+            "--sae-path",
+            multiple=True,
+            type=click.Path(path_type=Path),
+            help="Folder with an SAE in SAELens's format; repeatable.",
+        ),
+        click.option("--model", help="Model name, folder or GGUF file; 'demo' is built in."),
+        click.option("--latents", help="'0-9,14057', 'all', 'live', 'random:50' or 'top:50'."),
+        click.option("--dataset", help="Hugging Face dataset, file, folder, or 'demo'."),
+        click.option("--dataset-config", help="Configuration of a Hugging Face dataset."),
+        click.option("--dataset-split", help="Its split (train)."),
+        click.option("--text-column", help="Column that holds the text."),
+        click.option("--tokens", type=int, help="Tokens to read (1,000,000)."),
+        click.option("--context-size", type=int, help="Tokens in a sequence (the SAE's own)."),
+        click.option(
+            "--include-special/--no-include-special",
+            default=None,
+            help="Count BOS and other special tokens (no).",
+        ),
+        click.option("--device", help="auto, cuda, cuda:1, mps or cpu (auto)."),
+        click.option("--dtype", type=click.Choice(DTYPES), help="Number type (float32)."),
+        click.option("--batch-size", help="Sequences in a forward pass, or auto (auto)."),
+        click.option("--seed", type=int, help="Seed of everything random (0)."),
+        click.option("--skip", multiple=True, help="Statistic to leave out; repeatable."),
+        click.option(
+            "--map", "map_", type=click.Choice(["pca", "umap"]), help="Map of latents (pca)."
+        ),
+        click.option(
+            "--explanations",
+            type=click.Path(path_type=Path),
+            help="Labels: Neuronpedia's JSON lines (index, description) or CSV.",
+        ),
+        click.option(
+            "--neuronpedia-embed/--no-neuronpedia-embed",
+            default=None,
+            help="Offer Neuronpedia's page of a latent in a frame that loads on a click (no).",
+        ),
+        click.option(
+            "--profile-memory/--no-profile-memory",
+            default=None,
+            help="Record the largest tensors and the peak of each stage (no).",
+        ),
+    ]
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+@cli.command()
+@click.argument("config", required=False, type=click.Path(path_type=Path))
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("report"),
+    show_default=True,
+    help="Folder of the report.",
+)
+@_settings
+@click.pass_obj
+def build(progress: Progress, /, config: Path | None, out: Path, **given: Any) -> None:
+    r"""Collect and render a report, from options or from the YAML file CONFIG.
+
+    \b
+    saereport build --release gpt2-small-res-jb --sae-id blocks.8.hook_resid_pre \
+        --latents 0-9,14057 --dataset NeelNanda/pile-10k --out report
+    """
+    from saereport.collection import build as run_build
+
+    run_build(_configured(config, given), out, progress=progress)
+    progress.say(f"Open {out / 'index.html'}")
+
+
+@cli.command()
+@click.argument("config", required=False, type=click.Path(path_type=Path))
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("run"),
+    show_default=True,
+    help="Folder of the run.",
+)
+@_settings
+@click.pass_obj
+def collect(progress: Progress, /, config: Path | None, out: Path, **given: Any) -> None:
+    """Only the first half of build: measure, and write a run. Needs torch."""
+    from saereport.collection import collect as run_collect
+
+    run_collect(_configured(config, given), out, progress=progress)
+    progress.say(f"Wrote the run '{out}'; 'saereport render {out} --out report' makes the pages.")
+
+
+@cli.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("report"),
+    show_default=True,
+    help="Folder of the report.",
+)
+@click.option(
+    "--neuronpedia-embed",
+    is_flag=True,
+    help="Offer Neuronpedia's page of a latent in a frame that loads on a click.",
+)
+@click.pass_obj
+def render(progress: Progress, /, run: Path, out: Path, neuronpedia_embed: bool) -> None:
+    """Only the second half of build: make the pages of RUN (a run or a report). No torch."""
+    from saereport.reports import render as run_render
+
+    run_render(run, out, neuronpedia_embed=neuronpedia_embed, progress=progress)
+    progress.say(f"Open {out / 'index.html'}")
+
+
+@cli.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
+@click.option("--verify/--no-verify", default=True, help="Check every file's SHA-256 (yes).")
+def info(run: Path, as_json: bool, verify: bool) -> None:
+    """Say what RUN (a run or a report) holds."""
+    from saereport.reports import describe
+    from saereport.run import open_run
+
+    opened = open_run(run)
+    if verify:
+        opened.verify()
+    if as_json:
+        click.echo(json.dumps(opened.info.model_dump(mode="json"), indent=1, sort_keys=True))
+    else:
+        click.echo(describe(opened))
+
+
+@cli.command()
+@click.argument("path", type=click.Path(path_type=Path), default=Path("report.yaml"))
+@click.option("--force", is_flag=True, help="Replace a file that exists.")
+@click.pass_obj
+def init(progress: Progress, /, path: Path, force: bool) -> None:
+    """Write a commented configuration to PATH (report.yaml)."""
+    from saereport.reports import starting_config
+
+    if path.exists() and not force:
+        raise SaereportError(f"'{path}' exists.", "Give another name, or --force.")
+    path.write_text(starting_config(), encoding="utf-8")
+    progress.say(f"Wrote '{path}'; edit it, then 'saereport build {path}'.")
+
+
+@cli.command()
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("demo-report"),
+    show_default=True,
+    help="Folder of the report.",
+)
+@_settings
+@click.pass_obj
+def demo(progress: Progress, /, out: Path, **given: Any) -> None:
+    """Build a report of the model, SAEs and text that come with saereport; no network."""
+    from saereport.collection import build as run_build
+    from saereport.reports import demo_settings
+
+    run_build(_merged(demo_settings(), given), out, progress=progress)
+    progress.say(f"Open {out / 'index.html'}")
+
+
+def _configured(path: Path | None, given: dict[str, Any]) -> BuildConfig:
+    return _merged(read_config(path) if path else {}, given, origin=f"'{path}'" if path else None)
+
+
+def _merged(
+    values: dict[str, Any], given: dict[str, Any], *, origin: str | None = None
+) -> BuildConfig:
+    """The file's settings with the command line's on top."""
+    releases, ids = given.pop("release"), given.pop("sae_id")
+    paths, skip = given.pop("sae_path"), given.pop("skip")
+    map_ = given.pop("map_")
+    values = {**values, **{key: value for key, value in given.items() if value is not None}}
+    if map_ is not None:
+        values["map"] = map_
+    if skip:
+        values["skip"] = list(skip)
+    batch_size = values.get("batch_size")
+    if isinstance(batch_size, str) and batch_size.isdigit():
+        values["batch_size"] = int(batch_size)
+    named = _named_saes(releases, ids) + [{"path": path} for path in paths]
+    if named:
+        values["saes"] = named
+    return make_config(values, origin=origin or "the command line").checked()
+
+
+def _named_saes(releases: tuple[str, ...], ids: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Pair `--release` with `--sae-id`: one release for all ids, or one for each."""
+    if not releases and not ids:
+        return []
+    if len(releases) == 1 and ids:
+        return [{"release": releases[0], "sae_id": sae_id} for sae_id in ids]
+    if len(releases) != len(ids):
+        raise UsageError(
+            f"--release was given {len(releases)} times and --sae-id {len(ids)} times.",
+            "Give one release for all ids, or one for each id, in order.",
+        )
+    return [
+        {"release": release, "sae_id": sae_id}
+        for release, sae_id in zip(releases, ids, strict=True)
+    ]
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and leave with its exit code.
+
+    Codes: 0 all is well, 1 an error, 2 wrong usage, 3 a gate was not met, 130 interrupted.
+    """
+    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+
+
+def run(arguments: list[str]) -> int:
+    """Run the command line and return its exit code; `main` without leaving the process."""
+    debug = "--debug" in arguments
+    # --debug is taken wherever it stands, so that it can be added to the end of a failed command.
+    arguments = [argument for argument in arguments if argument != "--debug"]
+    try:
+        cli.main(args=arguments, prog_name="saereport", standalone_mode=False)
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        if debug:
+            raise
+        _complain("Interrupted. The same command goes on from the last checkpoint.")
+        return INTERRUPTED
+    except click.exceptions.Exit as error:
+        return error.exit_code
+    except click.ClickException as error:
+        if debug:
+            raise
+        _complain(error.format_message())
+        return 2
+    except SaereportError as error:
+        if debug:
+            raise
+        _complain(str(error))
+        return error.exit_code
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except ImportError as error:
+        if debug or error.name is None:
+            raise
+        _complain(
+            f"'{error.name}' is not installed. Collecting needs more than rendering: "
+            "pip install 'saereport[collect]'."
+        )
+        return 1
+    except OSError as error:
+        if debug:
+            raise
+        _complain(_of_system(error))
+        return 1
+    return 0
+
+
+def _of_system(error: OSError) -> str:
+    where = f" '{error.filename}'" if error.filename else ""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return (
+            f"The disk is full{' at' + where if where else ''}. What was collected so far is kept: "
+            "make room and give the same command again."
+        )
+    return f"{error.strerror or error}{':' + where if where else ''}."
+
+
+def _complain(message: str) -> None:
+    click.echo(f"saereport: {' '.join(message.split())}", err=True)

@@ -1,0 +1,277 @@
+"""What a build is asked to do: one frozen, validated object.
+
+The same fields can be written in YAML, given on the command line (which overrides the YAML), or
+passed from Python. Nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from saereport.errors import SaereportError, UsageError, did_you_mean
+from saereport.selection import parse_selection
+
+DTYPES = ("float32", "float16", "bfloat16")
+DEVICE_PATTERN = r"^(auto|cpu|mps|cuda(:\d+)?)$"
+
+
+class Asked(BaseModel):
+    """Base of the configuration's parts: frozen, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SaeConfig(Asked):
+    """One SAE: a SAELens release and id, or a folder on disk.
+
+    Attributes:
+        release: SAELens release, with `sae_id`.
+        sae_id: Id in the release.
+        path: Folder in SAELens's format, in place of release and id.
+        latents: Which latents to show; the build's `latents` where absent.
+        explanations: File with labels for this SAE's latents.
+    """
+
+    release: str | None = None
+    sae_id: str | None = None
+    path: Path | None = None
+    latents: str | None = None
+    explanations: Path | None = None
+
+    @field_validator("latents", mode="before")
+    @classmethod
+    def _latents_as_words(cls, value: Any) -> Any:
+        return _latent_words(value)
+
+    def checked(self) -> SaeConfig:
+        """Itself, if it names exactly one SAE.
+
+        Raises:
+            UsageError: It names none or two, or its `latents` mean nothing.
+        """
+        if self.path is not None and (self.release or self.sae_id):
+            raise UsageError(
+                f"An SAE is named both by path '{self.path}' and by release.", "Give one of them."
+            )
+        if self.path is None and not (self.release and self.sae_id):
+            raise UsageError(
+                f"An SAE needs both a release and an id (got release {self.release!r}, id "
+                f"{self.sae_id!r}), or a path.",
+                "Give --release and --sae-id, or --sae-path.",
+            )
+        if self.latents is not None:
+            parse_selection(self.latents)
+        return self
+
+
+class ExamplesConfig(Asked):
+    """How many examples and list entries each latent gets.
+
+    Attributes:
+        top: Top examples.
+        before: Tokens of the window before the peak.
+        after: Tokens of the window after the peak.
+        intervals: Equal intervals of (0, max] to sample from; 0 for none.
+        quantiles: Edges of the quantile groups, between 0 and 1.
+        per_group: Examples sampled from each interval and quantile group.
+        listed: Entries of each list of tokens or latents.
+    """
+
+    top: int = Field(20, ge=1, le=1000)
+    before: int = Field(16, ge=0, le=4096)
+    after: int = Field(8, ge=0, le=4096)
+    intervals: int = Field(6, ge=0, le=100)
+    quantiles: tuple[float, ...] = (0.5, 0.9, 0.99)
+    per_group: int = Field(4, ge=1, le=100)
+    listed: int = Field(15, ge=1, le=1000)
+
+    @field_validator("quantiles")
+    @classmethod
+    def _rising(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        if list(value) != sorted(set(value)) or any(not 0 < q < 1 for q in value):
+            raise ValueError("quantiles must rise strictly and lie between 0 and 1")
+        return value
+
+
+class BuildConfig(Asked):
+    """Everything that `saereport build` is asked.
+
+    Attributes:
+        title: Heading of the report; made from the SAEs where absent.
+        model: Model name, folder or GGUF file; the SAE's own where absent. `demo` is the model
+            that comes with saereport.
+        saes: The SAEs, at least one.
+        latents: Which latents to show, for SAEs that do not say it themselves.
+        dataset: Hugging Face dataset, local file or folder, or `demo`; the SAE's own training
+            text where absent.
+        dataset_config: Configuration name of a Hugging Face dataset.
+        dataset_split: Its split.
+        text_column: Column that holds the text.
+        tokens: How many tokens to read, rounded up to whole sequences.
+        context_size: Tokens in a sequence; what the SAEs were trained with where absent.
+        include_special: Count BOS and other special tokens too.
+        device: `auto`, `cpu`, `mps`, `cuda` or `cuda:N`.
+        dtype: Number type of model and SAEs.
+        batch_size: Sequences in a forward pass, or `auto`.
+        seed: Seed of everything random.
+        examples: Numbers of examples and list entries.
+        skip: Statistics to leave out, by name.
+        map: How the map of latents is made.
+        explanations: File with labels, when there is one SAE.
+        neuronpedia_embed: Offer Neuronpedia's own page of a latent in a frame, on a click.
+        profile_memory: Record the largest tensors and the peak of each stage.
+    """
+
+    title: str | None = None
+    model: str | None = None
+    saes: tuple[SaeConfig, ...] = ()
+    latents: str = "random:50"
+    dataset: str | None = None
+    dataset_config: str | None = None
+    dataset_split: str = "train"
+    text_column: str | None = None
+    tokens: int = Field(1_000_000, ge=1)
+    context_size: int | None = Field(None, ge=2, le=1_048_576)
+    include_special: bool = False
+    device: str = Field("auto", pattern=DEVICE_PATTERN)
+    dtype: Literal["float32", "float16", "bfloat16"] = "float32"
+    batch_size: Literal["auto"] | int = "auto"
+    seed: int = Field(0, ge=0, le=2**63 - 1)
+    examples: ExamplesConfig = ExamplesConfig()
+    skip: tuple[str, ...] = ()
+    map: Literal["pca", "umap"] = "pca"
+    explanations: Path | None = None
+    neuronpedia_embed: bool = False
+    profile_memory: bool = False
+
+    @field_validator("latents", mode="before")
+    @classmethod
+    def _latents_as_words(cls, value: Any) -> Any:
+        return _latent_words(value)
+
+    @field_validator("batch_size")
+    @classmethod
+    def _positive(cls, value: str | int) -> str | int:
+        if isinstance(value, int) and value < 1:
+            raise ValueError("must be 'auto' or at least 1")
+        return value
+
+    def checked(self) -> BuildConfig:
+        """Itself, if it can be built as far as can be told without opening anything.
+
+        Raises:
+            UsageError: It names no SAE, or a part of it means nothing.
+        """
+        if not self.saes:
+            raise UsageError(
+                "No SAE is named.",
+                "Give --release and --sae-id, --sae-path, or a YAML file with 'saes'.",
+            )
+        for sae in self.saes:
+            sae.checked()
+        parse_selection(self.latents)
+        if self.explanations is not None and len(self.saes) > 1:
+            raise UsageError(
+                f"One file of explanations was given for {len(self.saes)} SAEs.",
+                "Name it in the YAML file beside its SAE.",
+            )
+        return self
+
+
+def _latent_words(value: Any) -> Any:
+    """YAML reads `7` and `[1, 2]` as numbers; both are selections."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if isinstance(value, list) and value:
+        return ",".join(str(item) for item in value)
+    return value
+
+
+def make_config(values: Mapping[str, Any], *, origin: str = "the configuration") -> BuildConfig:
+    """A configuration from plain values.
+
+    Args:
+        values: Fields of `BuildConfig`, as YAML or keyword arguments would give them.
+        origin: Where they come from, for messages.
+
+    Raises:
+        UsageError: A field is unknown or its value is not allowed; says which.
+    """
+    try:
+        return BuildConfig.model_validate(dict(values))
+    except ValidationError as error:
+        raise _explained(error, origin) from error
+
+
+def _explained(error: ValidationError, origin: str) -> UsageError:
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        known: set[str] = set(BuildConfig.model_fields)
+        if first["loc"][0] == "saes":
+            known = set(SaeConfig.model_fields)
+        elif first["loc"][0] == "examples":
+            known = set(ExamplesConfig.model_fields)
+        return UsageError(
+            f"'{where}' in {origin} is not a setting.", did_you_mean(str(first["loc"][-1]), known)
+        )
+    reason = re.sub(r"^Value error, ", "", first["msg"])
+    return UsageError(f"'{where}' in {origin} cannot be {first['input']!r}: {reason}.")
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """The settings in a YAML file; relative input paths are taken from the file's folder.
+
+    Args:
+        path: The file that `saereport init` wrote or one like it.
+
+    Raises:
+        SaereportError: There is no such file, or it cannot be read.
+        UsageError: It is not YAML or not a mapping of settings.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise SaereportError(
+            f"There is no configuration file '{path}'.", "'saereport init' writes one."
+        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise SaereportError(f"'{path}' cannot be read: {error}.") from error
+    try:
+        values = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        detail = " ".join(str(error).split())
+        raise UsageError(f"'{path}' is not YAML: {detail}.") from error
+    if values is None:
+        values = {}
+    if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
+        raise UsageError(f"'{path}' does not hold settings.", "'saereport init' writes an example.")
+    return _with_paths_from(values, path.parent)
+
+
+def _with_paths_from(values: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Input paths that exist beside the YAML file, made to work from any working directory."""
+
+    def moved(value: Any) -> Any:
+        if isinstance(value, str) and not Path(value).is_absolute() and (folder / value).exists():
+            return str(folder / value)
+        return value
+
+    result = dict(values)
+    for key in ("dataset", "model", "explanations"):
+        if key in result:
+            result[key] = moved(result[key])
+    if isinstance(result.get("saes"), list):
+        result["saes"] = [
+            {k: moved(v) if k in ("path", "explanations") else v for k, v in sae.items()}
+            if isinstance(sae, dict)
+            else sae
+            for sae in result["saes"]
+        ]
+    return result

@@ -1,0 +1,90 @@
+"""From a run to a report, and what there is to say about a run: everything without torch."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from saereport.config import read_config
+from saereport.progress import Progress
+from saereport.run import Run, SaeInfo
+
+
+def starting_config() -> str:
+    """The commented YAML that `saereport init` writes."""
+    return resources.files("saereport").joinpath("start.yaml").read_text(encoding="utf-8")
+
+
+def demo_settings() -> dict[str, Any]:
+    """The settings of the built-in demo: its own model, SAEs and text.
+
+    Raises:
+        SaereportError: The demo's files are not where the package keeps them.
+    """
+    with resources.as_file(resources.files("saereport").joinpath("demo")) as folder:
+        return read_config(Path(folder) / "report.yaml")
+
+
+def describe(run: Run) -> str:
+    """What a run holds, as lines for the terminal."""
+    info = run.info
+    text, model = info.text, info.model
+    lines = [
+        info.title,
+        "",
+        f"model   {model.name} ({model.wrapper}, {model.n_layers} layers, d_model "
+        f"{model.d_model}, {model.d_vocab:,} tokens, {model.dtype})",
+        f"text    {text.name}: {text.n_tokens:,} tokens in {text.n_sequences:,} sequences of "
+        f"{text.context_size}, {text.n_counted:,} counted, {text.n_documents:,} documents",
+        f"run     schema {info.schema_version}, saereport {info.saereport_version}, "
+        f"{len(info.files)} files, {sum(f.bytes for f in info.files) / 2**20:,.1f} MiB",
+    ]
+    for sae in info.saes:
+        lines += ["", *_describe_sae(run, sae)]
+    return "\n".join(lines)
+
+
+def _describe_sae(run: Run, sae: SaeInfo) -> list[str]:
+    where = sae.hook_in if not sae.is_transcoder else f"{sae.hook_in} -> {sae.hook_out}"
+    measured = "L0 not measured"
+    if sae.l0 is not None:
+        measured = f"L0 {sae.l0.mean:.1f}, {sae.n_dead:,} of {sae.d_sae:,} never active"
+    lines = [
+        f"{sae.label}  [{sae.slug}]",
+        f"  {sae.architecture}, {sae.d_in} -> {sae.d_sae:,} -> {sae.d_out}, {where}",
+        f"  {sae.n_chosen:,} latents shown ({sae.selection}); {measured}",
+        f"  Neuronpedia: {sae.neuronpedia_id or 'no id'}",
+    ]
+    lines += [f"  {name:<22}{run.rows(name, sae.slug):>10,} rows" for name in run.names(sae.slug)]
+    lines += [f"  {name:<22}left out: {why}" for name, why in sorted(sae.left_out.items())]
+    return lines
+
+
+def render(
+    run: Path | str,
+    out: Path | str,
+    *,
+    neuronpedia_embed: bool = False,
+    progress: Progress | None = None,
+) -> Path:
+    """Make the pages of a run.
+
+    The report holds the run itself in `run/`, so that it can be rendered again and compared.
+
+    Args:
+        run: A run's folder, or a report's.
+        out: Folder of the report. An older report there is replaced when the new one is whole.
+        neuronpedia_embed: Offer Neuronpedia's page of a latent in a frame that loads on a click.
+        progress: Where to say what is going on; nowhere where absent.
+
+    Returns:
+        The report's folder.
+
+    Raises:
+        SaereportError: The run is missing or damaged, or `out` holds something else.
+    """
+    from saereport.site import render as render_site
+
+    render_site(Path(run), Path(out), embed_neuronpedia=neuronpedia_embed, progress=progress)
+    return Path(out)
