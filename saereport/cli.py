@@ -127,9 +127,10 @@ def build(progress: Progress, /, config: Path | None, out: Path, **given: Any) -
     saereport build --release gpt2-small-res-jb --sae-id blocks.8.hook_resid_pre \
         --latents 0-9,14057 --dataset NeelNanda/pile-10k --out report
     """
+    asked = _configured(config, given)
     from saereport.collection import build as run_build
 
-    run_build(_configured(config, given), out, progress=progress)
+    run_build(asked, out, progress=progress)
     progress.say(f"Open {out / 'index.html'}")
 
 
@@ -146,9 +147,10 @@ def build(progress: Progress, /, config: Path | None, out: Path, **given: Any) -
 @click.pass_obj
 def collect(progress: Progress, /, config: Path | None, out: Path, **given: Any) -> None:
     """Only the first half of build: measure, and write a run. Needs torch."""
+    asked = _configured(config, given)
     from saereport.collection import collect as run_collect
 
-    run_collect(_configured(config, given), out, progress=progress)
+    run_collect(asked, out, progress=progress)
     progress.say(f"Wrote the run '{out}'; 'saereport render {out} --out report' makes the pages.")
 
 
@@ -219,10 +221,12 @@ def init(progress: Progress, /, path: Path, force: bool) -> None:
 @click.pass_obj
 def demo(progress: Progress, /, out: Path, **given: Any) -> None:
     """Build a report of the model, SAEs and text that come with saereport; no network."""
-    from saereport.collection import build as run_build
     from saereport.reports import demo_settings
 
-    run_build(_merged(demo_settings(), given), out, progress=progress)
+    asked = _merged(demo_settings(), given)
+    from saereport.collection import build as run_build
+
+    run_build(asked, out, progress=progress)
     progress.say(f"Open {out / 'index.html'}")
 
 

