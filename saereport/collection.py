@@ -1,0 +1,367 @@
+"""From a configuration to a run on disk, and on to a report: the thin orchestration on top.
+
+Each step hands its result to the next and lets go of what it no longer needs: SAEs and model are
+loaded, the text is read once, the tables that need only weights are computed SAE by SAE from the
+last to the first (a later one is pulled back onto the earlier), and the run is written.
+"""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import platform
+import shutil
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from saereport import __version__
+from saereport.checkpoint import Checkpoint
+from saereport.config import BuildConfig, SaeConfig, make_config
+from saereport.errors import SaereportError, UsageError, did_you_mean
+from saereport.measure import STATISTICS, Setting
+from saereport.memory import MemoryProfiler, as_lines
+from saereport.progress import Progress
+from saereport.reading import Batches, Reading, SaeReader
+from saereport.reports import render, require_report_or_nothing
+from saereport.run import TABLES, open_run
+from saereport.run.files import canonical_json
+from saereport.selection import Selection, parse_selection, tracked_latents
+from saereport.sources.devices import resolve_device, resolve_dtype
+from saereport.sources.explanations import read_explanations
+from saereport.sources.models import LanguageModel, load_model
+from saereport.sources.saes import Dictionary, SaeSource, check_fit, load_sae, unique_slugs
+from saereport.sources.text import Text, open_text, pack
+from saereport.tabulate import Measured, write_run
+
+DEFAULT_CONTEXT = 128
+LIBRARIES = ("torch", "transformer-lens", "sae-lens", "transformers", "numpy", "pyarrow", "scipy")
+
+Asked = BuildConfig | Mapping[str, Any]
+
+
+def build(config: Asked, out: Path | str, *, progress: Progress | None = None) -> Path:
+    """Measure, and make the pages: `collect` followed by `render`.
+
+    Args:
+        config: What to do; a mapping has the fields of `BuildConfig`.
+        out: Folder of the report; an older report there is replaced when the new one is whole.
+        progress: Where to say what is going on; nowhere where absent.
+
+    Returns:
+        The report's folder.
+
+    Raises:
+        UsageError: The configuration means nothing.
+        SaereportError: Anything else that a user can cause or mend; what was read of the text is
+            kept in `<out>.partial`, and the same call goes on from there.
+    """
+    config, out = _checked(config), Path(out)
+    progress = progress or Progress(quiet=True)
+    require_report_or_nothing(out)
+    work = out.with_name(f"{out.name}.partial")
+    run = _collect(config, work / "run", work, progress)
+    progress.say("Making the pages")
+    render(run, out, neuronpedia_embed=config.neuronpedia_embed, progress=progress)
+    shutil.rmtree(work)
+    return out
+
+
+def collect(config: Asked, out: Path | str, *, progress: Progress | None = None) -> Path:
+    """Measure, and write a run. Arguments and errors as for `build`.
+
+    Returns:
+        The run's folder.
+    """
+    config, out = _checked(config), Path(out)
+    if out.exists() and not (out / "run.json").is_file() and (out.is_file() or any(out.iterdir())):
+        raise SaereportError(f"'{out}' exists and is not a run.", "Give another --out.")
+    work = out.with_name(f"{out.name}.partial")
+    run = _collect(config, out, work, progress or Progress(quiet=True))
+    shutil.rmtree(work, ignore_errors=True)
+    return run
+
+
+def _checked(config: Asked) -> BuildConfig:
+    asked = config if isinstance(config, BuildConfig) else make_config(config)
+    unknown = [name for name in asked.skip if name not in STATISTICS]
+    if unknown:
+        hint = did_you_mean(unknown[0], STATISTICS) or f"Known are {', '.join(STATISTICS)}."
+        raise UsageError(f"There is no statistic '{unknown[0]}' to skip.", hint)
+    if "activity" in asked.skip:
+        raise UsageError("'activity' cannot be skipped: every page is built on it.")
+    return asked.checked()
+
+
+def _collect(config: BuildConfig, target: Path, work: Path, progress: Progress) -> Path:
+    device = resolve_device(config.device)
+    dtype = resolve_dtype(config.dtype)
+    memory = MemoryProfiler(config.profile_memory, device)
+    explanations = [_explanations(config, sae) for sae in config.saes]
+    with memory.stage("load"):
+        dictionaries = _load_saes(config, device, dtype, progress)
+        model = _load_model(config, dictionaries, device, dtype, progress)
+    text = _open_text(config, dictionaries)
+    context_size = _context_size(config, dictionaries, model)
+    identity = _identity(config, dictionaries, model, text, context_size)
+    fingerprint = hashlib.sha256(canonical_json(identity).encode()).hexdigest()
+    if _is_done(target, fingerprint):
+        progress.say("This run is already collected; using it")
+        return target
+
+    selections = [parse_selection(sae.latents or config.latents) for sae in config.saes]
+    readers = _readers(config, dictionaries, selections, model)
+    reading = Reading(
+        model=model,
+        readers=readers,
+        batches=Batches(config.batch_size, context_size, device, progress),
+        checkpoint=Checkpoint(work, fingerprint),
+    )
+    with memory.stage("read the text"):
+        _read(config, reading, text, context_size, progress)
+    measured = Measured(
+        config=config_record(config),
+        title=config.title or _title(dictionaries, model),
+        fingerprint=fingerprint,
+        text=text,
+        context_size=context_size,
+        prepend_bos=dictionaries[0].prepend_bos,
+        include_special=config.include_special,
+        map=config.map,
+        listed=config.examples.listed,
+        selections=selections,
+        explanations=explanations,
+        libraries=_libraries(),
+    )
+    # What is read of the SAEs and the model lies in `reading` alone from here on, and the last
+    # step releases it piece by piece.
+    del model, dictionaries, readers
+    write_run(target, measured, reading, memory, progress)
+    gc.collect()
+    profile = memory.profile()
+    if profile is not None:
+        for line in as_lines(profile):
+            progress.say(line)
+    return target
+
+
+def _explanations(config: BuildConfig, sae: SaeConfig) -> dict[int, list[tuple[str, str]]]:
+    path = sae.explanations or config.explanations
+    return read_explanations(path) if path is not None else {}
+
+
+def _load_saes(
+    config: BuildConfig, device: torch.device, dtype: torch.dtype, progress: Progress
+) -> list[Dictionary]:
+    sources = [
+        SaeSource(release=sae.release, sae_id=sae.sae_id, path=str(sae.path) if sae.path else None)
+        for sae in config.saes
+    ]
+    loaded = []
+    for source, slug in zip(sources, unique_slugs(sources), strict=True):
+        progress.say(f"Loading the SAE {source.label}")
+        loaded.append(load_sae(source, device=device, dtype=dtype, slug=slug))
+    return loaded
+
+
+def _load_model(
+    config: BuildConfig,
+    dictionaries: Sequence[Dictionary],
+    device: torch.device,
+    dtype: torch.dtype,
+    progress: Progress,
+) -> LanguageModel:
+    first = dictionaries[0]
+    for other in dictionaries[1:]:
+        if config.model is None and other.model_name != first.model_name:
+            raise SaereportError(
+                f"The SAE {first.slug} was trained on {first.model_name} and {other.slug} on "
+                f"{other.model_name}; one report is about one model.",
+                "Make two reports, or name the model with --model.",
+            )
+        if other.model_kwargs != first.model_kwargs:
+            raise SaereportError(
+                f"The SAEs {first.slug} and {other.slug} ask for the model to be loaded in "
+                f"different ways ({first.model_kwargs} and {other.model_kwargs}).",
+                "Make two reports.",
+            )
+    name = config.model or first.model_name
+    if name is None:
+        raise SaereportError(
+            f"The metadata of the SAE {first.slug} names no model.", "Give one with --model."
+        )
+    progress.say(f"Loading the model {Path(name).name if Path(name).exists() else name}")
+    model = load_model(name, device=device, dtype=dtype, kwargs=first.model_kwargs)
+    for dictionary in dictionaries:
+        check_fit(dictionary, model)
+    return model
+
+
+def _open_text(config: BuildConfig, dictionaries: Sequence[Dictionary]) -> Text:
+    dataset = config.dataset or dictionaries[0].metadata.get("dataset_path")
+    if not dataset:
+        raise SaereportError(
+            f"The metadata of the SAE {dictionaries[0].slug} names no text.",
+            "Give one with --dataset: a Hugging Face dataset, a file, a folder or 'demo'.",
+        )
+    return open_text(
+        dataset,
+        config=config.dataset_config,
+        split=config.dataset_split,
+        column=config.text_column,
+    )
+
+
+def _context_size(
+    config: BuildConfig, dictionaries: Sequence[Dictionary], model: LanguageModel
+) -> int:
+    """The context that was asked for, else the smallest that one of the SAEs was trained with."""
+    known = [d.context_size for d in dictionaries if d.context_size]
+    size = config.context_size or min(known, default=DEFAULT_CONTEXT)
+    if size > model.n_ctx:
+        raise SaereportError(
+            f"A context of {size:,} tokens is longer than the model's {model.n_ctx:,}.",
+            "Give a smaller --context-size.",
+        )
+    policies = {d.prepend_bos for d in dictionaries}
+    if len(policies) > 1:
+        names = [d.slug for d in dictionaries if d.prepend_bos]
+        raise SaereportError(
+            f"Of these SAEs only {', '.join(names)} want BOS before each sequence; one pass "
+            "over the text cannot serve both.",
+            "Make two reports.",
+        )
+    return size
+
+
+def _identity(
+    config: BuildConfig,
+    dictionaries: Sequence[Dictionary],
+    model: LanguageModel,
+    text: Text,
+    context_size: int,
+) -> dict[str, Any]:
+    """Everything that the numbers depend on."""
+    return {
+        "saereport": __version__,
+        "tables": {name: table.version for name, table in TABLES.items()},
+        "config": config_record(config),
+        "saes": [[d.slug, d.weights_sha256, d.hook_in.name] for d in dictionaries],
+        "explanations": [_labels_hash(config, sae) for sae in config.saes],
+        "model": model.provenance,
+        "text": text.provenance,
+        "context_size": context_size,
+    }
+
+
+def _labels_hash(config: BuildConfig, sae: SaeConfig) -> str:
+    path = sae.explanations or config.explanations
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest() if path is not None else ""
+
+
+def config_record(config: BuildConfig) -> dict[str, Any]:
+    """The configuration as a run records it: no paths, and nothing that changes no number."""
+    record = config.model_dump(
+        mode="json", exclude={"batch_size", "profile_memory", "neuronpedia_embed", "title"}
+    )
+    for sae in record["saes"]:
+        for key in ("path", "explanations"):
+            sae[key] = Path(sae[key]).name if sae[key] else None
+    for key in ("dataset", "model", "explanations"):
+        if record[key] and Path(record[key]).exists():
+            record[key] = Path(record[key]).name
+    return dict(record)
+
+
+def _is_done(target: Path, fingerprint: str) -> bool:
+    """Whether the run is there already; one that cannot be read is simply collected again."""
+    try:
+        run = open_run(target)
+        if run.path != target or run.info.fingerprint != fingerprint:
+            return False
+        run.verify()
+    except SaereportError:
+        return False
+    return True
+
+
+def _readers(
+    config: BuildConfig,
+    dictionaries: Sequence[Dictionary],
+    selections: Sequence[Selection],
+    model: LanguageModel,
+) -> list[SaeReader]:
+    names = [name for name in STATISTICS if name not in config.skip]
+    return [
+        SaeReader(
+            dictionary,
+            Setting(
+                d_sae=dictionary.d_sae,
+                d_vocab=model.d_vocab,
+                latents=tracked_latents(selection, dictionary.d_sae, config.seed),
+                seed=config.seed,
+                top=config.examples.top,
+                before=config.examples.before,
+                after=config.examples.after,
+                intervals=config.examples.intervals,
+                interval_examples=config.examples.per_group,
+                quantile_edges=config.examples.quantiles,
+                quantile_examples=config.examples.per_group,
+                tokens=config.examples.listed,
+                coactive=config.examples.listed,
+            ),
+            names,
+        )
+        for dictionary, selection in zip(dictionaries, selections, strict=True)
+    ]
+
+
+def _read(
+    config: BuildConfig, reading: Reading, text: Text, context_size: int, progress: Progress
+) -> None:
+    seen, model = reading.seen, reading.model
+    if reading.resume():
+        progress.say(f"Going on from the checkpoint, after {seen.tokens:,} tokens")
+    first = reading.readers[0].dictionary
+    packed = pack(
+        text.documents(),
+        model.tokenizer,
+        context_size=context_size,
+        prepend_bos=first.prepend_bos,
+        bos_id=model.bos_id,
+        special_ids=model.special_ids,
+        separator=first.separator,
+        include_special=config.include_special,
+        limit_tokens=config.tokens,
+        batch=reading.batches.block,
+        skip=seen.sequences,
+    )
+    total = -(-config.tokens // context_size) * context_size
+    with progress.bar("Reading the text", total, "tok", done=seen.tokens) as bar:
+        reading.run(packed, bar)
+    if seen.counted == 0:
+        raise SaereportError(
+            f"The text {text.name} has no token that counts.", "Give another --dataset."
+        )
+    if seen.tokens < config.tokens:
+        progress.say(f"The text ended after {seen.tokens:,} of {config.tokens:,} tokens")
+    reading.save()
+
+
+def _title(dictionaries: Sequence[Dictionary], model: LanguageModel) -> str:
+    hooks = [d.hook_in.name for d in dictionaries]
+    shown = ", ".join(hooks[:3]) + (f" and {len(hooks) - 3} more" if len(hooks) > 3 else "")
+    return f"{model.name}: {shown}"
+
+
+def _libraries() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for name in LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found

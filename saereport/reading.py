@@ -1,0 +1,307 @@
+"""The one pass over the text: tokens to activations to events to statistics.
+
+The pass saves checkpoints, and its batches shrink when memory runs out. Everything dense stays on
+the chosen device and lives for one batch; what is kept is the state of the accumulators, whose
+size does not depend on the number of tokens. The accumulators are exact, so where the text is cut
+into batches, and where a killed collection goes on, leaves no trace in them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import signal
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import FrameType
+
+import numpy as np
+import torch
+
+from saereport.checkpoint import Arrays, Checkpoint
+from saereport.errors import SaereportError
+from saereport.measure import STATISTICS, Batch, Measurement, SequenceStore, Setting
+from saereport.measure.events import events_of
+from saereport.progress import Bar, Progress
+from saereport.sources.devices import is_out_of_memory
+from saereport.sources.models import LanguageModel
+from saereport.sources.saes import Dictionary
+from saereport.sources.text import Packed
+
+TOKENS_PER_BATCH = {"cpu": 4096, "mps": 8192, "cuda": 16384}
+
+
+@dataclass
+class Seen:
+    """What was read: counts, and a chained hash of the tokens that does not depend on batches."""
+
+    sequences: int = 0
+    tokens: int = 0
+    counted: int = 0
+    documents: int = 0
+    digest: bytes = bytes(32)
+
+    def take(self, packed: Packed) -> None:
+        """Count one batch."""
+        self.sequences += len(packed)
+        self.tokens += packed.tokens.size
+        self.counted += int(packed.counted.sum())
+        self.documents = max(self.documents, int(packed.documents.max()) + 1)
+        for tokens, counted in zip(packed.tokens, packed.counted, strict=True):
+            row = tokens.astype("<i4").tobytes() + counted.tobytes()
+            self.digest = hashlib.sha256(self.digest + row).digest()
+
+    def state(self) -> Arrays:
+        """Everything as arrays."""
+        counts = [self.sequences, self.tokens, self.counted, self.documents]
+        return {
+            "counts": np.array(counts, dtype=np.int64),
+            "digest": np.frombuffer(self.digest, dtype=np.uint8),
+        }
+
+    def restore(self, state: Mapping[str, np.ndarray]) -> None:
+        """Become what `state` was made from."""
+        self.sequences, self.tokens, self.counted, self.documents = state["counts"].tolist()
+        self.digest = state["digest"].tobytes()
+
+
+@dataclass
+class SaeReader:
+    """One SAE's part of the pass.
+
+    Where every statistic that is asked for looks at the tracked latents only, only those are
+    encoded, if the architecture allows it.
+
+    Attributes:
+        dictionary: The SAE.
+        setting: What to measure of it; its `latents` are tracked.
+        names: Statistics to collect.
+        measurement: Their accumulators.
+    """
+
+    dictionary: Dictionary
+    setting: Setting
+    names: Sequence[str]
+    measurement: Measurement = field(init=False)
+    _slice: torch.Tensor | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.measurement = Measurement(self.setting, self.names)
+        all_tracked = len(self.setting.latents) == self.setting.d_sae
+        whole = all_tracked or any(
+            STATISTICS[name].needs_all_latents for name in self.measurement.accumulators
+        )
+        tracked = torch.as_tensor(self.setting.latents, device=self.dictionary.device)
+        self._slice = None if whole else tracked
+
+    def events(self, packed: Packed, activations: torch.Tensor) -> Batch:
+        """Encode one batch; changes nothing, so it can be tried again with less.
+
+        Args:
+            packed: The tokens, numpy on the CPU.
+            activations: At the SAE's hook point, `[batch, pos, d_in]`, on the device.
+
+        Raises:
+            SaereportError: An activation is NaN or infinite; says where.
+        """
+        sae = self.dictionary
+        if self._slice is None:
+            encoded, latents = sae.encode(activations), None
+        else:
+            encoded = sae.encode_chosen(activations, self._slice)
+            latents = self.setting.latents
+        return events_of(
+            encoded,
+            first=packed.first,
+            tokens=packed.tokens,
+            counted=packed.counted,
+            documents=packed.documents,
+            latents=latents,
+            name=f"The SAE {sae.slug}",
+            hook=sae.hook_in.name,
+        )
+
+
+class Batches:
+    """How many sequences go through the model at a time; halves when memory runs out.
+
+    Args:
+        asked: A number, or `auto` to begin with what suits the device.
+        context_size: Tokens in a sequence.
+        device: Where the model runs.
+        progress: Where to say that a batch was halved.
+    """
+
+    def __init__(
+        self, asked: int | str, context_size: int, device: torch.device, progress: Progress
+    ) -> None:
+        tokens = TOKENS_PER_BATCH.get(device.type, TOKENS_PER_BATCH["cpu"])
+        self.size = asked if isinstance(asked, int) else max(1, tokens // context_size)
+        self.block = self.size
+        self._fixed = isinstance(asked, int)
+        self._progress = progress
+
+    def halve(self, error: BaseException) -> None:
+        """Use smaller batches from now on.
+
+        Raises:
+            SaereportError: There is nothing to halve, or the user fixed the size.
+        """
+        if self._fixed:
+            raise SaereportError(
+                f"A batch of {self.size} sequences does not fit into memory.",
+                "Give a smaller --batch-size, or --batch-size auto.",
+            ) from error
+        if self.size == 1:
+            raise SaereportError(
+                "Memory does not even hold a batch of one sequence.",
+                "Give a smaller --context-size, --dtype bfloat16, or fewer SAEs at a time.",
+            ) from error
+        self.size //= 2
+        self._progress.say(f"Memory ran out; going on with {self.size} sequences in a batch")
+
+    def parts(self, packed: Packed) -> Iterator[Packed]:
+        """A packed batch in parts of the present size, which may shrink between two parts."""
+        start = 0
+        while start < len(packed):
+            part = packed.part(start, min(start + self.size, len(packed)))
+            yield part
+            start += len(part)
+
+    def state(self) -> Arrays:
+        """The present size, so that a resumed run computes in the same batches."""
+        return {"size": np.array(self.size, dtype=np.int64)}
+
+    def restore(self, state: Mapping[str, np.ndarray]) -> None:
+        """Become what `state` was made from, unless the user fixed the size."""
+        if not self._fixed:
+            self.size = int(state["size"])
+
+
+@dataclass
+class Reading:
+    """A pass over the text, from where it was left.
+
+    Attributes:
+        model: The language model.
+        readers: One for each SAE.
+        batches: Sizes of the batches.
+        checkpoint: Where the state is saved now and then.
+        seen: What was read so far.
+        sequences: Tokens of the sequences that examples may refer to.
+    """
+
+    model: LanguageModel
+    readers: Sequence[SaeReader]
+    batches: Batches
+    checkpoint: Checkpoint
+    seen: Seen = field(default_factory=Seen)
+    sequences: SequenceStore = field(default_factory=SequenceStore)
+
+    def resume(self) -> bool:
+        """Go back to the checkpoint; False if there is none."""
+        saved = self.checkpoint.load()
+        if saved is None:
+            return False
+        for prefix, part in self._parts().items():
+            cut = len(prefix) + 1
+            part.restore({k[cut:]: a for k, a in saved.items() if k.startswith(prefix + "/")})
+        return True
+
+    def save(self) -> None:
+        """Save everything that is needed to go on."""
+        arrays: Arrays = {}
+        for prefix, part in self._parts().items():
+            arrays.update({f"{prefix}/{key}": array for key, array in part.state().items()})
+        self.checkpoint.save(arrays)
+
+    def _parts(self) -> dict[str, Seen | SequenceStore | Batches | Measurement]:
+        parts: dict[str, Seen | SequenceStore | Batches | Measurement] = {
+            "seen": self.seen,
+            "sequences": self.sequences,
+            "batches": self.batches,
+        }
+        for reader in self.readers:
+            parts[f"sae.{reader.dictionary.slug}"] = reader.measurement
+        return parts
+
+    def run(self, packed: Iterable[Packed], bar: Bar) -> None:
+        """Read.
+
+        Args:
+            packed: The sequences from where `seen` ends.
+            bar: Counts the tokens.
+
+        Raises:
+            SaereportError: An activation is not a number, or memory runs out for good.
+            KeyboardInterrupt: The user interrupted; everything up to there is saved.
+        """
+        with _interrupts_between_blocks() as interrupted:
+            for block in packed:
+                for part in self.batches.parts(block):
+                    for done, events in self._events(part):
+                        for reader, batch in zip(self.readers, events, strict=True):
+                            reader.measurement.update(batch)
+                        bar.advance(done.tokens.size)
+                self.sequences.add(block.first, block.tokens, block.counted, block.documents)
+                if self.sequences.full:
+                    self.drop_sequences()
+                self.seen.take(block)
+                if interrupted.is_set():
+                    self.save()
+                    raise KeyboardInterrupt
+                if self.checkpoint.due:
+                    self.save()
+
+    def drop_sequences(self) -> None:
+        """Forget the tokens of sequences that no example can refer to any more."""
+        wanted = [reader.measurement.sequences() for reader in self.readers]
+        self.sequences.keep(np.unique(np.concatenate(wanted)))
+
+    def _events(self, part: Packed) -> Iterator[tuple[Packed, list[Batch]]]:
+        """Each SAE's events on a part, or on smaller parts of it if memory runs out."""
+        hooks = sorted({reader.dictionary.hook_in.name for reader in self.readers})
+        found: list[Batch] | None = None
+        try:
+            tokens = torch.from_numpy(part.tokens.astype(np.int64)).to(self.model.device)
+            activations = self.model.run(tokens, hooks)
+            found = [
+                reader.events(part, activations[reader.dictionary.hook_in.name])
+                for reader in self.readers
+            ]
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            self.batches.halve(error)
+        if found is not None:
+            yield part, found
+            return
+        # Only here, outside the except block, is nothing holding the failed attempt's tensors.
+        if self.model.device.type == "cuda":
+            torch.cuda.empty_cache()
+        for smaller in self.batches.parts(part):
+            yield from self._events(smaller)
+
+
+@contextmanager
+def _interrupts_between_blocks() -> Iterator[threading.Event]:
+    """Hold back the first Ctrl-C until a block is counted whole; the second one is not held.
+
+    Outside the main thread signals cannot be handled, and the event is never set.
+    """
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked
+        return
+
+    def note(number: int, frame: FrameType | None) -> None:
+        if asked.is_set():
+            raise KeyboardInterrupt
+        asked.set()
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGINT, before)
