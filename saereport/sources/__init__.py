@@ -1,0 +1,17 @@
+"""The outside world: language models, SAEs and transcoders, texts, and the embedded demo.
+
+Everything here knows other people's libraries and formats, and nothing here knows statistics,
+files of a run, or HTML. Each module turns one kind of outside thing into one small type:
+
+| module | type | what it hides |
+|---|---|---|
+| `hooks` | `HookPoint` | the spellings of hook names |
+| `models` | `LanguageModel` | HookedTransformer and TransformerBridge, early stopping |
+| `saes` | `Dictionary` | SAELens's loaders and architectures, slicing of encoders |
+| `text` | `Text`, `Packed` | datasets and files, tokenising, packing |
+| `tokens` | bytes | what a vocabulary token is, byte for byte |
+| `explanations` | labels | Neuronpedia's export and CSV |
+| `devices` | device, dtype | what this machine has |
+
+Nothing is imported here, so that importing one module does not load the libraries of another.
+"""

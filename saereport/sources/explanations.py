@@ -1,0 +1,137 @@
+"""Labels of latents that others have made: Neuronpedia's export, or a table of one's own."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import zlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from saereport.errors import SaereportError, did_you_mean
+
+INDEX_NAMES = ("index", "latent", "feature", "feature_index")
+TEXT_NAMES = ("description", "explanation", "label", "text")
+SOURCE_NAMES = ("explanationModelName", "source", "model", "author")
+
+
+def read_explanations(path: str | Path) -> dict[int, list[tuple[str, str]]]:
+    """Read labels.
+
+    JSON lines are in the form of Neuronpedia's exports: `index` and `description`, and where they
+    are there `explanationModelName` and `typeName`, which name the label's source. A CSV file has
+    a header line with `index` (or `latent`) and `description` (or `explanation`, `label`), and may
+    have `source`. Either can be compressed (`.gz`). Lines without a label are passed over.
+
+    Args:
+        path: The file.
+
+    Returns:
+        For each latent that has any, its labels as (text, source) in the file's order, without
+        repetition.
+
+    Raises:
+        SaereportError: The file cannot be read, or a line of it makes no sense (it is named).
+    """
+    path = Path(path).expanduser()
+    content = _read(path)
+    rows = _csv_rows(path, content) if _is_csv(path) else _json_rows(path, content)
+    labels: dict[int, list[tuple[str, str]]] = {}
+    for where, row in rows:
+        text = _pick(row, TEXT_NAMES)
+        if text is None or not str(text).strip():
+            continue
+        entry = (" ".join(str(text).split()), _source(row))
+        known = labels.setdefault(_index(row, where), [])
+        if entry not in known:
+            known.append(entry)
+    if not labels:
+        raise SaereportError(f"{path.name} holds no explanations.")
+    return dict(sorted(labels.items()))
+
+
+def _is_csv(path: Path) -> bool:
+    return ".csv" in (s.lower() for s in path.suffixes[-2:])
+
+
+def _read(path: Path) -> str:
+    try:
+        raw = path.read_bytes()
+        if raw[:2] == b"\x1f\x8b":
+            raw = gzip.decompress(raw)
+        return raw.decode("utf-8-sig")
+    except FileNotFoundError:
+        near = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+        raise SaereportError(
+            f"There is no file {path} with explanations.", did_you_mean(path.name, near)
+        ) from None
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise SaereportError(f"{path.name}:{line}: not UTF-8.") from error
+    except (OSError, EOFError, zlib.error) as error:
+        raise SaereportError(f"{path.name} cannot be read: {error}.") from error
+
+
+def _json_rows(path: Path, content: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    # Not splitlines(): that also splits at U+2028, which JSON allows inside strings.
+    for number, line in enumerate(content.split("\n"), 1):
+        where = f"{path.name}:{number}"
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise SaereportError(
+                f"{where}: not JSON: {error}.",
+                "Explanations are JSON lines (Neuronpedia's export) or a .csv file with a header.",
+            ) from error
+        if not isinstance(row, dict):
+            raise SaereportError(f"{where}: not a JSON object.")
+        if _pick(row, INDEX_NAMES) is None:
+            raise SaereportError(
+                f"{where}: no 'index'.", did_you_mean("index", map(str, row)) if row else ""
+            )
+        yield where, row
+
+
+def _csv_rows(path: Path, content: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    reader = csv.DictReader(io.StringIO(content, newline=""))
+    header = [name.strip() for name in reader.fieldnames or []]
+    reader.fieldnames = header
+    for names in (INDEX_NAMES, TEXT_NAMES):
+        if not set(names) & set(header):
+            raise SaereportError(
+                f"{path.name}:1: no column '{names[0]}'; it has {', '.join(header) or 'none'}.",
+                did_you_mean(names[0], header),
+            )
+    try:
+        for row in reader:
+            where = f"{path.name}:{reader.line_num}"
+            if None in row:
+                raise SaereportError(f"{where}: more values than the header has columns.")
+            yield where, row
+    except csv.Error as error:
+        raise SaereportError(f"{path.name}:{reader.line_num}: {error}.") from error
+
+
+def _pick(row: dict[str, Any], names: Iterable[str]) -> Any:
+    return next((row[name] for name in names if row.get(name) is not None), None)
+
+
+def _index(row: dict[str, Any], where: str) -> int:
+    value = _pick(row, INDEX_NAMES)
+    try:
+        index = int(str(value).strip())
+    except ValueError:
+        index = -1
+    if index < 0 or isinstance(value, bool):
+        raise SaereportError(f"{where}: '{value}' is not the index of a latent.")
+    return index
+
+
+def _source(row: dict[str, Any]) -> str:
+    named = [_pick(row, SOURCE_NAMES), row.get("typeName")]
+    return ", ".join(str(part) for part in named if part)

@@ -1,0 +1,710 @@
+"""Language models: one thin class over TransformerLens's two wrappers.
+
+`HookedTransformer` reimplements an architecture and can fold and centre weights;
+`TransformerBridge` wraps the Hugging Face module that is there. SAEs were trained on either, and
+which one an SAE asks for is in its metadata. `LanguageModel` gives both the same face: named
+activations of a batch, and the handful of weights that weights-only analyses need.
+
+Activations are read with plain torch hooks on the modules that the wrappers' hook points are, not
+through `run_with_cache`: that keys a Bridge's cache by other names than the ones asked for, can
+skip a hook on an alias without a word, and asks for attention patterns that nobody reads. The
+forward pass ends, by an exception of our own, inside the last hook that was asked for, so nothing
+after it is computed: not the MLP after a `hook_z`, not the final norm, not the logits.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import logging
+import re
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from saereport.errors import SaereportError, UsageError, did_you_mean
+from saereport.sources.devices import dtype_name
+from saereport.sources.hooks import HookPoint, parse_hook
+
+Wrapper = Literal["HookedTransformer", "TransformerBridge"]
+
+PROCESSING = ("fold_ln", "center_writing_weights", "center_unembed", "fold_value_biases")
+"""The keyword arguments with which TransformerLens changes weights on loading."""
+
+
+class _Reached(Exception):
+    """Raised inside the last hook that was asked for, to end the forward pass there."""
+
+
+class _Capture:
+    """Collects the outputs of hooked modules and ends the forward pass after the last one."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.wanted = set(names)
+        self.got: dict[str, Tensor] = {}
+
+    def keep(self, name: str, value: Any) -> None:
+        if name in self.got:
+            return
+        self.got[name] = (value[0] if isinstance(value, tuple) else value).detach()
+        if len(self.got) == len(self.wanted):
+            raise _Reached
+
+    def on_output(self, name: str) -> Callable[[nn.Module, Any, Any], None]:
+        return lambda _module, _args, output: self.keep(name, output)
+
+    def on_input(self, name: str) -> Callable[[nn.Module, Any], None]:
+        return lambda _module, args: self.keep(name, args)
+
+
+class LanguageModel(ABC):
+    """A language model, ready to be read.
+
+    Attributes:
+        name: Name as given, or a directory's or file's last component; never a path.
+        wrapper: Which of TransformerLens's classes is underneath.
+        model: The TransformerLens object itself.
+        device: Where the weights are.
+        dtype: The weights' number format.
+        revision: The Hugging Face commit that was loaded, where there is one.
+        kwargs: The keyword arguments that the model was loaded with.
+        n_layers: Number of transformer blocks.
+        d_model: Width of the residual stream.
+        n_heads: Query heads per layer.
+        n_kv_heads: Key and value heads per layer.
+        d_head: Width of a head.
+        d_vocab: Size of the vocabulary, including ids that the tokeniser does not use.
+        n_ctx: Longest sequence that the model takes.
+        norm: `layer` (centred, divided by the standard deviation) or `rms`.
+        tokenizer: The Hugging Face tokeniser.
+        bos_id: The token that starts a sequence, if there is one.
+        special_ids: Ids of the tokeniser's special tokens.
+        final_norm_folded: Whether the final norm's weight is already part of `W_U`.
+    """
+
+    wrapper: Wrapper
+    d_model: int
+    n_layers: int
+
+    def __init__(
+        self,
+        model: Any,
+        *,
+        name: str,
+        device: torch.device,
+        dtype: torch.dtype,
+        kwargs: dict[str, Any] | None = None,
+        revision: str | None = None,
+    ) -> None:
+        cfg = model.cfg
+        self.model = model
+        self.name = name
+        self.device = device
+        self.dtype = dtype
+        self.kwargs = dict(kwargs or {})
+        self.revision = revision
+        self.n_layers = int(cfg.n_layers)
+        self.d_model = int(cfg.d_model)
+        self.n_heads = int(cfg.n_heads)
+        self.n_kv_heads = int(getattr(cfg, "n_key_value_heads", None) or cfg.n_heads)
+        self.d_head = int(cfg.d_head)
+        self.n_ctx = int(cfg.n_ctx)
+        self.tokenizer = model.tokenizer
+        tokenizer = self.tokenizer
+        self.bos_id: int | None = None if tokenizer is None else tokenizer.bos_token_id
+        special = [] if tokenizer is None else [*tokenizer.all_special_ids, self.bos_id]
+        self.special_ids: frozenset[int] = frozenset(int(i) for i in special if i is not None)
+
+    # What differs between the wrappers.
+
+    @abstractmethod
+    def _module(self, name: str) -> tuple[nn.Module, bool] | None:
+        """The module that carries the activations called `name`, and whether as its input."""
+
+    @abstractmethod
+    def _hook_names(self) -> list[str]:
+        """Every hook name that this model has."""
+
+    @abstractmethod
+    def _forward(self, tokens: Tensor) -> None:
+        """Run the model; what it returns is not wanted."""
+
+    @property
+    @abstractmethod
+    def norm(self) -> Literal["layer", "rms"]:
+        """Whether the norms centre (`layer`) or not (`rms`)."""
+
+    @property
+    @abstractmethod
+    def final_norm_folded(self) -> bool:
+        """Whether the final norm's weight is part of `W_U` already."""
+
+    @abstractmethod
+    def _norm_weight(self, module: nn.Module | None) -> Tensor | None:
+        """The weight of a norm as it is multiplied with, or None where it was folded away."""
+
+    # What does not.
+
+    def has_hook(self, name: str) -> bool:
+        """Whether the model has a hook point of this name."""
+        return self._module(parse_hook(name).name) is not None
+
+    def width(self, hook: HookPoint) -> int:
+        """The width of the activations at a hook point."""
+        return self.n_heads * self.d_head if hook.kind == "z" else self.d_model
+
+    def run(self, tokens: Tensor, hooks: Sequence[str]) -> dict[str, Tensor]:
+        """Activations of a batch, from one forward pass that ends at the deepest hook.
+
+        Args:
+            tokens: Token ids `[batch, pos]`; moved to the model's device.
+            hooks: Names of hook points, as SAEs spell them.
+
+        Returns:
+            For each name as asked, activations `[batch, pos, width]` on the model's device, heads
+            flattened. Computed without gradients, and fit to take part in them later.
+
+        Raises:
+            SaereportError: The model has no such hook point, or it was never reached.
+        """
+        asked = list(dict.fromkeys(hooks))
+        if not asked:
+            return {}
+        points = {name: parse_hook(name) for name in asked}
+        capture = _Capture(asked)
+        handles: list[Any] = []
+        try:
+            for name, point in points.items():
+                found = self._module(point.name)
+                if found is None:
+                    raise self._no_such_hook(point)
+                module, is_input = found
+                handles.append(
+                    module.register_forward_pre_hook(capture.on_input(name))
+                    if is_input
+                    else module.register_forward_hook(capture.on_output(name))
+                )
+            with torch.no_grad(), contextlib.suppress(_Reached):
+                self._forward(tokens.to(self.device))
+        finally:
+            for handle in handles:
+                handle.remove()
+        silent = [name for name in asked if name not in capture.got]
+        if silent:
+            raise SaereportError(
+                f"The hook point '{silent[0]}' never fired in {self.name} ({self.wrapper}), so "
+                f"there is nothing to read there.",
+                "This model may compute that layer in another way than the name says.",
+            )
+        return {
+            name: value.flatten(2) if points[name].kind == "z" and value.ndim == 4 else value
+            for name, value in ((name, capture.got[name]) for name in asked)
+        }
+
+    def _no_such_hook(self, point: HookPoint) -> SaereportError:
+        if point.layer >= self.n_layers:
+            return SaereportError(
+                f"{self.name} has no hook point '{point.name}': it has {self.n_layers} layers, "
+                f"numbered from 0."
+            )
+        return SaereportError(
+            f"{self.name} ({self.wrapper}) has no hook point '{point.name}'.",
+            did_you_mean(point.name, self._hook_names()),
+        )
+
+    @property
+    def d_vocab(self) -> int:
+        """Rows of the embedding."""
+        return int(self.W_E.shape[0])
+
+    @cached_property
+    def W_E(self) -> Tensor:
+        """The embedding `[d_vocab, d_model]` as it enters the residual stream.
+
+        Models that scale the embedding on the way in (Gemma) are given with the scale applied,
+        whichever wrapper is underneath.
+        """
+        weight: Tensor = self.model.W_E.detach()
+        scale = self._embedding_scale(weight)
+        return weight if scale == 1.0 else weight * scale
+
+    def _embedding_scale(self, weight: Tensor) -> float:
+        """What the embedding is multiplied with before the first block, measured on one token."""
+        if getattr(self.model.cfg, "positional_embedding_type", "") != "rotary":
+            return 1.0  # a learned position is added too, and no such model scales
+        token = weight.float().norm(dim=1).argmax()
+        name = "blocks.0.hook_resid_pre"
+        entered = self.run(token.reshape(1, 1), [name])[name][0, 0].float()
+        row = weight[token].float()
+        scale = float(entered @ row / (row @ row))
+        if abs(scale - 1) < 1e-3 or not torch.allclose(entered, row * scale, rtol=1e-2, atol=1e-3):
+            return 1.0
+        return scale
+
+    @property
+    def W_U(self) -> Tensor:
+        """The unembedding `[d_model, d_vocab]`, as loaded."""
+        weight: Tensor = self.model.W_U.detach()
+        return weight
+
+    @property
+    def final_norm_weight(self) -> Tensor | None:
+        """The final norm's weight `[d_model]`, or None where it is folded or there is none."""
+        if self.final_norm_folded:
+            return None
+        return self._norm_weight(getattr(self.model, "ln_final", None))
+
+    def _block(self, layer: int) -> Any:
+        if not 0 <= layer < self.n_layers:
+            raise SaereportError(f"{self.name} has no layer {layer}: it has {self.n_layers}.")
+        return self.model.blocks[layer]
+
+    def attn_norm_weight(self, layer: int) -> Tensor | None:
+        """The weight `[d_model]` of the norm before a layer's attention, or None if folded."""
+        return self._norm_weight(getattr(self._block(layer), "ln1", None))
+
+    def mlp_norm_weight(self, layer: int) -> Tensor | None:
+        """The weight `[d_model]` of the norm before a layer's MLP, or None if folded."""
+        block = self._block(layer)
+        return self._norm_weight(getattr(block, "ln2", None) or getattr(block, "ln1", None))
+
+    def W_V(self, layer: int) -> Tensor:
+        """A layer's value matrices `[n_heads, d_model, d_head]`.
+
+        Where several query heads share one value head (GQA), each query head has its copy. The
+        norm before attention is not part of it: see `attn_norm_weight`.
+        """
+        weight: Tensor = self._block(layer).attn.W_V.detach()
+        if weight.shape[0] != self.n_heads:
+            weight = weight.repeat_interleave(self.n_heads // weight.shape[0], dim=0)
+        return weight
+
+    def W_O(self, layer: int) -> Tensor:
+        """A layer's output matrices `[n_heads, d_head, d_model]`."""
+        weight: Tensor = self._block(layer).attn.W_O.detach()
+        return weight
+
+    def mlp0_of(self, x: Tensor) -> Tensor:
+        """What the first layer's MLP adds for residual vectors `x`, `MLP0(norm2_0(x))`.
+
+        Args:
+            x: Rows `[n, d_model]` on the model's device, such as `W_E`.
+
+        Returns:
+            `[n, d_model]`, through the model's own modules, norm after the MLP included.
+        """
+        block = self._block(0)
+        with torch.no_grad():
+            norm = getattr(block, "ln2", None) or getattr(block, "ln1", None)
+            rows = x.to(self.dtype)[None]
+            out = block.mlp(norm(rows) if norm is not None else rows)
+            out = out[0] if isinstance(out, tuple) else out
+            after = getattr(block, "ln2_post", None)
+            out = after(out) if after is not None else out
+        result: Tensor = out[0]
+        return result
+
+    @abstractmethod
+    def _parameters(self) -> Iterator[tuple[str, Tensor]]:
+        """Names and values of the weights."""
+
+    @cached_property
+    def weights_sha256(self) -> str:
+        """A hash of the weights as they are used here (format and processing included)."""
+        return hash_tensors(dict(self._parameters()))
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """What a run says about its model: JSON, without paths."""
+        return {
+            "name": self.name,
+            "wrapper": self.wrapper,
+            "revision": self.revision,
+            "weights_sha256": self.weights_sha256,
+            "dtype": dtype_name(self.dtype),
+            "kwargs": {key: _plain(value) for key, value in sorted(self.kwargs.items())},
+            "n_layers": self.n_layers,
+            "d_model": self.d_model,
+            "n_heads": self.n_heads,
+            "d_head": self.d_head,
+            "d_vocab": self.d_vocab,
+            "norm": self.norm,
+            "final_norm_folded": self.final_norm_folded,
+        }
+
+
+class HookedModel(LanguageModel):
+    """A `HookedTransformer`."""
+
+    wrapper: Wrapper = "HookedTransformer"
+
+    def _module(self, name: str) -> tuple[nn.Module, bool] | None:
+        hooks = self.model.hook_dict
+        if name.endswith(".hook_mlp_in") and name in hooks:
+            # Only computed on demand.
+            self.model.set_use_hook_mlp_in(True)
+        if name in hooks:
+            return hooks[name], False
+        # The Bridge's names for what HookedTransformer has as a module's input or output.
+        match = re.fullmatch(r"blocks\.(\d+)\.(.+)", name)
+        if not match or int(match[1]) >= self.n_layers:
+            return None
+        block, site = self.model.blocks[int(match[1])], match[2]
+        other = {"hook_in": "hook_resid_pre", "hook_out": "hook_resid_post"}.get(site)
+        if other:
+            return hooks[f"blocks.{match[1]}.{other}"], False
+        module, _, end = site.rpartition(".")
+        module = {"attn.o": ""}.get(module, module)
+        if site == "attn.o.hook_in":
+            return hooks[f"blocks.{match[1]}.attn.hook_z"], False
+        part = getattr(block, module, None) if module and end in ("hook_in", "hook_out") else None
+        return None if part is None else (part, end == "hook_in")
+
+    def _hook_names(self) -> list[str]:
+        return list(self.model.hook_dict)
+
+    def _forward(self, tokens: Tensor) -> None:
+        self.model.forward(tokens, return_type=None)
+
+    @property
+    def norm(self) -> Literal["layer", "rms"]:
+        """Whether the norms centre (`layer`) or not (`rms`)."""
+        return "rms" if str(self.model.cfg.normalization_type).startswith("RMS") else "layer"
+
+    @property
+    def final_norm_folded(self) -> bool:
+        """Whether the final norm's weight is part of `W_U` already."""
+        return str(self.model.cfg.normalization_type).endswith("Pre")
+
+    def _norm_weight(self, module: nn.Module | None) -> Tensor | None:
+        weight = getattr(module, "w", None)
+        return weight.detach() if isinstance(weight, Tensor) else None
+
+    def _parameters(self) -> Iterator[tuple[str, Tensor]]:
+        yield from self.model.named_parameters()
+
+
+class BridgeModel(LanguageModel):
+    """A `TransformerBridge`."""
+
+    wrapper: Wrapper = "TransformerBridge"
+
+    def _module(self, name: str) -> tuple[nn.Module, bool] | None:
+        if name.endswith(".hook_mlp_in") and not self.model.cfg.use_hook_mlp_in:
+            # Only computed on demand.
+            self.model.set_use_hook_mlp_in(True)
+        hooks = self._hooks
+        return (hooks[name], False) if name in hooks else None
+
+    @cached_property
+    def _hooks(self) -> dict[str, nn.Module]:
+        # Aliases included; the Bridge builds this dictionary anew at every access.
+        return dict(self.model.hook_dict)
+
+    def _hook_names(self) -> list[str]:
+        return list(self._hooks)
+
+    def _forward(self, tokens: Tensor) -> None:
+        self.model.forward(tokens, return_type=None, use_cache=False)
+
+    @property
+    def norm(self) -> Literal["layer", "rms"]:
+        """Whether the norms centre (`layer`) or not (`rms`)."""
+        cfg = self.model.cfg
+        rms = getattr(cfg, "uses_rms_norm", False) or str(cfg.normalization_type).startswith("RMS")
+        return "rms" if rms else "layer"
+
+    @property
+    def final_norm_folded(self) -> bool:
+        """Whether the final norm's weight is part of `W_U` already."""
+        return bool(self.kwargs.get("fold_ln", False))
+
+    def _norm_weight(self, module: nn.Module | None) -> Tensor | None:
+        weight = getattr(module, "weight", None)
+        if not isinstance(weight, Tensor) or self.final_norm_folded:
+            return None
+        # Gemma stores the weight's distance from one.
+        offset = 1.0 if getattr(self.model.cfg, "rmsnorm_uses_offset", False) else 0.0
+        return weight.detach() + offset if offset else weight.detach()
+
+    def _parameters(self) -> Iterator[tuple[str, Tensor]]:
+        yield from self.model.original_model.named_parameters()
+
+
+def hash_tensors(tensors: dict[str, Tensor]) -> str:
+    """SHA-256 over named tensors: names, formats, shapes and bytes, in the order of the names."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().contiguous().cpu()
+        digest.update(f"{name}\0{dtype_name(tensor.dtype)}\0{tuple(tensor.shape)}\0".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, torch.dtype):
+        return dtype_name(value)
+    return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
+
+
+def known_model_names() -> dict[str, str]:
+    """Every name that TransformerLens's HookedTransformer knows, with the official one for it."""
+    from transformer_lens.loading_from_pretrained import make_model_alias_map
+    from transformer_lens.supported_models import OFFICIAL_MODEL_NAMES
+
+    return {**make_model_alias_map(), **{name: name for name in OFFICIAL_MODEL_NAMES}}
+
+
+def _official_name(name: str) -> str | None:
+    names = known_model_names()
+    return names.get(name) or names.get(name.lower())
+
+
+@contextlib.contextmanager
+def quietly() -> Iterator[None]:
+    """Keep the libraries' banners, progress bars and advice off the user's terminal."""
+    from transformers.utils import logging as transformers_logging
+
+    bars = transformers_logging.is_progress_bar_enabled()
+    level = logging.getLogger().level
+    transformers_logging.disable_progress_bar()
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            logging.getLogger().setLevel(logging.ERROR)
+            yield
+    finally:
+        logging.getLogger().setLevel(level)
+        if bars:
+            transformers_logging.enable_progress_bar()
+
+
+def load_model(
+    name_or_dir: str | Path,
+    *,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
+    kwargs: dict[str, Any] | None = None,
+    wrapper: str = "auto",
+) -> LanguageModel:
+    """Load a language model.
+
+    Args:
+        name_or_dir: A name on the Hugging Face hub or one of TransformerLens's names for it, a
+            directory that holds a Hugging Face model, a `.gguf` file, or `demo`.
+        device: Where to put it.
+        dtype: The weights' number format.
+        kwargs: The keyword arguments that an SAE's metadata asks for
+            (`model_from_pretrained_kwargs`). As in SAELens, weights are loaded as they are, except
+            for the processing that these ask for.
+        wrapper: `auto` (a HookedTransformer for names that TransformerLens knows, else a
+            TransformerBridge), `HookedTransformer` or `TransformerBridge`. SAELens's
+            `AutoModelForCausalLM` means TransformerBridge.
+
+    Raises:
+        UsageError: There is no such wrapper, or it cannot load a model of this kind.
+        SaereportError: There is no such model, or it cannot be loaded from here.
+    """
+    device = torch.device(device)
+    kwargs = dict(kwargs or {})
+    wrapper = "TransformerBridge" if wrapper == "AutoModelForCausalLM" else wrapper
+    if wrapper not in ("auto", "HookedTransformer", "TransformerBridge"):
+        raise UsageError(
+            f"'{wrapper}' is not a model wrapper that can be used here.",
+            did_you_mean(wrapper, ["auto", "HookedTransformer", "TransformerBridge"]),
+        )
+    if str(name_or_dir) == "demo":
+        from saereport.sources.demo import demo_model_dir
+
+        model = _load_local(Path(demo_model_dir()), device, dtype, kwargs)
+        model.name = "SmolLM2-135M-Instruct"
+        return model
+    path = Path(name_or_dir).expanduser()
+    if (path / "config.json").is_file() or (path.suffix == ".gguf" and path.is_file()):
+        if wrapper == "HookedTransformer":
+            raise UsageError(
+                f"A model from disk ({path.name}) is loaded as a TransformerBridge, not as a "
+                f"HookedTransformer.",
+                "Leave the wrapper to 'auto'.",
+            )
+        return _load_local(path, device, dtype, kwargs)
+    name = str(name_or_dir)
+    if path.is_dir():
+        raise SaereportError(
+            f"The directory {path.name} holds no Hugging Face model: config.json is missing."
+        )
+    if path.suffix == ".gguf" or path.is_absolute() or name.startswith((".", "~")):
+        raise SaereportError(f"There is no model at {name}.")
+    official = _official_name(name)
+    if wrapper == "HookedTransformer" and official is None:
+        raise SaereportError(
+            f"TransformerLens's HookedTransformer does not know a model '{name}'.",
+            did_you_mean(name, known_model_names())
+            or "Any Hugging Face model can be loaded with the wrapper TransformerBridge.",
+        )
+    if official is not None and wrapper != "TransformerBridge":
+        return _load_hooked(name, official, device, dtype, kwargs)
+    return _load_bridge(official or name, name, device, dtype, kwargs)
+
+
+def _load_hooked(
+    name: str, official: str, device: torch.device, dtype: torch.dtype, kwargs: dict[str, Any]
+) -> LanguageModel:
+    from transformer_lens import HookedTransformer
+
+    with _loading(name), quietly():
+        model = HookedTransformer.from_pretrained_no_processing(
+            official, **{"device": device, "dtype": dtype, **kwargs}
+        )
+        model.eval()
+    return HookedModel(
+        model, name=name, device=device, dtype=dtype, kwargs=kwargs, revision=_revision(official)
+    )
+
+
+def _load_bridge(
+    source: str, name: str, device: torch.device, dtype: torch.dtype, kwargs: dict[str, Any]
+) -> LanguageModel:
+    from transformer_lens.model_bridge import TransformerBridge
+
+    processing = {key: kwargs[key] for key in PROCESSING if kwargs.get(key)}
+    rest = {key: value for key, value in kwargs.items() if key not in PROCESSING}
+    with _loading(name), quietly():
+        model = TransformerBridge.boot_transformers(
+            source, **{"device": device, "dtype": dtype, **rest}
+        )
+        _process(model, processing)
+    config = getattr(model.original_model, "config", None)
+    revision = getattr(config, "_commit_hash", None) or rest.get("revision")
+    return BridgeModel(
+        model, name=name, device=device, dtype=dtype, kwargs=kwargs, revision=revision
+    )
+
+
+def _load_local(
+    path: Path, device: torch.device, dtype: torch.dtype, kwargs: dict[str, Any]
+) -> LanguageModel:
+    from transformer_lens.model_bridge import TransformerBridge
+
+    processing = {key: kwargs[key] for key in PROCESSING if kwargs.get(key)}
+    with _loading(path.name), quietly():
+        if path.suffix == ".gguf":
+            hf_model, tokenizer = _read_gguf(path, dtype)
+            model = TransformerBridge.boot_transformers(
+                path.stem, hf_model=hf_model.to(device), tokenizer=tokenizer, dtype=dtype
+            )
+        else:
+            model = TransformerBridge.boot_transformers(str(path), device=device, dtype=dtype)
+        _process(model, processing)
+    name = path.stem if path.suffix == ".gguf" else path.resolve().name
+    return BridgeModel(model, name=name, device=device, dtype=dtype, kwargs=kwargs)
+
+
+def _process(model: Any, processing: dict[str, Any]) -> None:
+    """Fold and centre a Bridge's weights, if anything of the kind is asked for."""
+    if processing:
+        wanted = {key: bool(processing.get(key, False)) for key in PROCESSING}
+        model.enable_compatibility_mode(disable_warnings=True, **wanted)
+    model.eval()
+
+
+def _read_gguf(path: Path, dtype: torch.dtype) -> tuple[Any, Any]:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    where, file = str(path.parent), path.name
+    model = AutoModelForCausalLM.from_pretrained(
+        where, gguf_file=file, dtype=dtype, attn_implementation="eager"
+    )
+    # The weights are plain tensors by now; nothing about them is quantised any more.
+    if hasattr(model.config, "quantization_config"):
+        del model.config.quantization_config
+    return model.eval(), AutoTokenizer.from_pretrained(where, gguf_file=file)
+
+
+def _revision(repo: str) -> str | None:
+    """The commit of a hub model that is in the cache, read from the cache's own layout."""
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(repo, "config.json")
+    if not isinstance(found, str):
+        return None
+    commit = Path(found).parent.name
+    return commit if re.fullmatch(r"[0-9a-f]{40}", commit) else None
+
+
+@contextlib.contextmanager
+def _loading(name: str) -> Iterator[None]:
+    """Turn the libraries' many ways to fail at loading into one sentence."""
+    try:
+        yield
+    except (SaereportError, KeyboardInterrupt, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        raise _explain(name, error) from error
+
+
+def _explain(name: str, error: Exception) -> SaereportError:
+    chain: list[BaseException] = [error]
+    while (previous := chain[-1].__cause__ or chain[-1].__context__) and len(chain) < 12:
+        chain.append(previous)
+    kinds = {type(link).__name__ for link in chain}
+    text = " ".join(str(link) for link in chain)
+    short = " ".join(str(error).split())[:200]
+    if "GatedRepoError" in kinds or "gated repo" in text:
+        return SaereportError(
+            f"The model '{name}' is gated on the Hugging Face hub.",
+            "Accept its licence there, then log in with `hf auth login` or set HF_TOKEN.",
+        )
+    if "RepositoryNotFoundError" in kinds or "is not a local folder and is not a valid" in text:
+        return SaereportError(
+            f"There is no model '{name}' on the Hugging Face hub, or it is private.",
+            did_you_mean(name, known_model_names()),
+        )
+    if is_offline(error):
+        guess = "" if _official_name(name) else did_you_mean(name, known_model_names())
+        return SaereportError(
+            f"The model '{name}' is not in the Hugging Face cache, and the hub cannot be reached.",
+            f"{guess} Fetch it where there is a network with `hf download "
+            f"{_official_name(name) or name}` (HF_HOME says where the cache is, HF_HUB_OFFLINE=1 "
+            f"forbids the network), or name a directory that holds it.",
+        )
+    if "not supported" in text.lower() or "Unsupported" in text or "Unrecognized" in text:
+        return SaereportError(f"TransformerLens cannot wrap the model '{name}': {short}")
+    return SaereportError(
+        f"The model '{name}' cannot be loaded: {type(error).__name__}: {short}",
+        "The files may be incomplete; with --debug the full traceback is shown.",
+    )
+
+
+def is_offline(error: BaseException) -> bool:
+    """Whether `error` means that the hub could not be reached and the cache did not help."""
+    offline = {
+        "LocalEntryNotFoundError",
+        "OfflineModeIsEnabled",
+        "ConnectionError",
+        "ConnectError",
+        "ConnectTimeout",
+        "ReadTimeout",
+        "MaxRetryError",
+        "NameResolutionError",
+        "ProxyError",
+        "gaierror",
+    }
+    link: BaseException | None = error
+    for _ in range(12):
+        if link is None:
+            return False
+        if type(link).__name__ in offline:
+            return True
+        text = str(link)
+        if "couldn't connect to" in text or "offline mode" in text.lower():
+            return True
+        link = link.__cause__ or link.__context__
+    return False

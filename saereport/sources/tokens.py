@@ -1,0 +1,125 @@
+"""What a vocabulary token is, byte for byte.
+
+A byte-level token need not be text: a character can be split over two tokens. Reports therefore
+keep bytes, and decide when they show them what can be shown.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from typing import Any
+
+_BYTE_TOKEN = re.compile(r"<0x([0-9A-Fa-f]{2})>")
+_META_SPACE = "\u2581"
+
+
+@lru_cache(maxsize=1)
+def byte_alphabet() -> dict[str, int]:
+    """GPT-2's alphabet: the printable character that stands for each byte, to the byte."""
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [byte for byte in range(256) if byte not in set(printable)]
+    return {
+        **{chr(byte): byte for byte in printable},
+        **{chr(256 + place): byte for place, byte in enumerate(others)},
+    }
+
+
+def token_bytes(tokenizer: Any, ids: Iterable[int]) -> list[bytes]:
+    """The bytes that each token stands for.
+
+    Byte-level BPE tokens are exact: the tokens of an encoded text, joined, are the text. For
+    SentencePiece, `▁` is a space and `<0x0A>` the byte that it names. For WordPiece a token that
+    begins a word gets a space before it, and one that continues a word (`##`) does not; the
+    original spacing is lost in such tokenisers. Special and added tokens are their own text. An id
+    that the tokeniser does not use, as in a padded vocabulary, is shown as `<unused 50300>`.
+
+    Args:
+        tokenizer: A Hugging Face tokeniser.
+        ids: Token ids.
+    """
+    wanted = [int(i) for i in ids]
+    kind = _kind(tokenizer)
+    convert = _CONVERTERS[kind]
+    added = {int(i): token.content for i, token in tokenizer.added_tokens_decoder.items()}
+    size = len(tokenizer)
+    # A vocabulary can have holes and padding: ask only for what is there.
+    known = [i for i in wanted if 0 <= i < size and i not in added]
+    pieces = dict(zip(known, tokenizer.convert_ids_to_tokens(known), strict=True))
+    result = []
+    for i in wanted:
+        if i in added:
+            result.append(added[i].encode())
+        elif pieces.get(i) is None:
+            result.append(f"<unused {i}>".encode())
+        else:
+            result.append(convert(pieces[i]))
+    return result
+
+
+def _kind(tokenizer: Any) -> str:
+    """Which family of vocabularies a tokeniser is of, by how it decodes."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        name = type(tokenizer).__name__
+        if hasattr(tokenizer, "byte_decoder"):
+            return "bytes"
+        return "sentencepiece" if hasattr(tokenizer, "sp_model") else _by_name(name)
+    parts = json.loads(backend.to_str())
+    decoders = _types(parts.get("decoder"))
+    if "ByteLevel" in decoders or "ByteLevel" in _types(parts.get("pre_tokenizer")):
+        return "bytes"
+    if {"Metaspace", "ByteFallback"} & decoders or _replaces_meta_space(parts):
+        return "sentencepiece"
+    if "WordPiece" in decoders or (parts.get("model") or {}).get("type") == "WordPiece":
+        return "wordpiece"
+    return "plain"
+
+
+def _by_name(name: str) -> str:
+    return "wordpiece" if "Bert" in name else "plain"
+
+
+def _types(part: Any) -> set[str]:
+    """The types named anywhere in a component of a tokeniser's description."""
+    if isinstance(part, dict):
+        own = {part["type"]} if isinstance(part.get("type"), str) else set()
+        return own.union(*(_types(value) for value in part.values()))
+    if isinstance(part, list):
+        return set().union(*(_types(value) for value in part))
+    return set()
+
+
+def _replaces_meta_space(parts: dict[str, Any]) -> bool:
+    return _META_SPACE in json.dumps(
+        [parts.get("decoder"), parts.get("normalizer"), parts.get("pre_tokenizer")],
+        ensure_ascii=False,
+    )
+
+
+def _from_byte_level(token: str) -> bytes:
+    alphabet = byte_alphabet()
+    try:
+        return bytes(alphabet[character] for character in token)
+    except KeyError:
+        return token.encode()  # outside the alphabet: text that was added to the vocabulary
+
+
+def _from_sentencepiece(token: str) -> bytes:
+    if match := _BYTE_TOKEN.fullmatch(token):
+        return bytes([int(match[1], 16)])
+    return token.replace(_META_SPACE, " ").encode()
+
+
+def _from_wordpiece(token: str) -> bytes:
+    return token[2:].encode() if token.startswith("##") else b" " + token.encode()
+
+
+_CONVERTERS: dict[str, Callable[[str], bytes]] = {
+    "bytes": _from_byte_level,
+    "sentencepiece": _from_sentencepiece,
+    "wordpiece": _from_wordpiece,
+    "plain": str.encode,
+}

@@ -1,0 +1,50 @@
+"""Fixtures that the tests of every room share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from saereport.sources.models import LanguageModel
+    from saereport.sources.saes import Dictionary
+
+
+@pytest.fixture(scope="session")
+def demo_model() -> LanguageModel:
+    """The embedded demo model, converted into the user's cache on first use."""
+    from saereport.sources.models import load_model
+
+    return load_model("demo")
+
+
+@pytest.fixture(scope="session")
+def tiny() -> LanguageModel:
+    """A GPT-2-like model with random weights: 3 layers, 32 wide, 4 heads of 8, 100 tokens."""
+    from tests.factories import tiny_model
+
+    return tiny_model()
+
+
+@pytest.fixture(scope="session")
+def tiny_sae(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Dictionary]:
+    """Makes, saves and loads an SAE: `tiny_sae("gated", hook_name=..., d_sae=...)`.
+
+    Equal calls give the same object.
+    """
+    from saereport.sources.saes import SaeSource, load_sae
+    from tests.factories import save_sae
+
+    made: dict[str, Dictionary] = {}
+
+    def make(architecture: str = "standard", **options: Any) -> Dictionary:
+        key = repr((architecture, sorted(options.items())))
+        if key not in made:
+            folder: Path = tmp_path_factory.mktemp("saes") / f"{architecture}-{len(made)}"
+            made[key] = load_sae(SaeSource(path=str(save_sae(folder, architecture, **options))))
+        return made[key]
+
+    return make
