@@ -1,0 +1,147 @@
+"""Each latent's activations: counts, moments, quantiles and histograms, all exact and mergeable."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from saereport.measure.batch import Columns, Prepared, Rows, State
+from saereport.measure.floats import FINE, fine_edge
+from saereport.measure.histograms import LinearHistogram, LogHistogram, Sums
+from saereport.measure.setting import Setting
+
+QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
+"""The quantiles of the non-zero activations that are reported."""
+SHOWN_BINS = 64
+"""Bins of the linear histogram in the table."""
+_LOG_SHOWN = 4
+_CHUNK = 1024
+
+
+class Activity:
+    """Tables `activity` and `activation_histogram`.
+
+    Two tables of counts and one of integer sums a latent; memory is `r * (octaves * 35 + 512) * 8`
+    bytes for r tracked latents whose activations span `octaves` powers of two.
+    """
+
+    def __init__(self, setting: Setting) -> None:
+        self.rows = Rows(setting.latents, setting.d_sae)
+        self.counted = 0
+        self.log = LogHistogram(len(self.rows))
+        self.linear = LinearHistogram(len(self.rows))
+        self.sums = Sums(len(self.rows))
+
+    def update(self, prepared: Prepared) -> None:
+        """Take in one batch."""
+        self.counted += prepared.batch.n_counted
+        if len(prepared.row):
+            self.log.add(prepared.row, prepared.bits)
+            self.sums.add(prepared.row, prepared.bits)
+            self.linear.add(prepared.row, prepared.value)
+
+    def merge(self, other: Activity) -> None:
+        """Add another part of the text."""
+        self.counted += other.counted
+        self.log.merge(other.log)
+        self.sums.merge(other.sums)
+        self.linear.merge(other.linear)
+
+    def result(self, latents: NDArray[Any], peers: Mapping[str, Any]) -> dict[str, Columns]:
+        """The two tables for some of the tracked latents.
+
+        `std_active` divides by the number of active tokens. A quantile q is read as the middle of
+        the fine bin that holds the activation of rank ceil(q n) in ascending order, and is at most
+        the maximum. A latent that was never active has zeros, and empty `log_counts`.
+        """
+        rows = self.rows.chosen(latents)
+        n = self.n_active(rows)
+        total, squares = self.sums.totals(rows)
+        some = np.maximum(n, 1)
+        mean = total / some
+        variance = np.maximum(squares / some - mean * mean, 0.0)
+        maximum = self.linear.maximum[rows]
+        names = np.asarray(latents, dtype=np.int32)
+        return {
+            "activity": {
+                "latent": names,
+                "n_active": n,
+                "density": n / max(self.counted, 1),
+                "max": maximum,
+                "mean_active": mean,
+                "std_active": np.where(n > 1, np.sqrt(variance), 0.0),
+                "quantile_values": list(self.quantiles(rows, QUANTILES)),
+            },
+            "activation_histogram": {"latent": names, **self._histogram(rows)},
+        }
+
+    def n_active(self, rows: NDArray[Any]) -> NDArray[np.int64]:
+        """Active tokens of each row."""
+        return self.linear.counts[rows].sum(axis=1)
+
+    def rank_bins(self, rows: NDArray[Any], quantiles: tuple[float, ...]) -> NDArray[np.int64]:
+        """The fine bin that holds the activation of rank ceil(q n), int64[len(rows), q].
+
+        Rows without events get the first bin of the table: mask them by their count.
+        """
+        found = np.zeros((len(rows), len(quantiles)), dtype=np.int64)
+        q = np.asarray(quantiles)
+        for at in range(0, len(rows), _CHUNK):
+            running = np.cumsum(self.log.counts[rows[at : at + _CHUNK]], axis=1)
+            if not running.shape[1]:
+                continue
+            n = running[:, -1:]
+            rank = np.clip(np.ceil(q * n), 1, np.maximum(n, 1)).astype(np.int64)
+            for i in range(len(q)):
+                found[at : at + _CHUNK, i] = (running < rank[:, i : i + 1]).sum(axis=1)
+        return np.minimum(found, max(self.log.counts.shape[1] - 1, 0)) + self.log.first
+
+    def quantiles(self, rows: NDArray[Any], quantiles: tuple[float, ...]) -> NDArray[np.float32]:
+        """Quantiles of the non-zero activations, float32[len(rows), q], zero where there are none.
+
+        Half a bin is at most 1/64 of the value: exact to 1.6 %.
+        """
+        bins = self.rank_bins(rows, quantiles)
+        middle = (fine_edge(bins) + fine_edge(bins + 1)) / 2
+        maximum = self.linear.maximum[rows][:, None]
+        return np.minimum(middle.astype(np.float32), maximum)
+
+    def _histogram(self, rows: NDArray[Any]) -> Columns:
+        fold = self.linear.counts.shape[1] // SHOWN_BINS
+        counts = self.linear.counts[rows].reshape(len(rows), SHOWN_BINS, fold).sum(axis=2)
+        exponent = self.linear.exponent[rows] + int(np.log2(fold))
+        alive = self.linear.maximum[rows] > 0
+        coarse = FINE // _LOG_SHOWN
+        log_first = np.zeros(len(rows), dtype=np.int32)
+        log_counts: list[NDArray[np.int64]] = []
+        base = self.log.first // coarse - 127 * _LOG_SHOWN
+        for i, row in enumerate(rows):
+            quarters = self.log.counts[row].reshape(-1, coarse).sum(axis=1)
+            used = np.flatnonzero(quarters)
+            if len(used):
+                log_first[i] = base + used[0]
+                quarters = quarters[used[0] : used[-1] + 1]
+            log_counts.append(quarters if len(used) else np.zeros(0, dtype=np.int64))
+        return {
+            "exponent": np.where(alive, exponent, 0).astype(np.int32),
+            "counts": list(counts),
+            "log_first": log_first,
+            "log_counts": log_counts,
+        }
+
+    def state(self) -> State:
+        """Histograms and sums as arrays."""
+        parts = {"log": self.log.state(), "linear": self.linear.state(), "sums": self.sums.state()}
+        flat = {f"{part}.{name}": a for part, arrays in parts.items() for name, a in arrays.items()}
+        return {"counted": np.array(self.counted, dtype=np.int64), **flat}
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Become the accumulator whose `state` this is."""
+        self.counted = int(state["counted"])
+        for part in ("log", "linear", "sums"):
+            prefix = part + "."
+            arrays = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+            getattr(self, part).restore(arrays)

@@ -1,0 +1,256 @@
+"""Every statistic against an independent slow computation."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from saereport.measure import Measurement, Setting
+from saereport.run.tables import QUANTILES, TABLES
+from tests.measure import slow
+from tests.measure.texts import Dense, random_dense
+
+SEED = 11
+
+
+def setting_for(text: Dense, **changes: object) -> Setting:
+    standard: dict = {
+        "latents": np.arange(text.d_sae),
+        "seed": SEED,
+        "top": 6,
+        "before": 3,
+        "after": 2,
+        "intervals": 4,
+        "interval_examples": 3,
+        "quantile_edges": (0.25, 0.5, 0.9),
+        "quantile_examples": 3,
+        "tokens": 4,
+        "coactive": 3,
+    }
+    return Setting(text.d_sae, text.d_vocab, **{**standard, **changes})
+
+
+@pytest.fixture(scope="module", params=[0, 1])
+def text(request: pytest.FixtureRequest) -> Dense:
+    return random_dense(request.param, n=14, context=26)
+
+
+@pytest.fixture(scope="module")
+def measured(text: Dense) -> Measurement:
+    return text.measure(setting_for(text), [0, 3, 4, 9, 14])
+
+
+@pytest.fixture(scope="module")
+def tables(text: Dense, measured: Measurement) -> dict:
+    return measured.result(np.arange(text.d_sae))
+
+
+def rows_of(table: dict, **where: object) -> list[dict]:
+    rows = [dict(zip(table, row, strict=True)) for row in zip(*table.values(), strict=True)]
+    return [row for row in rows if all(row[key] == value for key, value in where.items())]
+
+
+def test_tables_match_the_contract(tables: dict, measured: Measurement) -> None:
+    assert set(tables) == set(measured.tables)
+    for name, table in tables.items():
+        spec = TABLES[name]
+        assert tuple(table) == tuple(column for column, _ in spec.columns), name
+        assert len({len(column) for column in table.values()}) == 1
+        keys = list(zip(*(table[key] for key in spec.key), strict=True))
+        assert keys == sorted(keys), name
+        assert len(keys) == len(set(keys)), name
+
+
+def test_activity(text: Dense, tables: dict) -> None:
+    counted = int(text.counted.sum())
+    for row in rows_of(tables["activity"]):
+        n, maximum, mean, std = slow.moments(text, row["latent"])
+        assert (row["n_active"], row["max"]) == (n, maximum)
+        assert row["density"] == n / counted
+        assert row["mean_active"] == pytest.approx(mean, rel=1e-14)
+        assert row["std_active"] == pytest.approx(std, rel=1e-12)
+        for q, value in zip(QUANTILES, row["quantile_values"], strict=True):
+            exact = slow.order_statistic(text, row["latent"], q) if n else 0.0
+            assert value == pytest.approx(exact, rel=1 / 64)
+
+
+def test_histograms(text: Dense, tables: dict) -> None:
+    for row in rows_of(tables["activation_histogram"]):
+        if row["latent"] == 0:
+            assert (row["exponent"], row["log_first"], list(row["log_counts"])) == (0, 0, [])
+            assert sum(row["counts"]) == 0
+            continue
+        exponent, counts = slow.linear_histogram(text, row["latent"], 64)
+        assert (row["exponent"], row["counts"].tolist()) == (exponent, counts)
+        by_bin = slow.log_histogram(text, row["latent"])
+        first, last = min(by_bin), max(by_bin)
+        assert row["log_first"] == first
+        assert row["log_counts"].tolist() == [by_bin.get(b, 0) for b in range(first, last + 1)]
+
+
+def test_top_examples(text: Dense, tables: dict) -> None:
+    context = text.f.shape[1]
+    for latent in range(text.d_sae):
+        rows = rows_of(tables["examples"], latent=latent, group="top")
+        found = [(row["activation"], row["sequence"], row["position"]) for row in rows]
+        assert found == slow.top(text, latent, 6, 3, 2)
+        assert [row["rank"] for row in rows] == list(range(len(rows)))
+        for row in rows:
+            s, p = row["sequence"], row["position"]
+            assert (row["start"], row["stop"]) == (max(p - 3, 0), min(p + 3, context))
+            assert row["document"] == text.documents[s, p]
+            active = np.flatnonzero(text.f[s, :, latent])
+            assert row["active_positions"].tolist() == active.tolist()
+            assert row["active_values"].tolist() == text.f[s, active, latent].tolist()
+
+
+def test_groups_hold_exact_counts(text: Dense, tables: dict) -> None:
+    for latent in range(text.d_sae):
+        values = [v for v, _, _ in slow.events(text, latent)]
+        for family, n_groups in (("interval", 4), ("quantile", 4)):
+            rows = [
+                r
+                for r in rows_of(tables["example_groups"], latent=latent)
+                if r["group"].startswith(family)
+            ]
+            assert len(rows) == (n_groups if values else 0)
+            if not rows:
+                continue
+            assert rows[0]["lower"] == 0
+            assert rows[-1]["upper"] == max(values)
+            assert sum(row["n_active"] for row in rows) == len(values)
+            for low, high in itertools.pairwise(rows):
+                assert low["upper"] == high["lower"]
+            for b, row in enumerate(rows):
+                inside = sum(row["lower"] < v <= row["upper"] for v in values)
+                assert row["n_active"] == inside
+                assert row["share"] == inside / len(values)
+                if family == "interval":
+                    assert abs(row["upper"] - (b + 1) / 4 * max(values)) <= max(values) / 512
+                elif b < 3:
+                    exact = slow.order_statistic(text, latent, (0.25, 0.5, 0.9)[b])
+                    assert exact <= row["upper"] <= exact * (1 + 1 / 32)
+
+
+def test_group_examples_are_the_first_by_priority(text: Dense, tables: dict) -> None:
+    context = text.f.shape[1]
+    for group in rows_of(tables["example_groups"]):
+        latent, name = group["latent"], group["group"]
+        ordered = slow.drawn(text, latent, group["lower"], group["upper"], SEED)
+        expected = slow.without_overlap(ordered, 3, 3, 2, context)
+        expected.sort(key=lambda e: (-e[0], e[1], e[2]))
+        rows = rows_of(tables["examples"], latent=latent, group=name)
+        assert [(r["activation"], r["sequence"], r["position"]) for r in rows] == expected
+
+
+def test_tokens(text: Dense, tables: dict) -> None:
+    for latent in range(text.d_sae):
+        table = slow.token_table(text, latent)
+        by_share = sorted(table, key=lambda t: (-table[t][3], t))[:4]
+        often = [t for t in table if table[t][0] >= 5]
+        by_lift = sorted(often, key=lambda t: (-table[t][4], -table[t][1], t))[:4]
+        for order, expected in (("share", by_share), ("lift", by_lift)):
+            rows = rows_of(tables["token_statistics"], latent=latent, order=order)
+            assert [row["token"] for row in rows] == expected
+            for row in rows:
+                n_token, n_active, mean, share, lift = table[row["token"]]
+                assert (row["n_token"], row["n_active"]) == (n_token, n_active)
+                assert row["mean_active"] == pytest.approx(mean, rel=1e-14)
+                assert row["share"] == pytest.approx(share, rel=1e-14)
+                assert row["lift"] == pytest.approx(lift, rel=1e-14)
+
+
+@pytest.mark.parametrize("tracked", ["all", "some"])
+@pytest.mark.parametrize("dense_bytes", [1 << 20, 0])
+def test_coactivation(text: Dense, tracked: str, dense_bytes: int) -> None:
+    latents = np.arange(text.d_sae) if tracked == "all" else np.array([1, 4, 7])
+    setting = setting_for(text, latents=latents, coactivation_bytes=dense_bytes)
+    table = text.measure(setting, [0, 6, 14]).result(latents)["coactivation"]
+    for latent in latents:
+        others = [other for other in range(text.d_sae) if other != latent]
+        pairs = {other: slow.coactive(text, latent, other) for other in others}
+        pairs = {other: pair for other, pair in pairs.items() if pair[0]}
+        for order, at in (("pearson", 1), ("jaccard", 2)):
+            rows = rows_of(table, latent=latent, order=order)
+            expected = sorted(pairs, key=lambda o: (-pairs[o][at], o))[:3]
+            assert [row["other"] for row in rows] == expected
+            for row in rows:
+                both, pearson, jaccard = pairs[row["other"]]
+                assert row["n_both"] == both
+                assert row["pearson"] == pytest.approx(pearson, rel=1e-9, abs=1e-12)
+                assert row["jaccard"] == jaccard
+
+
+def test_constant_latent_has_no_correlation() -> None:
+    text = random_dense(3)
+    text.f[:, :, 1] = np.where(text.counted, np.float32(2.0), np.float32(0.0))
+    table = text.measure(setting_for(text), [0, 12]).result(np.array([1]))["coactivation"]
+    assert not rows_of(table, order="pearson")
+    assert all(row["pearson"] == 0 for row in rows_of(table, order="jaccard"))
+
+
+def test_sae_activity_and_summary(text: Dense, measured: Measurement, tables: dict) -> None:
+    active = (text.f > 0)[text.counted]
+    assert tables["sae_activity"]["n_active"].tolist() == active.sum(axis=0).tolist()
+    summary = measured.summary()
+    per_token = active.sum(axis=1)
+    assert summary["counted_tokens"] == len(per_token)
+    assert summary["l0_mean"] == pytest.approx(per_token.mean())
+    assert summary["l0_histogram"] == np.bincount(per_token).tolist()
+    assert summary["never_active"] == int((active.sum(axis=0) == 0).sum())
+    assert measured.n_active().tolist() == active.sum(axis=0).tolist()
+
+
+def test_subset_of_tracked_latents_gives_the_same_numbers(text: Dense, tables: dict) -> None:
+    latents = np.array([1, 5, 6])
+    all_tracked = text.measure(setting_for(text), [0, 14]).result(latents)
+    few_tracked = text.measure(setting_for(text, latents=latents), [0, 14]).result(latents)
+    for name, table in all_tracked.items():
+        for column in table:
+            for few, other in zip(few_tracked[name][column], table[column], strict=True):
+                np.testing.assert_array_equal(few, other)
+        if name == "sae_activity":
+            continue
+        whole = [row for row in rows_of(tables[name]) if row["latent"] in latents]
+        for row, expected in zip(rows_of(table), whole, strict=True):
+            for column in table:
+                np.testing.assert_array_equal(row[column], expected[column])
+
+
+def test_only_what_was_tracked_can_be_reported(text: Dense) -> None:
+    measurement = text.measure(setting_for(text, latents=np.array([1, 2])), [0, 14])
+    with pytest.raises(ValueError, match="not tracked"):
+        measurement.result(np.array([1, 3]))
+
+
+def test_statistics_that_need_every_latent_can_be_left_out(text: Dense) -> None:
+    measurement = Measurement(setting_for(text), all_latents=False)
+    measurement.update(text.batch(0, 5))
+    assert set(measurement.result(np.arange(3))) == {
+        "activity",
+        "activation_histogram",
+        "examples",
+        "example_groups",
+        "token_statistics",
+    }
+    assert measurement.summary() == {"counted_tokens": int(text.counted[:5].sum())}
+
+
+def test_empty_text() -> None:
+    text = random_dense(0, n=1)
+    text.f[:] = 0
+    for latents in (np.arange(text.d_sae), np.zeros(0, dtype=np.int64)):
+        tables = text.measure(setting_for(text), [0, 1]).result(latents)
+        assert len(tables["activity"]["latent"]) == len(latents)
+        assert not len(tables["examples"]["latent"])
+        assert not len(tables["example_groups"]["latent"])
+        assert not len(tables["token_statistics"]["latent"])
+        assert not len(tables["coactivation"]["latent"])
+
+
+@pytest.mark.parametrize("edges", [(0.5, 0.5), (0.9, 0.2), (0.0,), (1.0,)])
+def test_quantile_edges_ascend(edges: tuple[float, ...]) -> None:
+    with pytest.raises(ValueError, match="quantile edges"):
+        Setting(4, 4, np.arange(4), quantile_edges=edges)
