@@ -1,0 +1,51 @@
+"""Find the templates, and copy the fixed files (style, scripts, Plotly) into a report."""
+
+from __future__ import annotations
+
+import shutil
+from importlib import resources
+from pathlib import Path
+
+from saereport.errors import SaereportError
+
+STYLES = ("tokens.css", "layout.css", "parts.css")
+SCRIPTS = (
+    "core.js",
+    "format.js",
+    "lists.js",
+    "figures.js",
+    "examples.js",
+    "blocks.js",
+    "latents.js",
+    "table.js",
+    "sae.js",
+    "page.js",
+)
+EARLY = "theme.js"
+PLOTLY = "plotly-basic.min.js"
+VENDORED = (PLOTLY, "plotly-LICENSE")
+
+
+def templates() -> Path:
+    """The folder with templates, styles, scripts and vendored files.
+
+    Raises:
+        SaereportError: The installation is incomplete.
+    """
+    package = Path(str(resources.files("saereport")))
+    for folder in (package / "_templates", package.parent / "templates"):
+        if (folder / "base.html").is_file():
+            return folder
+    raise SaereportError(
+        f"The templates are missing beside '{package.name}'.", "Install saereport again."
+    )
+
+
+def copy_assets(target: Path) -> None:
+    """Put everything that pages share into `target` (the report's `assets` folder)."""
+    target.mkdir()
+    source = templates()
+    for name in (*STYLES, EARLY, *SCRIPTS):
+        shutil.copyfile(source / "static" / name, target / name)
+    for name in VENDORED:
+        shutil.copyfile(source / "vendor" / name, target / name.lower())

@@ -1,0 +1,138 @@
+"""What every page and panel may know: the run, the vocabulary, the SAEs and which latents they show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from saereport.run import Run, RunInfo, SaeInfo
+from saereport.site.columns import Band, Rows
+from saereport.site.neuronpedia import base_url
+from saereport.site.text import visible
+
+
+class Vocabulary:
+    """Display forms of the tokens that the run uses."""
+
+    def __init__(self, run: Run) -> None:
+        table = run.table("vocabulary")
+        ids = table.column("token").to_pylist()
+        special = table.column("special").to_pylist()
+        shown = [visible(data) for data in table.column("bytes").to_pylist()]
+        self.shown: dict[int, str] = dict(zip(ids, shown, strict=True))
+        self.special = frozenset(t for t, flag in zip(ids, special, strict=True) if flag)
+
+    def __getitem__(self, token: int) -> str:
+        """How a token looks; one that the run does not describe is shown by its id."""
+        return self.shown.get(token) or f"<token {token}>"
+
+
+@dataclass(frozen=True)
+class Shards:
+    """How the latents of an SAE are spread over pages: sorted, `size` a page."""
+
+    latents: tuple[int, ...]
+    size: int
+
+    @cached_property
+    def chosen(self) -> frozenset[int]:
+        """The latents that the report shows."""
+        return frozenset(self.latents)
+
+    @property
+    def count(self) -> int:
+        """Number of pages."""
+        return -(-len(self.latents) // self.size)
+
+    def of(self, shard: int) -> tuple[int, ...]:
+        """The latents of one page."""
+        return self.latents[shard * self.size : (shard + 1) * self.size]
+
+    @property
+    def firsts(self) -> list[int]:
+        """The first latent of each page: enough to find the page of any latent."""
+        return list(self.latents[:: self.size])
+
+    @cached_property
+    def _places(self) -> dict[int, int]:
+        return {latent: place for place, latent in enumerate(self.latents)}
+
+    def address(self, latent: int) -> str:
+        """Address of a latent relative to its SAE's folder: `l0003.html#latent-112`."""
+        return f"{page_name(self._places[latent] // self.size)}#latent-{latent}"
+
+
+def page_name(shard: int) -> str:
+    """File name of a page of latents."""
+    return f"l{shard:04d}.html"
+
+
+@dataclass(frozen=True)
+class Report:
+    """The whole report: its run, its vocabulary, and the shards of every SAE."""
+
+    run: Run
+    info: RunInfo
+    vocabulary: Vocabulary
+    shards: dict[str, Shards]
+    embed_neuronpedia: bool
+
+    @property
+    def single(self) -> bool:
+        """Whether there is one SAE, so that the front page is its page."""
+        return len(self.info.saes) == 1
+
+
+@dataclass(frozen=True)
+class SaeView:
+    """One SAE as its pages see it."""
+
+    report: Report
+    info: SaeInfo
+    tables: frozenset[str]
+
+    @property
+    def shards(self) -> Shards:
+        """Its latents, page by page."""
+        return self.report.shards[self.info.slug]
+
+    @property
+    def n_counted(self) -> int:
+        """Tokens that every density of the run is over."""
+        return self.report.info.text.n_counted
+
+    @cached_property
+    def neuronpedia(self) -> str:
+        """URL to which `/{latent}` is added, or empty."""
+        return base_url(self.info.neuronpedia_id)
+
+
+@dataclass(frozen=True)
+class Latent:
+    """One latent with the rows that the run holds about it."""
+
+    sae: SaeView
+    index: int
+    band: Band
+    _rows: dict[str, Rows] = field(default_factory=dict, compare=False)
+
+    def rows(self, table: str) -> Rows:
+        """Its rows in a table; none where the run lacks the table."""
+        if table not in self._rows:
+            self._rows[table] = self.band.rows(table, self.index)
+        return self._rows[table]
+
+    @cached_property
+    def n_active(self) -> int:
+        """Tokens on which it was active."""
+        rows = self.rows("activity")
+        return int(rows["n_active"][0]) if len(rows) else 0
+
+    @property
+    def dead(self) -> bool:
+        """Never active on this text."""
+        return self.n_active == 0
+
+    def token(self, token: int) -> str:
+        """How a token looks."""
+        return self.sae.report.vocabulary[token]

@@ -1,0 +1,113 @@
+"""The one JSON writer of the site: equal values give equal bytes, and no text can leave its string.
+
+Everything that a page reads as data goes through `dumps`. Numbers are written with a fixed number
+of significant digits and never as `-0`, `NaN` or `Infinity`; in strings `<`, `>`, `&`, U+2028 and
+U+2029 are escaped, so that the text is safe inside a script, whatever a token or a label holds.
+Keys keep the order in which the code made them: that order is part of the format.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from json.encoder import encode_basestring
+from math import isfinite
+from typing import Any
+
+import numpy as np
+
+DIGITS = 5
+"""Significant digits of a floating-point number in the data."""
+
+_FORMAT = f"%.{DIGITS}g"
+_UNSAFE = re.compile("[<>&\u007f-\u009f\u2028\u2029\ufeff\ud800-\udfff]")
+
+
+def number(value: float) -> str:
+    """A finite number with `DIGITS` significant digits.
+
+    Raises:
+        ValueError: The value is NaN or infinite.
+    """
+    if not isfinite(value):
+        raise ValueError(f"{value} cannot be written as JSON")
+    text = _FORMAT % value
+    return "0" if text == "-0" else text
+
+
+def string(value: str) -> str:
+    """A JSON string that cannot end a script element or a JavaScript string."""
+    return _UNSAFE.sub(_escape, encode_basestring(value))
+
+
+def _escape(match: re.Match[str]) -> str:
+    return f"\\u{ord(match.group()):04x}"
+
+
+def dumps(value: Any) -> str:
+    """Any plain value as JSON on one line.
+
+    Args:
+        value: None, bool, int, float, str, numpy scalar or array, list, tuple, or mapping with
+            string keys, nested as needed.
+
+    Raises:
+        ValueError: A number is NaN or infinite.
+        TypeError: A value or key of another kind.
+    """
+    kind = type(value)
+    if kind is int:
+        return str(value)
+    if kind is float:
+        return number(value)
+    if kind is str:
+        return string(value)
+    if kind is list or kind is tuple:
+        return "[" + ",".join([dumps(item) for item in value]) + "]"
+    if kind is dict:
+        return "{" + ",".join([_key(key) + ":" + dumps(item) for key, item in value.items()]) + "}"
+    if value is None:
+        return "null"
+    if kind is bool:
+        return "true" if value else "false"
+    if isinstance(value, np.ndarray | np.generic):
+        return dumps(value.tolist())
+    if isinstance(value, Mapping):
+        return dumps(dict(value))
+    if isinstance(value, str):
+        return string(str(value))
+    raise TypeError(f"{kind.__name__} has no form in the site's JSON")
+
+
+def _key(key: Any) -> str:
+    if not isinstance(key, str):
+        raise TypeError(f"a key must be a string, not {key!r}")
+    if key == "__proto__":
+        raise TypeError("'__proto__' is not a key: in a script it would not be data")
+    return string(key)
+
+
+def script(kind: str, head: Mapping[str, Any], lists: Mapping[str, Iterable[str]]) -> Iterator[str]:
+    """The lines of a data script: a classic script that hands one record to the page.
+
+    The record goes to the global list `saereport`, whether the page's code is there already or
+    comes later. Each item of each list is on lines of its own, so that `git diff` names it.
+
+    Args:
+        kind: What the record is; the page's code dispatches on it.
+        head: Small fields, written on the first line.
+        lists: Field name to items, each item already written by `dumps`.
+    """
+    first = dumps({"kind": kind, **head})
+    yield f"(self.saereport=self.saereport||[]).push({first[:-1]}"
+    for name, items in lists.items():
+        yield f",{_key(name)}:["
+        previous: str | None = None
+        for item in items:
+            if previous is not None:
+                yield previous + ","
+            previous = item
+        if previous is not None:
+            yield previous
+        yield "]"
+    yield "});"

@@ -1,0 +1,43 @@
+"""The methods page: what every number of this report means, in the words of the tables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from saereport.run import TABLES
+from saereport.site.context import Report
+
+
+@dataclass(frozen=True)
+class Method:
+    """One table's definition, and the SAEs that lack it with the reason."""
+
+    name: str
+    title: str
+    version: int
+    paragraphs: tuple[str, ...]
+    columns: tuple[tuple[str, str], ...]
+    absent: tuple[tuple[str, str], ...]
+
+
+def methods(report: Report) -> list[Method]:
+    """Definitions of the tables that this run holds, and of those it left out for a reason."""
+    held = set(report.run.names())
+    for sae in report.info.saes:
+        held |= set(report.run.names(sae.slug)) | sae.left_out.keys()
+    return [
+        Method(
+            name=table.name,
+            title=table.title,
+            version=table.version,
+            paragraphs=tuple(table.definition.split("\n\n")),
+            columns=tuple((name, str(kind).replace(" not null", "")) for name, kind in table.columns),
+            absent=tuple(
+                (sae.label, sae.left_out[table.name])
+                for sae in report.info.saes
+                if table.name in sae.left_out
+            ),
+        )
+        for table in TABLES.values()
+        if table.name in held
+    ]

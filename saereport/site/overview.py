@@ -1,0 +1,86 @@
+"""The front page of a report with several SAEs: what was run, and one card for each SAE."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from saereport.run import SaeInfo
+from saereport.site import numbers
+from saereport.site.context import Report
+from saereport.site.story import Fact
+
+KINDS = {
+    "resid": "residual stream",
+    "mlp_in_normalized": "MLP input",
+    "mlp_in": "MLP input",
+    "mlp_out": "MLP output",
+    "attn_out": "attention output",
+    "z": "attention heads",
+}
+
+
+@dataclass(frozen=True)
+class Card:
+    """One SAE on the front page."""
+
+    href: str
+    label: str
+    what: str
+    hook: str
+    facts: tuple[Fact, ...]
+    layer: int
+    n_layers: int
+    transcoder: bool
+    spark: str
+
+
+def report_facts(report: Report) -> list[Fact]:
+    """Model and text in one strip."""
+    model, text = report.info.model, report.info.text
+    return [
+        Fact("Model", model.name, f"{model.n_layers} layers, {model.d_model} dimensions"),
+        Fact("Vocabulary", numbers.count(model.d_vocab), "tokens"),
+        Fact("Text", text.name, numbers.plural(text.n_documents, "document")),
+        Fact("Tokens counted", numbers.count(text.n_counted), f"of {numbers.count(text.n_tokens)}"),
+        Fact("Context", numbers.count(text.context_size), "tokens a sequence"),
+        Fact("SAEs", numbers.count(len(report.info.saes))),
+        Fact("Latents shown", numbers.count(sum(sae.n_chosen for sae in report.info.saes))),
+    ]
+
+
+def card(report: Report, info: SaeInfo, density_counts: list[int]) -> Card:
+    """The card of one SAE; `density_counts` are the bins of its density distribution."""
+    facts = [
+        Fact("Width", numbers.count(info.d_sae)),
+        Fact("L0", numbers.value(info.l0.mean) if info.l0 else "–"),
+        Fact("Dead", numbers.percent(info.n_dead / info.d_sae) if info.n_dead is not None else "–"),
+        Fact("Shown", numbers.count(info.n_chosen)),
+    ]
+    reads = KINDS.get(info.kind, info.kind)
+    writes = KINDS.get(info.kind_out, info.kind_out)
+    what = f"transcoder, {reads} to {writes}" if info.is_transcoder else f"SAE, {reads}"
+    hook = f"{info.hook_in} → {info.hook_out}" if info.is_transcoder else info.hook_in
+    return Card(
+        href=f"{info.slug}/index.html",
+        label=info.label,
+        what=f"{info.architecture} {what}",
+        hook=hook,
+        facts=tuple(facts),
+        layer=info.layer,
+        n_layers=report.info.model.n_layers,
+        transcoder=info.is_transcoder,
+        spark=_bars(density_counts),
+    )
+
+
+def _bars(counts: list[int]) -> str:
+    """A histogram as an SVG path 120 by 28."""
+    if not counts:
+        return ""
+    width, top = 120 / len(counts), max(counts)
+    pieces = []
+    for i, n in enumerate(counts):
+        if n:
+            height = max(1.0, 28 * n / top)
+            pieces.append(f"M{i * width:.1f} 28v-{height:.1f}h{width - 0.8:.1f}v{height:.1f}z")
+    return "".join(pieces)

@@ -1,0 +1,54 @@
+"""From page models to HTML: the one Jinja environment, strict and escaping everything."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from saereport.run.tables import TABLES
+from saereport.site import assets
+from saereport.site.context import Report, SaeView
+from saereport.site.csp import policy
+
+
+class Pages:
+    """Renders templates with what all pages of a report share."""
+
+    def __init__(self, report: Report) -> None:
+        self._environment = Environment(
+            loader=FileSystemLoader(assets.templates()),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            keep_trailing_newline=True,
+        )
+        self._environment.globals.update(
+            csp=policy(embed_neuronpedia=report.embed_neuronpedia),
+            styles=assets.STYLES,
+            scripts=assets.SCRIPTS,
+            early=assets.EARLY,
+            title=report.info.title,
+            saes=report.info.saes,
+            single=report.single,
+            titles={name: table.title for name, table in TABLES.items()},
+        )
+
+    def render(
+        self, template: str, *, root: str, kind: str, sae: SaeView | None = None, **fields: Any
+    ) -> str:
+        """One page.
+
+        Args:
+            template: Its template.
+            root: From the page to the report's root: `""` or `"../"`.
+            kind: What the page is, for the script: `overview`, `sae`, `latents`, `text`.
+            sae: The SAE that the page is about.
+            fields: What the template needs besides.
+        """
+        made = self._environment.get_template(template)
+        info = sae.info if sae else None
+        return made.render(root=root, kind=kind, sae=info, **fields)
+
+

@@ -1,0 +1,107 @@
+"""How often and how strongly: the histogram of the non-zero activations and their quantiles."""
+
+from __future__ import annotations
+
+from math import floor, log2
+
+from saereport.run.tables import QUANTILES
+from saereport.site import numbers
+from saereport.site.blocks import Block, base
+from saereport.site.context import Latent
+from saereport.site.panels.registry import panel
+
+_BAR = {"type": "bar", "meta": "act", "hoverinfo": "none"}
+_COUNT_AXIS = {"title": {"text": "tokens"}, "rangemode": "tozero"}
+HISTOGRAM = base(
+    "activation.histogram",
+    b="figure",
+    title="Non-zero activations",
+    summary="Histogram of {n} non-zero activations up to {max}; half of them lie below {median}.",
+    log="y",
+    views=[
+        {
+            "label": "linear bins",
+            "columns": ["from", "to", "tokens"],
+            "data": [_BAR],
+            "layout": {
+                "bargap": 0.06,
+                "xaxis": {"title": {"text": "activation"}, "rangemode": "tozero"},
+                "yaxis": _COUNT_AXIS,
+            },
+        },
+        {
+            "label": "log bins",
+            "columns": ["from", "to", "tokens"],
+            "octaves": 4,
+            "data": [{**_BAR, "dx": 1}],
+            "layout": {
+                "bargap": 0.06,
+                "xaxis": {"title": {"text": "activation (log scale)"}, "tickmode": "array"},
+                "yaxis": _COUNT_AXIS,
+            },
+        },
+    ],
+)
+QUANTILE_FACTS = base("activation.quantiles", b="facts", title="Quantiles of the activations")
+
+
+@panel("activation", "How often, how strongly", "activity", "activation_histogram")
+def activation(latent: Latent) -> list[Block]:
+    """Both histograms as one figure, and the quantiles."""
+    if latent.dead or not len(latent.rows("activation_histogram")):
+        return []
+    histogram = latent.rows("activation_histogram").first()
+    activity = latent.rows("activity").first()
+    width = 2.0 ** histogram["exponent"]
+    counts = _trimmed(histogram["counts"])
+    log_counts, first = histogram["log_counts"], histogram["log_first"]
+    median = activity["quantile_values"][QUANTILES.index(0.5)]
+    ticks = _octave_ticks(first, len(log_counts))
+    figure = HISTOGRAM(
+        v={
+            "n": numbers.count(activity["n_active"]),
+            "max": numbers.value(activity["max"]),
+            "median": numbers.value(median),
+        },
+        views=[
+            {"data": [{"x0": width / 2, "dx": width, "y": counts}]},
+            {
+                "data": [{"x0": first, "y": log_counts}],
+                "layout": {"xaxis": {"tickvals": ticks[0], "ticktext": ticks[1]}},
+            },
+        ],
+    )
+    named = zip(QUANTILES, activity["quantile_values"], strict=False)
+    rows = [[f"{100 * q:g} %", numbers.value(v), ""] for q, v in named]
+    rows += [
+        ["mean", numbers.value(activity["mean_active"]), "of the non-zero activations"],
+        ["std", numbers.value(activity["std_active"]), "of the non-zero activations"],
+    ]
+    return [figure, QUANTILE_FACTS(rows=rows)]
+
+
+def _trimmed(counts: list[int]) -> list[int]:
+    end = len(counts)
+    while end and not counts[end - 1]:
+        end -= 1
+    return counts[:end]
+
+
+def _octave_ticks(first: int, n: int) -> tuple[list[float], list[str]]:
+    """Ticks at the edges between octaves, some six of them; bin `k` is centred on `k`."""
+    low, high = -(-first // 4), (first + n) // 4
+    step = max(1, (high - low) // 6)
+    octaves = range(low, high + 1, step)
+    return [4 * e - 0.5 for e in octaves], [_power(e) for e in octaves]
+
+
+def _power(exponent: int) -> str:
+    return numbers.value(2.0**exponent)
+
+
+def sparkline(counts: list[int], bars: int = 32) -> list[int]:
+    """A histogram as bar heights from 0 to 20, on a logarithmic scale, one for each of `bars`."""
+    per_bar = max(1, -(-len(counts) // bars))
+    sums = [sum(counts[i : i + per_bar]) for i in range(0, len(counts), per_bar)]
+    top = log2(1 + max(sums, default=0)) or 1.0
+    return [floor(20 * log2(1 + n) / top + 0.5) for n in sums]

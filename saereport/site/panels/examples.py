@@ -1,0 +1,61 @@
+"""Examples: where in the text the latent was active, strongest first and over its whole range.
+
+An example is written `[sequence, position, activation, start, stop, document, positions, values]`;
+`positions` and `values` are the latent's activations in the part of the sequence that is kept.
+"""
+
+from __future__ import annotations
+
+from saereport.site.blocks import Block, base
+from saereport.site.context import Latent
+from saereport.site.panels.registry import panel
+
+EXAMPLES = base("examples", b="examples")
+_ORDER = {"top": 0, "interval": 1, "quantile": 2}
+
+
+def _place(group: str) -> tuple[int, int, str]:
+    kind, _, number = group.partition(":")
+    return _ORDER.get(kind, 3), -int(number) if number.isdigit() else 0, group
+
+
+@panel("examples", "Examples", "examples", "example_groups", wide=True)
+def examples(latent: Latent) -> list[Block]:
+    """Examples by group: top first, then the ranges from high to low."""
+    found = group_rows(latent)
+    ranges = {
+        group: [lower, upper, n_active, share]
+        for group, lower, upper, n_active, share in latent.rows("example_groups").each(
+            "group", "lower", "upper", "n_active", "share"
+        )
+    }
+    names = sorted(found.keys() | ranges.keys(), key=_place)
+    if not names:
+        return []
+    return [
+        EXAMPLES(
+            groups=[
+                {"group": name, "range": ranges.get(name), "examples": found.get(name, [])}
+                for name in names
+            ]
+        )
+    ]
+
+
+def group_rows(latent: Latent) -> dict[str, list[list[object]]]:
+    """The latent's examples as they are written, by group."""
+    names = (
+        "group",
+        "sequence",
+        "position",
+        "activation",
+        "start",
+        "stop",
+        "document",
+        "active_positions",
+        "active_values",
+    )
+    found: dict[str, list[list[object]]] = {}
+    for group, *rest in latent.rows("examples").each(*names):
+        found.setdefault(group, []).append(rest)
+    return found

@@ -1,0 +1,60 @@
+"""What the latent writes: its direct effect on the logits."""
+
+from __future__ import annotations
+
+from saereport.site import numbers
+from saereport.site.blocks import Block, base
+from saereport.site.context import Latent
+from saereport.site.panels.registry import panel
+
+HISTOGRAM = base(
+    "logits.histogram",
+    b="figure",
+    title="Direct effect on every token of the vocabulary",
+    summary="Histogram of the direct effect on all tokens: mean {mean}, standard deviation {std}, "
+    "skewness {skewness}, excess kurtosis {kurtosis}.",
+    log="y",
+    views=[
+        {
+            "label": "",
+            "columns": ["from", "to", "vocabulary tokens"],
+            "data": [{"type": "bar", "meta": "signed", "hoverinfo": "none"}],
+            "layout": {
+                "bargap": 0.06,
+                "xaxis": {"title": {"text": "logit"}},
+                "yaxis": {"title": {"text": "vocabulary tokens"}, "rangemode": "tozero"},
+            },
+        }
+    ],
+)
+RAISED = base(
+    "logits.top", b="tokens", title="Raises most", columns=["logit"], formats=["value"], bar=0
+)
+LOWERED = base(
+    "logits.bottom", b="tokens", title="Lowers most", columns=["logit"], formats=["value"], bar=0
+)
+SIDE_BY_SIDE = base("logits", b="columns")
+
+
+@panel("logits", "What it writes", "logit_lens")
+def logits(latent: Latent) -> list[Block]:
+    """The logit histogram, and the tokens that are raised and lowered most."""
+    if not len(latent.rows("logit_lens")):
+        return []
+    row = latent.rows("logit_lens").first()
+    moments = ("mean", "std", "skewness", "kurtosis")
+    first = row["lower"] + row["width"] / 2
+    figure = HISTOGRAM(
+        v={name: numbers.value(row[name]) for name in moments},
+        views=[{"data": [{"x0": first, "dx": row["width"], "y": row["counts"]}]}],
+    )
+    return [SIDE_BY_SIDE(blocks=token_pair(row, RAISED, LOWERED)), figure]
+
+
+def token_pair(row: dict[str, list[float]], top: object, bottom: object) -> list[Block]:
+    """The two token lists of a row with `TOKEN_LISTS` columns."""
+    return [
+        make(rows=[list(pair) for pair in zip(row[f"{s}_tokens"], row[f"{s}_values"], strict=True)])
+        for s, make in (("top", top), ("bottom", bottom))
+        if callable(make)
+    ]

@@ -1,0 +1,37 @@
+"""On which tokens the latent is active."""
+
+from __future__ import annotations
+
+from saereport.site.blocks import Block, base
+from saereport.site.context import Latent
+from saereport.site.panels.registry import panel
+
+_COLUMNS = ["share", "lift", "active", "of", "mean"]
+_FORMATS = ["percent", "times", "count", "count", "value"]
+BY_SHARE = base(
+    "tokens.share",
+    b="tokens",
+    title="By share of its activation",
+    columns=_COLUMNS,
+    formats=_FORMATS,
+    bar=0,
+)
+BY_LIFT = base(
+    "tokens.lift", b="tokens", title="By lift", columns=_COLUMNS, formats=_FORMATS, bar=1
+)
+SIDE_BY_SIDE = base("tokens", b="columns")
+
+
+@panel("tokens", "Tokens it is active on", "token_statistics", wide=True)
+def tokens(latent: Latent) -> list[Block]:
+    """Tokens by share beside tokens by lift."""
+    by_order: dict[str, list[list[object]]] = {}
+    names = ("order", "token", "share", "lift", "n_active", "n_token", "mean_active")
+    for order, *row in latent.rows("token_statistics").each(*names):
+        by_order.setdefault(order, []).append(row)
+    blocks = [
+        make(rows=by_order[order])
+        for order, make in (("share", BY_SHARE), ("lift", BY_LIFT))
+        if order in by_order
+    ]
+    return [SIDE_BY_SIDE(blocks=blocks)] if blocks else []

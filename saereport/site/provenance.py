@@ -1,0 +1,107 @@
+"""The provenance page: everything that decided what the numbers are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from saereport.run import SaeInfo
+from saereport.site import numbers
+from saereport.site.context import Report
+from saereport.site.text import visible_text
+
+
+@dataclass(frozen=True)
+class Section:
+    """A titled table of two or more columns."""
+
+    title: str
+    anchor: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def sections(report: Report) -> list[Section]:
+    """The page's tables, from the model to the files."""
+    info = report.info
+    pairs = ("", "")
+    result = [
+        Section("Model", "model", pairs, tuple(pairs_of(info.model.model_dump(mode="json")))),
+        Section("Text", "text", pairs, tuple(pairs_of(info.text.model_dump(mode="json")))),
+    ]
+    result += [
+        Section(f"SAE: {sae.label}", f"sae-{sae.slug}", pairs, tuple(_sae(sae)))
+        for sae in info.saes
+    ]
+    result += [
+        Section("Configuration", "configuration", pairs, tuple(pairs_of(info.config))),
+        Section("Libraries", "libraries", pairs, tuple(pairs_of(dict(sorted(info.libraries.items()))))),
+    ]
+    if info.memory is not None:
+        result += _memory(report)
+    files = tuple(
+        (file.path, numbers.count(file.rows), numbers.size(file.bytes), file.sha256)
+        for file in info.files
+    )
+    result.append(Section("Tables of the run", "files", ("file", "rows", "size", "SHA-256"), files))
+    return result
+
+
+def pairs_of(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """A nested mapping as rows: `text.source.sha256`, its value."""
+    for key, inner in value.items():
+        name = f"{prefix}{visible_text(str(key))}"
+        if isinstance(inner, Mapping) and inner:
+            yield from pairs_of(inner, f"{name}.")
+        else:
+            yield name, _words(inner)
+
+
+def _words(value: Any) -> str:
+    if value is None or value == "" or value == {} or value == []:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return numbers.count(value)
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, list | tuple):
+        return ", ".join(_words(item) for item in value)
+    return visible_text(str(value))
+
+
+def _sae(sae: SaeInfo) -> Iterator[tuple[str, str]]:
+    fields = sae.model_dump(mode="json", exclude={"l0", "left_out"})
+    yield from pairs_of(fields)
+    if sae.l0 is not None:
+        yield "l0.mean", numbers.value(sae.l0.mean, 5)
+    for name, reason in sorted(sae.left_out.items()):
+        yield f"left out: {name}", visible_text(reason)
+
+
+def _memory(report: Report) -> list[Section]:
+    memory = report.info.memory
+    if memory is None:
+        return []
+    peaks = tuple(
+        (
+            peak.stage,
+            numbers.size(peak.process_bytes),
+            numbers.size(peak.device_bytes) if peak.device_bytes is not None else "–",
+        )
+        for peak in memory.peaks
+    )
+    rows = tuple(
+        (row.stage, row.name, row.kind, row.device, numbers.size(row.bytes)) for row in memory.rows
+    )
+    return [
+        Section("Memory: peak of each stage", "memory", ("stage", "process", "device"), peaks),
+        Section(
+            "Memory: largest objects",
+            "memory-objects",
+            ("stage", "name", "kind", "device", "size"),
+            rows,
+        ),
+    ]

@@ -1,0 +1,230 @@
+"""The page of one SAE: its facts, the table of its latents, their densities, and their map."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import floor, log10
+from typing import Any
+
+from saereport.run import Run
+from saereport.site import numbers
+from saereport.site.blocks import Block, base, merged
+from saereport.site.context import SaeView
+from saereport.site.latent_pages import IndexRow
+from saereport.site.neuronpedia import quick_lists
+from saereport.site.story import Fact
+
+SERVER_ROWS = 100
+"""Rows of the table that are in the HTML itself."""
+
+PER_DECADE = 5
+"""Bins of the density distribution in each factor of ten."""
+
+DENSITY = base(
+    "sae.density",
+    b="figure",
+    title="Density of the latents",
+    summary="Histogram of log10 density: {n} latents of the SAE were active at least once, "
+    "{chosen} of them shown here; half of the active ones have a density below {median}.",
+    log="y",
+    views=[
+        {
+            "label": "",
+            "columns": ["density from", "to", "latents", "shown here"],
+            "data": [
+                {"type": "bar", "meta": "quiet", "name": "all latents", "hoverinfo": "none"},
+                {"type": "bar", "meta": "accent", "name": "shown here", "hoverinfo": "none"},
+            ],
+            "layout": {
+                "barmode": "overlay",
+                "bargap": 0.06,
+                "xaxis": {"title": {"text": "density"}, "tickmode": "array"},
+                "yaxis": {"title": {"text": "latents"}, "rangemode": "tozero"},
+            },
+        }
+    ],
+)
+L0 = base(
+    "sae.l0",
+    b="figure",
+    title="Active latents per token (L0)",
+    summary="Histogram of the number of active latents per counted token; the mean is {mean}.",
+    log="y",
+    views=[
+        {
+            "label": "",
+            "columns": ["from", "to", "tokens"],
+            "data": [{"type": "bar", "meta": "accent", "hoverinfo": "none"}],
+            "layout": {
+                "bargap": 0.06,
+                "xaxis": {"title": {"text": "active latents"}, "rangemode": "tozero"},
+                "yaxis": {"title": {"text": "tokens"}, "rangemode": "tozero"},
+            },
+        }
+    ],
+)
+
+
+@dataclass(frozen=True)
+class ServerFigure:
+    """A figure of the page with the text and the table that are in the HTML."""
+
+    name: str
+    title: str
+    summary: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    block: Block
+
+
+def facts(sae: SaeView) -> list[Fact]:
+    """What this SAE is, in one strip."""
+    info, text = sae.info, sae.report.info.text
+    rows = [
+        Fact("Model", sae.report.info.model.name),
+        Fact("Reads", info.hook_in),
+        *([Fact("Writes", info.hook_out)] if info.is_transcoder else []),
+        Fact("Architecture", info.architecture, "transcoder" if info.is_transcoder else "SAE"),
+        Fact("Width", numbers.count(info.d_sae), f"from {info.d_in} dimensions"),
+        Fact("Text", text.name, f"{numbers.count(text.n_counted)} tokens counted"),
+    ]
+    if info.l0 is not None:
+        rows.append(Fact("L0", numbers.value(info.l0.mean), "active per token"))
+    if info.n_dead is not None:
+        share = numbers.percent(info.n_dead / info.d_sae)
+        rows.append(Fact("Dead on this text", share, numbers.plural(info.n_dead, "latent")))
+    rows.append(Fact("Shown", numbers.count(info.n_chosen), info.selection))
+    return rows
+
+
+def figures(run: Run, sae: SaeView, rows: list[IndexRow]) -> list[ServerFigure]:
+    """The distributions over the whole SAE."""
+    result = [_density(run, sae, rows)]
+    if sae.info.l0 is not None and sae.info.l0.histogram:
+        l0 = sae.info.l0
+        counts = list(l0.histogram)
+        block = L0(
+            v={"mean": numbers.value(l0.mean)},
+            views=[{"data": [{"x0": (l0.width - 1) / 2, "dx": l0.width, "y": counts}]}],
+        )
+        table = tuple(
+            (str(i * l0.width), str((i + 1) * l0.width - 1), numbers.count(n))
+            for i, n in enumerate(counts)
+            if n
+        )
+        result.append(_server_figure("l0", block, table))
+    return [figure for figure in result if figure.rows]
+
+
+def _density(run: Run, sae: SaeView, rows: list[IndexRow]) -> ServerFigure:
+    counted = max(1, sae.n_counted)
+    if run.has("sae_activity", sae.info.slug):
+        active = run.table("sae_activity", sae.info.slug, columns=["n_active"])
+        every = [n / counted for n in active.column("n_active").to_pylist() if n]
+    else:
+        every = [row.density for row in rows if row.density > 0]
+    shown = [row.density for row in rows if row.density > 0]
+    bins = [floor(PER_DECADE * log10(d)) for d in every]
+    low, high = min(bins, default=0), max(bins, default=0)
+    n = high - low + 1 if every else 0
+    all_counts, shown_counts = [0] * n, [0] * n
+    for place in bins:
+        all_counts[place - low] += 1
+    for density in shown:
+        place = min(max(floor(PER_DECADE * log10(density)) - low, 0), n - 1)
+        shown_counts[place] += 1
+    decades = list(range(-(-low // PER_DECADE), high // PER_DECADE + 2)) if n else []
+    block = DENSITY(
+        v={
+            "n": numbers.count(len(every)),
+            "chosen": numbers.count(len(shown)),
+            "median": numbers.percent(sorted(every)[len(every) // 2]) if every else "0 %",
+        },
+        views=[
+            {
+                "data": [
+                    {"x0": low, "dx": 1, "y": all_counts},
+                    {"x0": low, "dx": 1, "y": shown_counts},
+                ],
+                "decades": PER_DECADE,
+                "layout": {
+                    "xaxis": {
+                        "tickvals": [PER_DECADE * d - 0.5 for d in decades],
+                        "ticktext": [_decade(d) for d in decades],
+                    }
+                },
+            }
+        ],
+    )
+    table = tuple(
+        (
+            numbers.value(10 ** ((low + i) / PER_DECADE)),
+            numbers.value(10 ** ((low + i + 1) / PER_DECADE)),
+            numbers.count(all_counts[i]),
+            numbers.count(shown_counts[i]),
+        )
+        for i in range(n)
+        if all_counts[i]
+    )
+    return _server_figure("density", block, table)
+
+
+def _decade(power: int) -> str:
+    return f"{100 * 10.0**power:g} %"
+
+
+def _server_figure(name: str, block: Block, rows: tuple[tuple[str, ...], ...]) -> ServerFigure:
+    whole = merged(block)
+    return ServerFigure(
+        name=name,
+        title=whole["title"],
+        summary=whole["summary"].format(**whole["v"]),
+        columns=tuple(whole["views"][0]["columns"]),
+        rows=rows,
+        block=block,
+    )
+
+
+@dataclass(frozen=True)
+class TableRow:
+    """One latent's row in the HTML of the table."""
+
+    latent: int
+    href: str
+    density: str
+    maximum: str
+    tokens: tuple[str, ...]
+    logits: tuple[str, ...]
+    label: str
+
+
+def table_rows(sae: SaeView, rows: list[IndexRow]) -> list[TableRow]:
+    """The first rows of the table; the script makes the others."""
+    words = sae.report.vocabulary
+    return [
+        TableRow(
+            latent=row.latent,
+            href=sae.shards.address(row.latent),
+            density=numbers.percent(row.density),
+            maximum=numbers.value(row.maximum),
+            tokens=tuple(words[t] for t in row.tokens),
+            logits=tuple(words[t] for t in row.logits),
+            label=row.label,
+        )
+        for row in rows[:SERVER_ROWS]
+    ]
+
+
+def lists_on_neuronpedia(sae: SaeView) -> list[tuple[str, str]]:
+    """Quick lists of the latents that are shown."""
+    name = f"{sae.info.label}, {sae.report.info.title}"
+    return quick_lists(name, sae.info.neuronpedia_id, sae.shards.latents)
+
+
+def index_head(sae: SaeView, figures: list[ServerFigure]) -> dict[str, Any]:
+    """What the data script of the table says before its rows."""
+    return {
+        "sae": sae.info.slug,
+        "figures": {figure.name: figure.block for figure in figures},
+        "has_map": "geometry" in sae.tables,
+    }

@@ -1,0 +1,200 @@
+"""The first screen of a latent: what it reads, what it writes, how often, and what to doubt.
+
+This part is in the HTML itself, so that a page without JavaScript tells the story. It is made for
+every latent, so it is short: some 2 kB.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import floor
+
+from saereport.site import numbers
+from saereport.site.context import Latent
+from saereport.site.doubts import doubts
+from saereport.site.panels.activation import sparkline
+from saereport.site.sequences import Sequences
+from saereport.site.text import SPACE, visible_text
+
+N_TOKENS = 6
+N_EXAMPLES = 3
+MARGIN = 10
+LEVELS = 10
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A number with its name and a remark."""
+
+    name: str
+    value: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class TokenLine:
+    """A few tokens under one heading."""
+
+    title: str
+    tokens: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Snippet:
+    """A short example: pieces of text with a class where the latent is active."""
+
+    activation: str
+    pieces: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Story:
+    """What the HTML says about one latent."""
+
+    index: int
+    label: str
+    label_source: str
+    dead: bool
+    facts: tuple[Fact, ...]
+    spark: str
+    spark_note: str
+    reads: tuple[TokenLine, ...]
+    writes: tuple[TokenLine, ...]
+    doubts: tuple[str, ...]
+    snippets: tuple[Snippet, ...]
+    link: str
+
+
+def story(latent: Latent, sequences: Sequences) -> Story:
+    """The story of one latent."""
+    text, source = label(latent)
+    base = latent.sae.neuronpedia
+    return Story(
+        index=latent.index,
+        label=text,
+        label_source=source,
+        dead=latent.dead,
+        facts=tuple(_facts(latent)),
+        spark=spark_path(latent),
+        spark_note=_spark_note(latent),
+        reads=tuple(_reads(latent)),
+        writes=tuple(_writes(latent)),
+        doubts=tuple(doubts(latent)),
+        snippets=tuple(_snippets(latent, sequences)),
+        link=f"{base}/{latent.index}" if base else "",
+    )
+
+
+def label(latent: Latent) -> tuple[str, str]:
+    """The first explanation and where it came from; empty where there is none."""
+    rows = latent.rows("explanations")
+    if not len(rows):
+        return "", ""
+    return visible_text(rows["text"][0]), visible_text(rows["source"][0])
+
+
+def _facts(latent: Latent) -> list[Fact]:
+    rows = latent.rows("activity")
+    if not len(rows):
+        return []
+    row = rows.first()
+    if latent.dead:
+        return [Fact("Active", "never", f"of {numbers.count(latent.sae.n_counted)} tokens")]
+    return [
+        Fact("Density", numbers.percent(row["density"]), numbers.one_in(row["density"])),
+        Fact("Active", numbers.count(row["n_active"]), "tokens"),
+        Fact("Maximum", numbers.value(row["max"])),
+        Fact("Mean active", numbers.value(row["mean_active"])),
+    ]
+
+
+def spark_path(latent: Latent) -> str:
+    """The activation histogram as an SVG path 96 by 20, empty for a dead latent."""
+    rows = latent.rows("activation_histogram")
+    if latent.dead or not len(rows):
+        return ""
+    heights = sparkline(rows["counts"][0])
+    width = floor(96 / max(1, len(heights)))
+    steps = [f"M{i * width} 20v-{h}h{width - 1}v{h}z" for i, h in enumerate(heights) if h]
+    return "".join(steps)
+
+
+def _spark_note(latent: Latent) -> str:
+    if latent.dead:
+        return ""
+    maximum = numbers.value(latent.rows("activity")["max"][0])
+    return f"histogram of activations, 0 to {maximum}, log counts"
+
+
+def _shown(latent: Latent, tokens: list[int]) -> tuple[str, ...]:
+    return tuple(latent.token(token) for token in tokens[:N_TOKENS])
+
+
+def _reads(latent: Latent) -> list[TokenLine]:
+    found = latent.rows("token_statistics")
+    by_share = [t for order, t in found.each("order", "token") if order == "share"]
+    lines = [TokenLine("active on", _shown(latent, by_share))] if by_share else []
+    kinds = dict(latent.rows("deembedding").each("kind", "top_tokens"))
+    for kind, title in (("extended", "de-embedding"), ("raw", "de-embedding, raw")):
+        if kind in kinds:
+            return [*lines, TokenLine(title, _shown(latent, kinds[kind]))]
+    return lines
+
+
+def _writes(latent: Latent) -> list[TokenLine]:
+    rows = latent.rows("logit_lens")
+    if not len(rows):
+        return []
+    return [
+        TokenLine("raises", _shown(latent, rows["top_tokens"][0])),
+        TokenLine("lowers", _shown(latent, rows["bottom_tokens"][0])),
+    ]
+
+
+def _snippets(latent: Latent, sequences: Sequences) -> list[Snippet]:
+    if latent.dead:
+        return []
+    maximum = latent.rows("activity")["max"][0] if len(latent.rows("activity")) else 0.0
+    names = (
+        "group",
+        "sequence",
+        "position",
+        "activation",
+        "start",
+        "stop",
+        "active_positions",
+        "active_values",
+    )
+    result = []
+    for group, sequence, position, activation, start, stop, places, values in latent.rows(
+        "examples"
+    ).each(*names):
+        if group != "top":
+            continue
+        low, high = max(start, position - MARGIN), min(stop, position + MARGIN // 2 + 1)
+        active = dict(zip(places, values, strict=True))
+        tokens = sequences.tokens(sequence, low, high)
+        pieces: list[tuple[str, str]] = []
+        for place, token in enumerate(tokens, low):
+            name = f"a{level(active[place], maximum)}" if place in active else ""
+            text = prose(latent.token(token))
+            if name or not pieces or pieces[-1][0]:
+                pieces.append((name, text))
+            else:
+                pieces[-1] = ("", pieces[-1][1] + text)
+        result.append(Snippet(numbers.value(activation), tuple(pieces)))
+        if len(result) == N_EXAMPLES:
+            break
+    return result
+
+
+def level(activation: float, maximum: float) -> int:
+    """The step of the colour scale, 0 to 9, for an activation."""
+    if maximum <= 0 or activation <= 0:
+        return 0
+    return min(LEVELS - 1, floor(LEVELS * activation / maximum))
+
+
+def prose(shown: str) -> str:
+    """A token inside running text: its leading space is a space again."""
+    return " " + shown[1:] if shown.startswith(SPACE) else shown
