@@ -26,10 +26,11 @@ from saereport.measure import STATISTICS, Setting
 from saereport.memory import MemoryProfiler, as_lines
 from saereport.progress import Progress
 from saereport.reading import Batches, Reading, SaeReader
-from saereport.reports import render, require_report_or_nothing
+from saereport.reports import render
 from saereport.run import TABLES, open_run
 from saereport.run.files import canonical_json
 from saereport.selection import Selection, parse_selection, tracked_latents
+from saereport.site.folder import require_report_or_nothing
 from saereport.sources.devices import resolve_device, resolve_dtype
 from saereport.sources.explanations import read_explanations
 from saereport.sources.models import LanguageModel, load_model

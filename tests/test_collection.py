@@ -1,0 +1,445 @@
+"""The whole way from a configuration to a run, on a tiny random model."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from saereport import collection
+from saereport.config import make_config
+from saereport.errors import SaereportError, UsageError
+from saereport.measure import STATISTICS
+from saereport.progress import Progress
+from saereport.run import Run, open_run
+from tests.factories import save_sae, tiny_model
+
+WORDS = 6000
+CONTEXT = 32
+
+
+class Told(Progress):
+    """A progress that remembers what it said."""
+
+    def __init__(self) -> None:
+        super().__init__(quiet=True)
+        self.lines: list[str] = []
+
+    def say(self, message: str) -> None:
+        self.lines.append(message)
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("inputs")
+    rng = np.random.default_rng(0)
+    with (folder / "text.jsonl").open("w") as stream:
+        for _ in range(WORDS // 40):
+            words = " ".join(f"w{n}" for n in (rng.zipf(1.3, 40) % 98) + 2)
+            stream.write(f'{{"text": "{words}"}}\n')
+    save_sae(folder / "early", "jumprelu", hook_name="blocks.0.hook_resid_post", d_sae=40)
+    save_sae(folder / "z", "standard", hook_name="blocks.1.attn.hook_z", d_sae=48)
+    save_sae(folder / "late", "topk", hook_name="blocks.2.hook_resid_pre", d_sae=56)
+    save_sae(folder / "mlp", "transcoder", hook_name="blocks.2.ln2.hook_normalized", d_sae=24)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _tiny(monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(name: str, **_: Any) -> Any:
+        assert name == "tiny"
+        return tiny_model()
+
+    monkeypatch.setattr(collection, "load_model", load)
+
+
+def asked(inputs: Path, *saes: str, **changes: Any) -> dict[str, Any]:
+    return {
+        "saes": [{"path": inputs / name} for name in saes or ("early", "z", "late", "mlp")],
+        "dataset": str(inputs / "text.jsonl"),
+        "latents": "0-7,20",
+        "tokens": 4000,
+        "batch_size": 8,
+        "device": "cpu",
+        "examples": {"top": 5, "before": 4, "after": 2, "intervals": 3, "per_group": 2},
+        **changes,
+    }
+
+
+def files(run: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(run).as_posix(): path.read_bytes()
+        for path in sorted(run.rglob("*"))
+        if path.is_file()
+    }
+
+
+def dense(run: Run, inputs: Path, slug: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Tokens, what counts, and all activations of an SAE, by the plainest way there is."""
+    from saereport.sources.saes import SaeSource, load_sae
+    from saereport.sources.text import open_text, pack
+
+    model = tiny_model()
+    sae = load_sae(SaeSource(path=str(inputs / slug)))
+    packed = list(
+        pack(
+            open_text(inputs / "text.jsonl").documents(),
+            model.tokenizer,
+            context_size=CONTEXT,
+            prepend_bos=True,
+            bos_id=model.bos_id,
+            special_ids=model.special_ids,
+            limit_tokens=4000,
+        )
+    )
+    tokens = np.concatenate([part.tokens for part in packed])
+    counted = np.concatenate([part.counted for part in packed])
+    name = sae.hook_in.name
+    _, cache = model.model.run_with_cache(torch.from_numpy(tokens.astype(np.int64)))
+    activations = cache[name]
+    if sae.hook_in.kind == "z":
+        activations = activations.flatten(2)
+    return tokens, counted, sae.sae.encode(activations).detach().numpy()
+
+
+@pytest.fixture(scope="module")
+def made(inputs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(collection, "load_model", lambda name, **_: tiny_model())
+        yield collection.collect(asked(inputs), tmp_path_factory.mktemp("runs") / "run")
+
+
+@pytest.mark.parametrize("slug", ["early", "z", "late", "mlp"])
+def test_the_numbers_are_those_of_a_dense_computation(made: Path, inputs: Path, slug: str) -> None:
+    run = open_run(made)
+    run.verify()
+    tokens, counted, f = dense(run, inputs, slug)
+    assert run.info.text.n_tokens == tokens.size == 4000
+    assert run.info.text.n_counted == counted.sum()
+    activity = run.table("activity", slug).to_pydict()
+    assert activity["latent"] == [*range(8), 20]
+    for row, latent in enumerate(activity["latent"]):
+        values = f[counted][:, latent]
+        assert activity["n_active"][row] == (values > 0).sum()
+        assert activity["density"][row] == (values > 0).mean()
+        assert activity["max"][row] == pytest.approx(values.max(), rel=1e-5)
+    whole = run.table("sae_activity", slug)["n_active"].to_numpy()
+    assert whole.tolist() == (f[counted] > 0).sum(axis=0).tolist()
+    info = run.info.sae(slug)
+    assert info.l0 is not None
+    assert info.l0.mean == pytest.approx((f[counted] > 0).sum(axis=1).mean())
+    assert info.n_dead == ((f[counted] > 0).sum(axis=0) == 0).sum()
+
+
+def test_examples_point_into_the_stored_sequences(made: Path, inputs: Path) -> None:
+    run = open_run(made)
+    tokens, _, f = dense(run, inputs, "late")
+    stored = run.table("sequences").to_pydict()
+    for number, row in zip(stored["sequence"], stored["tokens"], strict=True):
+        assert row == tokens[number].tolist()
+    for example in run.table("examples", "late").to_pylist():
+        at = f[example["sequence"], example["position"], example["latent"]]
+        assert example["activation"] == pytest.approx(at, rel=1e-5)
+        assert example["sequence"] in stored["sequence"]
+
+
+def test_every_token_that_is_shown_has_its_bytes(made: Path) -> None:
+    run = open_run(made)
+    known = set(run.table("vocabulary")["token"].to_pylist())
+    for sae in run.info.saes:
+        for name in run.names(sae.slug):
+            table = run.table(name, sae.slug)
+            for column in ("token", "top_tokens", "bottom_tokens"):
+                if column in table.column_names:
+                    values = table[column].combine_chunks()
+                    flat = values.flatten() if column != "token" else values
+                    assert set(flat.to_pylist()) <= known
+    for row in run.table("sequences")["tokens"].to_pylist():
+        assert set(row) <= known
+
+
+def test_a_run_says_what_it_left_out(made: Path) -> None:
+    run = open_run(made)
+    assert run.has("head_shares", "z")
+    assert "head_shares" in run.info.sae("late").left_out
+    pulled = set(run.table("pullbacks", "mlp")["early"].to_pylist())
+    assert pulled == {"early", "z", "late"}
+    assert not run.has("pullbacks", "early")
+
+
+def test_nothing_of_this_machine_is_in_a_run(made: Path, inputs: Path) -> None:
+    text = (made / "run.json").read_text()
+    assert str(inputs) not in text
+    assert str(made) not in text
+    assert os.uname().nodename not in text.split('"')
+
+
+def test_equal_inputs_give_equal_bytes_even_from_another_folder(
+    made: Path, inputs: Path, tmp_path: Path
+) -> None:
+    moved = tmp_path / "elsewhere"
+    moved.symlink_to(inputs)
+    again = collection.collect(asked(moved), tmp_path / "run")
+    assert files(again) == files(made)
+
+
+class Stopped(Exception):
+    """Stands in for a crash."""
+
+
+def stop_after(monkeypatch: pytest.MonkeyPatch, blocks: int, act: Callable[[], None]) -> None:
+    from saereport.reading import Seen
+
+    take = Seen.take
+    calls = [0]
+
+    def counting(self: Seen, packed: Any) -> None:
+        take(self, packed)
+        calls[0] += 1
+        if calls[0] == blocks:
+            act()
+
+    monkeypatch.setattr(Seen, "take", counting)
+
+
+def crash() -> None:
+    raise Stopped
+
+
+@pytest.mark.parametrize("blocks", [1, 5, 15])
+def test_after_a_crash_the_same_call_resumes_to_the_same_bytes(
+    made: Path, inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, blocks: int
+) -> None:
+    monkeypatch.setattr("saereport.checkpoint.Checkpoint.every", 0.0)
+    with monkeypatch.context() as patch:
+        stop_after(patch, blocks, crash)
+        patch.setattr("saereport.checkpoint.Checkpoint.due", True)
+        with pytest.raises(Stopped):
+            collection.collect(asked(inputs), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    told = Told()
+    again = collection.collect(asked(inputs), tmp_path / "run", progress=told)
+    resumed = [line for line in told.lines if line.startswith("Going on from the checkpoint")]
+    assert bool(resumed) == (blocks > 1)
+    assert files(again) == files(made)
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_ctrl_c_saves_between_blocks_and_resumes(
+    made: Path, inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        stop_after(patch, 3, lambda: os.kill(os.getpid(), signal.SIGINT))
+        with pytest.raises(KeyboardInterrupt):
+            collection.collect(asked(inputs), tmp_path / "run")
+    told = Told()
+    again = collection.collect(asked(inputs), tmp_path / "run", progress=told)
+    assert f"Going on from the checkpoint, after {3 * 8 * CONTEXT:,} tokens" in told.lines
+    assert files(again) == files(made)
+
+
+def test_a_checkpoint_of_other_work_is_not_used(inputs: Path, tmp_path: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        stop_after(patch, 3, lambda: os.kill(os.getpid(), signal.SIGINT))
+        with pytest.raises(KeyboardInterrupt):
+            collection.collect(asked(inputs), tmp_path / "run")
+    told = Told()
+    collection.collect(asked(inputs, seed=1), tmp_path / "run", progress=told)
+    assert not [line for line in told.lines if "checkpoint" in line]
+
+
+def run_out_of_memory_above(monkeypatch: pytest.MonkeyPatch, limit: int) -> None:
+    from saereport.sources.saes import Dictionary
+
+    encode = Dictionary.encode
+
+    def limited(self: Dictionary, a: torch.Tensor) -> torch.Tensor:
+        if len(a) > limit and self.slug == "late":
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return encode(self, a)
+
+    monkeypatch.setattr(Dictionary, "encode", limited)
+
+
+def test_batches_halve_when_memory_runs_out_and_nothing_is_counted_twice(
+    made: Path, inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_out_of_memory_above(monkeypatch, 20)
+    told = Told()
+    path = collection.collect(asked(inputs, batch_size="auto"), tmp_path / "run", progress=told)
+    said = [line for line in told.lines if "Memory ran out" in line]
+    assert said[-1] == "Memory ran out; going on with 16 sequences in a batch"
+    one, other = open_run(made), open_run(path)
+    assert other.info.text == one.info.text
+    for sae in one.info.saes:
+        a, b = (run.table("activity", sae.slug).to_pydict() for run in (one, other))
+        assert a["n_active"] == b["n_active"]
+        np.testing.assert_allclose(a["mean_active"], b["mean_active"], rtol=1e-5)
+
+
+def test_a_fixed_batch_that_does_not_fit_says_so(
+    inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_out_of_memory_above(monkeypatch, 0)
+    with pytest.raises(SaereportError, match="batch of 8 sequences does not fit"):
+        collection.collect(asked(inputs), tmp_path / "run")
+    with pytest.raises(SaereportError, match="not even hold a batch of one"):
+        collection.collect(asked(inputs, batch_size="auto"), tmp_path / "run")
+
+
+def test_activations_that_are_no_numbers_are_located(
+    inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from saereport.sources.saes import Dictionary
+
+    encode = Dictionary.encode
+
+    def broken(self: Dictionary, a: torch.Tensor) -> torch.Tensor:
+        f = encode(self, a).clone()
+        if self.slug == "z":
+            f[2, 5, 3] = float("nan")
+        return f
+
+    monkeypatch.setattr(Dictionary, "encode", broken)
+    with pytest.raises(SaereportError, match=r"The SAE z gave NaN .*sequence 2, position 5"):
+        collection.collect(asked(inputs), tmp_path / "run")
+
+
+def test_only_chosen_latents_are_encoded_when_nothing_needs_the_others(
+    made: Path, inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from saereport.sources.saes import Dictionary
+
+    def whole(self: Dictionary, a: torch.Tensor) -> torch.Tensor:
+        raise AssertionError(f"{self.slug} was encoded whole")
+
+    monkeypatch.setattr(Dictionary, "encode", whole)
+    skipped = [name for name, s in STATISTICS.items() if s.needs_all_latents]
+    path = collection.collect(asked(inputs, "early", "z", skip=skipped), tmp_path / "run")
+    sliced, full = open_run(path), open_run(made)
+    assert sliced.info.sae("z").l0 is None
+    assert not sliced.has("coactivation", "z")
+    for slug in ("early", "z"):
+        for name in ("activity", "examples", "token_statistics"):
+            assert sliced.table(name, slug).equals(full.table(name, slug)), name
+
+
+def test_live_and_top_are_decided_after_the_text(inputs: Path, tmp_path: Path) -> None:
+    live = open_run(collection.collect(asked(inputs, "late", latents="live"), tmp_path / "live"))
+    n_active = live.table("sae_activity", "late")["n_active"].to_numpy()
+    assert live.table("activity", "late")["latent"].to_pylist() == np.flatnonzero(n_active).tolist()
+    top = open_run(collection.collect(asked(inputs, "late", latents="top:4"), tmp_path / "top"))
+    chosen = top.table("activity", "late")["latent"].to_pylist()
+    assert sorted(n_active[chosen]) == sorted(n_active)[-4:]
+    assert top.info.sae("late").n_chosen == 4
+
+
+def test_labels_come_into_the_run(inputs: Path, tmp_path: Path) -> None:
+    labels = tmp_path / "labels.jsonl"
+    labels.write_text('{"index": 3, "description": "threes"}\n{"index": 39, "description": "-"}\n')
+    path = collection.collect(
+        asked(inputs, "early", explanations=labels, skip=["coactivation"]), tmp_path / "run"
+    )
+    rows = open_run(path).table("explanations", "early").to_pylist()
+    assert [(row["latent"], row["text"]) for row in rows] == [(3, "threes")]
+
+
+def test_the_memory_profile_names_what_was_large(inputs: Path, tmp_path: Path) -> None:
+    told = Told()
+    path = collection.collect(
+        asked(inputs, "early", profile_memory=True), tmp_path / "run", progress=told
+    )
+    memory = open_run(path).info.memory
+    assert memory is not None
+    assert [peak.stage for peak in memory.peaks] == ["load", "read the text", "weights"]
+    assert all(peak.process_bytes > 2**20 for peak in memory.peaks)
+    loaded = {row.name for row in memory.rows if row.stage == "load"}
+    assert any(name.startswith("HookedTransformer") for name in loaded)
+    assert any("peak of process" in line for line in told.lines)
+
+
+@pytest.mark.parametrize(
+    ("saes", "changes", "message"),
+    [
+        (("early",), {"latents": "0-99"}, "Latent 99 is out of range: the SAE has 40 latents"),
+        (("early",), {"skip": ["coactivations"]}, "Did you mean 'coactivation'"),
+        (("early",), {"skip": ["activity"]}, "cannot be skipped"),
+        (("early",), {"dataset": "nowhere.jsonl"}, "nowhere.jsonl"),
+        (("early",), {"text_column": "txt"}, "Did you mean 'text'"),
+        (("early",), {"context_size": 65}, "longer than the model's 64"),
+        (("early", "nothing"), {}, "nothing"),
+    ],
+)
+def test_bad_input_is_told_in_one_line_and_leaves_nothing(
+    inputs: Path, tmp_path: Path, saes: tuple[str, ...], changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(SaereportError) as caught:
+        collection.collect(asked(inputs, *saes, **changes), tmp_path / "run")
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_saes_that_cannot_share_a_pass_are_refused(inputs: Path, tmp_path: Path) -> None:
+    for name, metadata, message in (
+        ("other-model", {"model_name": "gpt2"}, "trained on tiny and other-model on gpt2"),
+        ("no-bos", {"prepend_bos": False}, "only early want BOS"),
+        (
+            "centred",
+            {"model_from_pretrained_kwargs": {"center_writing_weights": True}},
+            "loaded in different ways",
+        ),
+    ):
+        save_sae(tmp_path / name, metadata=metadata)
+        config = asked(inputs, "early")
+        config["saes"].append({"path": tmp_path / name})
+        with pytest.raises(SaereportError, match=message):
+            collection.collect(config, tmp_path / "run")
+
+
+def test_a_folder_with_other_things_is_left_alone(inputs: Path, tmp_path: Path) -> None:
+    thesis = tmp_path / "thesis"
+    thesis.mkdir()
+    (thesis / "chapter.txt").write_text("years of work")
+    for make in (collection.collect, collection.build):
+        with pytest.raises(SaereportError, match="exists and is not a"):
+            make(asked(inputs), thesis)
+    assert (thesis / "chapter.txt").read_text() == "years of work"
+
+
+def test_build_makes_a_report_with_its_run_and_can_replace_it(inputs: Path, tmp_path: Path) -> None:
+    out = tmp_path / "report"
+    for latents in ("0-3", "0-5"):
+        collection.build(asked(inputs, "early", latents=latents), out)
+        assert (out / "index.html").is_file()
+        run = open_run(out)
+        run.verify()
+        assert run.info.saes[0].selection == latents
+    assert [path.name for path in tmp_path.iterdir()] == ["report"]
+
+
+def test_a_build_whose_rendering_failed_does_not_read_the_text_again(
+    inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "report"
+    with monkeypatch.context() as patch:
+        patch.setattr(collection, "render", lambda *_, **__: crash())
+        with pytest.raises(Stopped):
+            collection.build(asked(inputs, "early"), out)
+    told = Told()
+    monkeypatch.setattr("saereport.reading.Reading.run", lambda *_: crash())
+    collection.build(asked(inputs, "early"), out, progress=told)
+    assert "This run is already collected; using it" in told.lines
+    assert (out / "index.html").is_file()
+
+
+def test_a_wrong_configuration_is_a_usage_error() -> None:
+    with pytest.raises(UsageError):
+        collection.collect({"saes": []}, "nowhere")
+    assert make_config({"saes": [{"path": "x"}]}).checked().latents == "random:50"
