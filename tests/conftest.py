@@ -48,3 +48,23 @@ def tiny_sae(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Dictiona
         return made[key]
 
     return make
+
+
+@pytest.fixture(scope="session")
+def hub_home(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The environment of a Hugging Face cache with GPT-2-shaped weights: see `hub_cache`."""
+    from tests.factories import hub_cache
+
+    return hub_cache(tmp_path_factory.mktemp("hf-home"))
+
+
+@pytest.fixture
+def hub(hub_home: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """`hub_home`, put to use in this process: offline, and with its cache only."""
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", hub_home["HF_HUB_CACHE"])
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    for name, value in hub_home.items():
+        monkeypatch.setenv(name, value)
+    return hub_home

@@ -161,3 +161,156 @@ def save_sae(folder: Path, architecture: str = "standard", **options: Any) -> Pa
     """Save `make_sae(...)` in SAELens's format; the folder is given back."""
     make_sae(architecture, **options).save_model(folder)
     return folder
+
+
+def byte_tokenizer() -> Any:
+    """GPT-2's kind of tokeniser with bytes as its only tokens, and `<|endoftext|>`."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import GPT2TokenizerFast
+
+    from saereport.sources.tokens import byte_alphabet
+
+    vocabulary = {character: place for place, character in enumerate(sorted(byte_alphabet()))}
+    vocabulary["<|endoftext|>"] = len(vocabulary)
+    backend = Tokenizer(models.BPE(vocabulary, []))
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.decoder = decoders.ByteLevel()
+    return GPT2TokenizerFast(
+        tokenizer_object=backend,
+        bos_token="<|endoftext|>",
+        eos_token="<|endoftext|>",
+        unk_token="<|endoftext|>",
+    )
+
+
+def hf_model(kind: str, **changes: Any) -> Any:
+    """A small Hugging Face model with random weights, norms and biases included.
+
+    Args:
+        kind: `gpt2`, `llama` (grouped queries), `neox` (parallel blocks) or `gemma2` (offset
+            norm weights, norms after the sublayers, scaled embedding).
+        changes: Settings of the configuration.
+    """
+    import transformers
+
+    torch.manual_seed(0)
+    if kind == "gpt2":
+        settings: dict[str, Any] = {"n_embd": 48, "n_layer": 3, "n_head": 6, "n_positions": 64}
+        settings = {"vocab_size": 257, "bos_token_id": 256, "eos_token_id": 256, **settings}
+        config = transformers.GPT2Config(**{**settings, **changes})
+        model = transformers.GPT2LMHeadModel(config)
+    else:
+        settings = {
+            "vocab_size": 257,
+            "hidden_size": 48,
+            "intermediate_size": 80,
+            "num_hidden_layers": 3,
+            "num_attention_heads": 6,
+            "max_position_embeddings": 64,
+            "bos_token_id": 256,
+            "eos_token_id": 256,
+            "pad_token_id": 256,
+        }
+        if kind == "llama":
+            settings |= {"num_key_value_heads": 2, "tie_word_embeddings": True}
+            config = transformers.LlamaConfig(**{**settings, **changes})
+            model = transformers.LlamaForCausalLM(config)
+        elif kind == "neox":
+            config = transformers.GPTNeoXConfig(**{**settings, **changes})
+            model = transformers.GPTNeoXForCausalLM(config)
+        elif kind == "gemma2":
+            settings |= {"num_key_value_heads": 2, "head_dim": 16, "query_pre_attn_scalar": 16}
+            config = transformers.Gemma2Config(**{**settings, **changes})
+            model = transformers.Gemma2ForCausalLM(config)
+        else:
+            raise ValueError(kind)
+    with torch.no_grad():
+        for name, weight in sorted(model.named_parameters()):
+            if weight.ndim == 1:
+                plain = 1.0 if "norm" in name or "ln_" in name else 0.0
+                plain = 0.0 if name.endswith("bias") or kind == "gemma2" else plain
+                weight.copy_(plain + 0.1 * torch.randn(weight.shape))
+            else:
+                weight.copy_(torch.randn(weight.shape) / weight.shape[-1] ** 0.5)
+    return model.eval()
+
+
+def save_hf_model(folder: Path, kind: str, **changes: Any) -> Path:
+    """Save `hf_model(...)` with `byte_tokenizer()`; the folder is given back."""
+    hf_model(kind, **changes).save_pretrained(folder)
+    byte_tokenizer().save_pretrained(folder)
+    return folder
+
+
+GPT2_WIDTH, GPT2_HEADS, GPT2_LATENTS = 96, 12, 384
+"""The size of what `hub_cache` holds: GPT-2 at an eighth of its width."""
+
+
+def hub_cache(folder: Path) -> dict[str, str]:
+    """Fill a Hugging Face home with GPT-2-shaped random weights, in the real files' formats.
+
+    It holds the model `gpt2` (12 layers, `GPT2_WIDTH` wide, a byte vocabulary), the SAE
+    `blocks.8.hook_resid_pre` of the release `gpt2-small-res-jb`, and `blocks.8.hook_z` of
+    `gpt2-small-hook-z-kk`.
+
+    Returns:
+        The environment in which libraries find these, and do not ask the network.
+    """
+    import json
+
+    from sae_lens.loading.pretrained_saes_directory import get_pretrained_saes_directory
+    from safetensors.torch import save_file
+
+    def snapshot(repo: str) -> Path:
+        commit = "0123456789abcdef" * 2 + "01234567"
+        place = folder / "hub" / f"models--{repo.replace('/', '--')}"
+        (place / "refs").mkdir(parents=True)
+        (place / "refs" / "main").write_text(commit)
+        (place / "snapshots" / commit).mkdir(parents=True)
+        return place / "snapshots" / commit
+
+    shape = {"n_embd": GPT2_WIDTH, "n_layer": 12, "n_head": GPT2_HEADS, "n_positions": 128}
+    save_hf_model(snapshot("gpt2"), "gpt2", **shape)
+    hf_config = next(folder.glob("hub/models--gpt2/snapshots/*/config.json"))
+    settings = json.loads(hf_config.read_text())
+    settings["n_ctx"] = settings["n_positions"]  # as in the real one
+    hf_config.write_text(json.dumps(settings))
+
+    directory = get_pretrained_saes_directory()
+    weights = make_sae("standard", d_in=GPT2_WIDTH, d_sae=GPT2_LATENTS).state_dict()
+    release = directory["gpt2-small-res-jb"]
+    place = snapshot(release.repo_id) / release.saes_map["blocks.8.hook_resid_pre"]
+    place.mkdir()
+    save_file(weights, place / "sae_weights.safetensors")
+    save_file({"sparsity": torch.full((GPT2_LATENTS,), -3.0)}, place / "sparsity.safetensors")
+    # The keys that matter of the real file, which SAELens wrote before its version 1.
+    config = {
+        "model_name": "gpt2-small",
+        "hook_point": "blocks.8.hook_resid_pre",
+        "hook_point_layer": 8,
+        "hook_point_head_index": None,
+        "dataset_path": "Skylion007/openwebtext",
+        "is_dataset_tokenized": False,
+        "context_size": 64,
+        "d_in": GPT2_WIDTH,
+        "device": "mps",
+        "seed": 42,
+        "dtype": "torch.float32",
+        "b_dec_init_method": "geometric_median",
+        "expansion_factor": GPT2_LATENTS // GPT2_WIDTH,
+        "from_pretrained_path": None,
+        "d_sae": GPT2_LATENTS,
+    }
+    (place / "cfg.json").write_text(json.dumps(config))
+
+    release = directory["gpt2-small-hook-z-kk"]
+    path = release.saes_map["blocks.8.hook_z"]
+    place = snapshot(release.repo_id)
+    torch.save(weights, place / path)
+    config = {
+        "act_size": GPT2_WIDTH,
+        "dict_size": GPT2_LATENTS,
+        "act_name": "blocks.8.attn.hook_z",
+    }
+    (place / path.replace(".pt", "_cfg.json")).write_text(json.dumps(config))
+    return {"HF_HOME": str(folder), "HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": str(folder / "hub")}

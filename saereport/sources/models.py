@@ -184,7 +184,7 @@ class LanguageModel(ABC):
             for name, point in points.items():
                 found = self._module(point.name)
                 if found is None:
-                    raise self._no_such_hook(point)
+                    raise self.no_such_hook(point)
                 module, is_input = found
                 handles.append(
                     module.register_forward_pre_hook(capture.on_input(name))
@@ -208,7 +208,8 @@ class LanguageModel(ABC):
             for name, value in ((name, capture.got[name]) for name in asked)
         }
 
-    def _no_such_hook(self, point: HookPoint) -> SaereportError:
+    def no_such_hook(self, point: HookPoint) -> SaereportError:
+        """The error that says that this model lacks a hook point, and what it may have meant."""
         if point.layer >= self.n_layers:
             return SaereportError(
                 f"{self.name} has no hook point '{point.name}': it has {self.n_layers} layers, "

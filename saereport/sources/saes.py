@@ -150,6 +150,16 @@ class Dictionary:
         return self.architecture in SLICEABLE
 
     @property
+    def wrapper(self) -> str:
+        """Which wrapper `load_model` is to use for its model: what its metadata asks for.
+
+        SAELens trains on `HookedTransformer` unless told otherwise, which is what `auto` chooses
+        where TransformerLens knows the model.
+        """
+        asks_for_bridge = self.model_class in ("AutoModelForCausalLM", "TransformerBridge")
+        return "TransformerBridge" if asks_for_bridge else "auto"
+
+    @property
     def is_transcoder(self) -> bool:
         """Whether it writes elsewhere than it reads."""
         return self.hook_out is not None
@@ -512,7 +522,7 @@ def check_fit(dictionary: Dictionary, model: LanguageModel) -> None:
         if hook is None:
             continue
         if not model.has_hook(hook.name):
-            raise model._no_such_hook(hook)
+            raise model.no_such_hook(hook)
         if model.width(hook) != width:
             raise SaereportError(
                 f"The SAE {dictionary.slug} {verb} {width} numbers at '{hook.name}', but "
@@ -521,9 +531,3 @@ def check_fit(dictionary: Dictionary, model: LanguageModel) -> None:
                 if dictionary.model_name
                 else "Was it trained on another model?",
             )
-    if dictionary.context_size is not None and dictionary.context_size > model.n_ctx:
-        raise SaereportError(
-            f"The SAE {dictionary.slug} was trained on sequences of {dictionary.context_size} "
-            f"tokens, but {model.name} takes {model.n_ctx} at most.",
-            "Choose a smaller context size.",
-        )
