@@ -80,7 +80,8 @@ class Activity:
 
     def n_active(self, rows: NDArray[Any]) -> NDArray[np.int64]:
         """Active tokens of each row."""
-        return self.linear.counts[rows].sum(axis=1)
+        n: NDArray[np.int64] = self.linear.counts[rows].sum(axis=1)
+        return n
 
     def rank_bins(self, rows: NDArray[Any], quantiles: tuple[float, ...]) -> NDArray[np.int64]:
         """The fine bin that holds the activation of rank ceil(q n), int64[len(rows), q].
@@ -107,7 +108,8 @@ class Activity:
         bins = self.rank_bins(rows, quantiles)
         middle = (fine_edge(bins) + fine_edge(bins + 1)) / 2
         maximum = self.linear.maximum[rows][:, None]
-        return np.minimum(middle.astype(np.float32), maximum)
+        values: NDArray[np.float32] = np.minimum(middle.astype(np.float32), maximum)
+        return values
 
     def _histogram(self, rows: NDArray[Any]) -> Columns:
         fold = self.linear.counts.shape[1] // SHOWN_BINS

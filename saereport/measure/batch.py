@@ -56,7 +56,8 @@ class Batch:
     def flat(self) -> NDArray[np.int64]:
         """Each event's token as an index into the flattened [n * ctx] batch."""
         local = self.sequence.astype(np.int64) - self.first
-        return local * self.tokens.shape[1] + self.position
+        flat: NDArray[np.int64] = local * self.tokens.shape[1] + self.position
+        return flat
 
     @cached_property
     def n_counted(self) -> int:
@@ -94,7 +95,8 @@ class Rows:
 
     def of(self, latents: NDArray[Any]) -> NDArray[np.int32]:
         """The row of each latent, -1 where it is not tracked."""
-        return self._row[latents]
+        rows: NDArray[np.int32] = self._row[latents]
+        return rows
 
     def chosen(self, latents: NDArray[Any]) -> NDArray[np.int32]:
         """The rows of latents to report; `ValueError` if one of them was not tracked."""

@@ -63,7 +63,9 @@ def scale(exponent: NDArray[Any] | int) -> NDArray[np.float64]:
 def linear_exponent(maximum: NDArray[np.float32], bins_log2: int) -> NDArray[np.int32]:
     """The smallest e for which 2^bins_log2 bins of width 2^e reach the maximum (above zero)."""
     mantissa, exponent = np.frexp(maximum)
-    return exponent.astype(np.int32) - bins_log2 - (mantissa == 0.5).astype(np.int32)
+    exact: NDArray[np.int32] = (mantissa == 0.5).astype(np.int32)
+    smallest: NDArray[np.int32] = exponent.astype(np.int32) - bins_log2 - exact
+    return smallest
 
 
 def mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:

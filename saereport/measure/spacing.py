@@ -79,4 +79,6 @@ def rank_in_runs(key: NDArray[Any]) -> NDArray[np.int64]:
     if not len(key):
         return np.zeros(0, dtype=np.int64)
     start = np.concatenate([[0], np.flatnonzero(key[1:] != key[:-1]) + 1])
-    return np.arange(len(key)) - np.repeat(start, np.diff(np.append(start, len(key))))
+    lengths = np.diff(np.append(start, len(key)))
+    place: NDArray[np.int64] = np.arange(len(key)) - np.repeat(start, lengths)
+    return place

@@ -1,0 +1,250 @@
+"""What the tables of weights are computed from: views of an SAE and of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+_TOKEN_CHUNK = 4096
+
+
+class HookView(Protocol):
+    """A hook point, as `saereport.sources.hooks.HookPoint` describes it."""
+
+    @property
+    def name(self) -> str:
+        """Its name in TransformerLens's spelling."""
+
+    @property
+    def layer(self) -> int:
+        """The transformer block that it lies in."""
+
+    @property
+    def kind(self) -> str:
+        """`resid`, `mlp_in_normalized`, `mlp_in`, `mlp_out`, `attn_out` or `z`."""
+
+    @property
+    def site(self) -> str:
+        """The name without its block."""
+
+    @property
+    def depth(self) -> tuple[int, int]:
+        """Sorts hook points in the order in which a forward pass reaches them."""
+
+
+class DictionaryView(Protocol):
+    """An SAE or a transcoder, as `saereport.sources.saes.Dictionary` holds it."""
+
+    @property
+    def slug(self) -> str:
+        """Its name in the report."""
+
+    @property
+    def hook_in(self) -> HookView:
+        """Where it reads."""
+
+    @property
+    def hook_out(self) -> HookView | None:
+        """Where a transcoder writes; None for an SAE, which writes where it reads."""
+
+    @property
+    def W_enc(self) -> Tensor:
+        """[d_in, d_sae]."""
+
+    @property
+    def W_dec(self) -> Tensor:
+        """[d_sae, d_out]."""
+
+
+class ModelView(Protocol):
+    """A language model's weights, as `saereport.sources.models.LanguageModel` gives them."""
+
+    @property
+    def n_layers(self) -> int:
+        """Number of transformer blocks."""
+
+    @property
+    def n_heads(self) -> int:
+        """Query heads a layer."""
+
+    @property
+    def n_kv_heads(self) -> int:
+        """Value heads a layer."""
+
+    @property
+    def norm(self) -> Literal["layer", "rms"]:
+        """Whether the norms centre (`layer`) or not (`rms`)."""
+
+    @property
+    def W_E(self) -> Tensor:
+        """[d_vocab, d_model]."""
+
+    @property
+    def W_U(self) -> Tensor:
+        """[d_model, d_vocab], as loaded."""
+
+    @property
+    def final_norm_weight(self) -> Tensor | None:
+        """[d_model], None where it is folded into `W_U`."""
+
+    def W_V(self, layer: int) -> Tensor:
+        """[n_heads, d_model, d_head]; shared value heads repeated."""
+
+    def W_O(self, layer: int) -> Tensor:
+        """[n_heads, d_head, d_model]."""
+
+    def attn_norm_weight(self, layer: int) -> Tensor | None:
+        """[d_model], None where it is folded into the attention's matrices."""
+
+    def mlp_norm_weight(self, layer: int) -> Tensor | None:
+        """[d_model], None where it is folded into the MLP's matrices."""
+
+    def mlp0_of(self, x: Tensor) -> Tensor:
+        """What the first MLP adds for residual vectors, [n, d_model] -> [n, d_model]."""
+
+
+class TokenRows:
+    """The vocabulary as an SAE's latents see it: embedding rows and what the model makes of them.
+
+    Made once for a report and shared by its SAEs, since the extended embedding costs a pass of the
+    first MLP over the vocabulary. Everything is float32 on the model's device.
+
+    Args:
+        model: Where the weights come from.
+    """
+
+    def __init__(self, model: ModelView) -> None:
+        self.model = model
+
+    @cached_property
+    def embedding(self) -> Tensor:
+        """`W_E`, [d_vocab, d_model]."""
+        return self.model.W_E.float()
+
+    @cached_property
+    def extended(self) -> Tensor:
+        """`E' = W_E + MLP0(norm2_0(W_E))`, rows normalised, [d_vocab, d_model]."""
+        with torch.no_grad():
+            chunks = torch.split(self.model.W_E, _TOKEN_CHUNK)
+            rows = [chunk.float() + self.model.mlp0_of(chunk).float() for chunk in chunks]
+            return normalized(torch.cat(rows), self.model.norm)
+
+    @cached_property
+    def unembedding(self) -> Tensor:
+        """`W_U` with the final norm's weight folded in, [d_model, d_vocab]."""
+        weight = self.model.final_norm_weight
+        plain = self.model.W_U.float()
+        return plain if weight is None else plain * weight.float()[:, None]
+
+
+def normalized(rows: Tensor, norm: Literal["layer", "rms"]) -> Tensor:
+    """Normalise rows as the model's norms do, without weight and bias.
+
+    Args:
+        rows: [n, d_model], float32.
+        norm: `layer`: centred, divided by the unbiased standard deviation; `rms`: divided by the
+            root mean square. A row without length stays zero.
+    """
+    if norm == "layer":
+        rows = rows - rows.mean(dim=1, keepdim=True)
+        scale = (rows.square().sum(dim=1, keepdim=True) / (rows.shape[1] - 1)).sqrt()
+    else:
+        scale = rows.square().mean(dim=1, keepdim=True).sqrt()
+    return rows / torch.where(scale > 0, scale, torch.ones_like(scale))
+
+
+@dataclass(frozen=True, eq=False)
+class WeightContext:
+    """What to compute tables of weights for.
+
+    Attributes:
+        dictionary: The SAE or transcoder.
+        latents: The latents to report, sorted indices into the dictionary.
+        tokens: The model's vocabulary; `tokens.model` is the model.
+        others: The report's other SAEs and transcoders; those that write before this one reads
+            are pulled back onto.
+        listed: Tokens or latents listed at each end.
+        heads: Heads shown for each latent.
+        neighbours: Neighbours listed.
+        map: How the map is made, `pca` or `umap`.
+        seed: Seed of UMAP.
+        memory: Bytes that one temporary table may take.
+    """
+
+    dictionary: DictionaryView
+    latents: NDArray[Any]
+    tokens: TokenRows
+    others: Sequence[DictionaryView] = ()
+    listed: int = 20
+    heads: int = 3
+    neighbours: int = 10
+    map: str = "pca"
+    seed: int = 0
+    memory: int = 256 * 2**20
+
+    @property
+    def model(self) -> ModelView:
+        """The language model."""
+        return self.tokens.model
+
+    @property
+    def hook_in(self) -> HookView:
+        """Where the SAE reads."""
+        return self.dictionary.hook_in
+
+    @property
+    def hook_out(self) -> HookView:
+        """Where it writes."""
+        return self.dictionary.hook_out or self.dictionary.hook_in
+
+    @cached_property
+    def chosen(self) -> Tensor:
+        """The latents as an index on the weights' device."""
+        index = np.asarray(self.latents, dtype=np.int64)
+        return torch.from_numpy(index).to(self.dictionary.W_dec.device)
+
+    @cached_property
+    def encoder(self) -> Tensor:
+        """Encoder columns of the chosen latents as rows, float32[n, d_in]."""
+        return self.dictionary.W_enc.detach()[:, self.chosen].T.float()
+
+    @cached_property
+    def decoder(self) -> Tensor:
+        """Decoder rows of the chosen latents, float32[n, d_out]."""
+        return self.dictionary.W_dec.detach()[self.chosen].float()
+
+    @property
+    def names(self) -> NDArray[np.int32]:
+        """The column `latent` of a table with one row a latent."""
+        return np.asarray(self.latents, dtype=np.int32)
+
+    def spans(self, width: int) -> Iterator[slice]:
+        """Slices of the latents for which a float32 table of this width fits into memory thrice."""
+        step = max(1, self.memory // (12 * max(width, 1)))
+        for start in range(0, len(self.latents), step):
+            yield slice(start, min(start + step, len(self.latents)))
+
+
+@dataclass(frozen=True)
+class WeightTable:
+    """A table that is computed from weights alone.
+
+    Attributes:
+        name: Registry key.
+        tables: The tables that `compute` fills.
+        why_not: The reason for which an SAE does not have it, a clause such as "it does not write
+            into the residual stream"; empty where it has.
+        compute: The tables' columns; only called where there is no reason not to.
+    """
+
+    name: str
+    tables: tuple[str, ...]
+    why_not: Callable[[WeightContext], str]
+    compute: Callable[[WeightContext], dict[str, dict[str, Any]]]

@@ -1,0 +1,87 @@
+"""The largest and smallest entries of each row of a score table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from saereport.measure.weights.context import WeightContext
+
+
+def largest(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """The k largest entries of each row, best first, ties to the smaller index.
+
+    `torch.topk` alone does not say which of several equal entries it takes, and vocabularies hold
+    tokens with equal embeddings.
+
+    Args:
+        scores: [n, width] on any device.
+        k: At most `width` are given.
+
+    Returns:
+        Indices int64[n, k] and values.
+    """
+    k = min(k, scores.shape[1])
+    if not k or not len(scores):
+        shape = (len(scores), k)
+        return torch.zeros(shape, dtype=torch.int64), torch.zeros(shape)
+    values, index = torch.topk(scores, k, dim=1)
+    # Rows in which more entries equal the last one taken than were taken.
+    level = values[:, -1:]
+    tied = (scores == level).sum(dim=1) > (values == level).sum(dim=1)
+    values, index = values.cpu(), index.cpu()
+    for row in tied.nonzero().squeeze(-1).tolist():
+        order = torch.sort(scores[row], descending=True, stable=True).indices[:k]
+        index[row], values[row] = order.cpu(), scores[row, order].cpu()
+    by_index = torch.argsort(index, dim=1)
+    index, values = index.gather(1, by_index), values.gather(1, by_index)
+    order = torch.sort(values, dim=1, descending=True, stable=True).indices
+    return index.gather(1, order), values.gather(1, order)
+
+
+def extremes(scores: Tensor, k: int, names: str = "tokens") -> dict[str, NDArray[Any]]:
+    """The columns `top_*` and `bottom_*`: k largest and k smallest of each row, [n, k] each.
+
+    Args:
+        scores: [n, width], float32.
+        k: Entries at each end.
+        names: What an index means: `tokens` or `latents`.
+    """
+    top, top_values = largest(scores, k)
+    bottom, bottom_values = largest(-scores, k)
+    return {
+        f"top_{names}": top.numpy().astype(np.int32),
+        "top_values": top_values.numpy().astype(np.float32),
+        f"bottom_{names}": bottom.numpy().astype(np.int32),
+        "bottom_values": -bottom_values.numpy().astype(np.float32),
+    }
+
+
+def listed(parts: list[dict[str, NDArray[Any]]], order: NDArray[Any] | None = None) -> Any:
+    """Join the parts' [n, k] columns and turn them into lists of rows, in an order of the rows."""
+    columns: dict[str, list[NDArray[Any]]] = {}
+    for name in parts[0] if parts else ():
+        joined = np.concatenate([part[name] for part in parts])
+        columns[name] = list(joined if order is None else joined[order])
+    return columns
+
+
+def extremes_in_chunks(
+    context: WeightContext, directions: Tensor, rows: Tensor, names: str = "tokens"
+) -> dict[str, Any]:
+    """The extremes of `directions @ rows.T`, with as many latents at a time as memory allows.
+
+    Args:
+        context: What to compute for.
+        directions: One row for each of the context's latents, [n, d].
+        rows: What they are multiplied with, [width, d].
+        names: What a row of `rows` is: one of the `tokens` or `latents`.
+    """
+    k, width = context.listed, len(rows)
+    parts = [extremes(directions[s] @ rows.T, k, names) for s in context.spans(width)]
+    empty = extremes(torch.zeros((0, width)), k, names)
+    return dict(listed(parts or [empty]))

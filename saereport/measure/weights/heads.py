@@ -1,0 +1,182 @@
+"""Latents and attention heads: which heads they speak for, and which tokens heads bring them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from saereport.measure.weights.context import ModelView, WeightContext, WeightTable
+from saereport.measure.weights.directions import (
+    by_head,
+    head_directions,
+    reads_at,
+    reads_heads,
+    why_no_read,
+)
+from saereport.measure.weights.extremes import extremes, listed
+
+_BEFORE_ATTENTION = ("hook_resid_pre", "hook_in", "hook_embed")
+
+
+def head_shares(decoder: Tensor, n_heads: int) -> Tensor:
+    """The norm of each head's part of each decoder row, divided by the sum over heads.
+
+    Args:
+        decoder: Decoder rows of a `hook_z` SAE, float32[n, n_heads * d_head].
+        n_heads: Number of heads.
+
+    Returns:
+        float32[n, n_heads]; a row without length has equal shares.
+    """
+    norms = by_head(decoder, n_heads).norm(dim=2).T
+    total = norms.sum(dim=1, keepdim=True)
+    equal = torch.full_like(norms, 1 / n_heads)
+    return torch.where(total > 0, norms / torch.where(total > 0, total, 1.0), equal)
+
+
+def layers_read(context: WeightContext) -> list[int]:
+    """The layers whose heads can bring something to where the SAE reads."""
+    hook = context.hook_in
+    if reads_heads(hook):
+        return [hook.layer]
+    return list(range(hook.layer if hook.site in _BEFORE_ATTENTION else hook.layer + 1))
+
+
+def value_weights(model: ModelView, layer: int) -> Tensor:
+    """Value matrices with the norm's weight folded in, float32[n_heads, d_model, d_head]."""
+    weight = model.attn_norm_weight(layer)
+    values = model.W_V(layer).float()
+    return values if weight is None else values * weight.float()[:, None]
+
+
+def _through_heads(context: WeightContext, layer: int, read: Tensor) -> Tensor:
+    """What each latent reads of the outputs of each head of a layer, [n_heads, n, d_head]."""
+    if reads_heads(context.hook_in):
+        own = head_directions(context.encoder, context.hook_in.kind, context.model.W_O(layer))
+        assert own is not None
+        return own
+    return torch.einsum("nd,hkd->hnk", read, context.model.W_O(layer).float())
+
+
+def strengths(values: Tensor, reads: Tensor) -> Tensor:
+    """Norm of what each latent reads of each head, taken back through the value matrix.
+
+    Args:
+        values: [n_heads, d_model, d_head].
+        reads: [n_heads, n, d_head].
+
+    Returns:
+        float32[n_heads, n].
+    """
+    gram = torch.einsum("hdk,hdl->hkl", values, values)
+    return torch.einsum("hnk,hkl,hnl->hn", reads, gram, reads).clamp(min=0).sqrt()
+
+
+def scales_after(moved: Tensor, output: Tensor, norm: str) -> Tensor:
+    """What a norm divides each row of `moved @ output` by, without making the rows.
+
+    Args:
+        moved: float32[d_vocab, d_head].
+        output: A head's output matrix, float32[d_head, d_model].
+        norm: `layer` or `rms`, as in `context.normalized`.
+
+    Returns:
+        float32[d_vocab, 1]; one where a row has no length.
+    """
+    width = output.shape[1]
+    if norm == "layer":
+        output = output - output.mean(dim=1, keepdim=True)
+    gram = output @ output.T
+    squares = ((moved @ gram) * moved).sum(dim=1, keepdim=True).clamp(min=0)
+    scale = (squares / (width - 1 if norm == "layer" else width)).sqrt()
+    return torch.where(scale > 0, scale, torch.ones_like(scale))
+
+
+def _head_scores(
+    context: WeightContext, layer: int, head: int, moved: Tensor, latents: Tensor, read: Tensor
+) -> Iterator[Tensor]:
+    """Scores [n, d_vocab] of some latents, in chunks, for tokens moved by one head."""
+    if reads_heads(context.hook_in):
+        probes = _through_heads(context, layer, read)[head][latents]
+        divisor = None
+    else:
+        output = context.model.W_O(layer)[head].float()
+        rows = read[latents]
+        if context.model.norm == "layer":
+            rows = rows - rows.mean(dim=1, keepdim=True)
+        probes = rows @ output.T
+        divisor = scales_after(moved, output, context.model.norm).T
+    step = max(1, context.memory // (12 * len(moved)))
+    for part in torch.split(probes, step):
+        scores = part @ moved.T
+        yield scores if divisor is None else scores / divisor
+
+
+def compute_deembedding(context: WeightContext) -> dict[str, dict[str, Any]]:
+    """Table `head_deembedding`: the extended de-embedding through each latent's strongest heads.
+
+    The value matrices are taken with the weight of the norm before the attention. Ties of strength
+    go to the earlier head.
+    """
+    model, extended = context.model, context.tokens.extended
+    layers = layers_read(context)
+    read = reads_at(context.encoder, context.hook_in, model)
+    assert read is not None
+    found = torch.cat(
+        [strengths(value_weights(model, la), _through_heads(context, la, read)) for la in layers]
+    )
+    n_heads = model.n_heads
+    k = min(context.heads, len(found))
+    order = torch.sort(found.cpu(), dim=0, descending=True, stable=True).indices[:k]
+    pair_latent = np.tile(np.arange(len(context.names)), k)
+    pair_head = order.reshape(-1).numpy()
+    by_heads = np.lexsort((pair_latent, pair_head))
+    parts = []
+    shared: tuple[int, int, Tensor] | None = None
+    for number in np.unique(pair_head):
+        layer, head = layers[number // n_heads], int(number % n_heads)
+        value_head = head * model.n_kv_heads // n_heads
+        if shared is None or shared[:2] != (layer, value_head):
+            shared = layer, value_head, extended @ value_weights(model, layer)[head]
+        mine = by_heads[pair_head[by_heads] == number]
+        latents = torch.from_numpy(pair_latent[mine]).to(extended.device)
+        for scores in _head_scores(context, layer, head, shared[2], latents, read):
+            parts.append(extremes(scores, context.listed))
+    parts = parts or [extremes(torch.zeros((0, len(extended))), context.listed)]
+    heads, latents_of = pair_head[by_heads], pair_latent[by_heads]
+    final = np.lexsort((heads, latents_of))
+    heads, latents_of = heads[final], latents_of[final]
+    strength = found.cpu().numpy()[heads, latents_of]
+    table = {
+        "latent": context.names[latents_of],
+        "layer": (np.asarray(layers)[heads // n_heads]).astype(np.int32),
+        "head": (heads % n_heads).astype(np.int32),
+        "strength": strength.astype(np.float32),
+    }
+    return {"head_deembedding": {**table, **listed(parts, final)}}
+
+
+def compute_shares(context: WeightContext) -> dict[str, dict[str, Any]]:
+    """Table `head_shares`."""
+    shares = head_shares(context.decoder, context.model.n_heads).cpu().numpy()
+    return {"head_shares": {"latent": context.names, "shares": list(shares)}}
+
+
+def _why_no_deembedding(context: WeightContext) -> str:
+    if reason := why_no_read(context.hook_in):
+        return reason
+    return "" if layers_read(context) else "there is no attention before the place that it reads"
+
+
+def _why_no_shares(context: WeightContext) -> str:
+    return "" if context.hook_out.kind == "z" else "it is not an SAE of attention heads (hook_z)"
+
+
+DEEMBEDDING = WeightTable(
+    "head_deembedding", ("head_deembedding",), _why_no_deembedding, compute_deembedding
+)
+SHARES = WeightTable("head_shares", ("head_shares",), _why_no_shares, compute_shares)

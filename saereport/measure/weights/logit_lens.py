@@ -1,0 +1,91 @@
+"""The logit lens: what a latent's write direction does to the logits, directly."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from saereport.measure.weights.context import WeightContext, WeightTable
+from saereport.measure.weights.directions import why_no_write, writes_of
+from saereport.measure.weights.extremes import extremes, listed
+
+BINS = 60
+"""Bins of the histogram over the vocabulary."""
+
+
+def moments(scores: Tensor) -> dict[str, Tensor]:
+    """Mean, standard deviation, skewness and excess kurtosis of each row.
+
+    Population moments (divided by the number of entries); zero where all entries are equal.
+
+    Args:
+        scores: float32[n, width].
+
+    Returns:
+        `mean`, `std`, `skewness`, `kurtosis`, float32[n] each.
+    """
+    mean = scores.mean(dim=1, keepdim=True)
+    centred = scores - mean
+    squared = centred.square()
+    variance = squared.mean(dim=1)
+    some = torch.where(variance > 0, variance, torch.ones_like(variance))
+    skewness = (squared * centred).mean(dim=1) / some.pow(1.5)
+    kurtosis = squared.square().mean(dim=1) / some.square() - 3
+    spread = variance > 0
+    return {
+        "mean": mean[:, 0],
+        "std": variance.sqrt(),
+        "skewness": torch.where(spread, skewness, torch.zeros_like(skewness)),
+        "kurtosis": torch.where(spread, kurtosis, torch.zeros_like(kurtosis)),
+    }
+
+
+def histogram(scores: Tensor, bins: int = BINS) -> tuple[Tensor, Tensor, Tensor]:
+    """Counts of each row's entries in equal bins from its smallest to its largest.
+
+    Args:
+        scores: float32[n, width].
+        bins: Number of bins; the largest entry is in the last.
+
+    Returns:
+        Lower edge and bin width, float32[n], and counts, int64[n, bins]. Where all entries are
+        equal the width is zero and all are in the first bin.
+    """
+    low, high = torch.aminmax(scores, dim=1, keepdim=True)
+    width = (high - low) / bins
+    some = torch.where(width > 0, width, torch.ones_like(width))
+    at = ((scores - low) / some).floor().clamp(0, bins - 1).to(torch.int64)
+    at += torch.arange(len(scores), device=scores.device)[:, None] * bins
+    counts = torch.bincount(at.reshape(-1), minlength=len(scores) * bins).reshape(-1, bins)
+    return low[:, 0], width[:, 0], counts
+
+
+def compute(context: WeightContext) -> dict[str, dict[str, Any]]:
+    """Table `logit_lens`: write direction times the unembedding, final norm's weight folded in."""
+    unembedding = context.tokens.unembedding
+    directions = writes_of(context.dictionary, context.model, context.chosen)
+    assert directions is not None
+    columns: dict[str, list[np.ndarray[Any, Any]]] = {}
+    parts = []
+    for span in context.spans(unembedding.shape[1]):
+        scores = directions[span] @ unembedding
+        lower, width, counts = histogram(scores)
+        numbers = {**moments(scores), "lower": lower, "width": width, "counts": counts}
+        for name, values in numbers.items():
+            columns.setdefault(name, []).append(values.cpu().numpy())
+        parts.append(extremes(scores, context.listed))
+    joined = {name: np.concatenate(values) for name, values in columns.items()}
+    counts32 = list(joined.pop("counts").astype(np.int32)) if joined else []
+    names = ("mean", "std", "skewness", "kurtosis", "lower", "width")
+    numbers32 = {name: joined.get(name, np.zeros(0, dtype=np.float32)) for name in names}
+    empty = extremes(torch.zeros((0, unembedding.shape[1])), context.listed)
+    table = {"latent": context.names, **numbers32, "counts": counts32}
+    return {"logit_lens": {**table, **listed(parts or [empty])}}
+
+
+TABLE = WeightTable(
+    "logit_lens", ("logit_lens",), lambda context: why_no_write(context.hook_out), compute
+)

@@ -1,0 +1,49 @@
+"""Earlier latents that push a latent up or down directly."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from saereport.measure.weights.context import DictionaryView, WeightContext, WeightTable
+from saereport.measure.weights.directions import reads_at, why_no_read, why_no_write, writes_of
+from saereport.measure.weights.extremes import extremes_in_chunks
+
+
+def earlier(context: WeightContext) -> list[DictionaryView]:
+    """The other SAEs and transcoders that write into the residual stream before this one reads.
+
+    Sorted by slug. Two at the same hook point are not earlier than one another.
+    """
+    found = []
+    for other in context.others:
+        writes = other.hook_out or other.hook_in
+        if writes.depth < context.hook_in.depth and not why_no_write(writes):
+            found.append(other)
+    return sorted(found, key=lambda other: other.slug)
+
+
+def compute(context: WeightContext) -> dict[str, dict[str, Any]]:
+    """Table `pullbacks`: the earlier one's write directions times this one's read directions."""
+    directions = reads_at(context.encoder, context.hook_in, context.model)
+    assert directions is not None
+    onto = earlier(context)
+    found = []
+    for other in onto:
+        writes = writes_of(other, context.model, None)
+        assert writes is not None
+        found.append(extremes_in_chunks(context, directions, writes, names="latents"))
+    n = len(context.names)
+    columns = {name: [part[name][i] for i in range(n) for part in found] for name in found[0]}
+    slugs = [other.slug for other in onto] * n
+    return {"pullbacks": {"latent": np.repeat(context.names, len(onto)), "early": slugs, **columns}}
+
+
+def _why_not(context: WeightContext) -> str:
+    if reason := why_no_read(context.hook_in):
+        return reason
+    return "" if earlier(context) else "no other SAE of this report writes before it reads"
+
+
+TABLE = WeightTable("pullbacks", ("pullbacks",), _why_not, compute)
