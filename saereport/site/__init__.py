@@ -8,6 +8,7 @@ writer. A report is
     methods.html, provenance.html
     assets/                    style, scripts, Plotly
     report.js, vocabulary.js   what all pages share: SAEs, panels, tokens
+    text/t0000.js              whole sequences, for examples that are unfolded
     <slug>/index.html          one SAE: facts, table, densities, map
     <slug>/latents.js          the rows of that table
     <slug>/l0000.html, d0000.js   a shard of its latents: the story in HTML, the panels as data
@@ -43,6 +44,7 @@ from saereport.site.sae_page import (
     lists_on_neuronpedia,
     table_rows,
 )
+from saereport.site.sequences import FOLDER as TEXT_FOLDER
 from saereport.site.sequences import Sequences
 from saereport.site.story import Story
 
@@ -120,7 +122,8 @@ def _write(report: Report, folder: Path, progress: Progress) -> None:
         ("provenance", {"sections": sections(report)}),
     ):
         _save(folder / f"{name}.html", pages.render(f"{name}.html", root="", kind="text", **fields))
-    _save(folder / "report.js", "\n".join(_report_script(report)) + "\n")
+    sequences.write(folder / TEXT_FOLDER)
+    _save(folder / "report.js", "\n".join(_report_script(report, sequences)) + "\n")
     _save(folder / "vocabulary.js", "\n".join(_vocabulary_script(report.vocabulary)) + "\n")
     slugs = [sae.slug for sae in report.info.saes]
     write_manifest(folder, version=__version__, title=report.info.title, slugs=slugs)
@@ -183,7 +186,7 @@ def _save(path: Path, text: str) -> None:
     path.write_bytes(text.encode("utf-8"))
 
 
-def _report_script(report: Report) -> list[str]:
+def _report_script(report: Report, sequences: Sequences) -> list[str]:
     saes = [
         {
             "slug": info.slug,
@@ -199,7 +202,7 @@ def _report_script(report: Report) -> list[str]:
         {"name": p.name, "title": p.title, "tables": list(p.tables), "wide": p.wide}
         for p in PANELS.values()
     ]
-    head = {"title": report.info.title, "single": report.single}
+    head = {"title": report.info.title, "single": report.single, "texts": sequences.firsts}
     lists = {
         "saes": (jsonwriter.dumps(sae) for sae in saes),
         "panels": (jsonwriter.dumps(panel) for panel in panels),

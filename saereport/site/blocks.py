@@ -11,8 +11,8 @@ stored once in the report; a latent's own block names its base and adds its numb
 | b | fields |
 |---|---|
 | `tokens` | `title`, `columns`, `rows` of `[token id, value, ...]` |
-| `latents` | `title`, `columns`, `sae` (slug), `rows` of `[latent, 1 if in the report, value, ...]` |
-| `facts` | `title`, `rows` of `[name, value, explanation]` |
+| `latents` | `title`, `columns`, `rows` of `[latent, 1 if in the report, value, ...]`, `sae` (slug) if not its own |
+| `facts` | `title`, `names`, `values`, `notes`; fewer values than names leave the rest out |
 | `figure` | `title`, `summary` (with `{name}` filled from `v`), `views` of Plotly `data` and `layout` |
 | `examples` | `groups` of examples, see `panels/examples.py` |
 | `text` | `text` |

@@ -57,6 +57,10 @@ class Band:
                 column: plain(table.column(column)) for column in table.column_names
             }
 
+    def add(self, name: str, column: str, values: list[Any]) -> None:
+        """Add a column that was worked out for the whole band at once."""
+        self._tables[name][column] = values
+
     def rows(self, name: str, latent: int) -> Rows:
         """The rows of a latent; none where the run lacks the table."""
         columns = self._tables.get(name)

@@ -16,14 +16,18 @@ from typing import Any
 
 import numpy as np
 
-DIGITS = 5
+DIGITS = 4
 """Significant digits of a floating-point number in the data."""
 
 _FORMAT = f"%.{DIGITS}g"
 _UNSAFE = re.compile("[<>&\u007f-\u009f\u2028\u2029\ufeff\ud800-\udfff]")
 
 
-def number(value: float) -> str:
+class Exact(float):
+    """A number that is written in full, such as the width of a bin."""
+
+
+def number(value: float, form: str = _FORMAT) -> str:
     """A finite number with `DIGITS` significant digits.
 
     Raises:
@@ -31,7 +35,7 @@ def number(value: float) -> str:
     """
     if not isfinite(value):
         raise ValueError(f"{value} cannot be written as JSON")
-    text = _FORMAT % value
+    text = form % value
     return "0" if text == "-0" else text
 
 
@@ -66,6 +70,8 @@ def dumps(value: Any) -> str:
         return "[" + ",".join([dumps(item) for item in value]) + "]"
     if kind is dict:
         return "{" + ",".join([_key(key) + ":" + dumps(item) for key, item in value.items()]) + "}"
+    if kind is Exact:
+        return number(value, "%.9g")
     if value is None:
         return "null"
     if kind is bool:

@@ -11,6 +11,7 @@ from saereport.run import Run
 from saereport.site import jsonwriter
 from saereport.site.blocks import Block
 from saereport.site.columns import Band
+from saereport.site.packing import packed
 from saereport.site.context import Latent, SaeView, page_name
 from saereport.site.panels import PANELS
 from saereport.site.panels.activation import sparkline
@@ -33,8 +34,8 @@ class IndexRow:
     latent: int
     density: float
     maximum: float
-    tokens: tuple[int, ...]
-    logits: tuple[int, ...]
+    tokens: list[int]
+    logits: list[int]
     label: str
     spark: str
     x: float
@@ -46,8 +47,8 @@ class IndexRow:
             self.latent,
             self.density,
             self.maximum,
-            self.tokens,
-            self.logits,
+            packed(self.tokens),
+            packed(self.logits),
             self.label,
             self.spark,
             self.x,
@@ -78,18 +79,17 @@ def write_shards(
     """
     rows: list[IndexRow] = []
     shards = sae.shards
-    names = [name for name in run.names(sae.info.slug) if name != "sae_activity"]
     per_band = max(1, BAND // shards.size)
     for start in range(0, shards.count, per_band):
         group = range(start, min(start + per_band, shards.count))
         low, high = shards.of(group[0])[0], shards.of(group[-1])[-1] + 1
-        band = Band(run, sae.info.slug, names, low, high)
+        band = read_band(run, sae, sequences, low, high)
         for shard in group:
             latents = [Latent(sae, index, band) for index in shards.of(shard)]
             stories = [story(latent, sequences) for latent in latents]
             html = page(shard, shards.of(shard), stories)
             (folder / page_name(shard)).write_bytes(html.encode("utf-8"))
-            data = "\n".join(shard_script(sae, shard, latents, sequences)) + "\n"
+            data = "\n".join(shard_script(sae, shard, latents)) + "\n"
             (folder / data_name(shard)).write_bytes(data.encode("utf-8"))
             rows += [index_row(latent) for latent in latents]
             progress(len(latents))
@@ -101,61 +101,50 @@ def data_name(shard: int) -> str:
     return f"d{shard:04d}.js"
 
 
-def shard_script(
-    sae: SaeView, shard: int, latents: list[Latent], sequences: Sequences
-) -> Iterable[str]:
-    """The lines of one data script: the latents' panels, then the sequences they show."""
-    wanted: dict[int, tuple[int, int]] = {}
-    for latent in latents:
-        for sequence, start, stop in latent.rows("examples").each("sequence", "start", "stop"):
-            low, high = wanted.get(sequence, (start, stop))
-            wanted[sequence] = (min(low, start), max(high, stop))
-    spans, records = sequences.cut(wanted)
+def shard_script(sae: SaeView, shard: int, latents: list[Latent]) -> Iterable[str]:
+    """The lines of one data script: the panels of its latents."""
     return jsonwriter.script(
         "shard",
         {"sae": sae.info.slug, "shard": shard},
-        {
-            "latents": (latent_record(latent, spans) for latent in latents),
-            "sequences": (jsonwriter.dumps(record) for record in records),
-        },
+        {"latents": (latent_record(latent) for latent in latents)},
     )
 
 
-def latent_record(latent: Latent, spans: dict[int, tuple[int, int]]) -> str:
+def latent_record(latent: Latent) -> str:
     """One latent's panels; each block, and each example in it, on a line of its own."""
     lines = []
     for name, panel in PANELS.items():
         blocks = panel.build(latent)
         if blocks:
-            inside = ",\n".join(_block(block, spans) for block in blocks)
+            inside = ",\n".join(_block(block) for block in blocks)
             lines.append(f"[{jsonwriter.dumps(name)},[\n{inside}]]")
     maximum = latent.rows("activity")["max"][0] if len(latent.rows("activity")) else 0.0
     head = jsonwriter.dumps({"latent": latent.index, "max": maximum})
     return f'{head[:-1]},"panels":[\n' + ",\n".join(lines) + "]}"
 
 
-def _block(block: Block, spans: dict[int, tuple[int, int]]) -> str:
+def _block(block: Block) -> str:
     groups = block.get("groups")
     if groups is None:
         return jsonwriter.dumps(block)
     head = jsonwriter.dumps({key: value for key, value in block.items() if key != "groups"})
-    return f'{head[:-1]},"groups":[\n' + ",\n".join(_group(group, spans) for group in groups) + "]}"
+    return f'{head[:-1]},"groups":[\n' + ",\n".join(_group(group) for group in groups) + "]}"
 
 
-def _group(group: Block, spans: dict[int, tuple[int, int]]) -> str:
+def _group(group: Block) -> str:
     head = jsonwriter.dumps({key: value for key, value in group.items() if key != "examples"})
-    lines = ",\n".join(_example(example, spans) for example in group["examples"])
+    lines = ",\n".join(jsonwriter.dumps(example) for example in group["examples"])
     return f'{head[:-1]},"examples":[\n{lines}]}}'
 
 
-def _example(example: list[Any], spans: dict[int, tuple[int, int]]) -> str:
-    """One example; activations outside the kept part of its sequence are left out."""
-    *head, places, values = example
-    low, high = spans[head[0]]
-    if places and not (low <= places[0] and places[-1] < high):
-        kept = [(p, v) for p, v in zip(places, values, strict=True) if low <= p < high]
-        places, values = [p for p, _ in kept], [v for _, v in kept]
-    return jsonwriter.dumps([*head, places, values])
+def read_band(run: Run, sae: SaeView, sequences: Sequences, low: int, high: int) -> Band:
+    """The tables of a range of latents, with the tokens of their examples packed."""
+    names = [name for name in run.names(sae.info.slug) if name != "sae_activity"]
+    band = Band(run, sae.info.slug, names, low, high)
+    if "examples" in names:
+        ends = [band.column("examples", name) for name in ("sequence", "start", "stop")]
+        band.add("examples", "window", sequences.windows(*ends))
+    return band
 
 
 def index_row(latent: Latent) -> IndexRow:
@@ -172,8 +161,8 @@ def index_row(latent: Latent) -> IndexRow:
         latent=latent.index,
         density=float(activity.get("density", 0.0)),
         maximum=float(activity.get("max", 0.0)),
-        tokens=tuple(tokens),
-        logits=tuple(logits),
+        tokens=tokens,
+        logits=logits,
         label=label(latent)[0],
         spark="".join(chr(0x41 + height) for height in heights),
         x=float(geometry.get("map_x", 0.0)),

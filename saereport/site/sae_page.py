@@ -10,6 +10,7 @@ from saereport.run import Run
 from saereport.site import numbers
 from saereport.site.blocks import Block, base, merged
 from saereport.site.context import SaeView
+from saereport.site.jsonwriter import Exact
 from saereport.site.latent_pages import IndexRow
 from saereport.site.neuronpedia import quick_lists
 from saereport.site.story import Fact
@@ -105,7 +106,7 @@ def figures(run: Run, sae: SaeView, rows: list[IndexRow]) -> list[ServerFigure]:
         counts = list(l0.histogram)
         block = L0(
             v={"mean": numbers.value(l0.mean)},
-            views=[{"data": [{"x0": (l0.width - 1) / 2, "dx": l0.width, "y": counts}]}],
+            views=[{"data": [{"x0": Exact((l0.width - 1) / 2), "dx": l0.width, "y": counts}]}],
         )
         table = tuple(
             (str(i * l0.width), str((i + 1) * l0.width - 1), numbers.count(n))

@@ -1,18 +1,26 @@
-"""The packed sequences of a run, held once, cut and packed for the shards that show them."""
+"""The packed sequences of a run: the windows that examples show, and the files with the whole text.
+
+An example carries the few tokens around it. The whole sequences are written once for the report, in
+files of some 32,000 tokens (`text/t0000.js`), and loaded when a reader unfolds an example.
+"""
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
+from saereport.errors import SaereportError
 from saereport.run import Run
+from saereport.site import jsonwriter
 from saereport.site.columns import flat
 from saereport.site.packing import pack
 
-Span = tuple[int, int]
-"""A first position and an end, exclusive."""
-
-CONTEXT = 128
-"""At most so many tokens on each side of an example can be unfolded."""
+TOKENS_PER_FILE = 32_768
+FOLDER = "text"
 
 
 class Sequences:
@@ -20,50 +28,65 @@ class Sequences:
 
     def __init__(self, run: Run) -> None:
         table = run.table("sequences", columns=["sequence", "tokens"])
-        self._ids = table.column("sequence").to_numpy()
+        self._ids: npt.NDArray[np.int64] = table.column("sequence").to_numpy()
         self._offsets, tokens = flat(table.column("tokens"))
         self._tokens = tokens.astype(np.int32, copy=False)
+        longest = int(np.diff(self._offsets).max(initial=1))
+        self._per_file = max(1, TOKENS_PER_FILE // max(1, longest))
 
-    def used_tokens(self) -> list[int]:
-        """Every token id that occurs, once, in order."""
-        return [int(token) for token in np.unique(self._tokens)]
+    @property
+    def firsts(self) -> list[int]:
+        """The first sequence of each file: enough to find the file of any sequence."""
+        return [int(sequence) for sequence in self._ids[:: self._per_file]]
 
-    def cut(self, wanted: dict[int, Span]) -> tuple[dict[int, Span], list[list[object]]]:
-        """The parts of sequences that a shard needs.
+    def windows(self, sequences: list[int], starts: list[int], stops: list[int]) -> list[str]:
+        """The packed tokens of many windows at once.
 
         Args:
-            wanted: Sequence to the first position and the end (exclusive) that its examples cover.
-
-        Returns:
-            Sequence to the first position and the end of the part that is kept, and the records
-            `[sequence, first position, length of the whole sequence, packed ids]` in order.
+            sequences: The sequence of each window.
+            starts: Its first position.
+            stops: Its end, exclusive; cut to the end of the sequence.
 
         Raises:
-            KeyError: The run does not hold a sequence that an example names.
+            SaereportError: The run does not hold one of the sequences.
         """
-        order = sorted(wanted)
-        rows = np.searchsorted(self._ids, order)
-        found = rows < len(self._ids)
-        if not (found.all() and (self._ids[rows] == order).all()):
-            raise KeyError("an example names a sequence that the run does not hold")
+        wanted = np.asarray(sequences, np.int64)
+        rows = self._rows(wanted)
         begins = self._offsets[rows]
-        lengths = self._offsets[rows + 1] - begins
-        spans = np.array([wanted[sequence] for sequence in order], np.int64).reshape(-1, 2)
-        first = np.maximum(spans[:, 0] - CONTEXT, 0)
-        last = np.minimum(spans[:, 1] + CONTEXT, lengths)
-        sizes = last - first
+        first = np.clip(np.asarray(starts, np.int64), 0, None)
+        last = np.minimum(np.asarray(stops, np.int64), self._offsets[rows + 1] - begins)
+        sizes = np.maximum(last - first, 0)
         within = np.arange(int(sizes.sum())) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-        places = np.repeat(begins + first, sizes) + within
-        packed = pack(self._tokens[places], sizes)
-        records: list[list[object]] = [
-            [sequence, int(a), int(n), text]
-            for sequence, a, n, text in zip(order, first, lengths, packed, strict=True)
-        ]
-        kept = zip(order, first.tolist(), last.tolist(), strict=True)
-        return {sequence: (a, b) for sequence, a, b in kept}, records
+        return pack(self._tokens[np.repeat(begins + first, sizes) + within], sizes)
 
     def tokens(self, sequence: int, start: int, stop: int) -> list[int]:
         """The token ids of one sequence from `start` up to, not including, `stop`."""
-        row = int(np.searchsorted(self._ids, sequence))
+        row = int(self._rows(np.asarray([sequence], np.int64))[0])
         begin, end = int(self._offsets[row]), int(self._offsets[row + 1])
-        return [int(t) for t in self._tokens[begin + start : min(begin + stop, end)]]
+        found: list[int] = self._tokens[begin + start : min(begin + stop, end)].tolist()
+        return found
+
+    def write(self, folder: Path) -> None:
+        """Write the files with the whole text, one line a sequence."""
+        folder.mkdir()
+        for number, start in enumerate(range(0, len(self._ids), self._per_file)):
+            lines = jsonwriter.script("text", {"file": number}, {"sequences": self._lines(start)})
+            path = folder / f"t{number:04d}.js"
+            path.write_bytes(("\n".join(lines) + "\n").encode("utf-8"))
+
+    def _lines(self, start: int) -> Iterator[str]:
+        stop = min(start + self._per_file, len(self._ids))
+        sizes = np.diff(self._offsets[start : stop + 1])
+        packed = pack(self._tokens[self._offsets[start] : self._offsets[stop]], sizes)
+        for sequence, text in zip(self._ids[start:stop].tolist(), packed, strict=True):
+            yield jsonwriter.dumps([sequence, text])
+
+    def _rows(self, wanted: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+        rows = np.searchsorted(self._ids, wanted)
+        inside = rows < len(self._ids)
+        if not inside.all() or (self._ids[rows] != wanted).any():
+            raise SaereportError(
+                "The run is damaged: an example names a sequence that it does not hold.",
+                "Collect it again.",
+            )
+        return rows

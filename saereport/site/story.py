@@ -12,7 +12,7 @@ from math import floor
 from saereport.site import numbers
 from saereport.site.context import Latent
 from saereport.site.doubts import doubts
-from saereport.site.panels.activation import sparkline
+from saereport.site.panels.activation import outline, sparkline
 from saereport.site.sequences import Sequences
 from saereport.site.text import SPACE, visible_text
 
@@ -113,10 +113,7 @@ def spark_path(latent: Latent) -> str:
     rows = latent.rows("activation_histogram")
     if latent.dead or not len(rows):
         return ""
-    heights = sparkline(rows["counts"][0])
-    width = floor(96 / max(1, len(heights)))
-    steps = [f"M{i * width} 20v-{h}h{width - 1}v{h}z" for i, h in enumerate(heights) if h]
-    return "".join(steps)
+    return outline(sparkline(rows["counts"][0]), 3)
 
 
 def _spark_note(latent: Latent) -> str:

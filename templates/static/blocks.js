@@ -29,11 +29,13 @@
 
   function facts(block) {
     const list = el("dl", { class: "kv" });
-    for (const [term, value, note] of block.rows) {
-      const detail = el("dd", {}, value);
+    block.values.forEach((value, i) => {
+      const term = block.names[i];
+      const note = block.notes && block.notes[i];
+      const detail = el("dd", {}, typeof value === "number" ? S.format.value(value) : value);
       if (note) detail.append(el("small", {}, note));
       list.append(el("div", {}, el("dt", {}, term), detail));
-    }
+    });
     const box = el("div", { class: "block" });
     if (block.title) box.append(el("h3", {}, block.title));
     box.append(list);

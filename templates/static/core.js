@@ -23,6 +23,7 @@
     special: new Set(),
     tables: new Map(),
     shards: new Map(),
+    sequences: new Map(),
     scripts: new Map(),
   };
 
@@ -44,9 +45,12 @@
     },
     shard(record) {
       record.byLatent = new Map(record.latents.map((item) => [item.latent, item]));
-      record.bySequence = new Map(record.sequences.map((item) => [item[0], item]));
       S.shards.set(record.sae + "/" + record.shard, record);
     },
+  };
+
+  receivers.text = function (record) {
+    record.sequences.forEach(([sequence, text]) => S.sequences.set(sequence, text));
   };
 
   S.push = function (record) {
@@ -125,18 +129,32 @@
     return S.tables.get(slug);
   };
 
+  // The place of the last number that is not above `value` in a sorted list.
+  function before(firsts, value) {
+    let low = 0;
+    let high = firsts.length - 1;
+    while (low < high) {
+      const middle = (low + high + 1) >> 1;
+      if (firsts[middle] <= value) low = middle;
+      else high = middle - 1;
+    }
+    return low;
+  }
+  const numbered = (letter, n) => letter + String(n).padStart(4, "0");
+
+  // The token ids of a whole sequence, loaded when first needed.
+  S.sequence = async function (sequence) {
+    if (!S.sequences.has(sequence))
+      await S.load("text/" + numbered("t", before(S.report.texts, sequence)) + ".js");
+    return S.unpack(S.sequences.get(sequence) || "");
+  };
+
   // Where a latent's page is, or null if the report does not show it for certain.
   S.href = function (slug, latent) {
     const sae = S.saes.get(slug);
     if (!sae || !sae.count || latent < sae.firsts[0] || latent > sae.last) return null;
-    let low = 0;
-    let high = sae.firsts.length - 1;
-    while (low < high) {
-      const middle = (low + high + 1) >> 1;
-      if (sae.firsts[middle] <= latent) low = middle;
-      else high = middle - 1;
-    }
-    return S.root + slug + "/l" + String(low).padStart(4, "0") + ".html#latent-" + latent;
+    const page = numbered("l", before(sae.firsts, latent));
+    return S.root + slug + "/" + page + ".html#latent-" + latent;
   };
 
   S.colour = function (name) {

@@ -30,21 +30,19 @@
   }
 
   // One example as a row. `whole` shows all that is kept of the sequence.
-  function row(example, shard, max) {
-    const [sequence, peak, activation, start, stop, document_, places, values] = example;
-    const kept = shard.bySequence.get(sequence);
-    const first = kept[1];
-    const ids = S.unpack(kept[3]);
+  function row(example, max) {
+    const [sequence, peak, activation, start, text, document_, places, values] = example;
+    const own = S.unpack(text);
+    const stop = start + own.length;
     const active = new Map(places.map((place, i) => [place, values[i]]));
     const words = el("div", { class: "words", dir: "auto" });
 
-    function fill(whole) {
-      const low = whole ? first : Math.max(first, start);
-      const high = whole ? first + ids.length : Math.min(first + ids.length, stop);
+    function fill(ids, low) {
+      const high = low + ids.length;
       const parts = [];
-      if (low > 0) parts.push(whole && low === first ? "… " : "…");
+      if (low > 0) parts.push("…");
       for (let position = low; position < high; position += 1) {
-        const id = ids[position - first];
+        const id = ids[position - low];
         const value = active.get(position);
         const classes = [];
         if (value !== undefined) classes.push("a" + level(value, max));
@@ -56,19 +54,20 @@
         if (position === peak) span.tabIndex = 0;
         parts.push(span);
       }
-      if (high < kept[2]) parts.push("…");
+      if (high === stop) parts.push("…");
       words.replaceChildren(...parts);
     }
-    fill(false);
+    fill(own, start);
 
     const fold = el("button", { class: "fold", type: "button", "aria-expanded": "false" }, "▸");
     fold.setAttribute("aria-label", "Full context");
     fold.title = "Full context";
-    fold.addEventListener("click", () => {
+    fold.addEventListener("click", async () => {
       const open = fold.getAttribute("aria-expanded") === "false";
       fold.setAttribute("aria-expanded", String(open));
       fold.textContent = open ? "▾" : "▸";
-      fill(open);
+      if (open) fill(await S.sequence(sequence), 0);
+      else fill(own, start);
     });
     const where = "doc " + document_ + " · seq " + sequence + ":" + peak + " ";
     const end = el("span", { class: "at" }, where);
@@ -81,7 +80,7 @@
     );
   }
 
-  function groupNode(group, shard, max) {
+  function groupNode(group, max) {
     const heading = el("h3", {}, name(group));
     if (group.range) {
       const [, , count, share] = group.range;
@@ -93,13 +92,13 @@
     const list = el("ul", {});
     const rows = group.examples;
     const limit = group.group === "top" ? FIRST.top : FIRST.other;
-    rows.slice(0, limit).forEach((example) => list.append(row(example, shard, max)));
+    rows.slice(0, limit).forEach((example) => list.append(row(example, max)));
     const box = el("section", { class: "group" }, heading, list);
     if (!rows.length) box.append(el("p", { class: "none" }, "No example was drawn from this range."));
     if (rows.length > limit) {
       const more = el("button", { class: "linkish", type: "button" }, "all " + rows.length + " examples");
       more.addEventListener("click", () => {
-        rows.slice(limit).forEach((example) => list.append(row(example, shard, max)));
+        rows.slice(limit).forEach((example) => list.append(row(example, max)));
         more.remove();
       });
       box.append(more);
@@ -128,7 +127,7 @@
     const body = el("div", {});
     const show = (i) => {
       S.remember("examples", byKind[i].kind);
-      body.replaceChildren(...byKind[i].groups.map((group) => groupNode(group, shard, max)));
+      body.replaceChildren(...byKind[i].groups.map((group) => groupNode(group, max)));
     };
     const wanted = byKind.findIndex((item) => item.kind === S.remember("examples"));
     const current = wanted < 0 ? 0 : wanted;

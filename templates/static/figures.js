@@ -101,9 +101,14 @@
     }
   };
 
+  function shown(value) {
+    if (typeof value !== "number") return value;
+    return Number.isInteger(value) ? S.format.count(value) : S.format.value(value);
+  }
+
   function filled(text, values) {
     return (text || "").replace(/\{(\w+)\}/g, (all, name) =>
-      Object.hasOwn(values || {}, name) ? values[name] : all,
+      Object.hasOwn(values || {}, name) ? shown(values[name]) : all,
     );
   }
 

@@ -3,7 +3,7 @@
 (function () {
   const S = self.saereport;
   const { el } = S;
-  const SHORT = 10;
+  const SHORT = self.matchMedia("(max-width: 760px)").matches ? 6 : 10;
 
   // ---- tooltip: lines of text near a point
   let tip = null;
@@ -73,17 +73,18 @@
     const gloss = el("span", { class: "gloss" });
     if (row[5]) gloss.append(row[5]);
     else
-      row[3].slice(0, 3).forEach((id) => gloss.append(el("code", {}, S.token(id)), " "));
+      S.unpack(row[3]).slice(0, 3).forEach((id) => gloss.append(el("code", {}, S.token(id)), " "));
     return gloss;
   };
 
   S.latentList = function (block) {
-    const sae = S.saes.get(block.sae);
+    const slug = block.sae || S.sae;
+    const sae = S.saes.get(slug);
     const waiting = [];
     const items = block.rows.map(([latent, inside, ...values]) => {
       const node = el("span", {});
       if (inside) {
-        node.append(el("a", { href: S.href(block.sae, latent) || "#" }, String(latent)));
+        node.append(el("a", { href: S.href(slug, latent) || "#" }, String(latent)));
         waiting.push([latent, node]);
       } else if (sae && sae.neuronpedia) {
         const href = sae.neuronpedia + "/" + latent;
@@ -97,7 +98,7 @@
     const list = titled(block, table(block, "latent", items));
     if (waiting.length)
       S.whenSeen(list, async () => {
-        const rows = await S.table(block.sae);
+        const rows = await S.table(slug);
         for (const [latent, node] of waiting) {
           const row = rows && rows.byLatent.get(latent);
           if (row) node.append(S.gloss(row));

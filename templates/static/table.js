@@ -51,7 +51,7 @@
     function haystack() {
       if (!words) {
         words = rows.map((row) => {
-          const tokens = row[3].concat(row[4]).map((id) => {
+          const tokens = S.unpack(row[3] + row[4]).map((id) => {
             const text = S.token(id);
             return text + " " + S.prose(text);
           });
@@ -109,8 +109,8 @@
         el("td", { class: "c-density" }, density, el("span", { class: "meter", "aria-hidden": "true" }, meter)),
         el("td", { class: "c-max" }, row[1] > 0 ? S.format.value(row[2]) : "–"),
         spark,
-        el("td", { class: "c-tokens" }, ...codes(row[3])),
-        el("td", { class: "c-logits" }, ...codes(row[4])),
+        el("td", { class: "c-tokens" }, ...codes(S.unpack(row[3]))),
+        el("td", { class: "c-logits" }, ...codes(S.unpack(row[4]))),
         el("td", { class: "c-label", title: row[5] }, row[5]),
       );
     }

@@ -8,6 +8,7 @@ from saereport.run.tables import QUANTILES
 from saereport.site import numbers
 from saereport.site.blocks import Block, base
 from saereport.site.context import Latent
+from saereport.site.jsonwriter import Exact
 from saereport.site.panels.registry import panel
 
 _BAR = {"type": "bar", "meta": "act", "hoverinfo": "none"}
@@ -42,7 +43,12 @@ HISTOGRAM = base(
         },
     ],
 )
-QUANTILE_FACTS = base("activation.quantiles", b="facts", title="Quantiles of the activations")
+QUANTILE_FACTS = base(
+    "activation.quantiles",
+    b="facts",
+    title="Quantiles of the non-zero activations",
+    names=[*(f"{100 * q:g} %" for q in QUANTILES), "mean", "std"],
+)
 
 
 @panel("activation", "How often, how strongly", "activity", "activation_histogram")
@@ -59,25 +65,20 @@ def activation(latent: Latent) -> list[Block]:
     ticks = _octave_ticks(first, len(log_counts))
     figure = HISTOGRAM(
         v={
-            "n": numbers.count(activity["n_active"]),
-            "max": numbers.value(activity["max"]),
-            "median": numbers.value(median),
+            "n": activity["n_active"],
+            "max": activity["max"],
+            "median": median,
         },
         views=[
-            {"data": [{"x0": width / 2, "dx": width, "y": counts}]},
+            {"data": [{"x0": Exact(width / 2), "dx": Exact(width), "y": counts}]},
             {
                 "data": [{"x0": first, "y": log_counts}],
                 "layout": {"xaxis": {"tickvals": ticks[0], "ticktext": ticks[1]}},
             },
         ],
     )
-    named = zip(QUANTILES, activity["quantile_values"], strict=False)
-    rows = [[f"{100 * q:g} %", numbers.value(v), ""] for q, v in named]
-    rows += [
-        ["mean", numbers.value(activity["mean_active"]), "of the non-zero activations"],
-        ["std", numbers.value(activity["std_active"]), "of the non-zero activations"],
-    ]
-    return [figure, QUANTILE_FACTS(rows=rows)]
+    values = [*activity["quantile_values"], activity["mean_active"], activity["std_active"]]
+    return [figure, QUANTILE_FACTS(values=values)]
 
 
 def _trimmed(counts: list[int]) -> list[int]:
@@ -97,6 +98,15 @@ def _octave_ticks(first: int, n: int) -> tuple[list[float], list[str]]:
 
 def _power(exponent: int) -> str:
     return numbers.value(2.0**exponent)
+
+
+def outline(heights: list[int], width: int) -> str:
+    """Bars as the outline of one SVG path over the line y = 20."""
+    steps, at = [], 0
+    for height in heights:
+        steps.append(f"v{at - height}h{width}" if height != at else f"h{width}")
+        at = height
+    return f"M0 20{''.join(steps)}v{at}z" if any(heights) else ""
 
 
 def sparkline(counts: list[int], bars: int = 32) -> list[int]:

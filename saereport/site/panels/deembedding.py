@@ -17,7 +17,7 @@ RAW = base("deembedding.raw.top", title="Raw: excited by", **_LIST), base(
 GRID = base("deembedding", b="columns")
 
 
-@panel("deembedding", "What it reads", "deembedding")
+@panel("deembedding", "What it reads", "deembedding", wide=True)
 def deembedding(latent: Latent) -> list[Block]:
     """Extended and raw, most and least."""
     rows = latent.rows("deembedding")
@@ -27,5 +27,5 @@ def deembedding(latent: Latent) -> list[Block]:
         if kind in kinds:
             names = ("top_tokens", "top_values", "bottom_tokens", "bottom_values")
             row = {name: rows[name][kinds[kind]] for name in names}
-            blocks.append(GRID(blocks=token_pair(row, *makes)))
-    return blocks
+            blocks += token_pair(row, *makes)
+    return [GRID(blocks=blocks)] if blocks else []

@@ -1,7 +1,8 @@
 """Examples: where in the text the latent was active, strongest first and over its whole range.
 
-An example is written `[sequence, position, activation, start, stop, document, positions, values]`;
-`positions` and `values` are the latent's activations in the part of the sequence that is kept.
+An example is written `[sequence, position, activation, start, window, document, positions, values]`:
+`window` holds the packed tokens from `start` on, `positions` and `values` the latent's activations in
+the whole sequence.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ def group_rows(latent: Latent) -> dict[str, list[list[object]]]:
         "position",
         "activation",
         "start",
-        "stop",
+        "window",
         "document",
         "active_positions",
         "active_values",

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from saereport.site import numbers
 from saereport.site.blocks import Block, base
 from saereport.site.context import Latent
 from saereport.site.panels.registry import panel
 
-FACTS = base("geometry", b="facts", title="")
+FACTS = base(
+    "geometry",
+    b="facts",
+    names=["encoder norm", "decoder norm", "encoder–decoder cosine"],
+    notes=["read direction", "write direction", "1 when it reads what it writes"],
+)
 
 
-@panel("geometry", "Directions", "geometry")
+@panel("geometry", "Directions", "geometry", wide=True)
 def geometry(latent: Latent) -> list[Block]:
     """Encoder and decoder norm, and their cosine where both live in one space."""
     if not len(latent.rows("geometry")):
         return []
     row = latent.rows("geometry").first()
-    rows = [
-        ["encoder norm", numbers.value(row["encoder_norm"]), "read direction"],
-        ["decoder norm", numbers.value(row["decoder_norm"]), "write direction"],
-    ]
+    values = [row["encoder_norm"], row["decoder_norm"]]
     if not latent.sae.info.is_transcoder:
-        cosine = numbers.value(row["encoder_decoder_cosine"])
-        rows.append(["encoder–decoder cosine", cosine, "1 when it reads what it writes"])
-    return [FACTS(rows=rows)]
+        values.append(row["encoder_decoder_cosine"])
+    return [FACTS(values=values)]

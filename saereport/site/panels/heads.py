@@ -36,7 +36,7 @@ NOTE = base(
 GRID = base("heads", b="columns")
 
 
-@panel("heads", "Attention heads", "head_shares", "head_deembedding")
+@panel("heads", "Attention heads", "head_shares", "head_deembedding", wide=True)
 def heads(latent: Latent) -> list[Block]:
     """Head shares, then one token list per strong head."""
     blocks: list[Block] = []
@@ -45,7 +45,7 @@ def heads(latent: Latent) -> list[Block]:
         best = max(range(len(shares)), key=shares.__getitem__)
         blocks.append(
             SHARES(
-                v={"n": str(len(shares)), "head": str(best), "share": numbers.percent(shares[best])},
+                v={"n": len(shares), "head": best, "share": numbers.percent(shares[best])},
                 views=[{"data": [{"y": shares}]}],
             )
         )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from saereport.site import numbers
 from saereport.site.blocks import Block, base
 from saereport.site.context import Latent
+from saereport.site.jsonwriter import Exact
 from saereport.site.panels.registry import panel
 
 HISTOGRAM = base(
@@ -45,8 +45,8 @@ def logits(latent: Latent) -> list[Block]:
     moments = ("mean", "std", "skewness", "kurtosis")
     first = row["lower"] + row["width"] / 2
     figure = HISTOGRAM(
-        v={name: numbers.value(row[name]) for name in moments},
-        views=[{"data": [{"x0": first, "dx": row["width"], "y": row["counts"]}]}],
+        v={name: row[name] for name in moments},
+        views=[{"data": [{"x0": Exact(first), "dx": Exact(row["width"]), "y": row["counts"]}]}],
     )
     return [SIDE_BY_SIDE(blocks=token_pair(row, RAISED, LOWERED)), figure]
 

@@ -33,7 +33,7 @@ def related(latent: Latent) -> list[Block]:
     blocks: list[Block] = []
     neighbours = list(latent.rows("neighbours").each("other", "cosine"))
     if neighbours:
-        blocks.append(NEIGHBOURS(sae=slug, rows=linked(latent.sae, slug, neighbours)))
+        blocks.append(NEIGHBOURS(rows=linked(latent.sae, slug, neighbours)))
     together: dict[str, list[Sequence[float]]] = {}
     for order, *row in latent.rows("coactivation").each(
         "order", "other", "pearson", "jaccard", "n_both"
@@ -41,7 +41,7 @@ def related(latent: Latent) -> list[Block]:
         together.setdefault(order, []).append(row)
     for order, make in (("pearson", BY_CORRELATION), ("jaccard", BY_OVERLAP)):
         if order in together:
-            blocks.append(make(sae=slug, rows=linked(latent.sae, slug, together[order])))
+            blocks.append(make(rows=linked(latent.sae, slug, together[order])))
     return [GRID(blocks=blocks)] if blocks else []
 
 
