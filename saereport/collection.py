@@ -36,7 +36,7 @@ from saereport.sources.explanations import read_explanations
 from saereport.sources.models import LanguageModel, load_model
 from saereport.sources.saes import Dictionary, SaeSource, check_fit, load_sae, unique_slugs
 from saereport.sources.text import Text, open_text, pack
-from saereport.tabulate import Measured, write_run
+from saereport.tabulate import Plan, write_run
 
 DEFAULT_CONTEXT = 128
 LIBRARIES = ("torch", "transformer-lens", "sae-lens", "transformers", "numpy", "pyarrow", "scipy")
@@ -101,7 +101,7 @@ def _collect(config: BuildConfig, target: Path, work: Path, progress: Progress) 
     device = resolve_device(config.device)
     dtype = resolve_dtype(config.dtype)
     memory = MemoryProfiler(config.profile_memory, device)
-    explanations = [_explanations(config, sae) for sae in config.saes]
+    labels = [_labels(config, sae) for sae in config.saes]
     with memory.stage("load"):
         dictionaries = _load_saes(config, device, dtype, progress)
         model = _load_model(config, dictionaries, device, dtype, progress)
@@ -123,7 +123,7 @@ def _collect(config: BuildConfig, target: Path, work: Path, progress: Progress) 
     )
     with memory.stage("read the text"):
         _read(config, reading, text, context_size, progress)
-    measured = Measured(
+    plan = Plan(
         config=config_record(config),
         title=config.title or _title(dictionaries, model),
         fingerprint=fingerprint,
@@ -132,15 +132,15 @@ def _collect(config: BuildConfig, target: Path, work: Path, progress: Progress) 
         prepend_bos=dictionaries[0].prepend_bos,
         include_special=config.include_special,
         map=config.map,
+        seed=config.seed,
         listed=config.examples.listed,
         selections=selections,
-        explanations=explanations,
+        labels=labels,
         libraries=_libraries(),
     )
-    # What is read of the SAEs and the model lies in `reading` alone from here on, and the last
-    # step releases it piece by piece.
+    # From here on `reading` alone holds the SAEs and the model; the last step releases them.
     del model, dictionaries, readers
-    write_run(target, measured, reading, memory, progress)
+    write_run(target, plan, reading, memory, progress)
     gc.collect()
     profile = memory.profile()
     if profile is not None:
@@ -149,7 +149,7 @@ def _collect(config: BuildConfig, target: Path, work: Path, progress: Progress) 
     return target
 
 
-def _explanations(config: BuildConfig, sae: SaeConfig) -> dict[int, list[tuple[str, str]]]:
+def _labels(config: BuildConfig, sae: SaeConfig) -> dict[int, list[tuple[str, str]]]:
     path = sae.explanations or config.explanations
     return read_explanations(path) if path is not None else {}
 

@@ -1,12 +1,12 @@
 """From a finished reading to a run on disk: statistics and weights become tables.
 
-SAEs are finished from the last to the first, because a later one is pulled back onto the earlier
-ones; each is released when its tables are written, and the model after the last of them.
+SAEs are finished from the deepest to the shallowest, because a later one is pulled back onto the
+earlier ones; each is released when its tables are written, and the model after the last of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,12 @@ import numpy as np
 
 from saereport import __version__
 from saereport.errors import SaereportError
-from saereport.measure.batch import Columns
-from saereport.measure.weights import WEIGHT_TABLES
+from saereport.measure import Columns
+from saereport.measure.weights import WEIGHT_TABLES, TokenRows, WeightContext
 from saereport.memory import MemoryProfiler
 from saereport.progress import Progress
 from saereport.reading import Reading, SaeReader
-from saereport.run import TABLES, RunInfo, RunWriter, SaeInfo
+from saereport.run import RunInfo, RunWriter, SaeInfo
 from saereport.run.schema import L0, ModelInfo, TextInfo
 from saereport.selection import Selection, shown_latents
 from saereport.sources.models import LanguageModel
@@ -29,6 +29,281 @@ from saereport.sources.text import Text
 from saereport.sources.tokens import token_bytes
 
 L0_BINS = 64
+TOKEN_COLUMNS = ("token", "tokens", "top_tokens", "bottom_tokens")
 
 Labels = Mapping[int, Sequence[tuple[str, str]]]
 """Latent to its explanations, each with its source."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run says of itself besides the numbers.
+
+    Attributes:
+        config: The configuration as it is recorded.
+        title: Heading of the report.
+        fingerprint: Identity of everything that the numbers depend on.
+        text: The text that was read.
+        context_size: Tokens in a sequence.
+        prepend_bos: Whether each sequence begins with BOS.
+        include_special: Whether special tokens count.
+        map: How the map of latents is made.
+        seed: Seed of everything random.
+        listed: Entries of each list of tokens or latents.
+        selections: Which latents of each SAE are shown.
+        labels: Explanations for each SAE.
+        libraries: Versions of what was computed with.
+    """
+
+    config: dict[str, Any]
+    title: str
+    fingerprint: str
+    text: Text
+    context_size: int
+    prepend_bos: bool
+    include_special: bool
+    map: str
+    seed: int
+    listed: int
+    selections: Sequence[Selection]
+    labels: Sequence[Labels]
+    libraries: dict[str, str]
+
+
+class Shown:
+    """The tokens and sequences that some table refers to, gathered while tables are written."""
+
+    def __init__(self) -> None:
+        self.tokens: set[int] = set()
+        self.sequences: set[int] = set()
+
+    def note(self, columns: Columns) -> None:
+        """Take note of a table that is about to be written."""
+        for name in TOKEN_COLUMNS:
+            for part in columns.get(name, ()):
+                self.tokens.update(np.asarray(part).reshape(-1).tolist())
+        self.sequences.update(np.asarray(columns.get("sequence", ())).tolist())
+
+
+def write_run(
+    target: Path,
+    plan: Plan,
+    reading: Reading,
+    memory: MemoryProfiler,
+    progress: Progress,
+) -> None:
+    """Write everything, releasing SAEs and model on the way.
+
+    Args:
+        target: The run's folder; replaced when the new run is whole.
+        plan: What the run says of itself.
+        reading: The finished pass; its readers and its model are gone afterwards.
+        memory: Watches the stage.
+        progress: Where to say what is going on.
+
+    Raises:
+        SaereportError: The selection leaves an SAE without latents.
+        OSError: The disk is full.
+    """
+    model_info = _model_info(reading.model)
+    shown = Shown()
+    with RunWriter(target) as writer:
+        with memory.stage("weights"):
+            saes = _write_saes(writer, plan, reading, shown, progress)
+        columns = reading.sequences.result(np.array(sorted(shown.sequences), dtype=np.int64))
+        shown.note(columns)
+        writer.write("sequences", columns)
+        writer.write("vocabulary", _vocabulary(reading.model, shown.tokens))
+        del reading.model
+        writer.finish(
+            RunInfo(
+                saereport_version=__version__,
+                fingerprint=plan.fingerprint,
+                title=plan.title,
+                config=plan.config,
+                model=model_info,
+                text=_text_info(plan, reading),
+                saes=tuple(saes),
+                tables={},
+                libraries=plan.libraries,
+                memory=memory.profile(),
+            )
+        )
+
+
+def _write_saes(
+    writer: RunWriter, plan: Plan, reading: Reading, shown: Shown, progress: Progress
+) -> list[SaeInfo]:
+    tokens = TokenRows(reading.model)
+    readers: list[SaeReader | None] = list(reading.readers)
+    reading.readers = ()
+    infos: dict[int, SaeInfo] = {}
+    order = sorted(range(len(readers)), key=lambda i: _depth(readers[i]), reverse=True)
+    steps = len(WEIGHT_TABLES) + 1
+    with progress.bar("Tables", steps * len(readers), "table") as bar:
+        for i in order:
+            reader = readers[i]
+            assert reader is not None
+            others = [r.dictionary for r in readers if r is not None and r is not reader]
+            latents = _latents(plan.selections[i], reader)
+            context = WeightContext(
+                dictionary=reader.dictionary,
+                latents=latents,
+                tokens=tokens,
+                others=others,
+                listed=plan.listed,
+                map=plan.map,
+                seed=plan.seed,
+            )
+            for name, columns in reader.measurement.result(latents).items():
+                shown.note(columns)
+                writer.write(name, columns, slug=reader.dictionary.slug)
+            bar.advance(1)
+            left_out = _write_weights(writer, context, shown, bar.advance)
+            labels = _label_columns(plan.labels[i], latents)
+            if labels["latent"]:
+                writer.write("explanations", labels, slug=reader.dictionary.slug)
+            infos[i] = _sae_info(reader, plan.selections[i], latents, left_out)
+            readers[i] = None
+            del reader, context, others
+    return [infos[i] for i in range(len(readers))]
+
+
+def _depth(reader: SaeReader | None) -> tuple[int, int]:
+    assert reader is not None
+    return reader.dictionary.hook_in.depth
+
+
+def _latents(selection: Selection, reader: SaeReader) -> np.ndarray:
+    tracked = reader.setting.latents
+    latents = shown_latents(selection, tracked, reader.measurement.n_active())
+    if not len(latents):
+        raise SaereportError(
+            f"No latent of the SAE {reader.dictionary.slug} was active, so '{selection.words}' "
+            "shows none.",
+            "Read more text with --tokens, or choose latents by number.",
+        )
+    return latents
+
+
+def _write_weights(
+    writer: RunWriter, context: WeightContext, shown: Shown, advance: Any
+) -> dict[str, str]:
+    """Write the tables of weights that an SAE has; for the others, give the reason."""
+    left_out = {}
+    for table in WEIGHT_TABLES.values():
+        reason = table.why_not(context)
+        if reason:
+            left_out.update(dict.fromkeys(table.tables, reason))
+        else:
+            for name, columns in table.compute(context).items():
+                shown.note(columns)
+                writer.write(name, columns, slug=context.dictionary.slug)
+        advance(1)
+    return left_out
+
+
+def _label_columns(labels: Labels, latents: np.ndarray) -> Columns:
+    rows = [
+        (int(latent), rank, text, source)
+        for latent in latents
+        for rank, (text, source) in enumerate(labels.get(int(latent), ()))
+    ]
+    names = ("latent", "rank", "text", "source")
+    return {name: [row[i] for row in rows] for i, name in enumerate(names)}
+
+
+def _vocabulary(model: LanguageModel, tokens: set[int]) -> Columns:
+    ids = sorted(tokens)
+    return {
+        "token": np.array(ids, dtype=np.int32),
+        "bytes": token_bytes(model.tokenizer, ids),
+        "special": np.array([token in model.special_ids for token in ids], dtype=np.bool_),
+    }
+
+
+def _sae_info(
+    reader: SaeReader, selection: Selection, latents: np.ndarray, left_out: dict[str, str]
+) -> SaeInfo:
+    sae = reader.dictionary
+    hook_out = sae.hook_out or sae.hook_in
+    l0, n_dead = _activity_of_all(reader.measurement.summary())
+    return SaeInfo(
+        slug=sae.slug,
+        label=_label(sae),
+        release=sae.release or "",
+        sae_id=sae.sae_id or sae.slug,
+        architecture=sae.architecture,
+        hook_in=sae.hook_in.name,
+        hook_out=hook_out.name,
+        layer=sae.hook_in.layer,
+        kind=sae.hook_in.kind,
+        kind_out=hook_out.kind,
+        d_in=sae.d_in,
+        d_sae=sae.d_sae,
+        d_out=sae.d_out,
+        trained_context_size=sae.context_size or 0,
+        neuronpedia_id=sae.neuronpedia_id or "",
+        metadata=sae.metadata,
+        weights=sae.weights_sha256,
+        n_chosen=len(latents),
+        selection=selection.words,
+        n_dead=n_dead,
+        l0=l0,
+        left_out=left_out,
+    )
+
+
+def _label(sae: Dictionary) -> str:
+    return f"{sae.release} {sae.sae_id}" if sae.release else sae.slug
+
+
+def _activity_of_all(summary: Mapping[str, Any]) -> tuple[L0 | None, int | None]:
+    """L0 with at most `L0_BINS` bins, and the dead latents; nothing where it was not measured."""
+    if "l0_mean" not in summary:
+        return None, None
+    counts = np.asarray(summary["l0_histogram"], dtype=np.int64)
+    width = max(1, -(-len(counts) // L0_BINS))
+    padded = np.pad(counts, (0, -len(counts) % width))
+    histogram = tuple(padded.reshape(-1, width).sum(axis=1).tolist())
+    return L0(mean=summary["l0_mean"], width=width, histogram=histogram), summary["never_active"]
+
+
+def _model_info(model: LanguageModel) -> ModelInfo:
+    folded = "the loaded unembedding has the final norm's weight folded in already"
+    if not model.final_norm_folded:
+        folded = "the final norm's weight is folded into the unembedding for the logit lens"
+        if model.final_norm_weight is None:
+            folded = "the model's final norm has no weight"
+    return ModelInfo(
+        name=model.name,
+        content=model.revision or model.weights_sha256,
+        wrapper=model.wrapper,
+        kwargs=model.provenance["kwargs"],
+        n_layers=model.n_layers,
+        d_model=model.d_model,
+        n_heads=model.n_heads,
+        n_kv_heads=model.n_kv_heads,
+        d_head=model.d_head,
+        d_vocab=model.d_vocab,
+        n_ctx=model.n_ctx,
+        norm=model.norm,
+        final_norm=folded,
+        dtype=model.provenance["dtype"],
+    )
+
+
+def _text_info(plan: Plan, reading: Reading) -> TextInfo:
+    seen = reading.seen
+    return TextInfo(
+        name=plan.text.name,
+        source=plan.text.provenance,
+        context_size=plan.context_size,
+        n_sequences=seen.sequences,
+        n_tokens=seen.tokens,
+        n_counted=seen.counted,
+        n_documents=seen.documents,
+        prepend_bos=plan.prepend_bos,
+        include_special=plan.include_special,
+        digest=seen.digest.hex(),
+    )
