@@ -23,8 +23,8 @@ def active_entries(f: Tensor, counted: Tensor) -> tuple[Tensor, Tensor]:
     Returns:
         Indices into the flattened `f`, ascending, int64[m], and the values there, float32[m].
     """
-    where = ((f > 0) & counted.unsqueeze(-1)).reshape(-1).nonzero().squeeze(-1)
-    return where, f.reshape(-1)[where].to(torch.float32)
+    (where,) = torch.where(((f > 0) & counted.unsqueeze(-1)).reshape(-1))
+    return where, f.reshape(-1).index_select(0, where).to(torch.float32)
 
 
 def all_finite(f: Tensor) -> Tensor:

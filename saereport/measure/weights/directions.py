@@ -12,13 +12,14 @@ from torch import Tensor
 
 from saereport.measure.weights.context import DictionaryView, HookView, ModelView
 
-READS_NO_RESIDUAL = "it reads an MLP's output, which is not a function of one residual stream"
+READS_NO_RESIDUAL = "it reads an MLP's output, not the residual stream"
 WRITES_NO_RESIDUAL = "it writes to the input of an MLP, not into the residual stream"
 
 
 def by_head(vectors: Tensor, n_heads: int) -> Tensor:
     """Split vectors over flattened heads: [n, n_heads * d_head] -> [n_heads, n, d_head]."""
-    return vectors.reshape(len(vectors), n_heads, -1).transpose(0, 1)
+    split = vectors.reshape(len(vectors), n_heads, vectors.shape[1] // n_heads)
+    return split.transpose(0, 1)
 
 
 def write_directions(decoder: Tensor, kind: str, W_O: Tensor | None) -> Tensor | None:

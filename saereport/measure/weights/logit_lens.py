@@ -58,8 +58,8 @@ def histogram(scores: Tensor, bins: int = BINS) -> tuple[Tensor, Tensor, Tensor]
     width = (high - low) / bins
     some = torch.where(width > 0, width, torch.ones_like(width))
     at = ((scores - low) / some).floor().clamp(0, bins - 1).to(torch.int64)
-    at += torch.arange(len(scores), device=scores.device)[:, None] * bins
-    counts = torch.bincount(at.reshape(-1), minlength=len(scores) * bins).reshape(-1, bins)
+    counts = torch.zeros((len(scores), bins), dtype=torch.int64, device=scores.device)
+    counts.scatter_add_(1, at, torch.ones_like(at))
     return low[:, 0], width[:, 0], counts
 
 

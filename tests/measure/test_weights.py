@@ -1,0 +1,367 @@
+"""Tables of weights against loops over latents, tokens and heads."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from saereport.errors import SaereportError
+from saereport.measure.weights import WEIGHT_TABLES, TokenRows, WeightContext
+from saereport.measure.weights import decoder as decoder_module
+from saereport.measure.weights.directions import read_directions, write_directions
+from saereport.measure.weights.extremes import largest
+from saereport.measure.weights.logit_lens import histogram, moments
+from saereport.run.tables import TABLES
+from saereport.sources.hooks import parse_hook
+from tests.factories import tiny_model
+
+LATENTS = np.array([0, 3, 4, 11])
+MODELS: dict[str, dict[str, Any]] = {
+    "layer norm": {},
+    "layer norm folded": {"normalization_type": "LNPre"},
+    "RMS norm, shared value heads": {
+        "normalization_type": "RMS",
+        "n_key_value_heads": 2,
+        "positional_embedding_type": "rotary",
+        "rotary_dim": 8,
+        "gated_mlp": True,
+        "act_fn": "silu",
+    },
+}
+HOOKS = {
+    "resid": ("blocks.1.hook_resid_pre", None),
+    "post": ("blocks.1.hook_resid_post", None),
+    "z": ("blocks.1.attn.hook_z", None),
+    "attn_out": ("blocks.2.hook_attn_out", None),
+    "transcoder": ("blocks.1.ln2.hook_normalized", "blocks.1.hook_mlp_out"),
+    "weighted": ("blocks.2.mlp.hook_in", "blocks.2.hook_mlp_out"),
+}
+
+
+def dictionary(kind: str, seed: int = 0, d_sae: int = 14) -> Any:
+    """A random SAE; every vector is 32 wide, whatever it stands for."""
+    hook_in, hook_out = HOOKS[kind]
+    generator = torch.Generator().manual_seed(seed)
+    return SimpleNamespace(
+        slug=kind,
+        hook_in=parse_hook(hook_in),
+        hook_out=parse_hook(hook_out) if hook_out else None,
+        W_enc=torch.randn(32, d_sae, generator=generator),
+        W_dec=torch.randn(d_sae, 32, generator=generator),
+    )
+
+
+@pytest.fixture(scope="module", params=MODELS)
+def model(request: pytest.FixtureRequest) -> Any:
+    return tiny_model(**MODELS[request.param])
+
+
+@pytest.fixture(scope="module", params=HOOKS)
+def context(request: pytest.FixtureRequest, model: Any) -> WeightContext:
+    others = [dictionary(kind, seed=i + 1) for i, kind in enumerate(HOOKS) if kind != request.param]
+    return WeightContext(
+        dictionary(request.param), LATENTS, TokenRows(model), others, listed=5, memory=5000
+    )
+
+
+def weight(norm: torch.Tensor | None) -> np.ndarray:
+    return np.ones(32) if norm is None else norm.double().numpy()
+
+
+def as_norm(row: np.ndarray, norm: str) -> np.ndarray:
+    if norm == "layer":
+        row = row - row.mean()
+        return row / row.std(ddof=1)
+    return row / np.sqrt((row**2).mean())
+
+
+def extended(model: Any) -> np.ndarray:
+    """E', one token at a time, through the model's own norm and MLP."""
+    rows = []
+    block = model.model.blocks[0]
+    for row in model.W_E:
+        with torch.no_grad():
+            added = block.mlp(block.ln2(row[None, None]))[0, 0]
+        rows.append(as_norm((row + added).double().numpy(), model.norm))
+    return np.array(rows)
+
+
+def slow_write(model: Any, sae: Any, latent: int) -> np.ndarray:
+    hook, row = sae.hook_out or sae.hook_in, sae.W_dec[latent].double().numpy()
+    if hook.kind != "z":
+        return row
+    W_O = model.W_O(hook.layer).double().numpy()
+    return sum(row[8 * h : 8 * h + 8] @ W_O[h] for h in range(4))
+
+
+def slow_heads(model: Any, sae: Any, latent: int) -> list[np.ndarray]:
+    """What an attention latent reads of each head's z."""
+    column = sae.W_enc[:, latent].double().numpy()
+    if sae.hook_in.kind == "z":
+        return [column[8 * h : 8 * h + 8] for h in range(4)]
+    W_O = model.W_O(sae.hook_in.layer).double().numpy()
+    return [W_O[h] @ column for h in range(4)]
+
+
+def slow_read(model: Any, sae: Any, latent: int) -> np.ndarray:
+    hook, column = sae.hook_in, sae.W_enc[:, latent].double().numpy()
+    if hook.kind in ("resid", "mlp_in_normalized"):
+        return column
+    if hook.kind == "mlp_in":
+        return column * weight(model.mlp_norm_weight(hook.layer))
+    W_V = model.W_V(hook.layer).double().numpy()
+    heads = slow_heads(model, sae, latent)
+    return weight(model.attn_norm_weight(hook.layer)) * sum(W_V[h] @ heads[h] for h in range(4))
+
+
+def rows_of(context: WeightContext, table: str) -> list[dict[str, Any]]:
+    columns = WEIGHT_TABLES[table].compute(context)[table]
+    spec = TABLES[table]
+    assert tuple(columns) == tuple(name for name, _ in spec.columns)
+    assert len({len(column) for column in columns.values()}) == 1
+    keys = list(zip(*(columns[key] for key in spec.key), strict=True))
+    assert keys == sorted(keys)
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def check_extremes(row: dict[str, Any], scores: np.ndarray, names: str = "tokens") -> None:
+    order = np.argsort(-scores)
+    assert row[f"top_{names}"].tolist() == order[:5].tolist()
+    assert row[f"bottom_{names}"].tolist() == order[::-1][:5].tolist()
+    tolerance = 1e-5 * np.abs(scores).max()
+    np.testing.assert_allclose(row["top_values"], scores[order[:5]], atol=tolerance)
+    np.testing.assert_allclose(row["bottom_values"], scores[order[::-1][:5]], atol=tolerance)
+
+
+def skip_unless(context: WeightContext, table: str) -> None:
+    if reason := WEIGHT_TABLES[table].why_not(context):
+        pytest.skip(reason)
+
+
+def test_logit_lens(context: WeightContext, model: Any) -> None:
+    W_U = weight(model.final_norm_weight)[:, None] * model.W_U.double().numpy()
+    for row in rows_of(context, "logit_lens"):
+        scores = slow_write(model, context.dictionary, row["latent"]) @ W_U
+        check_extremes(row, scores)
+        z = (scores - scores.mean()) / scores.std()
+        found = [row[name] for name in ("mean", "std", "skewness", "kurtosis")]
+        expected = [scores.mean(), scores.std(), (z**3).mean(), (z**4).mean() - 3]
+        np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
+        assert row["lower"] == pytest.approx(scores.min(), rel=1e-4)
+        assert row["width"] * 60 == pytest.approx(np.ptp(scores), rel=1e-4)
+        assert row["counts"].sum() == len(scores)
+        edges = scores.min() + np.ptp(scores) / 60 * np.arange(61)
+        assert np.abs(row["counts"] - np.histogram(scores, edges)[0]).sum() <= 2
+
+
+def test_deembedding(context: WeightContext, model: Any) -> None:
+    tokens = {"raw": model.W_E.double().numpy(), "extended": extended(model)}
+    rows = rows_of(context, "deembedding")
+    assert len(rows) == 2 * len(LATENTS)
+    for row in rows:
+        read = slow_read(model, context.dictionary, row["latent"])
+        check_extremes(row, tokens[row["kind"]] @ read)
+
+
+def test_head_deembedding(context: WeightContext, model: Any) -> None:
+    sae, hook = context.dictionary, context.dictionary.hook_in
+    own = hook.kind in ("z", "attn_out")
+    layers = [hook.layer] if own else {"blocks.1.hook_resid_pre": [0]}.get(hook.name)
+    layers = layers or list(range(hook.layer + 1))
+    tokens = extended(model)
+    rows = rows_of(context, "head_deembedding")
+    assert len(rows) == 3 * len(LATENTS)
+    for latent in LATENTS:
+        strength, scores = {}, {}
+        for layer in layers:
+            w = weight(model.attn_norm_weight(layer))[:, None]
+            W_V, W_O = (m(layer).double().numpy() for m in (model.W_V, model.W_O))
+            for h in range(4):
+                if own:
+                    probe = w * W_V[h] @ slow_heads(model, sae, latent)[h]
+                    strength[layer, h] = np.linalg.norm(probe)
+                    scores[layer, h] = tokens @ probe
+                else:
+                    read = slow_read(model, sae, latent)
+                    strength[layer, h] = np.linalg.norm((w * W_V[h]) @ W_O[h] @ read)
+                    moved = tokens @ (w * W_V[h]) @ W_O[h]
+                    moved = np.array([as_norm(m, model.norm) for m in moved])
+                    scores[layer, h] = moved @ read
+        strongest = sorted(strength, key=lambda head: -strength[head])[:3]
+        mine = [row for row in rows if row["latent"] == latent]
+        assert [(row["layer"], row["head"]) for row in mine] == sorted(strongest)
+        for row in mine:
+            head = row["layer"], row["head"]
+            assert row["strength"] == pytest.approx(strength[head], rel=1e-4)
+            check_extremes(row, scores[head])
+
+
+def test_pullbacks(context: WeightContext, model: Any) -> None:
+    skip_unless(context, "pullbacks")
+    sae = context.dictionary
+    early = [o for o in context.others if (o.hook_out or o.hook_in).depth < sae.hook_in.depth]
+    rows = rows_of(context, "pullbacks")
+    assert len(rows) == len(LATENTS) * len(early)
+    by_slug = {other.slug: other for other in early}
+    for row in rows:
+        other = by_slug[row["early"]]
+        read = slow_read(model, sae, row["latent"])
+        scores = np.array([slow_write(model, other, i) @ read for i in range(14)])
+        check_extremes(row, scores, "latents")
+
+
+def test_which_saes_are_earlier() -> None:
+    model = tiny_model()
+    saes = {kind: dictionary(kind) for kind in HOOKS}
+    expected = {
+        "resid": [],
+        "z": ["resid"],
+        "transcoder": ["resid", "z"],
+        "post": ["resid", "transcoder", "z"],
+        "attn_out": ["post", "resid", "transcoder", "z"],
+        "weighted": ["attn_out", "post", "resid", "transcoder", "z"],
+    }
+    for kind, slugs in expected.items():
+        others = [sae for name, sae in saes.items() if name != kind]
+        context = WeightContext(saes[kind], LATENTS, TokenRows(model), others)
+        reason = WEIGHT_TABLES["pullbacks"].why_not(context)
+        assert bool(reason) == (not slugs)
+        if slugs:
+            table = WEIGHT_TABLES["pullbacks"].compute(context)["pullbacks"]
+            assert sorted(set(table["early"])) == slugs
+
+
+def test_head_shares(context: WeightContext) -> None:
+    skip_unless(context, "head_shares")
+    assert context.hook_out.kind == "z"
+    for row in rows_of(context, "head_shares"):
+        parts = context.dictionary.W_dec[row["latent"]].reshape(4, 8).norm(dim=1)
+        np.testing.assert_allclose(row["shares"], parts / parts.sum(), rtol=1e-5)
+
+
+def test_neighbours(context: WeightContext) -> None:
+    W_dec = context.dictionary.W_dec.double().numpy()
+    unit = W_dec / np.linalg.norm(W_dec, axis=1, keepdims=True)
+    rows = rows_of(context, "neighbours")
+    for latent in LATENTS:
+        cosine = unit @ unit[latent]
+        others = sorted((i for i in range(14) if i != latent), key=lambda i: -cosine[i])[:10]
+        mine = [row for row in rows if row["latent"] == latent]
+        assert [row["other"] for row in mine] == others
+        np.testing.assert_allclose([row["cosine"] for row in mine], cosine[others], atol=1e-5)
+
+
+def test_geometry(context: WeightContext) -> None:
+    W_enc, W_dec = (
+        w.double().numpy() for w in (context.dictionary.W_enc, context.dictionary.W_dec)
+    )
+    unit = W_dec / np.linalg.norm(W_dec, axis=1, keepdims=True)
+    centred = unit - unit.mean(axis=0)
+    _, _, axes = np.linalg.svd(centred, full_matrices=False)
+    plane = centred @ axes[:2].T
+    for row in rows_of(context, "geometry"):
+        latent = row["latent"]
+        e, d = W_enc[:, latent], W_dec[latent]
+        norms = np.linalg.norm(e), np.linalg.norm(d)
+        assert (row["encoder_norm"], row["decoder_norm"]) == pytest.approx(norms, rel=1e-5)
+        transcoder = context.dictionary.hook_out is not None
+        cosine = 0.0 if transcoder else e @ d / norms[0] / norms[1]
+        assert row["encoder_decoder_cosine"] == pytest.approx(cosine, abs=1e-5)
+        found = np.array([row["map_x"], row["map_y"]])
+        np.testing.assert_allclose(np.abs(found), np.abs(plane[latent]), atol=1e-5)
+
+
+def test_the_map_does_not_flip() -> None:
+    rows = np.random.default_rng(0).normal(size=(40, 6)).astype(np.float32)
+    plane = decoder_module.principal_plane(rows)
+    turned = decoder_module.principal_plane(-rows)
+    np.testing.assert_allclose(plane, -turned, atol=1e-5)  # same axes, mirrored data
+    assert decoder_module.principal_plane(rows[:, :1]).shape == (40, 2)
+
+
+def test_umap_is_optional(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> Any:
+        raise ImportError(name)
+
+    monkeypatch.setattr(decoder_module.importlib, "import_module", missing)
+    with pytest.raises(SaereportError, match="umap-learn") as caught:
+        decoder_module.umap_plane(np.zeros((4, 2), dtype=np.float32), 0)
+    assert "saereport[umap]" in caught.value.hint
+
+
+def test_hook_z_is_known_by_its_kind_and_not_by_its_width() -> None:
+    rows, W_O, W_V = torch.randn(3, 32), torch.randn(4, 8, 32), torch.randn(4, 32, 8)
+    assert torch.equal(write_directions(rows, "resid", W_O), rows)
+    assert not torch.allclose(write_directions(rows, "z", W_O), rows)
+    assert not torch.allclose(read_directions(rows, "z", W_V=W_V, W_O=W_O), rows)
+    assert write_directions(rows, "mlp_in", W_O) is None
+    assert read_directions(rows, "mlp_out", W_V=W_V, W_O=W_O) is None
+
+
+@pytest.mark.parametrize("table", WEIGHT_TABLES)
+def test_a_reason_is_given_exactly_where_there_is_no_table(table: str) -> None:
+    model = tiny_model()
+    hooks = {
+        "embed": ("hook_embed", None),
+        "mlp_out": ("blocks.1.hook_mlp_out", None),
+        "to_mlp_in": ("blocks.1.mlp.hook_in", None),
+        **HOOKS,
+    }
+    for name, (hook_in, hook_out) in hooks.items():
+        sae = dictionary("resid")
+        sae.slug, sae.hook_in = name, parse_hook(hook_in)
+        sae.hook_out = parse_hook(hook_out) if hook_out else None
+        context = WeightContext(sae, LATENTS, TokenRows(model), [dictionary("resid")])
+        reason = WEIGHT_TABLES[table].why_not(context)
+        if not reason:
+            assert set(WEIGHT_TABLES[table].compute(context)) == set(WEIGHT_TABLES[table].tables)
+        assert reason == reason.strip().rstrip(".")
+
+
+@pytest.mark.parametrize("table", WEIGHT_TABLES)
+def test_no_latents_and_half_precision(table: str, context: WeightContext) -> None:
+    skip_unless(context, table)
+    for dtype, latents in ((torch.float32, LATENTS[:0]), (torch.bfloat16, LATENTS)):
+        sae = SimpleNamespace(**vars(context.dictionary))
+        sae.W_enc, sae.W_dec = sae.W_enc.to(dtype), sae.W_dec.to(dtype)
+        small = WeightContext(sae, latents, context.tokens, context.others)
+        for columns in WEIGHT_TABLES[table].compute(small).values():
+            assert set(np.unique(columns["latent"])) == set(latents)
+
+
+def test_a_dead_decoder_row_gives_zeros() -> None:
+    sae = dictionary("z")
+    sae.W_dec[3] = 0
+    context = WeightContext(sae, LATENTS, TokenRows(tiny_model()), listed=5)
+    for table in ("logit_lens", "neighbours", "geometry", "head_shares"):
+        for row in rows_of(context, table):
+            for value in row.values():
+                assert np.isfinite(value).all()
+    lens = rows_of(context, "logit_lens")[1]
+    assert lens["counts"][0] == 100
+    assert lens["top_tokens"].tolist() == [0, 1, 2, 3, 4]
+    np.testing.assert_allclose(rows_of(context, "head_shares")[1]["shares"], 0.25)
+
+
+def test_largest_breaks_ties_by_index() -> None:
+    generator = torch.Generator().manual_seed(0)
+    scores = torch.randint(0, 4, (50, 30), generator=generator).float()
+    index, values = largest(scores, 7)
+    for row in range(50):
+        expected = sorted(range(30), key=lambda i: (-float(scores[row, i]), i))[:7]
+        assert index[row].tolist() == expected
+        assert values[row].tolist() == scores[row, expected].tolist()
+    assert largest(scores, 99)[0].shape == (50, 30)
+
+
+def test_histogram_and_moments_of_equal_entries() -> None:
+    scores = torch.full((2, 10), 3.5)
+    lower, width, counts = histogram(scores)
+    assert (lower.tolist(), width.tolist()) == ([3.5, 3.5], [0, 0])
+    assert counts[:, 0].tolist() == [10, 10]
+    found = moments(scores)
+    assert found["skewness"].tolist() == found["kurtosis"].tolist() == [0, 0]
