@@ -522,10 +522,10 @@ def load_model(
             did_you_mean(wrapper, ["auto", "HookedTransformer", "TransformerBridge"]),
         )
     if str(name_or_dir) == "demo":
-        from saereport.sources.demo import demo_model_dir
+        from saereport.sources.demo import DEMO_MODEL_NAME, demo_model_dir
 
         model = _load_local(Path(demo_model_dir()), device, dtype, kwargs)
-        model.name = "SmolLM2-135M-Instruct"
+        model.name = DEMO_MODEL_NAME.rpartition("/")[2]
         return model
     path = Path(name_or_dir).expanduser()
     if (path / "config.json").is_file() or (path.suffix == ".gguf" and path.is_file()):

@@ -67,15 +67,21 @@ def _kind(tokenizer: Any) -> str:
         if hasattr(tokenizer, "byte_decoder"):
             return "bytes"
         return "sentencepiece" if hasattr(tokenizer, "sp_model") else _by_name(name)
-    parts = json.loads(backend.to_str())
-    decoders = _types(parts.get("decoder"))
-    if "ByteLevel" in decoders or "ByteLevel" in _types(parts.get("pre_tokenizer")):
+    decoder = _description(backend.decoder)
+    before = _description(backend.pre_tokenizer)
+    if "ByteLevel" in _types(decoder) or "ByteLevel" in _types(before):
         return "bytes"
-    if {"Metaspace", "ByteFallback"} & decoders or _replaces_meta_space(parts):
+    everything = json.dumps([decoder, before, _description(backend.normalizer)], ensure_ascii=False)
+    if {"Metaspace", "ByteFallback"} & _types(decoder) or _META_SPACE in everything:
         return "sentencepiece"
-    if "WordPiece" in decoders or (parts.get("model") or {}).get("type") == "WordPiece":
+    if "WordPiece" in _types(decoder) or type(backend.model).__name__ == "WordPiece":
         return "wordpiece"
     return "plain"
+
+
+def _description(part: Any) -> Any:
+    """A tokeniser's component as JSON; not the whole tokeniser, whose vocabulary is megabytes."""
+    return None if part is None else json.loads(part.__getstate__())
 
 
 def _by_name(name: str) -> str:
@@ -90,13 +96,6 @@ def _types(part: Any) -> set[str]:
     if isinstance(part, list):
         return set().union(*(_types(value) for value in part))
     return set()
-
-
-def _replaces_meta_space(parts: dict[str, Any]) -> bool:
-    return _META_SPACE in json.dumps(
-        [parts.get("decoder"), parts.get("normalizer"), parts.get("pre_tokenizer")],
-        ensure_ascii=False,
-    )
 
 
 def _from_byte_level(token: str) -> bytes:

@@ -268,7 +268,7 @@ def test_hook_that_never_fires(model, monkeypatch):
 
 
 def test_missing_hook_of_a_parallel_block(bridge):
-    with pytest.raises(SaereportError, match="no hook point 'blocks.1.hook_resid_mid'"):
+    with pytest.raises(SaereportError, match=r"no hook point 'blocks.1.hook_resid_mid'"):
         bridge("neox").run(tokens_for(bridge("neox")), ["blocks.1.hook_resid_mid"])
 
 

@@ -1,0 +1,88 @@
+"""Labels that others have made."""
+
+from __future__ import annotations
+
+import gzip
+
+import pytest
+
+from saereport.errors import SaereportError
+from saereport.sources.explanations import read_explanations
+
+EXPORT = (
+    '{"modelId":"gpt2-small","layer":"8-res-jb","index":"7","description":" colours\\nand hues",'
+    '"explanationModelName":"gpt-4o-mini","typeName":"oai_token-act-pair"}\n'
+    "\n"
+    '{"index":2,"description":"commas \\u2028 here"}\n'
+    '{"index":7,"description":"paint","explanationModelName":"claude"}\n'
+    '{"index":7,"description":"paint","explanationModelName":"claude"}\n'
+    '{"index":9,"description":null}\n'
+)
+
+
+def test_neuronpedia_export(tmp_path):
+    file = tmp_path / "batch-0.jsonl"
+    file.write_text(EXPORT, encoding="utf-8")
+    assert read_explanations(file) == {
+        2: [("commas here", "")],
+        7: [("colours and hues", "gpt-4o-mini, oai_token-act-pair"), ("paint", "claude")],
+    }
+
+
+def test_compressed(tmp_path):
+    file = tmp_path / "batch-0.jsonl.gz"
+    file.write_bytes(gzip.compress(EXPORT.encode()))
+    assert list(read_explanations(file)) == [2, 7]
+
+
+def test_line_separator_inside_a_string(tmp_path):
+    file = tmp_path / "x.jsonl"
+    file.write_text('{"index": 1, "description": "a\u2028b"}\n', encoding="utf-8")
+    assert read_explanations(file) == {1: [("a b", "")]}
+
+
+@pytest.mark.parametrize("header", ["index,description", " latent , explanation", "feature,label"])
+def test_csv(tmp_path, header):
+    file = tmp_path / "labels.csv"
+    file.write_text(f'\ufeff{header}\n3,"a, ""quoted""\nlabel"\n1,x\n2,\n', encoding="utf-8")
+    assert read_explanations(file) == {1: [("x", "")], 3: [('a, "quoted" label', "")]}
+
+
+def test_csv_with_source(tmp_path):
+    file = tmp_path / "labels.csv"
+    file.write_text("index,description,source\n3,x,me\n")
+    assert read_explanations(str(file)) == {3: [("x", "me")]}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a.jsonl", '{"index": 1, "description": "x"}\n{"index": 1,\n', "a.jsonl:2: not JSON"),
+        ("a.jsonl", "[1]\n", "a.jsonl:1: not a JSON object"),
+        ("a.jsonl", '{"idx": 1, "description": "x"}\n', "no 'index'. Did you mean 'idx'?"),
+        ("a.jsonl", '{"index": "x7", "description": "x"}\n', "'x7' is not the index of a latent"),
+        ("a.jsonl", '{"index": -1, "description": "x"}\n', "a.jsonl:1: '-1' is not"),
+        ("a.jsonl", '{"index": 1.5, "description": "x"}\n', "'1.5' is not"),
+        ("a.jsonl", "", "a.jsonl holds no explanations"),
+        ("a.csv", "index,descripton\n1,x\n", "Did you mean 'descripton'?"),
+        ("a.csv", "description\nx\n", "a.csv:1: no column 'index'"),
+        ("a.csv", "index,description\n1,x\n2,x,y\n", "a.csv:3: more values"),
+        ("a.csv", "", "a.csv:1: no column 'index'; it has none"),
+    ],
+)
+def test_bad_lines_are_named(tmp_path, name, content, said):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(SaereportError) as caught:
+        read_explanations(tmp_path / name)
+    assert said in str(caught.value)
+
+
+def test_bad_files(tmp_path):
+    (tmp_path / "labels.csv").write_bytes(b"index,description\n1,caf\xe9\n")
+    with pytest.raises(SaereportError, match=r"labels.csv:2: not UTF-8"):
+        read_explanations(tmp_path / "labels.csv")
+    with pytest.raises(SaereportError, match=r"Did you mean 'labels.csv'"):
+        read_explanations(tmp_path / "label.csv")
+    (tmp_path / "x.jsonl.gz").write_bytes(gzip.compress(EXPORT.encode())[:40])
+    with pytest.raises(SaereportError, match=r"x.jsonl.gz cannot be read"):
+        read_explanations(tmp_path / "x.jsonl.gz")

@@ -1,0 +1,443 @@
+"""Texts from files and datasets, and how they are packed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from saereport.errors import SaereportError
+from saereport.sources.text import open_text, pack, separator_id
+from tests.factories import BOS, EOS, word_tokenizer
+
+TOKENIZER = word_tokenizer()
+
+
+def words(*ids):
+    return " ".join(f"w{i}" for i in ids)
+
+
+def packed(documents, **options):
+    settings = {
+        "context_size": 8,
+        "prepend_bos": True,
+        "bos_id": BOS,
+        "special_ids": {BOS, EOS},
+        "batch": 3,
+    }
+    return list(pack(documents, TOKENIZER, **{**settings, **options}))
+
+
+def joined(batches, field="tokens"):
+    return np.concatenate([getattr(batch, field) for batch in batches])
+
+
+# Packing.
+
+documents_strategy = st.lists(st.lists(st.integers(2, 99), max_size=20), min_size=1, max_size=12)
+
+
+@given(
+    documents_strategy,
+    st.integers(2, 9),
+    st.booleans(),
+    st.sampled_from(["bos", "eos", None, 17]),
+)
+@settings(max_examples=60, deadline=None)
+def test_packs_as_saelens_does(documents, context_size, prepend_bos, separator):
+    from sae_lens.tokenization_and_batching import concat_and_batch_sequences
+
+    expected = [
+        row.numpy()
+        for row in concat_and_batch_sequences(
+            iter([torch.tensor(d, dtype=torch.long) for d in documents]),
+            context_size,
+            begin_batch_token_id=BOS if prepend_bos else None,
+            sequence_separator_token_id={"bos": BOS, "eos": EOS}.get(separator, separator),
+        )
+    ]
+    texts = [words(*d) for d in documents]
+    options = {
+        "context_size": context_size,
+        "prepend_bos": prepend_bos,
+        "separator": separator,
+    }
+    if not expected:  # only then is the incomplete sequence kept
+        if any(documents):
+            [only] = packed(texts, **options)
+            assert len(only) == 1
+        return
+    got = packed(texts, **options)
+    assert np.array_equal(joined(got), np.stack(expected))
+    # Every token comes from the document that it says it does.
+    content = {(number, token) for number, document in enumerate(documents) for token in document}
+    inserted = {BOS, EOS, 17}
+    for tokens, origins in zip(joined(got), joined(got, "documents"), strict=True):
+        assert list(origins) == sorted(origins)
+        for token, origin in zip(tokens, origins, strict=True):
+            assert token in inserted or (origin, token) in content
+
+
+def test_layout_of_a_small_example():
+    [batch] = packed([words(2, 3, 4), "", words(5, 6, 7, 8, 9, 10, 11, 12, 13)], batch=9)
+    assert batch.first == 0
+    assert batch.tokens.tolist() == [[BOS, 2, 3, 4, BOS, 5, 6, 7]]
+    assert batch.documents.tolist() == [[0, 0, 0, 0, 2, 2, 2, 2]]
+    assert batch.counted.tolist() == [[False, True, True, True, False, True, True, True]]
+    assert (batch.tokens.dtype, batch.counted.dtype, batch.documents.dtype) == (
+        np.int32,
+        np.bool_,
+        np.int32,
+    )
+
+
+def test_special_tokens_in_the_text_do_not_count():
+    [batch] = packed(["w2 <eos> w3 w4 w5 w6 w7"])
+    assert batch.tokens.tolist() == [[BOS, 2, EOS, 3, 4, 5, 6, 7]]
+    assert batch.counted.tolist() == [[False, True, False, True, True, True, True, True]]
+    [batch] = packed(["w2 <eos> w3 w4 w5 w6 w7"], include_special=True)
+    assert batch.counted.all()
+
+
+def test_a_separator_that_is_no_special_token_does_not_count_either():
+    [batch] = packed([words(2, 3), words(17, 4), words(5, 6, 7)], separator=17)
+    assert batch.tokens.tolist() == [[BOS, 2, 3, 17, 4, 17, 5, 6]]
+    # The 17 that the second document itself begins with is text.
+    assert batch.counted.tolist() == [[False, True, True, True, True, False, True, True]]
+
+
+def test_incomplete_last_sequence_is_dropped():
+    text = words(*range(2, 2 + 7 + 5))
+    [batch] = packed([text])
+    assert len(batch) == 1
+
+
+def test_only_sequence_is_padded():
+    [batch] = packed([words(2, 3)])
+    assert batch.tokens.tolist() == [[BOS, 2, 3, BOS, BOS, BOS, BOS, BOS]]
+    assert batch.counted.tolist() == [[False, True, True] + [False] * 5]
+    assert batch.documents.tolist() == [[0] * 8]
+    [batch] = packed([words(2, 3)], include_special=True)
+    assert batch.counted.tolist() == [[True] * 3 + [False] * 5]
+
+
+@given(documents_strategy, st.integers(0, 12), st.integers(1, 5), st.integers(1, 60))
+@settings(max_examples=50, deadline=None)
+def test_skip_batch_and_limit_only_cut(documents, skip, batch, limit):
+    texts = [words(*d) for d in documents]
+    try:
+        whole = packed(texts, limit_tokens=limit)
+    except SaereportError:
+        return
+    assert sum(map(len, whole)) <= math.ceil(limit / 8)
+    rest = packed(texts, limit_tokens=limit, skip=skip, batch=batch)
+    assert all(len(part) <= batch for part in rest)
+    numbers = [part.first + i for part in rest for i in range(len(part))]
+    assert numbers == list(range(skip, sum(map(len, whole))))
+    for field in ("tokens", "counted", "documents"):
+        if rest:
+            assert np.array_equal(joined(rest, field), joined(whole, field)[skip:])
+
+
+def test_parts_of_a_batch():
+    [batch] = packed([words(*range(2, 40))], batch=99)
+    part = batch.part(1, 3)
+    assert (part.first, len(part)) == (1, 2)
+    assert np.array_equal(part.tokens, batch.tokens[1:3])
+
+
+def test_grouping_of_documents_does_not_matter(monkeypatch):
+    from saereport.sources import text
+
+    documents = [words(*range(2, 2 + n % 23)) for n in range(40)]
+    together = joined(packed(documents))
+    monkeypatch.setattr(text, "_CHARACTERS", 1)
+    assert np.array_equal(joined(packed(documents)), together)
+
+
+def test_token_ids_are_taken_as_they_are():
+    rows = [[BOS, *range(2, 9)], [BOS, *range(20, 40)], [3, 4]]
+    [batch] = packed(rows)
+    assert batch.tokens.tolist() == [[BOS, *range(2, 9)], [BOS, *range(20, 27)]]
+    assert batch.documents.tolist() == [[0] * 8, [1] * 8]
+    assert batch.counted[:, 1:].all()
+    assert not batch.counted[:, 0].any()
+
+
+def test_token_ids_that_are_all_too_short():
+    [batch] = packed([[3], [BOS, 4, 5], [6]])
+    assert batch.tokens.tolist() == [[BOS, 4, 5, BOS, BOS, BOS, BOS, BOS]]
+    assert batch.counted.sum() == 2
+
+
+@pytest.mark.parametrize("documents", [[], ["", ""], ["<eos> <bos>"], [[]]])
+def test_nothing_that_counts(documents):
+    with pytest.raises(SaereportError, match="too short: no token of it counts"):
+        packed(documents)
+
+
+def test_settings_that_make_no_sense():
+    with pytest.raises(SaereportError, match="context size of 1"):
+        packed(["w2"], context_size=1)
+    with pytest.raises(SaereportError, match="begin with BOS"):
+        packed(["w2"], bos_id=None)
+    with pytest.raises(SaereportError, match="unknown separator 'tab'"):
+        packed(["w2"], separator="tab")
+
+
+def test_separators():
+    assert [separator_id(s, TOKENIZER) for s in ("bos", "eos", "sep", 7, None)] == [
+        BOS,
+        EOS,
+        None,
+        7,
+        None,
+    ]
+
+
+def test_a_slow_tokenizer_will_do():
+    class Slow:
+        bos_token_id = BOS
+
+        def __call__(self, texts, **_):
+            return {"input_ids": [[int(word[1:]) for word in t.split()] for t in texts]}
+
+    options = {"context_size": 4, "prepend_bos": True, "bos_id": BOS, "special_ids": {BOS}}
+    [batch] = pack([words(5, 6, 7)], Slow(), **options)
+    assert batch.tokens.tolist() == [[BOS, 5, 6, 7]]
+
+
+# Files.
+
+
+def write_jsonl(path, rows):
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def test_txt_is_one_document(tmp_path):
+    file = tmp_path / "a.txt"
+    file.write_bytes("\ufeffone\r\ntwo – é\n".encode())
+    text = open_text(file)
+    assert list(text.documents()) == ["one\ntwo – é\n"]
+    assert list(text.documents()) == ["one\ntwo – é\n"], "can be read again"
+    assert text.name == "a.txt"
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    assert text.provenance == {
+        "kind": "files",
+        "files": [{"name": "a.txt", "sha256": digest}],
+        "column": None,
+    }
+
+
+def test_jsonl_and_parquet_hold_one_document_a_row(tmp_path):
+    rows = [{"text": "one", "n": 1}, {"text": None, "n": 2}, {"text": "two", "n": 3}]
+    jsonl = write_jsonl(tmp_path / "a.jsonl", rows)
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "a.parquet")
+    for file in (jsonl, tmp_path / "a.parquet"):
+        text = open_text(str(file))
+        assert list(text.documents()) == ["one", "two"]
+        assert text.provenance["column"] == "text"
+        assert not text.pretokenized
+
+
+def test_directory_in_the_order_of_names(tmp_path):
+    (tmp_path / "b.txt").write_text("B")
+    write_jsonl(tmp_path / "c.jsonl", [{"text": "C1"}, {"text": "C2"}])
+    (tmp_path / "a.txt").write_text("A")
+    (tmp_path / "notes.md").write_text("not read")
+    text = open_text(tmp_path)
+    assert list(text.documents()) == ["A", "B", "C1", "C2"]
+    assert [file["name"] for file in text.provenance["files"]] == ["a.txt", "b.txt", "c.jsonl"]
+    assert str(tmp_path) not in json.dumps(text.provenance)
+
+
+def test_several_files_in_the_order_given(tmp_path):
+    for name in "ab":
+        (tmp_path / f"{name}.txt").write_text(name)
+    text = open_text([tmp_path / "b.txt", tmp_path / "a.txt"])
+    assert list(text.documents()) == ["b", "a"]
+    assert text.name == "b.txt, a.txt"
+
+
+def test_chosen_column(tmp_path):
+    file = write_jsonl(tmp_path / "a.jsonl", [{"body": "x", "text": "y"}])
+    assert list(open_text(file, column="body").documents()) == ["x"]
+
+
+@pytest.mark.parametrize("column", ["tokens", "input_ids"])
+def test_token_columns(tmp_path, column):
+    rows = [{column: [0, 5, 6]}, {column: [0, 7, 8]}]
+    write_jsonl(tmp_path / "a.jsonl", rows)
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "a.parquet")
+    for name in ("a.jsonl", "a.parquet"):
+        text = open_text(tmp_path / name)
+        assert text.pretokenized
+        assert [list(d) for d in text.documents()] == [[0, 5, 6], [0, 7, 8]]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "options", "said"),
+    [
+        ("a.txt", b"", {}, "The text a.txt is empty."),
+        ("a.txt", b"ok\nb\xe9d", {}, "a.txt:2: not UTF-8 (byte 0xe9)"),
+        ("a.jsonl", b"", {}, "The text a.jsonl is empty."),
+        ("a.jsonl", b'{"text": ""}\n{"text": null}\n', {}, "The text a.jsonl is empty."),
+        ("a.jsonl", b'{"text": "x"}\n{"text"\n', {}, "a.jsonl:2: not JSON"),
+        ("a.jsonl", b'{"text": "x"}\n\n["x"]\n', {}, "a.jsonl:3: not a JSON object"),
+        ("a.jsonl", b'{"text": "x"}\n{"txt": "x"}\n', {}, "no column 'text'. Did you mean 'txt'"),
+        ("a.jsonl", b'{"text": "\xe9"}\n', {}, "a.jsonl:1: not UTF-8"),
+        ("a.jsonl", b'{"body": "x"}\n', {}, "a.jsonl has no column 'text'; it has body."),
+        ("a.jsonl", b'{"text": "x"}\n', {"column": "txet"}, "Did you mean 'text'?"),
+        ("a.jsonl", b'{"text": 3}\n', {}, "neither text nor token ids, but int"),
+        ("a.jsonl", b'{"tokens": [1, 0.5]}\n', {}, "neither text nor token ids, but list"),
+        ("a.parquet", b"PAR1 no", {}, "a.parquet cannot be read as Parquet"),
+        ("a.md", b"x", {}, "a.md is not a file that can be read as text"),
+    ],
+)
+def test_bad_files(tmp_path, name, content, options, said):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(SaereportError) as caught:
+        list(open_text(tmp_path / name, **options).documents())
+    assert said in str(caught.value)
+    assert str(tmp_path) not in str(caught.value)
+
+
+def test_damaged_parquet_in_the_middle(tmp_path):
+    file = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"text": ["word " * 50] * 5000}), file, compression="snappy")
+    content = bytearray(file.read_bytes())
+    content[40:900] = b"\xff" * 860
+    file.write_bytes(content)
+    with pytest.raises(SaereportError, match=r"a\.parquet cannot be read as Parquet"):
+        list(open_text(file).documents())
+
+
+def test_paths_that_lead_nowhere(tmp_path):
+    (tmp_path / "text.txt").write_text("x")
+    with pytest.raises(SaereportError, match=r"Did you mean 'text.txt'"):
+        open_text(tmp_path / "txt.txt")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(SaereportError, match="The directory empty holds no text"):
+        open_text(tmp_path / "empty")
+    with pytest.raises(SaereportError, match="There is no text at"):
+        open_text("corpus.jsonl")
+    with pytest.raises(SaereportError, match="No text was named"):
+        open_text([])
+
+
+def test_text_and_tokens_do_not_mix(tmp_path):
+    write_jsonl(tmp_path / "a.jsonl", [{"text": "x"}])
+    write_jsonl(tmp_path / "b.jsonl", [{"tokens": [1]}])
+    with pytest.raises(SaereportError, match="Some of the files hold text and others token ids"):
+        open_text(tmp_path)
+
+
+# Hugging Face datasets.
+
+
+class FakeStream:
+    def __init__(self, rows):
+        self.rows = rows
+        self.column_names = list(rows[0]) if rows else None
+
+    def __iter__(self):
+        return iter(self.rows)
+
+    def select_columns(self, names):
+        return FakeStream([{name: row[name] for name in names} for row in self.rows])
+
+
+@pytest.fixture
+def dataset(monkeypatch):
+    import datasets
+    from huggingface_hub import HfApi
+
+    asked = []
+
+    def serve(result):
+        def load(name, config=None, **options):
+            asked.append((name, config, options))
+            if isinstance(result, Exception):
+                raise result
+            return FakeStream(result)
+
+        class Info:
+            sha = "c0ffee"
+
+        monkeypatch.setattr(datasets, "load_dataset", load)
+        monkeypatch.setattr(HfApi, "dataset_info", lambda *_, **__: Info())
+        return asked
+
+    return serve
+
+
+def test_dataset_is_streamed(dataset):
+    asked = dataset([{"text": "one", "meta": 1}, {"text": None, "meta": 2}, {"text": "two"}])
+    text = open_text("owner/corpus", split="validation", config="en", revision="v1")
+    assert list(text.documents()) == ["one", "two"]
+    assert asked[0] == (
+        "owner/corpus",
+        "en",
+        {"split": "validation", "streaming": True, "revision": "v1"},
+    )
+    assert text.name == "owner/corpus"
+    assert text.provenance == {
+        "kind": "dataset",
+        "dataset": "owner/corpus",
+        "config": "en",
+        "split": "validation",
+        "column": "text",
+        "revision": "c0ffee",
+    }
+
+
+def test_dataset_of_tokens(dataset):
+    dataset([{"tokens": [0, 3, 4]}])
+    text = open_text("owner/corpus")
+    assert text.pretokenized
+    assert list(text.documents()) == [[0, 3, 4]]
+
+
+@pytest.mark.parametrize(
+    ("result", "options", "said"),
+    [
+        ([], {}, "has nothing in its split 'train'"),
+        ([{"body": "x"}], {}, "has no column 'text'; it has body"),
+        ([{"body": "x"}], {"column": "bdy"}, "Did you mean 'body'?"),
+        (ConnectionError("Couldn't reach"), {}, "the Hugging Face hub cannot be reached"),
+        (ValueError("Bad split: train. Available splits: ['test']"), {}, "no split 'train'"),
+        (ValueError("Config name is missing."), {}, "needs another configuration"),
+        (FileNotFoundError("nope"), {}, "neither a file nor a Hugging Face dataset"),
+        (RuntimeError("odd"), {}, "cannot be read: RuntimeError: odd"),
+    ],
+)
+def test_bad_datasets(dataset, result, options, said):
+    dataset(result)
+    with pytest.raises(SaereportError) as caught:
+        open_text("owner/corpus", **options)
+    assert said in str(caught.value)
+
+
+def test_dataset_without_a_network(hub, monkeypatch):
+    import datasets
+
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+    with pytest.raises(SaereportError, match="hub cannot be reached"):
+        open_text("owner/corpus")
+
+
+def test_demo_text():
+    text = open_text("demo")
+    first = next(iter(text.documents()))
+    assert isinstance(first, str)
+    assert len(first) > 100
+    assert text.name == "demo text"
