@@ -15,7 +15,7 @@ from saereport.measure import candidates as candidates_module
 from tests.measure.texts import Dense, random_dense, same, texts
 
 quick = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 
@@ -159,7 +159,9 @@ def test_samples_are_uniform() -> None:
         setting = setting_for(
             text, seed=seed, before=0, after=0, intervals=1, interval_examples=4, top=0
         )
-        table = text.measure(setting, [0, 4]).result(np.array([1]))["examples"]
+        measurement = Measurement(setting, ["examples"])
+        measurement.update(text.batch(0, 4))
+        table = measurement.result(np.array([1]))["examples"]
         chosen = [g == "interval:0" for g in table["group"]]
         np.add.at(drawn, (table["sequence"][chosen], table["position"][chosen]), 1)
     expected = runs * 4 / 44

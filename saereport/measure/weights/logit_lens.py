@@ -36,7 +36,7 @@ def moments(scores: Tensor) -> dict[str, Tensor]:
     kurtosis = squared.square().mean(dim=1) / some.square() - 3
     spread = variance > 0
     return {
-        "mean": mean[:, 0],
+        "mean": mean.squeeze(1),
         "std": variance.sqrt(),
         "skewness": torch.where(spread, skewness, torch.zeros_like(skewness)),
         "kurtosis": torch.where(spread, kurtosis, torch.zeros_like(kurtosis)),
@@ -60,7 +60,7 @@ def histogram(scores: Tensor, bins: int = BINS) -> tuple[Tensor, Tensor, Tensor]
     at = ((scores - low) / some).floor().clamp(0, bins - 1).to(torch.int64)
     counts = torch.zeros((len(scores), bins), dtype=torch.int64, device=scores.device)
     counts.scatter_add_(1, at, torch.ones_like(at))
-    return low[:, 0], width[:, 0], counts
+    return low.squeeze(1), width.squeeze(1), counts
 
 
 def compute(context: WeightContext) -> dict[str, dict[str, Any]]:
