@@ -83,8 +83,9 @@ class MemoryProfiler:
 def largest_objects(stage: str, limit: int = ROWS_PER_STAGE) -> list[MemoryRow]:
     """The largest live modules and tensors, each storage counted once, largest first.
 
-    Modules are given with the parameters and buffers that they own themselves, under the path by
-    which their outermost module reaches them; tensors that no module owns are named by shape.
+    Outermost modules are given whole (kind "(whole)"); the modules inside them with the
+    parameters and buffers that they own themselves, under the path by which the outermost reaches
+    them; tensors that no module owns are named by shape.
     """
     modules, tensors = _live_objects()
     inner = {id(child) for module in modules for child in module.children()}
@@ -93,6 +94,7 @@ def largest_objects(stage: str, limit: int = ROWS_PER_STAGE) -> list[MemoryRow]:
     for root in modules:
         if id(root) in inner:
             continue
+        whole: list[torch.Tensor] = []
         for path, module in root.named_modules():
             own = [*module._parameters.values(), *module._buffers.values()]
             held = [t for t in own if t is not None and _storage(t) not in owned]
@@ -101,7 +103,11 @@ def largest_objects(stage: str, limit: int = ROWS_PER_STAGE) -> list[MemoryRow]:
             owned.update(_storage(t) for t in held)
             name = f"{type(root).__name__}.{path}" if path else type(root).__name__
             size = sum(t.untyped_storage().nbytes() for t in held)
+            whole += held
             rows.append(_row(stage, name, type(module).__name__, held[0], size))
+        if len(whole) > 1:
+            size = sum({_storage(t): t.untyped_storage().nbytes() for t in whole}.values())
+            rows.append(_row(stage, type(root).__name__, "(whole)", whole[0], size))
     for tensor in tensors:
         if _storage(tensor) in owned:
             continue
@@ -117,11 +123,9 @@ def _live_objects() -> tuple[list[torch.nn.Module], list[torch.Tensor]]:
     modules: list[torch.nn.Module] = []
     tensors: list[torch.Tensor] = []
     for thing in gc.get_objects():
-        # Some libraries' lazy proxies raise when asked for their class.
-        try:
-            is_module, is_tensor = isinstance(thing, torch.nn.Module), torch.is_tensor(thing)
-        except Exception:
-            continue
+        # By its type, not by isinstance: some libraries' lazy proxies warn or raise when asked.
+        kind = type(thing)
+        is_module, is_tensor = issubclass(kind, torch.nn.Module), issubclass(kind, torch.Tensor)
         if is_module:
             modules.append(thing)
         elif is_tensor and thing.layout == torch.strided and thing.device.type != "meta":

@@ -9,6 +9,7 @@ class Model(torch.nn.Module):
         self.inner = torch.nn.Linear(1000, 3000, bias=False)
         self.tied = torch.nn.Linear(1000, 3000, bias=False)
         self.tied.weight = self.inner.weight
+        self.scale = torch.nn.Parameter(torch.zeros(100))
 
 
 def test_the_largest_are_named_once_each_with_their_size() -> None:
@@ -16,10 +17,12 @@ def test_the_largest_are_named_once_each_with_their_size() -> None:
     loose = torch.zeros(7, 500_001)
     view = loose[:2]
     rows = largest_objects("stage", limit=1000)
-    mine = {row.name: row for row in rows}
+    mine = {row.name: row for row in reversed(rows)}
     assert mine["tensor 7x500001"].bytes == 7 * 500_001 * 4
     assert mine["Model.inner"].bytes == 3_000_000 * 4
     assert mine["Model.inner"].kind == "Linear"
+    assert mine["Model"].kind == "(whole)"
+    assert mine["Model"].bytes == 3_000_000 * 4 + 100 * 4
     assert "Model.tied" not in mine
     assert "tensor 2x500001" not in mine
     assert [row.bytes for row in rows] == sorted((row.bytes for row in rows), reverse=True)
