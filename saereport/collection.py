@@ -195,7 +195,8 @@ def _load_model(
             f"The metadata of the SAE {first.slug} names no model.", "Give one with --model."
         )
     progress.say(f"Loading the model {Path(name).name if Path(name).exists() else name}")
-    model = load_model(name, device=device, dtype=dtype, kwargs=first.model_kwargs)
+    wrapper = "TransformerBridge" if first.model_class == "AutoModelForCausalLM" else "auto"
+    model = load_model(name, device=device, dtype=dtype, kwargs=first.model_kwargs, wrapper=wrapper)
     for dictionary in dictionaries:
         check_fit(dictionary, model)
     return model
