@@ -44,6 +44,11 @@ SLICEABLE = frozenset(
     }
 )
 
+# SAELens knows more: `abstopk`, whose latents can be negative, and `temporal` and
+# `matching_pursuit`, whose latents have no read direction of their own. What reports say about
+# latents does not hold for these.
+SUPPORTED = SLICEABLE | {"topk"}
+
 
 @dataclass(frozen=True)
 class SaeSource:
@@ -73,7 +78,7 @@ class SaeSource:
     def slug(self) -> str:
         """A lower-case name that can be a file's or a URL's: letters, digits, `.`, `_`, `-`."""
         text = Path(self.path).resolve().name if self.path else f"{self.release}-{self.sae_id}"
-        return re.sub(r"[^a-z0-9._-]+", "-", text.lower()).strip("-._") or "sae"
+        return re.sub(r"[^a-z0-9._]+", "-", text.lower()).strip("-._") or "sae"
 
 
 def unique_slugs(sources: Sequence[SaeSource]) -> list[str]:
@@ -411,14 +416,21 @@ def _from_training_checkpoint(path: Path, device: torch.device, dtype: torch.dty
 
 
 def _describe(
-    sae: Any, source: SaeSource, slug: str, device: torch.device, dtype: torch.dtype
+    sae: Any,
+    source: SaeSource,
+    slug: str,
+    device: torch.device,
+    dtype: torch.dtype,
+    *,
+    weights_sha256: str | None = None,
 ) -> Dictionary:
     cfg, metadata = sae.cfg, sae.cfg.metadata
     architecture = cfg.architecture()
-    if not all(isinstance(getattr(sae, w, None), Tensor) for w in ("W_enc", "W_dec")):
+    if architecture not in SUPPORTED:
         raise SaereportError(
-            f"The SAE {source.label} is of the architecture '{architecture}', whose latents have "
-            f"no read and write directions of their own; it cannot be reported on."
+            f"The SAE {source.label} is of the architecture '{architecture}', which cannot be "
+            f"reported on.",
+            f"Supported are {', '.join(sorted(SUPPORTED))}.",
         )
     hook_name = metadata.hook_name
     if not hook_name:
@@ -462,7 +474,9 @@ def _describe(
         model_kwargs=dict(metadata.model_from_pretrained_kwargs or {}),
         neuronpedia_id=metadata.neuronpedia_id or _neuronpedia_id(source),
         metadata=_plain(metadata.to_dict()),
-        weights_sha256=hash_tensors(dict(sae.state_dict())),
+        weights_sha256=(
+            hash_tensors(dict(sae.state_dict())) if weights_sha256 is None else weights_sha256
+        ),
         sae=sae,
         device=device,
         dtype=dtype,
