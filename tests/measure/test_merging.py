@@ -55,6 +55,8 @@ def eager(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> No
         monkeypatch.setattr("saereport.measure.active_rows._WAITING", 0)
         monkeypatch.setattr("saereport.measure.tokens._WAITING", 0)
         monkeypatch.setattr("saereport.measure.coactivation._BLOCK_TOKENS", 16)
+        monkeypatch.setattr("saereport.measure.coactivation._MOST_HELD", 20)
+        monkeypatch.setattr("saereport.measure.coactivation._MOST_WAITING", 30)
 
 
 @quick

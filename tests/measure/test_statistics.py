@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from saereport.measure import Measurement, Setting
+from saereport.measure.coactivation import _best
 from saereport.run.tables import QUANTILES, TABLES
 from tests.measure import slow
 from tests.measure.texts import Dense, random_dense
@@ -189,6 +190,23 @@ def test_constant_latent_has_no_correlation() -> None:
     table = text.measure(setting_for(text), [0, 12]).result(np.array([1]))["coactivation"]
     assert not rows_of(table, order="pearson")
     assert all(row["pearson"] == 0 for row in rows_of(table, order="jaccard"))
+
+
+@pytest.mark.parametrize("n", [1, 5, 64, 70])
+def test_best_of_long_and_short_rows(n: int) -> None:
+    rng = np.random.default_rng(n)
+    lengths = np.array([0, 3, 200, 64, 1, 63, 500, 0])
+    start = np.concatenate([[0], np.cumsum(lengths)])
+    row = np.repeat(np.arange(len(lengths)), lengths)
+    column = np.concatenate([np.sort(rng.permutation(600)[:length]) for length in lengths])
+    values = rng.integers(0, 50, len(row)).astype(float)
+    values[rng.random(len(row)) < 0.1] = -np.inf
+    found, rank = _best(values, start, row, column, n)
+    for i in range(len(lengths)):
+        mine = [j for j in np.flatnonzero(row == i) if np.isfinite(values[j])]
+        expected = sorted(mine, key=lambda j: (-values[j], column[j]))[:n]
+        assert found[row[found] == i].tolist() == expected
+        assert rank[row[found] == i].tolist() == list(range(len(expected)))
 
 
 def test_sae_activity_and_summary(text: Dense, measured: Measurement, tables: dict) -> None:
