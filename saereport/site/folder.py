@@ -55,8 +55,8 @@ def report_folder(out_dir: Path, run: Run) -> Iterator[Path]:
     """
     require_report_or_nothing(out_dir)
     with folder_in_place_of(out_dir) as folder:
-        yield folder
         _copy_run(run, folder / RUN_FOLDER)
+        yield folder
 
 
 def _copy_run(run: Run, target: Path) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from json.encoder import encode_basestring
 from math import isfinite
 from typing import Any
@@ -20,6 +21,7 @@ DIGITS = 4
 """Significant digits of a floating-point number in the data."""
 
 _FORMAT = f"%.{DIGITS}g"
+_HUGE = 1e300
 _UNSAFE = re.compile("[<>&\u007f-\u009f\u2028\u2029\ufeff\ud800-\udfff]")
 
 
@@ -31,9 +33,9 @@ def number(value: float, form: str = _FORMAT) -> str:
     """A finite number with `DIGITS` significant digits.
 
     Raises:
-        ValueError: The value is NaN or infinite.
+        ValueError: The value is NaN, infinite or beyond 1e300.
     """
-    if not isfinite(value):
+    if not isfinite(value) or abs(value) > _HUGE:
         raise ValueError(f"{value} cannot be written as JSON")
     text = form % value
     return "0" if text == "-0" else text
@@ -67,7 +69,7 @@ def dumps(value: Any) -> str:
     if kind is str:
         return string(value)
     if kind is list or kind is tuple:
-        return "[" + ",".join([dumps(item) for item in value]) + "]"
+        return "[" + ",".join([_item(item) for item in value]) + "]"
     if kind is dict:
         return "{" + ",".join([_key(key) + ":" + dumps(item) for key, item in value.items()]) + "}"
     if kind is Exact:
@@ -85,6 +87,16 @@ def dumps(value: Any) -> str:
     raise TypeError(f"{kind.__name__} has no form in the site's JSON")
 
 
+def _item(item: Any) -> str:
+    """`dumps` with the two commonest kinds first: most of a report is lists of numbers."""
+    kind = type(item)
+    if kind is float and -_HUGE < item < _HUGE:
+        text = _FORMAT % item
+        return "0" if text == "-0" else text
+    return str(item) if kind is int else dumps(item)
+
+
+@cache
 def _key(key: Any) -> str:
     if not isinstance(key, str):
         raise TypeError(f"a key must be a string, not {key!r}")

@@ -9,6 +9,22 @@
     return [0, 2, 4, 6, 8, 9].map((step, i) => [i / 5, colours[step]]);
   }
 
+  // The decades that the densities lie in.
+  function range(live) {
+    const logs = live.map((row) => Math.log10(row[1]));
+    const low = Math.floor(logs.reduce((a, b) => Math.min(a, b), 0));
+    return [low, Math.max(low + 1, Math.ceil(logs.reduce((a, b) => Math.max(a, b), -9)))];
+  }
+
+  // Plotly's own colour bar sets a style attribute, which the policy of the page forbids.
+  function legend(live) {
+    const [low, high] = range(live);
+    const ramp = el("span", { class: "ramp", "aria-hidden": "true" });
+    [0, 2, 4, 6, 8, 9].forEach((step) => ramp.append(el("i", { class: "a" + step })));
+    const { percent } = S.format;
+    return el("div", { class: "legend" }, "density " + percent(10 ** low), ramp, percent(10 ** high));
+  }
+
   function drawMap(box, table) {
     const rows = table.rows;
     const dead = rows.filter((row) => !(row[1] > 0));
@@ -18,7 +34,7 @@
       role: "img",
       "aria-label": "Scatter plot of " + S.format.count(rows.length) + " latents by decoder direction.",
     });
-    box.append(plot);
+    box.append(legend(live), plot);
     const size = rows.length > 3000 ? 4 : rows.length > 500 ? 6 : 9;
     const trace = (some, name, marker) => ({
       type: "scatter",
@@ -33,9 +49,7 @@
     const make = (colours) => {
       const steps = Array.from({ length: 10 }, (_, i) => S.colour("a" + i));
       const logs = live.map((row) => Math.log10(row[1]));
-      const low = Math.floor(logs.reduce((a, b) => Math.min(a, b), 0));
-      const high = Math.ceil(logs.reduce((a, b) => Math.max(a, b), -9));
-      const ticks = Array.from({ length: high - low + 1 }, (_, i) => low + i);
+      const [low, high] = range(live);
       const axis = {
         type: "linear",
         showgrid: false,
@@ -55,15 +69,7 @@
             cmin: low,
             cmax: high,
             colorscale: scale(steps),
-            colorbar: {
-              title: { text: "density", side: "right", font: { size: 11, color: colours["ink-3"] } },
-              thickness: 10,
-              len: 0.6,
-              outlinewidth: 0,
-              tickvals: ticks,
-              ticktext: ticks.map((power) => Number((100 * 10 ** power).toPrecision(1)) + " %"),
-              tickfont: { size: 10, color: colours["ink-3"] },
-            },
+            showscale: false,
           }),
         ],
         layout: {

@@ -228,5 +228,6 @@
     });
     read();
     apply();
+    performance.mark("saereport-table");
   };
 })();

@@ -14,8 +14,8 @@ from saereport.site.panels.registry import PANELS, Panel, panel
 _MODULES = (
     "examples",
     "activation",
-    "tokens",
     "logits",
+    "tokens",
     "deembedding",
     "heads",
     "related",

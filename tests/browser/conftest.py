@@ -1,0 +1,131 @@
+"""Chromium, reports to open in it, and a page that notices everything it should not do."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from saereport.site import render
+from tests.browser.find_chromium import find_chromium
+from tests.synthetic import Shape, write_run
+
+playwright_api = pytest.importorskip("playwright.sync_api")
+
+FLAGS = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run "
+    "--disable-background-networking --disable-component-update --disable-sync"
+).split()
+
+WATCH = """
+self.violations = [];
+document.addEventListener("securitypolicyviolation", (event) =>
+  self.violations.push(event.violatedDirective + " " + event.blockedURI));
+"""
+
+
+@dataclass
+class Watched:
+    """A page, and what went wrong on it."""
+
+    page: Any
+    problems: list[str] = field(default_factory=list)
+
+    def open(self, path: Path, anchor: str = "") -> Any:
+        """Open a file; the anchor goes behind the `#`."""
+        self.page.goto(path.as_uri() + anchor)
+        return self.page
+
+    def check(self) -> None:
+        """Nothing ran, nothing was blocked, nothing was said, nothing was asked for."""
+        violations = self.page.evaluate("self.violations")
+        assert violations == []
+        assert self.page.evaluate("typeof self.stolen") == "undefined"
+        assert self.problems == []
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    path = find_chromium()
+    with playwright_api.sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def watched(browser: Any) -> Iterator[Callable[..., Watched]]:
+    """Makes watched pages: `watched(width=360, theme="dark")`."""
+    contexts = []
+
+    def make(width: int = 1280, height: int = 900, theme: str = "light", **options: Any) -> Watched:
+        context = browser.new_context(
+            viewport={"width": width, "height": height}, color_scheme=theme, **options
+        )
+        context.set_default_timeout(20_000)
+        contexts.append(context)
+        context.add_init_script(WATCH)
+        page = context.new_page()
+        seen = Watched(page)
+        page.on("console", lambda message: seen.problems.append(f"console: {message.text}"))
+        page.on("pageerror", lambda error: seen.problems.append(f"error: {error}"))
+        page.on("dialog", lambda dialog: seen.problems.append(f"dialog: {dialog.message}"))
+        page.on("request", lambda request: note(seen, request.url))
+        return seen
+
+    yield make
+    for context in contexts:
+        context.close()
+
+
+def note(seen: Watched, url: str) -> None:
+    if not re.match(r"(file|data|about):", url):
+        seen.problems.append(f"request: {url}")
+
+
+def built(folder: Path, shape: Shape, **options: Any) -> Path:
+    write_run(folder / "run", shape)
+    render(folder / "run", folder / "a report #1", **options)
+    return folder / "a report #1"
+
+
+@pytest.fixture(scope="session")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three SAEs with hostile tokens, labels and titles, in a folder with an odd name."""
+    shape = Shape(d_sae=128, n_chosen=48, n_sequences=200, n_vocabulary=1200, hostile=True, n_saes=3)
+    return built(tmp_path_factory.mktemp("hostile"), shape, shard_size=16)
+
+
+@pytest.fixture(scope="session")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One SAE with 48 of 128 latents, 16 a page."""
+    shape = Shape(d_sae=128, n_chosen=48, n_sequences=200, n_vocabulary=1200)
+    return built(tmp_path_factory.mktemp("plain"), shape, shard_size=16)
+
+
+@pytest.fixture(scope="session")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One SAE with 6,000 latents and two examples each."""
+    shape = Shape(
+        d_sae=6000, n_chosen=6000, n_top=2, per_interval=0, per_quantile=0, list_length=5
+    )
+    return built(tmp_path_factory.mktemp("large"), shape)
+
+
+@pytest.fixture(scope="session")
+def screenshots(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where pictures of the pages go: `$SAEREPORT_SCREENSHOTS`, or a temporary folder."""
+    named = os.environ.get("SAEREPORT_SCREENSHOTS")
+    folder = Path(named) if named else tmp_path_factory.mktemp("screenshots")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def latent_pages(report: Path) -> list[Path]:
+    """Every page of latents."""
+    return sorted(report.glob("*/l0*.html"))

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from saereport.run import open_run
+from saereport.site import render
+from saereport.site.text import visible
+from tests.browser.conftest import Watched, latent_pages
+from tests.synthetic import HOSTILE, Shape, write_run
+
+pytestmark = pytest.mark.browser
+
+Make = Callable[..., Watched]
+
+
+CLICK_ALL = "(what) => document.querySelectorAll(what).forEach((node) => node.click())"
+
+
+def test_no_page_does_anything_but_show_text(hostile: Path, watched: Make) -> None:
+    seen = watched()
+    pages = [hostile / name for name in ("index.html", "methods.html", "provenance.html")]
+    pages += sorted(hostile.glob("*/index.html"))
+    for path in pages:
+        page = seen.open(path)
+        page.wait_for_timeout(60)
+        page.evaluate(CLICK_ALL, "summary")
+        seen.check()
+
+
+def test_every_latent_of_every_page(hostile: Path, watched: Make) -> None:
+    seen = watched(height=4000)
+    pages = latent_pages(hostile)
+    assert len(pages) == 9
+    for path in pages:
+        page = seen.open(path)
+        for step in range(16):
+            page.wait_for_selector("article.current .panels")
+            page.evaluate(CLICK_ALL, "article.current .seg button, article.current summary")
+            if step == 0:
+                page.keyboard.press("e")
+                page.wait_for_timeout(150)
+            if step < 15:
+                page.keyboard.press("j")
+        seen.check()
+
+
+def test_hovering_hostile_tokens_and_bars(hostile: Path, watched: Make) -> None:
+    seen = watched(height=2400)
+    page = seen.open(latent_pages(hostile)[1])
+    page.wait_for_selector("article.current .words span")
+    for token in page.query_selector_all("article.current .words span")[:12]:
+        token.hover()
+    page.wait_for_selector("article.current .plot .barlayer path")
+    page.locator("article.current .plot .barlayer path").first.hover(force=True)
+    page.wait_for_timeout(120)
+    seen.check()
+
+
+def test_the_map_shows_hostile_labels_as_text(hostile: Path, watched: Make) -> None:
+    seen = watched(height=3000)
+    page = seen.open(sorted(hostile.glob("*/index.html"))[0])
+    page.wait_for_selector("#map .scatterlayer .point")
+    box = page.locator("#map .scatterlayer .point").nth(3).bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.wait_for_selector(".tip:not([hidden])")
+    assert "Latent" in page.locator(".tip").inner_text()
+    seen.check()
+
+
+def test_every_token_of_a_vocabulary_is_shown_as_it_is(tmp_path: Path, watched: Make) -> None:
+    """Each hostile token in the page's own vocabulary, put into the page by the page's own code."""
+    shape = Shape(d_sae=32, n_chosen=8, n_vocabulary=1000, hostile=True)
+    write_run(tmp_path / "run", shape)
+    render(tmp_path / "run", tmp_path / "out")
+    table = open_run(tmp_path / "run").table("vocabulary").to_pylist()
+    seen = watched()
+    page = seen.open(latent_pages(tmp_path / "out")[0])
+    shown = page.evaluate(
+        """(ids) => ids.map((id) => {
+            const node = self.saereport.code(id);
+            document.body.append(node);
+            return node.textContent;
+        })""",
+        [row["token"] for row in table],
+    )
+    wanted = [visible(row["bytes"]) or f"<token {row['token']}>" for row in table]
+    assert [text for text in shown] == wanted
+    assert {visible(token) for token in HOSTILE if token} <= set(shown)
+    seen.check()
+
+
+def test_the_address_is_not_trusted(plain: Path, watched: Make) -> None:
+    seen = watched()
+    seen.open(plain / "index.html", "#q=%3Cimg src=x onerror=self.stolen=1%3E&sort=__proto__&from=NaN")
+    seen.check()
+    assert seen.page.locator("#rows").inner_text().strip() == "No latent fits the filters."
+    seen.open(latent_pages(plain)[0], "#latent-<script>")
+    seen.page.wait_for_selector("article.current")
+    seen.check()
+
+
+def test_without_javascript_the_story_is_there(plain: Path, watched: Make) -> None:
+    seen = watched(java_script_enabled=False)
+    page = seen.open(latent_pages(plain)[1])
+    assert page.locator("article.latent").count() == 16
+    assert page.locator("article.latent").nth(9).is_visible()
+    assert page.locator("article.latent q i").count() > 50
+    page = seen.open(plain / "index.html")
+    assert page.locator("#rows tr").count() == 48
+    assert not page.locator("#filter").is_visible()
+    assert seen.problems == []

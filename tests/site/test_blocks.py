@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import plotly.graph_objects as go
+import pytest
+
+from saereport.run import open_run
+from saereport.site import _report
+from saereport.site.blocks import BASES, Block, merge, merged
+from saereport.site.context import Latent, SaeView
+from saereport.site.latent_pages import index_row, read_band
+from saereport.site.panels import PANELS
+from saereport.site.sae_page import figures
+from saereport.site.sequences import Sequences
+
+KINDS = {"tokens", "latents", "facts", "figure", "examples", "text", "columns"}
+
+
+def latents_of(run_dir: Path) -> list[Latent]:
+    report = _report(open_run(run_dir), False, 16)
+    sequences = Sequences(report.run)
+    found = []
+    for info in report.info.saes:
+        sae = SaeView(report, info, frozenset(report.run.names(info.slug)))
+        band = read_band(report.run, sae, sequences, 0, info.d_sae)
+        found += [Latent(sae, index, band) for index in sae.shards.latents]
+    return found
+
+
+def leaves(block: Block) -> list[Block]:
+    whole = merged(block)
+    return [leaf for inner in whole["blocks"] for leaf in leaves(inner)] if whole["b"] == "columns" else [whole]
+
+
+@pytest.fixture(scope="module")
+def all_blocks(hostile_run: Path) -> list[Block]:
+    return [
+        leaf
+        for latent in latents_of(hostile_run)
+        for panel in PANELS.values()
+        for block in panel.build(latent)
+        for leaf in leaves(block)
+    ]
+
+
+def test_every_kind_of_block_is_known_to_the_page(all_blocks: list[Block]) -> None:
+    assert {block["b"] for block in all_blocks} == KINDS - {"columns"}
+
+
+def test_figures_are_valid_plotly(all_blocks: list[Block], hostile_run: Path) -> None:
+    drawn = [block for block in all_blocks if block["b"] == "figure"]
+    latents = latents_of(hostile_run)
+    sae = latents[0].sae
+    rows = [index_row(latent) for latent in latents if latent.sae is sae]
+    drawn += [merged(figure.block) for figure in figures(sae.report.run, sae, rows)]
+    assert {block["base"] if "base" in block else block["title"] for block in drawn}
+    assert len(drawn) > 50
+    for block in drawn:
+        for view in block["views"]:
+            figure = go.Figure(data=plain(view["data"]), layout=plain(view["layout"]))
+            assert figure.to_json()
+        assert block["summary"].format(**block["v"])
+
+
+def plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: plain(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [plain(inner) for inner in value]
+    return float(value) if isinstance(value, float) else value
+
+
+def test_a_dead_latent_still_has_its_weights(hostile_run: Path) -> None:
+    dead = [latent for latent in latents_of(hostile_run) if latent.dead]
+    assert dead
+    names = [name for name, panel in PANELS.items() if panel.build(dead[0])]
+    assert "examples" not in names
+    assert "activation" not in names
+    assert {"logits", "deembedding"} <= set(names)
+
+
+@pytest.mark.parametrize(
+    ("under", "over", "result"),
+    [
+        ({"a": 1, "b": {"c": 2}}, {"b": {"d": 3}}, {"a": 1, "b": {"c": 2, "d": 3}}),
+        ([{"a": 1}, {"b": 2}], [{"c": 3}], [{"a": 1, "c": 3}, {"b": 2}]),
+        ([1, 2], [3], [3]),
+        ({"a": [1]}, {"a": []}, {"a": []}),
+    ],
+)
+def test_merge(under: Any, over: Any, result: Any) -> None:
+    assert merge(under, over) == result
+
+
+def test_bases_name_their_kind() -> None:
+    assert {fields["b"] for fields in BASES.values()} <= KINDS
