@@ -11,6 +11,7 @@ files of a run, or HTML. Each module turns one kind of outside thing into one sm
 | `text` | `Text`, `Packed` | datasets and files, tokenising, packing |
 | `tokens` | bytes | what a vocabulary token is, byte for byte |
 | `explanations` | labels | Neuronpedia's export and CSV |
+| `hub` | errors | whether the Hugging Face hub can be reached |
 | `devices` | device, dtype | what this machine has |
 
 Nothing is imported here, so that importing one module does not load the libraries of another.

@@ -32,6 +32,7 @@ from torch import Tensor, nn
 from saereport.errors import SaereportError, UsageError, did_you_mean
 from saereport.sources.devices import dtype_name
 from saereport.sources.hooks import HookPoint, parse_hook
+from saereport.sources.hub import hub_access, is_offline
 
 Wrapper = Literal["HookedTransformer", "TransformerBridge"]
 
@@ -560,7 +561,7 @@ def _load_hooked(
 ) -> LanguageModel:
     from transformer_lens import HookedTransformer
 
-    with _loading(name), quietly():
+    with _loading(name), hub_access(), quietly():
         model = HookedTransformer.from_pretrained_no_processing(
             official, **{"device": device, "dtype": dtype, **kwargs}
         )
@@ -577,7 +578,7 @@ def _load_bridge(
 
     processing = {key: kwargs[key] for key in PROCESSING if kwargs.get(key)}
     rest = {key: value for key, value in kwargs.items() if key not in PROCESSING}
-    with _loading(name), quietly():
+    with _loading(name), hub_access(), quietly():
         model = TransformerBridge.boot_transformers(
             source, **{"device": device, "dtype": dtype, **rest}
         )
@@ -682,30 +683,3 @@ def _explain(name: str, error: Exception) -> SaereportError:
         f"The model '{name}' cannot be loaded: {type(error).__name__}: {short}",
         "The files may be incomplete; with --debug the full traceback is shown.",
     )
-
-
-def is_offline(error: BaseException) -> bool:
-    """Whether `error` means that the hub could not be reached and the cache did not help."""
-    offline = {
-        "LocalEntryNotFoundError",
-        "OfflineModeIsEnabled",
-        "ConnectionError",
-        "ConnectError",
-        "ConnectTimeout",
-        "ReadTimeout",
-        "MaxRetryError",
-        "NameResolutionError",
-        "ProxyError",
-        "gaierror",
-    }
-    link: BaseException | None = error
-    for _ in range(12):
-        if link is None:
-            return False
-        if type(link).__name__ in offline:
-            return True
-        text = str(link)
-        if "couldn't connect to" in text or "offline mode" in text.lower():
-            return True
-        link = link.__cause__ or link.__context__
-    return False

@@ -26,7 +26,8 @@ from torch import Tensor
 from saereport.errors import SaereportError, did_you_mean
 from saereport.sources.devices import dtype_name
 from saereport.sources.hooks import HookPoint, parse_hook
-from saereport.sources.models import hash_tensors, is_offline, quietly
+from saereport.sources.hub import hub_access, is_offline
+from saereport.sources.models import hash_tensors, quietly
 
 if TYPE_CHECKING:
     from saereport.sources.models import LanguageModel
@@ -327,7 +328,8 @@ def _from_hub(release: str, sae_id: str, device: torch.device, dtype: torch.dtyp
             or "Name a release of SAELens's directory, or a Hugging Face repository (owner/name).",
         )
     try:
-        return SAE.from_pretrained(release, sae_id, device=str(device), dtype=dtype_name(dtype))
+        with hub_access():
+            return SAE.from_pretrained(release, sae_id, device=str(device), dtype=dtype_name(dtype))
     except (MemoryError, torch.OutOfMemoryError):
         raise
     except Exception as error:

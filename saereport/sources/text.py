@@ -313,17 +313,18 @@ def _open_hub(
 ) -> Text:
     import datasets
 
+    from saereport.sources.hub import hub_access
     from saereport.sources.models import quietly
 
     def load() -> Any:
-        with quietly():
+        with hub_access(), quietly():
             return datasets.load_dataset(
                 name, config, split=split, streaming=True, revision=revision
             )
 
     try:
-        dataset = load()
-        first = next(iter(dataset), None)
+        with hub_access():
+            first = next(iter(load()), None)
     except Exception as error:
         raise _explain(name, split, error) from error
     if first is None:
@@ -332,10 +333,10 @@ def _open_hub(
     tokenized = _is_tokens(first, chosen, name)
 
     def read() -> Iterator[Document]:
-        rows = load()
-        if rows.column_names:
-            rows = rows.select_columns([chosen])
         try:
+            rows = load()
+            if rows.column_names:
+                rows = rows.select_columns([chosen])
             for number, row in enumerate(rows, 1):
                 if row[chosen] is not None:
                     yield _document(row[chosen], f"{name}: row {number}", chosen)
@@ -358,14 +359,17 @@ def _open_hub(
 def _dataset_revision(name: str, revision: str | None) -> str | None:
     from huggingface_hub import HfApi
 
+    from saereport.sources.hub import hub_access
+
     try:
-        return str(HfApi().dataset_info(name, revision=revision, timeout=10).sha)
+        with hub_access():
+            return str(HfApi().dataset_info(name, revision=revision, timeout=10).sha)
     except Exception:
         return revision  # offline: what was asked for is all that is known
 
 
 def _explain(name: str, split: str, error: Exception) -> SaereportError:
-    from saereport.sources.models import is_offline
+    from saereport.sources.hub import is_offline
 
     short = " ".join(str(error).split())[:300]
     kinds = {type(error).__name__, type(error.__cause__).__name__}

@@ -46,7 +46,7 @@ def test_model_that_the_sae_asks_for(hub):
 def test_wrappers_agree_by_name_and_processing(hub):
     hooks = ["blocks.8.hook_resid_pre", "blocks.8.attn.hook_z", "blocks.3.hook_mlp_out"]
     tokens = torch.randint(0, 256, (2, 16))
-    for kwargs in ({}, {"center_writing_weights": True}, {"fold_ln": True}):
+    for kwargs in ({"center_writing_weights": True}, {"fold_ln": True}):
         hooked = load_model("gpt2-small", kwargs=kwargs)
         bridge = load_model("gpt2-small", kwargs=kwargs, wrapper="TransformerBridge")
         assert bridge.wrapper == "TransformerBridge"
@@ -99,3 +99,56 @@ def test_what_is_wrong_with_a_model_name(hub, name, said):
     with pytest.raises(SaereportError) as caught:
         load_model(name)
     assert said in str(caught.value)
+
+
+@pytest.fixture
+def unplugged(hub, monkeypatch):
+    """The cache of `hub`, and a network that is not there; nobody has set HF_HUB_OFFLINE."""
+    import socket
+
+    from huggingface_hub import constants
+
+    from saereport.sources import hub as ours
+
+    def refuse(*_, **__):
+        raise socket.gaierror(-2, "Name or service not known")
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.delenv("HF_HUB_OFFLINE")
+    monkeypatch.setattr(socket, "create_connection", refuse)
+    monkeypatch.setattr(ours, "getproxies", dict)
+    ours.is_reachable.cache_clear()
+    yield
+    assert constants.HF_HUB_OFFLINE is False
+    ours.is_reachable.cache_clear()
+
+
+def test_without_a_network_the_cache_is_enough(unplugged):
+    sae = load_sae(SaeSource("gpt2-small-res-jb", "blocks.8.hook_resid_pre"))
+    assert sae.d_in == GPT2_WIDTH
+    assert load_model("gpt2").n_layers == 12
+
+
+def test_without_a_network_the_rest_fails_at_once(unplugged):
+    import time
+
+    from saereport.sources.text import open_text
+
+    start = time.monotonic()
+    for attempt in (
+        lambda: load_sae(SaeSource("gpt2-small-res-jb", "blocks.7.hook_resid_pre")),
+        lambda: load_model("gpt2-medium"),
+        lambda: open_text("owner/corpus"),
+    ):
+        with pytest.raises(SaereportError, match="cannot be"):
+            attempt()
+    assert time.monotonic() - start < 20, "no retries"
+
+
+def test_a_proxy_is_trusted(monkeypatch):
+    from saereport.sources import hub as ours
+
+    ours.is_reachable.cache_clear()
+    monkeypatch.setattr(ours, "getproxies", lambda: {"https": "http://proxy:3128"})
+    assert ours.is_reachable()
+    ours.is_reachable.cache_clear()
