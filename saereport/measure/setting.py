@@ -28,7 +28,7 @@ class Setting:
         tokens: Number of tokens listed in each order.
         token_floor: Occurrences that a token needs to be listed by lift.
         coactive: Number of co-active latents listed in each order.
-        coactivation_bytes: Above this size the pair table is kept sparse.
+        coactivation_bytes: A table of pairs above this size is not kept; see `Coactivation`.
     """
 
     d_sae: int
