@@ -21,10 +21,16 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-CHROMIUM_FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run "
-    "--disable-background-networking --disable-component-update --disable-sync"
-).split()
+CHROMIUM_FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 
 def make_run(folder: Path, n_latents: int) -> None:
@@ -82,7 +88,8 @@ def open_in_chromium(page: Path) -> dict[str, float]:
               : (document.getElementById("filter").value = "water",
                  document.getElementById("filter").dispatchEvent(new Event("input")));
             const wait = action === "sort" ? 0 : 90;
-            setTimeout(() => requestAnimationFrame(() => done(performance.now() - start - wait)), wait);
+            const end = () => done(performance.now() - start - wait);
+            setTimeout(() => requestAnimationFrame(end), wait);
         })"""
         result["sort_ms"] = round(tab.evaluate(timed, "sort"))
         result["filter_ms"] = round(tab.evaluate(timed, "filter"))

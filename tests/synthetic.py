@@ -1,4 +1,4 @@
-"""Make a run of any size without a model: numbers with the right shapes, and hostile text on demand.
+"""Make a run of any size without a model: numbers of the right shape, hostile text on demand.
 
 The numbers are random but hang together where a page relies on it (an example's activation is the
 largest of its window, counts add up, shares lie between 0 and 1). Everything is seeded.
@@ -19,29 +19,33 @@ from saereport.run import RunInfo, RunWriter, SaeInfo
 from saereport.run.schema import L0, MemoryProfile, MemoryRow, ModelInfo, StagePeak, TextInfo
 from saereport.run.tables import QUANTILES
 
-WORDS = """the of and to in a is that it was for on are as with his they at be this from have or by one
-had not but what all were when we there can an your which their said if do will each about how up
-out them then she many some so these would other into has more her two like him see time could no
-make than first been its who now people my made over did down only way find use may water long
-little very after words called just where most know get through back much before go good new write
-our used me man too any day same right look think also around another came come work three word
-must because does part even place well such here take why things help put years different away
-again off went old number great tell men say small every found still between name should home big
-give air line set own under read last never us left end along while might next sound below saw
+_TEXT = """
+the of and to in a is that it was for on are as with his they at be this from have or by one had
+not but what all were when we there can an your which their said if do will each about how up out
+them then she many some so these would other into has more her two like him see time could no make
+than first been its who now people my made over did down only way find use may water long little
+very after words called just where most know get through back much before go good new write our
+used me man too any day same right look think also around another came come work three word must
+because does part even place well such here take why things help put years different away again
+off went old number great tell men say small every found still between name should home big give
+air line set own under read last never us left end along while might next sound below saw
 something thought both few those always looked show large often together asked house don world
 going want school important until form food keep children feet land side without boy once animals
-enough took sometimes four head above kind began almost live page got earth need far hand high year
-mother light parts country father let night following picture being study second eyes soon times
-story boys since white days ever paper hard near sentence better best across during today others
-however sure means knew try told young miles sun ways thing whole hear example heard several change
-answer room sea against top turned learn point city play toward five using himself usually""".split()
+enough took sometimes four head above kind began almost live page got earth need far hand high
+year mother light parts country father let night following picture being study second eyes soon
+times story boys since white days ever paper hard near sentence better best across during today
+others however sure means knew try told young miles sun ways thing whole hear example heard
+several change answer room sea against top turned learn point city play toward five using himself
+usually
+"""
+WORDS = _TEXT.split()
 
 HOSTILE: tuple[bytes, ...] = (
     b"</script><script>self.stolen=1</script>",
     b"<script>self.stolen=1</script>",
     b"<img src=x onerror=self.stolen=1>",
     b"<svg/onload=self.stolen=1>",
-    b"\"><body onload=self.stolen=1>",
+    b'"><body onload=self.stolen=1>',
     b"' onmouseover='self.stolen=1",
     b"javascript:self.stolen=1",
     b"<!--<script>",
@@ -59,8 +63,8 @@ HOSTILE: tuple[bytes, ...] = (
     b"\xe2\x82",
     b"\xed\xa0\x80",
     b"\xf0\x9f",
-    "__proto__".encode(),
-    "<b>constructor</b>".encode(),
+    b"__proto__",
+    b"<b>constructor</b>",
     "العربية".encode(),
     "\u0301".encode(),
     "👩‍🔬".encode(),
@@ -181,7 +185,11 @@ def _sae(shape: Shape, k: int) -> SaeInfo:
         n_chosen=shape.n_chosen,
         selection=f"random:{shape.n_chosen}",
         n_dead=shape.n_dead,
-        l0=L0(mean=18.2, width=2, histogram=tuple(int(900 * np.exp(-((i - 9) ** 2) / 20)) for i in range(24))),
+        l0=L0(
+            mean=18.2,
+            width=2,
+            histogram=tuple(int(900 * np.exp(-((i - 9) ** 2) / 20)) for i in range(24)),
+        ),
         left_out={} if kind == "z" else {"head_shares": "it does not read attention heads"},
     )
 
@@ -225,7 +233,9 @@ def _info(shape: Shape, saes: list[SaeInfo], n_counted: int, text: Any) -> RunIn
         libraries={"numpy": "synthetic", "torch": "none"},
         memory=MemoryProfile(
             peaks=(StagePeak(stage="collect", process_bytes=10**9),),
-            rows=(MemoryRow(stage="collect", name="W_E", kind="Parameter", device="cpu", bytes=10**8),),
+            rows=(
+                MemoryRow(stage="collect", name="W_E", kind="Parameter", device="cpu", bytes=10**8),
+            ),
         ),
     )
 
@@ -269,11 +279,20 @@ class _Latents:
         rank += [i for k in (shape.per_quantile,) * shape.n_quantiles for i in range(k)]
         rank += list(range(shape.n_top))
         part = {
-            **{g: 0.5 * 2 * (i + 0.7) / shape.n_intervals for i, g in enumerate(dict.fromkeys(groups)) if g.startswith("interval")},
+            **{
+                g: 0.5 * 2 * (i + 0.7) / shape.n_intervals
+                for i, g in enumerate(dict.fromkeys(groups))
+                if g.startswith("interval")
+            },
         }
         height = np.array(
             [
-                part.get(g, 1 - 0.04 * r if g == "top" else (int(g.split(":")[1]) + 0.6) / max(1, shape.n_quantiles))
+                part.get(
+                    g,
+                    1 - 0.04 * r
+                    if g == "top"
+                    else (int(g.split(":")[1]) + 0.6) / max(1, shape.n_quantiles),
+                )
                 for g, r in zip(groups, rank, strict=True)
             ]
         ).clip(0.02, 1)
@@ -285,7 +304,11 @@ class _Latents:
         around = position[:, None] + np.array([-3, -1, 0, 2])[None, :]
         around = np.clip(around, 1, shape.context - 1)
         keep = np.concatenate([np.ones((n * per, 1), bool), np.diff(around, axis=1) > 0], axis=1)
-        values = value[:, None] * np.array([0.2, 0.45, 1.0, 0.3])[None, :] * rng.uniform(0.7, 1, (n * per, 4))
+        values = (
+            value[:, None]
+            * np.array([0.2, 0.45, 1.0, 0.3])[None, :]
+            * rng.uniform(0.7, 1, (n * per, 4))
+        )
         values[:, 2] = value
         return {
             "latent": np.repeat(self.chosen[alive], per),
@@ -316,13 +339,17 @@ class _Latents:
             "group": names * len(alive),
             "lower": (top[:, None] * low).reshape(-1),
             "upper": (top[:, None] * high).reshape(-1),
-            "n_active": (activity["n_active"][alive][:, None] * shares).astype(np.int64).reshape(-1),
+            "n_active": (activity["n_active"][alive][:, None] * shares)
+            .astype(np.int64)
+            .reshape(-1),
             "share": np.tile(shares, len(alive)),
         }
 
     def histogram(self, activity: dict[str, Any]) -> dict[str, Any]:
         n = len(self.chosen)
-        exponent = np.where(activity["max"] > 0, np.ceil(np.log2(np.maximum(activity["max"], 1e-9) / 64)), -6)
+        exponent = np.where(
+            activity["max"] > 0, np.ceil(np.log2(np.maximum(activity["max"], 1e-9) / 64)), -6
+        )
         shape = np.exp(-np.arange(64) / 9.0)
         counts = (activity["n_active"][:, None] * shape / shape.sum()).astype(np.int64)
         log = np.exp(-((np.arange(24) - 14) ** 2) / 30)
@@ -437,7 +464,8 @@ def _tables(
             "lower": np.full(n, -1.5),
             "width": np.full(n, 0.06),
             "counts": np.tile(
-                (shape.n_vocabulary * np.exp(-((np.arange(50) - 25) ** 2) / 60) / 13.7).astype(int), (n, 1)
+                (shape.n_vocabulary * np.exp(-((np.arange(50) - 25) ** 2) / 60) / 13.7).astype(int),
+                (n, 1),
             ),
             **draw.token_lists(n),
         },
@@ -462,7 +490,7 @@ def _tables(
             "bottom_latents": rng.integers(0, shape.d_sae, (m, k)),
             "bottom_values": np.sort(-rng.gamma(2, 0.3, (m, k)), axis=1),
         }
-    labels = _labels(shape, n)
+    labels = _labels(shape, n, 11 * (sae.layer // 3 - 1))
     if labels:
         tables["explanations"] = {
             "latent": chosen[: len(labels)],
@@ -473,9 +501,13 @@ def _tables(
     return tables
 
 
-def _labels(shape: Shape, n: int) -> list[str]:
+def _labels(shape: Shape, n: int, offset: int) -> list[str]:
     if shape.hostile:
         odd = [text.decode("utf-8", errors="replace") for text in HOSTILE if text]
-        return (odd * (1 + n // len(odd)))[:n]
-    labels = shape.explanations or ("words about water and land", "the verb in a question", "numbers and years")
+        return [odd[(offset + i) % len(odd)] for i in range(n)]
+    labels = shape.explanations or (
+        "words about water and land",
+        "the verb in a question",
+        "numbers and years",
+    )
     return [labels[i % len(labels)] for i in range(max(0, n - n // 4))]

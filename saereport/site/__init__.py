@@ -20,6 +20,7 @@ Nothing here imports torch, and the same run always gives the same bytes.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from saereport import __version__
@@ -33,7 +34,7 @@ from saereport.site.context import Report, SaeView, Shards, Vocabulary, page_nam
 from saereport.site.folder import RESERVED, report_folder, write_manifest
 from saereport.site.latent_pages import data_name, write_shards
 from saereport.site.methods import methods
-from saereport.site.overview import Card, card, report_facts
+from saereport.site.overview import Card, card, place_in_model, report_facts
 from saereport.site.pages import Pages
 from saereport.site.panels import PANELS
 from saereport.site.provenance import sections
@@ -111,10 +112,11 @@ def _write(report: Report, folder: Path, progress: Progress) -> None:
     with progress.bar("pages", total, " latents") as bar:
         for info in report.info.saes:
             sae = SaeView(report, info, frozenset(report.run.names(info.slug)))
-            cards.append(_write_sae(sae, pages, sequences, folder, bar.advance))
+            cards.append((info, _write_sae(sae, pages, sequences, folder, bar.advance)))
     if not report.single:
+        ordered = [card for _, card in sorted(cards, key=lambda pair: place_in_model(pair[0]))]
         overview = pages.render(
-            "overview.html", root="", kind="overview", facts=report_facts(report), cards=cards
+            "overview.html", root="", kind="overview", facts=report_facts(report), cards=ordered
         )
         _save(folder / "index.html", overview)
     for name, fields in (
@@ -130,7 +132,7 @@ def _write(report: Report, folder: Path, progress: Progress) -> None:
 
 
 def _write_sae(
-    sae: SaeView, pages: Pages, sequences: Sequences, folder: Path, advance: object
+    sae: SaeView, pages: Pages, sequences: Sequences, folder: Path, advance: Callable[[int], None]
 ) -> Card:
     own = folder / sae.info.slug
     own.mkdir()
@@ -153,7 +155,6 @@ def _write_sae(
             counted=sae.n_counted,
         )
 
-    assert callable(advance)
     rows = write_shards(sae.report.run, sae, sequences, own, page, advance)
     drawn = figures(sae.report.run, sae, rows)
     lines = jsonwriter.script(
@@ -173,6 +174,7 @@ def _write_sae(
         figures=drawn,
         rows=table_rows(sae, rows),
         total=len(rows),
+        has_labels=any(row.label for row in rows),
         has_map="geometry" in sae.tables and len(rows) > 0,
         lists=lists_on_neuronpedia(sae),
         linked=bool(sae.neuronpedia),

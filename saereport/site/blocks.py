@@ -11,9 +11,9 @@ stored once in the report; a latent's own block names its base and adds its numb
 | b | fields |
 |---|---|
 | `tokens` | `title`, `columns`, `rows` of `[token id, value, ...]` |
-| `latents` | `title`, `columns`, `rows` of `[latent, 1 if in the report, value, ...]`, `sae` (slug) if not its own |
+| `latents` | `title`, `columns`, `rows` of `[latent, 1 if shown, value, ...]`, `sae` if another |
 | `facts` | `title`, `names`, `values`, `notes`; fewer values than names leave the rest out |
-| `figure` | `title`, `summary` (with `{name}` filled from `v`), `views` of Plotly `data` and `layout` |
+| `figure` | `title`, `summary` (`{name}` is filled from `v`), `views`: Plotly `data`, `layout` |
 | `examples` | `groups` of examples, see `panels/examples.py` |
 | `text` | `text` |
 | `columns` | `blocks`, side by side where there is room |

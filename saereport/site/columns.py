@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -81,7 +82,7 @@ def plain(column: pa.ChunkedArray) -> list[Any]:
         offsets, values = flat(column)
         everything = values.tolist()
         cuts = offsets.tolist()
-        return [everything[a:b] for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
+        return [everything[a:b] for a, b in pairwise(cuts)]
     if pa.types.is_string(column.type) or pa.types.is_binary(column.type):
         return list(column.to_pylist())
     return list(column.to_numpy().tolist())

@@ -1,4 +1,4 @@
-"""What every page and panel may know: the run, the vocabulary, the SAEs and which latents they show."""
+"""What every page and panel may know: the run, its tokens, its SAEs and which latents they show."""
 
 from __future__ import annotations
 

@@ -69,9 +69,7 @@ def _copy_run(run: Run, target: Path) -> None:
 
 def write_manifest(folder: Path, *, version: str, title: str, slugs: list[str]) -> None:
     """List every file of the report with its size and SHA-256, in `report.json`."""
-    paths = sorted(
-        path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST
-    )
+    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST)
     lines = [
         jsonwriter.dumps(
             {

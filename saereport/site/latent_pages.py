@@ -11,8 +11,8 @@ from saereport.run import Run
 from saereport.site import jsonwriter
 from saereport.site.blocks import Block
 from saereport.site.columns import Band
-from saereport.site.packing import packed
 from saereport.site.context import Latent, SaeView, page_name
+from saereport.site.packing import packed
 from saereport.site.panels import PANELS
 from saereport.site.panels.activation import sparkline
 from saereport.site.sequences import Sequences

@@ -31,7 +31,9 @@ def methods(report: Report) -> list[Method]:
             title=table.title,
             version=table.version,
             paragraphs=tuple(table.definition.split("\n\n")),
-            columns=tuple((name, str(kind).replace(" not null", "")) for name, kind in table.columns),
+            columns=tuple(
+                (name, str(kind).replace(" not null", "")) for name, kind in table.columns
+            ),
             absent=tuple(
                 (sae.label, sae.left_out[table.name])
                 for sae in report.info.saes

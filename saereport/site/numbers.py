@@ -1,4 +1,4 @@
-"""Numbers as people read them, the same on every page. `static/format.js` does it in the browser."""
+"""Numbers as people read them, the same everywhere; `static/format.js` does it in the browser."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ def one_in(share: float) -> str:
     if share <= 0:
         return "never"
     every = 1 / share
-    rounded = round(every) if every < 100 else round(every, -int(floor(log10(every))) + 1)
-    return f"1 in {count(max(1, int(rounded)))} tokens"
+    step = 10 ** max(0, floor(log10(every)) - 1)
+    return f"1 in {count(max(1, round(every / step) * step))} tokens"
 
 
 def size(n_bytes: int) -> str:

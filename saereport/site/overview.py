@@ -19,6 +19,15 @@ KINDS = {
 }
 
 
+_WITHIN_LAYER = ("resid_pre", "hook_z", "attn_out", "resid_mid", "mlp_in", "ln2", "mlp_out")
+
+
+def place_in_model(info: SaeInfo) -> tuple[int, int]:
+    """Where an SAE reads: its layer, and how far into it."""
+    found = (i for i, part in enumerate(_WITHIN_LAYER) if part in info.hook_in)
+    return info.layer, next(found, len(_WITHIN_LAYER))
+
+
 @dataclass(frozen=True)
 class Card:
     """One SAE on the front page."""
@@ -58,12 +67,17 @@ def card(report: Report, info: SaeInfo, density_counts: list[int]) -> Card:
     ]
     reads = KINDS.get(info.kind, info.kind)
     writes = KINDS.get(info.kind_out, info.kind_out)
-    what = f"transcoder, {reads} to {writes}" if info.is_transcoder else f"SAE, {reads}"
+    made = info.architecture.replace("_", " ")
+    if info.is_transcoder:
+        noun = "" if "transcoder" in made else " transcoder"
+        what = f"{made}{noun}, {reads} to {writes}"
+    else:
+        what = f"{made} SAE, {reads}"
     hook = f"{info.hook_in} → {info.hook_out}" if info.is_transcoder else info.hook_in
     return Card(
         href=f"{info.slug}/index.html",
         label=info.label,
-        what=f"{info.architecture} {what}",
+        what=what,
         hook=hook,
         facts=tuple(facts),
         layer=info.layer,

@@ -9,6 +9,8 @@ JavaScript string. The first character says how long the code is: below `SHORT` 
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import numpy.typing as npt
 
@@ -52,7 +54,7 @@ def pack(tokens: npt.NDArray[np.int32], lengths: npt.NDArray[np.int64]) -> list[
     text = out.tobytes().decode("ascii")
     run_ends = np.cumsum(lengths)
     cuts = np.concatenate([[0], ends])[np.concatenate([[0], run_ends])].tolist()
-    return [text[low:high] for low, high in zip(cuts[:-1], cuts[1:], strict=True)]
+    return [text[low:high] for low, high in pairwise(cuts)]
 
 
 def packed(ids: list[int]) -> str:

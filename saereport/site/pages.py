@@ -50,5 +50,3 @@ class Pages:
         made = self._environment.get_template(template)
         info = sae.info if sae else None
         return made.render(root=root, kind=kind, sae=info, **fields)
-
-

@@ -36,7 +36,9 @@ def sections(report: Report) -> list[Section]:
     ]
     result += [
         Section("Configuration", "configuration", pairs, tuple(pairs_of(info.config))),
-        Section("Libraries", "libraries", pairs, tuple(pairs_of(dict(sorted(info.libraries.items()))))),
+        Section(
+            "Libraries", "libraries", pairs, tuple(pairs_of(dict(sorted(info.libraries.items()))))
+        ),
     ]
     if info.memory is not None:
         result += _memory(report)

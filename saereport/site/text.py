@@ -45,7 +45,7 @@ def visible(data: bytes) -> str:
 
 
 def visible_text(text: str) -> str:
-    """A label or a name: spaces stay spaces, line breaks become spaces, the rest as in `visible`."""
+    """A label or a name: spaces stay, line breaks become spaces, the rest is as in `visible`."""
     folded = text.replace("\r\n", " ").replace("\n", " ").replace("\t", " ")
     return _shown(folded, signs=False)
 

@@ -91,15 +91,26 @@
     for (const [name, action] of Object.entries(events || {})) node.on(name, action);
   };
 
+  // After a change of theme or width; what is hidden is drawn again when it is shown.
   S.redraw = function () {
     for (const node of drawn) {
-      if (node.isConnected) node.redraw();
-      else {
+      if (!node.isConnected) {
         self.Plotly.purge(node);
         drawn.delete(node);
-      }
+      } else if (node.offsetParent) node.redraw();
+      else node.stale = true;
     }
   };
+  S.freshen = function () {
+    for (const node of drawn) {
+      if (!node.stale || !node.offsetParent) continue;
+      node.stale = false;
+      node.redraw();
+    }
+  };
+  self.addEventListener("resize", () => {
+    for (const node of drawn) if (!node.offsetParent) node.stale = true;
+  });
 
   function shown(value) {
     if (typeof value !== "number") return value;
@@ -217,7 +228,7 @@
         S.remember("log-" + block.base, state.log ? "yes" : null);
         draw();
       };
-      controls.append(S.segments(["linear", "log counts"], state.log ? 1 : 0, pick, "count axis"));
+      controls.append(S.segments(["counts", "log counts"], state.log ? 1 : 0, pick, "count axis"));
     }
     S.whenSeen(plot, start);
     return box;

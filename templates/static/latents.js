@@ -60,7 +60,7 @@
       forward.disabled = place === articles.length - 1 && !outside["1"];
       count.textContent = sae ? S.format.count(sae.count) + " shown" : "";
       if (focus) self.scrollTo(0, 0);
-      S.redraw();
+      S.freshen();
     }
 
     function move(step) {

@@ -124,7 +124,7 @@
     function draw() {
       const height = parseFloat(getComputedStyle(scroller).getPropertyValue("--row")) || 35;
       const first = Math.max(0, Math.floor(scroller.scrollTop / height) - MARGIN);
-      const last = Math.min(shown.length, first + Math.ceil(scroller.clientHeight / height) + 2 * MARGIN);
+      const last = Math.min(shown.length, first + Math.ceil(self.innerHeight / height) + 2 * MARGIN);
       const key = first + "-" + last;
       if (key === drawn) return;
       drawn = key;

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,10 +18,16 @@ from tests.synthetic import Shape, write_run
 
 playwright_api = pytest.importorskip("playwright.sync_api")
 
-FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run "
-    "--disable-background-networking --disable-component-update --disable-sync"
-).split()
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 WATCH = """
 self.violations = [];
@@ -97,8 +104,8 @@ def built(folder: Path, shape: Shape, **options: Any) -> Path:
 @pytest.fixture(scope="session")
 def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three SAEs with hostile tokens, labels and titles, in a folder with an odd name."""
-    shape = Shape(d_sae=128, n_chosen=48, n_sequences=200, n_vocabulary=1200, hostile=True, n_saes=3)
-    return built(tmp_path_factory.mktemp("hostile"), shape, shard_size=16)
+    shape = Shape(d_sae=64, n_chosen=16, n_sequences=200, n_vocabulary=1200, hostile=True, n_saes=3)
+    return built(tmp_path_factory.mktemp("hostile"), shape, shard_size=8)
 
 
 @pytest.fixture(scope="session")
@@ -111,9 +118,7 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One SAE with 6,000 latents and two examples each."""
-    shape = Shape(
-        d_sae=6000, n_chosen=6000, n_top=2, per_interval=0, per_quantile=0, list_length=5
-    )
+    shape = Shape(d_sae=6000, n_chosen=6000, n_top=2, per_interval=0, per_quantile=0, list_length=5)
     return built(tmp_path_factory.mktemp("large"), shape)
 
 
@@ -124,6 +129,17 @@ def screenshots(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = Path(named) if named else tmp_path_factory.mktemp("screenshots")
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def until(page: Any, expression: str, seconds: float = 20) -> None:
+    """Wait until a JavaScript expression is true.
+
+    `page.wait_for_function` evaluates a string inside the page, which the policy forbids.
+    """
+    end = time.monotonic() + seconds
+    while not page.evaluate(expression):
+        assert time.monotonic() < end, f"still not true: {expression}"
+        page.wait_for_timeout(30)
 
 
 def latent_pages(report: Path) -> list[Path]:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from saereport.site import render
-from tests.browser.conftest import Watched, latent_pages
+from tests.browser.conftest import Watched, latent_pages, until
 from tests.synthetic import Shape, write_run
 
 pytestmark = pytest.mark.browser
@@ -21,7 +21,10 @@ def latents(page: Any) -> list[int]:
 
 
 def ids(path: Path) -> list[int]:
-    return [int(n) for n in re.findall(r'<article class="latent" id="latent-(\d+)"', path.read_text("utf-8"))]
+    return [
+        int(n)
+        for n in re.findall(r'<article class="latent" id="latent-(\d+)"', path.read_text("utf-8"))
+    ]
 
 
 def current(page: Any) -> int:
@@ -52,13 +55,13 @@ def test_filters_by_text_number_and_density(plain: Path, watched: Make) -> None:
     page = seen.open(plain / "index.html")
     everything = latents(page)
     page.fill("#filter", "numbers and years")
-    page.wait_for_function("document.getElementById('found').textContent.includes(' of ')")
+    until(page, "document.getElementById('found').textContent.includes(' of ')")
     assert 0 < len(latents(page)) < len(everything)
     assert "q=numbers" in page.url
     page.fill("#filter", str(everything[5]))
-    page.wait_for_function(f"document.querySelector('#rows th a').textContent.startsWith('{everything[5]}')")
+    until(page, f"document.querySelector('#rows th a').textContent.startsWith('{everything[5]}')")
     page.fill("#filter", "")
-    page.wait_for_function("!document.getElementById('found').textContent.includes(' of ')")
+    until(page, "!document.getElementById('found').textContent.includes(' of ')")
     page.evaluate("""() => {
         const from = document.getElementById('from');
         from.value = '-2';
@@ -77,10 +80,10 @@ def test_six_thousand_rows_are_drawn_where_they_are_seen(large: Path, watched: M
     assert page.locator("#rows tr").count() < 80
     assert page.locator("#found").inner_text() == "6,000 latents"
     page.evaluate("document.getElementById('scroller').scrollTop = 1e9")
-    page.wait_for_function("document.querySelector('#rows').textContent.includes('5999')")
+    until(page, "document.querySelector('#rows').textContent.includes('5999')")
     page.keyboard.press("/")
     page.keyboard.type("5999")
-    page.wait_for_function("document.getElementById('found').textContent.startsWith('1 of')")
+    until(page, "document.getElementById('found').textContent.startsWith('1 of')")
     page.click("#rows th a")
     page.wait_for_selector("article.current .panels")
     assert current(page) == 5999
@@ -137,10 +140,10 @@ def test_going_to_a_latent(plain: Path, watched: Make) -> None:
     page.wait_for_url("**/l0002.html#latent-*")
     page.wait_for_selector("article.current .panels")
     assert current(page) == ids(pages[2])[4]
-    missing = next(n for n in range(128) if n not in sum(map(ids, pages), []))
+    missing = next(n for n in range(128) if n not in [n for path in pages for n in ids(path)])
     page.fill("#jump", str(missing))
     page.press("#jump", "Enter")
-    page.wait_for_function("document.getElementById('jump').validationMessage !== ''")
+    until(page, "document.getElementById('jump').validationMessage !== ''")
     assert "does not show latent" in page.locator("#jump").evaluate("(e) => e.validationMessage")
     seen.check()
 
@@ -182,13 +185,15 @@ def test_an_example_unfolds_to_the_whole_sequence(plain: Path, watched: Make) ->
     before = example.locator(".words span").count()
     assert before <= 25
     example.locator(".fold").click()
-    page.wait_for_function("document.querySelector('article.current .words').children.length === 64")
+    until(page, "document.querySelector('article.current .words').children.length === 64")
     assert example.locator(".words .special").count() == 1
     example.locator(".fold").click()
     assert example.locator(".words span").count() == before
     page.keyboard.press("e")
-    page.wait_for_function(
-        "Array.from(document.querySelectorAll('article.current .words')).every((w) => w.children.length === 64)"
+    until(
+        page,
+        "Array.from(document.querySelectorAll('article.current .words'))"
+        ".every((words) => words.children.length === 64)",
     )
     seen.check()
 
@@ -210,17 +215,15 @@ def test_figures_are_drawn_and_toggle(plain: Path, watched: Make) -> None:
     page = seen.open(latent_pages(plain)[1])
     plot = "article.current [data-panel=activation] .plot"
     page.wait_for_selector(f"{plot} .barlayer .point path")
-    linear = page.locator(f"{plot} .xtick").all_inner_texts()
+    linear = page.locator(f"{plot} .xtick").all_text_contents()
     page.click("article.current [data-panel=activation] button:has-text('log bins')")
-    page.wait_for_function(
-        "(before) => document.querySelector('article.current [data-panel=activation] .xtick') && "
-        "Array.from(document.querySelectorAll('article.current [data-panel=activation] .xtick'))"
-        ".map((t) => t.textContent).join() !== before",
-        arg=",".join(linear),
-    )
+    until(page, "document.querySelector('article.current .plot').layout.xaxis.tickmode === 'array'")
+    assert page.locator(f"{plot} .xtick").all_text_contents() != linear
     page.click("article.current [data-panel=activation] button:has-text('log counts')")
     page.wait_for_timeout(150)
-    assert page.evaluate("document.querySelector('article.current .plot').layout.yaxis.type") == "log"
+    assert (
+        page.evaluate("document.querySelector('article.current .plot').layout.yaxis.type") == "log"
+    )
     assert page.locator(plot).get_attribute("role") == "img"
     assert "non-zero activations" in page.locator(plot).get_attribute("aria-label")
     page.locator("article.current [data-panel=activation] summary").click()
@@ -233,7 +236,8 @@ def test_the_theme_follows_the_system_and_the_button(plain: Path, watched: Make)
     page = seen.open(plain / "index.html")
     page.wait_for_selector("figure[data-figure=density] .barlayer path")
     colour = "getComputedStyle(document.body).backgroundColor"
-    bars = "getComputedStyle(document.querySelector('figure[data-figure=density] .barlayer path')).fill"
+    bar = "figure[data-figure=density] .barlayer path"
+    bars = f"getComputedStyle(document.querySelector('{bar}')).fill"
     dark, dark_bars = page.evaluate(colour), page.evaluate(bars)
     page.click("#theme")
     page.wait_for_timeout(200)
@@ -262,14 +266,19 @@ def test_the_embed_loads_on_a_click_only(tmp_path: Path, watched: Make) -> None:
     render(tmp_path / "run", tmp_path / "out", embed_neuronpedia=True)
     seen = watched(height=6000)
     asked: list[str] = []
-    seen.page.context.route("https://**", lambda route: (asked.append(route.request.url), route.abort()))
+    seen.page.context.route(
+        "https://**", lambda route: (asked.append(route.request.url), route.abort())
+    )
     page = seen.open(latent_pages(tmp_path / "out")[0])
     page.wait_for_selector("article.current .embed button")
     seen.check()
     assert page.locator("iframe").count() == 0
     page.click("article.current .embed button")
     page.wait_for_selector("article.current iframe")
-    page.wait_for_timeout(200)
+    for _ in range(200):
+        if asked:
+            break
+        page.wait_for_timeout(50)
     assert asked
     assert re.fullmatch(
         r"https://www\.neuronpedia\.org/synthetic/3-res/\d+\?embed=true&embedexplanation=true"
@@ -280,11 +289,15 @@ def test_the_embed_loads_on_a_click_only(tmp_path: Path, watched: Make) -> None:
 
 
 @pytest.mark.parametrize("width", [360, 768, 1280])
-def test_no_page_is_wider_than_the_window(hostile: Path, plain: Path, watched: Make, width: int) -> None:
+def test_no_page_is_wider_than_the_window(
+    hostile: Path, plain: Path, watched: Make, width: int
+) -> None:
     seen = watched(width=width)
     paths = [hostile / name for name in ("index.html", "methods.html", "provenance.html")]
     paths += [*sorted(hostile.glob("*/index.html")), plain / "index.html"]
-    paths += [sorted(hostile.glob(f"*{kind}/l0001.html"))[0] for kind in ("attention", "transcoder")]
+    paths += [
+        sorted(hostile.glob(f"*{kind}/l0001.html"))[0] for kind in ("attention", "transcoder")
+    ]
     for path in paths:
         page = seen.open(path)
         page.wait_for_timeout(150)

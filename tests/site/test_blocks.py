@@ -31,7 +31,11 @@ def latents_of(run_dir: Path) -> list[Latent]:
 
 def leaves(block: Block) -> list[Block]:
     whole = merged(block)
-    return [leaf for inner in whole["blocks"] for leaf in leaves(inner)] if whole["b"] == "columns" else [whole]
+    return (
+        [leaf for inner in whole["blocks"] for leaf in leaves(inner)]
+        if whole["b"] == "columns"
+        else [whole]
+    )
 
 
 @pytest.fixture(scope="module")

@@ -51,7 +51,9 @@ def test_values_without_a_form_are_refused(value: object) -> None:
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text().filter(lambda k: k != "__proto__"), inner),
+    lambda inner: (
+        st.lists(inner) | st.dictionaries(st.text().filter(lambda k: k != "__proto__"), inner)
+    ),
     max_leaves=20,
 )
 
@@ -70,7 +72,9 @@ def test_numbers_keep_four_digits(value: float) -> None:
 
 
 def test_a_script_has_one_line_an_item() -> None:
-    lines = script("rows", {"sae": "</script>"}, {"a": (dumps([i]) for i in range(3)), "b": iter([])})
+    lines = script(
+        "rows", {"sae": "</script>"}, {"a": (dumps([i]) for i in range(3)), "b": iter([])}
+    )
     assert list(lines) == [
         '(self.saereport=self.saereport||[]).push({"kind":"rows","sae":"\\u003c/script\\u003e"',
         ',"a":[',

@@ -97,7 +97,9 @@ def test_hostile_text_stays_text(hostile_report: Path) -> None:
         text = page.read_text("utf-8")
         soup = BeautifulSoup(text, "html.parser")
         assert all(script.get("src") and not script.text for script in soup.find_all("script"))
-        assert not [tag for tag in soup.find_all(True) if any(k.startswith("on") for k in tag.attrs)]
+        assert not [
+            tag for tag in soup.find_all(True) if any(k.startswith("on") for k in tag.attrs)
+        ]
         assert not soup.find_all(["style", "iframe", "object", "embed", "base"])
         assert not [tag for tag in soup.find_all(True) if "style" in tag.attrs]
         assert not re.search("[\x00-\x08\x0b-\x1f\u202a-\u202e\u2066-\u2069\u200b\ufeff]", text)
@@ -202,7 +204,8 @@ PROGRAM = """
 import sys
 class Block:
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in ("torch", "pandas", "transformers", "sae_lens", "transformer_lens"):
+        root = name.split(".")[0]
+        if root in ("torch", "pandas", "transformers", "sae_lens", "transformer_lens"):
             raise ImportError(name)
 sys.meta_path.insert(0, Block())
 from pathlib import Path
@@ -235,8 +238,18 @@ def test_two_renders_are_byte_identical_without_torch(
 def test_gold_data(tmp_path: Path) -> None:
     """The format of the data files: a change shows as a diff of the gold files."""
     shape = Shape(
-        d_sae=12, n_chosen=3, context=12, n_sequences=4, n_vocabulary=300, n_top=2, n_intervals=2,
-        per_interval=1, n_quantiles=0, per_quantile=0, list_length=2, n_dead=1,
+        d_sae=12,
+        n_chosen=3,
+        context=12,
+        n_sequences=4,
+        n_vocabulary=300,
+        n_top=2,
+        n_intervals=2,
+        per_interval=1,
+        n_quantiles=0,
+        per_quantile=0,
+        list_length=2,
+        n_dead=1,
     )
     write_run(tmp_path / "run", shape)
     render(tmp_path / "run", tmp_path / "out")
@@ -260,4 +273,4 @@ def test_every_hostile_token_is_in_the_vocabulary(hostile_report: Path) -> None:
     text = (hostile_report / "vocabulary.js").read_text("utf-8")
     record = json.loads(text.split("push(", 1)[1].rstrip().removesuffix(");"))
     assert len(record["tokens"]) == 900
-    assert len({b for b in HOSTILE}) == len(HOSTILE)
+    assert len(set(HOSTILE)) == len(HOSTILE)

@@ -8,11 +8,13 @@ from saereport.site.panels.logits import token_pair
 from saereport.site.panels.registry import panel
 
 _LIST = {"b": "tokens", "columns": ["score"], "formats": ["value"], "bar": 0}
-EXTENDED = base(
-    "deembedding.extended.top", title="Extended: excited by", **_LIST
-), base("deembedding.extended.bottom", title="Extended: inhibited by", **_LIST)
-RAW = base("deembedding.raw.top", title="Raw: excited by", **_LIST), base(
-    "deembedding.raw.bottom", title="Raw: inhibited by", **_LIST
+EXTENDED = (
+    base("deembedding.extended.top", title="Extended: excited by", **_LIST),
+    base("deembedding.extended.bottom", title="Extended: inhibited by", **_LIST),
+)
+RAW = (
+    base("deembedding.raw.top", title="Raw: excited by", **_LIST),
+    base("deembedding.raw.bottom", title="Raw: inhibited by", **_LIST),
 )
 GRID = base("deembedding", b="columns")
 

@@ -1,8 +1,8 @@
 """Examples: where in the text the latent was active, strongest first and over its whole range.
 
-An example is written `[sequence, position, activation, start, window, document, positions, values]`:
-`window` holds the packed tokens from `start` on, `positions` and `values` the latent's activations in
-the whole sequence.
+An example is a list: sequence, position, activation, start, window, document, positions, values.
+The window holds the packed tokens from `start` on; the last two are the latent's activations in the
+whole sequence.
 """
 
 from __future__ import annotations

@@ -21,7 +21,9 @@ _TOGETHER = {
     "columns": ["r", "overlap", "both"],
     "formats": ["value", "percent", "count"],
 }
-BY_CORRELATION = base("related.pearson", title="Active together, by correlation", bar=0, **_TOGETHER)
+BY_CORRELATION = base(
+    "related.pearson", title="Active together, by correlation", bar=0, **_TOGETHER
+)
 BY_OVERLAP = base("related.jaccard", title="Active together, by overlap", bar=1, **_TOGETHER)
 GRID = base("related", b="columns")
 
