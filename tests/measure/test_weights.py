@@ -356,6 +356,10 @@ def test_largest_breaks_ties_by_index() -> None:
         assert index[row].tolist() == expected
         assert values[row].tolist() == scores[row, expected].tolist()
     assert largest(scores, 99)[0].shape == (50, 30)
+    index, _ = largest(scores, 7, smallest=True)
+    for row in range(50):
+        expected = sorted(range(30), key=lambda i: (float(scores[row, i]), i))[:7]
+        assert index[row].tolist() == expected
 
 
 def test_histogram_and_moments_of_equal_entries() -> None:

@@ -12,7 +12,7 @@ from torch import Tensor
 from saereport.measure.weights.context import WeightContext
 
 
-def largest(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
+def largest(scores: Tensor, k: int, *, smallest: bool = False) -> tuple[Tensor, Tensor]:
     """The k largest entries of each row, best first, ties to the smaller index.
 
     `torch.topk` alone does not say which of several equal entries it takes, and vocabularies hold
@@ -21,25 +21,26 @@ def largest(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
     Args:
         scores: [n, width] on any device.
         k: At most `width` are given.
+        smallest: Give the smallest entries instead, smallest first.
 
     Returns:
-        Indices int64[n, k] and values.
+        Indices int64[n, k] and values, on the CPU.
     """
     k = min(k, scores.shape[1])
     if not k or not len(scores):
         shape = (len(scores), k)
         return torch.zeros(shape, dtype=torch.int64), torch.zeros(shape)
-    values, index = torch.topk(scores, k, dim=1)
-    # Rows in which more entries equal the last one taken than were taken.
-    level = values[:, -1:]
-    tied = (scores == level).sum(dim=1) > (values == level).sum(dim=1)
+    values, index = torch.topk(scores, min(k + 1, scores.shape[1]), dim=1, largest=not smallest)
     values, index = values.cpu(), index.cpu()
+    # Where the first entry left out equals the last one taken, the choice between them was chance.
+    tied = values[:, k - 1] == values[:, k] if values.shape[1] > k else torch.zeros(0)
+    values, index = values[:, :k].clone(), index[:, :k].clone()
     for row in tied.nonzero().squeeze(-1).tolist():
-        order = torch.sort(scores[row], descending=True, stable=True).indices[:k]
+        order = torch.sort(scores[row], descending=not smallest, stable=True).indices[:k]
         index[row], values[row] = order.cpu(), scores[row, order].cpu()
     by_index = torch.argsort(index, dim=1)
     index, values = index.gather(1, by_index), values.gather(1, by_index)
-    order = torch.sort(values, dim=1, descending=True, stable=True).indices
+    order = torch.sort(values, dim=1, descending=not smallest, stable=True).indices
     return index.gather(1, order), values.gather(1, order)
 
 
@@ -52,12 +53,12 @@ def extremes(scores: Tensor, k: int, names: str = "tokens") -> dict[str, NDArray
         names: What an index means: `tokens` or `latents`.
     """
     top, top_values = largest(scores, k)
-    bottom, bottom_values = largest(-scores, k)
+    bottom, bottom_values = largest(scores, k, smallest=True)
     return {
         f"top_{names}": top.numpy().astype(np.int32),
         "top_values": top_values.numpy().astype(np.float32),
         f"bottom_{names}": bottom.numpy().astype(np.int32),
-        "bottom_values": -bottom_values.numpy().astype(np.float32),
+        "bottom_values": bottom_values.numpy().astype(np.float32),
     }
 
 

@@ -12,6 +12,7 @@ from saereport.measure.weights.context import WeightContext, WeightTable
 from saereport.measure.weights.directions import why_no_write, writes_of
 from saereport.measure.weights.extremes import extremes, listed
 
+_CACHED = 1 << 19
 BINS = 60
 """Bins of the histogram over the vocabulary."""
 
@@ -63,6 +64,12 @@ def histogram(scores: Tensor, bins: int = BINS) -> tuple[Tensor, Tensor, Tensor]
     return low.squeeze(1), width.squeeze(1), counts
 
 
+def _rows_at_once(scores: Tensor) -> int:
+    """On a CPU a few rows, whose temporary tables fit into its cache; elsewhere all of them."""
+    cpu = scores.device.type == "cpu"
+    return max(1, _CACHED // scores.shape[1] if cpu else len(scores))
+
+
 def compute(context: WeightContext) -> dict[str, dict[str, Any]]:
     """Table `logit_lens`: write direction times the unembedding, final norm's weight folded in."""
     unembedding = context.tokens.unembedding
@@ -72,10 +79,11 @@ def compute(context: WeightContext) -> dict[str, dict[str, Any]]:
     parts = []
     for span in context.spans(unembedding.shape[1]):
         scores = directions[span] @ unembedding
-        lower, width, counts = histogram(scores)
-        numbers = {**moments(scores), "lower": lower, "width": width, "counts": counts}
-        for name, values in numbers.items():
-            columns.setdefault(name, []).append(values.cpu().numpy())
+        for few in torch.split(scores, _rows_at_once(scores)):
+            lower, width, counts = histogram(few)
+            numbers = {**moments(few), "lower": lower, "width": width, "counts": counts}
+            for name, values in numbers.items():
+                columns.setdefault(name, []).append(values.cpu().numpy())
         parts.append(extremes(scores, context.listed))
     joined = {name: np.concatenate(values) for name, values in columns.items()}
     counts32 = list(joined.pop("counts").astype(np.int32)) if joined else []
