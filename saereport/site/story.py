@@ -175,14 +175,22 @@ def _snippets(latent: Latent, sequences: Sequences) -> list[Snippet]:
         for place, token in enumerate(tokens, low):
             name = f"a{level(active[place], maximum)}" if place in active else ""
             text = prose(latent.token(token))
-            if name or not pieces or pieces[-1][0]:
-                pieces.append((name, text))
-            else:
-                pieces[-1] = ("", pieces[-1][1] + text)
+            # The space before a word stays outside its colour, so that lines break cleanly.
+            if name and len(text) > 1 and text.startswith(" "):
+                _add(pieces, "", " ")
+                text = text[1:]
+            _add(pieces, name, text)
         result.append(Snippet(numbers.value(activation), tuple(pieces)))
         if len(result) == N_EXAMPLES:
             break
     return result
+
+
+def _add(pieces: list[tuple[str, str]], name: str, text: str) -> None:
+    if name or not pieces or pieces[-1][0]:
+        pieces.append((name, text))
+    else:
+        pieces[-1] = ("", pieces[-1][1] + text)
 
 
 def level(activation: float, maximum: float) -> int:

@@ -49,7 +49,11 @@
         if (position === peak) classes.push("peak");
         if (S.special.has(id)) classes.push("special");
         if (position < start || position >= stop) classes.push("far");
-        const span = el("span", classes.length ? { class: classes.join(" ") } : {}, S.prose(S.token(id)));
+        const text = S.prose(S.token(id));
+        // The space before a word stays outside its colour, so that lines break cleanly.
+        const word = text.length > 1 && text.startsWith(" ") ? text.slice(1) : text;
+        if (word !== text) parts.push(" ");
+        const span = el("span", classes.length ? { class: classes.join(" ") } : {}, word);
         info.set(span, { id, position, value });
         if (position === peak) span.tabIndex = 0;
         parts.push(span);
