@@ -14,7 +14,7 @@ import unicodedata
 SPACE, NEWLINE, TAB = "␣", "↵", "⇥"
 DOTTED_CIRCLE = "◌"
 
-_SIGNS = {" ": SPACE, "\n": NEWLINE, "\t": TAB, "\r": "␍", "\x7f": "␡"}
+_SIGNS = {" ": SPACE, "\n": NEWLINE, "\t": TAB}
 _HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"})
 _HIDDEN = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
 _PLAIN = re.compile(r"[!-~]*", re.ASCII)
@@ -23,9 +23,9 @@ _PLAIN = re.compile(r"[!-~]*", re.ASCII)
 def visible(data: bytes) -> str:
     """A token's bytes as text in which everything can be seen.
 
-    Bytes that are not UTF-8 become `<0xE2>`, a space `␣`, a newline `↵`, a tab `⇥`, other control
-    codes their pictures, and characters that show nothing or turn the reading direction their code
-    point, `<U+202E>`. A combining mark at the start is put on a dotted circle.
+    Bytes that are not UTF-8 and control codes become `<0xE2>`, a space `␣`, a newline `↵`, a tab
+    `⇥`, and characters that show nothing or turn the reading direction their code point,
+    `<U+202E>`. A combining mark at the start is put on a dotted circle.
     """
     parts: list[str] = []
     rest = data
@@ -64,9 +64,9 @@ def _sign(char: str, signs: bool) -> str:
     if char in _SIGNS:
         return _SIGNS[char]
     code = ord(char)
-    if code < 0x20:
-        return chr(0x2400 + code)
-    if signs and (char in (SPACE, NEWLINE, TAB) or 0x2400 <= code <= 0x2426):
+    if code < 0x20 or code == 0x7F:
+        return f"<0x{code:02X}>"
+    if signs and char in (SPACE, NEWLINE, TAB):
         return f"<U+{code:04X}>"
     hidden = (
         char in _HIDDEN

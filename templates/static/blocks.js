@@ -79,6 +79,9 @@
       }
       box.append(section);
     }
+    // A narrow panel without a neighbour takes the whole row.
+    const narrow = Array.from(box.children).filter((node) => !node.classList.contains("wide"));
+    if (narrow.length % 2) narrow[narrow.length - 1].classList.add("wide");
     return box;
   };
 })();

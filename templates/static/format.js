@@ -15,8 +15,8 @@
       return minus(mantissa) + "×10" + raised(Number(exponent));
     }
     if (power >= 3) return whole(n);
-    const text = String(Number(n.toPrecision(3)));
-    return minus(text);
+    const rounded = Number(n.toPrecision(3));
+    return Math.abs(rounded) >= 1000 ? whole(rounded) : minus(String(rounded));
   }
 
   function percent(share) {

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from saereport.site import render
+from saereport.site import numbers, render
 from tests.browser.conftest import Watched, latent_pages, until
 from tests.synthetic import Shape, write_run
 
@@ -29,6 +29,16 @@ def ids(path: Path) -> list[int]:
 
 def current(page: Any) -> int:
     return int(page.locator("article.current").get_attribute("id").removeprefix("latent-"))
+
+
+def test_numbers_read_the_same_in_python_and_in_the_browser(plain: Path, watched: Make) -> None:
+    values = [0, 1, -3, 14.249, 0.4, 0.01234, 0.00012345, 999.9, 12345.6, 1.23e-6, 4.5e12, -0.05]
+    shares = [0, 1e-7, 1e-5, 0.000123, 0.00999, 0.0996, 0.1, 0.1234, 0.9994, 0.9999, 1]
+    page = watched().open(plain / "index.html")
+    shown = page.evaluate("(values) => values.map(self.saereport.format.value)", values)
+    assert shown == [numbers.value(value) for value in values]
+    shown = page.evaluate("(shares) => shares.map(self.saereport.format.percent)", shares)
+    assert shown == [numbers.percent(share) for share in shares]
 
 
 def test_sorting_goes_into_the_address_and_comes_back(plain: Path, watched: Make) -> None:

@@ -8,16 +8,14 @@ from hypothesis import strategies as st
 
 from saereport.site.text import visible, visible_text
 
-ALLOWED_MARKERS = "␣↵⇥␍␡◌"
-
 
 @pytest.mark.parametrize(
     ("data", "shown"),
     [
         (b" the", "␣the"),
         (b"\n\n\t", "↵↵⇥"),
-        (b"\r\n", "␍↵"),
-        (b"\x00\x1b[31m\x7f", "␀␛[31m␡"),
+        (b"\r\n", "<0x0D>↵"),
+        (b"\x00\x1b[31m\x7f", "<0x00><0x1B>[31m<0x7F>"),
         (b"\xe2\x82", "<0xE2><0x82>"),
         (b"a\xffb", "a<0xFF>b"),
         (b"\xed\xa0\x80", "<0xED><0xA0><0x80>"),
@@ -30,7 +28,7 @@ ALLOWED_MARKERS = "␣↵⇥␍␡◌"
         ("\ufe0f".encode(), "<U+FE0F>"),
         ("\u0301".encode(), "◌\u0301"),
         ("e\u0301".encode(), "e\u0301"),
-        ("␣↵␀".encode(), "<U+2423><U+21B5><U+2400>"),
+        ("␣↵⇥".encode(), "<U+2423><U+21B5><U+21E5>"),
         (b"<b>&amp;", "<b>&amp;"),
         (b"", ""),
         ("عربي".encode(), "عربي"),
