@@ -27,9 +27,11 @@ from saereport.progress import Progress
 from saereport.reading import Batches, Reading, SaeReader
 from saereport.selection import parse_selection, tracked_latents
 from saereport.sources.demo import demo_saes
-from saereport.sources.models import load_model
-from saereport.sources.saes import SaeSource, load_sae
-from saereport.sources.text import Packed, open_text, pack
+from saereport.sources.model_loading import load_model
+from saereport.sources.packing import Packed, pack
+from saereport.sources.sae_loading import load_sae
+from saereport.sources.saes import SaeSource
+from saereport.sources.text import open_text
 from saereport.tabulate import Plan, write_run
 
 QUIET = Progress(quiet=True)

@@ -33,9 +33,12 @@ from saereport.selection import Selection, parse_selection, tracked_latents
 from saereport.site.folder import require_report_or_nothing
 from saereport.sources.devices import resolve_device, resolve_dtype
 from saereport.sources.explanations import read_explanations
-from saereport.sources.models import LanguageModel, load_model
-from saereport.sources.saes import Dictionary, SaeSource, check_fit, load_sae, unique_slugs
-from saereport.sources.text import Text, open_text, pack
+from saereport.sources.model_loading import load_model
+from saereport.sources.models import LanguageModel
+from saereport.sources.packing import pack
+from saereport.sources.sae_loading import load_sae
+from saereport.sources.saes import Dictionary, SaeSource, check_fit, unique_slugs
+from saereport.sources.text import Text, open_text
 from saereport.tabulate import Plan, write_run
 
 DEFAULT_CONTEXT = 128

@@ -26,8 +26,8 @@ from saereport.measure.events import events_of
 from saereport.progress import Bar, Progress
 from saereport.sources.devices import is_out_of_memory
 from saereport.sources.models import LanguageModel
+from saereport.sources.packing import Packed
 from saereport.sources.saes import Dictionary
-from saereport.sources.text import Packed
 
 TOKENS_PER_BATCH = {"cpu": 4096, "mps": 8192, "cuda": 16384}
 

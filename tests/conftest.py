@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def demo_model() -> LanguageModel:
     """The embedded demo model, converted into the user's cache on first use."""
-    from saereport.sources.models import load_model
+    from saereport.sources.model_loading import load_model
 
     return load_model("demo")
 
@@ -35,7 +35,8 @@ def tiny_sae(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Dictiona
 
     Equal calls give the same object.
     """
-    from saereport.sources.saes import SaeSource, load_sae
+    from saereport.sources.sae_loading import load_sae
+    from saereport.sources.saes import SaeSource
     from tests.factories import save_sae
 
     made: dict[str, Dictionary] = {}

@@ -82,8 +82,10 @@ def files(run: Path) -> dict[str, bytes]:
 
 def dense(run: Run, inputs: Path, slug: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Tokens, what counts, and all activations of an SAE, by the plainest way there is."""
-    from saereport.sources.saes import SaeSource, load_sae
-    from saereport.sources.text import open_text, pack
+    from saereport.sources.packing import pack
+    from saereport.sources.sae_loading import load_sae
+    from saereport.sources.saes import SaeSource
+    from saereport.sources.text import open_text
 
     model = tiny_model()
     sae = load_sae(SaeSource(path=str(inputs / slug)))

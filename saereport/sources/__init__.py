@@ -7,11 +7,15 @@ files of a run, or HTML. Each module turns one kind of outside thing into one sm
 |---|---|---|
 | `hooks` | `HookPoint` | the spellings of hook names |
 | `models` | `LanguageModel` | HookedTransformer and TransformerBridge, early stopping |
-| `saes` | `Dictionary` | SAELens's loaders and architectures, slicing of encoders |
-| `text` | `Text`, `Packed` | datasets and files, tokenising, packing |
+| `model_loading` | `LanguageModel` | names, directories and GGUF, what fails at loading |
+| `saes` | `Dictionary` | SAELens's architectures, slicing of encoders |
+| `sae_loading` | `Dictionary` | SAELens's loaders and metadata, what fails at loading |
+| `text` | `Text` | datasets and files |
+| `packing` | `Packed` | tokenising, separators, sequences of equal length |
 | `tokens` | bytes | what a vocabulary token is, byte for byte |
 | `explanations` | labels | Neuronpedia's export and CSV |
 | `hub` | errors | whether the Hugging Face hub can be reached |
+| `quiet` | nothing | what the libraries print while they load |
 | `devices` | device, dtype | what this machine has |
 
 Nothing is imported here, so that importing one module does not load the libraries of another.

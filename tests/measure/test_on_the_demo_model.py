@@ -14,8 +14,10 @@ from saereport.measure import Measurement, Setting
 from saereport.measure.events import events_of
 from saereport.measure.weights import WEIGHT_TABLES, TokenRows, WeightContext
 from saereport.sources.demo import demo_model_dir
-from saereport.sources.saes import Dictionary, SaeSource, load_sae
-from saereport.sources.text import open_text, pack
+from saereport.sources.packing import pack
+from saereport.sources.sae_loading import load_sae
+from saereport.sources.saes import Dictionary, SaeSource
+from saereport.sources.text import open_text
 from tests.factories import save_sae
 from tests.measure import slow
 from tests.measure.texts import Dense

@@ -27,7 +27,7 @@ def hf_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]
 @pytest.fixture(scope="session")
 def bridge(hf_folder: Callable[[str], Path]) -> Callable[[str], Any]:
     """A small model of a kind, loaded from disk as a `TransformerBridge`."""
-    from saereport.sources.models import load_model
+    from saereport.sources.model_loading import load_model
 
     loaded: dict[str, Any] = {}
 

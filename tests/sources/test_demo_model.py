@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from saereport.sources.models import HookedModel, load_model
+from saereport.sources.model_loading import load_model
+from saereport.sources.models import HookedModel
 
 pytestmark = pytest.mark.model
 

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from saereport.errors import SaereportError
-from saereport.sources.models import load_model
-from saereport.sources.saes import SaeSource, check_fit, load_sae
+from saereport.sources.model_loading import load_model
+from saereport.sources.sae_loading import load_sae
+from saereport.sources.saes import SaeSource, check_fit
 from tests.factories import GPT2_HEADS, GPT2_LATENTS, GPT2_WIDTH, make_sae
 
 

@@ -7,7 +7,7 @@ import torch
 
 from saereport.errors import SaereportError, UsageError
 from saereport.sources.hooks import parse_hook
-from saereport.sources.models import load_model
+from saereport.sources.model_loading import load_model
 from tests.factories import hf_model, tiny_model, tiny_tokens
 
 KINDS = ("gpt2", "llama", "neox", "gemma2")

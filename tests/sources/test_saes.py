@@ -10,7 +10,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from saereport.errors import SaereportError
-from saereport.sources.saes import SLICEABLE, SaeSource, check_fit, load_sae, unique_slugs
+from saereport.sources.sae_loading import load_sae
+from saereport.sources.saes import SLICEABLE, SaeSource, check_fit, unique_slugs
 from tests.factories import ARCHITECTURES, TRAINING_ONLY, make_sae, save_sae, tiny_tokens
 
 LATENTS = torch.tensor([3, 0, 47, 11])

@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from saereport.errors import SaereportError
-from saereport.sources.text import open_text, pack, separator_id
+from saereport.sources.packing import pack, separator_id
+from saereport.sources.text import open_text
 from tests.factories import BOS, EOS, word_tokenizer
 
 TOKENIZER = word_tokenizer()
@@ -155,11 +156,11 @@ def test_parts_of_a_batch():
 
 
 def test_grouping_of_documents_does_not_matter(monkeypatch):
-    from saereport.sources import text
+    from saereport.sources import packing
 
     documents = [words(*range(2, 2 + n % 23)) for n in range(40)]
     together = joined(packed(documents))
-    monkeypatch.setattr(text, "_CHARACTERS", 1)
+    monkeypatch.setattr(packing, "_CHARACTERS", 1)
     assert np.array_equal(joined(packed(documents)), together)
 
 
