@@ -179,11 +179,17 @@ class FileInfo(Stored):
 
 
 class RunInfo(Stored):
-    """The whole of `run.json`."""
+    """The whole of `run.json`.
+
+    Attributes:
+        fingerprint: SHA-256 over everything that the numbers depend on; two runs with the same
+            fingerprint measured the same thing with the same saereport.
+    """
 
     format: Literal["saereport-run"] = "saereport-run"
     schema_version: Literal[1] = 1
     saereport_version: str
+    fingerprint: Sha256
     title: str
     config: dict[str, Any]
     model: ModelInfo

@@ -103,9 +103,12 @@ _ALL = (
         "Density is the number of counted tokens on which the latent is active (activation above "
         "zero) divided by all counted tokens. Mean and standard deviation are over the non-zero "
         "activations. A latent that was never active on this text is called dead on this text, "
-        "which says little when the text is short.\n\n"
+        "which says little when the text is short. "
+        "The standard deviation divides by the number of active tokens.\n\n"
         "The quantiles (1, 5, 25, 50, 75, 95 and 99 %) of the non-zero activations are read from "
-        "a logarithmic histogram with 32 bins per octave and are exact to 1.6 % of their value.",
+        "a logarithmic histogram with 32 bins per octave and are exact to 1.6 % of their value: a "
+        "quantile q is the middle of the bin that holds the activation of rank ceil(q n), at most "
+        "the maximum.",
     ),
     Table(
         "activation_histogram",
@@ -121,8 +124,8 @@ _ALL = (
         "Activation histogram",
         "Counts of the non-zero activations. In the linear histogram bin b holds the activations "
         "in (b w, (b + 1) w] with the width w = 2^exponent, the smallest power of two for which "
-        "64 bins reach the maximum. In the logarithmic histogram the "
-        "bins split each octave [2^e, 2^(e+1)) into four of equal width; `log_first` is the "
+        "64 bins reach the maximum. In the logarithmic histogram the bins split each octave "
+        "(2^e, 2^(e+1)] into four of equal width, open below and closed above; `log_first` is the "
         "number 4 e + quarter of the first bin. Both are exact counts and merge exactly.",
     ),
     Table(
@@ -147,8 +150,12 @@ _ALL = (
         "position in the text. Each has a window of tokens around it (`start` to `stop`, "
         "exclusive); two windows of one sequence never overlap, and there is no example without "
         "an activation. Groups `interval:b` and `quantile:b` hold examples drawn uniformly at "
-        "random (seeded) from one range of the non-zero activations. `active_positions` and "
-        "`active_values` give the latent's activations over the whole sequence.",
+        "random (seeded) from one range of the non-zero activations: every event has a "
+        "pseudo-random priority made from seed, latent, sequence and position, and a group shows "
+        "the events of lowest priority, fewer than asked for where the range is thinly sampled. "
+        "Windows of one group do not overlap either; within a group examples are ranked by "
+        "activation. `active_positions` and `active_values` give the latent's activations over "
+        "the whole sequence.",
     ),
     Table(
         "example_groups",
@@ -166,7 +173,12 @@ _ALL = (
         "Interval groups split (0, max] into equal intervals; quantile groups split the non-zero "
         "activations at fixed quantiles. Each group covers (lower, upper] and is given with the "
         "number and share of the latent's active tokens that it holds: the highest interval often "
-        "holds very few, so an interpretation that fits the top examples alone explains little.",
+        "holds very few, so an interpretation that fits the top examples alone explains little.\n\n"
+        "Edges lie on the edges of histogram bins, so that counts are exact: inner edges of the "
+        "intervals are rounded to a multiple of the smallest power of two of which 512 reach the "
+        "maximum (they move by at most 1/512 of it); the edge of a quantile is the upper edge of "
+        "its bin (at most 1/32 above it), so a group can hold somewhat more or less than its "
+        "nominal share, and none where many activations are equal. Group 0 is the lowest.",
     ),
     Table(
         "token_statistics",
@@ -187,7 +199,8 @@ _ALL = (
         "For each vocabulary token: how often it occurred among the counted tokens, how often the "
         "latent was active on it, the mean of its activations there, and the token's share of the "
         "latent's total activation. Listed by share, and by lift = P(active | token) / P(active) "
-        "among tokens that occurred at least five times.",
+        "among tokens that occurred at least five times. Ties go to the smaller token id by "
+        "share, and by lift to the token with more active occurrences, then the smaller id.",
     ),
     Table(
         "coactivation",
@@ -206,7 +219,8 @@ _ALL = (
         "Other latents of the same SAE that are active together with this one, among all latents "
         "of the SAE and over all counted tokens: Pearson's correlation of the activations "
         "(zeros included), and the Jaccard overlap: tokens on which both are active divided by "
-        "tokens on which either is. Listed by each.",
+        "tokens on which either is. Listed by each, among latents that were active together with "
+        "it at least once; where one is constant there is no correlation, which is given as 0.",
     ),
     Table(
         "sae_activity",
@@ -236,8 +250,9 @@ _ALL = (
         "The latent's write direction in the residual stream times the unembedding: which tokens "
         "it raises and lowers directly. The write direction is the decoder row; for an attention "
         "SAE (`hook_z`) the row is split by heads and summed through each head's output matrix. "
-        "The provenance page says whether the final norm's weight is folded into the unembedding. "
-        "Mean, standard deviation, skewness and excess kurtosis are over the whole vocabulary; "
+        "The final norm's weight is folded into the unembedding, by the model's loading or here, "
+        "as the provenance page says. Mean, standard deviation, skewness and excess kurtosis are "
+        "population moments over the whole vocabulary; "
         "bin b of the histogram covers [lower + b width, lower + (b + 1) width). SAEs that do not "
         "write into the residual stream have no logit lens.",
     ),
@@ -254,7 +269,10 @@ _ALL = (
         "embedding and unembedding are tied, the raw table misleads and the extended one is the "
         "one to read. For an attention SAE (`hook_z`) the read direction is the encoder column "
         "taken back through the heads' value matrices and summed: what a source token would "
-        "contribute if every head attended to it alone.",
+        "contribute if every head attended to it alone. Where the SAE reads behind a norm's weight "
+        "(the MLP's input, the attention's), that weight is part of the read direction. An SAE "
+        "that reads a sublayer's output has no read direction in one residual stream and is left "
+        "out, but for the attention's, which is first taken back through the output matrices.",
     ),
     Table(
         "head_deembedding",
@@ -268,7 +286,8 @@ _ALL = (
         "reads most strongly: `strength` is the norm of the read direction taken back through the "
         "head's output and value matrices. For an attention SAE the heads are its own, the rows "
         "go through the value matrix and the head's part of the encoder column, and strength is "
-        "the norm of that product.",
+        "the norm of that product. Value matrices include the weight of the norm before the "
+        "attention. Up to three heads.",
     ),
     Table(
         "pullbacks",
@@ -286,7 +305,8 @@ _ALL = (
         "The read direction of this latent taken back onto an earlier SAE or transcoder of the "
         "same report: the earlier one's write directions times this latent's read direction. "
         "Large values mean that the earlier latent, when active, directly pushes this latent up; "
-        "what attention and norms do in between is left out.",
+        "what attention and norms do in between is left out. Earlier means that it writes "
+        "strictly before this one reads.",
     ),
     Table(
         "neighbours",
@@ -322,7 +342,8 @@ _ALL = (
         "Norms of the latent's encoder and decoder directions and the cosine between them (not "
         "given as a meaning for transcoders, whose two sides live in different spaces; there it "
         "is zero and not shown). `map_x` and `map_y` place the latent on the map: the first two "
-        "principal components of the SAE's unit decoder directions, or UMAP where that was asked "
+        "principal components of the unit decoder directions of all latents of the SAE (each axis "
+        "points to where its component's largest entry is positive), or UMAP where that was asked "
         "for.",
     ),
     Table(

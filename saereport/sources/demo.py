@@ -127,14 +127,6 @@ def demo_text_dir() -> Path:
     return _DEMO / "text"
 
 
-def demo_latents() -> dict[str, list[int]]:
-    """Latents of each demo SAE that are worth a look, by SAE id."""
-    import yaml
-
-    found = yaml.safe_load((_DEMO / "latents.yaml").read_text(encoding="utf-8"))
-    return {str(name): [int(i) for i in latents] for name, latents in found.items()}
-
-
 def _unwritable(folder: Path, error: OSError) -> SaereportError:
     return SaereportError(
         f"The demo model cannot be written to {folder}: {error.strerror or error}.",

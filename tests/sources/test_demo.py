@@ -9,8 +9,12 @@ from typing import Any
 
 import pytest
 
+from saereport.config import make_config
 from saereport.errors import SaereportError
+from saereport.reports import demo_settings
+from saereport.selection import parse_selection, tracked_latents
 from saereport.sources import demo
+from saereport.sources.explanations import read_explanations
 
 REPO_FIGURES = demo._DEMO / "saes" / "figures.json"
 
@@ -187,14 +191,20 @@ def test_saes_are_listed_by_layer_with_cards_and_small_enough() -> None:
         assert (path / "README.md").is_file()
 
 
-def test_latents_worth_a_look_exist() -> None:
-    latents = demo.demo_latents()
-    assert set(latents) == set(demo.demo_saes())
-    for name, chosen in latents.items():
-        cfg = json.loads((demo.demo_saes()[name] / "cfg.json").read_text(encoding="utf-8"))
+def test_the_demo_report_shows_latents_that_exist_and_labels_nearly_all() -> None:
+    config = make_config(demo_settings()).checked()
+    saes = demo.demo_saes()
+    assert {Path(str(sae.path)).name for sae in config.saes} == set(saes)
+    for sae in config.saes:
+        assert sae.path is not None
+        assert sae.latents is not None
+        assert sae.explanations is not None
+        cfg = json.loads((sae.path / "cfg.json").read_text(encoding="utf-8"))
+        chosen = tracked_latents(parse_selection(sae.latents), cfg["d_sae"], 0).tolist()
         assert 20 <= len(chosen) <= 60
-        assert len(set(chosen)) == len(chosen)
-        assert all(0 <= i < cfg["d_sae"] for i in chosen)
+        labels = read_explanations(sae.explanations)
+        assert set(labels) <= set(chosen)
+        assert len(labels) > 0.9 * len(chosen)
 
 
 @pytest.fixture(scope="module")
