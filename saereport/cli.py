@@ -121,12 +121,12 @@ def _settings(function: F) -> F:
 @_settings
 @click.pass_obj
 def build(progress: Progress, /, config: Path | None, out: Path, **given: Any) -> None:
-    r"""Collect and render a report, from options or from the YAML file CONFIG.
+    """Collect and render a report, from options or from the YAML file CONFIG.
 
     \b
-    saereport build --release gpt2-small-res-jb --sae-id blocks.8.hook_resid_pre \
+    saereport build --release gpt2-small-res-jb --sae-id blocks.8.hook_resid_pre \\
         --latents 0-9,14057 --dataset NeelNanda/pile-10k --out report
-    """
+    """  # noqa: D301 - the backspace is click's mark for lines that are kept as they are
     asked = _configured(config, given)
     from saereport.collection import build as run_build
 
@@ -246,12 +246,18 @@ def _merged(
         values["map"] = map_
     if skip:
         values["skip"] = list(skip)
-    batch_size = values.get("batch_size")
-    if isinstance(batch_size, str) and batch_size.isdigit():
-        values["batch_size"] = int(batch_size)
     named = _named_saes(releases, ids) + [{"path": path} for path in paths]
     if named:
         values["saes"] = named
+    # What is said for all SAEs on the command line goes before what the file says for one.
+    overridden = {key for key in ("latents", "explanations") if given.get(key) is not None}
+    if overridden and isinstance(values.get("saes"), list):
+        values["saes"] = [
+            {key: value for key, value in sae.items() if key not in overridden}
+            if isinstance(sae, dict)
+            else sae
+            for sae in values["saes"]
+        ]
     return make_config(values, origin=origin or "the command line").checked()
 
 
@@ -283,14 +289,15 @@ def main(arguments: list[str] | None = None) -> None:
 def run(arguments: list[str]) -> int:
     """Run the command line and return its exit code; `main` without leaving the process."""
     debug = "--debug" in arguments
-    # --debug is taken wherever it stands, so that it can be added to the end of a failed command.
-    arguments = [argument for argument in arguments if argument != "--debug"]
+    # These two are taken wherever they stand, so that they can be added to the end of a command.
+    quiet = ["--quiet"] if "--quiet" in arguments else []
+    arguments = quiet + [part for part in arguments if part not in ("--debug", "--quiet")]
     try:
         cli.main(args=arguments, prog_name="saereport", standalone_mode=False)
     except (click.exceptions.Abort, KeyboardInterrupt):
         if debug:
             raise
-        _complain("Interrupted. The same command goes on from the last checkpoint.")
+        _complain("Interrupted. A collection goes on from where it was with the same command.")
         return INTERRUPTED
     except click.exceptions.Exit as error:
         return error.exit_code
@@ -327,8 +334,8 @@ def _of_system(error: OSError) -> str:
     where = f" '{error.filename}'" if error.filename else ""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return (
-            f"The disk is full{' at' + where if where else ''}. What was collected so far is kept: "
-            "make room and give the same command again."
+            f"The disk is full{' at' + where if where else ''}. Make room and give the same "
+            "command again; it goes on from the last checkpoint that could be saved."
         )
     return f"{error.strerror or error}{':' + where if where else ''}."
 

@@ -13,6 +13,7 @@ import platform
 import shutil
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +28,12 @@ from saereport.memory import MemoryProfiler, as_lines
 from saereport.progress import Progress
 from saereport.reading import Batches, Reading, SaeReader
 from saereport.reports import render
-from saereport.run import TABLES, open_run
-from saereport.run.files import canonical_json
+from saereport.run import TABLES, Run, open_run
+from saereport.run.files import canonical_json, target_folder
+from saereport.run.store import require_run_or_nothing, retitle
 from saereport.selection import Selection, parse_selection, tracked_latents
 from saereport.site.folder import require_report_or_nothing
+from saereport.sources.demo import demo_model_dir
 from saereport.sources.devices import resolve_device, resolve_dtype
 from saereport.sources.explanations import read_explanations
 from saereport.sources.model_loading import load_model
@@ -63,14 +66,15 @@ def build(config: Asked, out: Path | str, *, progress: Progress | None = None) -
         SaereportError: Anything else that a user can cause or mend; what was read of the text is
             kept in `<out>.partial`, and the same call goes on from there.
     """
-    config, out = _checked(config), Path(out)
+    config, out = _checked(config), target_folder(out)
     progress = progress or Progress(quiet=True)
     require_report_or_nothing(out)
     work = out.with_name(f"{out.name}.partial")
     run = _collect(config, work / "run", work, progress)
     progress.say("Making the pages")
     render(run, out, neuronpedia_embed=config.neuronpedia_embed, progress=progress)
-    shutil.rmtree(work)
+    shutil.rmtree(run)
+    Checkpoint(work, "").discard()
     return out
 
 
@@ -80,12 +84,10 @@ def collect(config: Asked, out: Path | str, *, progress: Progress | None = None)
     Returns:
         The run's folder.
     """
-    config, out = _checked(config), Path(out)
-    if out.exists() and not (out / "run.json").is_file() and (out.is_file() or any(out.iterdir())):
-        raise SaereportError(f"'{out}' exists and is not a run.", "Give another --out.")
+    config, out = _checked(config), target_folder(out)
     work = out.with_name(f"{out.name}.partial")
     run = _collect(config, out, work, progress or Progress(quiet=True))
-    shutil.rmtree(work, ignore_errors=True)
+    Checkpoint(work, "").discard()
     return run
 
 
@@ -97,23 +99,41 @@ def _checked(config: Asked) -> BuildConfig:
         raise UsageError(f"There is no statistic '{unknown[0]}' to skip.", hint)
     if "activity" in asked.skip:
         raise UsageError("'activity' cannot be skipped: every page is built on it.")
+    if asked.map == "umap" and find_spec("umap") is None:
+        raise SaereportError(
+            "A UMAP map needs the package umap-learn, which is not installed.",
+            "pip install 'saereport[umap]', or make the map with PCA.",
+        )
     return asked.checked()
 
 
 def _collect(config: BuildConfig, target: Path, work: Path, progress: Progress) -> Path:
+    require_run_or_nothing(target)
     device = resolve_device(config.device)
     dtype = resolve_dtype(config.dtype)
     memory = MemoryProfiler(config.profile_memory, device)
     labels = [_labels(config, sae) for sae in config.saes]
     with memory.stage("load"):
         dictionaries = _load_saes(config, device, dtype, progress)
+        for dictionary, own in zip(dictionaries, labels, strict=True):
+            beyond = [latent for latent in own if latent >= dictionary.d_sae]
+            if beyond:
+                raise SaereportError(
+                    f"The explanations of {dictionary.slug} label latent {max(beyond)}, but it has "
+                    f"{dictionary.d_sae:,} latents.",
+                    "Are they of another SAE?",
+                )
         model = _load_model(config, dictionaries, device, dtype, progress)
     text = _open_text(config, dictionaries)
     context_size = _context_size(config, dictionaries, model)
     identity = _identity(config, dictionaries, model, text, context_size)
-    fingerprint = hashlib.sha256(canonical_json(identity).encode()).hexdigest()
-    if _is_done(target, fingerprint):
+    fingerprint = _hash(identity)
+    title = config.title or _title(dictionaries, model)
+    done = None if config.profile_memory else _done(target, fingerprint)
+    if done is not None:
         progress.say("This run is already collected; using it")
+        if done.info.title != title:
+            retitle(done, title)
         return target
 
     selections = [parse_selection(sae.latents or config.latents) for sae in config.saes]
@@ -122,13 +142,13 @@ def _collect(config: BuildConfig, target: Path, work: Path, progress: Progress) 
         model=model,
         readers=readers,
         batches=Batches(config.batch_size, context_size, device, progress),
-        checkpoint=Checkpoint(work, fingerprint),
+        checkpoint=Checkpoint(work, _hash(_of_reading(identity))),
     )
     with memory.stage("read the text"):
         _read(config, reading, text, context_size, progress)
     plan = Plan(
         config=config_record(config),
-        title=config.title or _title(dictionaries, model),
+        title=title,
         fingerprint=fingerprint,
         text=text,
         context_size=context_size,
@@ -186,6 +206,12 @@ def _load_model(
                 f"{other.model_name}; one report is about one model.",
                 "Make two reports, or name the model with --model.",
             )
+        if other.separator != first.separator:
+            raise SaereportError(
+                f"The SAEs {first.slug} and {other.slug} want different tokens between documents "
+                f"({first.separator} and {other.separator}); one pass cannot serve both.",
+                "Make two reports.",
+            )
         if other.model_kwargs != first.model_kwargs:
             raise SaereportError(
                 f"The SAEs {first.slug} and {other.slug} ask for the model to be loaded in "
@@ -198,7 +224,9 @@ def _load_model(
             f"The metadata of the SAE {first.slug} names no model.", "Give one with --model."
         )
     progress.say(f"Loading the model {Path(name).name if Path(name).exists() else name}")
-    wrapper = "TransformerBridge" if first.model_class == "AutoModelForCausalLM" else "auto"
+    if name == "demo":
+        demo_model_dir(progress.say)
+    wrapper = first.wrapper if config.model is None else "auto"
     model = load_model(name, device=device, dtype=dtype, kwargs=first.model_kwargs, wrapper=wrapper)
     for dictionary in dictionaries:
         check_fit(dictionary, model)
@@ -262,9 +290,22 @@ def _identity(
     }
 
 
+def _hash(identity: dict[str, Any]) -> str:
+    return hashlib.sha256(canonical_json(identity).encode()).hexdigest()
+
+
+def _of_reading(identity: dict[str, Any]) -> dict[str, Any]:
+    """What the pass over the text depends on: everything but the labels and the map."""
+    config = {k: v for k, v in identity["config"].items() if k not in ("map", "explanations")}
+    config["saes"] = [{**sae, "explanations": None} for sae in config["saes"]]
+    return {**identity, "config": config, "explanations": None}
+
+
 def _labels_hash(config: BuildConfig, sae: SaeConfig) -> str:
     path = sae.explanations or config.explanations
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest() if path is not None else ""
+    if path is None:
+        return ""
+    return hashlib.sha256(path.expanduser().read_bytes()).hexdigest()
 
 
 def config_record(config: BuildConfig) -> dict[str, Any]:
@@ -274,23 +315,23 @@ def config_record(config: BuildConfig) -> dict[str, Any]:
     )
     for sae in record["saes"]:
         for key in ("path", "explanations"):
-            sae[key] = Path(sae[key]).name if sae[key] else None
+            sae[key] = Path(sae[key]).resolve().name if sae[key] else None
     for key in ("dataset", "model", "explanations"):
         if record[key] and Path(record[key]).exists():
-            record[key] = Path(record[key]).name
+            record[key] = Path(record[key]).resolve().name
     return dict(record)
 
 
-def _is_done(target: Path, fingerprint: str) -> bool:
-    """Whether the run is there already; one that cannot be read is simply collected again."""
+def _done(target: Path, fingerprint: str) -> Run | None:
+    """The run if it is there already; one that cannot be read is simply collected again."""
     try:
         run = open_run(target)
         if run.path != target or run.info.fingerprint != fingerprint:
-            return False
+            return None
         run.verify()
     except SaereportError:
-        return False
-    return True
+        return None
+    return run
 
 
 def _readers(
@@ -330,6 +371,8 @@ def _read(
     seen, model = reading.seen, reading.model
     if reading.resume():
         progress.say(f"Going on from the checkpoint, after {seen.tokens:,} tokens")
+    elif reading.checkpoint.path.exists():
+        progress.say("The checkpoint beside the output is of other settings; starting anew")
     first = reading.readers[0].dictionary
     packed = pack(
         text.documents(),

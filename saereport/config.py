@@ -86,7 +86,7 @@ class ExamplesConfig(Asked):
     top: int = Field(20, ge=1, le=1000)
     before: int = Field(16, ge=0, le=4096)
     after: int = Field(8, ge=0, le=4096)
-    intervals: int = Field(6, ge=0, le=100)
+    intervals: int = Field(6, ge=0, le=32)
     quantiles: tuple[float, ...] = (0.5, 0.9, 0.99)
     per_group: int = Field(4, ge=1, le=100)
     listed: int = Field(15, ge=1, le=1000)
@@ -139,9 +139,9 @@ class BuildConfig(Asked):
     tokens: int = Field(1_000_000, ge=1)
     context_size: int | None = Field(None, ge=2, le=1_048_576)
     include_special: bool = False
-    device: str = Field("auto", pattern=DEVICE_PATTERN)
+    device: str = "auto"
     dtype: Literal["float32", "float16", "bfloat16"] = "float32"
-    batch_size: Literal["auto"] | int = "auto"
+    batch_size: int | str = "auto"
     seed: int = Field(0, ge=0, le=2**63 - 1)
     examples: ExamplesConfig = ExamplesConfig()
     skip: tuple[str, ...] = ()
@@ -155,11 +155,19 @@ class BuildConfig(Asked):
     def _latents_as_words(cls, value: Any) -> Any:
         return _latent_words(value)
 
-    @field_validator("batch_size")
+    @field_validator("batch_size", mode="before")
     @classmethod
-    def _positive(cls, value: str | int) -> str | int:
-        if isinstance(value, int) and value < 1:
-            raise ValueError("must be 'auto' or at least 1")
+    def _size_or_auto(cls, value: Any) -> int | str:
+        size = int(value) if isinstance(value, str) and value.isdigit() else value
+        if size == "auto" or (isinstance(size, int) and not isinstance(size, bool) and size >= 1):
+            return size
+        raise ValueError("it is 'auto' or a whole number of sequences, at least 1")
+
+    @field_validator("device")
+    @classmethod
+    def _a_device(cls, value: str) -> str:
+        if re.fullmatch(DEVICE_PATTERN, value) is None:
+            raise ValueError("it is auto, cpu, mps, cuda or cuda:N")
         return value
 
     def checked(self) -> BuildConfig:
@@ -259,6 +267,8 @@ def _with_paths_from(values: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Input paths that exist beside the YAML file, made to work from any working directory."""
 
     def moved(value: Any) -> Any:
+        if value == "demo":
+            return value
         if isinstance(value, str) and not Path(value).is_absolute() and (folder / value).exists():
             return str(folder / value)
         return value

@@ -253,6 +253,9 @@ class Reading:
                     raise KeyboardInterrupt
                 if self.checkpoint.due:
                     self.save()
+            if interrupted.is_set():
+                self.save()
+                raise KeyboardInterrupt
 
     def drop_sequences(self) -> None:
         """Forget the tokens of sequences that no example can refer to any more."""
@@ -261,15 +264,9 @@ class Reading:
 
     def _events(self, part: Packed) -> Iterator[tuple[Packed, list[Batch]]]:
         """Each SAE's events on a part, or on smaller parts of it if memory runs out."""
-        hooks = sorted({reader.dictionary.hook_in.name for reader in self.readers})
         found: list[Batch] | None = None
         try:
-            tokens = torch.from_numpy(part.tokens.astype(np.int64)).to(self.model.device)
-            activations = self.model.run(tokens, hooks)
-            found = [
-                reader.events(part, activations[reader.dictionary.hook_in.name])
-                for reader in self.readers
-            ]
+            found = self._encoded(part)
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
@@ -277,11 +274,21 @@ class Reading:
         if found is not None:
             yield part, found
             return
-        # Only here, outside the except block, is nothing holding the failed attempt's tensors.
+        # Only here, outside the except block, is nothing holding the failed attempt's tensors: the
+        # frame that held them was alive as long as the error's traceback.
         if self.model.device.type == "cuda":
             torch.cuda.empty_cache()
         for smaller in self.batches.parts(part):
             yield from self._events(smaller)
+
+    def _encoded(self, part: Packed) -> list[Batch]:
+        hooks = sorted({reader.dictionary.hook_in.name for reader in self.readers})
+        tokens = torch.from_numpy(part.tokens.astype(np.int64)).to(self.model.device)
+        activations = self.model.run(tokens, hooks)
+        return [
+            reader.events(part, activations[reader.dictionary.hook_in.name])
+            for reader in self.readers
+        ]
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from typing import Any
 from saereport.config import read_config
 from saereport.progress import Progress
 from saereport.run import Run, SaeInfo
+from saereport.run.files import target_folder
 
 
 def starting_config() -> str:
@@ -86,5 +87,6 @@ def render(
     """
     from saereport.site import render as render_site
 
-    render_site(Path(run), Path(out), embed_neuronpedia=neuronpedia_embed, progress=progress)
+    target = target_folder(out)
+    render_site(Path(run), target, embed_neuronpedia=neuronpedia_embed, progress=progress)
     return Path(out)

@@ -15,7 +15,7 @@ import numpy as np
 
 from saereport import __version__
 from saereport.errors import SaereportError
-from saereport.measure import Columns
+from saereport.measure import STATISTICS, Columns
 from saereport.measure.weights import WEIGHT_TABLES, TokenRows, WeightContext
 from saereport.memory import MemoryProfiler
 from saereport.progress import Progress
@@ -135,6 +135,8 @@ def _write_saes(
     writer: RunWriter, plan: Plan, reading: Reading, shown: Shown, progress: Progress
 ) -> list[SaeInfo]:
     tokens = TokenRows(reading.model)
+    collected = set(reading.readers[0].measurement.accumulators)
+    skipped = [s for name, s in STATISTICS.items() if name not in collected]
     readers: list[SaeReader | None] = list(reading.readers)
     reading.readers = ()
     infos: dict[int, SaeInfo] = {}
@@ -160,6 +162,7 @@ def _write_saes(
                 writer.write(name, columns, slug=reader.dictionary.slug)
             bar.advance(1)
             left_out = _write_weights(writer, context, shown, bar.advance)
+            left_out |= {table: "it was skipped" for s in skipped for table in s.tables}
             labels = _label_columns(plan.labels[i], latents)
             if labels["latent"]:
                 writer.write("explanations", labels, slug=reader.dictionary.slug)

@@ -22,7 +22,9 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, 
         (["build"], 2, "No SAE is named"),
         (["build", "--release", "r"], 2, "--sae-id 0 times"),
         (["build", "--sae-path", "x", "--latents", "3-1"], 2, "runs backwards"),
-        (["build", "--sae-path", "x", "--batch-size", "few"], 2, "batch_size"),
+        (["build", "--sae-path", "x", "--batch-size", "few"], 2, "'auto' or a whole number"),
+        (["build", "--sae-path", "x", "--device", "gpu"], 2, "it is auto, cpu, mps, cuda"),
+        (["build", "--sae-path", "x", "--out", "."], 1, "folder you are in"),
         (["build", "nothing.yaml"], 1, "no configuration file"),
         (["info", "nowhere"], 1, "no run at 'nowhere'"),
         (["render", "nowhere"], 1, "no run at 'nowhere'"),
@@ -44,7 +46,7 @@ def test_errors_are_one_line_with_a_code(
     [
         (SaereportError("It is broken.", "Mend it."), 1, "It is broken. Mend it."),
         (GateError("Too few."), 3, "Too few."),
-        (KeyboardInterrupt(), 130, "goes on from the last checkpoint"),
+        (KeyboardInterrupt(), 130, "goes on from where it was"),
         (OSError(errno.ENOSPC, "No space left on device"), 1, "disk is full"),
         (PermissionError(errno.EACCES, "Permission denied", "/x"), 1, "Permission denied: '/x'"),
         (ModuleNotFoundError("no", name="torch"), 1, "pip install 'saereport[collect]'"),
@@ -68,6 +70,38 @@ def test_every_kind_of_failure_has_its_line_and_code(
     with pytest.raises(shown):
         cli.run(["info", "x", "--debug"])
     capsys.readouterr()
+
+
+def test_the_command_line_goes_before_the_file(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked = []
+    monkeypatch.setattr(
+        "saereport.collection.build", lambda config, out, **_: asked.append((config, out))
+    )
+    file = tmp_path / "report.yaml"
+    file.write_text("tokens: 5\nseed: 3\nsaes: [{path: x, latents: 0-2}, {path: y}]\n")
+    code, _, err = run(
+        capsys, "build", str(file), "--latents", "7-8", "--tokens", "9", "--quiet", "--out", "o"
+    )
+    assert code == 0, err
+    config, out = asked[0]
+    assert [sae.latents or config.latents for sae in config.saes] == ["7-8", "7-8"]
+    assert (config.tokens, config.seed, out) == (9, 3, Path("o"))
+    run(capsys, "build", str(file), "--sae-path", "z", "--batch-size", "12")
+    config, _ = asked[1]
+    assert [str(sae.path) for sae in config.saes] == ["z"]
+    assert config.batch_size == 12
+    assert [sae.latents for sae in config.saes] == [None]
+
+
+def test_the_help_of_build_shows_its_example_as_it_is_typed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    _, out, _ = run(capsys, "build", "--help")
+    assert "blocks.8.hook_resid_pre \\\n" in out
+    assert "\b" not in out
+    assert "\\b" not in out
 
 
 def test_init_writes_once(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from saereport.config import make_config
 from saereport.errors import SaereportError, UsageError
 from saereport.measure import STATISTICS
 from saereport.progress import Progress
+from saereport.reports import render
 from saereport.run import Run, open_run
 from tests.factories import save_sae, tiny_model
 
@@ -218,7 +221,6 @@ def crash() -> None:
 def test_after_a_crash_the_same_call_resumes_to_the_same_bytes(
     made: Path, inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, blocks: int
 ) -> None:
-    monkeypatch.setattr("saereport.checkpoint.Checkpoint.every", 0.0)
     with monkeypatch.context() as patch:
         stop_after(patch, blocks, crash)
         patch.setattr("saereport.checkpoint.Checkpoint.due", True)
@@ -253,7 +255,8 @@ def test_a_checkpoint_of_other_work_is_not_used(inputs: Path, tmp_path: Path) ->
             collection.collect(asked(inputs), tmp_path / "run")
     told = Told()
     collection.collect(asked(inputs, seed=1), tmp_path / "run", progress=told)
-    assert not [line for line in told.lines if "checkpoint" in line]
+    assert not [line for line in told.lines if line.startswith("Going on")]
+    assert "The checkpoint beside the output is of other settings; starting anew" in told.lines
 
 
 def run_out_of_memory_above(monkeypatch: pytest.MonkeyPatch, limit: int) -> None:
@@ -346,6 +349,51 @@ def test_live_and_top_are_decided_after_the_text(inputs: Path, tmp_path: Path) -
     assert top.info.sae("late").n_chosen == 4
 
 
+def test_tensors_of_a_failed_attempt_are_gone_before_the_next(
+    inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from saereport.sources.models import HookedModel
+
+    run = HookedModel.run
+    alive: list[weakref.ref[torch.Tensor]] = []
+    left: list[int] = []
+
+    def watched(self: Any, tokens: torch.Tensor, hooks: Any) -> dict[str, torch.Tensor]:
+        left.append(sum(ref() is not None for ref in alive))
+        found = run(self, tokens, hooks)
+        alive[:] = [weakref.ref(tensor) for tensor in found.values()]
+        return found
+
+    monkeypatch.setattr(HookedModel, "run", watched)
+    run_out_of_memory_above(monkeypatch, 20)
+    collection.collect(asked(inputs, "late", batch_size="auto"), tmp_path / "run")
+    assert len(left) > 5
+    assert not any(left)
+
+
+def test_a_new_title_needs_no_new_reading(
+    inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    collection.collect(asked(inputs, "early", title="one"), tmp_path / "run")
+    monkeypatch.setattr("saereport.reading.Reading.run", lambda *_: crash())
+    collection.collect(asked(inputs, "early", title="two"), tmp_path / "run")
+    run = open_run(tmp_path / "run")
+    run.verify()
+    assert run.info.title == "two"
+
+
+def test_other_labels_go_on_from_the_same_checkpoint(inputs: Path, tmp_path: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        stop_after(patch, 3, lambda: os.kill(os.getpid(), signal.SIGINT))
+        with pytest.raises(KeyboardInterrupt):
+            collection.collect(asked(inputs, "early"), tmp_path / "run")
+    labels = tmp_path / "labels.csv"
+    labels.write_text("index,description\n2,twos\n")
+    told = Told()
+    collection.collect(asked(inputs, "early", explanations=labels), tmp_path / "run", progress=told)
+    assert [line for line in told.lines if line.startswith("Going on from the checkpoint")]
+
+
 def test_labels_come_into_the_run(inputs: Path, tmp_path: Path) -> None:
     labels = tmp_path / "labels.jsonl"
     labels.write_text('{"index": 3, "description": "threes"}\n{"index": 39, "description": "-"}\n')
@@ -380,6 +428,7 @@ def test_the_memory_profile_names_what_was_large(inputs: Path, tmp_path: Path) -
         (("early",), {"text_column": "txt"}, "Did you mean 'text'"),
         (("early",), {"context_size": 65}, "longer than the model's 64"),
         (("early", "nothing"), {}, "nothing"),
+        (("early",), {"map": "umap"}, "pip install 'saereport[umap]'"),
     ],
 )
 def test_bad_input_is_told_in_one_line_and_leaves_nothing(
@@ -417,6 +466,61 @@ def test_a_folder_with_other_things_is_left_alone(inputs: Path, tmp_path: Path) 
         with pytest.raises(SaereportError, match="exists and is not a"):
             make(asked(inputs), thesis)
     assert (thesis / "chapter.txt").read_text() == "years of work"
+
+
+def test_what_the_user_put_beside_our_files_is_never_removed(
+    made: Path, inputs: Path, tmp_path: Path
+) -> None:
+    run, report = tmp_path / "run", tmp_path / "report"
+    shutil.copytree(made, run)
+    render(made, report)
+    for make, out, stranger in (
+        (collection.collect, run, "notes.txt"),
+        (collection.build, report, "CNAME"),
+        (collection.build, report, ".git/HEAD"),
+        (collection.build, tmp_path / "other", "run/thesis.txt"),
+        (collection.collect, tmp_path / "theirs", "run.json"),
+    ):
+        path = out / stranger
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("mine")
+        with pytest.raises(SaereportError):
+            make(asked(inputs, "early"), out)
+        assert path.read_text() == "mine"
+        path.unlink()
+    (report / ".git").rmdir()
+    collection.build(asked(inputs, "early"), report)
+
+
+def test_the_folder_one_stands_in_is_not_replaced(
+    inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for out in (".", "..", tmp_path):
+        with pytest.raises(SaereportError, match="folder you are in"):
+            collection.build(asked(inputs, "early"), out)
+
+
+def test_weights_that_are_no_numbers_are_refused_before_the_text(
+    inputs: Path, tmp_path: Path
+) -> None:
+    from safetensors.torch import load_file, save_file
+
+    poisoned = tmp_path / "poisoned"
+    shutil.copytree(inputs / "early", poisoned)
+    weights = load_file(poisoned / "sae_weights.safetensors")
+    weights["W_dec"][7, 3] = float("nan")
+    save_file(weights, poisoned / "sae_weights.safetensors")
+    config = {**asked(inputs), "saes": [{"path": poisoned}]}
+    with pytest.raises(SaereportError, match=r"poisoned holds NaN .* in W_dec, first at \[7, 3\]"):
+        collection.collect(config, tmp_path / "run")
+
+
+def test_labels_of_another_sae_are_noticed(inputs: Path, tmp_path: Path) -> None:
+    labels = tmp_path / "labels.csv"
+    labels.write_text("index,description\n40,forty\n")
+    with pytest.raises(SaereportError, match="label latent 40, but it has 40 latents"):
+        collection.collect(asked(inputs, "early", explanations=labels), tmp_path / "run")
 
 
 def test_build_makes_a_report_with_its_run_and_can_replace_it(inputs: Path, tmp_path: Path) -> None:

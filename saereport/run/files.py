@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -57,6 +57,9 @@ def folder_in_place_of(target: Path) -> Iterator[Path]:
     target.parent.mkdir(parents=True, exist_ok=True)
     fresh = target.with_name(f".{target.name}.writing")
     old = target.with_name(f".{target.name}.old")
+    if old.exists() and not target.exists():
+        # Killed between the two renames below: what is called old is the only one there is.
+        old.rename(target)
     for leftover in (fresh, old):
         if leftover.exists():
             shutil.rmtree(leftover)
@@ -72,6 +75,33 @@ def folder_in_place_of(target: Path) -> Iterator[Path]:
         shutil.rmtree(fresh, ignore_errors=True)
         raise
     shutil.rmtree(old, ignore_errors=True)
+
+
+def strangers(folder: Path, own: Iterable[str]) -> list[str]:
+    """Files below a folder that are not among `own`, relative and sorted.
+
+    Args:
+        folder: Where to look.
+        own: Relative paths, with `/`, of the files that are expected.
+    """
+    expected = set(own)
+    found = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    return sorted(path for path in found if path not in expected)
+
+
+def target_folder(out: Path | str) -> Path:
+    """The folder that `out` means, links followed, fit to be replaced as a whole.
+
+    Raises:
+        SaereportError: It is the working directory, or holds it.
+    """
+    path, here = Path(out).resolve(), Path.cwd().resolve()
+    if path == here or path in here.parents:
+        raise SaereportError(
+            f"'{out}' is the folder you are in, or holds it; it cannot be replaced.",
+            "Name a folder inside it, such as 'report'.",
+        )
+    return path
 
 
 def require_folder(path: Path, what: str) -> Path:

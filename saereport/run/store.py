@@ -32,6 +32,7 @@ from saereport.run.files import (
     folder_in_place_of,
     require_folder,
     sha256_of,
+    strangers,
     write_atomically,
 )
 from saereport.run.schema import SCHEMA_VERSION, FileInfo, RunInfo
@@ -287,6 +288,35 @@ def open_run(path: Path) -> Run:
             "Give the folder that 'saereport collect' or 'saereport build' wrote.",
         )
     return Run(folder, _read_info(folder / RUN_FILE))
+
+
+def require_run_or_nothing(path: Path) -> None:
+    """Refuse a target that holds anything but a run, so that nothing of the user's is lost.
+
+    Raises:
+        SaereportError: There is a file, or a folder that is not a run or holds more than a run.
+    """
+    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
+        return
+    hint = "Name a new folder, or remove this one."
+    if not path.is_dir():
+        raise SaereportError(f"'{path}' is a file.", hint)
+    if not (path / RUN_FILE).is_file():
+        raise SaereportError(f"'{path}' exists and is not a run.", hint)
+    info = _read_info(path / RUN_FILE)
+    others = strangers(path, [RUN_FILE, *(file.path for file in info.files)])
+    if others:
+        raise SaereportError(
+            f"'{path}' also holds what is not the run's, such as '{others[0]}'.",
+            "Move it elsewhere, or name a new folder.",
+        )
+
+
+def retitle(run: Run, title: str) -> None:
+    """Give a run another title, in place."""
+    info = run.info.model_copy(update={"title": title})
+    text = canonical_json(info.model_dump(mode="json")) + "\n"
+    write_atomically(run.path / RUN_FILE, text.encode())
 
 
 def _read_info(path: Path) -> RunInfo:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from saereport.errors import SaereportError
 from saereport.run import Run
-from saereport.run.files import folder_in_place_of, sha256_of
-from saereport.run.store import RUN_FILE
+from saereport.run.files import folder_in_place_of, sha256_of, strangers
+from saereport.run.store import RUN_FILE, require_run_or_nothing
 from saereport.site import jsonwriter
 
 MANIFEST = "report.json"
@@ -33,17 +33,31 @@ def require_report_or_nothing(out_dir: Path) -> None:
     if not out_dir.is_dir():
         raise SaereportError(f"'{out_dir}' is a file.", hint)
     names = {path.name for path in out_dir.iterdir()}
-    if names <= {RUN_FOLDER} or _is_report(out_dir / MANIFEST):
+    if names <= {RUN_FOLDER}:
+        require_run_or_nothing(out_dir / RUN_FOLDER)
         return
-    raise SaereportError(f"'{out_dir}' exists and is not a report.", hint)
+    own = _listed_files(out_dir / MANIFEST)
+    if own is None:
+        raise SaereportError(f"'{out_dir}' exists and is not a report.", hint)
+    others = strangers(out_dir, [MANIFEST, *own])
+    if others:
+        raise SaereportError(
+            f"'{out_dir}' also holds what is not the report's, such as '{others[0]}'.",
+            "Move it elsewhere, or name a new folder.",
+        )
 
 
-def _is_report(manifest: Path) -> bool:
+def _listed_files(manifest: Path) -> list[str] | None:
+    """The files that a report's manifest lists; None if it is not a report's manifest."""
     try:
         value = json.loads(manifest.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return isinstance(value, dict) and value.get("format") == FORMAT
+    except (OSError, ValueError, RecursionError):
+        return None
+    if not isinstance(value, dict) or value.get("format") != FORMAT:
+        return None
+    files = value.get("files")
+    entries = files if isinstance(files, list) else []
+    return [str(entry["path"]) for entry in entries if isinstance(entry, dict) and "path" in entry]
 
 
 @contextmanager

@@ -87,7 +87,7 @@ def load_model(
             )
         return _load_local(path, device, dtype, kwargs)
     name = str(name_or_dir)
-    if path.is_dir():
+    if path.is_dir() and _official_name(name) is None:
         raise SaereportError(
             f"The directory {path.name} holds no Hugging Face model: config.json is missing."
         )

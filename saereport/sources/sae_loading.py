@@ -184,6 +184,7 @@ def _describe(
             f"The SAE {source.label} reads one attention head only (hook_head_index "
             f"{metadata.hook_head_index}), which is not supported."
         )
+    _check_numbers(sae, source.label)
     hook_name = _true_hook(hook_name, metadata.hf_hook_name)
     sae.turn_off_forward_pass_hook_z_reshaping()  # heads are flat throughout this program
     sae.eval().requires_grad_(False)
@@ -227,6 +228,24 @@ def _describe(
         # The others are folded into the weights on loading, or act in training only.
         normalizes=normalizes if normalizes in ("layer_norm", "constant_norm_rescale") else None,
     )
+
+
+def _check_numbers(sae: Any, label: str) -> None:
+    """Refuse weights that are no numbers before hours are spent on them.
+
+    An infinite threshold is allowed: it is how some trainers switch a latent off.
+    """
+    for name, tensor in sorted(sae.state_dict().items()):
+        if not tensor.is_floating_point():
+            continue
+        bad = tensor.isnan() if name == "threshold" else ~tensor.isfinite()
+        if bool(bad.any()):
+            where = [int(i) for i in bad.nonzero()[0]]
+            raise SaereportError(
+                f"The SAE {label} holds NaN or infinite numbers in {name}, first at {where} "
+                f"({int(bad.sum()):,} in all).",
+                "The file is damaged, or training diverged.",
+            )
 
 
 def _true_hook(name: str, huggingface: str | None) -> str:

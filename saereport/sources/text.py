@@ -256,7 +256,7 @@ def _choose_column(columns: Sequence[str], wanted: str | None, name: str) -> str
             return usual
     raise SaereportError(
         f"{name} has no column 'text'; it has {', '.join(sorted(columns)) or 'none'}.",
-        did_you_mean("text", columns) or "Name the one that holds the text with --column.",
+        did_you_mean("text", columns) or "Name the one that holds the text with --text-column.",
     )
 
 
