@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bs4 import BeautifulSoup
 
 from saereport.site import numbers, render
 from tests.browser.conftest import Watched, latent_pages, until
@@ -137,6 +138,68 @@ def test_the_ends_are_ends(plain: Path, watched: Make) -> None:
     assert current(page) == ids(latent_pages(plain)[0])[0]
     page = seen.open(latent_pages(plain)[-1], f"#latent-{ids(latent_pages(plain)[-1])[-1]}")
     assert page.locator("text=Next →").is_disabled()
+    seen.check()
+
+
+def test_a_dead_latent_is_built_once(plain: Path, watched: Make) -> None:
+    path = next(page for page in latent_pages(plain) if "never active on the" in page.read_text())
+    soup = BeautifulSoup(path.read_text("utf-8"), "html.parser")
+    article = next(a for a in soup.select("article.latent") if a.select(".dead"))
+    seen = watched()
+    page = seen.open(path, f"#{article['id']}")
+    page.wait_for_selector("article.current .panels")
+    panels = page.locator("article.current .panel")
+    count = panels.count()
+    assert count > 0
+    assert page.locator("article.current [data-panel=examples]").count() == 0
+    for _ in range(3):
+        page.keyboard.press("j")
+        assert page.locator("article.current").get_attribute("id") != article["id"]
+        page.keyboard.press("k")
+        assert page.locator("article.current").get_attribute("id") == article["id"]
+        assert panels.count() == count
+    seen.check()
+
+
+def test_an_address_of_a_latent_that_is_not_shown(plain: Path, watched: Make) -> None:
+    pages = latent_pages(plain)
+    shown = [ids(path) for path in pages]
+    missing = next(n for n in range(shown[1][0], shown[1][-1]) if n not in shown[1])
+    after = next(n for n in shown[1] if n > missing)
+    for opened in (pages[1], pages[0]):
+        seen = watched()
+        page = seen.open(opened, f"#latent-{missing}")
+        page.wait_for_url(f"**/l0001.html#latent-{missing}")
+        status = page.locator("[role=status].absent")
+        status.locator("a").wait_for()
+        said = f"This report does not show latent {missing} of this SAE."
+        assert said in status.inner_text()
+        assert page.locator("article.current").count() == 0
+        assert page.title().startswith(f"Latent {missing} is not shown")
+        page.keyboard.press("e")
+        page.keyboard.press("j")
+        assert current(page) == after
+        assert not status.is_visible()
+        page.keyboard.press("k")
+        assert current(page) == shown[1][shown[1].index(after) - 1]
+        page.evaluate(f"self.location.hash = 'latent-{missing}'")
+        status.locator("a").click()
+        page.wait_for_url("**/index.html")
+        seen.check()
+    page = seen.open(pages[2], "#latent-99999")
+    page.locator(".absent a").wait_for()
+    assert page.locator("text=Next →").is_disabled()
+    assert page.locator("text=← Previous").is_enabled()
+    seen.check()
+
+
+def test_an_address_of_a_latent_on_another_page(plain: Path, watched: Make) -> None:
+    pages = latent_pages(plain)
+    seen = watched()
+    page = seen.open(pages[0], f"#latent-{ids(pages[2])[3]}")
+    page.wait_for_url(f"**/l0002.html#latent-{ids(pages[2])[3]}")
+    page.wait_for_selector("article.current .panels")
+    assert current(page) == ids(pages[2])[3]
     seen.check()
 
 
