@@ -51,13 +51,25 @@ def sections(report: Report) -> list[Section]:
 
 
 def pairs_of(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """A nested mapping as rows: `text.source.sha256`, its value."""
+    """A nested mapping as rows: `source.files[0].sha256`, its value; what is absent is left out."""
     for key, inner in value.items():
-        name = f"{prefix}{visible_text(str(key))}"
-        if isinstance(inner, Mapping) and inner:
-            yield from pairs_of(inner, f"{name}.")
-        else:
-            yield name, _words(inner)
+        yield from _rows(f"{prefix}{visible_text(str(key))}", inner)
+
+
+def _rows(name: str, value: Any) -> Iterator[tuple[str, str]]:
+    if value is None:
+        return
+    if isinstance(value, Mapping) and value:
+        yield from pairs_of(value, f"{name}.")
+    elif isinstance(value, list | tuple) and any(map(_is_nested, value)):
+        for place, item in enumerate(value):
+            yield from _rows(f"{name}[{place}]", item)
+    else:
+        yield name, _words(value)
+
+
+def _is_nested(value: Any) -> bool:
+    return isinstance(value, Mapping | list | tuple)
 
 
 def _words(value: Any) -> str:
