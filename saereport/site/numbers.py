@@ -40,12 +40,11 @@ def percent(share: float) -> str:
 
 
 def one_in(share: float) -> str:
-    """A density as `1 in 830 tokens`."""
+    """A density as `1 in 106 tokens`, with three significant digits as in `value`."""
     if share <= 0:
         return "never"
-    every = 1 / share
-    step = 10 ** max(0, floor(log10(every)) - 1)
-    return f"1 in {count(max(1, round(every / step) * step))} tokens"
+    every = float(f"{1 / share:.3g}")
+    return f"1 in {f'{every:g}' if every < 1000 else count(round(every))} tokens"
 
 
 def size(n_bytes: int) -> str:

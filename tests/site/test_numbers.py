@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from saereport.site import numbers
 
@@ -39,10 +41,27 @@ def test_percent(share: float, text: str) -> None:
 
 @pytest.mark.parametrize(
     ("share", "text"),
-    [(0, "never"), (1, "1 in 1 tokens"), (0.0012048, "1 in 830 tokens"), (0.05, "1 in 20 tokens")],
+    [
+        (0, "never"),
+        (1, "1 in 1 tokens"),
+        (0.9, "1 in 1.11 tokens"),
+        (0.05, "1 in 20 tokens"),
+        (0.023, "1 in 43.5 tokens"),
+        (0.00943, "1 in 106 tokens"),
+        (0.0012048, "1 in 830 tokens"),
+        (1 / 999.6, "1 in 1,000 tokens"),
+        (1 / 12345, "1 in 12,300 tokens"),
+        (1 / 2_345_678, "1 in 2,350,000 tokens"),
+    ],
 )
 def test_one_in(share: float, text: str) -> None:
     assert numbers.one_in(share) == text
+
+
+@given(st.floats(1e-9, 1))
+def test_one_in_is_within_half_a_per_cent(share: float) -> None:
+    shown = float(numbers.one_in(share).split()[2].replace(",", ""))
+    assert abs(shown * share - 1) <= 0.00501
 
 
 def test_sizes_and_plurals() -> None:
