@@ -99,10 +99,14 @@ class Shape:
     part: int = 256
     seed: int = 0
     explanations: tuple[str, ...] = field(default=())
+    tokens: tuple[bytes, ...] = field(default=(), repr=False)
+    """A vocabulary of one's own: the text is then every token in order, all of it in examples."""
 
 
 def vocabulary(shape: Shape) -> list[bytes]:
     """Token bytes by id: special, single bytes, words with and without a space, hostile ones."""
+    if shape.tokens:
+        return list(shape.tokens)
     tokens = [b"<|endoftext|>", *(bytes([b]) for b in range(256))]
     if shape.hostile:
         tokens += [HOSTILE[i % len(HOSTILE)] for i in range(4 * len(HOSTILE))]
@@ -127,6 +131,8 @@ def write_run(target: Path, shape: Shape) -> RunInfo:
         ranks.size, size=(shape.n_sequences, shape.context), p=weights / weights.sum()
     ).astype(np.int32)
     text[:, 0] = 0
+    if shape.tokens:
+        text = np.resize(np.arange(len(tokens), dtype=np.int32), text.shape)
     documents = np.repeat(np.arange(shape.n_sequences, dtype=np.int32) // 3, shape.context)
     counted = np.ones(text.shape, bool)
     counted[:, 0] = False
@@ -168,7 +174,7 @@ def _sae(shape: Shape, k: int) -> SaeInfo:
     names = {"resid": "residual", "z": "attention", "mlp_in_normalized": "transcoder"}
     return SaeInfo(
         slug=f"synthetic-l{layer}-{names[kind]}",
-        label=f"L{layer} {names[kind]}" + (" <b>&" if shape.hostile else ""),
+        label=f"L{layer} {names[kind]}" + (" <b>&\u202e\x07" if shape.hostile else ""),
         sae_id=f"l{layer}",
         architecture=("jumprelu", "standard", "topk")[k % 3],
         hook_in=hook,
@@ -195,7 +201,7 @@ def _sae(shape: Shape, k: int) -> SaeInfo:
 
 
 def _info(shape: Shape, saes: list[SaeInfo], n_counted: int, text: Any) -> RunInfo:
-    odd = "</title><script>self.stolen=1</script>" if shape.hostile else ""
+    odd = "</title><script>self.stolen=1</script>\u202e\u2066\x1b" if shape.hostile else ""
     return RunInfo(
         saereport_version=__version__,
         title=f"Synthetic report{odd}",
@@ -298,6 +304,7 @@ class _Latents:
         ).clip(0.02, 1)
         alive = np.flatnonzero(activity["n_active"] > 0)
         n, per = len(alive), len(groups)
+        before, after = (shape.context, shape.context) if shape.tokens else (16, 9)
         top = activity["max"][alive].astype(np.float64)
         value = (top[:, None] * height[None, :]).reshape(-1)
         position = rng.integers(4, shape.context - 2, n * per)
@@ -314,12 +321,14 @@ class _Latents:
             "latent": np.repeat(self.chosen[alive], per),
             "group": groups * n,
             "rank": rank * n,
-            "sequence": rng.integers(0, shape.n_sequences, n * per),
+            "sequence": np.arange(n * per) % shape.n_sequences
+            if shape.tokens
+            else rng.integers(0, shape.n_sequences, n * per),
             "position": position,
             "document": rng.integers(0, 40, n * per),
             "activation": value,
-            "start": np.maximum(0, position - 16),
-            "stop": np.minimum(shape.context, position + 9),
+            "start": np.maximum(0, position - before),
+            "stop": np.minimum(shape.context, position + after),
             "active_positions": [row[k] for row, k in zip(around, keep, strict=True)],
             "active_values": [row[k] for row, k in zip(values, keep, strict=True)],
         }

@@ -26,7 +26,7 @@ from pathlib import Path
 from saereport import __version__
 from saereport.errors import SaereportError
 from saereport.progress import Progress
-from saereport.run import Run, SaeInfo, open_run
+from saereport.run import Run, RunInfo, SaeInfo, open_run
 from saereport.site import jsonwriter
 from saereport.site.assets import copy_assets
 from saereport.site.blocks import BASES
@@ -48,6 +48,7 @@ from saereport.site.sae_page import (
 from saereport.site.sequences import FOLDER as TEXT_FOLDER
 from saereport.site.sequences import Sequences
 from saereport.site.story import Story
+from saereport.site.text import visible_text
 
 __all__ = ["render"]
 
@@ -87,10 +88,28 @@ def _report(run: Run, embed_neuronpedia: bool, shard_size: int) -> Report:
     shards = {sae.slug: Shards(_latents(run, sae), shard_size) for sae in run.info.saes}
     return Report(
         run=run,
-        info=run.info,
+        info=_readable(run.info),
         vocabulary=Vocabulary(run),
         shards=shards,
         embed_neuronpedia=embed_neuronpedia,
+    )
+
+
+def _readable(info: RunInfo) -> RunInfo:
+    """The run's own names with nothing in them that cannot be seen or that turns the text."""
+    shown = visible_text
+    return info.model_copy(
+        update={
+            "title": shown(info.title),
+            "model": info.model.model_copy(update={"name": shown(info.model.name)}),
+            "text": info.text.model_copy(update={"name": shown(info.text.name)}),
+            "saes": tuple(
+                sae.model_copy(
+                    update={"label": shown(sae.label), "selection": shown(sae.selection)}
+                )
+                for sae in info.saes
+            ),
+        }
     )
 
 

@@ -8,6 +8,8 @@ import pytest
 from saereport.run import open_run
 from saereport.site import render
 from saereport.site.text import visible
+from saereport.sources.demo import demo_model_dir
+from saereport.sources.tokens import token_bytes
 from tests.browser.conftest import Watched, latent_pages
 from tests.synthetic import HOSTILE, Shape, write_run
 
@@ -90,6 +92,59 @@ def test_every_token_of_a_vocabulary_is_shown_as_it_is(tmp_path: Path, watched: 
     assert list(shown) == wanted
     assert {visible(token) for token in HOSTILE if token} <= set(shown)
     seen.check()
+
+
+COLLECT = """() => Array.from(document.querySelectorAll("article.current .example"), (example) => {
+    const shown = [];
+    let space = "";
+    for (const node of example.querySelector(".words").childNodes) {
+        if (node.nodeType === Node.TEXT_NODE) space = node.data === " " ? "␣" : "";
+        else {
+            const text = node.textContent;
+            shown.push(space + (text.startsWith(" ") ? "␣" + text.slice(1) : text));
+            space = "";
+        }
+    }
+    return [Number(/seq (\\d+)/.exec(example.querySelector(".at").textContent)[1]), shown];
+})"""
+
+
+@pytest.mark.model
+def test_every_token_of_the_demo_model_in_an_example(tmp_path: Path, watched: Make) -> None:
+    """All 49,152 tokens of a real vocabulary, and the hostile ones, where readers see them."""
+    transformers = pytest.importorskip("transformers")
+    tokenizer = transformers.AutoTokenizer.from_pretrained(demo_model_dir())
+    real = token_bytes(tokenizer, range(len(tokenizer)))
+    assert len(real) == 49_152
+    tokens = (*real, *HOSTILE)
+    n_sequences = -(-len(tokens) // 64)
+    shape = Shape(
+        d_sae=32,
+        n_chosen=16,
+        n_sequences=n_sequences,
+        n_vocabulary=len(tokens),
+        tokens=tokens,
+        n_top=-(-n_sequences // 16),
+        per_interval=0,
+        per_quantile=0,
+        n_dead=0,
+    )
+    write_run(tmp_path / "run", shape)
+    render(tmp_path / "run", tmp_path / "out", shard_size=8)
+    seen = watched(height=600)
+    found: dict[int, list[str]] = {}
+    for path in latent_pages(tmp_path / "out"):
+        page = seen.open(path)
+        for step in range(8):
+            page.wait_for_selector("article.current .panels .example")
+            page.evaluate(CLICK_ALL, "article.current .group button.linkish")
+            found.update(page.evaluate(COLLECT))
+            if step < 7:
+                page.keyboard.press("j")
+        seen.check()
+    wanted = [visible(token) or f"<token {i}>" for i, token in enumerate(tokens)]
+    shown = [text for sequence in sorted(found) for text in found[sequence]]
+    assert shown[: len(wanted)] == wanted
 
 
 def test_the_address_is_not_trusted(plain: Path, watched: Make) -> None:

@@ -108,6 +108,19 @@ def test_hostile_text_stays_text(hostile_report: Path) -> None:
         assert not set(text.split("push(", 1)[1]) & set("<>&\u2028\u2029")
 
 
+def test_names_show_what_cannot_be_seen(hostile_report: Path, hostile_run: Path) -> None:
+    info = open_run(hostile_run).info
+    assert "\u202e" in info.title
+    assert all("\u202e" in sae.label for sae in info.saes)
+    soup = BeautifulSoup((hostile_report / "index.html").read_text("utf-8"), "html.parser")
+    assert soup.title is not None
+    assert soup.title.text.endswith("<U+202E><U+2066><0x1B>")
+    assert [a.text[-14:] for a in soup.select("a.card-link")] == ["&<U+202E><0x07>"[-14:]] * 3
+    for path in [*pages(hostile_report), *data_scripts(hostile_report)]:
+        text = path.read_text("utf-8")
+        assert not re.search("[\u202a-\u202e\u2066-\u2069]|\\\\u(202|206)", text), path.name
+
+
 def test_names_are_safe_everywhere(hostile_report: Path) -> None:
     for path in hostile_report.rglob("*"):
         assert re.fullmatch(r"[a-z0-9._-]+", path.name)
