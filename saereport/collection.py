@@ -8,7 +8,6 @@ last to the first (a later one is pulled back onto the earlier), and the run is 
 from __future__ import annotations
 
 import gc
-import hashlib
 import platform
 import shutil
 from collections.abc import Mapping, Sequence
@@ -19,17 +18,17 @@ from typing import Any
 
 import torch
 
-from saereport import __version__
 from saereport.checkpoint import Checkpoint
 from saereport.config import BuildConfig, SaeConfig, make_config
 from saereport.errors import SaereportError, UsageError, did_you_mean
+from saereport.identity import config_record, digest, identity_of, of_reading
 from saereport.measure import STATISTICS, Setting
 from saereport.memory import MemoryProfiler, as_lines
 from saereport.progress import Progress
 from saereport.reading import Batches, Reading, SaeReader
 from saereport.reports import render
-from saereport.run import TABLES, Run, open_run
-from saereport.run.files import canonical_json, target_folder
+from saereport.run import Run, open_run
+from saereport.run.files import target_folder
 from saereport.run.store import require_run_or_nothing, retitle
 from saereport.selection import Selection, parse_selection, tracked_latents
 from saereport.site.folder import require_report_or_nothing
@@ -126,8 +125,8 @@ def _collect(config: BuildConfig, target: Path, work: Path, progress: Progress) 
         model = _load_model(config, dictionaries, device, dtype, progress)
     text = _open_text(config, dictionaries)
     context_size = _context_size(config, dictionaries, model)
-    identity = _identity(config, dictionaries, model, text, context_size)
-    fingerprint = _hash(identity)
+    identity = identity_of(config, dictionaries, model, text, context_size)
+    fingerprint = digest(identity)
     title = config.title or _title(dictionaries, model)
     done = None if config.profile_memory else _done(target, fingerprint)
     if done is not None:
@@ -142,7 +141,7 @@ def _collect(config: BuildConfig, target: Path, work: Path, progress: Progress) 
         model=model,
         readers=readers,
         batches=Batches(config.batch_size, context_size, device, progress),
-        checkpoint=Checkpoint(work, _hash(_of_reading(identity))),
+        checkpoint=Checkpoint(work, digest(of_reading(identity))),
     )
     with memory.stage("read the text"):
         _read(config, reading, text, context_size, progress)
@@ -268,58 +267,6 @@ def _context_size(
             "Make two reports.",
         )
     return size
-
-
-def _identity(
-    config: BuildConfig,
-    dictionaries: Sequence[Dictionary],
-    model: LanguageModel,
-    text: Text,
-    context_size: int,
-) -> dict[str, Any]:
-    """Everything that the numbers depend on."""
-    return {
-        "saereport": __version__,
-        "tables": {name: table.version for name, table in TABLES.items()},
-        "config": config_record(config),
-        "saes": [[d.slug, d.weights_sha256, d.hook_in.name] for d in dictionaries],
-        "explanations": [_labels_hash(config, sae) for sae in config.saes],
-        "model": model.provenance,
-        "text": text.provenance,
-        "context_size": context_size,
-    }
-
-
-def _hash(identity: dict[str, Any]) -> str:
-    return hashlib.sha256(canonical_json(identity).encode()).hexdigest()
-
-
-def _of_reading(identity: dict[str, Any]) -> dict[str, Any]:
-    """What the pass over the text depends on: everything but the labels and the map."""
-    config = {k: v for k, v in identity["config"].items() if k not in ("map", "explanations")}
-    config["saes"] = [{**sae, "explanations": None} for sae in config["saes"]]
-    return {**identity, "config": config, "explanations": None}
-
-
-def _labels_hash(config: BuildConfig, sae: SaeConfig) -> str:
-    path = sae.explanations or config.explanations
-    if path is None:
-        return ""
-    return hashlib.sha256(path.expanduser().read_bytes()).hexdigest()
-
-
-def config_record(config: BuildConfig) -> dict[str, Any]:
-    """The configuration as a run records it: no paths, and nothing that changes no number."""
-    record = config.model_dump(
-        mode="json", exclude={"batch_size", "profile_memory", "neuronpedia_embed", "title"}
-    )
-    for sae in record["saes"]:
-        for key in ("path", "explanations"):
-            sae[key] = Path(sae[key]).resolve().name if sae[key] else None
-    for key in ("dataset", "model", "explanations"):
-        if record[key] and Path(record[key]).exists():
-            record[key] = Path(record[key]).resolve().name
-    return dict(record)
 
 
 def _done(target: Path, fingerprint: str) -> Run | None:
