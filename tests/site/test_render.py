@@ -170,9 +170,19 @@ def test_a_report_is_replaced_in_place_from_its_own_run(single_run: Path, tmp_pa
     out = tmp_path / "out"
     render(single_run, out)
     first = contents(out)
-    (out / "stray.txt").write_text("old")
     render(out, out)
     assert contents(out) == first
+
+
+def test_what_lies_in_a_report_and_is_not_its_own_is_never_removed(
+    single_run: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    render(single_run, out)
+    (out / "CNAME").write_text("reports.example")
+    with pytest.raises(SaereportError, match="not the report's, such as 'CNAME'"):
+        render(out, out)
+    assert (out / "CNAME").read_text() == "reports.example"
 
 
 def test_a_folder_that_is_not_a_report_is_left_alone(single_run: Path, tmp_path: Path) -> None:
