@@ -1,0 +1,182 @@
+// The registry of data, and the few helpers that every other script uses.
+// Data scripts push records to the global list `saereport`; here it becomes a receiver.
+"use strict";
+(function () {
+  const ALPHABET = Array.from({ length: 94 }, (_, i) => String.fromCharCode(33 + i))
+    .filter((c) => !"\"\\<>&'".includes(c))
+    .join("");
+  const BASE = ALPHABET.length;
+  const SHORT = 36;
+  const DIGIT = new Uint8Array(128);
+  for (let i = 0; i < BASE; i += 1) DIGIT[ALPHABET.charCodeAt(i)] = i;
+
+  const early = Array.isArray(self.saereport) ? self.saereport : [];
+  const root = document.documentElement;
+  const S = {
+    root: root.dataset.root || "",
+    page: root.dataset.page || "",
+    sae: root.dataset.sae || "",
+    report: { saes: [], panels: [], bases: [] },
+    bases: new Map(),
+    saes: new Map(),
+    tokens: new Map(),
+    special: new Set(),
+    tables: new Map(),
+    shards: new Map(),
+    sequences: new Map(),
+    scripts: new Map(),
+  };
+
+  const receivers = {
+    report(record) {
+      S.report = record;
+      record.bases.forEach(([name, fields]) => S.bases.set(name, fields));
+      record.saes.forEach((sae) => S.saes.set(sae.slug, sae));
+    },
+    vocabulary(record) {
+      for (const [id, text, special] of record.tokens) {
+        S.tokens.set(id, text);
+        if (special) S.special.add(id);
+      }
+    },
+    latents(record) {
+      record.byLatent = new Map(record.rows.map((row) => [row[0], row]));
+      S.tables.set(record.sae, record);
+    },
+    shard(record) {
+      record.byLatent = new Map(record.latents.map((item) => [item.latent, item]));
+      S.shards.set(record.sae + "/" + record.shard, record);
+    },
+  };
+
+  receivers.text = function (record) {
+    record.sequences.forEach(([sequence, text]) => S.sequences.set(sequence, text));
+  };
+
+  S.push = function (record) {
+    const receive = Object.hasOwn(receivers, record.kind) ? receivers[record.kind] : null;
+    if (receive) receive(record);
+  };
+
+  // Token ids of a packed sequence; see saereport/site/packing.py.
+  S.unpack = function (text) {
+    const ids = [];
+    for (let at = 0; at < text.length; ) {
+      const a = DIGIT[text.charCodeAt(at)];
+      const b = DIGIT[text.charCodeAt(at + 1)];
+      if (a < SHORT) {
+        ids.push(a * BASE + b);
+        at += 2;
+      } else {
+        ids.push(SHORT * BASE + ((a - SHORT) * BASE + b) * BASE + DIGIT[text.charCodeAt(at + 2)]);
+        at += 3;
+      }
+    }
+    return ids;
+  };
+
+  S.token = (id) => S.tokens.get(id) || "<token " + id + ">";
+  // Inside running text a token's leading space is a space.
+  S.prose = (shown) => (shown.startsWith("␣") ? " " + shown.slice(1) : shown);
+
+  // An element with a class, properties and children; text always becomes a text node.
+  S.el = function (tag, fields, ...children) {
+    const node = document.createElement(tag);
+    for (const [name, value] of Object.entries(fields || {})) {
+      if (name === "class") node.className = value;
+      else if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+      else if (value !== undefined && value !== null) node.setAttribute(name, value);
+    }
+    for (const child of children) if (child !== null && child !== undefined) node.append(child);
+    return node;
+  };
+
+  S.svg = function (path, width, height, label) {
+    const space = "http://www.w3.org/2000/svg";
+    const node = document.createElementNS(space, "svg");
+    node.setAttribute("viewBox", "0 0 " + width + " " + height);
+    node.setAttribute("preserveAspectRatio", "none");
+    if (label) {
+      node.setAttribute("role", "img");
+      node.setAttribute("aria-label", label);
+    } else node.setAttribute("aria-hidden", "true");
+    const line = document.createElementNS(space, "path");
+    line.setAttribute("d", path);
+    node.append(line);
+    return node;
+  };
+
+  // A classic script of this report, once.
+  S.load = function (path) {
+    if (!S.scripts.has(path)) {
+      S.scripts.set(
+        path,
+        new Promise((done, fail) => {
+          const script = document.createElement("script");
+          script.src = S.root + path;
+          script.onload = () => done();
+          script.onerror = () => fail(new Error("cannot load " + path));
+          document.head.append(script);
+        }),
+      );
+    }
+    return S.scripts.get(path);
+  };
+
+  // The rows of an SAE's table, loaded when first needed.
+  S.table = async function (slug) {
+    if (!S.tables.has(slug)) await S.load(slug + "/latents.js");
+    return S.tables.get(slug);
+  };
+
+  // The place of the last number that is not above `value` in a sorted list.
+  function before(firsts, value) {
+    let low = 0;
+    let high = firsts.length - 1;
+    while (low < high) {
+      const middle = (low + high + 1) >> 1;
+      if (firsts[middle] <= value) low = middle;
+      else high = middle - 1;
+    }
+    return low;
+  }
+  const numbered = (letter, n) => letter + String(n).padStart(4, "0");
+
+  // The token ids of a whole sequence, loaded when first needed.
+  S.sequence = async function (sequence) {
+    if (!S.sequences.has(sequence))
+      await S.load("text/" + numbered("t", before(S.report.texts, sequence)) + ".js");
+    return S.unpack(S.sequences.get(sequence) || "");
+  };
+
+  // Where a latent's page is, or null if the report does not show it for certain.
+  S.href = function (slug, latent) {
+    const sae = S.saes.get(slug);
+    if (!sae || !sae.count || latent < sae.firsts[0] || latent > sae.last) return null;
+    const page = numbered("l", before(sae.firsts, latent));
+    return S.root + slug + "/" + page + ".html#latent-" + latent;
+  };
+
+  S.colour = function (name) {
+    const probe = S.el("span", {});
+    probe.style.setProperty("color", "var(--" + name + ")");
+    document.body.append(probe);
+    const colour = getComputedStyle(probe).color;
+    probe.remove();
+    return colour;
+  };
+
+  S.remember = function (name, value) {
+    try {
+      if (value === undefined) return self.localStorage.getItem("saereport-" + name);
+      if (value === null) self.localStorage.removeItem("saereport-" + name);
+      else self.localStorage.setItem("saereport-" + name, value);
+    } catch (error) {
+      // No storage: nothing is remembered.
+    }
+    return null;
+  };
+
+  self.saereport = S;
+  early.forEach(S.push);
+})();

@@ -1,0 +1,37 @@
+// Numbers as saereport/site/numbers.py writes them.
+"use strict";
+(function () {
+  const S = self.saereport;
+  const UP = "⁰¹²³⁴⁵⁶⁷⁸⁹";
+  const minus = (text) => text.replace(/-/g, "−");
+  const whole = (n) => minus(Math.round(n).toLocaleString("en-US"));
+  const raised = (n) => (n < 0 ? "⁻" : "") + String(Math.abs(n)).replace(/\d/g, (d) => UP[d]);
+
+  function value(n) {
+    if (!n) return "0";
+    const power = Math.floor(Math.log10(Math.abs(n)));
+    if (power < -4 || power > 8) {
+      const [mantissa, exponent] = n.toExponential(2).split("e");
+      return minus(mantissa) + "×10" + raised(Number(exponent));
+    }
+    if (power >= 3) return whole(n);
+    const rounded = Number(n.toPrecision(3));
+    return Math.abs(rounded) >= 1000 ? whole(rounded) : minus(String(rounded));
+  }
+
+  function percent(share) {
+    if (share === 0) return "0 %";
+    if (share < 1e-5) return "< 0.001 %";
+    if (share > 0.9995) return share >= 1 ? "100 %" : "> 99.9 %";
+    const hundred = share * 100;
+    return (hundred >= 10 ? hundred.toFixed(1) : String(Number(hundred.toPrecision(2)))) + " %";
+  }
+
+  S.format = {
+    value,
+    percent,
+    count: whole,
+    times: (n) => "×" + (n >= 100 ? whole(n) : value(n)),
+    text: (n) => String(n),
+  };
+})();

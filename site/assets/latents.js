@@ -1,0 +1,130 @@
+// A page of latents: one at a time, with its panels; next and previous across pages.
+"use strict";
+(function () {
+  const S = self.saereport;
+  const { el } = S;
+  const EMBED = "?embed=true&embedexplanation=true&embedplots=true&embedtest=true";
+
+  function embed(article) {
+    const link = article.querySelector("a.out");
+    if (!link) return null;
+    const button = el("button", { type: "button" }, "Load this latent's page from neuronpedia.org");
+    const box = el("section", { class: "panel wide embed" }, button);
+    button.addEventListener("click", () => {
+      const frame = el("iframe", { title: "Neuronpedia", referrerpolicy: "no-referrer" });
+      frame.src = link.href + EMBED;
+      button.replaceWith(frame);
+    });
+    return box;
+  }
+
+  S.latentPage = function () {
+    const steps = document.getElementById("steps");
+    const articles = Array.from(document.querySelectorAll("article.latent"));
+    const shard = Array.from(S.shards.values()).find((item) => item.sae === S.sae);
+    const sae = S.saes.get(S.sae);
+    const built = new Set();
+    // The place of the latent that is shown; between two places when one is asked for that is not here.
+    let current = -1;
+    const status = el("p", { class: "absent", role: "status" });
+    steps.after(status);
+
+    const button = (label, key, action) => {
+      const node = el("button", { type: "button", "aria-keyshortcuts": key }, label);
+      node.addEventListener("click", action);
+      return node;
+    };
+    const count = el("span", { class: "count" });
+    const back = button("← Previous", "k", () => move(-1));
+    const forward = button("Next →", "j", () => move(1));
+    const ends = steps.querySelector(".ends");
+    const outside = { "-1": ends.querySelector("#page-previous"), 1: ends.querySelector("#page-next") };
+    ends.replaceChildren(count, back, forward);
+
+    const number = (article) => Number(article.id.slice("latent-".length));
+
+    function leave() {
+      if (articles[current]) articles[current].classList.remove("current");
+      status.replaceChildren();
+    }
+
+    function arrive(name) {
+      const title = document.title.split(" · ").slice(-2).join(" · ");
+      document.title = name + " · " + title;
+      back.disabled = current <= 0 && !outside["-1"];
+      forward.disabled = current >= articles.length - 1 && !outside["1"];
+      count.textContent = sae ? S.format.count(sae.count) + " shown" : "";
+    }
+
+    function show(place, focus) {
+      if (place < 0 || place >= articles.length || place === current) return;
+      S.tip(null);
+      leave();
+      current = place;
+      const article = articles[place];
+      const latent = number(article);
+      article.classList.add("current");
+      if (!built.has(latent) && shard && shard.byLatent.has(latent)) {
+        built.add(latent);
+        const panels = S.panels(shard.byLatent.get(latent), shard);
+        if (steps.dataset.embed) {
+          const frame = embed(article);
+          if (frame) panels.append(frame);
+        }
+        article.append(panels);
+        if (panels.querySelector("[data-panel='examples']")) article.classList.add("has-panels");
+      }
+      arrive("Latent " + latent);
+      if (focus) self.scrollTo(0, 0);
+      S.freshen();
+    }
+
+    function move(step) {
+      const place = step > 0 ? Math.floor(current + 1) : Math.ceil(current - 1);
+      if (place >= 0 && place < articles.length) {
+        self.history.replaceState(null, "", "#" + articles[place].id);
+        show(place, true);
+      } else if (outside[step]) self.location.href = outside[step].href;
+    }
+
+    // A latent that is not on this page: on another page of the SAE, or not in the report.
+    function absent(latent) {
+      const page = (of) => (S.href(S.sae, of) || "").split("#")[0];
+      const target = page(latent);
+      if (target && articles.length && target !== page(number(articles[0]))) {
+        self.location.replace(S.href(S.sae, latent));
+        return;
+      }
+      S.tip(null);
+      leave();
+      const after = articles.findIndex((article) => number(article) > latent);
+      current = (after < 0 ? articles.length : after) - 0.5;
+      const home = el("a", { href: steps.dataset.home }, "All latents that it shows");
+      status.append("This report does not show latent " + latent + " of this SAE. ", home);
+      arrive("Latent " + latent + " is not shown");
+      self.scrollTo(0, 0);
+    }
+
+    function fromHash() {
+      const named = /^#latent-(\d{1,15})$/.exec(self.location.hash);
+      const latent = named ? Number(named[1]) : -1;
+      const place = articles.findIndex((article) => number(article) === latent);
+      if (place >= 0) show(place, true);
+      else if (named) absent(latent);
+      else if (current === -1) show(0, false);
+    }
+
+    self.addEventListener("hashchange", fromHash);
+    fromHash();
+    S.move = move;
+    S.up = () => {
+      self.location.href = steps.dataset.home;
+    };
+    S.unfoldAll = () => {
+      if (!articles[current]) return;
+      const folds = Array.from(articles[current].querySelectorAll(".fold"));
+      const closed = folds.filter((fold) => fold.getAttribute("aria-expanded") === "false");
+      (closed.length ? closed : folds).forEach((fold) => fold.click());
+    };
+  };
+})();

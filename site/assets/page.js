@@ -1,0 +1,84 @@
+// What every page does: theme, keyboard, help, going to a latent; then the page's own part.
+"use strict";
+(function () {
+  const S = self.saereport;
+  const root = document.documentElement;
+  const THEMES = ["", "light", "dark"];
+  const NAMES = { "": "follow the system", light: "light", dark: "dark" };
+
+  const button = document.getElementById("theme");
+  function label() {
+    const text = "Colours: " + NAMES[root.dataset.theme || ""];
+    button.setAttribute("aria-label", text);
+    button.title = text;
+  }
+  function nextTheme() {
+    const dark = self.matchMedia("(prefers-color-scheme: dark)").matches;
+    const order = dark ? ["", "light", "dark"] : ["", "dark", "light"];
+    const now = order.indexOf(root.dataset.theme || "");
+    const theme = order[(now + 1) % THEMES.length];
+    if (theme) root.dataset.theme = theme;
+    else delete root.dataset.theme;
+    S.remember("theme", theme || null);
+    label();
+    S.redraw();
+  }
+  button.addEventListener("click", nextTheme);
+  label();
+  self.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => S.redraw());
+
+  const keys = document.getElementById("keys");
+  const help = () => (keys.open ? keys.close() : keys.showModal());
+  document.getElementById("help").addEventListener("click", help);
+  document.getElementById("keys-close").addEventListener("click", () => keys.close());
+
+  const jump = document.getElementById("jump");
+  async function go() {
+    const wanted = Number.parseInt(jump.value, 10);
+    const table = await S.table(S.sae);
+    const row = Number.isNaN(wanted) ? null : table && table.byLatent.get(wanted);
+    jump.setCustomValidity(row ? "" : "This report does not show latent " + jump.value.trim() + ".");
+    if (row) {
+      self.location.href = S.href(S.sae, wanted);
+      jump.value = "";
+      jump.blur();
+    } else jump.reportValidity();
+  }
+  if (jump) {
+    jump.addEventListener("keydown", (event) => {
+      if (event.key === "Enter") go();
+      if (event.key === "Escape") jump.blur();
+    });
+    jump.addEventListener("input", () => jump.setCustomValidity(""));
+  }
+
+  S.watchExamples();
+  if (S.page === "latents") S.latentPage();
+  if (S.page === "sae") S.saePage();
+
+  const filter = document.getElementById("filter");
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
+    const typing = event.target instanceof Element && event.target.closest("input, textarea, select");
+    if (typing) {
+      if (event.key === "Escape") event.target.blur();
+      return;
+    }
+    if (keys.open && event.key !== "?") return;
+    const actions = {
+      "?": help,
+      t: nextTheme,
+      "/": () => (filter || jump) && (filter || jump).focus(),
+      j: () => S.move && S.move(1),
+      ArrowRight: () => S.move && S.move(1),
+      k: () => S.move && S.move(-1),
+      ArrowLeft: () => S.move && S.move(-1),
+      u: () => S.up && S.up(),
+      e: () => S.unfoldAll && S.unfoldAll(),
+    };
+    if (!Object.hasOwn(actions, event.key)) return;
+    if (event.key.startsWith("Arrow") && !S.move) return;
+    event.preventDefault();
+    actions[event.key]();
+  });
+})();

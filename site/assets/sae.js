@@ -1,0 +1,129 @@
+// The page of an SAE: its table, its distributions, and the map of its latents.
+"use strict";
+(function () {
+  const S = self.saereport;
+  const { el } = S;
+  const AT_ONCE = 5000;
+
+  function scale(colours) {
+    return [0, 2, 4, 6, 8, 9].map((step, i) => [i / 5, colours[step]]);
+  }
+
+  // The decades that the densities lie in.
+  function range(live) {
+    const logs = live.map((row) => Math.log10(row[1]));
+    const low = Math.floor(logs.reduce((a, b) => Math.min(a, b), 0));
+    return [low, Math.max(low + 1, Math.ceil(logs.reduce((a, b) => Math.max(a, b), -9)))];
+  }
+
+  // Plotly's own colour bar sets a style attribute, which the policy of the page forbids.
+  function legend(live) {
+    const [low, high] = range(live);
+    const ramp = el("span", { class: "ramp", "aria-hidden": "true" });
+    [0, 2, 4, 6, 8, 9].forEach((step) => ramp.append(el("i", { class: "a" + step })));
+    const { percent } = S.format;
+    return el("div", { class: "legend" }, "density " + percent(10 ** low), ramp, percent(10 ** high));
+  }
+
+  function drawMap(box, table) {
+    const rows = table.rows;
+    const dead = rows.filter((row) => !(row[1] > 0));
+    const live = rows.filter((row) => row[1] > 0);
+    const plot = el("div", {
+      class: "plot tall",
+      role: "img",
+      "aria-label": "Scatter plot of " + S.format.count(rows.length) + " latents by decoder direction.",
+    });
+    box.append(legend(live), plot);
+    const size = rows.length > 3000 ? 4 : rows.length > 500 ? 6 : 9;
+    const trace = (some, name, marker) => ({
+      type: "scatter",
+      mode: "markers",
+      name,
+      x: some.map((row) => row[7]),
+      y: some.map((row) => row[8]),
+      customdata: some.map((row) => row[0]),
+      hoverinfo: "none",
+      marker,
+    });
+    const make = (colours) => {
+      const steps = Array.from({ length: 10 }, (_, i) => S.colour("a" + i));
+      const logs = live.map((row) => Math.log10(row[1]));
+      const [low, high] = range(live);
+      const axis = {
+        type: "linear",
+        showgrid: false,
+        zeroline: false,
+        showticklabels: false,
+        ticks: "",
+        title: { text: "" },
+      };
+      return {
+        data: [
+          trace(dead, "dead", { size, color: "rgba(0,0,0,0)", line: { width: 1, color: colours.quiet } }),
+          trace(live, "active", {
+            size,
+            opacity: 0.9,
+            line: { width: 0.6, color: colours["ink-3"] },
+            color: logs,
+            cmin: low,
+            cmax: high,
+            colorscale: scale(steps),
+            showscale: false,
+          }),
+        ],
+        layout: {
+          paper_bgcolor: "rgba(0,0,0,0)",
+          plot_bgcolor: "rgba(0,0,0,0)",
+          font: { family: getComputedStyle(document.body).fontFamily, size: 11, color: colours["ink-2"] },
+          margin: { l: 8, r: 8, t: 8, b: 8 },
+          showlegend: false,
+          hovermode: "closest",
+          dragmode: self.matchMedia("(pointer: coarse)").matches ? false : "pan",
+          xaxis: axis,
+          yaxis: { ...axis, scaleanchor: "x" },
+        },
+        config: { scrollZoom: true },
+      };
+    };
+    S.plot(plot, make, {
+      plotly_hover: (event) => {
+        const row = table.byLatent.get(event.points[0].customdata);
+        if (!row || !event.event) return;
+        const lines = ["Latent " + row[0]];
+        if (row[5]) lines.push(row[5]);
+        lines.push("active on " + S.unpack(row[3]).map(S.token).join("  "));
+        if (row[4]) lines.push("raises " + S.unpack(row[4]).map(S.token).join("  "));
+        lines.push(row[1] > 0 ? "density " + S.format.percent(row[1]) : "dead on this text");
+        S.tip(lines, event.event.clientX, event.event.clientY);
+      },
+      plotly_unhover: () => S.tip(null),
+      plotly_click: (event) => {
+        const href = S.href(table.sae, event.points[0].customdata);
+        if (href) self.location.href = href;
+      },
+    });
+  }
+
+  S.saePage = function () {
+    const table = S.tables.get(S.sae);
+    if (!table) return;
+    S.latentTable(table);
+    for (const box of document.querySelectorAll("figure[data-figure]")) {
+      const block = table.figures[box.dataset.figure];
+      if (block) S.figure(S.merged(block), box);
+    }
+    const map = document.getElementById("map");
+    if (!map || !table.has_map) return;
+    if (table.rows.length <= AT_ONCE) S.whenSeen(map, () => drawMap(map, table));
+    else {
+      const label = "Draw the map of " + S.format.count(table.rows.length) + " latents";
+      const button = el("button", { type: "button" }, label);
+      button.addEventListener("click", () => {
+        button.remove();
+        drawMap(map, table);
+      });
+      map.append(button);
+    }
+  };
+})();
