@@ -7,6 +7,7 @@ the events alone; when they sort is not visible in it.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, Self
 
@@ -31,7 +32,7 @@ FIELDS = (
 )
 
 
-class Candidates:
+class Candidates(ABC):
     """Columns of candidate events: those sorted out, and those waiting to be.
 
     Attributes:
@@ -67,8 +68,9 @@ class Candidates:
                 {name: np.concatenate([part[name] for part in parts]) for name, _ in FIELDS}
             )
 
+    @abstractmethod
     def _sort_out(self, columns: State) -> None:
-        raise NotImplementedError
+        """Keep of these candidates, which are all there are, those that can still matter."""
 
     def merge(self, other: Self) -> None:
         """Take in the candidates of another part of the text."""
