@@ -47,6 +47,7 @@ def load_sae(
             sae = _from_disk(Path(source.path).expanduser(), device, dtype)
         else:
             sae = _from_hub(str(source.release), str(source.sae_id), device, dtype)
+    _check_numbers(sae, source.label)
     return _describe(sae, source, slug or source.slug, device, dtype)
 
 
@@ -184,7 +185,6 @@ def _describe(
             f"The SAE {source.label} reads one attention head only (hook_head_index "
             f"{metadata.hook_head_index}), which is not supported."
         )
-    _check_numbers(sae, source.label)
     hook_name = _true_hook(hook_name, metadata.hf_hook_name)
     sae.turn_off_forward_pass_hook_z_reshaping()  # heads are flat throughout this program
     sae.eval().requires_grad_(False)
