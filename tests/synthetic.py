@@ -7,7 +7,7 @@ largest of its window, counts add up, shares lie between 0 and 1). Everything is
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -119,7 +119,11 @@ def vocabulary(shape: Shape) -> list[bytes]:
     return tokens[: shape.n_vocabulary]
 
 
-def write_run(target: Path, shape: Shape) -> RunInfo:
+Extra = Callable[[RunWriter, Shape, dict[str, Any]], None]
+"""Writes further tables of a run; the mapping is from an SAE's slug to its chosen latents."""
+
+
+def write_run(target: Path, shape: Shape, *extras: Extra) -> RunInfo:
     """Write a synthetic run; the same shape gives the same bytes."""
     rng = np.random.default_rng(shape.seed)
     tokens = vocabulary(shape)
@@ -155,10 +159,14 @@ def write_run(target: Path, shape: Shape) -> RunInfo:
                 "special": np.arange(shape.n_vocabulary) == 0,
             },
         )
+        shown: dict[str, Any] = {}
         for k, sae in enumerate(saes):
             chosen = np.sort(rng.choice(shape.d_sae, shape.n_chosen, replace=False))
             early = [other.slug for other in saes[:k]]
             _write_sae(writer, shape, sae, chosen, early, np.random.default_rng([shape.seed, k]))
+            shown[sae.slug] = chosen
+        for extra in extras:
+            extra(writer, shape, shown)
         return writer.finish(_info(shape, saes, int(counted.sum()), text))
 
 

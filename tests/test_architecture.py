@@ -14,6 +14,7 @@ ROOMS = {
     "site": {"run"},
     "measure": set(),
     "sources": set(),
+    "circuits": {"measure", "run", "sources"},
 }
 """Which other rooms a room may import; the modules in `SHARED` are open to all."""
 SHARED = {"saereport", "saereport.errors", "saereport.progress"}

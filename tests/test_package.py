@@ -61,7 +61,7 @@ def test_the_wheel_holds_what_it_needs_and_nothing_of_the_repository(wheel: Path
         "saereport/py.typed",
         "saereport/start.yaml",
         "saereport/_templates/base.html",
-        "saereport/_templates/vendor/plotly-basic.min.js",
+        "saereport/_templates/vendor/plotly-cartesian.min.js",
         "saereport/demo/report.yaml",
     ):
         assert needed in names, needed

@@ -5,6 +5,7 @@ Start with `open_run`; `tables` says what each table means and `schema` what `ru
 
 from saereport.run.schema import RunInfo, SaeInfo
 from saereport.run.store import Run, RunWriter, open_run
-from saereport.run.tables import TABLES, Table
+from saereport.run.table import Table
+from saereport.run.tables import TABLES
 
 __all__ = ["TABLES", "Run", "RunInfo", "RunWriter", "SaeInfo", "Table", "open_run"]

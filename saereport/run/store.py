@@ -36,7 +36,8 @@ from saereport.run.files import (
     write_atomically,
 )
 from saereport.run.schema import SCHEMA_VERSION, FileInfo, RunInfo
-from saereport.run.tables import TABLES, Table
+from saereport.run.table import Table
+from saereport.run.tables import TABLES
 
 RUN_FILE = "run.json"
 RUN_FILE_LIMIT = 64 * 2**20

@@ -8,6 +8,7 @@ writer. A report is
     methods.html, provenance.html
     assets/                    style, scripts, Plotly
     report.js, vocabulary.js   what all pages share: SAEs, panels, tokens
+    circuits/                  prompts and attribution graphs
     text/t0000.js              whole sequences, for examples that are unfolded
     <slug>/index.html          one SAE: facts, table, densities, map
     <slug>/latents.js          the rows of that table
@@ -30,6 +31,7 @@ from saereport.run import Run, RunInfo, SaeInfo, open_run
 from saereport.site import jsonwriter
 from saereport.site.assets import copy_assets
 from saereport.site.blocks import BASES
+from saereport.site.circuits import write_circuits
 from saereport.site.context import Report, SaeView, Shards, Vocabulary, page_name
 from saereport.site.folder import RESERVED, report_folder, write_manifest
 from saereport.site.latent_pages import data_name, write_shards
@@ -143,6 +145,7 @@ def _write(report: Report, folder: Path, progress: Progress) -> None:
         ("provenance", {"sections": sections(report)}),
     ):
         _save(folder / f"{name}.html", pages.render(f"{name}.html", root="", kind="text", **fields))
+    write_circuits(report, pages, folder)
     sequences.write(folder / TEXT_FOLDER)
     _save(folder / "report.js", "\n".join(_report_script(report, sequences)) + "\n")
     _save(folder / "vocabulary.js", "\n".join(_vocabulary_script(report.vocabulary)) + "\n")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from saereport.errors import SaereportError
 
-STYLES = ("tokens.css", "layout.css", "parts.css")
+STYLES = ("tokens.css", "layout.css", "parts.css", "circuits.css", "graph.css", "blind.css")
 SCRIPTS = (
     "core.js",
     "format.js",
@@ -16,13 +16,17 @@ SCRIPTS = (
     "figures.js",
     "examples.js",
     "blocks.js",
+    "blind.js",
     "latents.js",
+    "heatmap.js",
+    "circuits.js",
+    "graph.js",
     "table.js",
     "sae.js",
     "page.js",
 )
 EARLY = "theme.js"
-PLOTLY = "plotly-basic.min.js"
+PLOTLY = "plotly-cartesian.min.js"
 VENDORED = (PLOTLY, "plotly-LICENSE")
 
 

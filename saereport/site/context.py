@@ -82,6 +82,11 @@ class Report:
         """Whether there is one SAE, so that the front page is its page."""
         return len(self.info.saes) == 1
 
+    @property
+    def has_circuits(self) -> bool:
+        """Whether the run has prompts, so that there is a Circuits part."""
+        return self.run.has("prompts")
+
 
 @dataclass(frozen=True)
 class SaeView:

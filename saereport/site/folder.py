@@ -18,7 +18,7 @@ MANIFEST = "report.json"
 FORMAT = "saereport-report"
 VERSION = 1
 RUN_FOLDER = "run"
-RESERVED = frozenset({"assets", "text", RUN_FOLDER})
+RESERVED = frozenset({"assets", "circuits", "text", RUN_FOLDER})
 
 
 def require_report_or_nothing(out_dir: Path) -> None:

@@ -32,6 +32,7 @@ class Pages:
             title=report.info.title,
             saes=report.info.saes,
             single=report.single,
+            has_circuits=report.has_circuits,
             titles={name: table.title for name, table in TABLES.items()},
         )
 

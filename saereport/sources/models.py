@@ -97,6 +97,8 @@ class LanguageModel(ABC):
         revision: str | None = None,
     ) -> None:
         cfg = model.cfg
+        # Gradients are taken with respect to activations; nothing here trains weights.
+        model.requires_grad_(False)
         self.model = model
         self.name = name
         self.device = device
@@ -118,7 +120,7 @@ class LanguageModel(ABC):
     # What differs between the wrappers.
 
     @abstractmethod
-    def _module(self, name: str) -> tuple[nn.Module, bool] | None:
+    def find_module(self, name: str) -> tuple[nn.Module, bool] | None:
         """The module that carries the activations called `name`, and whether as its input."""
 
     @abstractmethod
@@ -126,8 +128,8 @@ class LanguageModel(ABC):
         """Every hook name that this model has."""
 
     @abstractmethod
-    def _forward(self, tokens: Tensor) -> None:
-        """Run the model; what it returns is not wanted."""
+    def forward_pass(self, tokens: Tensor, *, logits: bool = False) -> Tensor | None:
+        """Run the model on tokens `[batch, pos]`; logits `[batch, pos, d_vocab]` if asked for."""
 
     @property
     @abstractmethod
@@ -147,7 +149,7 @@ class LanguageModel(ABC):
 
     def has_hook(self, name: str) -> bool:
         """Whether the model has a hook point of this name."""
-        return self._module(parse_hook(name).name) is not None
+        return self.find_module(parse_hook(name).name) is not None
 
     def width(self, hook: HookPoint) -> int:
         """The width of the activations at a hook point."""
@@ -175,7 +177,7 @@ class LanguageModel(ABC):
         handles: list[Any] = []
         try:
             for name, point in points.items():
-                found = self._module(point.name)
+                found = self.find_module(point.name)
                 if found is None:
                     raise self.no_such_hook(point)
                 module, is_input = found
@@ -185,7 +187,7 @@ class LanguageModel(ABC):
                     else module.register_forward_hook(capture.on_output(name))
                 )
             with torch.no_grad(), contextlib.suppress(_Reached):
-                self._forward(tokens.to(self.device))
+                self.forward_pass(tokens.to(self.device))
         finally:
             for handle in handles:
                 handle.remove()
@@ -264,6 +266,10 @@ class LanguageModel(ABC):
         """The weight `[d_model]` of the norm before a layer's attention, or None if folded."""
         return self._norm_weight(getattr(self._block(layer), "ln1", None))
 
+    def attn_post_norm_weight(self, layer: int) -> Tensor | None:
+        """The weight `[d_model]` of a norm after a layer's attention (Gemma's), or None."""
+        return self._norm_weight(getattr(self._block(layer), "ln1_post", None))
+
     def mlp_norm_weight(self, layer: int) -> Tensor | None:
         """The weight `[d_model]` of the norm before a layer's MLP, or None if folded."""
         block = self._block(layer)
@@ -339,7 +345,8 @@ class HookedModel(LanguageModel):
 
     wrapper: Wrapper = "HookedTransformer"
 
-    def _module(self, name: str) -> tuple[nn.Module, bool] | None:
+    def find_module(self, name: str) -> tuple[nn.Module, bool] | None:
+        """The module that carries the activations called `name`, and whether as its input."""
         hooks = self.model.hook_dict
         if name.endswith(".hook_mlp_in") and name in hooks:
             # Only computed on demand.
@@ -364,8 +371,11 @@ class HookedModel(LanguageModel):
     def _hook_names(self) -> list[str]:
         return list(self.model.hook_dict)
 
-    def _forward(self, tokens: Tensor) -> None:
-        self.model.forward(tokens, return_type=None)
+    def forward_pass(self, tokens: Tensor, *, logits: bool = False) -> Tensor | None:
+        """Run the model on tokens `[batch, pos]`; logits `[batch, pos, d_vocab]` if asked for."""
+        kind = "logits" if logits else None
+        found: Tensor | None = self.model.forward(tokens, return_type=kind)
+        return found
 
     @property
     def norm(self) -> Literal["layer", "rms"]:
@@ -390,7 +400,8 @@ class BridgeModel(LanguageModel):
 
     wrapper: Wrapper = "TransformerBridge"
 
-    def _module(self, name: str) -> tuple[nn.Module, bool] | None:
+    def find_module(self, name: str) -> tuple[nn.Module, bool] | None:
+        """The module that carries the activations called `name`, and whether as its input."""
         if name.endswith(".hook_mlp_in") and not self.model.cfg.use_hook_mlp_in:
             # Only computed on demand.
             self.model.set_use_hook_mlp_in(True)
@@ -405,8 +416,11 @@ class BridgeModel(LanguageModel):
     def _hook_names(self) -> list[str]:
         return list(self._hooks)
 
-    def _forward(self, tokens: Tensor) -> None:
-        self.model.forward(tokens, return_type=None, use_cache=False)
+    def forward_pass(self, tokens: Tensor, *, logits: bool = False) -> Tensor | None:
+        """Run the model on tokens `[batch, pos]`; logits `[batch, pos, d_vocab]` if asked for."""
+        kind = "logits" if logits else None
+        found: Tensor | None = self.model.forward(tokens, return_type=kind, use_cache=False)
+        return found
 
     @property
     def norm(self) -> Literal["layer", "rms"]:

@@ -3,7 +3,7 @@
 (function () {
   const S = self.saereport;
   const { el } = S;
-  const PLOTLY = "assets/plotly-basic.min.js";
+  const PLOTLY = "assets/plotly-cartesian.min.js";
   const drawn = new Set();
 
   const CONFIG = { responsive: true, displayModeBar: false, displaylogo: false };

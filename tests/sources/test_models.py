@@ -263,7 +263,7 @@ def test_hook_that_does_not_exist(model):
 
 def test_hook_that_never_fires(model, monkeypatch):
     idle = torch.nn.Identity()
-    monkeypatch.setattr(model, "_module", lambda name: (idle, False))
+    monkeypatch.setattr(model, "find_module", lambda name: (idle, False))
     with pytest.raises(SaereportError, match=r"'blocks.1.hook_mlp_out' never fired in tiny"):
         model.run(tokens_for(model), ["blocks.1.hook_mlp_out"])
 

@@ -1,0 +1,301 @@
+"""A forward pass with attention patterns and norm scales held fixed.
+
+With these frozen a transformer is linear from the residual stream to anything that reads it, save
+for the MLPs, so every pre-activation is a sum with one term for the embedding, each head and each
+MLP. The pieces are taken from one pass of the true model and from its weights, not from the
+wrappers' internals, and they are checked: what attention adds to the residual stream must be
+patterns times values, up to a constant (its biases). A model in which that fails is refused.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from saereport.errors import SaereportError
+from saereport.sources.forward import forward
+from saereport.sources.hooks import HookPoint
+from saereport.sources.models import LanguageModel
+
+TOLERANCE = 2e-3
+"""How far what attention adds may be from patterns times values, relative to its largest entry."""
+
+
+@dataclass(frozen=True, eq=False)
+class FrozenNorm:
+    """A norm with its scale fixed: `y = (x - mean(x) if centred else x) / scale * weight + bias`.
+
+    Attributes:
+        scale: What each position is divided by, `[pos, 1]`.
+        weight: `[d_model]`, or None where it is folded into what follows.
+        centred: Whether the mean over the width is taken away first.
+    """
+
+    scale: Tensor
+    weight: Tensor | None
+    centred: bool
+
+    def forward(self, x: Tensor, *, weighted: bool = True) -> Tensor:
+        """The norm without its bias, `[..., pos, d_model]`; linear in `x`."""
+        if self.centred:
+            x = x - x.mean(dim=-1, keepdim=True)
+        x = x / self.scale
+        return x * self.weight if weighted and self.weight is not None else x
+
+    def back(self, c: Tensor, *, weighted: bool = True) -> Tensor:
+        """A read direction after the norm, `[..., pos, d_model]`, as one before it (transpose)."""
+        if weighted and self.weight is not None:
+            c = c * self.weight
+        c = c / self.scale
+        return c - c.mean(dim=-1, keepdim=True) if self.centred else c
+
+
+@dataclass(frozen=True, eq=False)
+class FrozenLayer:
+    """One block of a `FrozenRun`; `[pos, d_model]` where nothing else is said.
+
+    Attributes:
+        resid_pre: The residual stream before the block.
+        resid_mid: Before the MLP; equal to `resid_pre` where the block is parallel.
+        attn_add: What attention adds to the residual stream.
+        mlp_add: What the MLP adds.
+        pattern: Attention patterns `[n_heads, pos, pos]`, destination before source.
+        attn_norm: The norm before the attention.
+        mlp_norm: The norm before the MLP.
+        attn_post: What the heads' sum is multiplied with before it is added (a norm after the
+            attention, Gemma's), or None.
+        attn_const: What attention adds whatever the residual stream holds (biases), `[d_model]`.
+        W_V: `[n_heads, d_model, d_head]`.
+        W_O: `[n_heads, d_head, d_model]`.
+    """
+
+    resid_pre: Tensor
+    resid_mid: Tensor
+    attn_add: Tensor
+    mlp_add: Tensor
+    pattern: Tensor
+    attn_norm: FrozenNorm
+    mlp_norm: FrozenNorm
+    attn_post: Tensor | None
+    attn_const: Tensor
+    W_V: Tensor
+    W_O: Tensor
+
+    @property
+    def values(self) -> Tensor:
+        """Each head's values without bias, `[n_heads, pos, d_head]`."""
+        return torch.einsum("sd,hdk->hsk", self.attn_norm.forward(self.resid_pre), self.W_V)
+
+    def head_adds(self) -> Tensor:
+        """What each head adds to the residual stream without biases, `[n_heads, pos, d_model]`."""
+        z = torch.einsum("hds,hsk->hdk", self.pattern, self.values)
+        adds = torch.einsum("hdk,hkm->hdm", z, self.W_O)
+        return adds if self.attn_post is None else adds * self.attn_post
+
+    def back_through_heads(self, c: Tensor) -> Tensor:
+        """Read directions on what attention adds, as read directions on each head's `z`.
+
+        Args:
+            c: `[..., pos, d_model]`.
+
+        Returns:
+            `[..., n_heads, pos, d_head]`.
+        """
+        if self.attn_post is not None:
+            c = c * self.attn_post
+        return torch.einsum("...dm,hkm->...hdk", c, self.W_O)
+
+    def back_through_attention(self, c_z: Tensor) -> Tensor:
+        """Read directions on the heads' `z` as one on the residual stream before the block.
+
+        Args:
+            c_z: `[..., n_heads, pos, d_head]`.
+
+        Returns:
+            `[..., pos, d_model]`, at the source positions.
+        """
+        c_v = torch.einsum("hds,...hdk->...hsk", self.pattern, c_z)
+        return self.attn_norm.back(torch.einsum("...hsk,hmk->...sm", c_v, self.W_V))
+
+
+@dataclass(frozen=True, eq=False)
+class FrozenRun:
+    """One prompt's pass, frozen.
+
+    Attributes:
+        tokens: Token ids `[pos]`.
+        layers: The blocks that were asked for, from 0 on.
+        final: The residual stream after the last of them, `[pos, d_model]`.
+        final_norm: The norm before the unembedding; None unless all blocks were asked for.
+        logits: Logits of the last position `[d_vocab]`; None unless all blocks were asked for.
+    """
+
+    tokens: Tensor
+    layers: tuple[FrozenLayer, ...]
+    final: Tensor
+    final_norm: FrozenNorm | None
+    logits: Tensor | None
+
+    @property
+    def embedded(self) -> Tensor:
+        """What enters the first block, token and position together, `[pos, d_model]`."""
+        return self.layers[0].resid_pre
+
+    def residual_at(self, hook: HookPoint) -> Tensor:
+        """The residual stream that a hook point lies on or reads, `[pos, d_model]`.
+
+        For `z` it is what the layer's attention reads, before its norm.
+
+        Raises:
+            ValueError: The hook point is on a sublayer's output.
+        """
+        layer = self.layers[hook.layer] if hook.layer < len(self.layers) else None
+        if hook.site in ("hook_resid_post", "hook_out"):
+            after = hook.layer + 1
+            return self.layers[after].resid_pre if after < len(self.layers) else self.final
+        if layer is None:
+            raise ValueError(f"'{hook.name}' lies beyond the layers that were run")
+        if hook.site in ("hook_resid_pre", "hook_in", "hook_embed") or hook.kind == "z":
+            return layer.resid_pre
+        if hook.kind in ("resid", "mlp_in_normalized", "mlp_in"):
+            return layer.resid_mid
+        raise ValueError(f"'{hook.name}' is what a sublayer adds, not the residual stream")
+
+    def back_to_residual(self, hook: HookPoint, c: Tensor) -> Tensor:
+        """Read directions at a hook point as read directions on `residual_at` it.
+
+        Args:
+            hook: Where the directions read: the residual stream, an MLP's input or `hook_z`.
+            c: `[..., pos, width]`, heads flat.
+
+        Returns:
+            `[..., pos, d_model]`; for `hook_z` spread over source positions by the patterns.
+
+        Raises:
+            ValueError: What lies there is not linear in the residual stream.
+        """
+        if hook.kind == "resid":
+            return c
+        layer = self.layers[hook.layer]
+        if hook.kind in ("mlp_in_normalized", "mlp_in"):
+            return layer.mlp_norm.back(c, weighted=hook.kind == "mlp_in")
+        if hook.kind == "z":
+            heads = c.reshape(*c.shape[:-1], *layer.W_O.shape[:2]).transpose(-3, -2)
+            return layer.back_through_attention(heads)
+        raise ValueError(f"'{hook.name}' is not linear in the residual stream")
+
+
+def freeze(model: LanguageModel, tokens: Tensor, *, n_layers: int | None = None) -> FrozenRun:
+    """Run a prompt and keep what makes the model linear around it.
+
+    Args:
+        model: The language model.
+        tokens: Token ids `[pos]`.
+        n_layers: Blocks to run; all, with the logits, where absent.
+
+    Raises:
+        SaereportError: The model's attention is not patterns times values, or its sublayers do not
+            add to the residual stream, so that nothing here would be exact.
+    """
+    return freeze_batch(model, tokens[None], n_layers=n_layers)[0]
+
+
+def freeze_batch(
+    model: LanguageModel, tokens: Tensor, *, n_layers: int | None = None
+) -> list[FrozenRun]:
+    """`freeze` for prompts of one length, `[batch, pos]`, in one pass."""
+    whole = n_layers is None
+    count = model.n_layers if n_layers is None else n_layers
+    parallel = model.find_module("blocks.0.hook_resid_mid") is None
+    names = []
+    for layer in range(count):
+        names += [f"blocks.{layer}.hook_resid_pre", f"blocks.{layer}.attn.hook_pattern"]
+        names.append(f"blocks.{layer}.{'hook_mlp_out' if parallel else 'hook_resid_mid'}")
+    names.append(f"blocks.{count - 1}.hook_resid_post")
+    with torch.no_grad():
+        run = forward(model, tokens, reads=names, logits=whole)
+        return [
+            _frozen(model, tokens[row], {n: a[row] for n, a in run.acts.items()}, run.logits, row)
+            for row in range(len(tokens))
+        ]
+
+
+def _frozen(
+    model: LanguageModel,
+    tokens: Tensor,
+    acts: dict[str, Tensor],
+    logits: Tensor | None,
+    row: int,
+) -> FrozenRun:
+    count = len([name for name in acts if name.endswith("hook_pattern")])
+    final = acts[f"blocks.{count - 1}.hook_resid_post"]
+    layers = []
+    for number in range(count):
+        pre = acts[f"blocks.{number}.hook_resid_pre"]
+        after = acts.get(f"blocks.{number + 1}.hook_resid_pre", final)
+        mid = acts.get(f"blocks.{number}.hook_resid_mid")
+        if mid is None:
+            mlp_add = acts[f"blocks.{number}.hook_mlp_out"]
+            attn_add, mid = after - pre - mlp_add, pre
+        else:
+            attn_add, mlp_add = mid - pre, after - mid
+        pattern = acts[f"blocks.{number}.attn.hook_pattern"]
+        layers.append(_layer(model, number, pre, mid, attn_add, mlp_add, pattern))
+    return FrozenRun(
+        tokens=tokens,
+        layers=tuple(layers),
+        final=final,
+        final_norm=None if logits is None else _norm(model, final, model.final_norm_weight),
+        logits=None if logits is None else logits[row, -1],
+    )
+
+
+def _norm(model: LanguageModel, x: Tensor, weight: Tensor | None) -> FrozenNorm:
+    centred = model.norm == "layer"
+    rows = x - x.mean(dim=-1, keepdim=True) if centred else x
+    scale = (rows.square().mean(dim=-1, keepdim=True) + float(model.model.cfg.eps)).sqrt()
+    return FrozenNorm(scale, weight, centred)
+
+
+def _layer(
+    model: LanguageModel,
+    number: int,
+    pre: Tensor,
+    mid: Tensor,
+    attn_add: Tensor,
+    mlp_add: Tensor,
+    pattern: Tensor,
+) -> FrozenLayer:
+    plain = FrozenLayer(
+        resid_pre=pre,
+        resid_mid=mid,
+        attn_add=attn_add,
+        mlp_add=mlp_add,
+        pattern=pattern,
+        attn_norm=_norm(model, pre, model.attn_norm_weight(number)),
+        mlp_norm=_norm(model, mid, model.mlp_norm_weight(number)),
+        attn_post=None,
+        attn_const=torch.zeros_like(pre[0]),
+        W_V=model.W_V(number),
+        W_O=model.W_O(number),
+    )
+    heads = plain.head_adds().sum(dim=0)
+    post = model.attn_post_norm_weight(number)
+    if post is not None:
+        # A norm after the attention has no bias in any model that has one.
+        norm = _norm(model, heads, post)
+        factor = norm.weight / norm.scale if norm.weight is not None else 1 / norm.scale
+        plain = replace(plain, attn_post=factor.expand_as(heads))
+        heads = heads * factor
+    rest = attn_add - heads
+    const = rest.mean(dim=0)
+    worst = float((rest - const).abs().max()) / max(float(attn_add.abs().max()), 1e-12)
+    if worst > TOLERANCE:
+        raise SaereportError(
+            f"What attention adds in layer {number} of {model.name} is not its patterns times its "
+            f"values (off by {worst:.1%}), so nothing can be attributed through it.",
+            "This architecture's attention is not one that circuits are computed for.",
+        )
+    return replace(plain, attn_const=const)

@@ -1,0 +1,301 @@
+"""The tables of circuits on prompts.
+
+They belong to the registry in `tables`, which is where the rest of the program reads them; they
+are written down here to keep both modules readable. Shared conventions: `prompt` is the number of
+a prompt in the order in which they were asked for; `position` counts tokens from 0; an empty name
+of an SAE (`splice`, `early`, `late`) stands for the model itself: the true run, the tokens before
+the first block, or the logits.
+"""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from saereport.run.table import F32, F64, I32, I64, TEXT, Table, listed
+
+_BOS = (
+    "BOS and other special tokens keep their true activation wherever a reconstruction is spliced "
+    "in, and their latents are neither inputs nor outputs, unless the report was made with BOS "
+    "included: BOS has enormous activations that SAEs are rarely trained on, and left in it "
+    "dominates every table."
+)
+
+PROMPT_TABLES = (
+    Table(
+        "prompts",
+        "run",
+        ("prompt",),
+        (
+            ("prompt", I32),
+            ("slug", TEXT),
+            ("name", TEXT),
+            ("kind", TEXT),
+            ("tokens", listed(I32)),
+            ("counted", listed(pa.bool_())),
+            ("answer", I32),
+            ("answer_note", TEXT),
+            ("period", I32),
+            ("first", I32),
+        ),
+        "Prompts",
+        "The prompts that circuits are computed on, as token ids, with the tokens that take part "
+        "(`counted`). " + _BOS + " `kind` is `text`, `ids`, or `random`: `period` seeded random "
+        "tokens, repeated, the first of them at position `first`. `answer` is the token whose rank "
+        "and probability are followed, -1 for none; where an answer has several tokens it is the "
+        "first, and `answer_note` says so.",
+    ),
+    Table(
+        "prompt_notes",
+        "run",
+        ("prompt", "number"),
+        (("prompt", I32), ("number", I32), ("topic", TEXT), ("text", TEXT)),
+        "Left out of prompts",
+        "What was asked for on a prompt and could not be computed, or only in part, with the "
+        "reason.",
+    ),
+    Table(
+        "prompt_next",
+        "run",
+        ("prompt", "splice", "rank"),
+        (
+            ("prompt", I32),
+            ("splice", TEXT),
+            ("rank", I32),
+            ("token", I32),
+            ("logit", F32),
+            ("probability", F32),
+        ),
+        "Next tokens",
+        "The ten most likely next tokens after a prompt: by the true model, and with the "
+        "reconstruction of one SAE (`splice`) in place of its activations at every counted "
+        "position. Logits are the model's own; probabilities are over the whole vocabulary.",
+    ),
+    Table(
+        "prompt_answers",
+        "run",
+        ("prompt", "splice"),
+        (
+            ("prompt", I32),
+            ("splice", TEXT),
+            ("token", I32),
+            ("rank", I32),
+            ("logit", F32),
+            ("probability", F32),
+        ),
+        "Answers",
+        "Rank (1 is the most likely next token), logit and probability of a prompt's answer, by "
+        "the true model and with each SAE's reconstruction spliced in.",
+    ),
+    Table(
+        "prompt_activations",
+        "run",
+        ("prompt", "sae", "latent"),
+        (("prompt", I32), ("sae", TEXT), ("latent", I32), ("values", listed(F32))),
+        "Activations on prompts",
+        "Activations of the report's chosen latents at each position of a prompt, in the true run; "
+        "only latents that are active at some counted position. Positions that do not count are 0.",
+    ),
+    Table(
+        "gradient_maps",
+        "run",
+        ("prompt", "early", "late"),
+        (
+            ("prompt", I32),
+            ("early", TEXT),
+            ("late", TEXT),
+            ("n_early", I32),
+            ("n_late", I32),
+            ("n_true", I32),
+            ("n_reconstructed", I32),
+            ("n_one_only", I32),
+            ("n_early_all", I32),
+            ("n_late_all", I32),
+            ("n_pairs", I64),
+            ("n_kept", I64),
+            ("total", F64),
+            ("kept_share", F64),
+        ),
+        "Gradient maps",
+        "One row for each pair of places on a prompt: tokens to the latents of an SAE, latents to "
+        "later latents, latents to logits. `n_early` inputs and `n_late` outputs, each an active "
+        "(position, latent), were used, of `n_early_all` and `n_late_all` that were active: where "
+        "there are too many, those with the largest activations are kept. Later latents "
+        "are downstream of the earlier SAE's reconstruction, so they are not quite those of the "
+        "true run: `n_true` are active in the true run, `n_reconstructed` in the run with the "
+        "reconstruction, `n_one_only` in one but not both. Of the `n_pairs` pairs with a gradient, "
+        "the `n_kept` largest in absolute value are stored; they hold `kept_share` of the sum of "
+        "absolute gradients, `total`. " + _BOS,
+    ),
+    Table(
+        "gradients",
+        "run",
+        ("prompt", "early", "late", "rank"),
+        (
+            ("prompt", I32),
+            ("early", TEXT),
+            ("late", TEXT),
+            ("rank", I32),
+            ("early_latent", I32),
+            ("early_position", I32),
+            ("early_activation", F32),
+            ("late_latent", I32),
+            ("late_position", I32),
+            ("late_activation", F32),
+            ("gradient", F32),
+        ),
+        "Gradients",
+        "Derivatives on a prompt, the largest in absolute value first.\n\n"
+        "Latent to latent: the derivative of a later latent's activation with respect to an "
+        "earlier latent's, through decoder, model and encoder, the other latents held at their "
+        "values. The earlier SAE's reconstruction is spliced in, so `late_activation` is that of "
+        "the run with the reconstruction; only pairs where both are active.\n\n"
+        "Token to latent (`early` empty): the embeddings (token and, where there is one, position) "
+        "at one position are multiplied by a scale s; the derivative of a latent with respect to s "
+        "at s = 1, in the true run. `early_latent` is -1 and `early_activation` 1.\n\n"
+        "Latent to logit (`late` empty): the derivative of the last position's logits of the most "
+        "likely tokens of the true run; `late_latent` is the token and `late_activation` its "
+        "logit, with the reconstruction spliced in.",
+    ),
+    Table(
+        "gradient_checks",
+        "run",
+        ("prompt", "early", "late", "rank"),
+        (
+            ("prompt", I32),
+            ("early", TEXT),
+            ("late", TEXT),
+            ("rank", I32),
+            ("predicted", F32),
+            ("measured", F32),
+        ),
+        "Gradients, checked by intervention",
+        "For the strongest pairs (by `rank` in the gradients): what setting the earlier latent to "
+        "zero in the true model does to the later latent or logit. Measured: the earlier latent's "
+        "write vector times its activation is taken away from the true activation (the SAE's error "
+        "stays in), and the model is run. Predicted: minus the activation times the gradient. "
+        "Where the two part, the effect is not linear.",
+    ),
+    Table(
+        "induction_latents",
+        "run",
+        ("prompt", "sae", "latent"),
+        (("prompt", I32), ("sae", TEXT), ("latent", I32), ("mean", F32)),
+        "Latents active throughout the repetition",
+        "On a prompt of repeated random tokens: latents that are active, in the true run, on every "
+        "counted position of the second half, with their mean activation there. Induction shows "
+        "among these: random tokens have nothing else in common.",
+    ),
+    Table(
+        "head_attributions",
+        "run",
+        ("prompt", "sae", "latent", "position"),
+        (
+            ("prompt", I32),
+            ("sae", TEXT),
+            ("latent", I32),
+            ("position", I32),
+            ("activation", F32),
+            ("pre_activation", F32),
+            ("bias", F32),
+            ("values", listed(F32)),
+        ),
+        "Direct latent attribution",
+        "What each head h brings from each source position s to an attention latent at position "
+        "d: A[h, d, s] (v[s, h] @ W_enc[h, :, i]), with attention pattern A and values v (without "
+        "their bias, whose share is part of `bias`). `values` holds heads times positions 0 to d, "
+        "row by row; with `bias` they sum to the latent's pre-activation.",
+    ),
+    Table(
+        "patterns",
+        "run",
+        ("prompt", "layer", "head"),
+        (("prompt", I32), ("layer", I32), ("head", I32), ("values", listed(F32))),
+        "Attention patterns",
+        "Attention of the heads that matter most to the latents above, destination before source, "
+        "row by row without the zeros above the diagonal.",
+    ),
+    Table(
+        "components",
+        "run",
+        ("prompt", "sae", "latent", "position"),
+        (
+            ("prompt", I32),
+            ("sae", TEXT),
+            ("latent", I32),
+            ("position", I32),
+            ("activation", F32),
+            ("pre_activation", F32),
+            ("embedding", F32),
+            ("heads", listed(F32)),
+            ("mlps", listed(F32)),
+            ("bias", F32),
+        ),
+        "Components",
+        "The pre-activation of a latent as a sum: what the embedding, each head (by layer, then "
+        "head) and each MLP (by layer) add to the residual stream at its position, each dotted "
+        "with the latent's read direction, with the norm's scale fixed at its value in this run; "
+        "`bias` is the rest (biases of the SAE, the attention and the norm).",
+    ),
+    Table(
+        "influences",
+        "run",
+        ("prompt", "sae", "latent", "position", "rank"),
+        (
+            ("prompt", I32),
+            ("sae", TEXT),
+            ("latent", I32),
+            ("position", I32),
+            ("rank", I32),
+            ("early", TEXT),
+            ("layer", I32),
+            ("head", I32),
+            ("early_latent", I32),
+            ("source", I32),
+            ("value", F32),
+        ),
+        "Influences",
+        "Input-dependent influence of an earlier transcoder's or SAE's latent on a latent at one "
+        "position. Direct (`layer` and `head` -1): activation times pullback at the same position, "
+        "the norm's scale fixed. Through a head: the earlier latent's activation at a source "
+        "position, times its write direction through the head's value and output matrices onto "
+        "the read direction, times the attention paid to that position, both norms' scales fixed. "
+        "The largest in absolute value; paths through two heads or through MLPs are not in it.",
+    ),
+    Table(
+        "pair_mean_maps",
+        "run",
+        ("early", "late"),
+        (
+            ("early", TEXT),
+            ("late", TEXT),
+            ("n_prompts", I32),
+            ("n_skipped", I32),
+            ("n_pairs", I64),
+            ("n_kept", I64),
+            ("kept_share", F64),
+        ),
+        "Gradients averaged over a set of prompts",
+        "For each pair of SAEs, over the prompts of the prompts file: how many were used, how "
+        "many pairs of latents were active together in at least one, and how many are stored.",
+    ),
+    Table(
+        "pair_means",
+        "run",
+        ("early", "late", "rank"),
+        (
+            ("early", TEXT),
+            ("late", TEXT),
+            ("rank", I32),
+            ("early_latent", I32),
+            ("late_latent", I32),
+            ("mean", F64),
+            ("n_both", I64),
+            ("n_prompts", I32),
+        ),
+        "Mean absolute gradient of latent pairs",
+        "Mean of the absolute gradient of two latents over every pair of positions of every prompt "
+        "at which both were active (the earlier position not after the later), the number of such "
+        "pairs of positions, and of prompts. Largest first by the sum, which is mean times number: "
+        "a pair seen once says little.",
+    ),
+)

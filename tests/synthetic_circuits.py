@@ -1,0 +1,1 @@
+"""Synthetic prompts, gradients and attributions for runs of `tests.synthetic`."""
