@@ -4,12 +4,13 @@ With these frozen a transformer is linear from the residual stream to anything t
 for the MLPs, so every pre-activation is a sum with one term for the embedding, each head and each
 MLP. The pieces are taken from one pass of the true model and from its weights, not from the
 wrappers' internals, and they are checked: what attention adds to the residual stream must be
-patterns times values, up to a constant (its biases). A model in which that fails is refused.
+patterns times values, and its biases. A model in which that fails is refused.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -31,11 +32,17 @@ class FrozenNorm:
         scale: What each position is divided by, `[pos, 1]`.
         weight: `[d_model]`, or None where it is folded into what follows.
         centred: Whether the mean over the width is taken away first.
+        bias: `[d_model]`, or None.
     """
 
     scale: Tensor
     weight: Tensor | None
     centred: bool
+    bias: Tensor | None = None
+
+    def at(self, positions: Tensor) -> FrozenNorm:
+        """The norm at some positions, in their order; `pos` is then their number."""
+        return replace(self, scale=self.scale[positions])
 
     def forward(self, x: Tensor, *, weighted: bool = True) -> Tensor:
         """The norm without its bias, `[..., pos, d_model]`; linear in `x`."""
@@ -67,6 +74,8 @@ class FrozenLayer:
         attn_post: What the heads' sum is multiplied with before it is added (a norm after the
             attention, Gemma's), or None.
         attn_const: What attention adds whatever the residual stream holds (biases), `[d_model]`.
+        z_const: What each head's `z` holds of that (biases of the norm and of the values),
+            `[n_heads, d_head]`.
         W_V: `[n_heads, d_model, d_head]`.
         W_O: `[n_heads, d_head, d_model]`.
     """
@@ -80,6 +89,7 @@ class FrozenLayer:
     mlp_norm: FrozenNorm
     attn_post: Tensor | None
     attn_const: Tensor
+    z_const: Tensor
     W_V: Tensor
     W_O: Tensor
 
@@ -130,6 +140,8 @@ class FrozenRun:
         final: The residual stream after the last of them, `[pos, d_model]`.
         final_norm: The norm before the unembedding; None unless all blocks were asked for.
         logits: Logits of the last position `[d_vocab]`; None unless all blocks were asked for.
+        acts: Activations that were read in the same pass, by hook point, `[pos, width]`.
+        parallel: Whether attention and MLP of a block read the same residual stream.
     """
 
     tokens: Tensor
@@ -137,6 +149,8 @@ class FrozenRun:
     final: Tensor
     final_norm: FrozenNorm | None
     logits: Tensor | None
+    acts: Mapping[str, Tensor] = field(default_factory=dict)
+    parallel: bool = False
 
     @property
     def embedded(self) -> Tensor:
@@ -203,9 +217,25 @@ def freeze(model: LanguageModel, tokens: Tensor, *, n_layers: int | None = None)
 
 
 def freeze_batch(
-    model: LanguageModel, tokens: Tensor, *, n_layers: int | None = None
+    model: LanguageModel,
+    tokens: Tensor,
+    *,
+    n_layers: int | None = None,
+    reads: Sequence[str] = (),
 ) -> list[FrozenRun]:
-    """`freeze` for prompts of one length, `[batch, pos]`, in one pass."""
+    """`freeze` for prompts of one length, `[batch, pos]`, in one pass.
+
+    Shorter ones may be padded on the right: no position sees a later one.
+
+    Args:
+        model: The language model.
+        tokens: Token ids `[batch, pos]`.
+        n_layers: As for `freeze`.
+        reads: Hook points to read in the same pass, within these layers.
+
+    Raises:
+        SaereportError: As for `freeze`.
+    """
     whole = n_layers is None
     count = model.n_layers if n_layers is None else n_layers
     parallel = model.find_module("blocks.0.hook_resid_mid") is None
@@ -215,11 +245,14 @@ def freeze_batch(
         names.append(f"blocks.{layer}.{'hook_mlp_out' if parallel else 'hook_resid_mid'}")
     names.append(f"blocks.{count - 1}.hook_resid_post")
     with torch.no_grad():
-        run = forward(model, tokens, reads=names, logits=whole)
-        return [
-            _frozen(model, tokens[row], {n: a[row] for n, a in run.acts.items()}, run.logits, row)
-            for row in range(len(tokens))
-        ]
+        run = forward(model, tokens, reads=[*dict.fromkeys([*names, *reads])], logits=whole)
+        found = []
+        for row in range(len(tokens)):
+            acts = {name: run.acts[name][row] for name in names}
+            frozen = _frozen(model, tokens[row], acts, run.logits, row)
+            extra = {name: run.acts[name][row] for name in reads}
+            found.append(replace(frozen, acts=extra, parallel=parallel))
+        return found
 
 
 def _frozen(
@@ -252,11 +285,13 @@ def _frozen(
     )
 
 
-def _norm(model: LanguageModel, x: Tensor, weight: Tensor | None) -> FrozenNorm:
+def _norm(
+    model: LanguageModel, x: Tensor, weight: Tensor | None, bias: Tensor | None = None
+) -> FrozenNorm:
     centred = model.norm == "layer"
     rows = x - x.mean(dim=-1, keepdim=True) if centred else x
     scale = (rows.square().mean(dim=-1, keepdim=True) + float(model.model.cfg.eps)).sqrt()
-    return FrozenNorm(scale, weight, centred)
+    return FrozenNorm(scale, weight, centred, bias)
 
 
 def _layer(
@@ -268,34 +303,40 @@ def _layer(
     mlp_add: Tensor,
     pattern: Tensor,
 ) -> FrozenLayer:
+    attn_norm = _norm(model, pre, model.attn_norm_weight(number), model.attn_norm_bias(number))
+    W_V, W_O, b_V, b_O = (m(number) for m in (model.W_V, model.W_O, model.b_V, model.b_O))
+    z_const = torch.zeros_like(W_O[:, :, 0]) if b_V is None else b_V
+    if attn_norm.bias is not None:
+        z_const = z_const + torch.einsum("d,hdk->hk", attn_norm.bias, W_V)
+    const = torch.einsum("hk,hkm->m", z_const, W_O)
     plain = FrozenLayer(
         resid_pre=pre,
         resid_mid=mid,
         attn_add=attn_add,
         mlp_add=mlp_add,
         pattern=pattern,
-        attn_norm=_norm(model, pre, model.attn_norm_weight(number)),
-        mlp_norm=_norm(model, mid, model.mlp_norm_weight(number)),
+        attn_norm=attn_norm,
+        mlp_norm=_norm(model, mid, model.mlp_norm_weight(number), model.mlp_norm_bias(number)),
         attn_post=None,
-        attn_const=torch.zeros_like(pre[0]),
-        W_V=model.W_V(number),
-        W_O=model.W_O(number),
+        attn_const=const if b_O is None else const + b_O,
+        z_const=z_const,
+        W_V=W_V,
+        W_O=W_O,
     )
     heads = plain.head_adds().sum(dim=0)
     post = model.attn_post_norm_weight(number)
     if post is not None:
-        # A norm after the attention has no bias in any model that has one.
+        # A norm after the attention comes with no biases in any model that has one.
         norm = _norm(model, heads, post)
         factor = norm.weight / norm.scale if norm.weight is not None else 1 / norm.scale
         plain = replace(plain, attn_post=factor.expand_as(heads))
         heads = heads * factor
-    rest = attn_add - heads
-    const = rest.mean(dim=0)
-    worst = float((rest - const).abs().max()) / max(float(attn_add.abs().max()), 1e-12)
+    rest = attn_add - heads - plain.attn_const
+    worst = float(rest.abs().max()) / max(float(attn_add.abs().max()), 1e-12)
     if worst > TOLERANCE:
         raise SaereportError(
             f"What attention adds in layer {number} of {model.name} is not its patterns times its "
             f"values (off by {worst:.1%}), so nothing can be attributed through it.",
             "This architecture's attention is not one that circuits are computed for.",
         )
-    return replace(plain, attn_const=const)
+    return plain

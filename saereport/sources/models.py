@@ -275,6 +275,37 @@ class LanguageModel(ABC):
         block = self._block(layer)
         return self._norm_weight(getattr(block, "ln2", None) or getattr(block, "ln1", None))
 
+    def attn_norm_bias(self, layer: int) -> Tensor | None:
+        """The bias `[d_model]` of the norm before a layer's attention, or None."""
+        return self._norm_bias(getattr(self._block(layer), "ln1", None))
+
+    def mlp_norm_bias(self, layer: int) -> Tensor | None:
+        """The bias `[d_model]` of the norm before a layer's MLP, or None."""
+        block = self._block(layer)
+        return self._norm_bias(getattr(block, "ln2", None) or getattr(block, "ln1", None))
+
+    def _norm_bias(self, module: nn.Module | None) -> Tensor | None:
+        # RMS norms have none, and a folded norm has given its own away.
+        bias = getattr(module, "b", None)
+        if self.norm == "rms" or not isinstance(bias, Tensor):
+            return None
+        return bias.detach() if self._norm_weight(module) is not None else None
+
+    def b_V(self, layer: int) -> Tensor | None:
+        """A layer's value biases `[n_heads, d_head]`, repeated as in `W_V`, or None."""
+        bias = getattr(self._block(layer).attn, "b_V", None)
+        if not isinstance(bias, Tensor):
+            return None
+        bias = bias.detach().reshape(-1, self.d_head)
+        if bias.shape[0] != self.n_heads:
+            bias = bias.repeat_interleave(self.n_heads // bias.shape[0], dim=0)
+        return bias
+
+    def b_O(self, layer: int) -> Tensor | None:
+        """A layer's bias after the output matrices `[d_model]`, or None."""
+        bias = getattr(self._block(layer).attn, "b_O", None)
+        return bias.detach() if isinstance(bias, Tensor) else None
+
     def W_V(self, layer: int) -> Tensor:
         """A layer's value matrices `[n_heads, d_model, d_head]`.
 
