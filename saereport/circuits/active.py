@@ -44,7 +44,11 @@ def active_of(f: Tensor, counted: Tensor, limit: int | None = None) -> Active:
     """
     found = (f > 0) & counted.to(f.device)[:, None]
     positions, latents = found.nonzero(as_tuple=True)
-    active = Active(positions, latents, f[positions, latents])
+    return largest(Active(positions, latents, f[positions, latents]), limit)
+
+
+def largest(active: Active, limit: int | None) -> Active:
+    """Those with the largest activations, still sorted; see `active_of`."""
     if limit is None or len(active) <= limit:
         return active
     order = torch.sort(active.values, descending=True, stable=True).indices

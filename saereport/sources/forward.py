@@ -13,14 +13,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from transformer_lens.hook_points import HookPoint
 
 from saereport.errors import SaereportError
 from saereport.sources.models import LanguageModel
 
 Edit = Callable[[Tensor], Tensor]
-"""Takes the activation at a hook point, gives what goes on from there; heads flat."""
+"""Takes the activation at a hook point, gives what goes on from there; heads flat.
+
+After the last block it may also leave positions out: what follows looks at each one alone."""
 
 
 class _Done(Exception):
@@ -80,30 +83,18 @@ def forward(
             raise _Done
         if changed is flat:
             return None
-        changed = changed.reshape(whole.shape)
+        changed = changed.reshape(*changed.shape[:2], *whole.shape[2:])
         return changed if isinstance(value, Tensor) else (changed, *value[1:])
 
-    handles = []
     result: Tensor | None = None
-    try:
+    with contextlib.ExitStack() as hooks:
         for name in names:
             found = model.find_module(name)
             if found is None:
                 raise SaereportError(f"{model.name} ({model.wrapper}) has no '{name}'.")
-            module, is_input = found
-            if is_input:
-                handles.append(
-                    module.register_forward_pre_hook(lambda _m, args, n=name: visit(n, args))
-                )
-            else:
-                handles.append(
-                    module.register_forward_hook(lambda _m, _a, out, n=name: visit(n, out))
-                )
+            hooks.callback(_hook(name, *found, visit))
         with sdpa_kernel(SDPBackend.MATH), contextlib.suppress(_Done):
             result = model.forward_pass(tokens.to(model.device), logits=logits)
-    finally:
-        for handle in handles:
-            handle.remove()
     silent = [name for name in names if name not in got]
     if silent:
         raise SaereportError(
@@ -111,3 +102,23 @@ def forward(
             "This model may compute that layer in another way than the name says.",
         )
     return Forward({name: got[name] for name in reads}, result)
+
+
+def _hook(
+    name: str, module: nn.Module, is_input: bool, visit: Callable[[str, Any], Any]
+) -> Callable[[], None]:
+    """Have `visit` called with the activations of a module; gives what ends that."""
+    if is_input:
+        return module.register_forward_pre_hook(lambda _m, args: visit(name, args)).remove
+    if not (name.endswith("hook_normalized") and isinstance(module, HookPoint)):
+        return module.register_forward_hook(lambda _m, _a, out: visit(name, out)).remove
+    # A Bridge's norm may compute this value for its hooks alone, on the side, and does so without
+    # derivatives unless the hook point itself knows of a hook.
+    module.add_hook(lambda value, hook: visit(name, value))
+    added = module.fwd_hooks[-1]
+
+    def remove() -> None:
+        added.hook.remove()
+        module.fwd_hooks.remove(added)
+
+    return remove
