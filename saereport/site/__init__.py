@@ -223,10 +223,21 @@ def _report_script(report: Report, sequences: Sequences) -> list[str]:
         for info in report.info.saes
     ]
     panels = [
-        {"name": p.name, "title": p.title, "tables": list(p.tables), "wide": p.wide}
+        {
+            "name": p.name,
+            "title": p.title,
+            "tables": list(p.tables),
+            "wide": p.wide,
+            **({"spoils": True} if p.spoils else {}),
+        }
         for p in PANELS.values()
     ]
-    head = {"title": report.info.title, "single": report.single, "texts": sequences.firsts}
+    head = {
+        "title": report.info.title,
+        "fingerprint": report.info.fingerprint[:12],
+        "single": report.single,
+        "texts": sequences.firsts,
+    }
     lists = {
         "saes": (jsonwriter.dumps(sae) for sae in saes),
         "panels": (jsonwriter.dumps(panel) for panel in panels),

@@ -15,6 +15,7 @@ SCRIPTS = (
     "lists.js",
     "figures.js",
     "examples.js",
+    "attributions.js",
     "blocks.js",
     "blind.js",
     "latents.js",

@@ -15,8 +15,14 @@ stored once in the report; a latent's own block names its base and adds its numb
 | `facts` | `title`, `names`, `values`, `notes`; fewer values than names leave the rest out |
 | `figure` | `title`, `summary` (`{name}` is filled from `v`), `views`: Plotly `data`, `layout` |
 | `examples` | `groups` of examples, see `panels/examples.py` |
+| `attribution` | `layer`, `note`, `examples`, see `panels/attribution.py` |
+| `influences` | `title`, `saes`, `examples`, see `panels/influences.py` |
 | `text` | `text` |
 | `columns` | `blocks`, side by side where there is room |
+
+A view of a heatmap has whole numbers, multiples of its `unit`, over columns named by its `prefix`;
+its `note` is filled from its `v` and shown below. In a figure with `alike` the first view is under
+each of the others.
 
 A figure's traces carry `meta` with the role of their colour, so that a theme can set it.
 """
@@ -52,6 +58,9 @@ def merged(block: Block) -> Block:
     """A block with its base filled in, the way the page sees it."""
     patch = {key: value for key, value in block.items() if key != "base"}
     result: Block = merge(BASES[block["base"]], patch) if "base" in block else patch
+    if result.get("alike"):
+        first, *others = result["views"]
+        result["views"] = [first, *(merge(first, view) for view in others)]
     if "blocks" in result:
         result["blocks"] = [merged(inner) for inner in result["blocks"]]
     return result

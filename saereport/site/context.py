@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Literal
 
 from saereport.run import Run, RunInfo, SaeInfo
-from saereport.site.columns import Band, Rows
+from saereport.site.columns import NO_ROWS, Band, Rows
 from saereport.site.neuronpedia import base_url
 from saereport.site.text import visible
+
+SPOILING = frozenset({"examples", "example_groups", "token_statistics", "explanations"})
+"""Tables that say on which text a latent is active, or what others think that it means."""
 
 
 class Vocabulary:
@@ -82,6 +86,14 @@ class Report:
         """Whether there is one SAE, so that the front page is its page."""
         return len(self.info.saes) == 1
 
+    @cached_property
+    def blind(self) -> dict[tuple[str, int], bool]:
+        """Latents that are met blind, by SAE, with whether the reader may reveal the rest."""
+        if not self.run.has("blind_latents"):
+            return {}
+        rows = self.run.table("blind_latents").to_pylist()
+        return {(row["sae"], row["latent"]): row["reveal"] for row in rows}
+
     @property
     def has_circuits(self) -> bool:
         """Whether the run has prompts, so that there is a Circuits part."""
@@ -121,8 +133,16 @@ class Latent:
     band: Band
     _rows: dict[str, Rows] = field(default_factory=dict, compare=False)
 
+    @cached_property
+    def blind(self) -> Literal["", "veiled", "sealed"]:
+        """Whether it is met blind: `veiled` may be revealed, of `sealed` the rest is not here."""
+        reveal = self.sae.report.blind.get((self.sae.info.slug, self.index))
+        return "" if reveal is None else "veiled" if reveal else "sealed"
+
     def rows(self, table: str) -> Rows:
-        """Its rows in a table; none where the run lacks the table."""
+        """Its rows in a table; none where the run lacks the table, or the latent is sealed."""
+        if table in SPOILING and self.blind == "sealed":
+            return NO_ROWS
         if table not in self._rows:
             self._rows[table] = self.band.rows(table, self.index)
         return self._rows[table]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from saereport.site import numbers
 from saereport.site.context import Latent
@@ -15,12 +16,20 @@ LOW_COSINE = 0.3
 TWIN = 0.9
 
 
-def doubts(latent: Latent) -> list[str]:
+@dataclass(frozen=True)
+class Doubt:
+    """A reason to doubt; `spoils` if it says on which text the latent is active."""
+
+    text: str
+    spoils: bool = False
+
+
+def doubts(latent: Latent) -> list[Doubt]:
     """Reasons to read this latent with care; empty where there is none."""
-    return list(_reasons(latent))
+    return [reason if isinstance(reason, Doubt) else Doubt(reason) for reason in _reasons(latent)]
 
 
-def _reasons(latent: Latent) -> Iterator[str]:
+def _reasons(latent: Latent) -> Iterator[str | Doubt]:
     rows = latent.rows("activity")
     if not len(rows) or latent.dead:
         counted = numbers.count(latent.sae.n_counted)
@@ -56,13 +65,14 @@ def _thin_top(latent: Latent) -> Iterator[str]:
             )
 
 
-def _one_token(latent: Latent) -> Iterator[str]:
+def _one_token(latent: Latent) -> Iterator[Doubt]:
     for order, token, share in latent.rows("token_statistics").each("order", "token", "share"):
         if order == "share":
             if share > ONE_TOKEN:
-                yield (
+                yield Doubt(
                     f"{numbers.percent(share)} of its activation is on the token "
-                    f"“{latent.token(token)}”: it may detect just that."
+                    f"“{latent.token(token)}”: it may detect just that.",
+                    spoils=True,
                 )
             return
 

@@ -29,7 +29,7 @@ Page = Callable[[int, tuple[int, ...], list[Story]], str]
 
 @dataclass(frozen=True)
 class IndexRow:
-    """One latent in the table of its SAE."""
+    """One latent in the table of its SAE; of a blind one neither tokens nor label."""
 
     latent: int
     density: float
@@ -40,6 +40,7 @@ class IndexRow:
     spark: str
     x: float
     y: float
+    blind: bool = False
 
     def record(self) -> list[Any]:
         """The row as it is written in the data."""
@@ -53,6 +54,7 @@ class IndexRow:
             self.spark,
             self.x,
             self.y,
+            *([1] if self.blind else []),
         ]
 
 
@@ -161,10 +163,11 @@ def index_row(latent: Latent) -> IndexRow:
         latent=latent.index,
         density=float(activity.get("density", 0.0)),
         maximum=float(activity.get("max", 0.0)),
-        tokens=tokens,
+        tokens=[] if latent.blind else tokens,
         logits=logits,
-        label=label(latent)[0],
+        label="" if latent.blind else label(latent)[0],
         spark="".join(chr(0x41 + height) for height in heights),
         x=float(geometry.get("map_x", 0.0)),
         y=float(geometry.get("map_y", 0.0)),
+        blind=bool(latent.blind),
     )

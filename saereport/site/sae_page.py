@@ -197,6 +197,7 @@ class TableRow:
     tokens: tuple[str, ...]
     logits: tuple[str, ...]
     label: str
+    blind: bool
 
 
 def table_rows(sae: SaeView, rows: list[IndexRow]) -> list[TableRow]:
@@ -211,15 +212,18 @@ def table_rows(sae: SaeView, rows: list[IndexRow]) -> list[TableRow]:
             tokens=tuple(words[t] for t in row.tokens),
             logits=tuple(words[t] for t in row.logits),
             label=row.label,
+            blind=row.blind,
         )
         for row in rows[:SERVER_ROWS]
     ]
 
 
 def lists_on_neuronpedia(sae: SaeView) -> list[tuple[str, str]]:
-    """Quick lists of the latents that are shown."""
+    """Quick lists of the latents that are shown, without those that are met blind."""
     name = f"{sae.info.label}, {sae.report.info.title}"
-    return quick_lists(name, sae.info.neuronpedia_id, sae.shards.latents)
+    blind = sae.report.blind
+    open_ = [i for i in sae.shards.latents if (sae.info.slug, i) not in blind]
+    return quick_lists(name, sae.info.neuronpedia_id, open_)
 
 
 def index_head(sae: SaeView, figures: list[ServerFigure]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from math import floor
 
 from saereport.site import numbers
 from saereport.site.context import Latent
-from saereport.site.doubts import doubts
+from saereport.site.doubts import Doubt, doubts
 from saereport.site.panels.activation import outline, sparkline
 from saereport.site.sequences import Sequences
 from saereport.site.text import SPACE, visible_text
@@ -33,10 +33,11 @@ class Fact:
 
 @dataclass(frozen=True)
 class TokenLine:
-    """A few tokens under one heading."""
+    """A few tokens under one heading; `spoils` if the latent is active on them."""
 
     title: str
     tokens: tuple[str, ...]
+    spoils: bool = False
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ class Story:
     """What the HTML says about one latent."""
 
     index: int
+    blind: str
     label: str
     label_source: str
     dead: bool
@@ -60,7 +62,7 @@ class Story:
     spark_note: str
     reads: tuple[TokenLine, ...]
     writes: tuple[TokenLine, ...]
-    doubts: tuple[str, ...]
+    doubts: tuple[Doubt, ...]
     snippets: tuple[Snippet, ...]
     link: str
 
@@ -71,6 +73,7 @@ def story(latent: Latent, sequences: Sequences) -> Story:
     base = latent.sae.neuronpedia
     return Story(
         index=latent.index,
+        blind=latent.blind,
         label=text,
         label_source=source,
         dead=latent.dead,
@@ -81,7 +84,7 @@ def story(latent: Latent, sequences: Sequences) -> Story:
         writes=tuple(_writes(latent)),
         doubts=tuple(doubts(latent)),
         snippets=tuple(_snippets(latent, sequences)),
-        link=f"{base}/{latent.index}" if base else "",
+        link=f"{base}/{latent.index}" if base and latent.blind != "sealed" else "",
     )
 
 
@@ -130,7 +133,7 @@ def _shown(latent: Latent, tokens: list[int]) -> tuple[str, ...]:
 def _reads(latent: Latent) -> list[TokenLine]:
     found = latent.rows("token_statistics")
     by_share = [t for order, t in found.each("order", "token") if order == "share"]
-    lines = [TokenLine("active on", _shown(latent, by_share))] if by_share else []
+    lines = [TokenLine("active on", _shown(latent, by_share), spoils=True)] if by_share else []
     kinds = dict(latent.rows("deembedding").each("kind", "top_tokens"))
     for kind, title in (("extended", "de-embedding"), ("raw", "de-embedding, raw")):
         if kind in kinds:

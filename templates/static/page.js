@@ -75,6 +75,7 @@
       ArrowLeft: () => S.move && S.move(-1),
       u: () => S.up && S.up(),
       e: () => S.unfoldAll && S.unfoldAll(),
+      b: () => S.toggleBlind && S.toggleBlind(),
     };
     if (!Object.hasOwn(actions, event.key)) return;
     if (event.key.startsWith("Arrow") && !S.move) return;

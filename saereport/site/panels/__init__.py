@@ -13,6 +13,7 @@ from saereport.site.panels.registry import PANELS, Panel, panel
 
 _MODULES = (
     "examples",
+    "attribution",
     "activation",
     "logits",
     "tokens",
@@ -20,6 +21,9 @@ _MODULES = (
     "heads",
     "related",
     "pullbacks",
+    "influences",
+    "components",
+    "through_heads",
     "geometry",
 )
 

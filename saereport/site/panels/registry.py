@@ -20,6 +20,8 @@ class Panel:
         title: Its heading.
         tables: Tables of the run that it shows; the methods page explains them.
         wide: Whether it takes the whole width.
+        spoils: Whether it says on which text the latent is active, so that it stays hidden
+            while a reader looks at the latent blind.
         build: Blocks for one latent; an empty list leaves the panel out.
     """
 
@@ -27,6 +29,7 @@ class Panel:
     title: str
     tables: tuple[str, ...]
     wide: bool
+    spoils: bool
     build: Build
 
 
@@ -34,7 +37,9 @@ PANELS: dict[str, Panel] = {}
 """Every panel by name, in the order of the page."""
 
 
-def panel(name: str, title: str, *tables: str, wide: bool = False) -> Callable[[Build], Build]:
+def panel(
+    name: str, title: str, *tables: str, wide: bool = False, spoils: bool = False
+) -> Callable[[Build], Build]:
     """Register the decorated function as a panel.
 
     Raises:
@@ -44,7 +49,7 @@ def panel(name: str, title: str, *tables: str, wide: bool = False) -> Callable[[
         raise ValueError(f"panel '{name}' is registered twice")
 
     def register(build: Build) -> Build:
-        PANELS[name] = Panel(name, title, tables, wide, build)
+        PANELS[name] = Panel(name, title, tables, wide, spoils, build)
         return build
 
     return register

@@ -1,0 +1,34 @@
+"""Direct latent attribution on top examples: by source token and by head.
+
+An example is a list: activation, pre-activation, bias, heads, offset of the first source from the
+peak, sources, and where it is (see `peaks`), null where the run holds no text of the latent.
+"""
+
+from __future__ import annotations
+
+from saereport.site.blocks import Block, base
+from saereport.site.context import Latent
+from saereport.site.panels.peaks import peaks
+from saereport.site.panels.registry import panel
+
+EXAMPLES = base(
+    "attribution",
+    b="attribution",
+    note="What each source token and each head adds to the pre-activation at the marked token: "
+    "attention times what is moved. Sources plus bias, and heads plus bias, are the "
+    "pre-activation. The first coloured token stands for everything before it too.",
+)
+
+
+@panel("attribution", "Which tokens and heads its examples came from", "example_heads", wide=True)
+def attribution(latent: Latent) -> list[Block]:
+    """The strongest examples with their sources highlighted and their heads as bars."""
+    where = peaks(latent)
+    names = ("activation", "pre_activation", "bias", "heads", "start", "sources")
+    rows = [
+        [*numbers, heads, start - position, sources, where.get(rank)]
+        for rank, position, *numbers, heads, start, sources in latent.rows("example_heads").each(
+            "rank", "position", *names
+        )
+    ]
+    return [EXAMPLES(layer=latent.sae.info.layer, examples=rows)] if rows else []

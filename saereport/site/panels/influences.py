@@ -1,0 +1,82 @@
+"""Which earlier latents drove the latent on its top examples, directly and through heads.
+
+In `influences` an example is a list: activation, where it is (see `peaks`; null where the run
+holds no text of the latent), and rows of SAE (its place in `saes`), latent, 1 if shown, layer and
+head (-1 for the direct path), offset of the source from the peak, token there, value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from saereport.site.blocks import Block, base
+from saereport.site.context import Latent
+from saereport.site.panels.peaks import peaks
+from saereport.site.panels.registry import panel
+from saereport.site.panels.related import linked
+
+OFTEN = base(
+    "influences.often",
+    b="latents",
+    columns=["among", "of", "mean"],
+    formats=["count", "count", "value"],
+    bar=2,
+)
+GRID = base("influences.grid", b="columns")
+NOTE = base(
+    "influences.note",
+    b="text",
+    text="Earlier latents most often among the strongest influences: on how many of the top "
+    "examples, and the mean influence over all of them, every path together.",
+)
+EXAMPLES = base("influences", b="influences", title="The strongest influences on an example")
+
+
+@panel("influences", "What drove it on its examples", "influence_counts", "example_influences",
+       wide=True)  # fmt: skip
+def influences(latent: Latent) -> list[Block]:
+    """How often each earlier latent is among the strongest, then example by example."""
+    report = latent.sae.report
+    labels = {sae.slug: sae.label for sae in report.info.saes}
+    order = {slug: place for place, slug in enumerate(labels)}
+    often: dict[str, list[list[float]]] = {}
+    counts = latent.rows("influence_counts")
+    for early, *row in counts.each("early", "early_latent", "n_among", "n_examples", "mean"):
+        often.setdefault(early, []).append(row)
+    blocks: list[Block] = []
+    if often:
+        lists = [
+            OFTEN(sae=early, title=labels.get(early, early), rows=linked(latent.sae, early, rows))
+            for early, rows in _sorted(often.items(), order)
+        ]
+        blocks += [NOTE(), GRID(blocks=lists)]
+    examples = _examples(latent, order)
+    return [*blocks, *([EXAMPLES(**examples)] if examples else [])]
+
+
+def _sorted(
+    items: Iterable[tuple[str, list[list[float]]]], order: dict[str, int]
+) -> list[tuple[str, list[list[float]]]]:
+    return sorted(items, key=lambda item: (order.get(item[0], len(order)), item[0]))
+
+
+def _examples(latent: Latent, order: dict[str, int]) -> Block:
+    rows = latent.rows("example_influences")
+    slugs = sorted(set(rows["early"]), key=lambda slug: (order.get(slug, len(order)), slug))
+    places = {slug: place for place, slug in enumerate(slugs)}
+    found: dict[int, list[list[float]]] = {}
+    names = ("early_latent", "layer", "head", "source", "token", "value")
+    for rank, early, index, *row in rows.each("rank", "early", *names):
+        inside = linked(latent.sae, early, [[index]])[0]
+        found.setdefault(rank, []).append([places[early], *inside, *row])
+    where = peaks(latent)
+    activations = _activations(latent)
+    examples = [[activations.get(rank), where.get(rank), found[rank]] for rank in sorted(found)]
+    return {"saes": slugs, "examples": examples} if examples else {}
+
+
+def _activations(latent: Latent) -> dict[int, float]:
+    """The activation at each example's peak, from whichever table has it."""
+    known = dict(latent.rows("example_components").each("rank", "activation"))
+    tops = latent.rows("examples").each("group", "rank", "activation")
+    return {**known, **{rank: value for group, rank, value in tops if group == "top"}}
