@@ -201,6 +201,11 @@ class FrozenRun:
         raise ValueError(f"'{hook.name}' is not linear in the residual stream")
 
 
+def is_parallel(model: LanguageModel) -> bool:
+    """Whether attention and MLP of a block read the same residual stream."""
+    return model.find_module("blocks.0.hook_resid_mid") is None
+
+
 def freeze(model: LanguageModel, tokens: Tensor, *, n_layers: int | None = None) -> FrozenRun:
     """Run a prompt and keep what makes the model linear around it.
 
@@ -238,7 +243,7 @@ def freeze_batch(
     """
     whole = n_layers is None
     count = model.n_layers if n_layers is None else n_layers
-    parallel = model.find_module("blocks.0.hook_resid_mid") is None
+    parallel = is_parallel(model)
     names = []
     for layer in range(count):
         names += [f"blocks.{layer}.hook_resid_pre", f"blocks.{layer}.attn.hook_pattern"]
@@ -304,7 +309,8 @@ def _layer(
     pattern: Tensor,
 ) -> FrozenLayer:
     attn_norm = _norm(model, pre, model.attn_norm_weight(number), model.attn_norm_bias(number))
-    W_V, W_O, b_V, b_O = (m(number) for m in (model.W_V, model.W_O, model.b_V, model.b_O))
+    W_V, W_O = model.W_V(number), model.W_O(number)
+    b_V, b_O = model.b_V(number), model.b_O(number)
     z_const = torch.zeros_like(W_O[:, :, 0]) if b_V is None else b_V
     if attn_norm.bias is not None:
         z_const = z_const + torch.einsum("d,hdk->hk", attn_norm.bias, W_V)

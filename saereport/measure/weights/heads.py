@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from saereport.measure.weights.context import ModelView, WeightContext, WeightTable
@@ -116,48 +117,65 @@ def _head_scores(
         yield scores if divisor is None else scores / divisor
 
 
+def deembedding_through(
+    context: WeightContext, rows: NDArray[Any], layers: NDArray[Any], heads: NDArray[Any]
+) -> dict[str, Any]:
+    """The extended de-embedding of latents through given heads, one pair a row.
+
+    The value matrices are taken with the weight of the norm before the attention.
+
+    Args:
+        context: What to compute for.
+        rows: Places in `context.latents`, int[pairs].
+        layers: Layer of each pair's head; one that the SAE can read.
+        heads: Its number in the layer.
+
+    Returns:
+        The columns of token lists, in the order of the pairs.
+    """
+    model, extended = context.model, context.tokens.extended
+    read = reads_at(context.encoder, context.hook_in, model)
+    assert read is not None
+    by_heads = np.lexsort((rows, heads, layers))
+    parts = []
+    shared: tuple[int, int, Tensor] | None = None
+    for layer, head in sorted({(int(la), int(h)) for la, h in zip(layers, heads, strict=True)}):
+        value_head = head * model.n_kv_heads // model.n_heads
+        if shared is None or shared[:2] != (layer, value_head):
+            shared = layer, value_head, extended @ value_weights(model, layer)[head]
+        mine = by_heads[(layers[by_heads] == layer) & (heads[by_heads] == head)]
+        latents = torch.from_numpy(rows[mine]).to(extended.device)
+        for scores in _head_scores(context, layer, head, shared[2], latents, read):
+            parts.append(extremes(scores, context.listed))
+    parts = parts or [extremes(torch.zeros((0, len(extended))), context.listed)]
+    columns: dict[str, Any] = listed(parts, np.argsort(by_heads))
+    return columns
+
+
 def compute_deembedding(context: WeightContext) -> dict[str, dict[str, Any]]:
     """Table `head_deembedding`: the extended de-embedding through each latent's strongest heads.
 
-    The value matrices are taken with the weight of the norm before the attention. Ties of strength
-    go to the earlier head.
+    Ties of strength go to the earlier head.
     """
-    model, extended = context.model, context.tokens.extended
+    model = context.model
     layers = layers_read(context)
     read = reads_at(context.encoder, context.hook_in, model)
     assert read is not None
     found = torch.cat(
         [strengths(value_weights(model, la), _through_heads(context, la, read)) for la in layers]
     )
-    n_heads = model.n_heads
     k = min(context.heads, len(found))
     order = torch.sort(found.cpu(), dim=0, descending=True, stable=True).indices[:k]
-    pair_latent = np.tile(np.arange(len(context.names)), k)
-    pair_head = order.reshape(-1).numpy()
-    by_heads = np.lexsort((pair_latent, pair_head))
-    parts = []
-    shared: tuple[int, int, Tensor] | None = None
-    for number in np.unique(pair_head):
-        layer, head = layers[number // n_heads], int(number % n_heads)
-        value_head = head * model.n_kv_heads // n_heads
-        if shared is None or shared[:2] != (layer, value_head):
-            shared = layer, value_head, extended @ value_weights(model, layer)[head]
-        mine = by_heads[pair_head[by_heads] == number]
-        latents = torch.from_numpy(pair_latent[mine]).to(extended.device)
-        for scores in _head_scores(context, layer, head, shared[2], latents, read):
-            parts.append(extremes(scores, context.listed))
-    parts = parts or [extremes(torch.zeros((0, len(extended))), context.listed)]
-    heads, latents_of = pair_head[by_heads], pair_latent[by_heads]
-    final = np.lexsort((heads, latents_of))
-    heads, latents_of = heads[final], latents_of[final]
-    strength = found.cpu().numpy()[heads, latents_of]
+    rows = np.repeat(np.arange(len(context.names)), k)
+    places = np.sort(order.numpy(), axis=0).T.reshape(-1)
+    of_layer, heads = np.asarray(layers)[places // model.n_heads], places % model.n_heads
     table = {
-        "latent": context.names[latents_of],
-        "layer": (np.asarray(layers)[heads // n_heads]).astype(np.int32),
-        "head": (heads % n_heads).astype(np.int32),
-        "strength": strength.astype(np.float32),
+        "latent": context.names[rows],
+        "layer": of_layer.astype(np.int32),
+        "head": heads.astype(np.int32),
+        "strength": found.cpu().numpy()[places, rows].astype(np.float32),
     }
-    return {"head_deembedding": {**table, **listed(parts, final)}}
+    return {"head_deembedding": {**table, **deembedding_through(context, rows, of_layer, heads)}}
 
 
 def compute_shares(context: WeightContext) -> dict[str, dict[str, Any]]:

@@ -1,0 +1,177 @@
+"""Latents on a prompt as linear functions of what they read.
+
+A `Targets` is a list of latents at positions of one prompt. Each has a read direction at the hook
+point of its SAE and a bias, so that the pre-activation is their sum; with the norm frozen, each
+has a read direction on the residual stream as well, which is what components and influences are
+dotted with.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from saereport.circuits.frozen import FrozenLayer, FrozenRun
+from saereport.sources.hooks import HookPoint
+from saereport.sources.saes import Dictionary
+
+_BEFORE_ATTENTION = ("hook_resid_pre", "hook_in", "hook_embed")
+_AFTER_BLOCK = ("hook_resid_post", "hook_out")
+
+
+@dataclass(frozen=True, eq=False)
+class Targets:
+    """Latents of one SAE at positions of one prompt.
+
+    Attributes:
+        positions: int64 `[n]`.
+        latents: int64 `[n]`.
+        read: Read directions at the SAE's hook point, float32 `[n, d_in]`; where the SAE normalises
+            what it reads, with that scale fixed.
+        bias: What the pre-activation holds besides, float32 `[n]`.
+        pre_activation: What the encoder computes before its nonlinearity, float32 `[n]`.
+    """
+
+    positions: Tensor
+    latents: Tensor
+    read: Tensor
+    bias: Tensor
+    pre_activation: Tensor
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+
+def targets_of(sae: Dictionary, a: Tensor, positions: Tensor, latents: Tensor) -> Targets:
+    """The pre-activations of some latents, as linear functions of the activations.
+
+    For gated SAEs it is the magnitude path, `x @ (W_enc * exp(r_mag)) + b_mag`, since that decides
+    how active a latent is once its gate is open. For TopK SAEs that scale their latents by the
+    decoder's norms the scale is included, so that pre-activations are in units of `f`.
+
+    Args:
+        sae: The SAE or transcoder.
+        a: Activations at its hook point in the true run, `[pos, d_in]`, heads flat.
+        positions: int64 `[n]`.
+        latents: int64 `[n]`.
+    """
+    # SAELens keeps no derivative-free promise for what it does at run time, hence no_grad.
+    with torch.no_grad():
+        rows = a[positions]
+        read, bias = _encoder(sae, latents)
+        x = sae.sae.process_sae_in(rows).float()
+        pre_activation = (x * read).sum(dim=1) + bias
+        offset = (sae.sae.b_dec * sae.sae.cfg.apply_b_dec_to_input).float()
+        bias = bias - read @ offset
+        return Targets(
+            positions, latents, _before_normalising(sae, rows.float(), read), bias, pre_activation
+        )
+
+
+def _encoder(sae: Dictionary, latents: Tensor) -> tuple[Tensor, Tensor]:
+    """Read directions `[n, d_in]` and biases `[n]` as the encoder applies them."""
+    weights = sae.sae
+    read = weights.W_enc.detach()[:, latents].T.float()
+    if sae.architecture == "gated":
+        scale = weights.r_mag.detach()[latents].float().exp()
+        return read * scale[:, None], weights.b_mag.detach()[latents].float()
+    bias = weights.b_enc.detach()[latents].float()
+    if getattr(weights.cfg, "rescale_acts_by_decoder_norm", False):
+        scale = weights.W_dec.detach()[latents].float().norm(dim=-1)
+        return read * scale[:, None], bias * scale
+    return read, bias
+
+
+def _before_normalising(sae: Dictionary, rows: Tensor, read: Tensor) -> Tensor:
+    """Read directions on what SAELens normalises at run time, its scale fixed."""
+    if sae.normalizes == "constant_norm_rescale":
+        length: Tensor = rows.norm(dim=-1, keepdim=True)
+        return read * (math.sqrt(sae.d_in) / length)
+    if sae.normalizes == "layer_norm":
+        centred = read - read.mean(dim=-1, keepdim=True)
+        result: Tensor = centred / (rows.std(dim=-1, keepdim=True) + 1e-5)
+        return result
+    return read
+
+
+def reads_residual(hook: HookPoint) -> bool:
+    """Whether latents there read the residual stream, or an MLP's input."""
+    return hook.kind in ("resid", "mlp_in_normalized", "mlp_in")
+
+
+def on_residual(run: FrozenRun, hook: HookPoint, targets: Targets) -> tuple[Tensor, Tensor]:
+    """Read directions on the residual stream before the norm, and what else is in the sum.
+
+    Args:
+        run: The frozen pass.
+        hook: The SAE's hook point, of a kind that `reads_residual`.
+        targets: The latents.
+
+    Returns:
+        Directions `[n, d_model]` on the residual stream at the targets' positions, and biases
+        `[n]` of the SAE and of the norm.
+    """
+    if hook.kind == "resid":
+        return targets.read, targets.bias
+    norm = run.layers[hook.layer].mlp_norm.at(targets.positions)
+    weighted = hook.kind == "mlp_in"
+    bias = targets.bias
+    if weighted and norm.bias is not None:
+        bias = bias + targets.read @ norm.bias.float()
+    return norm.back(targets.read, weighted=weighted).float(), bias
+
+
+def on_heads(run: FrozenRun, hook: HookPoint, targets: Targets) -> Tensor:
+    """Read directions of `hook_z` latents on each head, `[n, n_heads, d_head]`."""
+    n_heads, d_head = run.layers[hook.layer].W_O.shape[:2]
+    return targets.read.reshape(-1, n_heads, d_head)
+
+
+def through_output(layer: FrozenLayer, c: Tensor, positions: Tensor) -> Tensor:
+    """Read directions on what attention adds as ones on each head's `z`.
+
+    Args:
+        layer: The layer.
+        c: `[n, d_model]`.
+        positions: Where each of them reads, `[n]`.
+
+    Returns:
+        `[n, n_heads, d_head]`.
+    """
+    if layer.attn_post is not None:
+        c = c * layer.attn_post[positions]
+    return torch.einsum("nm,hkm->nhk", c, layer.W_O.float())
+
+
+def through_values(layer: FrozenLayer, c_z: Tensor) -> Tensor:
+    """Read directions on `z` as ones on the residual stream before the block, not yet scaled.
+
+    Divided by the norm's scale at a source position, and times the attention paid to it, it is
+    dotted with the residual stream there.
+
+    Args:
+        layer: The layer.
+        c_z: `[n, n_heads, d_head]`.
+
+    Returns:
+        `[n, n_heads, d_model]`.
+    """
+    c = torch.einsum("nhk,hmk->nhm", c_z, layer.W_V.float())
+    if layer.attn_norm.weight is not None:
+        c = c * layer.attn_norm.weight.float()
+    return c - c.mean(dim=-1, keepdim=True) if layer.attn_norm.centred else c
+
+
+def layers_before(hook: HookPoint, *, parallel: bool) -> tuple[int, int]:
+    """How many layers' heads, and how many MLPs, lie before where a residual reader reads.
+
+    In a block whose parts are parallel, an MLP does not read what the heads beside it add.
+    """
+    if hook.site in _BEFORE_ATTENTION:
+        return hook.layer, hook.layer
+    if hook.site in _AFTER_BLOCK:
+        return hook.layer + 1, hook.layer + 1
+    return hook.layer + (0 if parallel else 1), hook.layer

@@ -1,0 +1,215 @@
+"""Exact attribution at the peaks of latents' top examples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from saereport.circuits.attribution_reads import Targets, targets_of
+from saereport.circuits.attribution_rows import (
+    Row,
+    as_columns,
+    can_be_attributed,
+    component_columns,
+    influence_rows,
+)
+from saereport.circuits.components import components, head_attribution
+from saereport.circuits.examples_summary import head_deembedding, influence_counts
+from saereport.circuits.frozen import FrozenRun, freeze_batch, is_parallel
+from saereport.circuits.influences import earlier_saes, strongest_influences
+from saereport.measure import Columns
+from saereport.measure.weights import TokenRows
+from saereport.sources.models import LanguageModel
+from saereport.sources.saes import Dictionary
+
+SOURCES = 24
+"""Source positions before the peak that are told apart; what comes from before them is summed."""
+
+_BATCH = 1024
+"""Tokens in one batch: a frozen pass keeps everything that a layer holds."""
+
+
+@dataclass(frozen=True)
+class Peak:
+    """One example of one latent: which sequence, and where the latent is most active in it."""
+
+    latent: int
+    rank: int
+    sequence: int
+    position: int
+    activation: float
+
+
+def example_attributions(
+    model: LanguageModel,
+    saes: Sequence[Dictionary],
+    sae: Dictionary,
+    latents: NDArray[Any] | Sequence[int],
+    examples: Columns,
+    tokens_of: Callable[[int], list[int]],
+    *,
+    per_latent: int,
+    influences: int,
+    listed: int,
+    token_rows: TokenRows,
+    include_bos: bool = False,
+    advance: Callable[[int], None] | None = None,
+) -> dict[str, Columns]:
+    """Take latents of one SAE apart at the peaks of their top examples.
+
+    Each sequence is run up to its last peak and no further: no position sees a later one.
+
+    Args:
+        model: The language model.
+        saes: The report's SAEs.
+        sae: The one whose latents they are.
+        latents: The latents.
+        examples: Table `examples`, of which group `top` is used.
+        tokens_of: Token ids of a sequence.
+        per_latent: Examples of each latent.
+        influences: Influences listed for each example, and latents counted for each latent.
+        listed: Tokens listed at each end of a de-embedding.
+        token_rows: The model's vocabulary.
+        include_bos: Treat BOS and other special tokens as sources of influence like any other.
+        advance: Called with the number of examples that were done.
+
+    Returns:
+        Tables `example_heads` or `example_components`, `example_influences`, `influence_counts`
+        and `example_head_deembedding`; a table that would have no row is not there, and none is
+        for SAEs that read what a sublayer adds.
+
+    Raises:
+        SaereportError: The model is not one that can be frozen.
+    """
+    peaks = _peaks(examples, {int(latent) for latent in latents}, per_latent)
+    if not peaks or not can_be_attributed(sae.hook_in):
+        return {}
+    hook = sae.hook_in
+    others = [other for other in saes if other is not sae]
+    early = earlier_saes(others, hook, parallel=is_parallel(model))
+    names = {number: other.slug for number, other in enumerate(early)}
+    main: dict[Peak, Row] = {}
+    found: dict[Peak, list[Row]] = {}
+    for sequences in _batches(peaks):
+        runs = _freeze(model, sae, early, sequences, tokens_of)
+        for run, mine in zip(runs, sequences.values(), strict=True):
+            main |= _taken_apart(run, sae, mine)
+            stop = max(peak.position for peak in mine) + 1
+            tokens = run.tokens[:stop].tolist()
+            counted = torch.tensor([include_bos or t not in model.special_ids for t in tokens])
+            acts = {
+                i: (other, other.encode(run.acts[other.hook_in.name][:stop]))
+                for i, other in enumerate(early)
+            }
+            targets = _targets(run, sae, mine)
+            strongest = strongest_influences(run, hook, targets, acts, counted, influences)
+            for peak, kept in zip(mine, strongest, strict=True):
+                known = {"latent": peak.latent, "rank": peak.rank}
+                found[peak] = influence_rows(known, kept, names)
+                for number, row in enumerate(found[peak]):
+                    row |= {"number": number, "token": tokens[row["source"]]}
+                    row["source"] -= peak.position
+            if advance is not None:
+                advance(len(mine))
+    rows = [main[peak] for peak in peaks]
+    influenced = [row for peak in peaks for row in found[peak]]
+    tables = {
+        "example_heads" if hook.kind == "z" else "example_components": as_columns(rows),
+    }
+    if influenced:
+        tables["example_influences"] = as_columns(influenced)
+        tables["influence_counts"] = influence_counts(rows, influenced, influences)
+    if deembedded := head_deembedding(sae, rows, token_rows, listed):
+        tables["example_head_deembedding"] = deembedded
+    return tables
+
+
+def _peaks(examples: Columns, latents: set[int], per_latent: int) -> list[Peak]:
+    names = ("latent", "rank", "sequence", "position", "activation", "group")
+    rows = zip(*(np.asarray(examples[name]).tolist() for name in names), strict=True)
+    found = [
+        Peak(*row)
+        for *row, group in rows
+        if group == "top" and row[0] in latents and row[1] < per_latent
+    ]
+    return sorted(found, key=lambda peak: (peak.latent, peak.rank))
+
+
+def _batches(peaks: Sequence[Peak]) -> Iterator[dict[int, list[Peak]]]:
+    """Peaks by sequence, the sequences in batches of similar length."""
+    by_sequence: dict[int, list[Peak]] = {}
+    for peak in peaks:
+        by_sequence.setdefault(peak.sequence, []).append(peak)
+    lengths = {s: max(p.position for p in mine) + 1 for s, mine in by_sequence.items()}
+    batch: dict[int, list[Peak]] = {}
+    for sequence in sorted(by_sequence, key=lambda s: (lengths[s], s)):
+        if batch and (len(batch) + 1) * lengths[sequence] > _BATCH:
+            yield batch
+            batch = {}
+        batch[sequence] = by_sequence[sequence]
+    if batch:
+        yield batch
+
+
+def _freeze(
+    model: LanguageModel,
+    sae: Dictionary,
+    early: Sequence[Dictionary],
+    sequences: dict[int, list[Peak]],
+    tokens_of: Callable[[int], list[int]],
+) -> list[FrozenRun]:
+    rows = [
+        tokens_of(sequence)[: max(peak.position for peak in mine) + 1]
+        for sequence, mine in sequences.items()
+    ]
+    longest = max(map(len, rows))
+    padded = [[*row, *row[-1:] * (longest - len(row))] for row in rows]
+    return freeze_batch(
+        model,
+        torch.tensor(padded),
+        n_layers=sae.hook_in.layer + 1,
+        reads=[sae.hook_in.name, *(other.hook_in.name for other in early)],
+    )
+
+
+def _targets(run: FrozenRun, sae: Dictionary, peaks: Sequence[Peak]) -> Targets:
+    a = run.acts[sae.hook_in.name]
+    positions = torch.tensor([peak.position for peak in peaks], device=a.device)
+    latents = torch.tensor([peak.latent for peak in peaks], device=a.device)
+    return targets_of(sae, a, positions, latents)
+
+
+def _taken_apart(run: FrozenRun, sae: Dictionary, peaks: Sequence[Peak]) -> dict[Peak, Row]:
+    hook, targets = sae.hook_in, _targets(run, sae, peaks)
+    rows: dict[Peak, Row] = {
+        peak: {
+            "latent": peak.latent,
+            "rank": peak.rank,
+            "sequence": peak.sequence,
+            "position": peak.position,
+            "activation": peak.activation,
+            "pre_activation": float(targets.pre_activation[i]),
+        }
+        for i, peak in enumerate(peaks)
+    }
+    if hook.kind != "z":
+        found = components(run, hook, targets)
+        return {p: rows[p] | component_columns(found, i) for i, p in enumerate(peaks)}
+    by_head, bias = head_attribution(run, hook, targets)
+    for i, peak in enumerate(peaks):
+        start = max(peak.position - SOURCES, 0)
+        by_source = by_head[i].sum(dim=0)
+        sources = by_source[start : peak.position + 1].clone()
+        sources[0] += by_source[:start].sum()
+        rows[peak] |= {
+            "start": start,
+            "bias": float(bias[i]),
+            "heads": by_head[i].sum(dim=1).cpu().numpy(),
+            "sources": sources.cpu().numpy(),
+        }
+    return rows
