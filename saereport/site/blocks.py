@@ -22,7 +22,7 @@ stored once in the report; a latent's own block names its base and adds its numb
 
 A view of a heatmap has whole numbers, multiples of its `unit`, over columns named by its `prefix`;
 its `note` is filled from its `v` and shown below. In a figure with `alike` the first view is under
-each of the others.
+each of the others; `choice` says what one chooses between the views.
 
 A figure's traces carry `meta` with the role of their colour, so that a theme can set it.
 """

@@ -103,13 +103,12 @@
   S.attribution = function (block, shard, max, blind) {
     const list = el("ul", {});
     const { value } = S.format;
-    const bias = (number) => value(number);
     const scale = most(block.examples.flatMap((row) => row[5]));
     const heads = most(block.examples.flatMap((row) => row[3]));
     const rows = [];
     block.examples.forEach(([activation, total, rest, byHead, first, sources, where], i) => {
       const values = new Map(sources.map((number, k) => [first + k, number]));
-      rows.push([String(i + 1), value(activation), value(total), bias(rest), ...byHead.map(value)]);
+      rows.push([String(i + 1), value(activation), value(total), value(rest), ...byHead.map(value)]);
       const side = el("span", { class: "value" }, value(activation));
       const item = el("li", { class: "example apart" }, side, words(where, values, scale, blind));
       item.append(headBars(byHead, block.layer, heads));
@@ -132,7 +131,7 @@
   }
 
   function influenceTable(block, rows, blind) {
-    const head = ["earlier latent", "path", "token", "", "influence"];
+    const head = ["earlier latent", "path", "token", "influence"];
     const body = el("tbody", {});
     const widest = most(rows.map((row) => row[7]));
     for (const [place, latent, inside, layer, number, source, token, value] of rows) {
@@ -142,9 +141,9 @@
       cell.append(line);
       const text = blind ? el("code", { class: "tok" }, "#" + token) : S.code(token);
       const path = layer < 0 ? "direct" : headName(layer, number);
-      const at = source === 0 ? "peak" : S.format.value(source);
+      const at = el("small", {}, source === 0 ? " peak" : " " + S.format.value(source));
       const from = el("td", {}, earlier(block.saes[place], latent, inside));
-      body.append(el("tr", {}, from, el("td", {}, path), el("td", {}, text), el("td", {}, at), cell));
+      body.append(el("tr", {}, from, el("td", {}, path), el("td", {}, text, at), cell));
     }
     const titles = el("tr", {}, ...head.map((name) => el("th", { scope: "col" }, name)));
     const table = el("table", { class: "list paths" }, el("thead", {}, titles), body);

@@ -15,7 +15,8 @@ from saereport.site.panels import PANELS
 from saereport.site.sae_page import figures
 from saereport.site.sequences import Sequences
 
-KINDS = {"tokens", "latents", "facts", "figure", "examples", "text", "columns"}
+PLAIN = {"tokens", "latents", "facts", "figure", "examples", "text", "columns"}
+KINDS = PLAIN | {"attribution", "influences"}
 
 
 def latents_of(run_dir: Path) -> list[Latent]:
@@ -50,7 +51,7 @@ def all_blocks(hostile_run: Path) -> list[Block]:
 
 
 def test_every_kind_of_block_is_known_to_the_page(all_blocks: list[Block]) -> None:
-    assert {block["b"] for block in all_blocks} == KINDS - {"columns"}
+    assert {block["b"] for block in all_blocks} == PLAIN - {"columns"}
 
 
 def test_figures_are_valid_plotly(all_blocks: list[Block], hostile_run: Path) -> None:
