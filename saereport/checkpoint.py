@@ -8,6 +8,7 @@ not an error, it is simply not used.
 from __future__ import annotations
 
 import io
+import shutil
 import time
 import zipfile
 from collections.abc import Callable, Mapping
@@ -15,11 +16,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 
-from saereport.run.files import write_atomically
+from saereport.run.files import folder_in_place_of, write_atomically
 
 FILE = "checkpoint.npz"
 FINGERPRINT = "fingerprint"
+PARTS = "parts-"
 
 Arrays = dict[str, np.ndarray]
 
@@ -82,3 +86,59 @@ class Checkpoint:
         self.path.unlink(missing_ok=True)
         if self.folder.is_dir() and not any(self.folder.iterdir()):
             self.folder.rmdir()
+
+
+@dataclass(frozen=True)
+class FinishedParts:
+    """Tables of the parts of a collection that are finished, kept until the whole is.
+
+    Each part is a folder of Parquet files that moves into place when all of them are written. The
+    folder above it is named after the fingerprint; parts of other work are removed, not used.
+
+    Attributes:
+        folder: Where the work is kept; it may hold other things.
+        fingerprint: Identity of the work.
+    """
+
+    folder: Path
+    fingerprint: str
+
+    @property
+    def path(self) -> Path:
+        """The folder of this work's parts."""
+        return self.folder / f"{PARTS}{self.fingerprint[:32]}"
+
+    def load(self, part: str) -> dict[str, pa.Table] | None:
+        """A part's tables by name; None if it is not finished, or damaged."""
+        place = self.path / part
+        if not place.is_dir():
+            return None
+        try:
+            return {file.stem: pq.read_table(file) for file in sorted(place.glob("*.parquet"))}
+        except (pa.ArrowException, OSError):
+            return None
+
+    def save(self, part: str, tables: Mapping[str, pa.Table]) -> None:
+        """Keep a part that is finished.
+
+        Args:
+            part: A name that can be a folder's.
+            tables: Its tables.
+
+        Raises:
+            OSError: The disk is full; what was kept before stays.
+        """
+        self._forget_others()
+        with folder_in_place_of(self.path / part) as fresh:
+            for name, table in tables.items():
+                pq.write_table(table, fresh / f"{name}.parquet")
+
+    def discard(self) -> None:
+        """Remove everything that was kept, of this work and of any other."""
+        for other in self.folder.glob(f"{PARTS}*"):
+            shutil.rmtree(other, ignore_errors=True)
+
+    def _forget_others(self) -> None:
+        for other in self.folder.glob(f"{PARTS}*"):
+            if other != self.path:
+                shutil.rmtree(other, ignore_errors=True)

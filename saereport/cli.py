@@ -21,6 +21,7 @@ from saereport import __version__
 from saereport.config import DTYPES, BuildConfig, make_config, read_config
 from saereport.errors import SaereportError, UsageError, did_you_mean
 from saereport.progress import Progress
+from saereport.prompt_options import prompt_options, with_prompts
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -104,6 +105,7 @@ def _settings(function: F) -> F:
             help="Record the largest tensors and the peak of each stage (no).",
         ),
     ]
+    function = prompt_options(function)
     for option in reversed(options):
         function = option(function)
     return function
@@ -241,6 +243,7 @@ def _merged(
     releases, ids = given.pop("release"), given.pop("sae_id")
     paths, skip = given.pop("sae_path"), given.pop("skip")
     map_ = given.pop("map_")
+    values = with_prompts(values, given)
     values = {**values, **{key: value for key, value in given.items() if value is not None}}
     if map_ is not None:
         values["map"] = map_

@@ -16,9 +16,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from saereport.checkpoint import Checkpoint
+from saereport.circuit_stage import blind_latents, check_names, plan_circuits, read_lines
+from saereport.circuit_stage import discard as discard_circuits
 from saereport.config import BuildConfig, SaeConfig, make_config
 from saereport.errors import SaereportError, UsageError, did_you_mean
 from saereport.identity import config_record, digest, identity_of, of_reading
@@ -30,7 +33,7 @@ from saereport.reports import render
 from saereport.run import Run, open_run
 from saereport.run.files import target_folder
 from saereport.run.store import require_run_or_nothing, retitle
-from saereport.selection import Selection, parse_selection, tracked_latents
+from saereport.selection import parse_selection, tracked_latents
 from saereport.site.folder import require_report_or_nothing
 from saereport.sources.demo import demo_model_dir
 from saereport.sources.devices import resolve_device, resolve_dtype
@@ -73,7 +76,7 @@ def build(config: Asked, out: Path | str, *, progress: Progress | None = None) -
     progress.say("Making the pages")
     render(run, out, neuronpedia_embed=config.neuronpedia_embed, progress=progress)
     shutil.rmtree(run)
-    Checkpoint(work, "").discard()
+    _forget(work)
     return out
 
 
@@ -86,8 +89,14 @@ def collect(config: Asked, out: Path | str, *, progress: Progress | None = None)
     config, out = _checked(config), target_folder(out)
     work = out.with_name(f"{out.name}.partial")
     run = _collect(config, out, work, progress or Progress(quiet=True))
-    Checkpoint(work, "").discard()
+    _forget(work)
     return run
+
+
+def _forget(work: Path) -> None:
+    """Remove what was kept for going on after an interruption."""
+    discard_circuits(work)
+    Checkpoint(work, "").discard()
 
 
 def _checked(config: Asked) -> BuildConfig:
@@ -112,8 +121,14 @@ def _collect(config: BuildConfig, target: Path, work: Path, progress: Progress) 
     dtype = resolve_dtype(config.dtype)
     memory = MemoryProfiler(config.profile_memory, device)
     labels = [_labels(config, sae) for sae in config.saes]
+    lines = read_lines(config.prompts_file)
+    sources = [
+        SaeSource(release=sae.release, sae_id=sae.sae_id, path=str(sae.path) if sae.path else None)
+        for sae in config.saes
+    ]
+    check_names(config, unique_slugs(sources))
     with memory.stage("load"):
-        dictionaries = _load_saes(config, device, dtype, progress)
+        dictionaries = _load_saes(sources, device, dtype, progress)
         for dictionary, own in zip(dictionaries, labels, strict=True):
             beyond = [latent for latent in own if latent >= dictionary.d_sae]
             if beyond:
@@ -125,7 +140,17 @@ def _collect(config: BuildConfig, target: Path, work: Path, progress: Progress) 
         model = _load_model(config, dictionaries, device, dtype, progress)
     text = _open_text(config, dictionaries)
     context_size = _context_size(config, dictionaries, model)
-    identity = identity_of(config, dictionaries, model, text, context_size)
+    selections = [parse_selection(sae.latents or config.latents) for sae in config.saes]
+    blind = blind_latents(config, dictionaries)
+    tracked = [
+        tracked_latents(selection, dictionary.d_sae, config.seed)
+        for selection, dictionary in zip(selections, dictionaries, strict=True)
+    ]
+    added = {
+        dictionary.slug: sorted(set(blind.get(dictionary.slug, ())) - set(own.tolist()))
+        for dictionary, own in zip(dictionaries, tracked, strict=True)
+    }
+    identity = identity_of(config, dictionaries, model, text, context_size, added=added)
     fingerprint = digest(identity)
     title = config.title or _title(dictionaries, model)
     done = None if config.profile_memory else _done(target, fingerprint)
@@ -135,8 +160,13 @@ def _collect(config: BuildConfig, target: Path, work: Path, progress: Progress) 
             retitle(done, title)
         return target
 
-    selections = [parse_selection(sae.latents or config.latents) for sae in config.saes]
-    readers = _readers(config, dictionaries, selections, model)
+    readers = _readers(
+        config,
+        dictionaries,
+        [np.union1d(own, added[d.slug]) for d, own in zip(dictionaries, tracked, strict=True)],
+        model,
+    )
+    circuits = plan_circuits(config, lines, blind, dictionaries, model, work, fingerprint)
     reading = Reading(
         model=model,
         readers=readers,
@@ -158,6 +188,7 @@ def _collect(config: BuildConfig, target: Path, work: Path, progress: Progress) 
         listed=config.examples.listed,
         selections=selections,
         labels=labels,
+        circuits=circuits,
         libraries=_libraries(),
     )
     # From here on `reading` alone holds the SAEs and the model; the last step releases them.
@@ -177,12 +208,8 @@ def _labels(config: BuildConfig, sae: SaeConfig) -> dict[int, list[tuple[str, st
 
 
 def _load_saes(
-    config: BuildConfig, device: torch.device, dtype: torch.dtype, progress: Progress
+    sources: Sequence[SaeSource], device: torch.device, dtype: torch.dtype, progress: Progress
 ) -> list[Dictionary]:
-    sources = [
-        SaeSource(release=sae.release, sae_id=sae.sae_id, path=str(sae.path) if sae.path else None)
-        for sae in config.saes
-    ]
     loaded = []
     for source, slug in zip(sources, unique_slugs(sources), strict=True):
         progress.say(f"Loading the SAE {source.label}")
@@ -284,7 +311,7 @@ def _done(target: Path, fingerprint: str) -> Run | None:
 def _readers(
     config: BuildConfig,
     dictionaries: Sequence[Dictionary],
-    selections: Sequence[Selection],
+    tracked: Sequence[np.ndarray],
     model: LanguageModel,
 ) -> list[SaeReader]:
     names = [name for name in STATISTICS if name not in config.skip]
@@ -294,7 +321,7 @@ def _readers(
             Setting(
                 d_sae=dictionary.d_sae,
                 d_vocab=model.d_vocab,
-                latents=tracked_latents(selection, dictionary.d_sae, config.seed),
+                latents=latents.astype(np.int64),
                 seed=config.seed,
                 top=config.examples.top,
                 before=config.examples.before,
@@ -308,7 +335,7 @@ def _readers(
             ),
             names,
         )
-        for dictionary, selection in zip(dictionaries, selections, strict=True)
+        for dictionary, latents in zip(dictionaries, tracked, strict=True)
     ]
 
 

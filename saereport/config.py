@@ -109,7 +109,7 @@ class PromptConfig(Asked):
         repeat_random: Number of random tokens to draw and repeat, in place of text.
         seed: Seed of the random tokens.
         answer: The next token to follow, as text.
-        saes: SAEs of the report to use, by name; all where absent.
+        saes: SAEs of the report to use, by name; those of `pairs`, or all, where absent.
         pairs: Pairs of SAEs (earlier, later) to take gradients between; all where absent.
         graph: Whether to make an attribution graph.
     """
@@ -123,6 +123,15 @@ class PromptConfig(Asked):
     saes: tuple[str, ...] | None = None
     pairs: tuple[tuple[str, str], ...] | None = None
     graph: bool = False
+
+    @field_validator("name", "text", "answer")
+    @classmethod
+    def _is_text(cls, value: str | None) -> str | None:
+        try:
+            (value or "").encode()
+        except UnicodeEncodeError as error:
+            raise ValueError("it is not UTF-8 text") from error
+        return value
 
     def checked(self) -> PromptConfig:
         """Itself, if it is exactly one kind of prompt.
@@ -300,6 +309,16 @@ class BuildConfig(Asked):
         return self
 
 
+_PARTS: dict[tuple[str, ...], type[Asked]] = {
+    ("saes",): SaeConfig,
+    ("examples",): ExamplesConfig,
+    ("prompts",): PromptConfig,
+    ("circuits",): CircuitsConfig,
+    ("circuits", "graph"): GraphConfig,
+}
+"""The settings that lie inside another one."""
+
+
 def _latent_words(value: Any) -> Any:
     """YAML reads `7` and `[1, 2]` as numbers; both are selections."""
     if isinstance(value, int) and not isinstance(value, bool):
@@ -329,14 +348,9 @@ def _explained(error: ValidationError, origin: str) -> UsageError:
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
-        known: set[str] = set(BuildConfig.model_fields)
-        if first["loc"][0] == "saes":
-            known = set(SaeConfig.model_fields)
-        elif first["loc"][0] == "examples":
-            known = set(ExamplesConfig.model_fields)
-        return UsageError(
-            f"'{where}' in {origin} is not a setting.", did_you_mean(str(first["loc"][-1]), known)
-        )
+        *outer, last = (part for part in first["loc"] if isinstance(part, str))
+        known = _PARTS.get(tuple(outer), BuildConfig).model_fields
+        return UsageError(f"'{where}' in {origin} is not a setting.", did_you_mean(last, known))
     reason = re.sub(r"^Value error, ", "", first["msg"])
     return UsageError(f"'{where}' in {origin} cannot be {first['input']!r}: {reason}.")
 
@@ -382,7 +396,7 @@ def _with_paths_from(values: dict[str, Any], folder: Path) -> dict[str, Any]:
         return value
 
     result = dict(values)
-    for key in ("dataset", "model", "explanations"):
+    for key in ("dataset", "model", "explanations", "prompts_file"):
         if key in result:
             result[key] = moved(result[key])
     if isinstance(result.get("saes"), list):

@@ -7,7 +7,7 @@ used again. Paths are left out, and so is what changes no number (batch size, ti
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +26,27 @@ def identity_of(
     model: LanguageModel,
     text: Text,
     context_size: int,
+    *,
+    added: Mapping[str, Sequence[int]],
 ) -> dict[str, Any]:
-    """Everything that the numbers depend on."""
+    """Everything that the numbers depend on.
+
+    Args:
+        config: What was asked for.
+        dictionaries: The SAEs.
+        model: The language model.
+        text: The text.
+        context_size: Tokens in a sequence.
+        added: By SAE, latents that are collected though they were not chosen.
+    """
     return {
         "saereport": __version__,
         "tables": {name: table.version for name, table in TABLES.items()},
         "config": config_record(config),
         "saes": [[d.slug, d.weights_sha256, d.hook_in.name] for d in dictionaries],
         "explanations": [_labels_digest(config, sae) for sae in config.saes],
+        "prompts_file": _file_digest(config.prompts_file),
+        "added": {slug: list(latents) for slug, latents in added.items()},
         "model": model.provenance,
         "text": text.provenance,
         "context_size": context_size,
@@ -45,15 +58,25 @@ def digest(identity: dict[str, Any]) -> str:
     return hashlib.sha256(canonical_json(identity).encode()).hexdigest()
 
 
+AFTER_READING = frozenset(
+    {"map", "explanations", "prompts", "prompts_file", "circuits", "blind", "with_reveal"}
+)
+"""Settings that the pass over the text does not depend on."""
+
+
 def of_reading(identity: dict[str, Any]) -> dict[str, Any]:
-    """What the pass over the text depends on: everything but the labels and the map."""
-    config = {k: v for k, v in identity["config"].items() if k not in ("map", "explanations")}
+    """What the pass over the text depends on: not the labels, the map, the prompts, the blind."""
+    config = {k: v for k, v in identity["config"].items() if k not in AFTER_READING}
     config["saes"] = [{**sae, "explanations": None} for sae in config["saes"]]
-    return {**identity, "config": config, "explanations": None}
+    return {**identity, "config": config, "explanations": None, "prompts_file": None}
 
 
 def _labels_digest(config: BuildConfig, sae: SaeConfig) -> str:
-    path = sae.explanations or config.explanations
+    return _file_digest(sae.explanations or config.explanations)
+
+
+def _file_digest(path: Path | None) -> str:
+    """SHA-256 of a file's content; empty where there is none."""
     if path is None:
         return ""
     return hashlib.sha256(path.expanduser().read_bytes()).hexdigest()
@@ -62,12 +85,19 @@ def _labels_digest(config: BuildConfig, sae: SaeConfig) -> str:
 def config_record(config: BuildConfig) -> dict[str, Any]:
     """The configuration as a run records it: no paths, and nothing that changes no number."""
     record = config.model_dump(
-        mode="json", exclude={"batch_size", "profile_memory", "neuronpedia_embed", "title"}
+        mode="json",
+        exclude={
+            "batch_size": True,
+            "profile_memory": True,
+            "neuronpedia_embed": True,
+            "title": True,
+            "circuits": {"memory"},
+        },
     )
     for sae in record["saes"]:
         for key in ("path", "explanations"):
             sae[key] = Path(sae[key]).resolve().name if sae[key] else None
-    for key in ("dataset", "model", "explanations"):
+    for key in ("dataset", "model", "explanations", "prompts_file"):
         if record[key] and Path(record[key]).exists():
             record[key] = Path(record[key]).resolve().name
     return dict(record)

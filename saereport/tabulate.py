@@ -14,6 +14,9 @@ from typing import Any
 import numpy as np
 
 from saereport import __version__
+from saereport.circuit_stage import CircuitPlan, collect_circuits
+from saereport.circuits.blind import blind_rows, blinded
+from saereport.circuits.examples import example_attributions
 from saereport.errors import SaereportError
 from saereport.measure import STATISTICS, Columns
 from saereport.measure.weights import WEIGHT_TABLES, TokenRows, WeightContext
@@ -21,6 +24,7 @@ from saereport.memory import MemoryProfiler
 from saereport.progress import Progress
 from saereport.reading import Reading, SaeReader
 from saereport.run import RunInfo, RunWriter, SaeInfo
+from saereport.run.graph_tables import EXAMPLE_TABLES
 from saereport.run.schema import L0, ModelInfo, TextInfo
 from saereport.selection import Selection, shown_latents
 from saereport.sources.models import LanguageModel
@@ -29,7 +33,7 @@ from saereport.sources.text import Text
 from saereport.sources.tokens import token_bytes
 
 L0_BINS = 64
-TOKEN_COLUMNS = ("token", "tokens", "top_tokens", "bottom_tokens")
+TOKEN_COLUMNS = ("token", "tokens", "answer", "top_tokens", "bottom_tokens")
 
 Labels = Mapping[int, Sequence[tuple[str, str]]]
 """Latent to its explanations, each with its source."""
@@ -52,6 +56,7 @@ class Plan:
         listed: Entries of each list of tokens or latents.
         selections: Which latents of each SAE are shown.
         labels: Explanations for each SAE.
+        circuits: What is computed on prompts and examples, and what is hidden.
         libraries: Versions of what was computed with.
     """
 
@@ -67,6 +72,7 @@ class Plan:
     listed: int
     selections: Sequence[Selection]
     labels: Sequence[Labels]
+    circuits: CircuitPlan
     libraries: dict[str, str]
 
 
@@ -77,12 +83,28 @@ class Shown:
         self.tokens: set[int] = set()
         self.sequences: set[int] = set()
 
-    def note(self, columns: Columns) -> None:
+    def note(self, name: str, columns: Columns) -> None:
         """Take note of a table that is about to be written."""
-        for name in TOKEN_COLUMNS:
-            for part in columns.get(name, ()):
+        for column in TOKEN_COLUMNS:
+            for part in columns.get(column, ()):
                 self.tokens.update(np.asarray(part).reshape(-1).tolist())
+        self.tokens.update(_tokens_among_latents(name, columns))
         self.sequences.update(np.asarray(columns.get("sequence", ())).tolist())
+        # Where there is no token or no sequence to show, the number is -1.
+        self.tokens.discard(-1)
+        self.sequences.discard(-1)
+
+
+def _tokens_among_latents(name: str, columns: Columns) -> set[int]:
+    """Tokens in the columns of latents, where a row is about the logits or an embedding."""
+    if name == "gradients":
+        late, slugs = columns["late_latent"], columns["late"]
+        return {token for token, slug in zip(late, slugs, strict=True) if not slug}
+    if name == "graph_nodes":
+        latents, kinds = columns["latent"], columns["kind"]
+        tokens = ("embedding", "logit")
+        return {token for token, kind in zip(latents, kinds, strict=True) if kind in tokens}
+    return set()
 
 
 def write_run(
@@ -108,10 +130,16 @@ def write_run(
     model_info = _model_info(reading.model)
     shown = Shown()
     with RunWriter(target) as writer:
+        if plan.circuits.asked:
+            with memory.stage("circuits"):
+                _write_circuits(writer, plan, reading, shown, progress)
+        if plan.circuits.blind:
+            columns = blind_rows(plan.circuits.blind, plan.circuits.with_reveal)
+            writer.write("blind_latents", columns)
         with memory.stage("weights"):
             saes = _write_saes(writer, plan, reading, shown, progress)
         columns = reading.sequences.result(np.array(sorted(shown.sequences), dtype=np.int64))
-        shown.note(columns)
+        shown.note("sequences", columns)
         writer.write("sequences", columns)
         writer.write("vocabulary", _vocabulary(reading.model, shown.tokens))
         del reading.model
@@ -131,6 +159,19 @@ def write_run(
         )
 
 
+def _write_circuits(
+    writer: RunWriter, plan: Plan, reading: Reading, shown: Shown, progress: Progress
+) -> None:
+    """Everything that needs the model and all SAEs at once."""
+    readers = reading.readers
+    chosen = {reader.dictionary.slug: _latents(plan, i, reader) for i, reader in enumerate(readers)}
+    dictionaries = [reader.dictionary for reader in readers]
+    tables = collect_circuits(plan.circuits, reading.model, dictionaries, chosen, progress)
+    for name, table in tables.items():
+        shown.note(name, table.to_pydict())
+        writer.write(name, {column: table.column(column) for column in table.column_names})
+
+
 def _write_saes(
     writer: RunWriter, plan: Plan, reading: Reading, shown: Shown, progress: Progress
 ) -> list[SaeInfo]:
@@ -147,7 +188,7 @@ def _write_saes(
             reader = readers[i]
             assert reader is not None
             others = [r.dictionary for r in readers if r is not None and r is not reader]
-            latents = _latents(plan.selections[i], reader)
+            latents = _latents(plan, i, reader)
             context = WeightContext(
                 dictionary=reader.dictionary,
                 latents=latents,
@@ -157,13 +198,19 @@ def _write_saes(
                 map=plan.map,
                 seed=plan.seed,
             )
-            for name, columns in reader.measurement.result(latents).items():
-                shown.note(columns)
-                writer.write(name, columns, slug=reader.dictionary.slug)
+            hidden = plan.circuits.hidden(reader.dictionary.slug)
+            measured = reader.measurement.result(latents)
+            apart, left_out = _taken_apart(
+                plan.circuits, context, reader, others, reading, measured
+            )
+            for name, columns in {**measured, **apart}.items():
+                seen = blinded(name, columns, hidden)
+                shown.note(name, seen)
+                writer.write(name, seen, slug=reader.dictionary.slug)
             bar.advance(1)
-            left_out = _write_weights(writer, context, shown, bar.advance)
+            left_out |= _write_weights(writer, context, shown, bar.advance)
             left_out |= {table: "it was skipped" for s in skipped for table in s.tables}
-            labels = _label_columns(plan.labels[i], latents)
+            labels = blinded("explanations", _label_columns(plan.labels[i], latents), hidden)
             if labels["latent"]:
                 writer.write("explanations", labels, slug=reader.dictionary.slug)
             infos[i] = _sae_info(reader, plan.selections[i], latents, left_out)
@@ -177,7 +224,9 @@ def _depth(reader: SaeReader | None) -> tuple[int, int]:
     return reader.dictionary.hook_in.depth
 
 
-def _latents(selection: Selection, reader: SaeReader) -> np.ndarray:
+def _latents(plan: Plan, i: int, reader: SaeReader) -> np.ndarray:
+    """The latents of the SAE of number `i` that are shown, ascending; the blind among them."""
+    selection = plan.selections[i]
     tracked = reader.setting.latents
     latents = shown_latents(selection, tracked, reader.measurement.n_active())
     if not len(latents):
@@ -186,7 +235,49 @@ def _latents(selection: Selection, reader: SaeReader) -> np.ndarray:
             "shows none.",
             "Read more text with --tokens, or choose latents by number.",
         )
-    return latents
+    blind = plan.circuits.blind.get(reader.dictionary.slug, ())
+    return np.union1d(latents, np.array(blind, dtype=np.int64))
+
+
+def _taken_apart(
+    circuits: CircuitPlan,
+    context: WeightContext,
+    reader: SaeReader,
+    others: Sequence[Dictionary],
+    reading: Reading,
+    measured: Mapping[str, Columns],
+) -> tuple[dict[str, Columns], dict[str, str]]:
+    """Attribution on the top examples of an SAE's latents, and why tables of it are missing."""
+    names = [table.name for table in EXAMPLE_TABLES]
+    if circuits.examples == 0 or "examples" not in measured:
+        return {}, dict.fromkeys(names, "it was skipped")
+    if len(context.latents) > circuits.example_latents:
+        reason = (
+            f"{len(context.latents):,} latents are shown, and it is computed for "
+            f"{circuits.example_latents:,} at most"
+        )
+        return {}, dict.fromkeys(names, reason)
+    examples = measured["examples"]
+    numbers = np.unique(np.asarray(examples["sequence"], dtype=np.int64))
+    tokens = dict(zip(numbers.tolist(), reading.sequences.result(numbers)["tokens"], strict=True))
+    try:
+        found = example_attributions(
+            reading.model,
+            [*others, reader.dictionary],
+            reader.dictionary,
+            context.latents,
+            examples,
+            lambda sequence: tokens[sequence].tolist(),
+            per_latent=circuits.examples,
+            influences=circuits.settings.influences,
+            listed=context.listed,
+            token_rows=context.tokens,
+            include_bos=circuits.include_bos,
+        )
+    except SaereportError as error:
+        return {}, dict.fromkeys(names, str(error))
+    missing = [name for name in names if name not in found]
+    return found, dict.fromkeys(missing, "nothing of the kind applies where this SAE reads")
 
 
 def _write_weights(
@@ -200,7 +291,7 @@ def _write_weights(
             left_out.update(dict.fromkeys(table.tables, reason))
         else:
             for name, columns in table.compute(context).items():
-                shown.note(columns)
+                shown.note(name, columns)
                 writer.write(name, columns, slug=context.dictionary.slug)
         advance(1)
     return left_out

@@ -1,0 +1,365 @@
+"""Circuits as a stage of a build: what is checked at the door, and what is computed after the text.
+
+What is plainly a slip (an SAE that the report does not have, a file that is not there) stops the
+build before anything is read. What depends on a prompt is noted on that prompt, and the rest of
+the report is made. Each finished prompt is kept beside the output, so that an interrupted build
+goes on after it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from saereport.checkpoint import Checkpoint, FinishedParts
+from saereport.circuits.averages import PairSums
+from saereport.circuits.blind import parse_blind
+from saereport.circuits.collecting import (
+    CircuitSettings,
+    PromptTask,
+    Subject,
+    collect_prompt,
+    in_layer_order,
+    pairs_in_order,
+)
+from saereport.circuits.gradients import Limits, auto_memory, latents_to_latents
+from saereport.circuits.graph import GraphSettings
+from saereport.circuits.prompts import make_prompts, shown, split_answer, text_tokens
+from saereport.config import BuildConfig, CircuitsConfig
+from saereport.errors import SaereportError, UsageError, did_you_mean
+from saereport.progress import Progress
+from saereport.run import TABLES
+from saereport.run.store import to_arrow
+from saereport.sources.models import LanguageModel
+from saereport.sources.saes import Dictionary
+
+AVERAGES = "averages"
+MEAN_TABLES = ("pair_mean_maps", "pair_means")
+
+
+@dataclass(frozen=True)
+class CircuitPlan:
+    """What is to be computed on prompts and examples, and what is hidden.
+
+    Attributes:
+        tasks: The prompts.
+        lines: Lines of the prompts file, each None where it holds no text; empty without a file.
+        settings: How circuits are computed.
+        include_bos: Whether BOS takes part.
+        prepend_bos: Whether text begins with BOS.
+        blind: Latents that are met blind, by SAE.
+        with_reveal: Whether what activates them is in the run all the same.
+        examples: Top examples of each chosen latent that are taken apart.
+        example_latents: Chosen latents of an SAE up to which that is done.
+        work: Folder where finished parts are kept.
+        fingerprint: Identity of the work.
+    """
+
+    tasks: tuple[PromptTask, ...]
+    lines: tuple[str | None, ...]
+    settings: CircuitSettings
+    include_bos: bool
+    prepend_bos: bool
+    blind: Mapping[str, Sequence[int]]
+    with_reveal: bool
+    examples: int
+    example_latents: int
+    work: Path
+    fingerprint: str
+
+    @property
+    def asked(self) -> bool:
+        """Whether there is anything to compute on prompts."""
+        return bool(self.tasks or self.lines)
+
+    def hidden(self, slug: str) -> frozenset[int]:
+        """The latents of an SAE about which the run may reveal nothing."""
+        return frozenset() if self.with_reveal else frozenset(self.blind.get(slug, ()))
+
+
+def check_names(config: BuildConfig, slugs: Sequence[str]) -> None:
+    """Check that every SAE that a prompt or a graph names is one of the report's.
+
+    Raises:
+        UsageError: One is not; says which may have been meant.
+    """
+    asked: list[tuple[str, str]] = []
+    for number, prompt in enumerate(config.prompts):
+        where = f"The prompt '{shown(prompt.name or prompt.text or str(number + 1))}'"
+        named = [*(prompt.saes or ()), *(slug for pair in prompt.pairs or () for slug in pair)]
+        asked += [(where, slug) for slug in named]
+    asked += [("The attribution graph", slug) for slug in config.circuits.graph.saes or ()]
+    for where, slug in asked:
+        if slug not in slugs:
+            raise UsageError(
+                f"{where} names the SAE '{shown(slug)}', which the report does not have.",
+                did_you_mean(slug, slugs) or f"It has {', '.join(slugs)}.",
+            )
+
+
+def read_lines(path: Path | None) -> tuple[str | None, ...]:
+    """The prompts of a prompts file, one a line; JSON lines have the prompt in `text`.
+
+    Args:
+        path: The file; none where None.
+
+    Returns:
+        The text of each line that is not empty; None for one that holds no text.
+
+    Raises:
+        SaereportError: The file is not there, cannot be read, or holds nothing.
+    """
+    if path is None:
+        return ()
+    try:
+        content = path.expanduser().read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise SaereportError(
+            f"There is no prompts file '{path}'.", "It has a prompt on each line."
+        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise SaereportError(f"The prompts file '{path}' cannot be read: {error}.") from error
+    lines = [line for line in content.splitlines() if line.strip()]
+    if not lines:
+        raise SaereportError(
+            f"The prompts file '{path}' holds no prompt.", "It has a prompt on each line."
+        )
+    only_json = path.suffix.lower() in (".json", ".jsonl", ".ndjson")
+    return tuple(_text_of(line, only_json) for line in lines)
+
+
+def _text_of(line: str, only_json: bool) -> str | None:
+    """A line's prompt: `text` of a JSON object, or the line itself where it is none."""
+    if not only_json and not line.lstrip().startswith("{"):
+        return line
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError):
+        return None if only_json else line
+    text = value.get("text") if isinstance(value, dict) else None
+    # JSON can name halves of characters, which no text holds.
+    return text if isinstance(text, str) and _is_unicode(text) else None
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def blind_latents(config: BuildConfig, dictionaries: Sequence[Dictionary]) -> dict[str, list[int]]:
+    """The latents that are met blind, by SAE.
+
+    Raises:
+        UsageError: One is not a latent of an SAE of the report.
+    """
+    widths = {sae.slug: sae.d_sae for sae in dictionaries}
+    transcoders = [sae.slug for sae in dictionaries if sae.is_transcoder]
+    return parse_blind(config.blind, widths, transcoders)
+
+
+def plan_circuits(
+    config: BuildConfig,
+    lines: tuple[str | None, ...],
+    blind: Mapping[str, Sequence[int]],
+    dictionaries: Sequence[Dictionary],
+    model: LanguageModel,
+    work: Path,
+    fingerprint: str,
+) -> CircuitPlan:
+    """What is to be computed; prompts become token ids.
+
+    Args:
+        config: What was asked for.
+        lines: The prompts file's.
+        blind: Latents that are met blind, by SAE.
+        dictionaries: The SAEs.
+        model: The language model.
+        work: Folder where finished parts are kept.
+        fingerprint: Identity of the work.
+    """
+    circuits = config.circuits
+    prepend_bos = dictionaries[0].prepend_bos
+    prompts = make_prompts(
+        config.prompts, model, prepend_bos=prepend_bos, include_bos=circuits.include_bos
+    )
+    tasks = tuple(
+        PromptTask(prompt, asked.saes, asked.pairs, asked.graph)
+        for prompt, asked in zip(prompts, config.prompts, strict=True)
+    )
+    return CircuitPlan(
+        tasks=tasks,
+        lines=lines,
+        settings=circuit_settings(circuits, model.device),
+        include_bos=circuits.include_bos,
+        prepend_bos=prepend_bos,
+        blind=blind,
+        with_reveal=config.with_reveal,
+        examples=circuits.examples,
+        example_latents=circuits.example_latents,
+        work=work,
+        fingerprint=fingerprint,
+    )
+
+
+def circuit_settings(circuits: CircuitsConfig, device: torch.device) -> CircuitSettings:
+    """The configuration as the circuits' own modules take it."""
+    memory = auto_memory(device) if circuits.memory == "auto" else circuits.memory
+    graph = circuits.graph
+    return CircuitSettings(
+        top_logits=circuits.top_logits,
+        pairs_kept=circuits.pairs_kept,
+        limits=Limits(circuits.max_inputs, circuits.max_outputs, memory),
+        checks=circuits.checks,
+        attributed=circuits.attributed,
+        influences=circuits.influences,
+        graph=GraphSettings(
+            max_latents=graph.max_latents,
+            max_logits=graph.max_logits,
+            logit_share=graph.logit_share,
+            node_threshold=graph.node_threshold,
+            edge_threshold=graph.edge_threshold,
+            checks=graph.checks,
+            memory=memory,
+        ),
+        graph_saes=graph.saes,
+    )
+
+
+def collect_circuits(
+    plan: CircuitPlan,
+    model: LanguageModel,
+    dictionaries: Iterable[Dictionary],
+    chosen: Mapping[str, np.ndarray],
+    progress: Progress,
+) -> dict[str, pa.Table]:
+    """Compute circuits on all prompts, going on after those that were finished before.
+
+    Args:
+        plan: What is to be computed.
+        model: The language model.
+        dictionaries: All SAEs of the report.
+        chosen: The latents of each that the report shows, ascending.
+        progress: Where to say what is going on, and what could not be done.
+
+    Returns:
+        Tables of the run by name, in the order of the prompts.
+
+    Raises:
+        OSError: The disk is full.
+    """
+    saes = in_layer_order({sae.slug: sae for sae in dictionaries})
+    subject = Subject(model, saes, chosen)
+    kept = FinishedParts(plan.work, plan.fingerprint)
+    found: list[dict[str, pa.Table]] = []
+    for task in plan.tasks:
+        part = f"prompt-{task.prompt.number}"
+        tables = kept.load(part)
+        name = f"'{shown(task.prompt.name)}'"
+        if tables is None:
+            columns = collect_prompt(subject, task, plan.settings, progress)
+            tables = {table: to_arrow(TABLES[table], rows) for table, rows in columns.items()}
+            kept.save(part, tables)
+        else:
+            progress.say(f"The prompt {name} was finished before; using it")
+        for note in tables["prompt_notes"].to_pylist() if "prompt_notes" in tables else ():
+            progress.say(f"Prompt {name}, {shown(note['topic'])}: {shown(note['text'], 400)}")
+        found.append(tables)
+    if plan.lines:
+        found.append(_averages(plan, subject, progress))
+    names = sorted({name for tables in found for name in tables})
+    return {
+        name: pa.concat_tables([tables[name] for tables in found if name in tables])
+        for name in names
+    }
+
+
+def _averages(plan: CircuitPlan, subject: Subject, progress: Progress) -> dict[str, pa.Table]:
+    """Mean absolute gradients over the prompts file; what was added before is not added again."""
+    saes = subject.saes
+    pairs = pairs_in_order(saes)
+    sums = {pair: PairSums(saes[pair[1]].d_sae) for pair in pairs}
+    checkpoint = Checkpoint(plan.work / AVERAGES, plan.fingerprint)
+    done = skipped = 0
+    saved = checkpoint.load()
+    if saved is not None:
+        done, skipped = saved["done"].tolist()
+        for number, one in enumerate(sums.values()):
+            prefix = f"{number}/"
+            one.restore({k[len(prefix) :]: a for k, a in saved.items() if k.startswith(prefix)})
+        progress.say(f"Going on with the prompts file after {done:,} prompts")
+    with progress.bar("Averaging over prompts", len(plan.lines), "prompt", done=done) as bar:
+        for line in plan.lines[done:]:
+            skipped += not _add_line(plan, subject, sums, line)
+            done += 1
+            bar.advance(1)
+            if checkpoint.due:
+                checkpoint.save(_state(sums, done, skipped))
+    checkpoint.save(_state(sums, done, skipped))
+    if skipped:
+        progress.say(
+            f"{skipped:,} of the prompts file's {done:,} prompts were left out: no text, fewer "
+            f"than two tokens that count, or longer than the model's {subject.model.n_ctx:,}"
+        )
+    limit = plan.settings.pairs_kept
+    maps = [one.map_row(*pair, limit, skipped) for pair, one in sums.items()]
+    rows = [one.rows(*pair, limit) for pair, one in sums.items()]
+    return {
+        name: pa.concat_tables([to_arrow(TABLES[name], part) for part in parts])
+        for name, parts in zip(MEAN_TABLES, (maps, rows), strict=True)
+        if parts
+    }
+
+
+def _state(sums: Mapping[Any, PairSums], done: int, skipped: int) -> dict[str, np.ndarray]:
+    arrays = {"done": np.array([done, skipped], dtype=np.int64)}
+    for number, one in enumerate(sums.values()):
+        arrays |= {f"{number}/{key}": array for key, array in one.state().items()}
+    return arrays
+
+
+def _add_line(
+    plan: CircuitPlan,
+    subject: Subject,
+    sums: Mapping[tuple[str, str], PairSums],
+    line: str | None,
+) -> bool:
+    """Add one line of the prompts file; False where it is no prompt that can be used."""
+    model = subject.model
+    bos = (model.bos_id,) if plan.prepend_bos and model.bos_id is not None else ()
+    ids = () if line is None else text_tokens(model, split_answer(line, None)[0], bos)
+    counts = [plan.include_bos or token not in model.special_ids for token in ids]
+    if sum(counts) < 2 or len(ids) > model.n_ctx:
+        return False
+    tokens = torch.tensor(ids, dtype=torch.int64, device=model.device)
+    counted = torch.tensor(counts, dtype=torch.bool, device=model.device)
+    for (early, late), one in sums.items():
+        try:
+            found = latents_to_latents(
+                model,
+                subject.saes[early],
+                subject.saes[late],
+                tokens,
+                counted,
+                plan.settings.limits,
+            )
+        except SaereportError:
+            # Dead on this prompt: it has no pair that is active together.
+            continue
+        one.add(found)
+    return True
+
+
+def discard(work: Path) -> None:
+    """Remove the finished parts that were kept beside an output."""
+    FinishedParts(work, "").discard()
+    Checkpoint(work / AVERAGES, "").discard()

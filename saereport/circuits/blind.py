@@ -1,0 +1,113 @@
+"""Blind case studies: latents that a reader meets without the text that activates them.
+
+Where nothing may be revealed, the text is taken out of the run's tables before they are written,
+so that it is in no file: hiding it in the pages alone would not keep a curious reader blind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from saereport.errors import UsageError, did_you_mean
+from saereport.measure import Columns
+
+DROPPED = frozenset({"examples", "example_groups", "token_statistics", "explanations"})
+"""Tables whose rows show or describe what activates a latent."""
+
+MASKED = {
+    "example_influences": ("token",),
+    "example_heads": ("sequence",),
+    "example_components": ("sequence",),
+}
+"""Tables of numbers about a latent's examples, and their columns that lead to the text."""
+
+
+def parse_blind(
+    asked: Sequence[str], widths: Mapping[str, int], transcoders: Collection[str]
+) -> dict[str, list[int]]:
+    """The latents that are met blind, by SAE.
+
+    Args:
+        asked: `sae:latent`, or the latent alone where one SAE or one transcoder can be meant.
+        widths: Number of latents of each SAE.
+        transcoders: Those of the SAEs that are transcoders.
+
+    Returns:
+        SAE to ascending latents; only SAEs that have some.
+
+    Raises:
+        UsageError: One is not a latent of an SAE of the report.
+    """
+    found: dict[str, set[int]] = {}
+    for words in asked:
+        slug, _, number = words.strip().rpartition(":")
+        slug = slug or _only(words, widths, transcoders)
+        if slug not in widths:
+            raise UsageError(
+                f"There is no SAE '{slug}' for the blind latent '{words}'.",
+                did_you_mean(slug, widths) or f"The report has {', '.join(widths)}.",
+            )
+        if not number.isascii() or not number.isdecimal() or len(number) > 9:
+            raise UsageError(
+                f"'{words}' is not a latent to be met blind.",
+                "Write the SAE and the latent, such as 'transcoder-l10:196'.",
+            )
+        if int(number) >= widths[slug]:
+            raise UsageError(
+                f"The blind latent {int(number)} is out of range: {slug} has {widths[slug]:,} "
+                f"latents, 0 to {widths[slug] - 1}."
+            )
+        found.setdefault(slug, set()).add(int(number))
+    return {slug: sorted(found[slug]) for slug in widths if slug in found}
+
+
+def _only(words: str, widths: Mapping[str, int], transcoders: Collection[str]) -> str:
+    """The one SAE that a latent without a name can be of."""
+    candidates = list(widths) if len(widths) == 1 else [s for s in widths if s in transcoders]
+    if len(candidates) != 1:
+        raise UsageError(
+            f"The blind latent '{words}' does not say of which SAE it is.",
+            f"Write it as 'SAE:{words}'; the report has {', '.join(widths)}.",
+        )
+    return candidates[0]
+
+
+def blinded(name: str, columns: Columns, hidden: Collection[int]) -> Columns:
+    """A table of an SAE without what would show the text that activates hidden latents.
+
+    Args:
+        name: The table.
+        columns: Its columns.
+        hidden: The SAE's latents about which nothing may be revealed.
+
+    Returns:
+        The columns, without the rows or with -1 in place of the tokens and sequences.
+    """
+    if not hidden or (name not in DROPPED and name not in MASKED):
+        return columns
+    at = np.isin(np.asarray(columns["latent"], dtype=np.int64), sorted(hidden))
+    if name in DROPPED:
+        return {column: _rows(values, ~at) for column, values in columns.items()}
+    masked = dict(columns)
+    for column in MASKED[name]:
+        masked[column] = np.where(at, -1, np.asarray(columns[column], dtype=np.int64))
+    return masked
+
+
+def _rows(values: Any, keep: np.ndarray) -> Any:
+    if isinstance(values, np.ndarray):
+        return values[keep]
+    return [value for value, wanted in zip(values, keep.tolist(), strict=True) if wanted]
+
+
+def blind_rows(blind: Mapping[str, Sequence[int]], with_reveal: bool) -> dict[str, list[Any]]:
+    """Table `blind_latents`."""
+    pairs = [(slug, latent) for slug, latents in blind.items() for latent in latents]
+    return {
+        "sae": [slug for slug, _ in pairs],
+        "latent": [latent for _, latent in pairs],
+        "reveal": [with_reveal] * len(pairs),
+    }

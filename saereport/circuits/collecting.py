@@ -1,0 +1,393 @@
+"""Everything that is computed on one prompt, as the tables of a run.
+
+What cannot be computed is noted with its reason, and the rest is computed all the same: a dead
+SAE, a pair in the wrong order, a graph without transcoders are facts about a prompt, not errors
+of the build.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from saereport.circuits.attribution import prompt_attributions
+from saereport.circuits.collecting_maps import (
+    KeptPairs,
+    check_rows,
+    gradient_rows,
+    kept_pairs,
+    limit_note,
+    map_row,
+    pairs_to_check,
+)
+from saereport.circuits.gradients import (
+    GradientMap,
+    Limits,
+    latents_to_latents,
+    latents_to_logits,
+    spliced_logits,
+    tokens_to_latents,
+    true_activations,
+)
+from saereport.circuits.graph import GraphSettings, build_graph, graph_tables
+from saereport.circuits.interventions import ablation_effects
+from saereport.circuits.prompt_tables import (
+    TRUE,
+    activations,
+    active_throughout,
+    answers,
+    induction_latents,
+    joined,
+    next_tokens,
+    second_half,
+    top_tokens,
+)
+from saereport.circuits.prompts import Note, Prompt, shown
+from saereport.errors import SaereportError
+from saereport.measure import Columns
+from saereport.progress import Progress
+from saereport.sources.models import LanguageModel
+from saereport.sources.saes import Dictionary
+
+TOKENS = ""
+"""What the tokens are called where an earlier SAE is named."""
+
+LOGITS = ""
+"""What the logits are called where a later SAE is named."""
+
+
+@dataclass(frozen=True)
+class CircuitSettings:
+    """How circuits are computed: see `config.CircuitsConfig`.
+
+    Attributes:
+        top_logits: Logits that latents are traced to.
+        pairs_kept: Gradients stored for each pair of places.
+        limits: Active latents used, and memory for batched derivatives.
+        checks: Pairs checked by intervention, for each pair of places.
+        attributed: Active latents of each SAE that are taken apart.
+        influences: Influences listed for each of them.
+        graph: How attribution graphs are made.
+        graph_saes: SAEs that take part in them; the MLP transcoders where None.
+    """
+
+    top_logits: int
+    pairs_kept: int
+    limits: Limits
+    checks: int
+    attributed: int
+    influences: int
+    graph: GraphSettings
+    graph_saes: tuple[str, ...] | None
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """What circuits are computed in.
+
+    Attributes:
+        model: The language model.
+        saes: Its SAEs by name, in layer order.
+        chosen: The latents of each that the report shows, ascending.
+    """
+
+    model: LanguageModel
+    saes: Mapping[str, Dictionary]
+    chosen: Mapping[str, NDArray[np.int64]]
+
+
+@dataclass(frozen=True)
+class PromptTask:
+    """One prompt, and what was asked for on it.
+
+    Attributes:
+        prompt: The prompt.
+        saes: SAEs to use, by name; those of `pairs`, or else all, where None.
+        pairs: Pairs (earlier, later) to take gradients between; all where None.
+        graph: Whether to make an attribution graph.
+    """
+
+    prompt: Prompt
+    saes: tuple[str, ...] | None = None
+    pairs: tuple[tuple[str, str], ...] | None = None
+    graph: bool = False
+
+
+def in_layer_order(saes: Mapping[str, Dictionary]) -> dict[str, Dictionary]:
+    """SAEs in the order in which a forward pass reaches where they read."""
+    return dict(sorted(saes.items(), key=lambda item: (item[1].hook_in.depth, item[0])))
+
+
+def writes_before(early: Dictionary, late: Dictionary) -> bool:
+    """Whether one SAE writes strictly before another one reads."""
+    return (early.hook_out or early.hook_in).depth < late.hook_in.depth
+
+
+def pairs_in_order(saes: Mapping[str, Dictionary]) -> list[tuple[str, str]]:
+    """Every pair of SAEs of which the first writes before the second reads, in layer order."""
+    return [(a, b) for a in saes for b in saes if writes_before(saes[a], saes[b])]
+
+
+def collect_prompt(
+    subject: Subject, task: PromptTask, settings: CircuitSettings, progress: Progress
+) -> dict[str, Columns]:
+    """Compute everything that is asked for on one prompt.
+
+    Args:
+        subject: Model and SAEs.
+        task: The prompt.
+        settings: How.
+        progress: Counts the steps.
+
+    Returns:
+        Tables of a run by name, each with its column `prompt`. `prompts` has one row, and
+        `prompt_notes` says what is missing from the others.
+    """
+    prompt = task.prompt
+    work = _Work(subject, task, settings)
+    if not prompt.problem:
+        steps = work.steps()
+        with progress.bar(f"Circuits on '{shown(prompt.name, 32)}'", len(steps), "step") as bar:
+            for step in steps:
+                step()
+                bar.advance(1)
+    work.add("prompts", _prompt_row(prompt))
+    notes = [*prompt.notes, *work.notes]
+    work.add(
+        "prompt_notes",
+        {
+            "number": list(range(len(notes))),
+            "topic": [note.topic for note in notes],
+            "text": [note.text for note in notes],
+        },
+    )
+    tables = {}
+    for name, parts in work.parts.items():
+        columns = joined(parts)
+        n_rows = len(next(iter(columns.values())))
+        if n_rows:
+            tables[name] = {**columns, "prompt": [prompt.number] * n_rows}
+    return tables
+
+
+def _prompt_row(prompt: Prompt) -> dict[str, list[Any]]:
+    row = {
+        "slug": prompt.slug,
+        "name": prompt.name,
+        "kind": prompt.kind,
+        "tokens": list(prompt.tokens),
+        "counted": list(prompt.counted),
+        "answer": prompt.answer,
+        "answer_note": prompt.answer_note,
+        "period": prompt.period,
+        "first": prompt.first,
+    }
+    return {name: [value] for name, value in row.items()}
+
+
+@dataclass
+class _Work:
+    """The tables of one prompt in the making."""
+
+    subject: Subject
+    task: PromptTask
+    settings: CircuitSettings
+    parts: dict[str, list[Columns]] = field(default_factory=dict)
+    notes: list[Note] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        subject, task = self.subject, self.task
+        named = set(task.saes or ()) | {slug for pair in task.pairs or () for slug in pair}
+        if task.saes is None and task.pairs is None:
+            named = set(subject.saes)
+        self.saes = {slug: sae for slug, sae in subject.saes.items() if slug in named}
+        device = subject.model.device
+        self.tokens = torch.tensor(task.prompt.tokens, dtype=torch.int64, device=device)
+        self.counted = torch.tensor(task.prompt.counted, dtype=torch.bool, device=device)
+        self.repeated = second_half(task.prompt, self.counted)
+        self.acts: dict[str, Tensor] = {}
+        self.targets = torch.zeros(0, dtype=torch.int64, device=device)
+
+    def add(self, name: str, columns: Columns) -> None:
+        """Put rows at the end of a table."""
+        self.parts.setdefault(name, []).append(columns)
+
+    def steps(self) -> list[Callable[[], None]]:
+        """What is to be done, in order: maps from the tokens on to the logits."""
+        if self.task.pairs is None:
+            pairs = pairs_in_order(self.saes)
+        else:
+            pairs = list(dict.fromkeys(self.task.pairs))
+        found: list[Callable[[], None]] = [self.run_model]
+        found += [partial(self.predict, slug) for slug in self.saes]
+        found += [partial(self.from_tokens, slug) for slug in self.saes]
+        found += [partial(self.between, early, late) for early, late in pairs]
+        found += [partial(self.to_logits, slug) for slug in self.saes]
+        found.append(self.attribute)
+        if self.task.graph:
+            found.append(self.make_graph)
+        return found
+
+    def run_model(self) -> None:
+        """The true run: activations, next tokens, what is active throughout a repetition."""
+        model, prompt = self.subject.model, self.task.prompt
+        self.acts = true_activations(model, list(self.saes.values()), self.tokens)
+        for slug, f in self.acts.items():
+            if not bool((f[self.counted] > 0).any()):
+                self.notes.append(
+                    Note(slug, "Dead on this prompt: none of its latents is active on it.")
+                )
+        self.add("prompt_activations", activations(self.acts, self.subject.chosen, self.counted))
+        self.add("induction_latents", induction_latents(self.acts, self.repeated))
+        logits = spliced_logits(model, None, self.tokens, self.counted)
+        self._predictions(TRUE, logits)
+        wanted, n_vocab = self.settings.top_logits, len(logits)
+        if wanted > n_vocab:
+            self.notes.append(
+                Note(
+                    "logits",
+                    f"{wanted:,} logits were asked for, and the vocabulary has {n_vocab:,} tokens: "
+                    "all of them are used.",
+                )
+            )
+        self.targets = top_tokens(logits, wanted)
+        if prompt.answer >= 0 and not bool((self.targets == prompt.answer).any()):
+            answer = torch.tensor([prompt.answer], device=self.targets.device)
+            self.targets = torch.cat([self.targets, answer])
+
+    def predict(self, slug: str) -> None:
+        """Next tokens with one SAE's reconstruction spliced in."""
+        with self._noting(f"{slug} spliced in"):
+            logits = spliced_logits(self.subject.model, self.saes[slug], self.tokens, self.counted)
+            self._predictions(slug, logits)
+
+    def _predictions(self, splice: str, logits: Tensor) -> None:
+        self.add("prompt_next", next_tokens({splice: logits}))
+        self.add("prompt_answers", answers({splice: logits}, self.task.prompt.answer))
+
+    def from_tokens(self, slug: str) -> None:
+        """Gradients from the tokens to an SAE's latents."""
+        if self._alive(slug):
+            with self._noting(f"tokens to {slug}"):
+                found = tokens_to_latents(
+                    self.subject.model,
+                    self.saes[slug],
+                    self.tokens,
+                    self.counted,
+                    self.settings.limits,
+                )
+                self._keep(TOKENS, slug, found)
+
+    def between(self, early: str, late: str) -> None:
+        """Gradients from one SAE's latents to a later one's, the strongest of them checked."""
+        if self._alive(early) and self._alive(late):
+            with self._noting(f"{early} to {late}"):
+                found = latents_to_latents(
+                    self.subject.model,
+                    self.saes[early],
+                    self.saes[late],
+                    self.tokens,
+                    self.counted,
+                    self.settings.limits,
+                )
+                self._check(early, late, found, self._keep(early, late, found))
+
+    def to_logits(self, slug: str) -> None:
+        """Gradients from an SAE's latents to the likeliest logits, the strongest checked."""
+        if self._alive(slug):
+            with self._noting(f"{slug} to logits"):
+                found = latents_to_logits(
+                    self.subject.model,
+                    self.saes[slug],
+                    self.tokens,
+                    self.counted,
+                    self.targets.tolist(),
+                    self.settings.limits,
+                )
+                self._check(slug, LOGITS, found, self._keep(slug, LOGITS, found))
+
+    def _alive(self, slug: str) -> bool:
+        return bool((self.acts[slug][self.counted] > 0).any())
+
+    def _keep(self, early: str, late: str, found: GradientMap) -> KeptPairs:
+        block = None
+        if late != LOGITS and bool(self.repeated.any()):
+            throughout = active_throughout(self.acts[late], self.repeated)
+            block = self.repeated[found.late.positions] & torch.isin(found.late.latents, throughout)
+        kept = kept_pairs(found.values, self.settings.pairs_kept, block)
+        self.add("gradient_maps", map_row(early, late, found, kept))
+        self.add("gradients", gradient_rows(early, late, found, kept))
+        note = limit_note(found)
+        if note:
+            self.notes.append(Note(f"{early or 'tokens'} to {late or 'logits'}", note))
+        return kept
+
+    def _check(self, early: str, late: str, found: GradientMap, kept: KeptPairs) -> None:
+        pairs = pairs_to_check(found, kept, self.settings.checks)
+        if not len(pairs):
+            return
+        measured = ablation_effects(
+            self.subject.model,
+            self.saes[early],
+            self.saes[late] if late != LOGITS else None,
+            self.tokens,
+            self.counted,
+            pairs,
+        )
+        self.add("gradient_checks", check_rows(early, late, found, kept, measured))
+
+    def attribute(self) -> None:
+        """What the strongest latents are made of: heads, components, earlier latents."""
+        if self.settings.attributed:
+            with self._noting("attribution"):
+                tables = prompt_attributions(
+                    self.subject.model,
+                    list(self.saes.values()),
+                    self.tokens,
+                    self.counted,
+                    self.acts,
+                    attributed=self.settings.attributed,
+                    influences=self.settings.influences,
+                )
+                for name, columns in tables.items():
+                    self.add(name, columns)
+
+    def make_graph(self) -> None:
+        """The attribution graph."""
+        saes, names = self.subject.saes, self.settings.graph_saes
+        part = [
+            sae
+            for slug, sae in saes.items()
+            if (slug in names if names is not None else sae.hook_out is not None)
+        ]
+        with self._noting("graph"):
+            if not part:
+                raise SaereportError(
+                    "An attribution graph needs MLP transcoders, and the report has none.",
+                    "Name the SAEs that are to take part in circuits.graph.saes.",
+                )
+            graph = build_graph(
+                self.subject.model, part, self.tokens, self.counted, self.settings.graph
+            )
+            for name, columns in graph_tables(graph).items():
+                self.add(name, columns)
+            self.notes += [
+                Note("graph", f"The SAE {slug} takes no part: {reason}")
+                for slug, reason in graph.refused.items()
+            ]
+
+    @contextmanager
+    def _noting(self, topic: str) -> Iterator[None]:
+        """Note an error that is about this prompt, and go on."""
+        try:
+            yield
+        except SaereportError as error:
+            self.notes.append(Note(topic, str(error)))
