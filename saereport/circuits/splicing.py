@@ -41,17 +41,8 @@ def edits_to(sae: Dictionary, activation: Tensor) -> dict[str, Edit]:
 
 
 def last_logits(model: LanguageModel, tokens: Tensor, edits: Mapping[str, Edit]) -> Tensor:
-    """Logits of the last position alone, `[batch, d_vocab]`, of tokens `[batch, pos]`.
-
-    The other positions are left out after the last block, so that no logits are made of them.
-    """
-    end = f"blocks.{model.n_layers - 1}.hook_resid_post"
-    before = edits.get(end)
-
-    def cut(a: Tensor) -> Tensor:
-        return (a if before is None else before(a))[:, -1:]
-
-    logits = forward(model, tokens, edits={**edits, end: cut}, logits=True).logits
+    """Logits of the last position alone, `[batch, d_vocab]`, of tokens `[batch, pos]`."""
+    logits = forward(model, tokens, edits=edits, logits="last").logits
     if logits is None:
         raise RuntimeError("a pass for logits gave none")
     return logits[:, -1]

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -21,9 +21,7 @@ from saereport.errors import SaereportError
 from saereport.sources.models import LanguageModel
 
 Edit = Callable[[Tensor], Tensor]
-"""Takes the activation at a hook point, gives what goes on from there; heads flat.
-
-After the last block it may also leave positions out: what follows looks at each one alone."""
+"""Takes the activation at a hook point, gives what goes on from there; heads flat."""
 
 
 class _Done(Exception):
@@ -37,7 +35,8 @@ class Forward:
     Attributes:
         acts: For each name that was read, the activation `[batch, pos, width]` after any edit of
             it, heads flat; attention patterns are `[batch, n_heads, pos, pos]`.
-        logits: `[batch, pos, d_vocab]`, if asked for.
+        logits: `[batch, pos, d_vocab]`, or `[batch, 1, d_vocab]` of the last position, if asked
+            for.
     """
 
     acts: dict[str, Tensor]
@@ -50,7 +49,7 @@ def forward(
     *,
     edits: Mapping[str, Edit] | None = None,
     reads: Sequence[str] = (),
-    logits: bool = False,
+    logits: bool | Literal["last"] = False,
 ) -> Forward:
     """Run the model once, changing activations on the way.
 
@@ -63,7 +62,8 @@ def forward(
         tokens: Token ids `[batch, pos]`.
         edits: Hook point to what is done to the activation there.
         reads: Hook points to read: those of SAEs, and `blocks.L.attn.hook_pattern`.
-        logits: Run to the end and give the logits.
+        logits: Run to the end and give the logits; `last` for those of the last position alone,
+            which spares the unembedding of the others.
 
     Raises:
         SaereportError: The model lacks a hook point, or it never fired.
@@ -83,7 +83,7 @@ def forward(
             raise _Done
         if changed is flat:
             return None
-        changed = changed.reshape(*changed.shape[:2], *whole.shape[2:])
+        changed = changed.reshape(whole.shape)
         return changed if isinstance(value, Tensor) else (changed, *value[1:])
 
     result: Tensor | None = None
@@ -93,8 +93,12 @@ def forward(
             if found is None:
                 raise SaereportError(f"{model.name} ({model.wrapper}) has no '{name}'.")
             hooks.callback(_hook(name, *found, visit))
+        if logits == "last":
+            unembed = model.model.unembed
+            cut = unembed.register_forward_pre_hook(lambda _m, args: (args[0][:, -1:], *args[1:]))
+            hooks.callback(cut.remove)
         with sdpa_kernel(SDPBackend.MATH), contextlib.suppress(_Done):
-            result = model.forward_pass(tokens.to(model.device), logits=logits)
+            result = model.forward_pass(tokens.to(model.device), logits=bool(logits))
     silent = [name for name in names if name not in got]
     if silent:
         raise SaereportError(
