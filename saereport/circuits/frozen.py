@@ -96,13 +96,26 @@ class FrozenLayer:
     @property
     def values(self) -> Tensor:
         """Each head's values without bias, `[n_heads, pos, d_head]`."""
-        return torch.einsum("sd,hdk->hsk", self.attn_norm.forward(self.resid_pre), self.W_V)
+        return torch.einsum("...sd,hdk->...hsk", self.attn_norm.forward(self.resid_pre), self.W_V)
 
     def head_adds(self) -> Tensor:
         """What each head adds to the residual stream without biases, `[n_heads, pos, d_model]`."""
-        z = torch.einsum("hds,hsk->hdk", self.pattern, self.values)
-        adds = torch.einsum("hdk,hkm->hdm", z, self.W_O)
+        adds = torch.einsum("hdk,hkm->hdm", self.pattern @ self.values, self.W_O)
         return adds if self.attn_post is None else adds * self.attn_post
+
+    def row(self, i: int) -> FrozenLayer:
+        """One prompt's layer of a layer over a batch of prompts."""
+        return replace(
+            self,
+            resid_pre=self.resid_pre[i],
+            resid_mid=self.resid_mid[i],
+            attn_add=self.attn_add[i],
+            mlp_add=self.mlp_add[i],
+            pattern=self.pattern[i],
+            attn_norm=replace(self.attn_norm, scale=self.attn_norm.scale[i]),
+            mlp_norm=replace(self.mlp_norm, scale=self.mlp_norm.scale[i]),
+            attn_post=None if self.attn_post is None else self.attn_post[i],
+        )
 
     def back_through_heads(self, c: Tensor) -> Tensor:
         """Read directions on what attention adds, as read directions on each head's `z`.
@@ -251,28 +264,29 @@ def freeze_batch(
     names.append(f"blocks.{count - 1}.hook_resid_post")
     with torch.no_grad():
         run = forward(model, tokens, reads=[*dict.fromkeys([*names, *reads])], logits=whole)
-        found = []
-        for row in range(len(tokens)):
-            acts = {name: run.acts[name][row] for name in names}
-            frozen = _frozen(model, tokens[row], acts, run.logits, row)
-            extra = {name: run.acts[name][row] for name in reads}
-            found.append(replace(frozen, acts=extra, parallel=parallel))
-        return found
+        layers = _layers(model, run.acts, count)
+        final = run.acts[f"blocks.{count - 1}.hook_resid_post"]
+        return [
+            FrozenRun(
+                tokens=tokens[row],
+                layers=tuple(layer.row(row) for layer in layers),
+                final=final[row],
+                final_norm=_norm(model, final[row], model.final_norm_weight) if whole else None,
+                logits=None if run.logits is None else run.logits[row, -1],
+                acts={name: run.acts[name][row] for name in reads},
+                parallel=parallel,
+            )
+            for row in range(len(tokens))
+        ]
 
 
-def _frozen(
-    model: LanguageModel,
-    tokens: Tensor,
-    acts: dict[str, Tensor],
-    logits: Tensor | None,
-    row: int,
-) -> FrozenRun:
-    count = len([name for name in acts if name.endswith("hook_pattern")])
+def _layers(model: LanguageModel, acts: Mapping[str, Tensor], count: int) -> list[FrozenLayer]:
+    """The layers of a whole batch, every tensor with the batch in front."""
     final = acts[f"blocks.{count - 1}.hook_resid_post"]
     layers = []
     for number in range(count):
         pre = acts[f"blocks.{number}.hook_resid_pre"]
-        after = acts.get(f"blocks.{number + 1}.hook_resid_pre", final)
+        after = acts[f"blocks.{number + 1}.hook_resid_pre"] if number + 1 < count else final
         mid = acts.get(f"blocks.{number}.hook_resid_mid")
         if mid is None:
             mlp_add = acts[f"blocks.{number}.hook_mlp_out"]
@@ -281,13 +295,7 @@ def _frozen(
             attn_add, mlp_add = mid - pre, after - mid
         pattern = acts[f"blocks.{number}.attn.hook_pattern"]
         layers.append(_layer(model, number, pre, mid, attn_add, mlp_add, pattern))
-    return FrozenRun(
-        tokens=tokens,
-        layers=tuple(layers),
-        final=final,
-        final_norm=None if logits is None else _norm(model, final, model.final_norm_weight),
-        logits=None if logits is None else logits[row, -1],
-    )
+    return layers
 
 
 def _norm(
@@ -329,7 +337,7 @@ def _layer(
         W_V=W_V,
         W_O=W_O,
     )
-    heads = plain.head_adds().sum(dim=0)
+    heads = torch.einsum("bhdk,hkm->bdm", pattern @ plain.values, W_O)
     post = model.attn_post_norm_weight(number)
     if post is not None:
         # A norm after the attention comes with no biases in any model that has one.
