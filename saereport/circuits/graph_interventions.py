@@ -122,7 +122,7 @@ def _without(
     reads = dict.fromkeys(part.sae.hook_in.name for part in scene.parts)
     prompts = scene.run.tokens.expand(len(sources), -1)
     with torch.no_grad():
-        after = forward(model, prompts, edits=edits, reads=list(reads), logits=True)
+        after = forward(model, prompts, edits=edits, reads=list(reads), logits="last")
     assert after.logits is not None
     logits = after.logits[:, -1] - after.logits[:, -1].mean(dim=-1, keepdim=True)
     result = np.zeros((len(sources), len(targets)))
@@ -193,7 +193,7 @@ def measure_metric(model: LanguageModel, scene: Scene, effects: Effects, pruned:
         _then(edits, writes, _keeping(part, stays, seen))
     prompts = scene.run.tokens.expand(3, -1)
     with torch.no_grad():
-        logits = forward(model, prompts, edits=edits, logits=True).logits
+        logits = forward(model, prompts, edits=edits, logits="last").logits
     assert logits is not None
     last = logits[:, -1]
     values = last[:, scene.logits.tokens[0]] - last.mean(dim=-1)
