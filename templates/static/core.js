@@ -49,6 +49,10 @@
     },
   };
 
+  receivers.graph = function (record) {
+    S.graph = record;
+  };
+
   receivers.text = function (record) {
     record.sequences.forEach(([sequence, text]) => S.sequences.set(sequence, text));
   };

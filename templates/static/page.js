@@ -55,6 +55,7 @@
   S.watchExamples();
   if (S.page === "latents") S.latentPage();
   if (S.page === "sae") S.saePage();
+  if (S.page === "graph") S.graphPage();
 
   const filter = document.getElementById("filter");
   document.addEventListener("keydown", (event) => {

@@ -1,17 +1,226 @@
-"""The pages of attribution graphs."""
+"""The pages of attribution graphs: HTML, the data for the drawing, and the graph as JSON.
+
+The drawing is made by the page's own script as plain SVG, not by a graph library. The places of
+the nodes are given (layer and position), so a library's layouts are of no use here; what decides
+is that every node is an element which the keyboard reaches and a screen reader names, in the
+colours of the page's style sheet and under its policy. The libraries that draw graphs of this size
+draw on a canvas, where a node is no element (Cytoscape.js, 370 kB; Sigma, with WebGL), and those
+that draw SVG (d3's selection and zoom, 50 kB) bring what the browser has: elements, events, and
+scrolling. The own code is some 35 kB.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
+from pydantic import ValidationError
+
+from saereport import __version__
+from saereport.errors import SaereportError
+from saereport.site import jsonwriter, numbers
+from saereport.site.circuits import graph_words as say
+from saereport.site.circuits import neuronpedia_graph as exchange
+from saereport.site.circuits.graph_data import PromptGraph, read_graphs
+from saereport.site.circuits.graph_latents import Key, latent_cards
+from saereport.site.circuits.graph_words import Words, plain_token
 from saereport.site.context import Report
+from saereport.site.neuronpedia import base_url, split_id
+from saereport.site.overview import place_in_model
 from saereport.site.pages import Pages
+from saereport.site.sequences import Sequences
+from saereport.site.text import visible_text
 
 
 def write_graphs(report: Report, pages: Pages, folder: Path) -> dict[int, str]:
-    """Write a page for each attribution graph.
+    """Write a page for each attribution graph, its data, and the graph as JSON.
+
+    Args:
+        report: The report.
+        pages: Renders templates.
+        folder: The folder of the Circuits part.
 
     Returns:
         File name of the page, by the number of its prompt.
+
+    Raises:
+        SaereportError: The run's tables do not make a graph.
     """
-    return {}
+    graphs = read_graphs(report.run)
+    if not graphs:
+        return {}
+    wanted = {(node.sae, node.latent) for g in graphs for node in g.nodes if node.kind == "latent"}
+    cards = latent_cards(report, wanted, Sequences(report.run))
+    return {g.number: _write(Words(report, g, cards), pages, folder) for g in graphs}
+
+
+def _write(words: Words, pages: Pages, folder: Path) -> str:
+    graph = words.graph
+    name = f"{graph.slug}-graph"
+    exported = export(words)
+    file = "\n".join(exchange.lines(exported)) + "\n"
+    _save(folder / f"{name}.json", file)
+    _save(folder / f"{name}.js", "\n".join(script(words, exported)) + "\n")
+    html = pages.render(
+        "graph.html",
+        root="../",
+        kind="graph",
+        data=f"{name}.js",
+        json=f"{name}.json",
+        json_size=numbers.size(len(file.encode("utf-8"))),
+        name=visible_text(graph.name),
+        prompt=say.lead(words),
+        prompt_page=f"{graph.slug}.html",
+        facts=say.facts(words),
+        sentences=say.sentences(words),
+        links=say.link_rows(words),
+        n_links=len(graph.links),
+        nodes=say.node_rows(words),
+        n_latents=sum(node.kind == "latent" for node in graph.nodes),
+        checks=say.check_rows(words),
+        check_summary=say.check_summary(words),
+    )
+    _save(folder / f"{name}.html", html)
+    return f"{name}.html"
+
+
+def export(words: Words) -> exchange.Graph:
+    """The graph in the exchange format, checked.
+
+    Raises:
+        SaereportError: The run's tables do not make a graph.
+    """
+    graph = words.graph
+    target = target_of(graph)
+    ids = [node.id for node in graph.nodes]
+    try:
+        return exchange.Graph(
+            metadata=_metadata(words),
+            qParams=exchange.QParams(),
+            nodes=tuple(
+                exchange.node_of(
+                    kind=node.kind,
+                    id=node.id,
+                    layer=node.layer,
+                    latent=node.latent,
+                    position=node.position,
+                    clerp=words.clerp(node),
+                    probability=node.probability,
+                    influence=node.influence,
+                    activation=node.activation,
+                    target=place == target,
+                )
+                for place, node in enumerate(graph.nodes)
+            ),
+            links=tuple(
+                exchange.GraphLink(source=ids[k.source], target=ids[k.target], weight=k.weight)
+                for k in graph.links
+            ),
+        )
+    except (ValidationError, ValueError) as error:
+        reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
+        raise SaereportError(
+            f"The run is damaged: the attribution graph of '{graph.slug}' is not one ({reason}).",
+            "Collect it again.",
+        ) from error
+
+
+def target_of(graph: PromptGraph) -> int:
+    """Place of the logit that the reader asks about: the answer, or else the most likely."""
+    logits = [place for place, node in enumerate(graph.nodes) if node.kind == "logit"]
+    answers = [place for place in logits if graph.nodes[place].latent == graph.answer]
+    likely = sorted(logits, key=lambda place: (-graph.nodes[place].probability, place))
+    return next(iter(answers or likely), -1)
+
+
+def _metadata(words: Words) -> exchange.Metadata:
+    graph, report = words.graph, words.report
+    tokens = tuple(plain_token(words.token(token)) for token in graph.tokens)
+    infos = [info for info in report.info.saes if info.slug in graph.scores.saes]
+    parts = [parts for info in infos if (parts := split_id(info.neuronpedia_id))]
+    models = sorted({model for model, _ in parts})
+    sources = sorted({source.partition("-")[2] or source for _, source in parts})
+    whole = len(models) == len(sources) == 1 and len(parts) == len(infos)
+    return exchange.Metadata(
+        slug=graph.slug,
+        scan=models[0] if len(models) == 1 else report.info.model.name,
+        transcoder_list=graph.scores.saes,
+        prompt_tokens=tokens,
+        prompt="".join(tokens),
+        node_threshold=graph.scores.node_threshold,
+        feature_details=exchange.FeatureDetails(neuronpedia_source_set=sources[0])
+        if whole
+        else None,
+        info=exchange.Info(
+            description=f"{visible_text(graph.name)}, from the report {report.info.title}",
+            source_urls=tuple(filter(None, (base_url(i.neuronpedia_id) for i in infos))),
+            generator=exchange.Generator(name="saereport", version=__version__),
+        ),
+        pruning_settings=exchange.PruningSettings(
+            node_threshold=graph.scores.node_threshold,
+            edge_threshold=graph.scores.edge_threshold,
+        ),
+    )
+
+
+def script(words: Words, exported: exchange.Graph) -> Iterator[str]:
+    """The lines of the data script; `static/graph-data.js` reads it.
+
+    A node is `[id, kind, sae, layer, latent, position, activation, influence, probability, card,
+    words]`, with `sae` and `card` as places in their lists, -1 for none, and what a node without a
+    card stands for. Links are grouped by their target: `[target, source, weight, source, ...]`.
+    """
+    graph = words.graph
+    infos = sorted(
+        (info for info in words.report.info.saes if info.slug in graph.scores.saes),
+        key=lambda info: (place_in_model(info), info.slug),
+    )
+    places = {info.slug: place for place, info in enumerate(infos)}
+    keys: list[Key] = sorted(
+        {(node.sae, node.latent) for node in graph.nodes if node.kind == "latent"}
+        & set(words.cards)
+    )
+    cards = {key: place for place, key in enumerate(keys)}
+    nodes = (
+        [
+            node.id,
+            node.kind,
+            places.get(node.sae, -1),
+            node.layer,
+            node.latent,
+            node.position,
+            node.activation,
+            node.influence,
+            node.probability,
+            cards.get((node.sae, node.latent), -1) if node.kind == "latent" else -1,
+            "" if node.kind == "latent" else made.clerp,
+        ]
+        for node, made in zip(graph.nodes, exported.nodes, strict=True)
+    )
+    into: dict[int, list[float]] = {}
+    for link in graph.links:
+        into.setdefault(link.target, [link.target]).extend((link.source, link.weight))
+    head = {
+        "slug": graph.slug,
+        "tokens": graph.tokens,
+        "target": target_of(graph),
+        "saes": [[i.slug, i.label, i.layer, base_url(i.neuronpedia_id)] for i in infos],
+        "metadata": exported.metadata.model_dump(exclude_none=True),
+    }
+    lists = {
+        "nodes": (jsonwriter.dumps(node) for node in nodes),
+        "links": (jsonwriter.dumps(row) for _, row in sorted(into.items())),
+        "cards": (
+            jsonwriter.dumps({**words.cards[key].record(), "clerp": words.meaning(key)})
+            for key in keys
+        ),
+        "checks": (
+            jsonwriter.dumps([c.source, c.target, c.direct, c.predicted, c.measured])
+            for c in graph.checks
+        ),
+    }
+    return jsonwriter.script("graph", head, lists)
+
+
+def _save(path: Path, text: str) -> None:
+    path.write_bytes(text.encode("utf-8"))

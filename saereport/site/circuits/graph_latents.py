@@ -1,0 +1,125 @@
+"""What a graph's page says about the latents in it: explanation, tokens and examples.
+
+Only latents that the report shows have any; a blind case study keeps its secret here too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from saereport.site.columns import Band
+from saereport.site.context import Latent, Report, SaeView
+from saereport.site.packing import packed
+from saereport.site.sequences import Sequences
+from saereport.site.story import label
+
+BAND = 512
+"""Chosen latents read from the run at once."""
+
+N_TOKENS = 6
+N_EXAMPLES = 2
+BEFORE, AFTER = 10, 5
+
+Key = tuple[str, int]
+_TABLES = ("activity", "explanations", "logit_lens", "token_statistics", "examples")
+
+ExampleRecord = tuple[float, int, str, list[int], list[float]]
+"""Activation at the peak, first position, packed tokens, active positions, activations there."""
+
+
+@dataclass(frozen=True)
+class LatentCard:
+    """What is known of a latent.
+
+    Attributes:
+        label: Its first explanation, or empty.
+        active_on: Tokens with the largest share of its activation.
+        raises: Tokens that its write direction raises most.
+        maximum: Its largest activation on the text.
+        examples: Its strongest examples.
+        href: Address of its page, relative to the report's root.
+        blind: Whether it is a blind case study, of which nothing else is said.
+    """
+
+    label: str = ""
+    active_on: tuple[int, ...] = ()
+    raises: tuple[int, ...] = ()
+    maximum: float = 0.0
+    examples: tuple[ExampleRecord, ...] = ()
+    href: str = ""
+    blind: bool = False
+
+    def record(self) -> dict[str, object]:
+        """The card as it is written in the data."""
+        return {
+            "label": self.label,
+            "on": packed(list(self.active_on)),
+            "raises": packed(list(self.raises)),
+            "max": self.maximum,
+            "href": self.href,
+            "blind": self.blind,
+            "examples": list(self.examples),
+        }
+
+
+def latent_cards(
+    report: Report, wanted: Iterable[Key], sequences: Sequences
+) -> dict[Key, LatentCard]:
+    """Cards of those of the wanted latents that the report shows.
+
+    Args:
+        report: The report.
+        wanted: Pairs of an SAE's slug and a latent.
+        sequences: The run's text.
+    """
+    keys = set(wanted)
+    cards: dict[Key, LatentCard] = {}
+    for info in report.info.saes:
+        shards = report.shards[info.slug]
+        sae = SaeView(report, info, frozenset(report.run.names(info.slug)))
+        names = [name for name in _TABLES if name in sae.tables]
+        for start in range(0, len(shards.latents), BAND):
+            chosen = shards.latents[start : start + BAND]
+            found = [latent for latent in chosen if (info.slug, latent) in keys]
+            if not found:
+                continue
+            band = Band(report.run, info.slug, names, found[0], found[-1] + 1)
+            for latent in found:
+                key = (info.slug, latent)
+                href = f"{info.slug}/{shards.address(latent)}"
+                if key in report.blind:
+                    cards[key] = LatentCard(href=href, blind=True)
+                else:
+                    cards[key] = _card(Latent(sae, latent, band), href, sequences)
+    return cards
+
+
+def _card(latent: Latent, href: str, sequences: Sequences) -> LatentCard:
+    statistics = latent.rows("token_statistics").each("order", "token")
+    raised = latent.rows("logit_lens")["top_tokens"]
+    activity = latent.rows("activity")["max"]
+    return LatentCard(
+        label=label(latent)[0],
+        active_on=tuple([token for order, token in statistics if order == "share"][:N_TOKENS]),
+        raises=tuple(raised[0][:N_TOKENS]) if raised else (),
+        maximum=activity[0] if activity else 0.0,
+        examples=tuple(_examples(latent, sequences)),
+        href=href,
+    )
+
+
+def _examples(latent: Latent, sequences: Sequences) -> Iterable[ExampleRecord]:
+    names = ("group", "sequence", "position", "activation", "start", "stop")
+    values = ("active_positions", "active_values")
+    done = 0
+    for group, sequence, position, activation, start, stop, places, active in latent.rows(
+        "examples"
+    ).each(*names, *values):
+        if group != "top" or done == N_EXAMPLES:
+            continue
+        low, high = max(start, position - BEFORE), min(stop, position + AFTER + 1)
+        tokens = sequences.tokens(sequence, low, high)
+        inside = [(p, v) for p, v in zip(places, active, strict=True) if low <= p < high]
+        done += 1
+        yield activation, low, packed(tokens), [p for p, _ in inside], [v for _, v in inside]

@@ -1,0 +1,245 @@
+"""An attribution graph in words and tables: what the page says without JavaScript."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import sqrt
+
+from saereport.site import numbers
+from saereport.site.circuits.graph_data import Check, Node, PromptGraph
+from saereport.site.circuits.graph_latents import Key, LatentCard
+from saereport.site.context import Report
+from saereport.site.story import Fact, prose
+from saereport.site.text import SPACE, visible_text
+
+N_LINKS = 40
+N_NODES = 80
+N_CLERP = 4
+
+Row = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Words:
+    """Names the nodes of one graph.
+
+    Attributes:
+        report: The report.
+        graph: The graph.
+        cards: What is known of its latents.
+    """
+
+    report: Report
+    graph: PromptGraph
+    cards: Mapping[Key, LatentCard]
+
+    def sae(self, slug: str) -> str:
+        """The label of an SAE."""
+        return next((i.label for i in self.report.info.saes if i.slug == slug), slug)
+
+    def token(self, token: int) -> str:
+        """A token in which everything can be seen."""
+        return self.report.vocabulary[token]
+
+    def at(self, position: int) -> str:
+        """A place in the prompt: its token and its position."""
+        return f"{self.token(self.graph.tokens[position])} ({position})"
+
+    def name(self, node: Node) -> str:
+        """A node in a few words."""
+        if node.kind == "embedding":
+            return f"token {self.at(node.position)}"
+        if node.kind == "logit":
+            return f"output {self.token(node.latent)}, {numbers.percent(node.probability)}"
+        place = f"at {self.at(node.position)}"
+        if node.kind == "error":
+            return f"{self.error(node)} {place}"
+        return f"{self.sae(node.sae)}, latent {node.latent} {place}"
+
+    def error(self, node: Node) -> str:
+        """What an error node stands for."""
+        if node.sae:
+            return f"error of {self.sae(node.sae)}"
+        return f"layer {node.layer}, not covered"
+
+    def clerp(self, node: Node) -> str:
+        """What a node stands for in the exported graph: plain tokens, spaces as spaces."""
+        if node.kind == "embedding":
+            return f'Emb: "{plain_token(self.token(node.latent))}"'
+        if node.kind == "logit":
+            token = plain_token(self.token(node.latent))
+            return f'Output "{token}" (p={node.probability:.3f})'
+        if node.kind == "error":
+            return f"Err: {self.error(node)}"
+        return self.meaning((node.sae, node.latent))
+
+    def meaning(self, key: Key) -> str:
+        """A latent's explanation, or else its top tokens; empty where nothing is known."""
+        card = self.cards.get(key, LatentCard())
+        tokens = (plain_token(self.token(token)) for token in card.active_on[:N_CLERP])
+        return card.label or ", ".join(f'"{token}"' for token in tokens)
+
+
+def plain_token(shown: str) -> str:
+    """A token for other programs: its spaces are spaces again, hidden characters stay codes."""
+    return shown.replace(SPACE, " ")
+
+
+def lead(words: Words) -> str:
+    """The prompt as running text."""
+    return "".join(prose(words.token(token)) for token in words.graph.tokens)
+
+
+def sentences(words: Words) -> list[str]:
+    """What the scores say, for a reader who meets them for the first time."""
+    scores = words.graph.scores
+    said = [
+        f"The graph shows how {_listed([words.sae(s) for s in scores.saes])} carry the prompt's "
+        f"tokens to the next token. {numbers.percent(scores.replacement)} of the influence on the "
+        "output comes from the tokens through latents all the way; the rest passes through error "
+        "nodes, which stand for what no latent explains.",
+    ]
+    metric = visible_text(scores.metric)
+    if scores.faithfulness is None or scores.without is None:
+        said.append(
+            "By intervention there is no answer: switching off every latent of these SAEs leaves "
+            f"the {metric} as it is."
+        )
+        return said
+    said.append(
+        f"By intervention in the true model: the {metric} is {numbers.value(scores.metric_model)}, "
+        f"and {numbers.value(scores.metric_none)} with every latent of these SAEs switched off. "
+        f"With the graph's latents alone it is {numbers.value(scores.metric_inside)}: they explain "
+        f"{_percent(scores.faithfulness)} of the difference. With only the graph's latents "
+        f"switched off it is {numbers.value(scores.metric_outside)}: "
+        f"{_percent(scores.without)} is left."
+    )
+    return said
+
+
+def facts(words: Words) -> list[Fact]:
+    """The scores in one strip."""
+    scores = words.graph.scores
+    faithful, without = scores.faithfulness, scores.without
+    return [
+        Fact("SAEs in the graph", ", ".join(words.sae(slug) for slug in scores.saes)),
+        Fact("Replacement score", _score(scores.replacement), "influence from tokens, not errors"),
+        Fact("Completeness score", _score(scores.completeness), "input of the nodes, not errors"),
+        Fact("Faithfulness", _percent(faithful), "by intervention, the graph alone"),
+        Fact("Left without it", _percent(without), "by intervention, small is complete"),
+        Fact(
+            "Nodes",
+            numbers.count(scores.n_nodes),
+            f"of {numbers.count(scores.n_nodes_all)} before pruning",
+        ),
+        Fact(
+            "Links",
+            numbers.count(scores.n_links),
+            f"pruned to {numbers.percent(scores.edge_threshold)} of the influence",
+        ),
+        Fact(
+            "Latents traced",
+            numbers.count(scores.n_expanded),
+            f"of {numbers.count(scores.n_active)} active; "
+            f"{numbers.percent(scores.left_out)} of the influence on the others",
+        ),
+    ]
+
+
+def link_rows(words: Words) -> list[Row]:
+    """The strongest links: source, target, effect."""
+    nodes = words.graph.nodes
+    strongest = sorted(words.graph.links, key=lambda k: (-abs(k.weight), k.target, k.source))
+    return [
+        (words.name(nodes[k.source]), words.name(nodes[k.target]), numbers.value(k.weight))
+        for k in strongest[:N_LINKS]
+    ]
+
+
+def node_rows(words: Words) -> list[Row]:
+    """The latents with the most influence: name, meaning, activation, influence."""
+    latents = sorted(
+        (node for node in words.graph.nodes if node.kind == "latent"),
+        key=lambda node: (node.influence, node.node),
+    )
+    return [
+        (
+            words.name(node),
+            words.meaning((node.sae, node.latent)),
+            numbers.value(node.activation),
+            numbers.percent(node.influence),
+        )
+        for node in latents[:N_NODES]
+    ]
+
+
+def check_rows(words: Words) -> list[Row]:
+    """Links checked by intervention: source, target, link, predicted, measured, verdict."""
+    nodes = words.graph.nodes
+    return [
+        (
+            words.name(nodes[check.source]),
+            words.name(nodes[check.target]),
+            *(numbers.value(v) for v in (check.direct, check.predicted, check.measured)),
+            verdict(check),
+        )
+        for check in words.graph.checks
+    ]
+
+
+def verdict(check: Check) -> str:
+    """Where the linear prediction fails: in sign, or by more than a factor of two."""
+    predicted, measured = check.predicted, check.measured
+    if predicted * measured < 0:
+        return "opposite sign"
+    if abs(measured) > 2 * abs(predicted):
+        return "more than twice the prediction"
+    if abs(measured) < abs(predicted) / 2:
+        return "less than half the prediction"
+    return ""
+
+
+def correlation(checks: tuple[Check, ...]) -> float | None:
+    """Pearson's correlation of predicted and measured; None for fewer than two different values."""
+    n = len(checks)
+    if n < 2:
+        return None
+    x, y = [c.predicted for c in checks], [c.measured for c in checks]
+    mean_x, mean_y = sum(x) / n, sum(y) / n
+    var_x = sum((a - mean_x) ** 2 for a in x)
+    var_y = sum((b - mean_y) ** 2 for b in y)
+    if var_x <= 0 or var_y <= 0:
+        return None
+    covariance = sum((a - mean_x) * (b - mean_y) for a, b in zip(x, y, strict=True))
+    return covariance / sqrt(var_x * var_y)
+
+
+def check_summary(words: Words) -> str:
+    """What the checks say together."""
+    checks = words.graph.checks
+    r = correlation(checks)
+    failed = sum(bool(verdict(check)) for check in checks)
+    together = "" if r is None else f" The correlation with the prediction is {numbers.value(r)}."
+    return (
+        f"For the {numbers.plural(len(checks), 'strongest link')} from latents, the source was set "
+        "to zero in the true model, errors kept, and the change of the target measured."
+        f"{together} For {failed} of {len(checks)} the prediction has the wrong sign or is off by "
+        "more than a factor of two."
+    )
+
+
+def _listed(items: list[str]) -> str:
+    return " and ".join(filter(None, [", ".join(items[:-1]), *items[-1:]]))
+
+
+def _score(value: float) -> str:
+    return f"{value:.3f}".replace("-", numbers.MINUS)
+
+
+def _percent(share: float | None) -> str:
+    if share is None:
+        return "not defined"
+    if share > 1:
+        return f"{100 * share:.0f} %"
+    return numbers.percent(share) if share >= 0 else numbers.MINUS + _percent(-share)

@@ -1,0 +1,289 @@
+"""The JSON format in which attribution graphs are exchanged, as typed models.
+
+It is the format that Neuronpedia's graph viewer opens and that other tools for attribution graphs
+write, version 1. What is peculiar to it:
+
+- `node_id` is `{layer}_{latent}_{position}`, for an error `{layer}_-1_{position}`, for a token
+  `E_{token}_{position}`; a logit stands one layer above the layer after the last. A layer has one
+  transcoder; for SAEs at other places `{name}:` stands for `{layer}_`, so that ids stay unique.
+- `layer` is a string, `E` for tokens.
+- `feature` of a latent is its layer and index in one number, by Cantor's pairing function; of a
+  token its position, of a logit the token, of an error -1.
+- There are four values of `feature_type`. Every latent, of whatever SAE, is a `cross layer
+  transcoder` and every error a `mlp reconstruction error`: readers of the format know no others.
+- `influence` is cumulative: the share held by a node and all stronger ones.
+
+Every graph that a report exports is checked by these models when it is written.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from math import isqrt
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from saereport.site import jsonwriter
+
+SCHEMA_VERSION: Final = 1
+
+FeatureType = Literal["cross layer transcoder", "mlp reconstruction error", "embedding", "logit"]
+
+FEATURE_TYPES: dict[str, FeatureType] = {
+    "latent": "cross layer transcoder",
+    "error": "mlp reconstruction error",
+    "embedding": "embedding",
+    "logit": "logit",
+}
+
+_PLACE = r"(?:(?P<layer>\d+)_|[a-z0-9][a-z0-9._-]*:)"
+_SHAPES = {
+    "latent": re.compile(_PLACE + r"(?P<latent>\d+)_(?P<position>\d+)"),
+    "error": re.compile(_PLACE + r"(?P<latent>-1)_(?P<position>\d+)"),
+    "embedding": re.compile(r"(?P<layer>E)_(?P<latent>\d+)_(?P<position>\d+)"),
+    "logit": re.compile(r"(?P<layer>\d+)_(?P<latent>\d+)_(?P<position>\d+)"),
+}
+_PATTERNS = {FEATURE_TYPES[kind]: pattern for kind, pattern in _SHAPES.items()}
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Part(BaseModel):
+    """Base of all parts: frozen, finite, and without unknown fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Generator(Part):
+    """The program that made a graph."""
+
+    name: str
+    version: str
+
+
+class Info(Part):
+    """What a viewer may show about a graph."""
+
+    description: str
+    source_urls: tuple[str, ...] = ()
+    generator: Generator
+
+
+class FeatureDetails(Part):
+    """Where the dashboards of the latents are."""
+
+    neuronpedia_source_set: str
+
+
+class PruningSettings(Part):
+    """The shares of cumulative influence that nodes and links were kept for."""
+
+    node_threshold: float
+    edge_threshold: float
+
+
+class Metadata(Part):
+    """What a graph is of.
+
+    Attributes:
+        slug: Its name in addresses.
+        scan: The model; Neuronpedia takes it as the id of a model.
+        transcoder_list: The SAEs and transcoders that take part.
+        prompt_tokens: The prompt, token by token.
+        prompt: The prompt.
+        node_threshold: Share of cumulative influence that the nodes were kept for.
+        feature_details: Where the dashboards of the latents are, if anywhere.
+        info: For people.
+        pruning_settings: How the graph was pruned.
+        schema_version: 1: `feature` is Cantor-coded.
+    """
+
+    slug: str
+    scan: str
+    transcoder_list: tuple[str, ...]
+    prompt_tokens: tuple[str, ...]
+    prompt: str
+    node_threshold: Share
+    feature_details: FeatureDetails | None = None
+    info: Info
+    pruning_settings: PruningSettings
+    schema_version: Literal[1] = SCHEMA_VERSION
+
+
+class QParams(Part):
+    """The state of a viewer.
+
+    Attributes:
+        pinnedIds: Nodes of the reader's subgraph.
+        supernodes: Groups of nodes: a name, then the ids of its members.
+        linkType: Which links a viewer shows.
+        clickedId: The node that is looked at.
+        sg_pos: Places of nodes in the reader's subgraph.
+    """
+
+    pinnedIds: tuple[str, ...] = ()
+    supernodes: tuple[tuple[str, ...], ...] = ()
+    linkType: Literal["both", "input", "output", "either"] = "both"
+    clickedId: str = ""
+    sg_pos: str = ""
+
+
+class GraphNode(Part):
+    """One node; see the module's docstring for what its numbers mean."""
+
+    node_id: str
+    feature: int = Field(ge=-1)
+    layer: Annotated[str, Field(pattern=r"^(E|\d+)$")]
+    ctx_idx: int = Field(ge=0)
+    feature_type: FeatureType
+    token_prob: Share = 0.0
+    is_target_logit: bool = False
+    run_idx: Literal[0] = 0
+    reverse_ctx_idx: Literal[0] = 0
+    jsNodeId: str
+    clerp: str
+    influence: float | None = Field(None, ge=0)
+    activation: float | None = None
+
+    @model_validator(mode="after")
+    def _agrees_with_itself(self) -> GraphNode:
+        """The id, the layer, the position and the coded number must say the same."""
+        match = _PATTERNS[self.feature_type].fullmatch(self.node_id)
+        if match is None:
+            raise ValueError(f"'{self.node_id}' is no id of a node of type '{self.feature_type}'")
+        if match["layer"] not in (None, self.layer) or int(match["position"]) != self.ctx_idx:
+            raise ValueError(f"'{self.node_id}' is not in layer {self.layer} at {self.ctx_idx}")
+        coded = _feature(self.feature_type, self.layer, int(match["latent"]), self.ctx_idx)
+        if self.feature != coded:
+            raise ValueError(f"the feature of '{self.node_id}' is {coded}, not {self.feature}")
+        return self
+
+
+class GraphLink(Part):
+    """One direct effect, by the ids of its ends."""
+
+    source: str
+    target: str
+    weight: float
+
+
+class Graph(Part):
+    """A whole graph."""
+
+    metadata: Metadata
+    qParams: QParams
+    nodes: tuple[GraphNode, ...]
+    links: tuple[GraphLink, ...]
+
+    @model_validator(mode="after")
+    def _hangs_together(self) -> Graph:
+        """Ids are unique, everything named exists, and tokens lie within the prompt."""
+        ids = {node.node_id for node in self.nodes}
+        if len(ids) != len(self.nodes):
+            raise ValueError("two nodes have the same id")
+        named = {end for link in self.links for end in (link.source, link.target)}
+        named.update(self.qParams.pinnedIds)
+        named.update(id_ for group in self.qParams.supernodes for id_ in group[1:])
+        if missing := sorted(named - ids):
+            raise ValueError(f"'{missing[0]}' is named and is not a node")
+        if any(node.ctx_idx >= len(self.metadata.prompt_tokens) for node in self.nodes):
+            raise ValueError("a node is at no position of the prompt")
+        if sum(node.is_target_logit for node in self.nodes) > 1:
+            raise ValueError("there is more than one target")
+        return self
+
+
+def cantor(x: int, y: int) -> int:
+    """Cantor's pairing function: one number for two, both at least 0."""
+    return (x + y) * (x + y + 1) // 2 + y
+
+
+def cantor_inverse(number: int) -> tuple[int, int]:
+    """The two numbers that `cantor` makes `number` of."""
+    total = (isqrt(8 * number + 1) - 1) // 2
+    y = number - total * (total + 1) // 2
+    return total - y, y
+
+
+def _feature(kind: FeatureType, layer: str, latent: int, position: int) -> int:
+    """The number that stands for a node in the format."""
+    if kind == "cross layer transcoder":
+        return cantor(int(layer), latent)
+    if kind == "embedding":
+        return position
+    return latent if kind == "logit" else -1
+
+
+def node_of(
+    *,
+    kind: str,
+    id: str,
+    layer: int,
+    latent: int,
+    position: int,
+    clerp: str,
+    probability: float,
+    influence: float,
+    activation: float,
+    target: bool,
+) -> GraphNode:
+    """A node from what the run says of it.
+
+    Args:
+        kind: `embedding`, `latent`, `error` or `logit`.
+        id: Its id; it names the layer of a token, a logit, and of most other nodes.
+        layer: Its layer, where the id does not name it.
+        latent: Latent, or token of an embedding or a logit.
+        position: Position in the prompt.
+        clerp: What it stands for, in words.
+        probability: Of a logit.
+        influence: Share of influence held by it and all stronger nodes.
+        activation: Of a latent.
+        target: Whether it is the logit that the reader asks about.
+
+    Raises:
+        ValueError: The id contradicts the rest.
+    """
+    match = _SHAPES[kind].fullmatch(id)
+    if match is None:
+        raise ValueError(f"'{id}' is no id of a node of kind '{kind}'")
+    place = match["layer"] or str(layer)
+    stem = f"L_{latent}" if kind == "logit" else id.rpartition("_")[0]
+    return GraphNode(
+        node_id=id,
+        feature=_feature(FEATURE_TYPES[kind], place, latent, position),
+        layer=place,
+        ctx_idx=position,
+        feature_type=FEATURE_TYPES[kind],
+        token_prob=probability if kind == "logit" else 0.0,
+        is_target_logit=target,
+        jsNodeId=f"{stem}-{0 if kind == 'latent' else position}",
+        clerp=clerp,
+        influence=None if kind == "logit" else influence,
+        activation=activation if kind == "latent" else None,
+    )
+
+
+def lines(graph: Graph) -> Iterator[str]:
+    """The file of a graph, each node and link on a line of its own."""
+    head = {
+        "metadata": graph.metadata.model_dump(exclude_none=True),
+        "qParams": graph.qParams.model_dump(),
+    }
+    yield jsonwriter.dumps(head)[:-1] + ',"nodes":['
+    yield from _items(node.model_dump(exclude_none=True) for node in graph.nodes)
+    yield '],"links":['
+    yield from _items(link.model_dump() for link in graph.links)
+    yield "]}"
+
+
+def _items(records: Iterable[dict[str, Any]]) -> Iterator[str]:
+    previous: str | None = None
+    for record in records:
+        if previous is not None:
+            yield previous + ","
+        previous = jsonwriter.dumps(record)
+    if previous is not None:
+        yield previous

@@ -1,0 +1,196 @@
+// Where everything in a graph goes: a column for each token, a row for each layer's SAE, the tokens
+// at the bottom and the logits on top. Equal graphs have equal pictures.
+"use strict";
+(function () {
+  const S = self.saereport;
+  const LABELS_UP_TO = 36;
+  const LINE = 150;
+  const GAP = 6;
+
+  const pen = document.createElement("canvas").getContext("2d");
+  function width(text, size) {
+    pen.font = size + "px sans-serif";
+    return pen.measureText(text).width;
+  }
+  // A text cut to a width in pixels.
+  S.fit = function (text, most, size) {
+    if (width(text, size) <= most) return text;
+    const letters = Array.from(text);
+    while (letters.length > 1 && width(letters.join("") + "…", size) > most) letters.pop();
+    return letters.join("") + "…";
+  };
+
+  // Nodes and supernodes: what is drawn as one thing.
+  function itemsOf(model, state) {
+    const { short, meaning } = S.graphNames;
+    const grouped = new Set(state.groups.flatMap((group) => group.members));
+    const labelled = model.nodes.filter((node) => node.kind === "latent").length <= LABELS_UP_TO;
+    const items = [];
+    for (const node of model.nodes) {
+      if (grouped.has(node.place)) continue;
+      const item = { node, group: null, members: [node], kind: node.kind, text: "", w: 20, h: 20, k: 1 };
+      if (node.kind === "logit") {
+        item.text = S.fit(short(model, node), 120, 11);
+        item.w = width(item.text, 11) + 18;
+        item.h = 24;
+      } else if (node.kind === "latent") {
+        item.r = 4.5 + 4.5 * Math.max(0, 1 - node.influence);
+        item.h = 22;
+        if (labelled) {
+          item.text = S.fit(meaning(node) || String(node.latent), 104, 9.5);
+          item.w = Math.max(30, width(item.text, 9.5) + 10);
+          item.h = 36;
+        }
+      } else if (node.kind === "error") {
+        item.w = 15;
+        item.h = 15;
+      } else item.w = item.h = 16;
+      items.push(item);
+    }
+    for (const group of state.groups) {
+      const members = group.members.map((place) => model.nodes[place]);
+      const text = S.fit(group.name, 170, 11.5) + " (" + members.length + ")";
+      items.push({ node: null, group, members, kind: "group", text, w: width(text, 11.5) + 26, h: 28, k: 1 });
+    }
+    return items;
+  }
+
+  function rowKey(node) {
+    if (node.kind === "embedding") return [-1, 0];
+    if (node.kind === "logit") return [1e9, 0];
+    return [node.layer, node.sae];
+  }
+
+  function rowsOf(model, items) {
+    const rows = new Map();
+    for (const node of model.nodes) {
+      const key = rowKey(node);
+      if (!rows.has(key.join())) rows.set(key.join(), { key, cells: new Map(), main: false, used: false });
+    }
+    const sorted = Array.from(rows.values()).sort((a, b) => a.key[0] - b.key[0] || a.key[1] - b.key[1]);
+    sorted.forEach((row, i) => (row.place = i));
+    const mean = (values) => Math.round(values.reduce((a, b) => a + b, 0) / values.length);
+    for (const item of items) {
+      const places = item.members.map((node) => rows.get(rowKey(node).join()).place);
+      const row = sorted[mean(places)];
+      item.column = mean(item.members.map((node) => node.position));
+      row.used = true;
+      if (item.kind !== "error") row.main = true;
+      if (!row.cells.has(item.column)) row.cells.set(item.column, []);
+      row.cells.get(item.column).push(item);
+      item.row = row;
+    }
+    return sorted.filter((row) => row.used);
+  }
+
+  // Lines of items no wider than asked, or than the widest item.
+  function lines(items, most) {
+    const result = [];
+    let line = null;
+    for (const item of items) {
+      if (!line || line.w + GAP + item.w > most) {
+        line = { items: [], w: -GAP, h: 0 };
+        result.push(line);
+      }
+      line.items.push(item);
+      line.w += item.w + GAP;
+      line.h = Math.max(line.h, item.h);
+    }
+    return result;
+  }
+
+  function order(a, b) {
+    const rank = { group: 0, logit: 1, latent: 1, embedding: 1, error: 2 };
+    if (rank[a.kind] !== rank[b.kind]) return rank[a.kind] - rank[b.kind];
+    if (a.kind === "logit") return b.node.probability - a.node.probability || a.node.place - b.node.place;
+    return a.members[0].place - b.members[0].place;
+  }
+
+  // Items with x and y (their centres), the rows, the columns, and the size of the whole.
+  S.graphLayout = function (model, state, space) {
+    const items = itemsOf(model, state).filter((item) => state.errors || item.kind !== "error");
+    const rows = rowsOf(model, items);
+    const columns = model.record.tokens.map(() => ({ w: 40, busy: false }));
+    for (const row of rows) {
+      for (const [column, cell] of row.cells) {
+        cell.sort(order);
+        if (row.key[0] === 1e9) continue;
+        const total = cell.reduce((sum, item) => sum + item.w + GAP, 0);
+        const most = total <= LINE ? LINE : Math.max(90, total / Math.ceil(total / LINE) + 12);
+        const made = lines(cell, most);
+        cell.lines = made;
+        const widest = Math.max(...made.map((line) => line.w));
+        columns[column].w = Math.max(columns[column].w, widest + 18);
+        if (row.key[0] !== -1) columns[column].busy = true;
+      }
+    }
+    const busy = columns.filter((column) => column.busy).length || columns.length;
+    const natural = columns.reduce((sum, column) => sum + column.w, 0);
+    const extra = Math.max(0, space.w - natural) / busy;
+    let x = 0;
+    for (const column of columns) {
+      if (column.busy) column.w += extra;
+      column.x = x;
+      x += column.w;
+    }
+    const W = Math.max(x, 200);
+    // A graph wider than the space is drawn smaller: there is more room upwards, and what has to
+    // be read is drawn larger.
+    const shrunk = Math.min(Math.max(1, W / space.w), 1 / space.least);
+    for (const item of items) {
+      if (item.kind !== "logit") continue;
+      item.k = Math.min(1.7, shrunk);
+      item.w *= item.k;
+      item.h *= item.k;
+    }
+    for (const row of rows) {
+      if (row.key[0] === 1e9) for (const cell of row.cells.values()) cell.lines = lines(cell, W - 12);
+      row.h = Math.max(...Array.from(row.cells.values(), (cell) => cell.lines.reduce((h, line) => h + line.h + 2, 0)));
+    }
+    const inner = rows.reduce((sum, row) => sum + row.h, 0);
+    const main = rows.filter((row) => row.main).length;
+    const spare = Math.max(0, space.h * shrunk - inner - 6 * (rows.length - main)) / Math.max(1, main);
+    let y = 8;
+    for (const row of rows.slice().reverse()) {
+      const pad = row.main ? Math.min(110, Math.max(20, spare)) : 6;
+      row.y = y;
+      row.full = row.h + pad;
+      row.middle = y + row.full / 2;
+      y += row.full;
+      for (const [column, cell] of row.cells) {
+        const high = cell.lines.reduce((h, line) => h + line.h + 2, 0);
+        let top = row.middle - high / 2;
+        for (const line of cell.lines) {
+          const own = columns[column];
+          let left = row.key[0] === 1e9 ? W - 8 - line.w : own.x + (own.w - line.w) / 2;
+          for (const item of line.items) {
+            item.x = left + item.w / 2;
+            item.y = top + line.h / 2;
+            left += item.w + GAP;
+          }
+          top += line.h + 2;
+        }
+      }
+    }
+    const of = new Map();
+    items.forEach((item) => item.members.forEach((node) => of.set(node.place, item)));
+    return { items, rows, columns, W, H: y + 4, of, edges: edgesOf(model, of) };
+  };
+
+  // Links between what is drawn; the links of a supernode's members are added up.
+  function edgesOf(model, of) {
+    const edges = new Map();
+    const places = new Map();
+    const numbered = (item) => places.get(item) ?? (places.set(item, places.size), places.size - 1);
+    for (const link of model.strongest) {
+      const source = of.get(link.source.place);
+      const target = of.get(link.target.place);
+      if (!source || !target || source === target) continue;
+      const key = numbered(source) + " " + numbered(target);
+      const edge = edges.get(key);
+      if (edge) edge.weight += link.weight;
+      else edges.set(key, { source, target, weight: link.weight, rank: link.rank });
+    }
+    return Array.from(edges.values());
+  }
+})();

@@ -1,0 +1,118 @@
+"""The pages of attribution graphs without a browser: what the HTML says and links to."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from bs4 import BeautifulSoup
+
+from saereport.run import open_run
+from saereport.site import render
+from saereport.site.circuits.graph_data import Check, Scores, read_graphs
+from saereport.site.circuits.graph_words import correlation, verdict
+from tests.synthetic import Shape, write_run
+from tests.synthetic_graph import LARGE, SMALL, GraphShape, graphs
+
+SHAPE = Shape(d_sae=2048, n_chosen=24, n_sequences=80, n_vocabulary=1500, n_saes=3, hostile=True)
+HOSTILE = GraphShape(n_tokens=100, n_latents=40, hostile=True, slug="hostile")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("graph-pages") / "run"
+    write_run(path, SHAPE, graphs(SMALL, LARGE, HOSTILE))
+    return path
+
+
+@pytest.fixture(scope="module")
+def folder(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("graph-report") / "report"
+    render(run, out)
+    return out / "circuits"
+
+
+def page(folder: Path, slug: str) -> BeautifulSoup:
+    return BeautifulSoup((folder / f"{slug}-graph.html").read_text("utf-8"), "html.parser")
+
+
+def test_the_numbers_are_in_the_html(folder: Path) -> None:
+    text = page(folder, "small").get_text(" ", strip=True)
+    assert "0.413" in text
+    assert "0.738" in text
+    assert "they explain 74.7 % of the difference" in text
+    assert "14.3 % is left" in text
+    assert "of 160 before pruning" in text
+    assert "3.1 % of the influence on the others" in text
+
+
+def test_tables_hold_the_strongest(run: Path, folder: Path) -> None:
+    graph = next(g for g in read_graphs(open_run(run)) if g.slug == "large")
+    soup = page(folder, "large")
+    effects = [row.find_all("td")[-1].get_text() for row in soup.select("#strongest tbody tr")]
+    assert len(effects) == 40
+    sizes = [abs(float(text.replace("−", "-"))) for text in effects]
+    assert sizes == sorted(sizes, reverse=True)
+    largest = sorted((abs(link.weight) for link in graph.links), reverse=True)[:40]
+    assert sizes == pytest.approx(largest, rel=6e-3)
+    assert len(soup.select("#latents-in-it tbody tr")) == 80
+    assert len(soup.select("#checks tbody tr")) == len(graph.checks) == 20
+    marks = [row.find_all("td")[-1].get_text() for row in soup.select("#checks tbody tr")]
+    assert marks == [verdict(check) for check in graph.checks]
+    assert any(marks)
+
+
+def test_links_lead_to_files(folder: Path) -> None:
+    soup = page(folder, "small")
+    download = soup.select_one("a[download]")
+    assert download is not None
+    assert (folder / str(download["href"])).is_file()
+    assert soup.select_one('script[src="small-graph.js"]') is not None
+
+
+def test_hostile_tokens_stay_text(folder: Path) -> None:
+    html = (folder / "hostile-graph.html").read_text("utf-8")
+    soup = BeautifulSoup(html, "html.parser")
+    assert not soup.select("script:not([src])")
+    assert not soup.select("main img, main style, main body, main svg")
+    assert "self.stolen=1" in soup.get_text()
+    assert not {"\u202e", "\u2066", "\u2028", "\x00"} & set(html)
+    script = (folder / "hostile-graph.js").read_text("utf-8")
+    assert not set("<>&\u2028\u2029\u202e") & set(script)
+
+
+def test_verdicts_say_where_linearity_fails() -> None:
+    def said(predicted: float, measured: float) -> str:
+        return verdict(Check(0, 1, 1.0, predicted, measured))
+
+    assert said(1.0, -0.1) == "opposite sign"
+    assert said(1.0, 2.1) == "more than twice the prediction"
+    assert said(-1.0, -0.4) == "less than half the prediction"
+    assert said(-1.0, -1.9) == said(1.0, 0.5) == said(0.0, 0.0) == ""
+
+
+def test_the_correlation_is_pearsons() -> None:
+    rng = np.random.default_rng(0)
+    pairs = rng.normal(size=(9, 2))
+    checks = tuple(Check(0, 1, 0.0, float(x), float(y)) for x, y in pairs)
+    assert correlation(checks) == pytest.approx(np.corrcoef(pairs.T)[0, 1])
+    assert correlation(checks[:1]) is None
+    assert correlation((checks[0], checks[0])) is None
+
+
+def test_shares_by_intervention(run: Path) -> None:
+    scores = read_graphs(open_run(run))[0].scores
+    assert scores.faithfulness == pytest.approx((8.9 - 2.1) / (11.2 - 2.1))
+    assert scores.without == pytest.approx((3.4 - 2.1) / (11.2 - 2.1))
+    flat: Scores = replace(scores, metric_none=scores.metric_model)
+    assert flat.faithfulness is None
+    assert flat.without is None
+
+
+def test_a_report_without_graphs_has_none(tmp_path: Path) -> None:
+    write_run(tmp_path / "run", Shape(d_sae=64, n_chosen=8, n_sequences=40, n_vocabulary=700))
+    assert read_graphs(open_run(tmp_path / "run")) == []
+    render(tmp_path / "run", tmp_path / "out")
+    assert not (tmp_path / "out" / "circuits").exists()
