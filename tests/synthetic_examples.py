@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from saereport.circuits.blind import blinded
 from saereport.run import RunInfo, RunWriter, open_run
-from saereport.site.context import SPOILING
 from tests.synthetic import Extra, Shape
 
 N_HEADS = 9
@@ -58,7 +58,7 @@ def blind_extra(choose: Callable[[dict[str, Any]], list[tuple[str, int, bool]]])
 
 
 def without_spoilers(source: Path, target: Path) -> RunInfo:
-    """The run without the rows that spoil, for its latents that cannot be revealed."""
+    """The run as it is collected when some of its blind latents cannot be revealed."""
     run = open_run(source)
     blind = run.table("blind_latents").to_pylist()
     with RunWriter(target) as writer:
@@ -67,16 +67,13 @@ def without_spoilers(source: Path, target: Path) -> RunInfo:
         for sae in run.info.saes:
             sealed = {r["latent"] for r in blind if r["sae"] == sae.slug and not r["reveal"]}
             for name in run.names(sae.slug):
-                table = run.table(name, sae.slug)
-                if name in SPOILING:
-                    keep = [latent not in sealed for latent in table["latent"].to_pylist()]
-                    table = table.filter(keep)
-                writer.write(name, _columns(table), slug=sae.slug)
+                columns = blinded(name, _columns(run.table(name, sae.slug)), sealed)
+                writer.write(name, columns, slug=sae.slug)
         return writer.finish(run.info)
 
 
 def _columns(table: Any) -> dict[str, Any]:
-    return {name: table.column(name) for name in table.column_names}
+    return {name: table.column(name).to_pylist() for name in table.column_names}
 
 
 class _Draw:

@@ -40,7 +40,8 @@ def _reasons(latent: Latent) -> Iterator[str | Doubt]:
         yield f"Dense: active on {numbers.percent(density)} of tokens, so examples say little."
     if latent.n_active < FEW:
         seen = numbers.plural(latent.n_active, "token")
-        yield f"Rare: active on {seen} only; the examples show nearly all there is."
+        known = "" if latent.blind == "sealed" else "; the examples show nearly all there is"
+        yield f"Rare: active on {seen} only{known}."
     yield from _thin_top(latent)
     yield from _one_token(latent)
     yield from _one_document(latent)

@@ -121,12 +121,18 @@
     return box;
   };
 
-  function earlier(slug, latent, inside) {
+  function earlier(slug, latent, inside, blind) {
     const sae = S.saes.get(slug);
     const label = sae ? sae.label : slug;
     const node = el("span", {}, label + " ");
     const href = inside ? S.href(slug, latent) : null;
     node.append(href ? el("a", { href }, String(latent)) : el("span", { class: "absent" }, String(latent)));
+    if (href && !blind)
+      S.whenSeen(node, async () => {
+        const rows = await S.table(slug);
+        const row = rows && rows.byLatent.get(latent);
+        if (row) node.append(S.gloss(row));
+      });
     return node;
   }
 
@@ -139,10 +145,11 @@
       const line = el("i", { class: value < 0 ? "neg" : "" });
       line.style.setProperty("width", (72 * Math.abs(value)) / widest + "%");
       cell.append(line);
-      const text = blind ? el("code", { class: "tok" }, "#" + token) : S.code(token);
+      const shown = () => (blind ? el("code", { class: "tok" }, "#" + token) : S.code(token));
+      const text = token < 0 ? null : shown();
       const path = layer < 0 ? "direct" : headName(layer, number);
       const at = el("small", {}, source === 0 ? " peak" : " " + S.format.value(source));
-      const from = el("td", {}, earlier(block.saes[place], latent, inside));
+      const from = el("td", {}, earlier(block.saes[place], latent, inside, blind));
       body.append(el("tr", {}, from, el("td", {}, path), el("td", {}, text, at), cell));
     }
     const titles = el("tr", {}, ...head.map((name) => el("th", { scope: "col" }, name)));

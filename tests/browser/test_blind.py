@@ -248,6 +248,9 @@ def test_a_sealed_latent_has_nothing_to_reveal(report: Path, watched: Make) -> N
     page.keyboard.press("b")
     assert page.title().startswith(f"Latent {latent_at(report, SEALED)}, blind")
     assert not {"examples", "tokens"} & set(panels(page))
+    paths = page.locator("article.current .paths td:nth-child(3)").all_inner_texts()
+    assert len(paths) == 6
+    assert all(text.strip() == "peak" or int(text.replace("−", "-")) < 1 for text in paths)
     page = go(seen, report, latent_at(report, SEALED, ATTENTION), slug=ATTENTION)
     words = page.locator("article.current [data-panel=attribution] .words").first
     spans = words.locator("span").all_inner_texts()

@@ -2,7 +2,8 @@
 
 In `influences` an example is a list: activation, where it is (see `peaks`; null where the run
 holds no text of the latent), and rows of SAE (its place in `saes`), latent, 1 if shown, layer and
-head (-1 for the direct path), offset of the source from the peak, token there, value.
+head (-1 for the direct path), offset of the source from the peak, token there (-1 where the run
+does not tell it), value.
 """
 
 from __future__ import annotations
