@@ -124,7 +124,7 @@ EXAMPLE_TABLES = (
         "Direct latent attribution on top examples",
         "For a latent's strongest examples (`rank` as in the examples of group `top`): the direct "
         "latent attribution at the peak, summed by head and summed by source position. `sources` "
-        "begins at position `start`; what comes from before it is its first entry. Heads plus "
+        "begins at position `start`; its first entry has what comes before it too. Heads plus "
         "`bias`, and sources plus `bias`, are the pre-activation.",
     ),
     Table(
@@ -197,9 +197,9 @@ EXAMPLE_TABLES = (
             *TOKEN_LISTS,
         ),
         "De-embedding through the heads of the top examples",
-        "The heads with the largest mean component over a latent's top examples, and the extended "
-        "de-embedding through each: which tokens, moved by that head, would excite the latent "
-        "most and least.",
+        "The heads with the largest mean absolute component over a latent's top examples (`mean` "
+        "is the mean with its sign), and the extended de-embedding through each: which tokens, "
+        "moved by that head, would excite the latent most and least.",
     ),
 )
 
