@@ -71,9 +71,8 @@ class Probes:
         """Each as an activation that is zero elsewhere, `[n, len(rows), width]`."""
         whole = self.vectors.new_zeros(len(self), len(rows), self.vectors.shape[1])
         places = [position - rows.start for position in self.positions]
-        n = torch.arange(len(self), device=whole.device)
-        whole[n, torch.tensor(places, device=whole.device, dtype=torch.int64)] = self.vectors
-        return whole
+        at = torch.tensor(places, device=whole.device, dtype=torch.int64)
+        return whole.index_put_((torch.arange(len(self), device=whole.device), at), self.vectors)
 
     def dot(self, x: Tensor, rows: range) -> Tensor:
         """Products with activations `x` `[batch, len(rows), width]`, as `[batch, n]`."""
