@@ -1,0 +1,73 @@
+"""What an attribution graph costs on the demo model: time, memory, and what is left out.
+
+Two prompts of the demo's own text, with BOS before them: a short one, whose graph is to take less
+than a minute on two cores, and a long one, whose graph is to stay below 8 GB. Beside them the bare
+forward pass of the same prompt, so that machines can be compared.
+
+    python benchmarks/bench_graph.py --short 30 --long 256
+"""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from itertools import islice
+
+import click
+import torch
+
+from saereport.circuits.gradients import auto_memory
+from saereport.circuits.graph import GraphSettings, build_graph, graph_tables
+from saereport.config import GraphConfig
+from saereport.sources.demo import demo_saes
+from saereport.sources.forward import forward
+from saereport.sources.model_loading import load_model
+from saereport.sources.sae_loading import load_sae
+from saereport.sources.saes import SaeSource
+from saereport.sources.text import open_text
+
+PEAK_UNIT = 2**30 if sys.platform == "darwin" else 2**20
+"""The system counts the largest memory in bytes on one kind of machine, in KiB on others."""
+
+
+@click.command()
+@click.option("--short", default=30, show_default=True, help="Tokens of the short prompt.")
+@click.option("--long", "long_", default=256, show_default=True, help="Tokens of the long one.")
+@click.option("--sae", "kinds", multiple=True, default=("transcoder",), show_default=True)
+def main(short: int, long_: int, kinds: tuple[str, ...]) -> None:
+    """Print seconds, peak memory and the share left out."""
+    model = load_model("demo")
+    saes = [
+        load_sae(SaeSource(path=str(path)))
+        for name, path in demo_saes().items()
+        if any(kind in name for kind in kinds)
+    ]
+    text = " ".join(document for document in islice(open_text("demo").documents(), 20))
+    ids = [int(model.bos_id or 0), *model.tokenizer.encode(text, add_special_tokens=False)]
+    config = GraphConfig().model_dump(exclude={"saes"})
+    settings = GraphSettings(**config, memory=auto_memory(model.device))
+    click.echo(
+        f"{len(saes)} SAEs, {torch.get_num_threads()} threads, batches of {settings.memory:,}"
+    )
+    for length in (short, long_):
+        tokens = torch.tensor(ids[:length])
+        start = time.perf_counter()
+        with torch.no_grad():
+            forward(model, tokens[None], logits=True)
+        bare = time.perf_counter() - start
+        start = time.perf_counter()
+        graph = build_graph(model, saes, tokens, tokens != model.bos_id, settings)
+        took = time.perf_counter() - start
+        row = {name: column[0] for name, column in graph_tables(graph)["graphs"].items()}
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / PEAK_UNIT
+        click.echo(
+            f"{length} tokens: {took:.1f} s, {took / bare:.0f} times the forward pass; "
+            f"{row['n_expanded']:,} of {row['n_active']:,} latents, {row['left_out']:.2%} of the "
+            f"influence left out; {row['n_nodes']:,} nodes, {row['n_links']:,} links; "
+            f"peak so far {peak:.2f} GiB"
+        )
+
+
+if __name__ == "__main__":
+    main()
