@@ -30,8 +30,8 @@ from saereport.sources.saes import Dictionary
 SOURCES = 24
 """Source positions before the peak that are told apart; what comes from before them is summed."""
 
-_BATCH = 1024
-"""Tokens in one batch: a frozen pass keeps everything that a layer holds."""
+_BATCH = 256 * 2**20
+"""Bytes that the frozen passes of one batch may take, about."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def example_attributions(
     names = {number: other.slug for number, other in enumerate(early)}
     main: dict[Peak, Row] = {}
     found: dict[Peak, list[Row]] = {}
-    for sequences in _batches(peaks):
+    for sequences in _batches(peaks, model, hook.layer + 1):
         runs = _freeze(model, sae, early, sequences, tokens_of)
         for run, mine in zip(runs, sequences.values(), strict=True):
             main |= _taken_apart(run, sae, mine)
@@ -140,7 +140,9 @@ def _peaks(examples: Columns, latents: set[int], per_latent: int) -> list[Peak]:
     return sorted(found, key=lambda peak: (peak.latent, peak.rank))
 
 
-def _batches(peaks: Sequence[Peak]) -> Iterator[dict[int, list[Peak]]]:
+def _batches(
+    peaks: Sequence[Peak], model: LanguageModel, n_layers: int
+) -> Iterator[dict[int, list[Peak]]]:
     """Peaks by sequence, the sequences in batches of similar length."""
     by_sequence: dict[int, list[Peak]] = {}
     for peak in peaks:
@@ -148,7 +150,9 @@ def _batches(peaks: Sequence[Peak]) -> Iterator[dict[int, list[Peak]]]:
     lengths = {s: max(p.position for p in mine) + 1 for s, mine in by_sequence.items()}
     batch: dict[int, list[Peak]] = {}
     for sequence in sorted(by_sequence, key=lambda s: (lengths[s], s)):
-        if batch and (len(batch) + 1) * lengths[sequence] > _BATCH:
+        # A frozen layer keeps four places of the residual stream, and the patterns.
+        a_token = 4 * n_layers * (4 * model.d_model + model.n_heads * lengths[sequence])
+        if batch and (len(batch) + 1) * lengths[sequence] * a_token > _BATCH:
             yield batch
             batch = {}
         batch[sequence] = by_sequence[sequence]

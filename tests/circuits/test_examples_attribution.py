@@ -264,7 +264,7 @@ def test_work_is_counted_and_batches_change_nothing(
     whole = attributed(tiny, saes, saes[3], rows, latents, advance=steps.append)
     n = len(whole["example_components"]["latent"])
     assert sum(steps) == n
-    monkeypatch.setattr("saereport.circuits.examples._BATCH", 30)
+    monkeypatch.setattr("saereport.circuits.examples._BATCH", 10**5)
     parts = attributed(tiny, saes, saes[3], rows, latents)
     for name, columns in whole.items():
         for column, values in columns.items():
