@@ -1,0 +1,74 @@
+"""Which latents are met blind, and what is taken out of tables for them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from saereport.circuits.blind import blind_rows, blinded, parse_blind
+from saereport.errors import UsageError
+
+WIDTHS = {"resid-l1": 40, "tc-l2": 24}
+
+
+def test_latents_are_named_with_their_sae_or_alone_where_only_one_can_be_meant() -> None:
+    assert parse_blind(["resid-l1:7", "tc-l2:3", "resid-l1:5"], WIDTHS, ["tc-l2"]) == {
+        "resid-l1": [5, 7],
+        "tc-l2": [3],
+    }
+    assert parse_blind(["3", "tc-l2:3"], WIDTHS, ["tc-l2"]) == {"tc-l2": [3]}
+    assert parse_blind(["3"], {"only": 4}, []) == {"only": [3]}
+    assert parse_blind([], WIDTHS, []) == {}
+
+
+@pytest.mark.parametrize(
+    ("asked", "transcoders", "message"),
+    [
+        ("tc-l3:3", ["tc-l2"], "There is no SAE 'tc-l3' for the blind latent .*Did you mean"),
+        ("tc-l2:24", ["tc-l2"], "latent 24 is out of range: tc-l2 has 24"),
+        ("tc-l2:x", ["tc-l2"], "'tc-l2:x' is not a latent"),
+        ("tc-l2:-1", ["tc-l2"], "'tc-l2:-1' is not a latent"),
+        ("tc-l2:", ["tc-l2"], "'tc-l2:' is not a latent"),
+        ("tc-l2:٣", ["tc-l2"], "is not a latent"),
+        ("", ["tc-l2"], "is not a latent"),
+        ("3", [], "does not say of which SAE"),
+        ("3", ["tc-l2", "resid-l1"], "does not say of which SAE"),
+    ],
+)
+def test_what_is_no_latent_of_the_report_is_refused(
+    asked: str, transcoders: list[str], message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        parse_blind([asked], WIDTHS, transcoders)
+
+
+def test_rows_that_show_text_go_and_numbers_stay_without_their_place() -> None:
+    examples = {
+        "latent": np.array([1, 2, 2, 3]),
+        "group": ["top", "top", "top", "top"],
+        "active_values": [np.array([1.0]), np.array([2.0]), np.array([3.0]), np.array([4.0])],
+    }
+    seen = blinded("examples", examples, {2})
+    assert seen["latent"].tolist() == [1, 3]
+    assert [v.tolist() for v in seen["active_values"]] == [[1.0], [4.0]]
+    assert seen["group"] == ["top", "top"]
+
+    heads = {"latent": [1, 2], "sequence": [10, 20], "position": [3, 4]}
+    seen = blinded("example_heads", heads, {2})
+    assert seen["sequence"].tolist() == [10, -1]
+    assert seen["position"] == [3, 4]
+    influences = {"latent": [1, 2], "token": [7, 8], "value": [0.5, 0.6]}
+    seen = blinded("example_influences", influences, {2})
+    assert (seen["token"].tolist(), seen["value"]) == ([7, -1], [0.5, 0.6])
+
+
+def test_tables_of_weights_and_of_others_are_untouched() -> None:
+    lens = {"latent": [1, 2], "top_tokens": [[1], [2]]}
+    assert blinded("logit_lens", lens, {2}) is lens
+    examples = {"latent": [1, 2]}
+    assert blinded("examples", examples, set()) is examples
+
+
+def test_the_run_says_which_latents_are_blind() -> None:
+    rows = blind_rows({"a": [3, 5], "b": [1]}, True)
+    assert rows == {"sae": ["a", "a", "b"], "latent": [3, 5, 1], "reveal": [True] * 3}

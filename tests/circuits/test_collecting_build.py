@@ -1,0 +1,319 @@
+"""The whole way from a configuration with prompts to a run and a report, on a tiny model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from saereport import circuit_stage, collection
+from saereport.errors import SaereportError, UsageError
+from saereport.progress import Progress
+from saereport.run import Run, open_run
+from tests.factories import save_sae, tiny_model
+
+SAES = ("early", "z", "late", "mlp")
+HOSTILE = "</script><b>\x1b[2J../../x"
+
+
+class Told(Progress):
+    """A progress that remembers what it said."""
+
+    def __init__(self) -> None:
+        super().__init__(quiet=True)
+        self.lines: list[str] = []
+
+    def say(self, message: str) -> None:
+        self.lines.append(message)
+
+
+PROMPTS: list[dict[str, Any]] = [
+    {"name": HOSTILE, "text": "w5 w9 w13 w5 => w9", "graph": True},
+    {"tokens": [0, 7, 8, 7], "saes": ["late", "mlp"], "pairs": [["late", "mlp"]]},
+    {"repeat_random": 5, "seed": 1, "saes": ["early", "late"]},
+    {"text": ""},
+    {"text": "w5"},
+    {"text": "w5 " * 70},
+    {"tokens": [5, 6, 100]},
+    {"text": "w5 w6 => w7 w8", "saes": ["early"]},
+    {"text": "w5 w6 =>", "saes": ["early"]},
+    {"text": "w5 w6", "pairs": [["late", "early"], ["late", "late"]]},
+]
+CIRCUITS = {"checks": 3, "attributed": 2, "pairs_kept": 40, "top_logits": 101, "examples": 2}
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("inputs")
+    rng = np.random.default_rng(0)
+    with (folder / "text.jsonl").open("w") as stream:
+        for _ in range(40):
+            words = " ".join(f"w{n}" for n in (rng.zipf(1.3, 40) % 98) + 2)
+            stream.write(f'{{"text": "{words}"}}\n')
+    save_sae(folder / "early", "jumprelu", hook_name="blocks.0.hook_resid_post", d_sae=40)
+    save_sae(folder / "z", "standard", hook_name="blocks.1.attn.hook_z", d_sae=48)
+    save_sae(folder / "late", "topk", hook_name="blocks.2.hook_resid_pre", d_sae=56)
+    save_sae(folder / "mlp", "transcoder", hook_name="blocks.2.ln2.hook_normalized", d_sae=24)
+    (folder / "prompts.txt").write_text(
+        'w5 w6 w7 => w8\n\nw9\n{"text": "w9 w5 w6"}\n{"note": 1}\n' + "w5 " * 70 + "\n"
+    )
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _tiny(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(collection, "load_model", lambda name, **_: tiny_model())
+
+
+def asked(inputs: Path, *saes: str, **changes: Any) -> dict[str, Any]:
+    return {
+        "saes": [{"path": inputs / name} for name in saes or SAES],
+        "dataset": str(inputs / "text.jsonl"),
+        "latents": "0-5",
+        "tokens": 1024,
+        "batch_size": 8,
+        "device": "cpu",
+        "examples": {"top": 3, "before": 4, "after": 2, "intervals": 2, "per_group": 1},
+        "circuits": CIRCUITS,
+        **changes,
+    }
+
+
+def files(run: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(run).as_posix(): path.read_bytes()
+        for path in sorted(run.rglob("*"))
+        if path.is_file()
+    }
+
+
+@pytest.fixture(scope="module")
+def told() -> Told:
+    return Told()
+
+
+@pytest.fixture(scope="module")
+def made(inputs: Path, told: Told, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(collection, "load_model", lambda name, **_: tiny_model())
+        config = asked(
+            inputs, prompts=PROMPTS, prompts_file=inputs / "prompts.txt", profile_memory=True
+        )
+        path = collection.collect(config, tmp_path_factory.mktemp("runs") / "run", progress=told)
+        yield open_run(path)
+
+
+def test_every_prompt_is_in_the_run_whatever_became_of_it(made: Run) -> None:
+    made.verify()
+    prompts = made.table("prompts").to_pylist()
+    assert [p["prompt"] for p in prompts] == list(range(len(PROMPTS)))
+    assert prompts[0]["name"] == HOSTILE
+    assert prompts[0]["slug"] == "script-b-2j-x"
+    assert prompts[0]["tokens"] == [0, 5, 9, 13, 5]
+    assert prompts[0]["answer"] == 9
+    kinds = ["text", "ids", "random", *["text"] * 3, "ids", *["text"] * 3]
+    assert [p["kind"] for p in prompts] == kinds
+    assert prompts[2]["period"] == 5
+    assert prompts[2]["tokens"][1:6] == prompts[2]["tokens"][6:]
+
+
+def test_every_bad_input_has_its_line_in_the_run_and_on_the_terminal(made: Run, told: Told) -> None:
+    notes = [(n["prompt"], n["topic"], n["text"]) for n in made.table("prompt_notes").to_pylist()]
+    for prompt, topic, words in [
+        (3, "prompt", "no token that counts"),
+        (4, "prompt", "one token that counts"),
+        (5, "prompt", "has 71 tokens, and the model's context holds 64"),
+        (6, "prompt", "Token 100 is not in the model's vocabulary"),
+        (7, "answer", "has 2 tokens"),
+        (8, "answer", "The answer is empty"),
+        (9, "late to early", "Name the earlier SAE first"),
+        (9, "late to late", "same point"),
+        (0, "logits", "the vocabulary has 100 tokens"),
+    ]:
+        found = [text for p, t, text in notes if (p, t) == (prompt, topic) and words in text]
+        assert len(found) == 1, (prompt, topic)
+        assert any(found[0] in line for line in told.lines), found[0]
+    assert all("\x1b" not in line and "\n" not in line for line in told.lines)
+
+
+def test_the_rest_of_the_report_is_made(made: Run) -> None:
+    mapped = set(made.table("gradient_maps")["prompt"].to_pylist())
+    assert mapped == {0, 1, 2, 7, 8, 9}
+    assert made.table("graphs")["prompt"].to_pylist() == [0]
+    assert set(made.table("induction_latents").schema.names) == {"prompt", "sae", "latent", "mean"}
+    for name in ("graph_nodes", "graph_links", "gradient_checks", "components", "influences"):
+        assert made.rows(name) > 0, name
+    assert made.rows("head_attributions") > 0
+    assert made.has("example_heads", "z")
+    assert made.has("example_components", "mlp")
+    assert "example_heads" in made.info.sae("mlp").left_out
+
+
+def test_rows_of_a_table_are_in_the_order_of_the_prompts(made: Run) -> None:
+    for name in made.names():
+        table = made.table(name)
+        if "prompt" in table.column_names:
+            numbers = table["prompt"].to_pylist()
+            assert numbers == sorted(numbers), name
+
+
+def test_every_token_that_circuits_show_has_its_bytes(made: Run) -> None:
+    known = set(made.table("vocabulary")["token"].to_pylist())
+    shown: set[int] = set()
+    for prompt in made.table("prompts").to_pylist():
+        shown |= set(prompt["tokens"]) | ({prompt["answer"]} - {-1})
+    for name in ("prompt_next", "prompt_answers"):
+        shown |= set(made.table(name)["token"].to_pylist())
+    shown |= {r["late_latent"] for r in made.table("gradients").to_pylist() if not r["late"]}
+    for node in made.table("graph_nodes").to_pylist():
+        if node["kind"] in ("embedding", "logit"):
+            shown.add(node["latent"])
+    for slug in SAES:
+        if made.has("example_influences", slug):
+            shown |= set(made.table("example_influences", slug)["token"].to_pylist())
+    assert len(shown) > 20
+    assert shown <= known
+
+
+def test_averages_skip_and_count_what_is_no_prompt(made: Run, told: Told) -> None:
+    maps = made.table("pair_mean_maps").to_pylist()
+    assert len(maps) == 6
+    assert {(row["n_prompts"], row["n_skipped"]) for row in maps} == {(2, 3)}
+    means = made.table("pair_means").to_pylist()
+    assert {row["n_prompts"] for row in means} == {1, 2}
+    for row in maps:
+        own = [m for m in means if (m["early"], m["late"]) == (row["early"], row["late"])]
+        assert len(own) == row["n_kept"] <= 40
+    assert any("3 of the prompts file's 5 prompts were left out" in line for line in told.lines)
+
+
+def test_circuits_are_a_stage_of_the_memory_profile(made: Run) -> None:
+    assert made.info.memory is not None
+    stages = [peak.stage for peak in made.info.memory.peaks]
+    assert stages == ["load", "read the text", "circuits", "weights"]
+
+
+def test_the_configuration_is_recorded_without_paths(made: Run, inputs: Path) -> None:
+    text = (made.path / "run.json").read_text()
+    assert str(inputs) not in text
+    assert made.info.config["prompts_file"] == "prompts.txt"
+    assert "memory" not in made.info.config["circuits"]
+
+
+TWO = [{"text": "w5 w6 w7", "saes": ["early", "late"]}, {"text": "w8 w9", "saes": ["early"]}]
+
+
+def test_an_interrupted_build_uses_its_finished_prompts_and_ends_with_the_same_bytes(
+    inputs: Path, tmp_path: Path
+) -> None:
+    config = asked(inputs, "early", "late", prompts=TWO, prompts_file=inputs / "prompts.txt")
+    whole = collection.collect(config, tmp_path / "whole")
+    collect_prompt, add_line = circuit_stage.collect_prompt, circuit_stage._add_line
+
+    def second_fails(subject: Any, task: Any, *rest: Any) -> Any:
+        if task.prompt.number == 1:
+            raise KeyboardInterrupt
+        return collect_prompt(subject, task, *rest)
+
+    calls = []
+
+    def third_line_fails(*arguments: Any) -> bool:
+        calls.append(arguments)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return add_line(*arguments)
+
+    for name, replacement in (("collect_prompt", second_fails), ("_add_line", third_line_fails)):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(circuit_stage, name, replacement)
+            patch.setattr("saereport.checkpoint.Checkpoint.due", True)
+            with pytest.raises(KeyboardInterrupt):
+                collection.collect(config, tmp_path / "run")
+        assert not (tmp_path / "run").exists()
+    computed = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(circuit_stage, "collect_prompt", lambda *a: computed.append(a))
+        told = Told()
+        again = collection.collect(config, tmp_path / "run", progress=told)
+    assert computed == []
+    assert "The prompt 'w5 w6 w7' was finished before; using it" in told.lines
+    assert "Going on with the prompts file after 2 prompts" in told.lines
+    assert files(again) == files(whole)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["run", "whole"]
+
+
+def test_new_prompts_do_not_cost_the_pass_over_the_text(inputs: Path, tmp_path: Path) -> None:
+    def interrupted(*_: Any) -> Any:
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(circuit_stage, "collect_prompt", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            collection.collect(asked(inputs, "early", prompts=TWO[1:]), tmp_path / "run")
+    told = Told()
+    config = asked(inputs, "early", prompts=[{"text": "w8 w9 w10"}], blind=["3"], with_reveal=True)
+    collection.collect(config, tmp_path / "run", progress=told)
+    assert "Going on from the checkpoint, after 1,024 tokens" in told.lines
+    assert not any("finished before" in line for line in told.lines)
+
+
+def test_another_content_of_the_prompts_file_is_other_work(inputs: Path, tmp_path: Path) -> None:
+    file = tmp_path / "own.txt"
+    config = asked(inputs, "early", "late", prompts_file=file)
+    made = []
+    for content in ("w5 w6\n", "w5 w7\n", "w5 w7\n"):
+        file.write_text(content)
+        made.append(open_run(collection.collect(config, tmp_path / "run")).info.fingerprint)
+    assert made[0] != made[1] == made[2]
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"prompts_file": "nowhere.txt"}, SaereportError, "no prompts file 'nowhere.txt'"),
+        ({"prompts": [{"text": "w5 w6", "saes": ["erly"]}]}, UsageError, "Did you mean 'early'"),
+        (
+            {"prompts": [{"name": "n\x1b", "text": "w5", "pairs": [["early", "q"]]}]},
+            UsageError,
+            r"'n\x1b' names the SAE 'q', which the report does not have",
+        ),
+        ({"circuits": {"graph": {"saes": ["ml"]}}}, UsageError, "The attribution graph names"),
+        ({"blind": ["mpl:3"]}, UsageError, "no SAE 'mpl'"),
+        ({"blind": ["24"]}, UsageError, "24 is out of range: mlp has 24"),
+        ({"prompts": [{"text": "a", "repeat_random": 3}]}, UsageError, "needs one of text"),
+    ],
+)
+def test_slips_stop_the_build_before_the_text_is_read(
+    inputs: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    changes: dict[str, Any],
+    error: type[SaereportError],
+    message: str,
+) -> None:
+    monkeypatch.setattr("saereport.reading.Reading.run", lambda *_: pytest.fail("it was read"))
+    with pytest.raises(error) as caught:
+        collection.collect(asked(inputs, **changes), tmp_path / "run")
+    assert message in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_prompts_file_without_a_prompt_says_so(inputs: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty.txt").write_text("\n \n")
+    (tmp_path / "latin.txt").write_bytes(b"caf\xe9\n")
+    for name, message in (("empty.txt", "holds no prompt"), ("latin.txt", "cannot be read")):
+        with pytest.raises(SaereportError, match=message):
+            collection.collect(asked(inputs, prompts_file=tmp_path / name), tmp_path / "run")
+
+
+def test_json_lines_hold_their_prompt_in_text(tmp_path: Path) -> None:
+    file = tmp_path / "p.jsonl"
+    file.write_text('{"text": "a b"}\nnot json\n{"text": 5}\n{"text": "\\ud800"}\n[1]\n')
+    assert circuit_stage.read_lines(file) == ("a b", None, None, None, None)
+    plain = tmp_path / "p.txt"
+    plain.write_text("{ braces are text\n\n a b \n")
+    assert circuit_stage.read_lines(plain) == ("{ braces are text", " a b ")
+    assert circuit_stage.read_lines(None) == ()
