@@ -77,7 +77,8 @@ def _examples(latent: Latent, order: dict[str, int]) -> Block:
 
 
 def _activations(latent: Latent) -> dict[int, float]:
-    """The activation at each example's peak, from whichever table has it."""
-    known = dict(latent.rows("example_components").each("rank", "activation"))
-    tops = latent.rows("examples").each("group", "rank", "activation")
-    return {**known, **{rank: value for group, rank, value in tops if group == "top"}}
+    """The activation at each example's peak, which the run tells even of a sealed latent."""
+    found: dict[int, float] = {}
+    for table in ("example_heads", "example_components"):
+        found |= dict(latent.rows(table).each("rank", "activation"))
+    return found
