@@ -73,6 +73,7 @@
     for (const group of state.groups) {
       parts.append("group", group.members.map((place) => model.nodes[place].id).join(" ") + "*" + group.name);
     }
-    return parts.toString();
+    // A colon is part of many ids and needs no escape behind the #.
+    return parts.toString().replaceAll("%3A", ":");
   };
 })();

@@ -227,9 +227,15 @@
       card.hidden = false;
       const node = item.box.getBoundingClientRect();
       const own = card.getBoundingClientRect();
-      const beside = node.right + 10 + own.width < self.innerWidth - 8;
-      const left = beside ? node.right + 10 : Math.max(8, node.left - own.width - 10);
-      const top = Math.max(8, Math.min(node.top - 20, self.innerHeight - own.height - 8));
+      // Beside the node; in a narrow window at its other end, so that the node is never covered.
+      const { innerWidth, innerHeight } = self;
+      const right = node.right + 10 + own.width < innerWidth - 8;
+      const beside = right || node.left - own.width - 10 > 8;
+      const left = right ? node.right + 10 : beside ? node.left - own.width - 10 : (innerWidth - own.width) / 2;
+      const level = Math.max(8, Math.min(node.top - 20, innerHeight - own.height - 8));
+      const over = node.top > innerHeight / 2;
+      const away = over ? Math.min(8, node.top - 10 - own.height) : Math.max(innerHeight - own.height - 8, node.bottom + 10);
+      const top = beside ? level : away;
       card.style.setProperty("left", left + "px");
       card.style.setProperty("top", top + "px");
     }
