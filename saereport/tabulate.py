@@ -27,6 +27,7 @@ from saereport.run import RunInfo, RunWriter, SaeInfo
 from saereport.run.graph_tables import EXAMPLE_TABLES
 from saereport.run.schema import L0, ModelInfo, TextInfo
 from saereport.selection import Selection, shown_latents
+from saereport.sources.devices import is_out_of_memory
 from saereport.sources.models import LanguageModel
 from saereport.sources.saes import Dictionary
 from saereport.sources.text import Text
@@ -276,6 +277,10 @@ def _taken_apart(
         )
     except SaereportError as error:
         return {}, dict.fromkeys(names, str(error))
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        return {}, dict.fromkeys(names, "memory ran out")
     missing = [name for name in names if name not in found]
     return found, dict.fromkeys(missing, "nothing of the kind applies where this SAE reads")
 

@@ -277,7 +277,9 @@ def test_batches_halve_when_memory_runs_out_and_nothing_is_counted_twice(
 ) -> None:
     run_out_of_memory_above(monkeypatch, 20)
     told = Told()
-    path = collection.collect(asked(inputs, batch_size="auto"), tmp_path / "run", progress=told)
+    path = collection.collect(
+        asked(inputs, batch_size="auto", circuits={"examples": 0}), tmp_path / "run", progress=told
+    )
     said = [line for line in told.lines if "Memory ran out" in line]
     assert said[-1] == "Memory ran out; going on with 16 sequences in a batch"
     one, other = open_run(made), open_run(path)
@@ -326,7 +328,8 @@ def test_only_chosen_latents_are_encoded_when_nothing_needs_the_others(
 
     monkeypatch.setattr(Dictionary, "encode", whole)
     skipped = [name for name, s in STATISTICS.items() if s.needs_all_latents]
-    path = collection.collect(asked(inputs, "early", "z", skip=skipped), tmp_path / "run")
+    config = asked(inputs, "early", "z", skip=skipped, circuits={"examples": 0})
+    path = collection.collect(config, tmp_path / "run")
     sliced, full = open_run(path), open_run(made)
     assert sliced.info.sae("z").l0 is None
     assert not sliced.has("coactivation", "z")
