@@ -465,9 +465,16 @@ class BridgeModel(LanguageModel):
         """Whether the final norm's weight is part of `W_U` already."""
         return bool(self.kwargs.get("fold_ln", False))
 
+    def attn_post_norm_weight(self, layer: int) -> Tensor | None:
+        """The weight `[d_model]` of a norm after a layer's attention; it is never folded."""
+        return self._weight_of(getattr(self._block(layer), "ln1_post", None))
+
     def _norm_weight(self, module: nn.Module | None) -> Tensor | None:
+        return None if self.final_norm_folded else self._weight_of(module)
+
+    def _weight_of(self, module: nn.Module | None) -> Tensor | None:
         weight = getattr(module, "weight", None)
-        if not isinstance(weight, Tensor) or self.final_norm_folded:
+        if not isinstance(weight, Tensor):
             return None
         # Gemma stores the weight's distance from one.
         offset = 1.0 if getattr(self.model.cfg, "rmsnorm_uses_offset", False) else 0.0

@@ -14,14 +14,15 @@ import torch
 from saereport.circuits.attribution_reads import targets_of
 from saereport.circuits.components import components, head_attribution
 from saereport.circuits.frozen import FrozenRun, freeze_batch
+from saereport.sources.model_loading import load_model
 from saereport.sources.models import LanguageModel
 from saereport.sources.saes import Dictionary
 from tests.circuits.slow_attribution import Slow, array, pre_activations
 from tests.circuits.test_frozen import KINDS, model_of
-from tests.factories import tiny_model, tiny_tokens
+from tests.factories import save_hf_model, tiny_model, tiny_tokens
 
 Make = Callable[..., Dictionary]
-ALL_KINDS = (*KINDS, "hooked-folded")
+ALL_KINDS = (*KINDS, "hooked-folded", "gpt2-folded", "gemma2-folded")
 SITES = (
     "hook_resid_pre",
     "hook_resid_mid",
@@ -38,10 +39,14 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Language
 
     def get(kind: str) -> LanguageModel:
         if kind not in made:
-            folded = kind == "hooked-folded"
-            made[kind] = (
-                tiny_model(normalization_type="LNPre") if folded else model_of(kind, folder)
-            )
+            plain = kind.removesuffix("-folded")
+            if kind == "hooked-folded":
+                made[kind] = tiny_model(normalization_type="LNPre")
+            elif kind == plain:
+                made[kind] = model_of(kind, folder)
+            else:
+                saved = str(save_hf_model(folder / kind, plain))
+                made[kind] = load_model(saved, kwargs={"fold_ln": True})
         return made[kind]
 
     return get
