@@ -43,7 +43,7 @@ def main(short: int, long_: int, kinds: tuple[str, ...]) -> None:
         for name, path in demo_saes().items()
         if any(kind in name for kind in kinds)
     ]
-    text = " ".join(document for document in islice(open_text("demo").documents(), 20))
+    text = " ".join(str(document) for document in islice(open_text("demo").documents(), 20))
     ids = [int(model.bos_id or 0), *model.tokenizer.encode(text, add_special_tokens=False)]
     config = GraphConfig().model_dump(exclude={"saes"})
     settings = GraphSettings(**config, memory=auto_memory(model.device))

@@ -80,7 +80,7 @@ def test_scores_against_their_definition() -> None:
 
 
 def test_no_errors_make_both_scores_one() -> None:
-    weights, dense, kinds, logits = random_graph(4)
+    _, dense, kinds, logits = random_graph(4)
     dense = dense.copy()
     dense[:, kinds == ERROR] = 0
     known = np.ones(len(kinds), dtype=bool)
@@ -89,7 +89,9 @@ def test_no_errors_make_both_scores_one() -> None:
 
 @given(st.lists(st.floats(0, 10), min_size=1, max_size=30), st.floats(0.01, 1.0))
 @settings(max_examples=100, deadline=None)
-def test_strongest_hold_the_share_and_no_smaller_set_does(values: list[float], share: float) -> None:
+def test_strongest_hold_the_share_and_no_smaller_set_does(
+    values: list[float], share: float
+) -> None:
     array = np.array(values)
     kept = strongest(array, share)
     total = array.sum()
@@ -133,7 +135,7 @@ def test_what_pruning_leaves(seed: int, nodes: float, edges: float, density: flo
 
 
 def test_at_thresholds_of_one_nothing_that_matters_is_lost() -> None:
-    weights, dense, kinds, logits = random_graph(5)
+    weights, _, kinds, logits = random_graph(5)
     pruned = prune(weights, kinds, logits, node_threshold=1.0, edge_threshold=1.0)
     strength = influence(row_shares(weights), logits)
     matters = (strength > 0) & (kinds != LATENT)
