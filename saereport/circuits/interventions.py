@@ -46,54 +46,79 @@ def ablation_effects(
         check_order(early, late)
     pairs = pairs.to(model.device)
     effects = torch.zeros(len(pairs), dtype=model.dtype, device=model.device)
-    if len(pairs) == 0:
+    prompt = tokens.to(model.device)
+    if late is not None and len(pairs) > 0:
+        prompt = prompt[: int(pairs[:, 2].max()) + 1]
+    # A later position has no say in an earlier one, so its latents need no run.
+    runs = counted.to(model.device)[pairs[:, 0]] & (pairs[:, 0] < len(prompt))
+    index = runs.nonzero()[:, 0]
+    if len(index) == 0:
         return effects
-    length = len(tokens) if late is None else int(pairs[:, 2].max()) + 1
-    prompt = tokens[:length]
-    a = true_at(model, prompt, [early.hook_in.name])[early.hook_in.name]
-    sources, of_pair = torch.unique(pairs[:, :2], dim=0, return_inverse=True)
-    reached = sources[:, 0] < length
-    within = torch.where(reached, sources[:, 0], 0)
-    f = early.encode(a)[within, sources[:, 1]] * (reached & counted.to(a.device)[within])
-    taken = f[:, None] * write_vectors(early, a, within, sources[:, 1])
+    pairs = pairs[index]
+    sources, source = torch.unique(pairs[:, :2], dim=0, return_inverse=True)
+    taken = _taken(model, early, prompt, sources)
+    place, watched = write_point(early).name, pairs[:, 2:]
+    budget = budget_for(
+        model, auto_memory(model.device), logits=model.d_vocab if late is None else 0
+    )
 
-    def outcome(amounts: Tensor, rows: Tensor, watched: Tensor) -> Tensor:
-        """Activations or logits `[len(watched)]`, of runs with something taken away.
-
-        One run for each of `amounts` `[n, d_out]`, taken away at positions `rows` `[n]`; `watched`
-        `[m, 3]` are the number of a run, a position and a latent or token.
-        """
-
-        def take(whole: Tensor) -> Tensor:
-            less = whole.clone()
-            less[torch.arange(len(rows), device=rows.device), rows] -= amounts.to(whole.dtype)
-            return less
-
-        batch = prompt.to(model.device).expand(len(amounts), -1)
-        edits: dict[str, Edit] = {write_point(early).name: take}
-        if late is None:
-            return last_logits(model, batch, edits)[watched[:, 0], watched[:, 2]]
-        read = late.hook_in.name
-        acts = forward(model, batch, edits=edits, reads=[read]).acts[read]
-        # A run's positions are encoded once, however many of its latents are watched.
-        places, row = torch.unique(watched[:, :2], dim=0, return_inverse=True)
-        f_late = late.encode(acts[places[:, 0], places[:, 1]])
-        return f_late[row, watched[:, 2]]
-
-    def measured(start: int, stop: int) -> Tensor:
-        chosen = (of_pair >= start) & (of_pair < stop)
-        watched = torch.cat([of_pair[chosen, None] - start, pairs[chosen, 2:]], dim=1)
-        return outcome(taken[start:stop], within[start:stop], watched)
+    def without(start: int, stop: int) -> Tensor:
+        here = (source >= start) & (source < stop)
+        edit = _take_away(sources[start:stop, 0], taken[start:stop])
+        batch = prompt.expand(stop - start, -1)
+        return _outcomes(model, late, batch, {place: edit}, source[here] - start, watched[here])
 
     with torch.no_grad():
-        nothing = torch.zeros_like(pairs[:, :1])
-        before = outcome(
-            torch.zeros_like(taken[:1]), within[:1], torch.cat([nothing, pairs[:, 2:]], 1)
-        )
-        size = budget_for(
-            model, auto_memory(model.device), logits=model.d_vocab if late is None else 0
-        ).rows(length)
-        for start, stop, after in in_chunks(len(sources), size, measured, model.device):
-            chosen = (of_pair >= start) & (of_pair < stop)
-            effects[chosen] = (after - before[chosen]).to(effects.dtype)
+        before = _outcomes(model, late, prompt[None], {}, torch.zeros_like(source), watched)
+        size = budget.rows(len(prompt))
+        for start, stop, after in in_chunks(len(sources), size, without, model.device):
+            here = (source >= start) & (source < stop)
+            effects[index[here]] = (after - before[here]).to(effects.dtype)
     return effects
+
+
+def _taken(model: LanguageModel, early: Dictionary, prompt: Tensor, sources: Tensor) -> Tensor:
+    """What each source `[n, 2]`, a position and a latent, writes in the true run: `[n, d_out]`."""
+    a = true_at(model, prompt, [early.hook_in.name])[early.hook_in.name]
+    positions, latents = sources.T
+    f = early.encode(a)[positions, latents]
+    return f[:, None] * write_vectors(early, a, positions, latents)
+
+
+def _take_away(positions: Tensor, amounts: Tensor) -> Edit:
+    """An edit that takes an amount `[n, d_out]` from each run `[n, pos, d_out]` at a position."""
+
+    def edit(whole: Tensor) -> Tensor:
+        runs = torch.arange(len(positions), device=whole.device)
+        return whole.index_put((runs, positions), -amounts.to(whole.dtype), accumulate=True)
+
+    return edit
+
+
+def _outcomes(
+    model: LanguageModel,
+    late: Dictionary | None,
+    batch: Tensor,
+    edits: dict[str, Edit],
+    runs: Tensor,
+    watched: Tensor,
+) -> Tensor:
+    """Activations or logits `[n]` in edited runs.
+
+    Args:
+        model: The language model.
+        late: The SAE whose latents are watched; None for the last position's logits.
+        batch: Token ids `[batch, pos]`.
+        edits: What is done to the runs.
+        runs: Which run of the batch to look at, `[n]`.
+        watched: Position, and latent or token, `[n, 2]`.
+    """
+    if late is None:
+        return last_logits(model, batch, edits)[runs, watched[:, 1]]
+    read = late.hook_in.name
+    acts = forward(model, batch, edits=edits, reads=[read]).acts[read]
+    # A position of a run is encoded once, however many of its latents are watched.
+    places, row = torch.unique(
+        torch.stack([runs, watched[:, 0]], dim=1), dim=0, return_inverse=True
+    )
+    return late.encode(acts[places[:, 0], places[:, 1]])[row, watched[:, 1]]
