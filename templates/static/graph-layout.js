@@ -6,6 +6,7 @@
   const LABELS_UP_TO = 36;
   const LINE = 150;
   const GAP = 6;
+  const LOW = { main: 20, bare: 6 };
 
   const pen = document.createElement("canvas").getContext("2d");
   function width(text, size) {
@@ -99,6 +100,9 @@
     return result;
   }
 
+  const high = (cell) => cell.lines.reduce((h, line) => h + line.h + 2, 0);
+  const heightOf = (row) => Math.max(...Array.from(row.cells.values(), (cell) => (cell.lines ? high(cell) : 24)));
+
   function order(a, b) {
     const rank = { group: 0, logit: 1, latent: 1, embedding: 1, error: 2 };
     if (rank[a.kind] !== rank[b.kind]) return rank[a.kind] - rank[b.kind];
@@ -124,9 +128,14 @@
         if (row.key[0] !== -1) columns[column].busy = true;
       }
     }
+    // What is higher than the space is drawn smaller, which leaves room at the sides; what is wider
+    // leaves room above. What has to be read is drawn larger to make up for it.
+    const shrunk = (ratio) => Math.min(Math.max(1, ratio), 1 / space.least);
+    const least = rows.reduce((sum, row) => sum + heightOf(row) + (row.main ? LOW.main : LOW.bare), 0);
+    const tall = shrunk(least / space.h);
     const busy = columns.filter((column) => column.busy).length || columns.length;
     const natural = columns.reduce((sum, column) => sum + column.w, 0);
-    const extra = Math.max(0, space.w - natural) / busy;
+    const extra = Math.max(0, space.w * tall - natural) / busy;
     let x = 0;
     for (const column of columns) {
       if (column.busy) column.w += extra;
@@ -134,32 +143,29 @@
       x += column.w;
     }
     const W = Math.max(x, 200);
-    // A graph wider than the space is drawn smaller: there is more room upwards, and what has to
-    // be read is drawn larger.
-    const shrunk = Math.min(Math.max(1, W / space.w), 1 / space.least);
+    const wide = shrunk(W / space.w);
     for (const item of items) {
       if (item.kind !== "logit") continue;
-      item.k = Math.min(1.7, shrunk);
+      item.k = Math.min(1.7, wide);
       item.w *= item.k;
       item.h *= item.k;
     }
     for (const row of rows) {
       if (row.key[0] === 1e9) for (const cell of row.cells.values()) cell.lines = lines(cell, W - 12);
-      row.h = Math.max(...Array.from(row.cells.values(), (cell) => cell.lines.reduce((h, line) => h + line.h + 2, 0)));
+      row.h = heightOf(row);
     }
     const inner = rows.reduce((sum, row) => sum + row.h, 0);
     const main = rows.filter((row) => row.main).length;
-    const spare = Math.max(0, space.h * shrunk - inner - 6 * (rows.length - main)) / Math.max(1, main);
+    const spare = Math.max(0, space.h * wide - inner - LOW.bare * (rows.length - main)) / Math.max(1, main);
     let y = 8;
     for (const row of rows.slice().reverse()) {
-      const pad = row.main ? Math.min(110, Math.max(20, spare)) : 6;
+      const pad = row.main ? Math.min(110, Math.max(LOW.main, spare)) : LOW.bare;
       row.y = y;
       row.full = row.h + pad;
       row.middle = y + row.full / 2;
       y += row.full;
       for (const [column, cell] of row.cells) {
-        const high = cell.lines.reduce((h, line) => h + line.h + 2, 0);
-        let top = row.middle - high / 2;
+        let top = row.middle - high(cell) / 2;
         for (const line of cell.lines) {
           const own = columns[column];
           let left = row.key[0] === 1e9 ? W - 8 - line.w : own.x + (own.w - line.w) / 2;

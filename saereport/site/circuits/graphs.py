@@ -3,10 +3,9 @@
 The drawing is made by the page's own script as plain SVG, not by a graph library. The places of
 the nodes are given (layer and position), so a library's layouts are of no use here; what decides
 is that every node is an element which the keyboard reaches and a screen reader names, in the
-colours of the page's style sheet and under its policy. The libraries that draw graphs of this size
-draw on a canvas, where a node is no element (Cytoscape.js, 370 kB; Sigma, with WebGL), and those
-that draw SVG (d3's selection and zoom, 50 kB) bring what the browser has: elements, events, and
-scrolling. The own code is some 35 kB.
+colours of the page's style sheet and under its policy. The libraries for graphs of this size draw
+on a canvas, where a node is no element (Cytoscape.js, Sigma), and are several times as large as
+the own code; those that draw SVG (d3) bring what the browser has: elements, events, scrolling.
 """
 
 from __future__ import annotations
