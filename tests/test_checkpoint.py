@@ -1,12 +1,13 @@
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from saereport.checkpoint import Checkpoint
+from saereport.checkpoint import Checkpoint, FinishedParts
 
 ARRAYS = hnp.arrays(
     dtype=st.sampled_from([np.int64, np.float64, np.uint8, np.bool_]),
@@ -76,3 +77,39 @@ def test_it_is_due_after_its_interval_and_not_before(tmp_path: Path) -> None:
     assert not checkpoint.due
     checkpoint.discard()
     assert not tmp_path.exists()
+
+
+def parts(folder: Path, fingerprint: str = "f" * 64) -> FinishedParts:
+    return FinishedParts(folder, fingerprint)
+
+
+TABLE = pa.table({"a": [1, 2], "b": [[1.5], []]})
+
+
+def test_finished_parts_come_back_as_they_were(tmp_path: Path) -> None:
+    parts(tmp_path).save("one", {"x": TABLE, "y": TABLE.slice(0, 0)})
+    found = parts(tmp_path).load("one")
+    assert found is not None
+    assert set(found) == {"x", "y"}
+    assert found["x"].equals(TABLE)
+    assert found["y"].num_rows == 0
+    assert parts(tmp_path).load("two") is None
+
+
+def test_parts_of_other_work_are_not_used_and_do_not_pile_up(tmp_path: Path) -> None:
+    parts(tmp_path).save("one", {"x": TABLE})
+    other = parts(tmp_path, "0" * 64)
+    assert other.load("one") is None
+    other.save("one", {"x": TABLE})
+    assert parts(tmp_path).load("one") is None
+    assert len(list(tmp_path.iterdir())) == 1
+    (tmp_path / "mine.txt").write_text("kept")
+    other.discard()
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_a_damaged_part_is_computed_again(tmp_path: Path) -> None:
+    kept = parts(tmp_path)
+    kept.save("one", {"x": TABLE})
+    (kept.path / "one" / "x.parquet").write_bytes(b"PAR1 half of it")
+    assert kept.load("one") is None

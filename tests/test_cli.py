@@ -26,6 +26,12 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, 
         (["build", "--sae-path", "x", "--device", "gpu"], 2, "it is auto, cpu, mps, cuda"),
         (["build", "--sae-path", "x", "--out", "."], 1, "folder you are in"),
         (["build", "nothing.yaml"], 1, "no configuration file"),
+        (["build", "--sae-path", "x", "--prompt-tokens", "1,a"], 2, "not a list of token ids"),
+        (["build", "--sae-path", "x", "--prompt-tokens", ""], 2, "not a list of token ids"),
+        (["build", "--sae-path", "x", "--repeat-random", "0"], 2, "prompts.0.repeat_random"),
+        (["build", "--sae-path", "x", "--repeat-random", "ten"], 2, "--repeat-random"),
+        (["build", "--sae-path", "x", "--top-logits", "0"], 2, "circuits.top_logits"),
+        (["build", "--sae-path", "x", "--prompts-file", "no.txt"], 1, "no prompts file 'no.txt'"),
         (["info", "nowhere"], 1, "no run at 'nowhere'"),
         (["render", "nowhere"], 1, "no run at 'nowhere'"),
     ],
@@ -122,3 +128,51 @@ def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
         code, out, _ = run(capsys, command, "--help")
         assert code == 0
         assert out.startswith("Usage: saereport " + command)
+
+
+def test_options_about_prompts_become_settings(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked = []
+    monkeypatch.setattr(
+        "saereport.collection.collect", lambda config, *_, **__: asked.append(config)
+    )
+    code, _, err = run(
+        capsys,
+        *("collect", "--sae-path", "x", "--prompt", "in the city of => Paris"),
+        *("--prompt-tokens", "1, 504,414", "--repeat-random", "10", "--repeat-random", "5"),
+        *("--prompts-file", "p.txt", "--include-bos", "--top-logits", "7", "--graph"),
+        *("--blind", "x:3", "--blind", "4", "--with-reveal"),
+    )
+    assert code == 0, err
+    config = asked[0]
+    assert [p.text for p in config.prompts] == ["in the city of => Paris", None, None, None]
+    assert config.prompts[1].tokens == (1, 504, 414)
+    assert [p.repeat_random for p in config.prompts] == [None, None, 10, 5]
+    assert [p.graph for p in config.prompts] == [True, True, False, False]
+    assert config.prompts_file == Path("p.txt")
+    assert (config.circuits.include_bos, config.circuits.top_logits) == (True, 7)
+    assert config.circuits.pairs_kept == 2000
+    assert (config.blind, config.with_reveal) == (("x:3", "4"), True)
+
+
+def test_prompts_of_the_command_line_take_the_place_of_the_files(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked = []
+    monkeypatch.setattr(
+        "saereport.collection.collect", lambda config, *_, **__: asked.append(config)
+    )
+    file = tmp_path / "report.yaml"
+    file.write_text(
+        "saes: [{path: x}]\nblind: ['1']\nprompts:\n  - text: of the file\n"
+        "  - repeat_random: 4\ncircuits: {checks: 3, top_logits: 9}\n"
+    )
+    run(capsys, "collect", str(file), "--graph", "--top-logits", "2")
+    run(capsys, "collect", str(file), "--prompt", "of the line", "--blind", "2")
+    first, second = asked
+    assert [(p.text, p.graph) for p in first.prompts] == [("of the file", True), (None, False)]
+    assert (first.circuits.checks, first.circuits.top_logits) == (3, 2)
+    assert not first.circuits.include_bos
+    assert [(p.text, p.graph) for p in second.prompts] == [("of the line", False)]
+    assert (second.blind, second.circuits.top_logits) == (("2",), 9)
