@@ -15,7 +15,6 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from transformer_lens.hook_points import HookPoint
 
 from saereport.errors import SaereportError
 from saereport.sources.models import LanguageModel
@@ -112,6 +111,8 @@ def _hook(
     name: str, module: nn.Module, is_input: bool, visit: Callable[[str, Any], Any]
 ) -> Callable[[], None]:
     """Have `visit` called with the activations of a module; gives what ends that."""
+    from transformer_lens.hook_points import HookPoint
+
     if is_input:
         return module.register_forward_pre_hook(lambda _m, args: visit(name, args)).remove
     if not (name.endswith("hook_normalized") and isinstance(module, HookPoint)):
