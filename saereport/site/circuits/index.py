@@ -1,0 +1,133 @@
+"""The index of the Circuits part: every prompt in short, blind case studies, and averages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from saereport.site import numbers
+from saereport.site.circuits import tables as say
+from saereport.site.circuits.prompts_data import PromptData, table_rows
+from saereport.site.circuits.tables import Name, Names, PairRow
+from saereport.site.pages import Pages
+from saereport.site.text import visible_text
+
+N_MEANS = 20
+"""Pairs of latents in the HTML for each pair of SAEs."""
+
+
+@dataclass(frozen=True)
+class PromptLine:
+    """One prompt on the index."""
+
+    href: str
+    name: str
+    tokens: list[tuple[str, bool]]
+    top: tuple[str, str] | None
+    answer: str
+    edge: PairRow | None
+    share: str
+    graph: str
+    kind: str
+
+
+@dataclass(frozen=True)
+class MeanMap:
+    """Averages over the prompts file for one pair of SAEs."""
+
+    title: str
+    facts: str
+    rows: list[tuple[Name, Name, tuple[str, ...]]]
+
+
+def write_index(
+    names: Names,
+    prompts: list[PromptData],
+    pages: Pages,
+    folder: Path,
+    graphs: Mapping[int, str],
+) -> None:
+    """Write `index.html` of the Circuits part."""
+    best = say.strongest(prompts)
+    lines = [_line(names, prompt, best, graphs) for prompt in prompts]
+    html = pages.render(
+        "circuits.html",
+        root="../",
+        kind="circuits",
+        prompts=lines,
+        blind=[
+            (f"{names.sae(slug)}.{latent}", names.href(slug, latent), reveal)
+            for (slug, latent), reveal in names.report.blind.items()
+        ],
+        means=_means(names),
+    )
+    (folder / "index.html").write_bytes(html.encode("utf-8"))
+
+
+def _line(
+    names: Names, prompt: PromptData, best: say.Strongest, graphs: Mapping[int, str]
+) -> PromptLine:
+    true = [r for r in prompt.rows["prompt_next"] if not r["splice"]]
+    first = min(true, key=lambda r: r["rank"]) if true else None
+    answer = next((r for r in prompt.rows["prompt_answers"] if not r["splice"]), None)
+    found = best.get(prompt.number)
+    return PromptLine(
+        href=f"{prompt.slug}.html",
+        name=visible_text(prompt.head["name"]),
+        tokens=[
+            (names.token(token), counted)
+            for token, counted in zip(prompt.tokens, prompt.head["counted"], strict=True)
+        ],
+        top=(names.token(first["token"]), numbers.percent(first["probability"])) if first else None,
+        answer=(
+            f"{names.token(answer['token'])}, rank {numbers.count(answer['rank'])}, "
+            f"{numbers.percent(answer['probability'])}"
+            if answer
+            else ""
+        ),
+        edge=say.pair_row(names, prompt, *found) if found else None,
+        share=numbers.percent(
+            abs(found[1]["early_activation"] * found[1]["gradient"]) / found[1]["late_activation"]
+        )
+        if found
+        else "",
+        graph=graphs.get(prompt.number, ""),
+        kind={"random": "repeated random tokens", "ids": "token ids"}.get(prompt.head["kind"], ""),
+    )
+
+
+def _means(names: Names) -> list[MeanMap]:
+    run = names.report.run
+    rows = table_rows(run, "pair_means")
+    found = []
+    for head in table_rows(run, "pair_mean_maps"):
+        early, late = head["early"], head["late"]
+        own = [r for r in rows if (r["early"], r["late"]) == (early, late)]
+        found.append(
+            MeanMap(
+                title=f"{names.sae(early)} → {names.sae(late)}",
+                facts=f"{numbers.plural(head['n_prompts'], 'prompt')} used, "
+                f"{numbers.count(head['n_skipped'])} skipped; "
+                f"{numbers.count(head['n_kept'])} of {numbers.plural(head['n_pairs'], 'pair')} "
+                f"kept, {numbers.percent(head['kept_share'])} of the sum",
+                rows=[
+                    (
+                        _name(names, early, r["early_latent"]),
+                        _name(names, late, r["late_latent"]),
+                        (
+                            numbers.value(r["mean"]),
+                            numbers.count(r["n_both"]),
+                            numbers.count(r["n_prompts"]),
+                        ),
+                    )
+                    for r in sorted(own, key=lambda r: r["rank"])[:N_MEANS]
+                ],
+            )
+        )
+    return found
+
+
+def _name(names: Names, slug: str, latent: int) -> Name:
+    text = f"{names.sae(slug)}.{latent}"
+    return Name(text, names.href(slug, latent), names.gloss(slug, latent))

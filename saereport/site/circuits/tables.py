@@ -1,0 +1,263 @@
+"""A prompt's numbers in words: names with links, tables, and what the checks say together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from math import sqrt
+
+from saereport.site import numbers
+from saereport.site.circuits.graph_latents import Key, LatentCard
+from saereport.site.circuits.prompts_data import GradientPairs, PromptData, Record
+from saereport.site.context import Report
+from saereport.site.neuronpedia import base_url
+from saereport.site.text import visible_text
+
+N_LISTED = 8
+"""Strongest pairs of each kind in the HTML."""
+
+
+@dataclass(frozen=True)
+class Name:
+    """A latent, a token or a logit as a reader meets it.
+
+    Attributes:
+        text: Its name.
+        href: Where more is said of it: relative to the report's root, or on Neuronpedia.
+        gloss: Its explanation, or tokens that it is active on.
+        token: The token at its position, or empty.
+        position: The position, or -1.
+    """
+
+    text: str
+    href: str = ""
+    gloss: str = ""
+    token: str = ""
+    position: int = -1
+
+
+@dataclass(frozen=True)
+class PairRow:
+    """One pair of a gradient map."""
+
+    early: Name
+    late: Name
+    cells: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Names:
+    """Names what a report's circuits are about."""
+
+    report: Report
+    cards: Mapping[Key, LatentCard]
+
+    def sae(self, slug: str) -> str:
+        """The label of an SAE."""
+        return next((i.label for i in self.report.info.saes if i.slug == slug), slug)
+
+    def token(self, token: int) -> str:
+        """A token in which everything can be seen."""
+        return self.report.vocabulary[token]
+
+    def href(self, slug: str, latent: int) -> str:
+        """Where a latent is shown: its page in this report, else Neuronpedia, else nowhere."""
+        shards = self.report.shards.get(slug)
+        if shards and latent in shards.chosen:
+            return f"{slug}/{shards.address(latent)}"
+        known = next((i.neuronpedia_id for i in self.report.info.saes if i.slug == slug), "")
+        base = base_url(known)
+        return f"{base}/{latent}" if base and (slug, latent) not in self.report.blind else ""
+
+    def gloss(self, slug: str, latent: int) -> str:
+        """A latent's first explanation, or tokens that it is active on; empty where unknown."""
+        card = self.cards.get((slug, latent), LatentCard())
+        if card.blind:
+            return "blind case study"
+        return card.label or "  ".join(self.token(token) for token in card.active_on[:3])
+
+    def latent(self, slug: str, latent: int, prompt: PromptData, position: int) -> Name:
+        """A latent at a position of a prompt."""
+        return Name(
+            text=f"{self.sae(slug)}.{latent}",
+            href=self.href(slug, latent),
+            gloss=self.gloss(slug, latent),
+            token=self.token(prompt.tokens[position]),
+            position=position,
+        )
+
+    def early(self, prompt: PromptData, pair: Record, slug: str) -> Name:
+        """The earlier end of a pair."""
+        position = pair["early_position"]
+        if slug:
+            return self.latent(slug, pair["early_latent"], prompt, position)
+        return Name("token", token=self.token(prompt.tokens[position]), position=position)
+
+    def late(self, prompt: PromptData, pair: Record, slug: str) -> Name:
+        """The later end of a pair."""
+        if slug:
+            return self.latent(slug, pair["late_latent"], prompt, pair["late_position"])
+        return Name("logit", token=self.token(pair["late_latent"]), position=pair["late_position"])
+
+
+def title(names: Names, some: GradientPairs) -> str:
+    """From where to where a map leads."""
+    return f"{names.sae(some.early) or 'tokens'} → {names.sae(some.late) or 'logits'}"
+
+
+def split(some: GradientPairs) -> tuple[list[Record], list[Record]]:
+    """The strongest cross-token pairs and the strongest pairs on one token."""
+    cross = [p for p in some.pairs if p["early_position"] != p["late_position"]]
+    same = [p for p in some.pairs if p["early_position"] == p["late_position"]]
+    return cross[:N_LISTED], same[:N_LISTED]
+
+
+def pair_row(names: Names, prompt: PromptData, some: GradientPairs, pair: Record) -> PairRow:
+    """One pair: activation, gradient, attribution, and the check where there is one."""
+    check = some.checks.get(pair["rank"])
+    return PairRow(
+        early=names.early(prompt, pair, some.early),
+        late=names.late(prompt, pair, some.late),
+        cells=(
+            numbers.value(pair["early_activation"]),
+            numbers.value(pair["late_activation"]),
+            numbers.value(pair["gradient"]),
+            numbers.value(pair["early_activation"] * pair["gradient"]),
+            numbers.value(check["predicted"]) if check else "",
+            numbers.value(check["measured"]) if check else "",
+        ),
+    )
+
+
+def counts(some: GradientPairs) -> list[str]:
+    """How far a map is to be trusted, as short sentences."""
+    row, count = some.counts, numbers.count
+    said = []
+    if some.kind == "latents":
+        said.append(
+            f"{count(row['n_true'])} later latents active in the true run, "
+            f"{count(row['n_reconstructed'])} with the earlier SAE's reconstruction, "
+            f"{count(row['n_one_only'])} in one but not both"
+        )
+    elif some.kind == "tokens":
+        said.append(f"{numbers.plural(row['n_true'], 'latent')} active in the true run")
+    for side, used, found in (
+        ("inputs", row["n_early"], row["n_early_all"]),
+        ("outputs", row["n_late"], row["n_late_all"]),
+    ):
+        if used < found:
+            said.append(f"the {count(used)} strongest of {count(found)} {side}")
+    said.append(
+        f"{count(row['n_kept'])} of {numbers.plural(row['n_pairs'], 'pair')} kept, "
+        f"{numbers.percent(row['kept_share'])} of the absolute gradient"
+    )
+    return said
+
+
+Strongest = dict[int, tuple[GradientPairs, Record]]
+"""A map and one of its pairs, by the number of a prompt."""
+
+
+def strongest(prompts: Iterable[PromptData]) -> Strongest:
+    """Each prompt's strongest cross-token pair of latents, by attribution.
+
+    Attribution is activation times gradient, here as a share of the later latent's activation, so
+    that SAEs with large activations do not always win.
+    """
+    found: Strongest = {}
+    for prompt in prompts:
+        candidates = [
+            (
+                abs(p["early_activation"] * p["gradient"]) / p["late_activation"],
+                -i,
+                -p["rank"],
+                m,
+                p,
+            )
+            for i, m in enumerate(prompt.maps)
+            if m.kind == "latents"
+            for p in split(m)[0]
+            if p["late_activation"] > 0
+        ]
+        if candidates:
+            best = max(candidates, key=lambda item: item[:3])
+            found[prompt.number] = (best[3], best[4])
+    return found
+
+
+def correlation(pairs: list[tuple[float, float]]) -> float | None:
+    """Pearson's correlation; None for fewer than two different values on either side."""
+    n = len(pairs)
+    if n < 2:
+        return None
+    mean_x, mean_y = sum(x for x, _ in pairs) / n, sum(y for _, y in pairs) / n
+    var_x = sum((x - mean_x) ** 2 for x, _ in pairs)
+    var_y = sum((y - mean_y) ** 2 for _, y in pairs)
+    if var_x <= 0 or var_y <= 0:
+        return None
+    return sum((x - mean_x) * (y - mean_y) for x, y in pairs) / sqrt(var_x * var_y)
+
+
+def check_values(some: GradientPairs) -> list[tuple[float, float]]:
+    """Predicted and measured, by rank."""
+    return [(c["predicted"], c["measured"]) for _, c in sorted(some.checks.items())]
+
+
+def check_cells(pairs: list[tuple[float, float]]) -> tuple[str, str, str, str]:
+    """Number of checks, correlation, opposite signs, and those off by more than a factor of two."""
+    r = correlation(pairs)
+    opposite = sum(x * y < 0 for x, y in pairs)
+    off = sum(x * y >= 0 and not abs(x) / 2 <= abs(y) <= 2 * abs(x) for x, y in pairs)
+    return (
+        numbers.count(len(pairs)),
+        "–" if r is None else f"{r:.3f}".replace("-", numbers.MINUS),
+        numbers.count(opposite),
+        numbers.count(off),
+    )
+
+
+def next_tokens(names: Names, prompt: PromptData) -> tuple[list[str], list[list[str]]]:
+    """The most likely next tokens: a column for the true model and for each SAE spliced in."""
+    splices = _splices(names, prompt.rows["prompt_next"])
+    by_place = {(r["splice"], r["rank"]): r for r in prompt.rows["prompt_next"]}
+    ranks = sorted({r["rank"] for r in prompt.rows["prompt_next"]})
+    rows = [
+        [str(rank + 1 - ranks[0])]
+        + [
+            f"{names.token(r['token'])}  {numbers.percent(r['probability'])}" if r else ""
+            for r in (by_place.get((splice, rank)) for splice in splices)
+        ]
+        for rank in ranks
+    ]
+    return ["rank", *(names.sae(s) or "true model" for s in splices)], rows
+
+
+def answers(names: Names, prompt: PromptData) -> list[list[str]]:
+    """The answer's rank, probability and logit, each way."""
+    by_splice = {r["splice"]: r for r in prompt.rows["prompt_answers"]}
+    return [
+        [
+            names.sae(splice) or "true model",
+            numbers.count(by_splice[splice]["rank"]),
+            numbers.percent(by_splice[splice]["probability"]),
+            numbers.value(by_splice[splice]["logit"]),
+        ]
+        for splice in _splices(names, prompt.rows["prompt_answers"])
+    ]
+
+
+def _splices(names: Names, rows: list[Record]) -> list[str]:
+    held = {row["splice"] for row in rows}
+    return [s for s in ("", *(i.slug for i in names.report.info.saes)) if s in held]
+
+
+def route(row: Record) -> str:
+    """How an influence gets there."""
+    return "direct" if row["head"] < 0 else f"through L{row['layer']}.H{row['head']}"
+
+
+def notes(prompt: PromptData) -> list[str]:
+    """What is to be said before anything else."""
+    said = [visible_text(f"{r['topic']}: {r['text']}") for r in prompt.rows["prompt_notes"]]
+    answer = prompt.head["answer_note"]
+    return [visible_text(answer), *said] if answer else said
