@@ -110,7 +110,7 @@ class PromptTask:
 
     Attributes:
         prompt: The prompt.
-        saes: SAEs to use, by name; those of `pairs`, or else all, where None.
+        saes: SAEs to use, by name; those of `pairs`, or else all, where there are none.
         pairs: Pairs (earlier, later) to take gradients between; all where None.
         graph: Whether to make an attribution graph.
     """
@@ -206,9 +206,7 @@ class _Work:
     def __post_init__(self) -> None:
         subject, task = self.subject, self.task
         named = set(task.saes or ()) | {slug for pair in task.pairs or () for slug in pair}
-        if task.saes is None and task.pairs is None:
-            named = set(subject.saes)
-        self.saes = {slug: sae for slug, sae in subject.saes.items() if slug in named}
+        self.saes = {slug: sae for slug, sae in subject.saes.items() if slug in named or not named}
         device = subject.model.device
         self.tokens = torch.tensor(task.prompt.tokens, dtype=torch.int64, device=device)
         self.counted = torch.tensor(task.prompt.counted, dtype=torch.bool, device=device)

@@ -124,7 +124,9 @@ PROMPT_TABLES = (
         "true run: `n_true` are active in the true run, `n_reconstructed` in the run with the "
         "reconstruction, `n_one_only` in one but not both. Of the `n_pairs` pairs with a gradient, "
         "the `n_kept` largest in absolute value are stored; they hold `kept_share` of the sum of "
-        "absolute gradients, `total`. " + _BOS,
+        "absolute gradients, `total`. On repeated random tokens as many of the largest of one "
+        "block are stored besides: into latents that are active throughout the second half, at "
+        "its positions. " + _BOS,
     ),
     Table(
         "gradients",
@@ -153,7 +155,7 @@ PROMPT_TABLES = (
         "at one position are multiplied by a scale s; the derivative of a latent with respect to s "
         "at s = 1, in the true run. `early_latent` is -1 and `early_activation` 1.\n\n"
         "Latent to logit (`late` empty): the derivative of the last position's logits of the most "
-        "likely tokens of the true run; `late_latent` is the token and `late_activation` its "
+        "likely tokens of the true run, and of the answer; `late_latent` is the token and `late_activation` its "
         "logit, with the reconstruction spliced in.",
     ),
     Table(

@@ -280,6 +280,14 @@ def test_pairs_and_saes_of_a_prompt_are_the_ones_asked_for(subject: Subject) -> 
     assert maps == [("", "early"), ("", "mlp"), ("early", "mlp"), ("early", ""), ("mlp", "")]
 
 
+def test_without_pairs_all_saes_are_used(subject: Subject) -> None:
+    asked = task(subject.model, text="w5 w6 w7", pairs=())
+    made = collect_prompt(subject, asked, settings(attributed=0, checks=0), QUIET)
+    maps = list(zip(made["gradient_maps"]["early"], made["gradient_maps"]["late"], strict=True))
+    slugs = list(subject.saes)
+    assert maps == [("", slug) for slug in slugs] + [(slug, "") for slug in slugs]
+
+
 def test_what_cannot_be_done_is_noted_and_the_rest_is_there(subject: Subject) -> None:
     pairs = (("late", "early"), ("late", "late"), ("early", "late"))
     asked = task(subject.model, text="w5 w6 w7 => w8 w9", pairs=pairs, graph=True)
