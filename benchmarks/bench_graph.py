@@ -56,13 +56,13 @@ def main(short: int, long_: int, kinds: tuple[str, ...]) -> None:
         with torch.no_grad():
             forward(model, tokens[None], logits=True)
         bare = time.perf_counter() - start
-        start = time.perf_counter()
+        start, busy = time.perf_counter(), time.process_time()
         graph = build_graph(model, saes, tokens, tokens != model.bos_id, settings)
-        took = time.perf_counter() - start
+        took, busy = time.perf_counter() - start, time.process_time() - busy
         row = {name: column[0] for name, column in graph_tables(graph)["graphs"].items()}
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / PEAK_UNIT
         click.echo(
-            f"{length} tokens: {took:.1f} s, {took / bare:.0f} times the forward pass; "
+            f"{length} tokens: {took:.1f} s ({busy:.1f} s of processor), {took / bare:.0f} times the forward pass; "
             f"{row['n_expanded']:,} of {row['n_active']:,} latents, {row['left_out']:.2%} of the "
             f"influence left out; {row['n_nodes']:,} nodes, {row['n_links']:,} links; "
             f"peak so far {peak:.2f} GiB"
