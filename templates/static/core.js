@@ -25,6 +25,7 @@
     shards: new Map(),
     sequences: new Map(),
     scripts: new Map(),
+    prompts: new Map(),
   };
 
   const receivers = {
@@ -51,6 +52,14 @@
 
   receivers.graph = function (record) {
     S.graph = record;
+  };
+
+  receivers.prompt = function (record) {
+    S.prompts.set(record.slug, record);
+  };
+
+  receivers.map = function (record) {
+    S.prompts.get(record.slug).maps[record.place] = record.map[0];
   };
 
   receivers.text = function (record) {

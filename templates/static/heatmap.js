@@ -1,1 +1,234 @@
+// Gradient maps: a heatmap of the strongest rows and columns, with controls and a card for a cell.
 "use strict";
+(function () {
+  const S = self.saereport;
+  const { el } = S;
+  const SIZES = [12, 24, 48, 96];
+  let ids = 0;
+
+  // A scale for numbers about zero: both ends and the middle are colours of the theme.
+  S.diverging = (colours) => [
+    [0, colours.down],
+    [0.5, S.colour("raised")],
+    [1, colours.up],
+  ];
+
+  S.names = function (texts, colours) {
+    return {
+      type: "linear",
+      tickmode: "array",
+      tickvals: texts.map((_, i) => i),
+      ticktext: texts.map(S.plotText),
+      range: [-0.5, texts.length - 0.5],
+      showgrid: false,
+      zeroline: false,
+      automargin: true,
+      ticks: "",
+      tickfont: { size: 10, color: colours["ink-2"] },
+    };
+  };
+
+  S.frame = (colours) => ({
+    paper_bgcolor: "rgba(0,0,0,0)",
+    plot_bgcolor: "rgba(0,0,0,0)",
+    font: { family: getComputedStyle(document.body).fontFamily, size: 11, color: colours["ink-2"] },
+    margin: { l: 8, r: 8, t: 8, b: 8 },
+    showlegend: false,
+    hovermode: "closest",
+    dragmode: self.matchMedia("(pointer: coarse)").matches ? false : "zoom",
+  });
+
+  S.scaleBar = function (most) {
+    const ramp = el("span", { class: "c-ramp", "aria-hidden": "true" });
+    return el("div", { class: "legend" }, S.format.value(-most), ramp, S.format.value(most));
+  };
+
+  const short = (text) => (text.length > 16 ? text.slice(0, 15) + "…" : text);
+
+  function words(prompt, map, side) {
+    const slug = side === "early" ? map.from : map.to;
+    const sae = S.saes.get(slug);
+    const logits = new Map(prompt.logits);
+    return map[side].map(([latent, position]) => {
+      const token = prompt.text[position];
+      if (slug) {
+        const [href, gloss] = prompt.names[slug + "." + latent] || ["", ""];
+        const name = (sae ? sae.label : slug) + "." + latent;
+        const label = short(name) + " · " + short(token) + " · " + position;
+        return { name, token, position, label, href, gloss };
+      }
+      if (side === "early") return { name: "token", token, position, label: short(token) + " · " + position, href: "", gloss: "" };
+      const shown = logits.get(latent) || "<token " + latent + ">";
+      return { name: "logit " + shown, token: shown, position, label: "logit " + short(shown), href: "", gloss: "" };
+    });
+  }
+
+  function link(end) {
+    const outside = end.href.startsWith("https:");
+    const name = end.href
+      ? el("a", { href: outside ? end.href : S.root + end.href, rel: outside ? "noreferrer" : null }, end.name)
+      : el("span", {}, end.name);
+    const parts = [name, " ", el("code", { class: "tok" }, end.token), " ", el("small", {}, String(end.position))];
+    if (end.gloss) parts.push(" ", el("small", { class: "gloss" }, end.gloss));
+    return el("span", { class: "c-end" }, ...parts);
+  }
+
+  // The cells to show: those above the threshold, in the strongest rows and columns, sorted.
+  function view(map, state) {
+    const most = Math.max(...map.g.map(Math.abs));
+    const cells = [];
+    map.g.forEach((gradient, i) => {
+      const at = map.late[map.l[i]][1];
+      if (Math.abs(gradient) < state.threshold * most) return;
+      if (state.cross && map.early[map.e[i]][1] === at) return;
+      cells.push(i);
+    });
+    const pick = (places, side) => {
+      const strength = new Map();
+      for (const i of cells) {
+        const place = places[i];
+        strength.set(place, Math.max(strength.get(place) || 0, Math.abs(map.g[i])));
+      }
+      const ranked = [...strength.keys()].sort((a, b) => strength.get(b) - strength.get(a) || a - b);
+      const kept = ranked.slice(0, state.size);
+      if (state.sort === "position") kept.sort((a, b) => a - b);
+      if (state.sort === "latent")
+        kept.sort((a, b) => map[side][a][0] - map[side][b][0] || map[side][a][1] - map[side][b][1]);
+      if (side === "early" && state.sort.startsWith("logit-")) {
+        const by = new Map();
+        const wanted = Number(state.sort.slice(6));
+        map.g.forEach((g, i) => {
+          if (map.late[map.l[i]][0] === wanted) by.set(map.e[i], g);
+        });
+        kept.sort((a, b) => (by.get(b) || 0) - (by.get(a) || 0) || a - b);
+      }
+      return kept;
+    };
+    return { most, cells, columns: pick(map.e, "early"), rows: pick(map.l, "late") };
+  }
+
+  S.heatmap = function (figure, prompt, map) {
+    const state = { size: SIZES[1], threshold: 0, sort: "position", cross: false };
+    const early = words(prompt, map, "early");
+    const late = words(prompt, map, "late");
+    const checks = new Map(map.checks.map(([cell, ...values]) => [cell, values]));
+    const summary = "Heatmap of gradients, " + map.title + ": " + S.format.count(map.g.length) + " pairs; later in rows, earlier in columns. The strongest pairs are in the tables below.";
+    const plot = el("div", { class: "plot c-heat", role: "img", "aria-label": summary });
+    const card = el("div", { class: "c-card", role: "status" }, el("p", { class: "none" }, "Click a cell to pin it here."));
+    const lists = el("details", {}, el("summary", {}, "Rows and columns shown, as links"));
+    const caption = figure.querySelector("figcaption");
+    let shown = view(map, state);
+
+    const pin = (i) => {
+      const [before, after] = [early[map.e[i]], late[map.l[i]]];
+      const [, , activation] = map.early[map.e[i]];
+      const facts = [
+        ["activation", activation],
+        ["later activation", map.late[map.l[i]][2]],
+        ["gradient", map.g[i]],
+        ["activation × gradient", activation * map.g[i]],
+      ];
+      if (checks.has(i)) facts.push(["ablated: predicted", checks.get(i)[0]], ["ablated: measured", checks.get(i)[1]]);
+      const list = el("dl", { class: "kv" });
+      for (const [name, value] of facts) list.append(el("div", {}, el("dt", {}, name), el("dd", {}, S.format.value(value))));
+      card.replaceChildren(el("p", {}, link(before), " → ", link(after)), list);
+    };
+
+    const outlines = (colours) =>
+      shown.rows.flatMap((row, y) =>
+        shown.columns
+          .map((column, x) => [x, y, map.early[column][1], map.late[row][1]])
+          .filter(([, , sooner, later]) => map.kind === "latents" && S.expected(prompt, sooner, later))
+          .map(([x, y_]) => ({
+            type: "rect",
+            x0: x - 0.5,
+            x1: x + 0.5,
+            y0: y_ - 0.5,
+            y1: y_ + 0.5,
+            line: { color: colours.act, width: 1.5 },
+          })),
+      );
+
+    const make = (colours) => {
+      const columnOf = new Map(shown.columns.map((place, i) => [place, i]));
+      const rowOf = new Map(shown.rows.map((place, i) => [place, i]));
+      const z = shown.rows.map(() => shown.columns.map(() => null));
+      const at = shown.rows.map(() => shown.columns.map(() => -1));
+      for (const i of shown.cells) {
+        if (!columnOf.has(map.e[i]) || !rowOf.has(map.l[i])) continue;
+        z[rowOf.get(map.l[i])][columnOf.get(map.e[i])] = map.g[i];
+        at[rowOf.get(map.l[i])][columnOf.get(map.e[i])] = i;
+      }
+      const limit = shown.most || 1;
+      const trace = {
+        type: "heatmap",
+        z,
+        customdata: at,
+        zmin: -limit,
+        zmax: limit,
+        colorscale: S.diverging(colours),
+        showscale: false,
+        hoverinfo: "none",
+        hoverongaps: false,
+        xgap: 1,
+        ygap: 1,
+      };
+      const narrow = plot.clientWidth < 560;
+      const y = S.names(shown.rows.map((row) => (narrow ? late[row].label.split(" · ")[0] : late[row].label)), colours);
+      const layout = {
+        ...S.frame(colours),
+        xaxis: { ...S.names(shown.columns.map((column) => early[column].label), colours), tickangle: -90 },
+        yaxis: { ...y, range: [shown.rows.length - 0.5, -0.5] },
+        shapes: outlines(colours),
+      };
+      return { data: [trace], layout };
+    };
+
+    const listing = (title, places, ends) =>
+      el("div", {}, el("h4", {}, title), el("ol", {}, ...places.map((place) => el("li", {}, link(ends[place])))));
+    const update = () => {
+      shown = view(map, state);
+      plot.style.setProperty("height", Math.min(900, 190 + 15 * Math.max(shown.rows.length, 6)) + "px");
+      const grid = el("div", { class: "columns" }, listing("Rows", shown.rows, late), listing("Columns", shown.columns, early));
+      lists.replaceChildren(lists.firstChild, grid);
+      if (plot.redraw) plot.redraw();
+    };
+    const chosen = (label, options, act) => {
+      const id = "c-" + (ids += 1);
+      const select = el("select", { id });
+      options.forEach(([value, text]) => select.append(el("option", { value: String(value) }, text)));
+      select.addEventListener("change", () => {
+        act(select.value);
+        update();
+      });
+      return [el("label", { class: "field", for: id }, el("span", {}, label), select), select];
+    };
+    const [size, sizes] = chosen("Strongest rows, columns", SIZES.map((n) => [n, String(n)]), (value) => (state.size = Number(value)));
+    sizes.value = String(state.size);
+    const sorts = [["position", "position"], ["strength", "strength"], ["latent", "latent"]];
+    if (map.kind === "logits")
+      map.late.forEach(([token], i) => sorts.push(["logit-" + token, late[i].name]));
+    const [sort] = chosen("Sort by", sorts, (value) => (state.sort = value));
+    const limits = [0, 0.05, 0.1, 0.25, 0.5].map((t) => [t, t ? "≥ " + S.format.percent(t) + " of the largest" : "all"]);
+    const [threshold] = chosen("Threshold", limits, (value) => (state.threshold = Number(value)));
+    caption.append(size, sort, threshold);
+    if (map.kind === "latents") {
+      const [cross] = chosen("Pairs", [["", "all"], ["cross", "across tokens"]], (value) => (state.cross = value === "cross"));
+      caption.append(cross);
+    }
+    caption.append(S.scaleBar(shown.most));
+    figure.append(plot, card, lists);
+    update();
+    const cellOf = (event) => event.points[0].customdata;
+    return S.plot(plot, make, {
+      plotly_hover: (event) => {
+        const i = cellOf(event);
+        if (i < 0 || !event.event) return;
+        const lines = ["gradient " + S.format.value(map.g[i]), early[map.e[i]].label + " → " + late[map.l[i]].label];
+        S.tip(lines, event.event.clientX, event.event.clientY);
+      },
+      plotly_unhover: () => S.tip(null),
+      plotly_click: (event) => cellOf(event) >= 0 && pin(cellOf(event)),
+    });
+  };
+})();

@@ -56,6 +56,7 @@
   if (S.page === "latents") S.latentPage();
   if (S.page === "sae") S.saePage();
   if (S.page === "graph") S.graphPage();
+  if (S.page === "prompt") S.promptPage();
 
   const filter = document.getElementById("filter");
   document.addEventListener("keydown", (event) => {
