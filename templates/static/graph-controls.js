@@ -50,9 +50,9 @@
       const { state } = page;
       const { count, percent, value } = S.format;
       if (document.activeElement !== links.range) links.range.value = String(state.links ? Math.round((100 * Math.log(state.links)) / Math.log(Math.max(2, total))) : 0);
-      const weakest = state.links ? Math.abs(model.strongest[state.links - 1].weight) : 0;
-      links.out.textContent = state.links
-        ? count(state.links) + " of " + count(total) + ", from " + value(weakest)
+      const { drawn } = page;
+      links.out.textContent = drawn.links
+        ? count(drawn.links) + " of " + count(drawn.of) + ", from " + value(drawn.from)
         : "of the pinned node only";
       influence.range.value = String(state.influence);
       influence.out.textContent = state.influence < 1 ? "up to " + percent(state.influence) + " of influence" : "all";

@@ -33,7 +33,7 @@
       link.source.outputs.push(link);
     }
     const byId = new Map(nodes.map((node) => [node.id, node]));
-    return { record, nodes, links, strongest, byId, most: strongest.length ? Math.abs(strongest[0].weight) : 1 };
+    return { record, nodes, links, strongest, byId };
   };
 
   // ---- names

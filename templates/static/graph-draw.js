@@ -82,6 +82,7 @@
     constructor(model) {
       this.model = model;
       this.zoom = 1;
+      this.fitted = null;
       this.bands = svg("g", { class: "bands", "aria-hidden": "true" });
       this.base = svg("g", { class: "edges base", "aria-hidden": "true" });
       this.hot = svg("g", { class: "edges hot", "aria-hidden": "true" });
@@ -166,6 +167,7 @@
       const py = (y ?? box.top + box.height / 2) - box.top;
       const inset = this.layers.offsetWidth;
       const before = this.zoom;
+      this.fitted = null;
       const cx = (this.scroll.scrollLeft + px - inset) / before;
       const cy = (this.scroll.scrollTop + py) / before;
       this.size(before * factor);
@@ -179,6 +181,11 @@
       const wide = (this.scroll.clientWidth - this.layers.offsetWidth - 2) / W;
       const high = (this.room() - this.tokens.offsetHeight - 2) / H;
       this.size(Math.max(least, Math.min(wide, high, 1.5)));
+      this.fitted = least;
+    }
+
+    // The outputs into view: the upper right end.
+    toEnd() {
       this.scroll.scrollLeft = this.scroll.scrollWidth;
       this.scroll.scrollTop = 0;
     }
@@ -193,11 +200,16 @@
       return Math.max(320, Math.min(760, self.innerHeight * 0.76));
     }
 
-    // `base` is drawn behind, `hot` above it, its widths relative to the strongest of its own.
+    // `base` is drawn behind, `hot` above it; widths are relative to the strongest of each.
     edges(base, hot) {
-      const drawn = (edges, most) => edges.slice().reverse().map((edge) => edgeOf(edge, most));
-      this.base.replaceChildren(...drawn(base, this.model.most));
-      this.hot.replaceChildren(...drawn(hot, Math.max(...hot.map((edge) => Math.abs(edge.weight)))));
+      const drawn = (edges) => {
+        const most = edges.reduce((largest, edge) => Math.max(largest, Math.abs(edge.weight)), 1e-12);
+        return edges.slice().reverse().map((edge) => edgeOf(edge, most));
+      };
+      const same = this.behind && base.length === this.behind.length && base.every((edge, i) => edge === this.behind[i]);
+      if (!same) this.base.replaceChildren(...drawn(base));
+      this.hot.replaceChildren(...drawn(hot));
+      this.behind = base;
       this.svg.classList.toggle("focused", hot.length > 0);
     }
   };

@@ -25,6 +25,7 @@
       this.listen();
       this.rebuild();
       this.stage.fit(this.least);
+      this.stage.toEnd();
       this.bring();
     }
 
@@ -51,6 +52,7 @@
       const space = { w: Math.max(MIN_WIDTH, stage.scroll.clientWidth - stage.layers.offsetWidth - 2), h: stage.room() - 60, least: this.least };
       this.layout = S.graphLayout(this.model, this.state, space);
       stage.show(this.layout);
+      if (stage.fitted !== null) stage.fit(stage.fitted);
       this.refresh();
       if (focused) this.focus(this.layout.of.get(focused.members[0].place));
     }
@@ -85,7 +87,9 @@
       const pinned = this.item(state.pinned);
       const centre = this.hovered || pinned;
       const shown = layout.edges.filter((edge) => this.visible(edge.source) && this.visible(edge.target));
-      const strong = shown.filter((edge) => edge.rank < state.links);
+      const strong = shown.slice(0, state.links);
+      const last = strong[strong.length - 1];
+      this.drawn = { links: strong.length, of: shown.length, from: last ? Math.abs(last.weight) : 0 };
       const own = centre ? shown.filter((edge) => edge.source === centre || edge.target === centre) : [];
       const wider = state.paths ? [...new Set([...strong, ...own])] : own;
       const traced = centre ? this.trace(centre, wider) : null;
