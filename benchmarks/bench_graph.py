@@ -62,7 +62,8 @@ def main(short: int, long_: int, kinds: tuple[str, ...]) -> None:
         row = {name: column[0] for name, column in graph_tables(graph)["graphs"].items()}
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / PEAK_UNIT
         click.echo(
-            f"{length} tokens: {took:.1f} s ({busy:.1f} s of processor), {took / bare:.0f} times the forward pass; "
+            f"{length} tokens: {took:.1f} s ({busy:.1f} s of processor), "
+            f"{took / bare:.0f} times the forward pass; "
             f"{row['n_expanded']:,} of {row['n_active']:,} latents, {row['left_out']:.2%} of the "
             f"influence left out; {row['n_nodes']:,} nodes, {row['n_links']:,} links; "
             f"peak so far {peak:.2f} GiB"
