@@ -69,10 +69,10 @@
     );
   }
 
-  function edgeOf(edge, most) {
+  function edgeOf(edge, most, widest) {
     const size = Math.sqrt(Math.abs(edge.weight) / most);
     const path = svg("path", { d: pathOf(edge), class: edge.weight < 0 ? "neg" : "pos" });
-    path.setAttribute("stroke-width", String(round(Math.max(0.5, 5.5 * size))));
+    path.setAttribute("stroke-width", String(round(Math.max(0.5, widest * size))));
     path.setAttribute("stroke-opacity", String(round(10 * Math.min(0.9, 0.22 + 0.68 * size)) / 10));
     return path;
   }
@@ -204,7 +204,9 @@
     edges(base, hot) {
       const drawn = (edges) => {
         const most = edges.reduce((largest, edge) => Math.max(largest, Math.abs(edge.weight)), 1e-12);
-        return edges.slice().reverse().map((edge) => edgeOf(edge, most));
+        // Many links are drawn finer, so that they do not cover each other.
+        const widest = Math.min(5.5, Math.max(1.6, 5.5 * Math.sqrt(60 / Math.max(1, edges.length))));
+        return edges.slice().reverse().map((edge) => edgeOf(edge, most, widest));
       };
       const same = this.behind && base.length === this.behind.length && base.every((edge, i) => edge === this.behind[i]);
       if (!same) this.base.replaceChildren(...drawn(base));
