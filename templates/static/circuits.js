@@ -59,9 +59,15 @@
     return { ...trace, line: { color: colour, width: 1, ...trace.line }, marker: { color: colour, size: 7, opacity: 0.8 } };
   }
 
+  const plain = (text) => text.replace(/&lt;/g, "<").replace(/&gt;/g, ">").replace(/&amp;/g, "&");
+
   function axis(own, colours, cut) {
     const base = { gridcolor: colours.line, zerolinecolor: colours["line-2"], automargin: true };
-    const texts = own && own.ticktext && { ticktext: own.ticktext.map((text) => (text.length > cut ? text.slice(0, cut - 1).replace(/&[a-z]*$/, "") + "…" : text)), showgrid: false, zeroline: false };
+    const texts = own.ticktext && {
+      ticktext: own.ticktext.map((text) => S.plotText(S.cut(plain(text), cut))),
+      showgrid: false,
+      zeroline: false,
+    };
     return { ...base, ...own, ...texts };
   }
 
@@ -118,7 +124,7 @@
           const point = event.points[0];
           if (!event.event) return;
           const { layout } = views[current];
-          const named = (own, i) => (own.ticktext ? own.ticktext[i] : S.format.value(i)).replace(/&lt;/g, "<").replace(/&gt;/g, ">").replace(/&amp;/g, "&");
+          const named = (own, i) => (own.ticktext ? plain(own.ticktext[i]) : S.format.value(i));
           const lines =
             point.z === undefined
               ? ["predicted " + S.format.value(point.x), "measured " + S.format.value(point.y)]
@@ -145,9 +151,9 @@
           const row = from.activations.find((item) => item[0] === slug && item[1] === latent);
           if (!row) return [];
           const colour = palette(colours)[i % 5];
-          return [{ type: "scatter", mode: "lines+markers", name: S.plotText(name), showlegend: !dash, legendgroup: slug + latent, x: row[3].map((_, x) => x), y: row[3], hoverinfo: "none", line: { color: colour, width: 1.6, dash: dash || (i >= 5 ? "dot" : "solid") }, marker: { color: colour, size: dash ? 3 : 5, symbol: i >= 5 ? "diamond" : "circle" } }];
+          return [{ type: "scatter", mode: "lines+markers", name: S.plotText(S.cut(name, 24)), showlegend: !dash, legendgroup: slug + latent, x: row[3].map((_, x) => x), y: row[3], hoverinfo: "none", line: { color: colour, width: 1.6, dash: dash || (i >= 5 ? "dot" : "solid") }, marker: { color: colour, size: dash ? 3 : 5, symbol: i >= 5 ? "diamond" : "circle" } }];
         });
-      const texts = prompt.text.map((text, i) => text.slice(0, 14) + " · " + i);
+      const texts = prompt.text.map((text, i) => S.cut(text, 14) + " · " + i);
       const narrow = plot.clientWidth < 560;
       return {
         data: [...lines(prompt, ""), ...(other ? lines(other, "dash") : [])],

@@ -43,7 +43,10 @@
     return el("div", { class: "legend" }, S.format.value(-most), ramp, S.format.value(most));
   };
 
-  const short = (text) => (text.length > 16 ? text.slice(0, 15) + "…" : text);
+  // Long text is cut in its middle: what tells labels apart is often at the end.
+  S.cut = (text, most) =>
+    text.length > most ? text.slice(0, Math.ceil(most / 2) - 1) + "…" + text.slice(text.length - Math.floor(most / 2)) : text;
+  const short = (text) => S.cut(text, 14);
 
   function words(prompt, map, side) {
     const slug = side === "early" ? map.from : map.to;
@@ -174,7 +177,7 @@
         ygap: 1,
       };
       const narrow = plot.clientWidth < 560;
-      const y = S.names(shown.rows.map((row) => (narrow ? late[row].label.split(" · ")[0] : late[row].label)), colours);
+      const y = S.names(shown.rows.map((row) => S.cut(late[row].label, narrow ? 18 : 48)), colours);
       const layout = {
         ...S.frame(colours),
         xaxis: { ...S.names(shown.columns.map((column) => early[column].label), colours), tickangle: -90 },

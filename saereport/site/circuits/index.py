@@ -8,7 +8,7 @@ from pathlib import Path
 
 from saereport.site import numbers
 from saereport.site.circuits import tables as say
-from saereport.site.circuits.prompts_data import PromptData, table_rows
+from saereport.site.circuits.prompts_data import PromptData, Record, table_rows
 from saereport.site.circuits.tables import Name, Names, PairRow
 from saereport.site.pages import Pages
 from saereport.site.text import visible_text
@@ -87,14 +87,16 @@ def _line(
             else ""
         ),
         edge=say.pair_row(names, prompt, *found) if found else None,
-        share=numbers.percent(
-            abs(found[1]["early_activation"] * found[1]["gradient"]) / found[1]["late_activation"]
-        )
-        if found
-        else "",
+        share=_share(found[1]) if found else "",
         graph=graphs.get(prompt.number, ""),
         kind={"random": "repeated random tokens", "ids": "token ids"}.get(prompt.head["kind"], ""),
     )
+
+
+def _share(pair: Record) -> str:
+    """Attribution as a part or a multiple of the later latent's activation."""
+    share = abs(pair["early_activation"] * pair["gradient"]) / pair["late_activation"]
+    return f"{numbers.percent(share)} of" if share <= 1 else f"{numbers.value(share)} times"
 
 
 def _means(names: Names) -> list[MeanMap]:

@@ -76,6 +76,8 @@ def _write(
     columns, ranked = say.next_tokens(names, prompt)
     checks = [(say.title(names, m), *say.check_cells(say.check_values(m))) for m in prompt.maps]
     everything = [pair for m in prompt.maps for pair in say.check_values(m)]
+    best = say.strongest([prompt]).get(prompt.number)
+    opened = prompt.maps.index(best[0]) if best else 0
     html = pages.render(
         "prompt.html",
         root="../",
@@ -97,6 +99,7 @@ def _write(
         next_columns=columns,
         next_rows=ranked,
         maps=[section(names, prompt, m, i) for i, m in enumerate(prompt.maps)],
+        opened=opened,
         checks=[row for row in checks if row[1] != "0"],
         check_total=say.check_cells(everything),
         activations=_activation_rows(names, prompt)[:N_LATENTS],

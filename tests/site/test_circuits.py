@@ -1,0 +1,170 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+from bs4 import BeautifulSoup
+
+from saereport.run import open_run
+from saereport.site import numbers, render
+from saereport.site.circuits.tables import correlation
+from saereport.site.text import visible_text
+from tests.site.test_render import check_link, pages
+from tests.synthetic import Shape, write_run
+from tests.synthetic_circuits import NAMES, prompts
+
+SHAPE = Shape(
+    d_sae=64, n_chosen=16, n_sequences=60, n_vocabulary=900, hostile=True, n_saes=3, list_length=4
+)
+
+
+@pytest.fixture(scope="module")
+def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("circuits") / "run"
+    write_run(path, SHAPE, prompts)
+    return path
+
+
+@pytest.fixture(scope="module")
+def report(run_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("circuits-report") / "report"
+    render(run_dir, out, shard_size=8)
+    return out
+
+
+def soup(report: Path, name: str) -> BeautifulSoup:
+    return BeautifulSoup((report / "circuits" / name).read_text("utf-8"), "html.parser")
+
+
+def record(path: Path) -> Any:
+    text = path.read_text("utf-8")
+    return json.loads(text.split("push(", 1)[1].rstrip().removesuffix(");"))
+
+
+def test_the_index_names_every_prompt(report: Path) -> None:
+    page = soup(report, "index.html")
+    assert [a.text for a in page.select(".c-prompt h2 a")] == [visible_text(n) for n in NAMES]
+    assert "rank 4, 5 %" in page.select(".c-prompt")[0].text
+    assert all(" drives " in item.text for item in page.select(".c-prompt"))
+    assert "40 prompts used, 2 skipped" in page.text
+
+
+def test_every_link_of_the_circuits_resolves(report: Path) -> None:
+    for path in pages(report / "circuits"):
+        for tag, name in (("a", "href"), ("link", "href"), ("script", "src")):
+            for found in BeautifulSoup(path.read_text("utf-8"), "html.parser").find_all(tag):
+                check_link(path, str(found.get(name, "")), report)
+
+
+def test_hostile_names_and_tokens_stay_text(report: Path) -> None:
+    for path in pages(report / "circuits"):
+        text = path.read_text("utf-8")
+        page = BeautifulSoup(text, "html.parser")
+        assert all(s.get("src") and not s.text for s in page.find_all("script"))
+        assert not [t for t in page.find_all(True) if any(k.startswith("on") for k in t.attrs)]
+        assert not [t for t in page.find_all(True) if "style" in t.attrs]
+        assert not page.find_all(["style", "iframe", "object", "img"])
+        assert not re.search("[\x00-\x08\x0b-\x1f\u202a-\u202e\u2066-\u2069]", text)
+    for path in (report / "circuits").glob("*.js"):
+        assert not set(path.read_text("utf-8").split("push(", 1)[1]) & set("<>&\u2028\u2029")
+
+
+def test_counts_and_strongest_pairs_are_in_the_html(report: Path, run_dir: Path) -> None:
+    rows = [r for r in open_run(run_dir).table("gradients").to_pylist() if r["prompt"] == 0]
+    page = soup(report, "prompt-0.html")
+    sections = page.select("[data-map]")
+    assert len(sections) == 9
+    assert "181 later latents active in the true run, 179 with" in sections[3].text
+    assert "8 in one but not both" in sections[3].text
+    for place, box in enumerate(sections):
+        data = record(report / "circuits" / "prompt-0.js")["maps"][place]
+        own = [r for r in rows if (r["early"], r["late"]) == (data["from"], data["to"])]
+        cross = [r for r in own if r["early_position"] != r["late_position"]]
+        shown = [r.find_all("td")[3].text for r in box.select(".block")[0].select("tbody tr")]
+        assert shown == [numbers.value(r["gradient"]) for r in cross[:8]]
+        assert data["g"] == pytest.approx([r["gradient"] for r in own], rel=1e-3)
+        places = [data["late"][i][:2] for i in data["l"]]
+        assert places == [[r["late_latent"], r["late_position"]] for r in own]
+
+
+def test_the_checks_state_their_correlation(report: Path, run_dir: Path) -> None:
+    rows = [r for r in open_run(run_dir).table("gradient_checks").to_pylist() if r["prompt"] == 0]
+    x, y = [r["predicted"] for r in rows], [r["measured"] for r in rows]
+    page = soup(report, "prompt-0.html")
+    said = page.select_one("[data-views=checks] .summary")
+    assert said is not None
+    r = f"{np.corrcoef(x, y)[0, 1]:.3f}".replace("-", numbers.MINUS)
+    opposite = sum(a * b < 0 for a, b in zip(x, y, strict=True))
+    assert f"{len(rows)} edges" in said.text
+    assert f"r = {r}; {opposite} have the opposite sign" in said.text
+    assert correlation([(1.0, 2.0), (1.0, 3.0)]) is None
+
+
+def test_figures_are_valid_plotly(report: Path) -> None:
+    seen = set()
+    for number in range(3):
+        for name, views in record(report / "circuits" / f"prompt-{number}.js")["figures"]:
+            for view in views:
+                go.Figure(data=view["data"], layout=view["layout"])
+                seen.add(name)
+    assert seen == {"checks", "induction", "heads", "patterns", "components"}
+
+
+def test_induction_outlines_the_expected_cells(report: Path) -> None:
+    figures = dict(record(report / "circuits" / "prompt-2.js")["figures"])
+    outlined = 0
+    for view in figures["induction"]:
+        layout = view["layout"]
+        positions = {
+            axis: [int(t.rsplit(" · ", 1)[1]) for t in layout[axis]["ticktext"]]
+            for axis in ("xaxis", "yaxis")
+        }
+        cells = {(round(s["x0"] + 0.5), round(s["y0"] + 0.5)) for s in layout["shapes"]}
+        assert cells == {
+            (i, j)
+            for i, early in enumerate(positions["xaxis"])
+            for j, late in enumerate(positions["yaxis"])
+            if early == late - 5 + 1
+        }
+        outlined += len(cells)
+    assert outlined > 0
+    assert "9 latents are active on every counted position" in soup(report, "prompt-2.html").text
+
+
+def test_notes_and_an_empty_map_are_said(report: Path) -> None:
+    page = soup(report, "prompt-1.html")
+    assert [n.text for n in page.select(".c-note")] == [
+        "The answer has 2 tokens; the first is used.",
+        "<b>pair</b>: wrong order",
+    ]
+    assert "No pair has a gradient." in page.text
+
+
+def test_large_maps_are_scripts_of_their_own(
+    run_dir: Path, report: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("saereport.site.circuits.prompts.SPLIT_AT", 100)
+    render(run_dir, tmp_path / "out", shard_size=8)
+    whole = record(report / "circuits" / "prompt-0.js")
+    apart = record(tmp_path / "out" / "circuits" / "prompt-0.js")
+    assert (apart["apart"], apart["maps"]) == (True, [])
+    for place, data in enumerate(whole["maps"]):
+        part = record(tmp_path / "out" / "circuits" / f"prompt-0-map{place}.js")
+        assert part["map"] == [data]
+
+
+def test_two_renders_are_byte_identical(run_dir: Path, report: Path, tmp_path: Path) -> None:
+    render(run_dir, tmp_path / "out", shard_size=8)
+
+    def sums(folder: Path) -> dict[str, str]:
+        files = sorted((folder / "circuits").iterdir())
+        return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
+
+    assert sums(tmp_path / "out") == sums(report)
+    assert len(sums(report)) == 7
