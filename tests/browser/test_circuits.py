@@ -1,0 +1,170 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from saereport.site import render
+from tests.browser.conftest import Watched, until
+from tests.synthetic import Shape, write_run
+from tests.synthetic_circuits import prompts
+
+pytestmark = pytest.mark.browser
+
+Make = Callable[..., Watched]
+
+SHAPE = Shape(d_sae=64, n_chosen=16, n_sequences=60, n_vocabulary=900, hostile=True, n_saes=3)
+
+
+@pytest.fixture(scope="module")
+def circuits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Circuits folder of a report with hostile tokens and a hostile prompt name."""
+    folder = tmp_path_factory.mktemp("circuits")
+    write_run(folder / "run", SHAPE, prompts)
+    render(folder / "run", folder / "a report #1", shard_size=8)
+    return folder / "a report #1" / "circuits"
+
+
+OPEN = "details.c-map[open]"
+DRAWN = f"!!document.querySelector('{OPEN} .c-heat .heatmaplayer image')"
+DATA = f"document.querySelector('{OPEN} .c-heat').data[0]"
+
+
+def opened(seen: Watched, path: Path) -> Any:
+    page = seen.open(path)
+    page.locator(OPEN).scroll_into_view_if_needed()
+    until(page, DRAWN)
+    return page
+
+
+def test_every_page_and_every_map_opens(circuits: Path, watched: Make) -> None:
+    seen = watched(height=4000)
+    seen.open(circuits / "index.html")
+    seen.check()
+    for number in range(3):
+        page = opened(seen, circuits / f"prompt-{number}.html")
+        page.evaluate("document.querySelectorAll('details').forEach((d) => { d.open = true; })")
+        empty = 1 if number == 1 else 0
+        until(page, f"document.querySelectorAll('.c-heat .heatmaplayer').length >= {9 - empty}")
+        seen.check()
+
+
+def test_a_click_on_a_cell_pins_it(circuits: Path, watched: Make) -> None:
+    seen = watched(height=1600)
+    page = opened(seen, circuits / "prompt-0.html")
+    place = page.evaluate(
+        f"""() => {{
+            const plot = document.querySelector('{OPEN} .c-heat');
+            const z = plot.data[0].z;
+            const y = z.findIndex((row) => row.some((value) => value !== null));
+            const x = z[y].findIndex((value) => value !== null);
+            const box = plot.getBoundingClientRect();
+            const axes = plot._fullLayout;
+            return [box.left + axes.xaxis._offset + axes.xaxis.d2p(x),
+                    box.top + axes.yaxis._offset + axes.yaxis.d2p(y), z[y][x]];
+        }}"""
+    )
+    page.mouse.move(place[0], place[1])
+    page.mouse.click(place[0], place[1])
+    card = page.locator(f"{OPEN} .c-card")
+    card.locator("dl").wait_for()
+    assert card.locator("a").count() == 2
+    shown = page.evaluate("(value) => self.saereport.format.value(value)", place[2])
+    assert shown in card.locator("dd").all_inner_texts()
+    seen.check()
+
+
+def test_sorting_and_thresholds_change_what_is_drawn(circuits: Path, watched: Make) -> None:
+    seen = watched(height=1600)
+    page = opened(seen, circuits / "prompt-0.html")
+    first = page.evaluate(f"JSON.stringify({DATA}.customdata)")
+    page.locator(OPEN).get_by_label("Sort by").select_option("strength")
+    until(page, f"JSON.stringify({DATA}.customdata) !== {first!r}")
+    count = f"{DATA}.z.flat().filter((value) => value !== null).length"
+    before = page.evaluate(count)
+    page.locator(OPEN).get_by_label("Threshold").select_option("0.5")
+    until(page, f"{count} < {before}")
+    values = page.evaluate(f"{DATA}.z.flat().filter((value) => value !== null).map(Math.abs)")
+    assert min(values) >= 0.5 * page.evaluate(f"{DATA}.zmax")
+    page.locator(OPEN).get_by_label("Strongest rows, columns").select_option("12")
+    until(page, f"{DATA}.z.length <= 12")
+    seen.check()
+
+
+def test_logits_sort_by_any_chosen_logit(circuits: Path, watched: Make) -> None:
+    seen = watched(height=1600)
+    page = opened(seen, circuits / "prompt-0.html")
+    page.evaluate("""document.querySelectorAll('details.c-map').forEach((d) => { d.open = false; })
+        || (document.querySelector('details.c-map:last-of-type').open = true)""")
+    until(page, DRAWN)
+    sort = page.locator(OPEN).get_by_label("Sort by")
+    wanted = next(
+        value
+        for value in sort.locator("option").evaluate_all("(all) => all.map((o) => o.value)")
+        if value.startswith("logit-")
+    )
+    label = sort.locator(f"option[value='{wanted}']").inner_text()
+    sort.select_option(wanted)
+    assert label.startswith("logit ")
+    row = f"""(() => {{
+        const map = self.saereport.prompts.get("prompt-0").maps.at(-1);
+        const row = map.late.findIndex((end) => "logit-" + end[0] === {wanted!r});
+        return {DATA}.customdata.find((cells) => cells.some((i) => i >= 0 && map.l[i] === row))
+            .map((i) => (i < 0 ? 0 : map.g[i]));
+    }})()"""
+    values = page.evaluate(row)
+    assert values == sorted(values, reverse=True)
+    assert len(set(values)) > 1
+    seen.check()
+
+
+def test_a_token_filters_the_tables_by_keyboard(circuits: Path, watched: Make) -> None:
+    seen = watched()
+    page = opened(seen, circuits / "prompt-0.html")
+    page.locator("[data-token='3']").focus()
+    page.keyboard.press("Enter")
+    rows = page.evaluate(
+        "Array.from(document.querySelectorAll('tr[data-at]'), (r) => [r.dataset.at, r.hidden])"
+    )
+    assert all(hidden == ("3" not in at.split()) for at, hidden in rows)
+    assert {hidden for _, hidden in rows} == {True, False}
+    page.keyboard.press("Enter")
+    assert page.locator("tr[data-at][hidden]").count() == 0
+    seen.check()
+
+
+def test_another_prompt_is_laid_over_the_activations(circuits: Path, watched: Make) -> None:
+    seen = watched()
+    page = seen.open(circuits / "prompt-0.html")
+    page.locator("#activations").scroll_into_view_if_needed()
+    until(page, "!!document.querySelector('#activations .scatterlayer .trace')")
+    lines = "document.querySelector('#activations .plot').data.length"
+    before = page.evaluate(lines)
+    page.locator("#overlay").select_option("prompt-2")
+    until(page, f"{lines} > {before}")
+    seen.check()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("name", ["index", "prompt-1", "prompt-2"])
+def test_nothing_is_wider_than_a_phone(
+    circuits: Path, watched: Make, theme: str, name: str
+) -> None:
+    seen = watched(width=360, height=4000, theme=theme)
+    page = seen.open(circuits / f"{name}.html")
+    page.evaluate("document.querySelectorAll('details').forEach((d) => { d.open = true; })")
+    page.wait_for_timeout(600)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    seen.check()
+
+
+def test_without_javascript_the_numbers_are_there(circuits: Path, watched: Make) -> None:
+    seen = watched(java_script_enabled=False)
+    page = seen.open(circuits / "prompt-0.html")
+    assert page.locator(".c-next").is_visible()
+    assert page.locator(f"{OPEN} .c-pairs tbody tr").first.is_visible()
+    assert "edges: the earlier latent was set to zero" in page.locator("main").inner_text()
+    assert not page.locator("#filter-note").is_visible()
+    assert seen.problems == []
