@@ -12,7 +12,7 @@ from saereport.site.circuits import heatmaps
 from saereport.site.circuits import tables as say
 from saereport.site.circuits.graph_latents import Key, latent_cards
 from saereport.site.circuits.index import write_index
-from saereport.site.circuits.prompts_data import GradientPairs, PromptData, read_prompts
+from saereport.site.circuits.prompts_data import GradientPairs, PromptData, read_prompts, table_rows
 from saereport.site.circuits.tables import Name, Names, PairRow
 from saereport.site.context import Report
 from saereport.site.pages import Pages
@@ -54,14 +54,21 @@ def write_prompts(report: Report, pages: Pages, folder: Path, graphs: Mapping[in
         graphs: File name of the page of a prompt's attribution graph, by prompt.
     """
     prompts = read_prompts(report)
-    names = Names(report, latent_cards(report, _wanted(report), Sequences(report.run)))
+    cards = latent_cards(report, _wanted(report, prompts), Sequences(report.run))
+    names = Names(report, cards)
     for prompt in prompts:
         _write(names, prompt, prompts, pages, folder, graphs)
     write_index(names, prompts, pages, folder, graphs)
 
 
-def _wanted(report: Report) -> list[Key]:
-    return [(slug, latent) for slug, shards in report.shards.items() for latent in shards.latents]
+def _wanted(report: Report, prompts: list[PromptData]) -> set[Key]:
+    """The latents that the pages name and the report shows."""
+    rows = [pair for prompt in prompts for some in prompt.maps for pair in some.pairs]
+    rows += [row for prompt in prompts for some in prompt.rows.values() for row in some]
+    rows += table_rows(report.run, "pair_means")
+    ends = (("early", "early_latent"), ("late", "late_latent"), ("sae", "latent"))
+    found = {(row[s], row[i]) for row in rows for s, i in ends if s in row and i in row}
+    return {(s, i) for s, i in found if s in report.shards and i in report.shards[s].chosen}
 
 
 def _write(
