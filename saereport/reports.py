@@ -41,6 +41,9 @@ def describe(run: Run) -> str:
         f"run     schema {info.schema_version}, saereport {info.saereport_version}, "
         f"{len(info.files)} files, {sum(f.bytes for f in info.files) / 2**20:,.1f} MiB",
     ]
+    if run.has("prompts"):
+        graphs = run.rows("graphs") if run.has("graphs") else 0
+        lines.append(f"prompts {run.rows('prompts'):,}, {graphs:,} with an attribution graph")
     for sae in info.saes:
         lines += ["", *_describe_sae(run, sae)]
     return "\n".join(lines)

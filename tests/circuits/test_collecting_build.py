@@ -12,6 +12,7 @@ import pytest
 from saereport import circuit_stage, collection
 from saereport.errors import SaereportError, UsageError
 from saereport.progress import Progress
+from saereport.reports import describe
 from saereport.run import Run, open_run
 from tests.factories import save_sae, tiny_model
 
@@ -201,6 +202,10 @@ def test_the_configuration_is_recorded_without_paths(made: Run, inputs: Path) ->
     assert str(inputs) not in text
     assert made.info.config["prompts_file"] == "prompts.txt"
     assert "memory" not in made.info.config["circuits"]
+
+
+def test_what_is_said_about_a_run_names_its_prompts(made: Run) -> None:
+    assert "prompts 10, 1 with an attribution graph" in describe(made)
 
 
 TWO = [{"text": "w5 w6 w7", "saes": ["early", "late"]}, {"text": "w8 w9", "saes": ["early"]}]
