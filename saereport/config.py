@@ -202,6 +202,13 @@ class CircuitsConfig(Asked):
     memory: int | Literal["auto"] = "auto"
     graph: GraphConfig = GraphConfig()
 
+    @field_validator("memory", mode="before")
+    @classmethod
+    def _bytes_or_auto(cls, value: Any) -> Any:
+        if value == "auto" or (isinstance(value, int) and value is not True and value >= 1):
+            return value
+        raise ValueError("it is 'auto' or a whole number of bytes, at least 1")
+
 
 class BuildConfig(Asked):
     """Everything that `saereport build` is asked.

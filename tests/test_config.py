@@ -58,6 +58,7 @@ def test_the_examples_are_valid(path: Path) -> None:
         ({"circuits": {"checkz": 1}}, "Did you mean 'checks'"),
         ({"circuits": {"graph": {"max_logit": 1}}}, "Did you mean 'max_logits'"),
         ({"circuits": {"top_logits": 0}}, "circuits.top_logits"),
+        ({"circuits": {"memory": -5}}, "'circuits.memory' in the configuration cannot be -5"),
         ({"prompts": [{"repeat_random": 0}]}, "prompts.0.repeat_random"),
         ({"prompts": [{"text": "a", "pairs": [["x"]]}]}, "prompts.0.pairs"),
         ({"prompts": [{"text": "half a character \ud800"}]}, "prompts.0.text"),

@@ -54,6 +54,7 @@ from saereport.circuits.prompts import Note, Prompt, shown
 from saereport.errors import SaereportError
 from saereport.measure import Columns
 from saereport.progress import Progress
+from saereport.sources.devices import is_out_of_memory
 from saereport.sources.models import LanguageModel
 from saereport.sources.saes import Dictionary
 
@@ -62,6 +63,11 @@ TOKENS = ""
 
 LOGITS = ""
 """What the logits are called where a later SAE is named."""
+
+MOST_LOGITS = 1000
+"""Logits that latents are traced to at most: a whole vocabulary of them would fill the memory."""
+
+OUT_OF_MEMORY = "Memory ran out. Use a shorter prompt, or a device with more memory."
 
 
 @dataclass(frozen=True)
@@ -155,7 +161,9 @@ def collect_prompt(
     work = _Work(subject, task, settings)
     if not prompt.problem:
         steps = work.steps()
-        with progress.bar(f"Circuits on '{shown(prompt.name, 32)}'", len(steps), "step") as bar:
+        title = f"Circuits on '{shown(prompt.name, 32)}'"
+        # What every other step needs is run first: without it, none of them is.
+        with progress.bar(title, len(steps), "step") as bar, work.noting("prompt"):
             for step in steps:
                 step()
                 bar.advance(1)
@@ -247,23 +255,29 @@ class _Work:
         self.add("induction_latents", induction_latents(self.acts, self.repeated))
         logits = spliced_logits(model, None, self.tokens, self.counted)
         self._predictions(TRUE, logits)
-        wanted, n_vocab = self.settings.top_logits, len(logits)
-        if wanted > n_vocab:
-            self.notes.append(
-                Note(
-                    "logits",
-                    f"{wanted:,} logits were asked for, and the vocabulary has {n_vocab:,} tokens: "
-                    "all of them are used.",
-                )
-            )
-        self.targets = top_tokens(logits, wanted)
+        self.targets = top_tokens(logits, self._n_logits(len(logits)))
         if prompt.answer >= 0 and not bool((self.targets == prompt.answer).any()):
             answer = torch.tensor([prompt.answer], device=self.targets.device)
             self.targets = torch.cat([self.targets, answer])
 
+    def _n_logits(self, n_vocab: int) -> int:
+        """How many logits latents are traced to; notes it where they are fewer than asked for."""
+        wanted = self.settings.top_logits
+        found = min(wanted, n_vocab, MOST_LOGITS)
+        if found < wanted:
+            used = "all of them" if found == n_vocab else f"the {found:,} most likely, the limit,"
+            self.notes.append(
+                Note(
+                    "logits",
+                    f"{wanted:,} logits were asked for, and the vocabulary has {n_vocab:,} tokens: "
+                    f"{used} are used.",
+                )
+            )
+        return found
+
     def predict(self, slug: str) -> None:
         """Next tokens with one SAE's reconstruction spliced in."""
-        with self._noting(f"{slug} spliced in"):
+        with self.noting(f"{slug} spliced in"):
             logits = spliced_logits(self.subject.model, self.saes[slug], self.tokens, self.counted)
             self._predictions(slug, logits)
 
@@ -274,7 +288,7 @@ class _Work:
     def from_tokens(self, slug: str) -> None:
         """Gradients from the tokens to an SAE's latents."""
         if self._alive(slug):
-            with self._noting(f"tokens to {slug}"):
+            with self.noting(f"tokens to {slug}"):
                 found = tokens_to_latents(
                     self.subject.model,
                     self.saes[slug],
@@ -287,7 +301,7 @@ class _Work:
     def between(self, early: str, late: str) -> None:
         """Gradients from one SAE's latents to a later one's, the strongest of them checked."""
         if self._alive(early) and self._alive(late):
-            with self._noting(f"{early} to {late}"):
+            with self.noting(f"{early} to {late}"):
                 found = latents_to_latents(
                     self.subject.model,
                     self.saes[early],
@@ -301,7 +315,7 @@ class _Work:
     def to_logits(self, slug: str) -> None:
         """Gradients from an SAE's latents to the likeliest logits, the strongest checked."""
         if self._alive(slug):
-            with self._noting(f"{slug} to logits"):
+            with self.noting(f"{slug} to logits"):
                 found = latents_to_logits(
                     self.subject.model,
                     self.saes[slug],
@@ -345,7 +359,7 @@ class _Work:
     def attribute(self) -> None:
         """What the strongest latents are made of: heads, components, earlier latents."""
         if self.settings.attributed:
-            with self._noting("attribution"):
+            with self.noting("attribution"):
                 tables = prompt_attributions(
                     self.subject.model,
                     list(self.saes.values()),
@@ -366,7 +380,7 @@ class _Work:
             for slug, sae in saes.items()
             if (slug in names if names is not None else sae.hook_out is not None)
         ]
-        with self._noting("graph"):
+        with self.noting("graph"):
             if not part:
                 raise SaereportError(
                     "An attribution graph needs MLP transcoders, and the report has none.",
@@ -383,9 +397,13 @@ class _Work:
             ]
 
     @contextmanager
-    def _noting(self, topic: str) -> Iterator[None]:
-        """Note an error that is about this prompt, and go on."""
+    def noting(self, topic: str) -> Iterator[None]:
+        """Note an error that is about this prompt, or memory that it does not fit in; go on."""
         try:
             yield
         except SaereportError as error:
             self.notes.append(Note(topic, str(error)))
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            self.notes.append(Note(topic, OUT_OF_MEMORY))

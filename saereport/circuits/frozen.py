@@ -11,11 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from saereport.errors import SaereportError
+from saereport.sources.devices import dtype_name
 from saereport.sources.forward import forward
 from saereport.sources.hooks import HookPoint
 from saereport.sources.models import LanguageModel
@@ -263,7 +265,8 @@ def freeze_batch(
         names.append(f"blocks.{layer}.{'hook_mlp_out' if parallel else 'hook_resid_mid'}")
     names.append(f"blocks.{count - 1}.hook_resid_post")
     with torch.no_grad():
-        run = forward(model, tokens, reads=[*dict.fromkeys([*names, *reads])], logits=whole)
+        wanted: bool | Literal["last"] = "last" if whole else False
+        run = forward(model, tokens, reads=[*dict.fromkeys([*names, *reads])], logits=wanted)
         layers = _layers(model, run.acts, count)
         final = run.acts[f"blocks.{count - 1}.hook_resid_post"]
         return [
@@ -348,9 +351,12 @@ def _layer(
     rest = attn_add - heads - plain.attn_const
     worst = float(rest.abs().max()) / max(float(attn_add.abs().max()), 1e-12)
     if worst > TOLERANCE:
+        exact = torch.finfo(model.dtype).bits >= 32
         raise SaereportError(
             f"What attention adds in layer {number} of {model.name} is not its patterns times its "
             f"values (off by {worst:.1%}), so nothing can be attributed through it.",
-            "This architecture's attention is not one that circuits are computed for.",
+            "This architecture's attention is not one that circuits are computed for."
+            if exact
+            else f"{dtype_name(model.dtype)} is too coarse for this; try --dtype float32.",
         )
     return plain

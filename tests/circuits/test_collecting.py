@@ -349,6 +349,46 @@ def test_a_failure_of_one_part_leaves_the_others(
     assert len(made["gradient_maps"]["early"]) == 14
 
 
+@pytest.mark.parametrize("part", ["prompt_attributions", "true_activations"])
+def test_a_prompt_that_memory_does_not_hold_is_noted(
+    subject: Subject, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    import saereport.circuits.collecting as module
+
+    def fail(*_: Any, **__: Any) -> Any:
+        raise torch.OutOfMemoryError("out of memory")
+
+    monkeypatch.setattr(module, part, fail)
+    made = collect_prompt(subject, task(subject.model, text="w5 w6 w7"), settings(), QUIET)
+    assert [text[:15] for text in made["prompt_notes"]["text"]] == ["Memory ran out."]
+    assert made["prompts"]["name"] == ["w5 w6 w7"]
+    assert ("gradient_maps" in made) == (part == "prompt_attributions")
+
+
+def test_an_error_of_the_program_is_not_taken_for_a_fact_about_the_prompt(
+    subject: Subject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import saereport.circuits.collecting as module
+
+    def fail(*_: Any, **__: Any) -> Any:
+        raise RuntimeError("shapes differ")
+
+    monkeypatch.setattr(module, "prompt_attributions", fail)
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        collect_prompt(subject, task(subject.model, text="w5 w6 w7"), settings(), QUIET)
+
+
+def test_there_is_a_limit_on_logits(subject: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
+    import saereport.circuits.collecting as module
+
+    monkeypatch.setattr(module, "MOST_LOGITS", 7)
+    asked = task(subject.model, text="w5 w6 w7", saes=("late",))
+    made = collect_prompt(subject, asked, settings(top_logits=1000), QUIET)
+    assert "the 7 most likely, the limit, are used" in made["prompt_notes"]["text"][0]
+    (logits,) = rows(made["gradient_maps"], early="late", late="")
+    assert logits["n_late"] == 7
+
+
 def test_nothing_is_computed_on_a_prompt_that_makes_no_sense(subject: Subject) -> None:
     made = collect_prompt(subject, task(subject.model, tokens=(5, 1000)), settings(), QUIET)
     assert set(made) == {"prompts", "prompt_notes"}

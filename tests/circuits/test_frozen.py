@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from saereport.circuits.frozen import freeze_batch
+from saereport.errors import SaereportError
 from saereport.sources.forward import forward
 from saereport.sources.model_loading import load_model
 from saereport.sources.models import LanguageModel
@@ -38,9 +39,16 @@ def test_attention_and_logits_are_reproduced(kind: str, tmp_path: Path) -> None:
             again = layer.head_adds().sum(dim=0) + layer.attn_const
             assert torch.allclose(again, layer.attn_add, rtol=1e-3, atol=1e-4)
         with torch.no_grad():
-            logits = forward(model, tokens, logits=True).logits
+            logits = forward(model, tokens, logits="last").logits
         assert logits is not None
         assert torch.equal(run.logits, logits[row, -1])
         final = run.final
         total = run.embedded + sum(layer.attn_add + layer.mlp_add for layer in run.layers)
         assert torch.allclose(total, final, rtol=1e-4, atol=1e-4)
+
+
+def test_a_coarse_number_format_is_named_as_the_reason() -> None:
+    model = tiny_model(dtype=torch.bfloat16)
+    model.dtype = torch.bfloat16
+    with pytest.raises(SaereportError, match=r"bfloat16 is too coarse .* --dtype float32"):
+        freeze_batch(model, tiny_tokens(1, 12))
