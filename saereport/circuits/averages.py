@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from saereport.circuits.gradients import GradientMap
+from saereport.sources.devices import float64_of
 
 BOUND = 4_000_000
 """Pairs that are kept for one pair of SAEs: 32 bytes each."""
@@ -149,7 +150,7 @@ def summed(
     late, early = found.late, found.early
     together = early.positions[None, :] <= late.positions[:, None]
     keys = (early.latents[None, :] * width + late.latents[:, None])[together]
-    sizes = found.values.double().abs()[together]
+    sizes = float64_of(found.values[together].abs())
     unique, place = torch.unique(keys, return_inverse=True)
     index = place.cpu().numpy()
     sums = _added(index, sizes.cpu().numpy(), len(unique))

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from saereport.circuits.gradients import GradientMap
+from saereport.sources.devices import float64_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +37,7 @@ class KeptPairs:
     @property
     def share(self) -> float:
         """Share of `total` that the stored pairs hold; 1 where there is nothing to hold."""
-        held = float(self.gradients.double().abs().sum())
+        held = float(float64_of(self.gradients).abs().sum())
         return held / self.total if self.total else 1.0
 
 
@@ -66,7 +67,7 @@ def kept_pairs(values: Tensor, limit: int, block: Tensor | None = None) -> KeptP
         early=kept % n_early,
         gradients=flat[kept],
         n_pairs=int(torch.count_nonzero(flat)),
-        total=float(sizes.double().sum()),
+        total=float(float64_of(sizes).sum()),
     )
 
 
@@ -145,7 +146,7 @@ def check_rows(
         measured: Changes `[n]` by setting the strongest pairs' earlier latents to zero.
     """
     n = len(measured)
-    predicted = -found.early.values[kept.early[:n]].double() * kept.gradients[:n].double()
+    predicted = -float64_of(found.early.values[kept.early[:n]]) * float64_of(kept.gradients[:n])
     return {
         "early": [early] * n,
         "late": [late] * n,

@@ -28,6 +28,7 @@ from saereport.circuits.graph_scores import (
     influence,
     row_shares,
 )
+from saereport.sources.devices import float64_of
 
 ROUNDS = 16
 """In how many rounds latents are chosen where not all can be expanded."""
@@ -107,14 +108,14 @@ def make_nodes(scene: Scene, columns: Columns) -> Nodes:
         kinds[here], parts[here], layers[here] = LATENT, k, layer
         latents[here] = part.active.latents.cpu().numpy()
         positions[here] = part.active.positions.cpu().numpy()
-        activations[here] = part.active.values.double().cpu().numpy()
+        activations[here] = float64_of(part.active.values).cpu().numpy()
     here = slice(columns.embeddings, columns.n)
     kinds[here], positions[here] = EMBEDDING, along
     latents[here] = scene.run.tokens.cpu().numpy()
     here = slice(columns.n, n)
     kinds[here], layers[here], positions[here] = LOGIT, n_layers, n_positions - 1
     latents[here] = scene.logits.tokens.cpu().numpy()
-    probabilities[here] = scene.logits.probabilities.double().cpu().numpy()
+    probabilities[here] = float64_of(scene.logits.probabilities).cpu().numpy()
     return Nodes(kinds, parts, layers, latents, positions, activations, probabilities)
 
 
@@ -200,7 +201,7 @@ class _Rows:
 
     def add(self, nodes: NDArray[np.int64], effects: torch.Tensor, constants: torch.Tensor) -> None:
         """Add the rows of some nodes, `[n, columns]`."""
-        self.constants[nodes] = constants.double().cpu().numpy()
+        self.constants[nodes] = float64_of(constants).cpu().numpy()
         self.expanded[nodes] = True
         self._order.append(nodes)
         self._blocks.append(sparse.csr_matrix(effects.cpu().numpy()))

@@ -20,6 +20,7 @@ from saereport.circuits.graph_parts import Part
 from saereport.circuits.graph_scene import GraphSettings, Scene
 from saereport.circuits.graph_scores import LATENT, Floats, Pruned, total_effects
 from saereport.circuits.splicing import write_point
+from saereport.sources.devices import float64_of
 from saereport.sources.forward import Edit, forward
 from saereport.sources.models import LanguageModel
 
@@ -136,7 +137,7 @@ def _without(
         else:
             place = int(target) - (len(nodes) - len(scene.logits.tokens))
             change = logits[:, scene.logits.tokens[place]] - scene.logits.values[place]
-        result[:, k] = change.double().cpu().numpy()
+        result[:, k] = float64_of(change).cpu().numpy()
     return result
 
 
@@ -197,7 +198,7 @@ def measure_metric(model: LanguageModel, scene: Scene, effects: Effects, pruned:
     assert logits is not None
     last = logits[:, -1]
     values = last[:, scene.logits.tokens[0]] - last.mean(dim=-1)
-    with_inside, outside, none = values.double().tolist()
+    with_inside, outside, none = values.tolist()
     return Metric(
         words="logit of the most likely token, less the mean logit",
         model=float(scene.logits.values[0]),

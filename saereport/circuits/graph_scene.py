@@ -13,6 +13,7 @@ from saereport.circuits.frozen import TOLERANCE, FrozenNorm, FrozenRun, freeze_b
 from saereport.circuits.graph_parts import Part, make_parts
 from saereport.circuits.splicing import places
 from saereport.errors import SaereportError
+from saereport.sources.devices import float64_of
 from saereport.sources.forward import forward
 from saereport.sources.models import LanguageModel
 from saereport.sources.saes import Dictionary
@@ -134,10 +135,10 @@ def _logit_targets(
             f"The logits of {model.name} are not its final norm times its unembedding, so an "
             f"attribution graph would explain something else."
         )
-    ranked = logits[1].double().softmax(dim=0).sort(descending=True, stable=True)
+    ranked = float64_of(logits[1]).softmax(dim=0).sort(descending=True, stable=True)
     wanted = int((ranked.values.cumsum(dim=0) < settings.logit_share).sum()) + 1
     n = min(wanted, settings.max_logits, len(ranked.values))
-    tokens = ranked.indices[:n]
+    tokens = ranked.indices[:n].to(logits.device)
     mean = model.W_U @ (slope[1] / model.W_U.shape[1])
     return LogitTargets(
         tokens=tokens,

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from saereport.circuits.prompts import Prompt
 from saereport.measure import Columns
+from saereport.sources.devices import float64_of
 
 NEXT_TOKENS = 10
 """Most likely next tokens that are listed."""
@@ -45,7 +46,7 @@ def next_tokens(logits: Mapping[str, Tensor]) -> dict[str, Any]:
     """
     rows = []
     for splice, values in logits.items():
-        probabilities = torch.softmax(values.double(), dim=0)
+        probabilities = torch.softmax(float64_of(values), dim=0)
         for place, token in enumerate(top_tokens(values, NEXT_TOKENS).tolist()):
             rows.append(
                 (splice, place + 1, token, float(values[token]), float(probabilities[token]))
@@ -63,7 +64,7 @@ def answers(logits: Mapping[str, Tensor], answer: int) -> dict[str, Any]:
     rows = []
     for splice, values in logits.items() if answer >= 0 else ():
         rank = int((values > values[answer]).sum()) + int((values[:answer] == values[answer]).sum())
-        probability = float(torch.softmax(values.double(), dim=0)[answer])
+        probability = float(torch.softmax(float64_of(values), dim=0)[answer])
         rows.append((splice, answer, rank + 1, float(values[answer]), probability))
     return columns_of(("splice", "token", "rank", "logit", "probability"), rows)
 
@@ -122,7 +123,7 @@ def induction_latents(acts: Mapping[str, Tensor], positions: Tensor) -> dict[str
     rows = []
     for slug, f in acts.items():
         latents = active_throughout(f, positions)
-        means = f[positions.to(f.device)].index_select(1, latents).double().mean(dim=0)
+        means = float64_of(f[positions.to(f.device)].index_select(1, latents)).mean(dim=0)
         rows += [
             (slug, latent, mean)
             for latent, mean in zip(latents.tolist(), means.tolist(), strict=True)

@@ -85,6 +85,11 @@ def dtype_name(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
 
 
+def float64_of(x: torch.Tensor) -> torch.Tensor:
+    """A tensor in float64, on the CPU where its device has no such numbers (MPS)."""
+    return (x.cpu() if x.device.type == "mps" else x).double()
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether `error` says that memory ran out, on any device, so that a smaller batch may do."""
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):

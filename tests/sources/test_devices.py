@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from saereport.errors import SaereportError, UsageError
 from saereport.sources.devices import (
     DTYPES,
     dtype_name,
+    float64_of,
     is_out_of_memory,
     resolve_device,
     resolve_dtype,
@@ -95,3 +97,15 @@ def test_real_out_of_memory_is_recognised():
     with pytest.raises(RuntimeError) as caught:
         torch.empty(1 << 60, dtype=torch.uint8)
     assert is_out_of_memory(caught.value)
+
+
+@pytest.mark.parametrize(("device", "where"), [("mps", "cpu"), ("cuda", "cuda"), ("cpu", "cpu")])
+def test_float64_is_made_where_there_are_such_numbers(device, where):
+    with FakeTensorMode():
+        found = float64_of(torch.empty(3, device=device))
+    assert (found.dtype, found.device.type) == (torch.float64, where)
+
+
+def test_float64_holds_the_same_numbers():
+    x = torch.tensor([0.1, -3.0])
+    assert float64_of(x).tolist() == x.tolist()
