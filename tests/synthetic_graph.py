@@ -28,6 +28,8 @@ class GraphShape:
         hostile: Whether the prompt is made of hostile tokens.
         slug: Name of the prompt in addresses.
         blind: Whether the first latent of the graph is a blind case study.
+        outside: The metric with the graph's latents switched off; 2.1 with all switched off.
+        token_links: Whether any link comes from a token.
     """
 
     n_tokens: int = 7
@@ -39,6 +41,8 @@ class GraphShape:
     hostile: bool = False
     slug: str = "small"
     blind: bool = False
+    outside: float = 3.4
+    token_links: bool = True
 
 
 SMALL = GraphShape()
@@ -102,7 +106,7 @@ def _graph(number: int, item: GraphShape, shape: Shape, shown: dict[str, Any]) -
         "metric": "logit of the most likely token, less the mean logit",
         "metric_model": 11.2,
         "metric_inside": 8.9,
-        "metric_outside": 3.4,
+        "metric_outside": item.outside,
         "metric_none": 2.1,
     }
     tables = {
@@ -199,6 +203,8 @@ def _links(item: GraphShape, nodes: list[dict[str, Any]], rng: Any) -> list[dict
     depth = np.array([node["depth"] for node in nodes])
     position = np.array([node["position"] for node in nodes])
     fits = (depth[None, :] < depth[:, None]) & (position[None, :] <= position[:, None])
+    if not item.token_links:
+        fits &= (depth >= 0)[None, :]
     targets, sources = np.nonzero(fits)
     keep = np.sort(rng.permutation(len(targets))[: item.n_links])
     weights = rng.standard_t(2.2, len(keep)) * 0.6
@@ -229,3 +235,18 @@ def _checks(
         }
         for rank, link in enumerate(own[: item.n_checks])
     ]
+
+
+def scores_of(graph: dict[str, Any]) -> dict[tuple[str, str], float]:
+    """The score of each link by its ends, from the exported graph and dense matrices."""
+    places = {node["node_id"]: k for k, node in enumerate(graph["nodes"])}
+    weights = np.zeros((len(places), len(places)))
+    for link in graph["links"]:
+        weights[places[link["target"]], places[link["source"]]] = abs(link["weight"])
+    sums = weights.sum(axis=1, keepdims=True)
+    shares = np.divide(weights, sums, out=np.zeros_like(weights), where=sums > 0)
+    probabilities = np.array([node.get("token_prob", 0.0) for node in graph["nodes"]])
+    reach = np.linalg.solve((np.eye(len(places)) - shares).T, probabilities)
+    found = shares * reach[:, None]
+    ends = [(link["source"], link["target"]) for link in graph["links"]]
+    return {(s, t): float(found[places[t], places[s]]) for s, t in ends}

@@ -39,26 +39,26 @@
       made.addEventListener("click", action);
       return made;
     };
+    const trace = button("Trace the answer", () => page.traceAnswer());
     const copy = button("Copy link", () => page.copy());
     const save = button("Export JSON", () => page.save());
     const clear = button("Clear", () => page.clear());
-    box.append(
-      el("span", { class: "g-group" }, name, group),
-      el("span", { class: "g-actions" }, copy, save, clear),
-    );
+    const made = el("span", { class: "g-group" }, name, group);
+    box.append(el("div", { class: "g-more" }, trace, made, el("span", { class: "g-actions" }, copy, save, clear)));
     const show = () => {
       const { state } = page;
       const { count, percent, value } = S.format;
       if (document.activeElement !== links.range) links.range.value = String(state.links ? Math.round((100 * Math.log(state.links)) / Math.log(Math.max(2, total))) : 0);
       const { drawn } = page;
       links.out.textContent = drawn.links
-        ? count(drawn.links) + " of " + count(drawn.of) + ", from " + value(drawn.from)
+        ? count(drawn.links) + " of " + count(drawn.of) + ", score from " + value(drawn.from)
         : "of the pinned node only";
       influence.range.value = String(state.influence);
       influence.out.textContent = state.influence < 1 ? "up to " + percent(state.influence) + " of influence" : "all";
       errors.checked = state.errors;
       paths.checked = state.paths;
       near.checked = state.near;
+      trace.setAttribute("aria-pressed", String(state.trace && state.pinned === model.record.target));
       const n = page.selected.size;
       group.disabled = n < 2;
       group.textContent = n ? "Group " + n : "Group";

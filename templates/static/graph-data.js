@@ -2,7 +2,8 @@
 "use strict";
 (function () {
   const S = self.saereport;
-  const FIELDS = ["id", "kind", "sae", "layer", "latent", "position", "activation", "influence"];
+  const FIELDS = ["id", "kind", "sae", "layer", "influence", "reach"];
+  const KINDS = ["embedding", "latent", "error", "logit"];
   const TYPES = {
     latent: "cross layer transcoder",
     error: "mlp reconstruction error",
@@ -15,18 +16,31 @@
     const nodes = record.nodes.map((row, place) => {
       const node = { place, inputs: [], outputs: [] };
       FIELDS.forEach((name, i) => (node[name] = row[i]));
-      node.probability = row[8];
-      node.card = row[9] >= 0 ? record.cards[row[9]] : null;
-      node.words = row[10];
+      node.kind = KINDS[node.kind];
+      node.card = null;
+      [node.latent, node.position] = /(-?\d+)_(\d+)$/.exec(node.id).slice(1).map(Number);
+      const more = row.slice(FIELDS.length);
+      if (node.kind === "latent") {
+        node.activation = more[0];
+        node.card = record.cards[more[1]] || null;
+      } else if (node.kind === "logit") [node.probability, node.words] = more;
+      else if (node.kind === "embedding") node.words = more[0];
       return node;
     });
     const links = [];
     for (const [target, ...rest] of record.links) {
+      let source = 0;
       for (let i = 0; i < rest.length; i += 2) {
-        links.push({ source: nodes[rest[i]], target: nodes[target], weight: rest[i + 1] });
+        source += rest[i];
+        links.push({ source: nodes[source], target: nodes[target], weight: rest[i + 1] });
       }
     }
-    const strongest = links.slice().sort((a, b) => Math.abs(b.weight) - Math.abs(a.weight));
+    // Weights into different targets are on different scales; scores are comparable. As in
+    // saereport/site/circuits/graph_strength.py.
+    const sums = nodes.map(() => 0);
+    for (const link of links) sums[link.target.place] += Math.abs(link.weight);
+    for (const link of links) link.score = (link.target.reach * Math.abs(link.weight)) / (sums[link.target.place] || 1);
+    const strongest = links.slice().sort((a, b) => b.score - a.score);
     strongest.forEach((link, rank) => (link.rank = rank));
     for (const link of strongest) {
       link.target.inputs.push(link);
@@ -87,13 +101,11 @@
       layer,
       ctx_idx: position,
       feature_type: TYPES[node.kind],
-      token_prob: node.kind === "logit" ? node.probability : 0,
-      is_target_logit: node.place === model.record.target,
-      run_idx: 0,
-      reverse_ctx_idx: 0,
       jsNodeId: stem + "-" + (kind === "latent" ? 0 : position),
-      clerp: node.kind === "latent" ? (node.card ? node.card.clerp : "") : node.words,
+      clerp: kind === "latent" ? (node.card ? node.card.clerp : "") : kind === "error" ? "Err: " + S.graphNames.short(model, node) : node.words,
     };
+    if (node.probability) result.token_prob = node.probability;
+    if (node.place === model.record.target) result.is_target_logit = true;
     if (node.kind !== "logit") result.influence = node.influence;
     if (node.kind === "latent") result.activation = node.activation;
     return result;

@@ -6,6 +6,8 @@
   const { el } = S;
   const SPACE = "http://www.w3.org/2000/svg";
   const ZOOM = { least: 0.3, most: 3 };
+  const NAME = 15;
+  const NUMBER = 12;
 
   function svg(tag, fields, ...children) {
     const node = document.createElementNS(SPACE, tag);
@@ -43,7 +45,7 @@
     box.append(svg("rect", { x: -w / 2, y: -h / 2, width: w, height: h, class: "hit" }));
     box.append(S.graphShape(item));
     if (item.text) {
-      const text = svg("text", { y: item.kind === "latent" ? 14 : 4 });
+      const text = svg("text", { y: item.large ? 17 : item.kind === "latent" ? 14 : 4, class: item.large ? "large" : "" });
       text.textContent = item.text;
       box.append(text);
     }
@@ -70,8 +72,8 @@
   }
 
   function edgeOf(edge, most, widest) {
-    const size = Math.sqrt(Math.abs(edge.weight) / most);
-    const path = svg("path", { d: pathOf(edge), class: edge.weight < 0 ? "neg" : "pos" });
+    const size = Math.sqrt(edge.score / most);
+    const path = svg("path", { d: pathOf(edge), class: (edge.weight < 0 ? "neg" : "pos") + (edge.source.kind === "error" ? " unexplained" : "") });
     path.setAttribute("stroke-width", String(round(Math.max(0.5, widest * size))));
     path.setAttribute("stroke-opacity", String(round(10 * Math.min(0.9, 0.22 + 0.68 * size)) / 10));
     return path;
@@ -152,12 +154,29 @@
       const z = this.zoom;
       this.svg.setAttribute("width", String(round(W * z)));
       this.svg.setAttribute("height", String(round(H * z)));
-      rows.forEach((row, i) => this.layers.children[i].style.setProperty("top", round(row.middle * z) + "px"));
+      this.nameRows(z);
       columns.forEach((column, i) => {
         const mark = this.tokens.children[i].style;
         mark.setProperty("left", round(column.x * z) + "px");
         mark.setProperty("width", round(column.w * z) + "px");
       });
+    }
+
+    // Names of SAEs are moved apart where they would touch; a layer's number gives way to them.
+    nameRows(zoom) {
+      const { rows } = this.layout;
+      const names = rows.map((row, i) => ({ y: row.middle * zoom, box: this.layers.children[i], bare: row.key[1] < 0 && row.key[0] >= 0 && row.key[0] < 1e9 }));
+      const firm = names.filter((name) => !name.bare).sort((a, b) => a.y - b.y);
+      firm.forEach((name, i) => {
+        if (i) name.y = Math.max(name.y, firm[i - 1].y + NAME);
+      });
+      const taken = firm.map((name) => name.y);
+      for (const name of names) {
+        const fits = !name.bare || taken.every((y) => Math.abs(y - name.y) >= NUMBER);
+        if (name.bare && fits) taken.push(name.y);
+        name.box.hidden = !fits;
+        name.box.style.setProperty("top", round(name.y) + "px");
+      }
     }
 
     // Zooms and keeps the point (x, y) of the window in place; the middle if none is given.
@@ -203,10 +222,13 @@
     // `base` is drawn behind, `hot` above it; widths are relative to the strongest of each.
     edges(base, hot) {
       const drawn = (edges) => {
-        const most = edges.reduce((largest, edge) => Math.max(largest, Math.abs(edge.weight)), 1e-12);
+        const most = edges.reduce((largest, edge) => Math.max(largest, edge.score), 1e-12);
         // Many links are drawn finer, so that they do not cover each other.
         const widest = Math.min(5.5, Math.max(1.6, 5.5 * Math.sqrt(60 / Math.max(1, edges.length))));
-        return edges.slice().reverse().map((edge) => edgeOf(edge, most, widest));
+        // The strongest on top, and what comes from error nodes below all else.
+        const unexplained = (edge) => edge.source.kind === "error";
+        const ordered = edges.slice().reverse();
+        return [...ordered.filter(unexplained), ...ordered.filter((edge) => !unexplained(edge))].map((edge) => edgeOf(edge, most, widest));
       };
       const same = this.behind && base.length === this.behind.length && base.every((edge, i) => edge === this.behind[i]);
       if (!same) this.base.replaceChildren(...drawn(base));

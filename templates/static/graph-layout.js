@@ -3,10 +3,11 @@
 "use strict";
 (function () {
   const S = self.saereport;
-  const LABELS_UP_TO = 36;
+  const MEANINGS_UP_TO = 36;
+  const NUMBERED = 14;
   const LINE = 150;
   const GAP = 6;
-  const LOW = { main: 20, bare: 6 };
+  const LOW = { main: 20, bare: 2 };
 
   const pen = document.createElement("canvas").getContext("2d");
   function width(text, size) {
@@ -25,7 +26,10 @@
   function itemsOf(model, state) {
     const { short, meaning } = S.graphNames;
     const grouped = new Set(state.groups.flatMap((group) => group.members));
-    const labelled = model.nodes.filter((node) => node.kind === "latent").length <= LABELS_UP_TO;
+    const latents = model.nodes.filter((node) => node.kind === "latent");
+    // Where there are many latents, the picture is small: only the strongest are labelled, in large.
+    const few = latents.length <= MEANINGS_UP_TO;
+    const numbered = new Set(few ? [] : latents.sort((a, b) => b.reach - a.reach).slice(0, NUMBERED));
     const items = [];
     for (const node of model.nodes) {
       if (grouped.has(node.place)) continue;
@@ -37,14 +41,19 @@
       } else if (node.kind === "latent") {
         item.r = 4.5 + 4.5 * Math.max(0, 1 - node.influence);
         item.h = 22;
-        if (labelled) {
+        if (numbered.has(node)) {
+          item.text = String(node.latent);
+          item.large = true;
+          item.w = width(item.text, 17) + 12;
+          item.h = 42;
+        } else if (few) {
           item.text = S.fit(meaning(node) || String(node.latent), 104, 9.5);
           item.w = Math.max(30, width(item.text, 9.5) + 10);
           item.h = 36;
         }
       } else if (node.kind === "error") {
         item.w = 15;
-        item.h = 15;
+        item.h = 13;
       } else item.w = item.h = 16;
       items.push(item);
     }
@@ -194,9 +203,16 @@
       if (!source || !target || source === target) continue;
       const key = numbered(source) + " " + numbered(target);
       const edge = edges.get(key);
-      if (edge) edge.weight += link.weight;
-      else edges.set(key, { source, target, weight: link.weight, rank: link.rank });
+      const score = Math.sign(link.weight) * link.score;
+      if (edge) {
+        edge.weight += link.weight;
+        edge.score += score;
+      } else edges.set(key, { source, target, weight: link.weight, score });
     }
-    return Array.from(edges.values());
+    const sorted = Array.from(edges.values());
+    for (const edge of sorted) edge.score = Math.abs(edge.score);
+    sorted.sort((a, b) => b.score - a.score);
+    sorted.forEach((edge, rank) => (edge.rank = rank));
+    return sorted;
   }
 })();

@@ -4,6 +4,7 @@
   const S = self.saereport;
   const { el } = S;
   const LISTED = 12;
+  const PATHS = 8;
 
   function tokens(title, packed) {
     if (!packed) return null;
@@ -75,12 +76,12 @@
     const box = el("section", { class: "g-list" }, el("h4", {}, title + " ", el("small", {}, String(edges.length))));
     if (!edges.length) box.append(el("p", { class: "none" }, "none in the graph"));
     const list = el("ul", {});
-    const largest = Math.max(...edges.map((edge) => Math.abs(edge.weight)), 1e-12);
+    const largest = Math.max(...edges.map((edge) => edge.score), 1e-12);
     const rows = edges.map((edge) => {
       const other = edge[end];
       const bar = el("i", { class: edge.weight < 0 ? "neg" : "pos" });
-      bar.style.setProperty("width", (100 * Math.abs(edge.weight)) / largest + "%");
-      const weight = (edge.weight > 0 ? "+" : "") + S.format.value(edge.weight);
+      bar.style.setProperty("width", (100 * edge.score) / largest + "%");
+      const weight = signed(edge.weight);
       const name = el("span", { class: "g-name" }, itemName(model, other));
       const known = other.node && S.graphNames.meaning(other.node);
       if (known) name.append(el("small", {}, known));
@@ -103,14 +104,50 @@
     return box;
   }
 
-  const ends = (layout, item) => {
-    const sorted = (edges) => edges.sort((a, b) => Math.abs(b.weight) - Math.abs(a.weight));
-    return {
-      inputs: sorted(layout.edges.filter((edge) => edge.target === item)),
-      outputs: sorted(layout.edges.filter((edge) => edge.source === item)),
-    };
-  };
+  // The strongest first, as the layout has them.
+  const ends = (layout, item) => ({
+    inputs: layout.edges.filter((edge) => edge.target === item),
+    outputs: layout.edges.filter((edge) => edge.source === item),
+  });
   S.graphEnds = ends;
+
+  // For each of the strongest latents and tokens that feed an item: the edge from it, then at each
+  // step the strongest edge from a latent or a token, as long as there is one. Where there is none,
+  // the strongest error node ends the path.
+  S.graphPaths = function (edges, item) {
+    const explained = (edge) => edge.source.kind !== "error";
+    const into = (target) => edges.filter((edge) => edge.target === target);
+    return into(item).filter(explained).slice(0, PATHS).map((first) => {
+      const path = [first];
+      const seen = new Set([item, first.source]);
+      for (;;) {
+        const inputs = into(path[path.length - 1].source).filter((edge) => !seen.has(edge.source));
+        const next = inputs.find(explained) || inputs[0];
+        if (!next) return path;
+        path.push(next);
+        seen.add(next.source);
+      }
+    });
+  };
+
+  const signed = (weight) => (weight > 0 ? "+" : "") + S.format.value(weight);
+
+  S.graphPathList = function (model, paths, pick) {
+    const list = el("ol", {});
+    for (const path of paths) {
+      const steps = el("li", {});
+      path.forEach((edge, i) => {
+        const { source } = edge;
+        const name = el("button", { type: "button", class: "linkish" }, itemName(model, source));
+        name.addEventListener("click", () => pick(source));
+        const place = el("code", { class: "g-place" }, source.node ? S.graphNames.at(model, source.node) : "");
+        steps.append(el("span", { class: "g-step" }, i ? "← " : "", name, place, el("b", { class: edge.weight < 0 ? "neg" : "pos" }, signed(edge.weight))));
+      });
+      list.append(steps);
+    }
+    const says = "From each of the strongest latents and tokens, the strongest input step by step; beside each its effect on the step above. A path ends at a token, or at an error node where no latent explains more.";
+    return el("section", { class: "g-paths" }, el("h4", {}, "Strongest paths back"), el("p", { class: "none" }, paths.length ? says : "No latent and no token feeds it."), list);
+  };
 
   function members(model, item) {
     const list = el("ul", { class: "g-members" });
@@ -162,5 +199,7 @@
       sample("logit", "output"),
       stroke("pos", "raises"),
       stroke("neg", "lowers (broken line)"),
+      stroke("pos unexplained", "from an error node"),
+      el("li", {}, "width: share of the target's input times the target's influence"),
     );
 })();

@@ -17,6 +17,7 @@
     errors: true,
     near: false,
     paths: false,
+    trace: false,
     pinned: null,
     groups: [],
   });
@@ -52,6 +53,7 @@
     state.paths = parts.get("paths") === "yes";
     const pinned = model.byId.get(parts.get("pin"));
     if (pinned) state.pinned = pinned.place;
+    state.trace = state.pinned !== null && parts.get("trace") === "yes";
     const taken = new Set();
     state.groups = parts
       .getAll("group")
@@ -70,6 +72,7 @@
     if (!state.errors) parts.set("errors", "no");
     if (state.near) parts.set("near", "yes");
     if (state.paths) parts.set("paths", "yes");
+    if (state.trace) parts.set("trace", "yes");
     for (const group of state.groups) {
       parts.append("group", group.members.map((place) => model.nodes[place].id).join(" ") + "*" + group.name);
     }

@@ -89,11 +89,14 @@
       const shown = layout.edges.filter((edge) => this.visible(edge.source) && this.visible(edge.target));
       const strong = shown.slice(0, state.links);
       const last = strong[strong.length - 1];
-      this.drawn = { links: strong.length, of: shown.length, from: last ? Math.abs(last.weight) : 0 };
+      this.drawn = { links: strong.length, of: shown.length, from: last ? last.score : 0 };
       const own = centre ? shown.filter((edge) => edge.source === centre || edge.target === centre) : [];
-      const wider = state.paths ? [...new Set([...strong, ...own])] : own;
-      const traced = centre ? this.trace(centre, wider) : null;
-      const keep = state.near && pinned ? this.trace(pinned, state.paths ? strong : shown.filter((e) => e.source === pinned || e.target === pinned)) : null;
+      this.tracing = state.trace && pinned ? S.graphPaths(shown, pinned) : [];
+      const onPaths = state.trace && pinned && centre === pinned ? [...new Set(this.tracing.flat())] : null;
+      const wider = onPaths || (state.paths ? [...new Set([...strong, ...own])] : own);
+      const along = (edges) => new Set([pinned, ...edges.flatMap((edge) => [edge.source, edge.target])]);
+      const traced = onPaths ? along(onPaths) : centre ? this.trace(centre, wider) : null;
+      const keep = state.near && pinned ? onPaths ? traced : this.trace(pinned, state.paths ? strong : shown.filter((e) => e.source === pinned || e.target === pinned)) : null;
       for (const item of layout.items) {
         const there = this.visible(item) && (!keep || keep.has(item) || item.group !== null);
         item.there = there;
@@ -119,7 +122,10 @@
       if (pinned) {
         const unpin = el("button", { type: "button", class: "linkish" }, "unpin");
         unpin.addEventListener("click", () => this.pin(null));
-        panel.append(el("p", { class: "g-pinned" }, "Pinned", unpin), S.graphPanel(model, layout, pinned, (item) => this.pin(item, true)));
+        panel.append(el("p", { class: "g-pinned" }, this.state.trace ? "Traced" : "Pinned", unpin));
+        const pick = (item) => this.pin(item, true);
+        if (this.state.trace) panel.append(S.graphPathList(model, this.tracing, pick));
+        panel.append(S.graphPanel(model, layout, pinned, pick));
       } else {
         panel.append(
           el("p", { class: "g-pinned" }, "Nothing pinned"),
@@ -142,10 +148,21 @@
       this.hide();
       const place = item ? item.members[0].place : null;
       this.panelled = undefined;
-      this.change({ pinned: place });
+      this.change({ pinned: place, trace: false });
       const name = item ? item.box.getAttribute("aria-label") : "";
       this.status.textContent = item ? "Pinned: " + name : "Nothing is pinned";
       if (focus && item) this.focus(item);
+    }
+
+    traceAnswer() {
+      const { target } = this.model.record;
+      const item = this.item(target);
+      if (!item) return;
+      const on = this.state.trace && this.state.pinned === target;
+      this.hide();
+      this.panelled = undefined;
+      this.change(on ? { pinned: null, trace: false } : { pinned: target, trace: true });
+      this.status.textContent = on ? "Nothing is pinned" : "The strongest paths to " + S.graphNames.short(this.model, this.model.nodes[target]) + " are shown";
     }
 
     choose(item) {

@@ -16,7 +16,7 @@ from saereport.site.circuits import neuronpedia_graph as exchange
 from tests.browser.conftest import Watched, until
 from tests.site.test_graph_exchange import reference
 from tests.synthetic import Shape, write_run
-from tests.synthetic_graph import LARGE, SMALL, GraphShape, graphs
+from tests.synthetic_graph import LARGE, SMALL, GraphShape, graphs, scores_of
 
 pytestmark = pytest.mark.browser
 
@@ -90,13 +90,15 @@ def test_the_keyboard_walks_pins_and_unpins(folder: Path, watched: Make) -> None
         page.keyboard.press("Tab")
         if focused(page):
             break
-    target = next(node["node_id"] for node in graph["nodes"] if node["is_target_logit"])
+    target = next(node["node_id"] for node in graph["nodes"] if node.get("is_target_logit"))
     assert focused(page) == [target]
     assert page.locator(".g-card").is_visible()
 
+    scores = scores_of(graph)
+
     def strongest(id: str, end: str, other: str) -> str:
-        links = [k for k in graph["links"] if k[end] == id]
-        return str(max(links, key=lambda k: abs(k["weight"]))[other])
+        links = [(scores[k["source"], k["target"]], k) for k in graph["links"] if k[end] == id]
+        return str(max(links, key=lambda pair: pair[0])[1][other])
 
     page.keyboard.press("ArrowDown")
     below = strongest(target, "target", "source")
@@ -131,7 +133,7 @@ def test_the_panel_lists_links_by_weight(folder: Path, watched: Make) -> None:
     seen = watched()
     page = opened(seen, folder, "large")
     graph = graph_of(folder, "large")
-    target = next(node["node_id"] for node in graph["nodes"] if node["is_target_logit"])
+    target = next(node["node_id"] for node in graph["nodes"] if node.get("is_target_logit"))
     page.locator(".nodes .node[tabindex='0']").click()
     lists = page.locator(".g-panel .g-list")
     lists.first.locator("button.linkish").click()

@@ -94,7 +94,7 @@ def test_an_exported_graph_is_the_table_of_the_run(run: Path, folder: Path, slug
             assert node["clerp"].endswith(f"(p={row['probability']:.3f})")
         else:
             assert node["influence"] == pytest.approx(row["influence"], rel=1e-3)
-    targets = [node for node in graph["nodes"] if node["is_target_logit"]]
+    targets = [node for node in graph["nodes"] if node.get("is_target_logit")]
     assert [node["feature"] for node in targets] == [prompt["answer"]]
     ids = [row["id"] for row in rows]
     assert [(k["source"], k["target"]) for k in graph["links"]] == [

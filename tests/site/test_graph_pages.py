@@ -12,18 +12,20 @@ from bs4 import BeautifulSoup
 from saereport.run import open_run
 from saereport.site import render
 from saereport.site.circuits.graph_data import Check, Scores, read_graphs
+from saereport.site.circuits.graph_strength import scores
 from saereport.site.circuits.graph_words import correlation, verdict
 from tests.synthetic import Shape, write_run
 from tests.synthetic_graph import LARGE, SMALL, GraphShape, graphs
 
 SHAPE = Shape(d_sae=2048, n_chosen=24, n_sequences=80, n_vocabulary=1500, n_saes=3, hostile=True)
 HOSTILE = GraphShape(n_tokens=100, n_latents=40, hostile=True, slug="hostile")
+POOR = GraphShape(slug="poor", outside=1.2, token_links=False)
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("graph-pages") / "run"
-    write_run(path, SHAPE, graphs(SMALL, LARGE, HOSTILE))
+    write_run(path, SHAPE, graphs(SMALL, LARGE, HOSTILE, POOR))
     return path
 
 
@@ -48,15 +50,29 @@ def test_the_numbers_are_in_the_html(folder: Path) -> None:
     assert "3.1 % of the influence on the others" in text
 
 
+def test_what_is_missing_or_less_than_nothing_is_said(folder: Path) -> None:
+    said = {slug: page(folder, slug).get_text(" ", strip=True) for slug in ("small", "poor")}
+    for words, name in (
+        ("−9.9 % is left. Negative means below the state with no latent at all", "poor"),
+        ("by intervention, below the state with no latent", "poor"),
+        ("No link straight from a token was strong enough", "poor"),
+        ("by intervention, small is complete", "small"),
+    ):
+        assert [slug for slug, text in said.items() if words in text] == [name]
+
+
 def test_tables_hold_the_strongest(run: Path, folder: Path) -> None:
     graph = next(g for g in read_graphs(open_run(run)) if g.slug == "large")
     soup = page(folder, "large")
-    effects = [row.find_all("td")[-1].get_text() for row in soup.select("#strongest tbody tr")]
-    assert len(effects) == 40
-    sizes = [abs(float(text.replace("−", "-"))) for text in effects]
-    assert sizes == sorted(sizes, reverse=True)
-    largest = sorted((abs(link.weight) for link in graph.links), reverse=True)[:40]
-    assert sizes == pytest.approx(largest, rel=6e-3)
+    shown = [
+        [float(cell.get_text().replace("−", "-")) for cell in row.find_all("td")[-2:]]
+        for row in soup.select("#strongest tbody tr")
+    ]
+    assert len(shown) == 40
+    pairs = zip(scores(graph).tolist(), (link.weight for link in graph.links), strict=True)
+    largest = sorted(pairs, key=lambda pair: -pair[0])[:40]
+    assert [pair[1] for pair in shown] == pytest.approx([s for s, _ in largest], rel=6e-3)
+    assert [pair[0] for pair in shown] == pytest.approx([w for _, w in largest], rel=6e-3)
     assert len(soup.select("#latents-in-it tbody tr")) == 80
     assert len(soup.select("#checks tbody tr")) == len(graph.checks) == 20
     marks = [row.find_all("td")[-1].get_text() for row in soup.select("#checks tbody tr")]

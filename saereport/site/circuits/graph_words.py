@@ -9,6 +9,7 @@ from math import sqrt
 from saereport.site import numbers
 from saereport.site.circuits.graph_data import Check, Node, PromptGraph
 from saereport.site.circuits.graph_latents import Key, LatentCard
+from saereport.site.circuits.graph_strength import scores as link_scores
 from saereport.site.context import Report
 from saereport.site.story import Fact, prose
 from saereport.site.text import SPACE, visible_text
@@ -100,6 +101,12 @@ def sentences(words: Words) -> list[str]:
         "output comes from the tokens through latents all the way; the rest passes through error "
         "nodes, which stand for what no latent explains.",
     ]
+    nodes = words.graph.nodes
+    if not any(nodes[link.source].kind == "embedding" for link in words.graph.links):
+        said[0] += (
+            " No link straight from a token was strong enough to be kept: here the tokens act "
+            "through error nodes, those of the early layers above all."
+        )
     metric = visible_text(scores.metric)
     if scores.faithfulness is None or scores.without is None:
         said.append(
@@ -112,8 +119,7 @@ def sentences(words: Words) -> list[str]:
         f"and {numbers.value(scores.metric_none)} with every latent of these SAEs switched off. "
         f"With the graph's latents alone it is {numbers.value(scores.metric_inside)}: they explain "
         f"{_percent(scores.faithfulness)} of the difference. With only the graph's latents "
-        f"switched off it is {numbers.value(scores.metric_outside)}: "
-        f"{_percent(scores.without)} is left."
+        f"switched off it is {numbers.value(scores.metric_outside)}: " + _left(scores.without)
     )
     return said
 
@@ -127,7 +133,12 @@ def facts(words: Words) -> list[Fact]:
         Fact("Replacement score", _score(scores.replacement), "influence from tokens, not errors"),
         Fact("Completeness score", _score(scores.completeness), "input of the nodes, not errors"),
         Fact("Faithfulness", _percent(faithful), "by intervention, the graph alone"),
-        Fact("Left without it", _percent(without), "by intervention, small is complete"),
+        Fact(
+            "Left without it",
+            _percent(without),
+            "by intervention, "
+            + ("below the state with no latent" if (without or 0) < 0 else "small is complete"),
+        ),
         Fact(
             "Nodes",
             numbers.count(scores.n_nodes),
@@ -148,12 +159,18 @@ def facts(words: Words) -> list[Fact]:
 
 
 def link_rows(words: Words) -> list[Row]:
-    """The strongest links: source, target, effect."""
+    """The links with the largest scores: source, target, effect, score."""
     nodes = words.graph.nodes
-    strongest = sorted(words.graph.links, key=lambda k: (-abs(k.weight), k.target, k.source))
+    scored = zip(link_scores(words.graph).tolist(), words.graph.links, strict=True)
+    strongest = sorted(scored, key=lambda item: (-item[0], item[1].target, item[1].source))
     return [
-        (words.name(nodes[k.source]), words.name(nodes[k.target]), numbers.value(k.weight))
-        for k in strongest[:N_LINKS]
+        (
+            words.name(nodes[link.source]),
+            words.name(nodes[link.target]),
+            numbers.value(link.weight),
+            numbers.value(score),
+        )
+        for score, link in strongest[:N_LINKS]
     ]
 
 
@@ -231,6 +248,17 @@ def check_summary(words: Words) -> str:
 
 def _listed(items: list[str]) -> str:
     return " and ".join(filter(None, [", ".join(items[:-1]), *items[-1:]]))
+
+
+def _left(share: float) -> str:
+    """What is left of the difference, and what it means where that is less than nothing."""
+    if share >= 0:
+        return f"{_percent(share)} is left."
+    return (
+        f"{_percent(share)} is left. Negative means below the state with no latent at all: nothing "
+        "is left of what the graph explains, and the latents outside it, left to themselves, work "
+        "against the output."
+    )
 
 
 def _score(value: float) -> str:

@@ -10,7 +10,7 @@ the own code; those that draw SVG (d3) bring what the browser has: elements, eve
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -20,8 +20,9 @@ from saereport.errors import SaereportError
 from saereport.site import jsonwriter, numbers
 from saereport.site.circuits import graph_words as say
 from saereport.site.circuits import neuronpedia_graph as exchange
-from saereport.site.circuits.graph_data import PromptGraph, read_graphs
+from saereport.site.circuits.graph_data import KINDS, Node, PromptGraph, read_graphs
 from saereport.site.circuits.graph_latents import Key, latent_cards
+from saereport.site.circuits.graph_strength import reach
 from saereport.site.circuits.graph_words import Words, plain_token
 from saereport.site.context import Report
 from saereport.site.neuronpedia import base_url, split_id
@@ -165,9 +166,11 @@ def _metadata(words: Words) -> exchange.Metadata:
 def script(words: Words, exported: exchange.Graph) -> Iterator[str]:
     """The lines of the data script; `static/graph-data.js` reads it.
 
-    A node is `[id, kind, sae, layer, latent, position, activation, influence, probability, card,
-    words]`, with `sae` and `card` as places in their lists, -1 for none, and what a node without a
-    card stands for. Links are grouped by their target: `[target, source, weight, source, ...]`.
+    A node is `[id, kind, sae, layer, influence, reach, ...]`, with `kind` and `sae` as places in
+    their lists, -1 for none, and `reach` as `graph_strength.reach` has it; the id ends with the
+    latent and the position. Then come a latent's activation and the place of its card, -1 for
+    none; a logit's probability and its words; a token's words. Links are grouped by their target:
+    `[target, source, weight, step to the next source, weight, ...]`.
     """
     graph = words.graph
     infos = sorted(
@@ -183,22 +186,21 @@ def script(words: Words, exported: exchange.Graph) -> Iterator[str]:
     nodes = (
         [
             node.id,
-            node.kind,
+            KINDS.index(node.kind),
             places.get(node.sae, -1),
             node.layer,
-            node.latent,
-            node.position,
-            node.activation,
             node.influence,
-            node.probability,
-            cards.get((node.sae, node.latent), -1) if node.kind == "latent" else -1,
-            "" if node.kind == "latent" else made.clerp,
+            float(influence),
+            *_more(node, cards, made.clerp),
         ]
-        for node, made in zip(graph.nodes, exported.nodes, strict=True)
+        for node, made, influence in zip(graph.nodes, exported.nodes, reach(graph), strict=True)
     )
     into: dict[int, list[float]] = {}
+    last: dict[int, int] = {}
     for link in graph.links:
-        into.setdefault(link.target, [link.target]).extend((link.source, link.weight))
+        step = link.source - last.get(link.target, 0)
+        last[link.target] = link.source
+        into.setdefault(link.target, [link.target]).extend((step, link.weight))
     head = {
         "slug": graph.slug,
         "tokens": graph.tokens,
@@ -219,6 +221,15 @@ def script(words: Words, exported: exchange.Graph) -> Iterator[str]:
         ),
     }
     return jsonwriter.script("graph", head, lists)
+
+
+def _more(node: Node, cards: Mapping[Key, int], words: str) -> tuple[float | str, ...]:
+    """What only nodes of its kind have; `script` says what."""
+    if node.kind == "latent":
+        return node.activation, cards.get((node.sae, node.latent), -1)
+    if node.kind == "logit":
+        return node.probability, words
+    return (words,) if node.kind == "embedding" else ()
 
 
 def _save(path: Path, text: str) -> None:

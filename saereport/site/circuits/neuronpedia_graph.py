@@ -267,13 +267,16 @@ def node_of(
 
 
 def lines(graph: Graph) -> Iterator[str]:
-    """The file of a graph, each node and link on a line of its own."""
+    """The file of a graph, each node and link on a line of its own.
+
+    Of a node, fields that the format lets out and that say nothing are left out.
+    """
     head = {
         "metadata": graph.metadata.model_dump(exclude_none=True),
         "qParams": graph.qParams.model_dump(),
     }
     yield jsonwriter.dumps(head)[:-1] + ',"nodes":['
-    yield from _items(node.model_dump(exclude_none=True) for node in graph.nodes)
+    yield from _items(node.model_dump(exclude_defaults=True) for node in graph.nodes)
     yield '],"links":['
     yield from _items(link.model_dump() for link in graph.links)
     yield "]}"

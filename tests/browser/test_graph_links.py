@@ -1,0 +1,109 @@
+"""The links of an attribution graph in a browser: which are drawn, and how they are traced."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import pytest
+
+from saereport.site import render
+from tests.browser.test_graph import Make, graph_of, opened
+from tests.synthetic import Shape, write_run
+from tests.synthetic_graph import LARGE, SMALL, graphs, scores_of
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Pages of a small and a large graph."""
+    target = tmp_path_factory.mktemp("graph-links")
+    shape = Shape(d_sae=2048, n_chosen=24, n_sequences=80, n_vocabulary=1500, n_saes=3)
+    write_run(target / "run", shape, graphs(SMALL, LARGE))
+    render(target / "run", target / "report")
+    return target / "report" / "circuits"
+
+
+def test_the_strongest_links_are_drawn_by_score(folder: Path, watched: Make) -> None:
+    seen = watched()
+    page = opened(seen, folder, "large")
+    scores = scores_of(graph_of(folder, "large"))
+    shown = page.evaluate(
+        """() => self.saereport.graphView.stage.behind
+            .map((edge) => [edge.source.node.id, edge.target.node.id, edge.score])"""
+    )
+    assert len(shown) == 150
+    assert [score for *_, score in shown] == pytest.approx(
+        [scores[source, target] for source, target, _ in shown], rel=5e-3
+    )
+    least = sorted(scores.values(), reverse=True)[149]
+    assert min(score for *_, score in shown) == pytest.approx(least, rel=5e-3)
+    errors = sum("-1_" in source for source, *_ in shown)
+    assert page.locator(".edges.base path.unexplained").count() == errors > 0
+    assert page.locator(".edges.base path").first.get_attribute("class").endswith("unexplained")
+    assert "unexplained" not in page.locator(".edges.base path").last.get_attribute("class")
+    seen.check()
+
+
+@pytest.mark.parametrize("slug", ["small", "large"])
+def test_the_answer_is_traced_back(folder: Path, watched: Make, slug: str) -> None:
+    seen = watched()
+    page = opened(seen, folder, slug)
+    graph = graph_of(folder, slug)
+    scores = scores_of(graph)
+    kinds = {node["node_id"]: node["feature_type"] for node in graph["nodes"]}
+    target = next(node["node_id"] for node in graph["nodes"] if node.get("is_target_logit"))
+
+    def inputs(id: str) -> list[str]:
+        """What feeds a node: not from errors first, then by score."""
+        found = [
+            (scores[k["source"], id], k["source"]) for k in graph["links"] if k["target"] == id
+        ]
+        found.sort(key=lambda pair: (kinds[pair[1]].endswith("error"), -pair[0]))
+        return [source for _, source in found]
+
+    wanted = []
+    for first in [id for id in inputs(target) if not kinds[id].endswith("error")][:8]:
+        path = [first]
+        while inputs(path[-1]):
+            path.append(inputs(path[-1])[0])
+        wanted.append(path)
+    button = page.get_by_role("button", name="Trace the answer")
+    button.focus()
+    page.keyboard.press("Enter")
+    assert page.url.endswith(f"#pin={target}&trace=yes")
+    paths = page.evaluate(
+        """() => self.saereport.graphView.tracing
+            .map((path) => path.map((edge) => edge.source.node.id))"""
+    )
+    assert paths == wanted
+    assert page.locator(".g-paths li").count() == len(wanted) > 0
+    assert page.locator(".g-step").count() == sum(len(path) for path in wanted)
+    lit = page.evaluate(
+        "Array.from(document.querySelectorAll('.nodes .node:not(.dim)'), (box) => box.item.node.id)"
+    )
+    assert set(lit) == {target}.union(*wanted)
+    assert button.get_attribute("aria-pressed") == "true"
+    page.reload()
+    page.wait_for_selector(".g-paths li")
+    page.locator(".g-step button").first.click()
+    assert page.url.endswith(f"#pin={wanted[0][0]}")
+    assert page.locator(".g-paths").count() == 0
+    button.click()
+    button.click()
+    assert "#" not in page.url
+    seen.check()
+
+
+@pytest.mark.parametrize("width", [1360, 360])
+def test_names_of_rows_do_not_touch(folder: Path, watched: Make, width: int) -> None:
+    seen = watched(width=width)
+    page = opened(seen, folder, "large")
+    boxes = page.locator(".g-layers span:not([hidden])").evaluate_all(
+        """(all) => all.map((one) => one.getBoundingClientRect())
+            .map((box) => [box.top, box.bottom]).sort((a, b) => a[0] - b[0])"""
+    )
+    assert len(boxes) > 5
+    assert all(low[1] <= high[0] + 2 for low, high in itertools.pairwise(boxes))
+    seen.check()
