@@ -128,9 +128,20 @@ def _live_objects() -> tuple[list[torch.nn.Module], list[torch.Tensor]]:
         is_module, is_tensor = issubclass(kind, torch.nn.Module), issubclass(kind, torch.Tensor)
         if is_module:
             modules.append(thing)
-        elif is_tensor and thing.layout == torch.strided and thing.device.type != "meta":
+        elif is_tensor and thing.layout == torch.strided and _has_storage(thing):
             tensors.append(thing)
     return modules, tensors
+
+
+def _has_storage(tensor: torch.Tensor) -> bool:
+    """Whether it takes memory itself; tensors on `meta` and wrappers of derivatives do not."""
+    if tensor.device.type == "meta":
+        return False
+    try:
+        _storage(tensor)
+    except (NotImplementedError, RuntimeError):
+        return False
+    return True
 
 
 def _storage(tensor: torch.Tensor) -> int:

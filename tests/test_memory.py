@@ -1,3 +1,4 @@
+import pytest
 import torch
 
 from saereport.memory import MemoryProfiler, as_lines, largest_objects
@@ -51,3 +52,18 @@ def test_nothing_is_looked_at_unless_asked() -> None:
     with profiler.stage("x"):
         pass
     assert profiler.profile() is None
+
+
+def test_wrappers_of_derivatives_are_passed_over() -> None:
+    kept = []
+
+    def square(x: torch.Tensor) -> torch.Tensor:
+        kept.append(x)  # outlives the derivative, as in a reference cycle
+        return x * x
+
+    torch.func.jvp(square, (torch.ones(3),), (torch.ones(3),))
+    torch.func.vmap(torch.func.grad(lambda x: square(x).sum()))(torch.ones(2, 3))
+    with pytest.raises((NotImplementedError, RuntimeError)):
+        for tensor in kept:
+            tensor.untyped_storage().data_ptr()
+    assert largest_objects("stage", 5)
