@@ -19,7 +19,7 @@ import pyarrow as pa
 import torch
 
 from saereport.checkpoint import Checkpoint, FinishedParts
-from saereport.circuits.averages import PairSums
+from saereport.circuits.averages import BOUND, PairSums
 from saereport.circuits.blind import parse_blind
 from saereport.circuits.collecting import (
     CircuitSettings,
@@ -29,7 +29,8 @@ from saereport.circuits.collecting import (
     in_layer_order,
     pairs_in_order,
 )
-from saereport.circuits.gradients import Limits, auto_memory, latents_to_latents
+from saereport.circuits.collecting_maps import limit_note
+from saereport.circuits.gradients import GradientMap, Limits, auto_memory, latents_to_latents
 from saereport.circuits.graph import GraphSettings
 from saereport.circuits.prompts import make_prompts, shown, split_answer, text_tokens
 from saereport.config import BuildConfig, CircuitsConfig
@@ -37,10 +38,14 @@ from saereport.errors import SaereportError, UsageError, did_you_mean
 from saereport.progress import Progress
 from saereport.run import TABLES
 from saereport.run.store import to_arrow
+from saereport.sources.devices import is_out_of_memory
 from saereport.sources.models import LanguageModel
 from saereport.sources.saes import Dictionary
 
 AVERAGES = "averages"
+BOUND_OF_ALL = 16_000_000
+"""Pairs of latents that are kept for all pairs of SAEs together: about a gigabyte."""
+
 MEAN_TABLES = ("pair_mean_maps", "pair_means")
 
 
@@ -119,14 +124,15 @@ def read_lines(path: Path | None) -> tuple[str | None, ...]:
     if path is None:
         return ()
     try:
-        content = path.expanduser().read_text(encoding="utf-8")
+        content = path.expanduser().read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
         raise SaereportError(
             f"There is no prompts file '{path}'.", "It has a prompt on each line."
         ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise SaereportError(f"The prompts file '{path}' cannot be read: {error}.") from error
-    lines = [line for line in content.splitlines() if line.strip()]
+    # `splitlines` would also cut at separators that JSON allows inside a string.
+    lines = [line for line in content.split("\n") if line.strip()]
     if not lines:
         raise SaereportError(
             f"The prompts file '{path}' holds no prompt.", "It has a prompt on each line."
@@ -287,28 +293,45 @@ def _averages(plan: CircuitPlan, subject: Subject, progress: Progress) -> dict[s
     """Mean absolute gradients over the prompts file; what was added before is not added again."""
     saes = subject.saes
     pairs = pairs_in_order(saes)
-    sums = {pair: PairSums(saes[pair[1]].d_sae) for pair in pairs}
+    if not pairs:
+        progress.say(
+            "The prompts file is left out: gradients are averaged between two SAEs of which one "
+            "writes before the other reads, and the report has no such pair"
+        )
+        return {}
+    bound = min(BOUND, BOUND_OF_ALL // len(pairs))
+    sums = {pair: PairSums(saes[pair[1]].d_sae, bound) for pair in pairs}
     checkpoint = Checkpoint(plan.work / AVERAGES, plan.fingerprint)
-    done = skipped = 0
+    done = skipped = cut = 0
     saved = checkpoint.load()
     if saved is not None:
-        done, skipped = saved["done"].tolist()
+        done, skipped, cut = saved["done"].tolist()
         for number, one in enumerate(sums.values()):
             prefix = f"{number}/"
             one.restore({k[len(prefix) :]: a for k, a in saved.items() if k.startswith(prefix)})
         progress.say(f"Going on with the prompts file after {done:,} prompts")
     with progress.bar("Averaging over prompts", len(plan.lines), "prompt", done=done) as bar:
         for line in plan.lines[done:]:
-            skipped += not _add_line(plan, subject, sums, line)
+            found = _maps(plan, subject, pairs, line)
+            for pair, one in (found or {}).items():
+                sums[pair].add(one)
             done += 1
+            skipped += found is None
+            cut += any(limit_note(one) != "" for one in (found or {}).values())
             bar.advance(1)
             if checkpoint.due:
-                checkpoint.save(_state(sums, done, skipped))
-    checkpoint.save(_state(sums, done, skipped))
+                checkpoint.save(_state(sums, (done, skipped, cut)))
+    checkpoint.save(_state(sums, (done, skipped, cut)))
     if skipped:
         progress.say(
             f"{skipped:,} of the prompts file's {done:,} prompts were left out: no text, fewer "
-            f"than two tokens that count, or longer than the model's {subject.model.n_ctx:,}"
+            f"than two tokens that count, longer than the model's {subject.model.n_ctx:,}, or too "
+            "long for the memory"
+        )
+    if cut:
+        progress.say(
+            f"On {cut:,} of the prompts file's prompts too many latents are active: those with the "
+            "largest activations were used (circuits.max_inputs, circuits.max_outputs)"
         )
     limit = plan.settings.pairs_kept
     maps = [one.map_row(*pair, limit, skipped) for pair, one in sums.items()]
@@ -320,43 +343,40 @@ def _averages(plan: CircuitPlan, subject: Subject, progress: Progress) -> dict[s
     }
 
 
-def _state(sums: Mapping[Any, PairSums], done: int, skipped: int) -> dict[str, np.ndarray]:
-    arrays = {"done": np.array([done, skipped], dtype=np.int64)}
+def _state(sums: Mapping[Any, PairSums], counts: tuple[int, ...]) -> dict[str, np.ndarray]:
+    arrays = {"done": np.array(counts, dtype=np.int64)}
     for number, one in enumerate(sums.values()):
         arrays |= {f"{number}/{key}": array for key, array in one.state().items()}
     return arrays
 
 
-def _add_line(
-    plan: CircuitPlan,
-    subject: Subject,
-    sums: Mapping[tuple[str, str], PairSums],
-    line: str | None,
-) -> bool:
-    """Add one line of the prompts file; False where it is no prompt that can be used."""
+def _maps(
+    plan: CircuitPlan, subject: Subject, pairs: Sequence[tuple[str, str]], line: str | None
+) -> dict[tuple[str, str], GradientMap] | None:
+    """Gradients on one line of the prompts file; None where it is no prompt that can be used."""
     model = subject.model
     bos = (model.bos_id,) if plan.prepend_bos and model.bos_id is not None else ()
     ids = () if line is None else text_tokens(model, split_answer(line, None)[0], bos)
     counts = [plan.include_bos or token not in model.special_ids for token in ids]
     if sum(counts) < 2 or len(ids) > model.n_ctx:
-        return False
+        return None
     tokens = torch.tensor(ids, dtype=torch.int64, device=model.device)
     counted = torch.tensor(counts, dtype=torch.bool, device=model.device)
-    for (early, late), one in sums.items():
+    maps = {}
+    for pair in pairs:
+        early, late = (subject.saes[slug] for slug in pair)
         try:
-            found = latents_to_latents(
-                model,
-                subject.saes[early],
-                subject.saes[late],
-                tokens,
-                counted,
-                plan.settings.limits,
+            maps[pair] = latents_to_latents(
+                model, early, late, tokens, counted, plan.settings.limits
             )
         except SaereportError:
             # Dead on this prompt: it has no pair that is active together.
             continue
-        one.add(found)
-    return True
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            return None
+    return maps
 
 
 def discard(work: Path) -> None:

@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from saereport import circuit_stage, collection
+from saereport.circuits.gradients import latents_to_latents
 from saereport.errors import SaereportError, UsageError
 from saereport.progress import Progress
 from saereport.reports import describe
@@ -191,6 +193,35 @@ def test_averages_skip_and_count_what_is_no_prompt(made: Run, told: Told) -> Non
     assert any("3 of the prompts file's 5 prompts were left out" in line for line in told.lines)
 
 
+def test_averages_say_what_limits_and_memory_left_out(inputs: Path, tmp_path: Path) -> None:
+    def second_is_too_long(model: Any, early: Any, late: Any, tokens: Any, *rest: Any) -> Any:
+        lengths.append(len(tokens))
+        if len(lengths) == 2:
+            raise torch.OutOfMemoryError("out of memory")
+        return latents_to_latents(model, early, late, tokens, *rest)
+
+    lengths: list[int] = []
+    prompts, told = tmp_path / "p.txt", Told()
+    prompts.write_text("w5 w6 w7\nw8 w9\nw10 w11 w12 w13\n")
+    config = asked(inputs, "early", "late", prompts_file=prompts)
+    config["circuits"] = {**config["circuits"], "max_inputs": 1, "max_outputs": 4}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(circuit_stage, "latents_to_latents", second_is_too_long)
+        run = open_run(collection.collect(config, tmp_path / "run", progress=told))
+    (row,) = run.table("pair_mean_maps").to_pylist()
+    assert (row["n_prompts"], row["n_skipped"]) == (2, 1)
+    assert any("On 2 of the prompts file's prompts too many" in line for line in told.lines)
+    assert any("1 of the prompts file's 3 prompts were left out" in line for line in told.lines)
+
+
+def test_averages_need_two_saes(inputs: Path, tmp_path: Path) -> None:
+    told = Told()
+    config = asked(inputs, "early", prompts_file=inputs / "prompts.txt")
+    run = open_run(collection.collect(config, tmp_path / "run", progress=told))
+    assert any("The prompts file is left out" in line for line in told.lines)
+    assert not run.has("pair_mean_maps")
+
+
 def test_circuits_are_a_stage_of_the_memory_profile(made: Run) -> None:
     assert made.info.memory is not None
     stages = [peak.stage for peak in made.info.memory.peaks]
@@ -216,7 +247,7 @@ def test_an_interrupted_build_uses_its_finished_prompts_and_ends_with_the_same_b
 ) -> None:
     config = asked(inputs, "early", "late", prompts=TWO, prompts_file=inputs / "prompts.txt")
     whole = collection.collect(config, tmp_path / "whole")
-    collect_prompt, add_line = circuit_stage.collect_prompt, circuit_stage._add_line
+    collect_prompt, maps_of = circuit_stage.collect_prompt, circuit_stage._maps
 
     def second_fails(subject: Any, task: Any, *rest: Any) -> Any:
         if task.prompt.number == 1:
@@ -225,13 +256,13 @@ def test_an_interrupted_build_uses_its_finished_prompts_and_ends_with_the_same_b
 
     calls = []
 
-    def third_line_fails(*arguments: Any) -> bool:
+    def third_line_fails(*arguments: Any) -> Any:
         calls.append(arguments)
         if len(calls) == 3:
             raise KeyboardInterrupt
-        return add_line(*arguments)
+        return maps_of(*arguments)
 
-    for name, replacement in (("collect_prompt", second_fails), ("_add_line", third_line_fails)):
+    for name, replacement in (("collect_prompt", second_fails), ("_maps", third_line_fails)):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(circuit_stage, name, replacement)
             patch.setattr("saereport.checkpoint.Checkpoint.due", True)
@@ -322,3 +353,9 @@ def test_json_lines_hold_their_prompt_in_text(tmp_path: Path) -> None:
     plain.write_text("{ braces are text\n\n a b \n")
     assert circuit_stage.read_lines(plain) == ("{ braces are text", " a b ")
     assert circuit_stage.read_lines(None) == ()
+
+
+def test_lines_end_where_lines_end(tmp_path: Path) -> None:
+    file = tmp_path / "p.jsonl"
+    file.write_bytes('\ufeff{"text": "a\u2028b"}\r\n{"text": "c"}'.encode())
+    assert circuit_stage.read_lines(file) == ("a\u2028b", "c")
