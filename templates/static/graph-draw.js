@@ -45,7 +45,7 @@
     box.append(svg("rect", { x: -w / 2, y: -h / 2, width: w, height: h, class: "hit" }));
     box.append(S.graphShape(item));
     if (item.text) {
-      const text = svg("text", { y: item.large ? 17 : item.kind === "latent" ? 14 : 4, class: item.large ? "large" : "" });
+      const text = svg("text", { y: item.kind === "latent" ? (item.large ? 17 : 14) : item.large ? 6 : 4, class: item.large ? "large" : "" });
       text.textContent = item.text;
       box.append(text);
     }

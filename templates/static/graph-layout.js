@@ -59,8 +59,9 @@
     }
     for (const group of state.groups) {
       const members = group.members.map((place) => model.nodes[place]);
-      const text = S.fit(group.name, 170, 11.5) + " (" + members.length + ")";
-      items.push({ node: null, group, members, kind: "group", text, w: width(text, 11.5) + 26, h: 28, k: 1 });
+      const size = few ? 11.5 : 17;
+      const text = S.fit(group.name, 15 * size, size) + " (" + members.length + ")";
+      items.push({ node: null, group, members, kind: "group", text, large: !few, w: width(text, size) + 28, h: few ? 28 : 34, k: 1 });
     }
     return items;
   }

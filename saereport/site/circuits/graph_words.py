@@ -104,8 +104,8 @@ def sentences(words: Words) -> list[str]:
     nodes = words.graph.nodes
     if not any(nodes[link.source].kind == "embedding" for link in words.graph.links):
         said[0] += (
-            " No link straight from a token was strong enough to be kept: here the tokens act "
-            "through error nodes, those of the early layers above all."
+            " No link straight from a token was strong enough to be kept: what the tokens do here "
+            "passes through error nodes."
         )
     metric = visible_text(scores.metric)
     if scores.faithfulness is None or scores.without is None:
