@@ -313,11 +313,11 @@ def _averages(plan: CircuitPlan, subject: Subject, progress: Progress) -> dict[s
     with progress.bar("Averaging over prompts", len(plan.lines), "prompt", done=done) as bar:
         for line in plan.lines[done:]:
             found = _maps(plan, subject, pairs, line)
-            for pair, one in (found or {}).items():
-                sums[pair].add(one)
+            for pair, gradients in (found or {}).items():
+                sums[pair].add(gradients)
             done += 1
             skipped += found is None
-            cut += any(limit_note(one) != "" for one in (found or {}).values())
+            cut += any(limit_note(gradients) for gradients in (found or {}).values())
             bar.advance(1)
             if checkpoint.due:
                 checkpoint.save(_state(sums, (done, skipped, cut)))

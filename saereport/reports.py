@@ -60,8 +60,8 @@ def _describe_sae(run: Run, sae: SaeInfo) -> list[str]:
         f"  {sae.n_chosen:,} latents shown ({sae.selection}); {measured}",
         f"  Neuronpedia: {sae.neuronpedia_id or 'no id'}",
     ]
-    lines += [f"  {name:<22}{run.rows(name, sae.slug):>10,} rows" for name in run.names(sae.slug)]
-    lines += [f"  {name:<22}left out: {why}" for name, why in sorted(sae.left_out.items())]
+    lines += [f"  {name:<24}{run.rows(name, sae.slug):>10,} rows" for name in run.names(sae.slug)]
+    lines += [f"  {name:<24}left out: {why}" for name, why in sorted(sae.left_out.items())]
     return lines
 
 

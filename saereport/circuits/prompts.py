@@ -157,6 +157,9 @@ def _make(
     answer_note = ""
     if answer is not None:
         token, answer_note = answer_token(model.tokenizer, text if kind == "text" else None, answer)
+        if token >= model.d_vocab:
+            token = -1
+            answer_note = f"The model has no logit for the answer '{shown(answer)}'."
         if answer_note:
             notes.append(Note("answer", answer_note))
     return Prompt(

@@ -237,6 +237,9 @@ def test_the_configuration_is_recorded_without_paths(made: Run, inputs: Path) ->
 
 def test_what_is_said_about_a_run_names_its_prompts(made: Run) -> None:
     assert "prompts 10, 1 with an attribution graph" in describe(made)
+    tables = [line for line in describe(made).splitlines() if line.startswith("  example_head")]
+    assert tables
+    assert all(line.split()[0].isidentifier() and "  " in line.strip() for line in tables)
 
 
 TWO = [{"text": "w5 w6 w7", "saes": ["early", "late"]}, {"text": "w8 w9", "saes": ["early"]}]

@@ -110,6 +110,16 @@ def test_an_empty_answer_is_noted_and_the_prompt_is_used(model: Any) -> None:
     assert not prompt.problem
 
 
+def test_an_answer_that_only_the_tokenizer_knows_is_not_followed(
+    model: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(model), "d_vocab", 50)
+    prompt = one(model, text="w5 w6 => w70")
+    assert prompt.answer == -1
+    assert prompt.answer_note == "The model has no logit for the answer ' w70'."
+    assert not prompt.problem
+
+
 def test_an_answer_keeps_its_leading_space_in_a_byte_vocabulary() -> None:
     tokenizer = byte_tokenizer()
     space, letter = tokenizer(" P", add_special_tokens=False)["input_ids"]
