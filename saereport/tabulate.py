@@ -165,7 +165,12 @@ def _write_circuits(
 ) -> None:
     """Everything that needs the model and all SAEs at once."""
     readers = reading.readers
-    chosen = {reader.dictionary.slug: _latents(plan, i, reader) for i, reader in enumerate(readers)}
+    chosen = {}
+    for i, reader in enumerate(readers):
+        slug = reader.dictionary.slug
+        # Where on a prompt a hidden latent is active would show the text that activates it.
+        hidden = np.array(sorted(plan.circuits.hidden(slug)), dtype=np.int64)
+        chosen[slug] = np.setdiff1d(_latents(plan, i, reader), hidden)
     dictionaries = [reader.dictionary for reader in readers]
     tables = collect_circuits(plan.circuits, reading.model, dictionaries, chosen, progress)
     for name, table in tables.items():

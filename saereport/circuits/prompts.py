@@ -250,11 +250,17 @@ def answer_token(tokenizer: Any, text: str | None, answer: str) -> tuple[int, st
         return -1, f"The answer '{shown(answer)}' has no token."
     if len(rest) == 1:
         return rest[0], ""
-    first = token_bytes(tokenizer, rest[:1])[0].decode(errors="backslashreplace")
+    first = _readable(token_bytes(tokenizer, rest[:1])[0])
     return rest[0], (
         f"The answer '{shown(answer)}' has {len(rest)} tokens; its first, '{shown(first)}' "
         f"({rest[0]}), is followed."
     )
+
+
+def _readable(data: bytes) -> str:
+    """A token's text; a byte of a character that the token does not hold whole as `<0xE2>`."""
+    halves = {0xDC00 + byte: f"<0x{byte:02X}>" for byte in range(0x80, 0x100)}
+    return data.decode(errors="surrogateescape").translate(halves)
 
 
 def random_tokens(model: LanguageModel, n: int, seed: int) -> tuple[tuple[int, ...], str]:

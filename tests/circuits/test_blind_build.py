@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -186,3 +187,16 @@ def test_a_report_of_blind_latents_alone_can_be_made(inputs: Path, tmp_path: Pat
     assert run.rows("sequences") == 0
     assert run.rows("examples", "mlp") == 0
     assert (report / "index.html").is_file()
+
+
+def test_a_hidden_latents_activations_on_prompts_are_not_stored(
+    inputs: Path, tmp_path: Path
+) -> None:
+    lines = (inputs / "text.jsonl").read_text().splitlines()
+    prompts = [{"text": json.loads(line)["text"], "saes": ["mlp"]} for line in lines[:6]]
+    found = {}
+    for reveal in (False, True):
+        asked = {"prompts": prompts, "blind": [f"mlp:{BLIND}"], "with_reveal": reveal}
+        run = open_run(built(inputs, tmp_path / str(reveal), **asked))
+        found[reveal] = set(run.table("prompt_activations")["latent"].to_pylist())
+    assert found == {False: {PLAIN}, True: {BLIND, PLAIN}}

@@ -128,6 +128,7 @@ def test_an_answer_keeps_its_leading_space_in_a_byte_vocabulary() -> None:
         f"The answer ' P' has 2 tokens; its first, ' ' ({space}), is followed.",
     )
     assert answer_token(tokenizer, "city of", "P") == (letter, "")
+    assert "its first, '<0xF0>' (" in answer_token(tokenizer, "city of", "😀")[1]
     assert answer_token(tokenizer, None, "P") == (letter, "")
 
 
