@@ -196,7 +196,11 @@ def plan_circuits(
     circuits = config.circuits
     prepend_bos = dictionaries[0].prepend_bos
     prompts = make_prompts(
-        config.prompts, model, prepend_bos=prepend_bos, include_bos=circuits.include_bos
+        config.prompts,
+        model,
+        prepend_bos=prepend_bos,
+        include_bos=circuits.include_bos,
+        longest=circuits.max_prompt,
     )
     tasks = tuple(
         PromptTask(prompt, asked.saes, asked.pairs, asked.graph)

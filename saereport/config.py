@@ -176,6 +176,7 @@ class CircuitsConfig(Asked):
 
     Attributes:
         include_bos: Treat BOS like any other token.
+        max_prompt: Tokens of the longest prompt; attention patterns take memory with its square.
         top_logits: Logits that latents are traced to.
         pairs_kept: Gradients stored for each pair of places, the largest first.
         max_inputs: Active latents used as inputs, those with the largest activations first.
@@ -190,6 +191,7 @@ class CircuitsConfig(Asked):
     """
 
     include_bos: bool = False
+    max_prompt: int = Field(1024, ge=2)
     top_logits: int = Field(10, ge=1)
     pairs_kept: int = Field(2000, ge=1)
     max_inputs: int = Field(4096, ge=1)

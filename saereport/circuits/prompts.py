@@ -109,6 +109,7 @@ def make_prompts(
     *,
     prepend_bos: bool,
     include_bos: bool,
+    longest: int | None = None,
 ) -> list[Prompt]:
     """Each prompt that was asked for, in order; none is left out.
 
@@ -117,11 +118,12 @@ def make_prompts(
         model: The language model.
         prepend_bos: Begin text and random tokens with BOS; token ids are used as they are.
         include_bos: Let BOS and other special tokens take part.
+        longest: Tokens of a prompt that anything is computed on; the model's context where None.
     """
     names = [_name(one) for one in asked]
     slugs = prompt_slugs(names)
     return [
-        _make(number, one, names[number], slugs[number], model, prepend_bos, include_bos)
+        _make(number, one, names[number], slugs[number], model, prepend_bos, include_bos, longest)
         for number, one in enumerate(asked)
     ]
 
@@ -134,6 +136,7 @@ def _make(
     model: LanguageModel,
     prepend_bos: bool,
     include_bos: bool,
+    longest: int | None,
 ) -> Prompt:
     kind, problem = "text", ""
     period = first = 0
@@ -149,8 +152,10 @@ def _make(
     else:
         tokens = text_tokens(model, text, bos)
     counted = tuple(include_bos or token not in model.special_ids for token in tokens)
-    problem = problem or _problem(tokens, counted, model)
-    if len(tokens) > model.n_ctx or not all(0 <= token < model.d_vocab for token in tokens):
+    problem = problem or _problem(tokens, counted, model, longest)
+    if len(tokens) > min(model.n_ctx, longest or model.n_ctx) or not all(
+        0 <= token < model.d_vocab for token in tokens
+    ):
         tokens, counted = (), ()
     notes = [Note("prompt", problem)] if problem else []
     token = -1
@@ -189,7 +194,9 @@ def _tokenized(tokenizer: Any, text: str) -> list[int]:
     return ids
 
 
-def _problem(tokens: Sequence[int], counted: Sequence[bool], model: LanguageModel) -> str:
+def _problem(
+    tokens: Sequence[int], counted: Sequence[bool], model: LanguageModel, longest: int | None
+) -> str:
     """Why nothing can be computed on these tokens, or an empty string."""
     beyond = [token for token in tokens if not 0 <= token < model.d_vocab]
     if beyond:
@@ -200,6 +207,11 @@ def _problem(tokens: Sequence[int], counted: Sequence[bool], model: LanguageMode
     if len(tokens) > model.n_ctx:
         return (
             f"The prompt has {len(tokens):,} tokens, and the model's context holds {model.n_ctx:,}."
+        )
+    if longest is not None and len(tokens) > longest:
+        return (
+            f"The prompt has {len(tokens):,} tokens, more than the {longest:,} that circuits are "
+            "computed on; circuits.max_prompt sets another limit."
         )
     if sum(counted) < 2:
         count = "one token" if any(counted) else "no token"

@@ -155,8 +155,8 @@ PROMPT_TABLES = (
         "at one position are multiplied by a scale s; the derivative of a latent with respect to s "
         "at s = 1, in the true run. `early_latent` is -1 and `early_activation` 1.\n\n"
         "Latent to logit (`late` empty): the derivative of the last position's logits of the most "
-        "likely tokens of the true run, and of the answer; `late_latent` is the token and `late_activation` its "
-        "logit, with the reconstruction spliced in.",
+        "likely tokens of the true run, and of the answer; `late_latent` is the token and "
+        "`late_activation` its logit, with the reconstruction spliced in.",
     ),
     Table(
         "gradient_checks",

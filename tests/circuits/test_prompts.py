@@ -200,3 +200,14 @@ def test_no_name_makes_a_slug_that_is_no_plain_file_name(names: list[str]) -> No
 def test_the_terminal_never_sees_control_characters() -> None:
     assert shown("a\x1b[2Jb\u202ec\nd") == "a\\x1b[2Jb\\u202ec\\nd"
     assert shown("x" * 100, 10) == "x" * 10 + "…"
+
+
+def test_a_prompt_beyond_the_limit_is_left_out_and_says_so() -> None:
+    model = tiny_model()
+    asked = [PromptConfig(text="w5 w6 w7"), PromptConfig(text="w5 w6")]
+    long, short = make_prompts(asked, model, prepend_bos=True, include_bos=False, longest=3)
+    assert "4 tokens, more than the 3" in long.problem
+    assert "circuits.max_prompt" in long.notes[0].text
+    assert long.tokens == ()
+    assert not short.problem
+    assert len(short.tokens) == 3
