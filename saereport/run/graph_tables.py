@@ -212,6 +212,7 @@ BLIND_TABLES = (
         "Blind case studies",
         "Latents that a reader meets blind: weights and influences only, prompts as token ids, "
         "until the reader reveals the rest. Where `reveal` is false the run holds no example, "
-        "token statistic or explanation of the latent.",
+        "token statistic or explanation of the latent. The report's own prompts are not hidden, "
+        "nor which latents have gradients, attributions or graph nodes on them.",
     ),
 )
