@@ -116,13 +116,20 @@
     const late = words(prompt, map, "late");
     const checks = new Map(map.checks.map(([cell, ...values]) => [cell, values]));
     const summary = "Heatmap of gradients, " + map.title + ": " + S.format.count(map.g.length) + " pairs; later in rows, earlier in columns. The strongest pairs are in the tables below.";
-    const plot = el("div", { class: "plot c-heat", role: "img", "aria-label": summary });
-    const card = el("div", { class: "c-card", role: "status" }, el("p", { class: "none" }, "Click a cell to pin it here."));
+    const label = summary + " The arrow keys walk from cell to cell.";
+    const plot = el("div", { class: "plot c-heat", role: "application", tabindex: "0", "aria-label": label });
+    const hint = "Click a cell, or walk there with the arrow keys, to pin it here.";
+    const card = el("div", { class: "c-card", role: "status" }, el("p", { class: "none" }, hint));
     const lists = el("details", {}, el("summary", {}, "Rows and columns shown, as links"));
     const caption = figure.querySelector("figcaption");
     let shown = view(map, state);
+    // The pair in each cell that is drawn, -1 where there is none, and the cell that is pinned.
+    let cells = [];
+    let pinned = -1;
 
     const pin = (i) => {
+      pinned = i;
+      if (plot.redraw) plot.redraw();
       const [before, after] = [early[map.e[i]], late[map.l[i]]];
       const [, , activation] = map.early[map.e[i]];
       const facts = [
@@ -137,20 +144,59 @@
       card.replaceChildren(el("p", {}, link(before), " → ", link(after)), list);
     };
 
+    const placeOf = (i) => {
+      const y = cells.findIndex((row) => row.includes(i));
+      return y < 0 ? null : [cells[y].indexOf(i), y];
+    };
+
+    // The next cell with a pair in a direction; the strongest one where none is pinned.
+    const walk = (dx, dy) => {
+      const from = pinned < 0 ? null : placeOf(pinned);
+      if (!from) {
+        const drawn = cells.flat().filter((i) => i >= 0);
+        if (drawn.length) pin(drawn.reduce((a, b) => (Math.abs(map.g[b]) > Math.abs(map.g[a]) ? b : a)));
+        return;
+      }
+      const best = { distance: Infinity, cell: -1 };
+      cells.forEach((row, y) =>
+        row.forEach((i, x) => {
+          const ahead = (x - from[0]) * dx + (y - from[1]) * dy;
+          if (i < 0 || ahead <= 0) return;
+          // Straight ahead first: a step aside counts for more than one ahead.
+          const aside = Math.abs((x - from[0]) * dy) + Math.abs((y - from[1]) * dx);
+          const distance = ahead + 4 * aside;
+          if (distance < best.distance) Object.assign(best, { distance, cell: i });
+        }),
+      );
+      if (best.cell >= 0) pin(best.cell);
+    };
+    const STEPS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+    plot.addEventListener("keydown", (event) => {
+      if (event.altKey || event.ctrlKey || event.metaKey || !Object.hasOwn(STEPS, event.key)) return;
+      event.preventDefault();
+      event.stopPropagation();
+      walk(...STEPS[event.key]);
+    });
+
+    const box = (x, y, colour, width) => ({
+      type: "rect",
+      x0: x - 0.5,
+      x1: x + 0.5,
+      y0: y - 0.5,
+      y1: y + 0.5,
+      line: { color: colour, width },
+    });
     const outlines = (colours) =>
       shown.rows.flatMap((row, y) =>
         shown.columns
           .map((column, x) => [x, y, map.early[column][1], map.late[row][1]])
           .filter(([, , sooner, later]) => map.kind === "latents" && S.expected(prompt, sooner, later))
-          .map(([x, y_]) => ({
-            type: "rect",
-            x0: x - 0.5,
-            x1: x + 0.5,
-            y0: y_ - 0.5,
-            y1: y_ + 0.5,
-            line: { color: colours.act, width: 1.5 },
-          })),
+          .map(([x, y_]) => box(x, y_, colours.act, 1.5)),
       );
+    const mark = (colours) => {
+      const place = pinned < 0 ? null : placeOf(pinned);
+      return place ? [box(...place, colours.ink, 2)] : [];
+    };
 
     const make = (colours) => {
       const columnOf = new Map(shown.columns.map((place, i) => [place, i]));
@@ -162,6 +208,7 @@
         z[rowOf.get(map.l[i])][columnOf.get(map.e[i])] = map.g[i];
         at[rowOf.get(map.l[i])][columnOf.get(map.e[i])] = i;
       }
+      cells = at;
       const limit = shown.most || 1;
       const trace = {
         type: "heatmap",
@@ -182,7 +229,7 @@
         ...S.frame(colours),
         xaxis: { ...S.names(shown.columns.map((column) => early[column].label), colours), tickangle: -90 },
         yaxis: { ...y, range: [shown.rows.length - 0.5, -0.5] },
-        shapes: outlines(colours),
+        shapes: [...outlines(colours), ...mark(colours)],
       };
       return { data: [trace], layout };
     };

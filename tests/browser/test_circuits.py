@@ -76,6 +76,28 @@ def test_a_click_on_a_cell_pins_it(circuits: Path, watched: Make) -> None:
     seen.check()
 
 
+def test_the_arrow_keys_walk_from_cell_to_cell(circuits: Path, watched: Make) -> None:
+    seen = watched(height=1600)
+    page = opened(seen, circuits / "prompt-0.html")
+    plot = page.locator(f"{OPEN} .c-heat")
+    plot.focus()
+    strongest = "(z) => Math.max(...z.flat().map(Math.abs))"
+    page.keyboard.press("ArrowRight")
+    values = page.locator(f"{OPEN} .c-card dd")
+    shown = page.evaluate(f"self.saereport.format.value(({strongest})({DATA}.z))")
+    assert shown.lstrip("−-") in [text.lstrip("−-") for text in values.all_inner_texts()]
+    first = page.locator(f"{OPEN} .c-card").inner_text()
+    marks = f"document.querySelector('{OPEN} .c-heat').layout.shapes.length"
+    assert page.evaluate(marks) >= 1
+    for key in ("ArrowDown", "ArrowUp", "ArrowLeft", "ArrowRight"):
+        page.keyboard.press(key)
+        if page.locator(f"{OPEN} .c-card").inner_text() != first:
+            break
+    else:
+        raise AssertionError("no arrow key leads to another cell")
+    seen.check()
+
+
 def test_sorting_and_thresholds_change_what_is_drawn(circuits: Path, watched: Make) -> None:
     seen = watched(height=1600)
     page = opened(seen, circuits / "prompt-0.html")
