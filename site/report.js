@@ -1,26 +1,31 @@
-(self.saereport=self.saereport||[]).push({"kind":"report","title":"SmolLM2-135M, seven SAEs","single":false,"texts":[0,287,575,856]
+(self.saereport=self.saereport||[]).push({"kind":"report","title":"SmolLM2-135M, seven SAEs","fingerprint":"16aa2d372ce5","single":false,"texts":[0,404,783]
 ,"saes":[
-{"slug":"transcoder-l3","label":"transcoder-l3","neuronpedia":"","count":18,"last":2107,"firsts":[154]},
-{"slug":"resid-l10","label":"resid-l10","neuronpedia":"","count":18,"last":2250,"firsts":[47]},
-{"slug":"transcoder-l10","label":"transcoder-l10","neuronpedia":"","count":18,"last":2258,"firsts":[196]},
-{"slug":"transcoder-l14","label":"transcoder-l14","neuronpedia":"","count":18,"last":2292,"firsts":[10]},
-{"slug":"attn-z-l16","label":"attn-z-l16","neuronpedia":"","count":17,"last":1489,"firsts":[197]},
-{"slug":"resid-l16","label":"resid-l16","neuronpedia":"","count":18,"last":2298,"firsts":[128]},
-{"slug":"attn-z-l18","label":"attn-z-l18","neuronpedia":"","count":18,"last":1518,"firsts":[19]}
+{"slug":"transcoder-l3","label":"transcoder-l3","neuronpedia":"","count":12,"last":2107,"firsts":[162]},
+{"slug":"resid-l10","label":"resid-l10","neuronpedia":"","count":12,"last":2206,"firsts":[47]},
+{"slug":"transcoder-l10","label":"transcoder-l10","neuronpedia":"","count":12,"last":2217,"firsts":[213]},
+{"slug":"transcoder-l14","label":"transcoder-l14","neuronpedia":"","count":12,"last":1799,"firsts":[10]},
+{"slug":"attn-z-l16","label":"attn-z-l16","neuronpedia":"","count":12,"last":1489,"firsts":[197]},
+{"slug":"resid-l16","label":"resid-l16","neuronpedia":"","count":12,"last":1887,"firsts":[128]},
+{"slug":"attn-z-l18","label":"attn-z-l18","neuronpedia":"","count":12,"last":1328,"firsts":[19]}
 ]
 ,"panels":[
-{"name":"examples","title":"Examples","tables":["examples","example_groups"],"wide":true},
+{"name":"examples","title":"Examples","tables":["examples","example_groups"],"wide":true,"spoils":true},
+{"name":"attribution","title":"Which tokens and heads its examples came from","tables":["example_heads"],"wide":true},
 {"name":"activation","title":"How often, how strongly","tables":["activity","activation_histogram"],"wide":false},
 {"name":"logits","title":"What it writes","tables":["logit_lens"],"wide":false},
-{"name":"tokens","title":"Tokens it is active on","tables":["token_statistics"],"wide":true},
+{"name":"tokens","title":"Tokens it is active on","tables":["token_statistics"],"wide":true,"spoils":true},
 {"name":"deembedding","title":"What it reads","tables":["deembedding"],"wide":true},
 {"name":"heads","title":"Attention heads","tables":["head_shares","head_deembedding"],"wide":true},
 {"name":"related","title":"Related latents","tables":["neighbours","coactivation"],"wide":true},
 {"name":"pullbacks","title":"Read from earlier latents","tables":["pullbacks"],"wide":true},
+{"name":"influences","title":"What drove it on its examples","tables":["influence_counts","example_influences"],"wide":true},
+{"name":"components","title":"What its examples are made of","tables":["example_components"],"wide":true},
+{"name":"through_heads","title":"What it reads through heads","tables":["example_head_deembedding"],"wide":true},
 {"name":"geometry","title":"Directions","tables":["geometry"],"wide":true}
 ]
 ,"bases":[
 ["examples",{"b":"examples"}],
+["attribution",{"b":"attribution","note":"What each source token and each head adds to the pre-activation at the marked token: attention times what is moved. Sources plus bias, and heads plus bias, are the pre-activation. The first coloured token stands for everything before it too."}],
 ["activation.histogram",{"b":"figure","title":"Non-zero activations","summary":"Histogram of {n} non-zero activations up to {max}; half of them lie below {median}.","log":"y","views":[{"label":"linear bins","columns":["from","to","tokens"],"data":[{"type":"bar","meta":"act","hoverinfo":"none"}],"layout":{"bargap":0.06,"xaxis":{"title":{"text":"activation"},"rangemode":"tozero"},"yaxis":{"title":{"text":"tokens"},"rangemode":"tozero"}}},{"label":"log bins","columns":["from","to","tokens"],"octaves":4,"data":[{"type":"bar","meta":"act","hoverinfo":"none","dx":1}],"layout":{"bargap":0.06,"xaxis":{"title":{"text":"activation (log scale)"},"tickmode":"array"},"yaxis":{"title":{"text":"tokens"},"rangemode":"tozero"}}}]}],
 ["activation.quantiles",{"b":"facts","title":"Quantiles of the non-zero activations","names":["1 %","5 %","25 %","50 %","75 %","95 %","99 %","mean","std"]}],
 ["logits.histogram",{"b":"figure","title":"Direct effect on every token of the vocabulary","summary":"Histogram of the direct effect on all tokens: mean {mean}, standard deviation {std}, skewness {skewness}, excess kurtosis {kurtosis}.","log":"y","views":[{"label":"","columns":["from","to","vocabulary tokens"],"data":[{"type":"bar","meta":"signed","hoverinfo":"none"}],"layout":{"bargap":0.06,"xaxis":{"title":{"text":"logit"}},"yaxis":{"title":{"text":"vocabulary tokens"},"rangemode":"tozero"}}}]}],
@@ -46,6 +51,15 @@
 ["pullbacks.top",{"b":"latents","columns":["pullback"],"formats":["value"],"bar":0}],
 ["pullbacks.bottom",{"b":"latents","columns":["pullback"],"formats":["value"],"bar":0}],
 ["pullbacks",{"b":"columns"}],
+["influences.often",{"b":"latents","columns":["among","of","mean"],"formats":["count","count","value"],"bar":2}],
+["influences.grid",{"b":"columns"}],
+["influences.note",{"b":"text","text":"Earlier latents most often among the strongest influences: on how many of the top examples, and the mean influence over all of them, every path together."}],
+["influences",{"b":"influences","title":"The strongest influences on an example"}],
+["components",{"b":"figure","title":"What each part of the model adds to the pre-activation","choice":"which example","summary":"Heatmap of heads and MLPs by layer, mean over {n} top examples; the largest part is {part}, {value}. All parts with embedding and bias sum to the pre-activation.","alike":true,"views":[{"prefix":"L","note":"{about}: embedding {embedding} + heads {heads} + MLPs {mlps} + bias {bias} = pre-activation {total}, with the norm's scale held fixed.","data":[{"type":"heatmap","hoverinfo":"none","x0":0,"dx":1}],"layout":{"xaxis":{"title":{"text":"layer"},"dtick":1,"ticks":""},"yaxis":{"type":"category","autorange":"reversed","showgrid":false,"ticks":""}}}]}],
+["through_heads.top",{"b":"tokens","columns":["score"],"formats":["value"],"bar":0}],
+["through_heads.bottom",{"b":"tokens","columns":["score"],"formats":["value"],"bar":0}],
+["through_heads.note",{"b":"text","text":"From the weights alone: the heads that add most on its top examples, and which tokens would excite or inhibit it most if such a head moved them."}],
+["through_heads",{"b":"columns"}],
 ["geometry",{"b":"facts","names":["encoder norm","decoder norm","encoder–decoder cosine"],"notes":["read direction","write direction","1 when it reads what it writes"]}],
 ["sae.density",{"b":"figure","title":"Density of the latents","summary":"Histogram of log10 density: {n} latents of the SAE were active at least once, {chosen} of them shown here; half of the active ones have a density below {median}.","log":"y","views":[{"label":"","columns":["density from","to","latents","shown here"],"data":[{"type":"bar","meta":"quiet","name":"all latents","hoverinfo":"none"},{"type":"bar","meta":"accent","name":"shown here","hoverinfo":"none"}],"layout":{"barmode":"overlay","bargap":0.06,"xaxis":{"title":{"text":"density"},"tickmode":"array"},"yaxis":{"title":{"text":"latents"},"rangemode":"tozero"}}}]}],
 ["sae.l0",{"b":"figure","title":"Active latents per token (L0)","summary":"Histogram of the number of active latents per counted token; the mean is {mean}.","log":"y","views":[{"label":"","columns":["from","to","tokens"],"data":[{"type":"bar","meta":"accent","hoverinfo":"none"}],"layout":{"bargap":0.06,"xaxis":{"title":{"text":"active latents"},"rangemode":"tozero"},"yaxis":{"title":{"text":"tokens"},"rangemode":"tozero"}}}]}]

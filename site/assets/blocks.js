@@ -25,7 +25,12 @@
     return over;
   }
 
-  S.merged = (block) => (block.base ? merge(S.bases.get(block.base) || {}, block) : block);
+  S.merged = function (block) {
+    const whole = block.base ? merge(S.bases.get(block.base) || {}, block) : block;
+    if (!whole.alike) return whole;
+    const [first, ...others] = whole.views;
+    return { ...whole, views: [first, ...others.map((view) => merge(first, view))] };
+  };
 
   function facts(block) {
     const list = el("dl", { class: "kv" });
@@ -48,28 +53,32 @@
     figure: (block) => S.figure(block),
     facts,
     examples: S.examples,
+    attribution: S.attribution,
+    influences: S.influences,
     text: (block) => el("div", { class: "block" }, el("p", {}, block.text)),
-    columns: (block, shard, max) =>
-      el("div", { class: "block columns" }, ...block.blocks.map((inner) => S.block(inner, shard, max))),
+    columns: (block, shard, max, blind) => {
+      const inside = block.blocks.map((inner) => S.block(inner, shard, max, blind));
+      return el("div", { class: "block columns" }, ...inside);
+    },
   };
 
-  S.block = function (raw, shard, max) {
+  S.block = function (raw, shard, max, blind) {
     const block = S.merged(raw);
-    return Object.hasOwn(kinds, block.b) ? kinds[block.b](block, shard, max) : el("div", {});
+    return Object.hasOwn(kinds, block.b) ? kinds[block.b](block, shard, max, blind) : el("div", {});
   };
 
-  // A latent's panels in order, as one element.
-  S.panels = function (record, shard) {
+  // A latent's panels in order, as one element; blind without those that spoil.
+  S.panels = function (record, shard, blind) {
     const known = new Map(S.report.panels.map((panel) => [panel.name, panel]));
     const box = el("div", { class: "panels" });
     for (const [name, blocks] of record.panels) {
       const panel = known.get(name);
-      if (!panel) continue;
+      if (!panel || (blind && panel.spoils)) continue;
       const header = el("header", {}, el("h2", {}, panel.title));
       const section = el("section", { class: panel.wide ? "panel wide" : "panel" }, header);
       section.dataset.panel = name;
       for (const block of blocks) {
-        const node = S.block(block, shard, record.max);
+        const node = S.block(block, shard, record.max, blind);
         if (node.controls) header.append(...node.controls);
         section.append(node);
       }

@@ -25,6 +25,7 @@
     shards: new Map(),
     sequences: new Map(),
     scripts: new Map(),
+    prompts: new Map(),
   };
 
   const receivers = {
@@ -47,6 +48,18 @@
       record.byLatent = new Map(record.latents.map((item) => [item.latent, item]));
       S.shards.set(record.sae + "/" + record.shard, record);
     },
+  };
+
+  receivers.graph = function (record) {
+    S.graph = record;
+  };
+
+  receivers.prompt = function (record) {
+    S.prompts.set(record.slug, record);
+  };
+
+  receivers.map = function (record) {
+    S.prompts.get(record.slug).maps[record.place] = record.map[0];
   };
 
   receivers.text = function (record) {

@@ -5,6 +5,8 @@
   const { el } = S;
   const FIRST = { top: 10, other: 4 };
   const info = new WeakMap();
+  // What the tooltip says on a token that another panel made.
+  S.describe = (token, lines) => info.set(token, { lines });
 
   function level(activation, max) {
     if (!(max > 0) || !(activation > 0)) return 0;
@@ -24,7 +26,7 @@
 
   function about(token) {
     const data = info.get(token);
-    if (!data) return null;
+    if (!data || data.lines) return data ? data.lines : null;
     const active = data.value === undefined ? "not active" : "activation " + S.format.value(data.value);
     return [S.token(data.id), active, "token " + data.id + " · position " + data.position];
   }

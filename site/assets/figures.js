@@ -3,7 +3,7 @@
 (function () {
   const S = self.saereport;
   const { el } = S;
-  const PLOTLY = "assets/plotly-basic.min.js";
+  const PLOTLY = "assets/plotly-cartesian.min.js";
   const drawn = new Set();
 
   const CONFIG = { responsive: true, displayModeBar: false, displaylogo: false };
@@ -29,9 +29,23 @@
   }
 
   function theme() {
-    const names = ["ink", "ink-2", "ink-3", "line", "line-2", "act", "accent", "quiet", "up", "down"];
+    const names = ["ink", "ink-2", "ink-3", "line", "line-2", "act", "accent", "quiet", "up", "down", "raised"];
     return Object.fromEntries(names.map((name) => [name, S.colour(name)]));
   }
+
+  // A Plotly colour scale for signed values: `down`, the colour of the panel at zero, `up`.
+  S.diverging = (colours) => [
+    [0, colours.down],
+    [0.5, colours.raised],
+    [1, colours.up],
+  ];
+
+  // The scale beside a figure: Plotly's own sets style attributes, which the policy forbids.
+  S.divergingLegend = function (most) {
+    const ramp = el("span", { class: "ramp", "aria-hidden": "true" });
+    for (const step of ["n5", "n3", "n1", "", "p1", "p3", "p5"]) ramp.append(el("i", { class: step }));
+    return el("div", { class: "legend" }, S.format.value(-most), ramp, S.format.value(most));
+  };
 
   function axis(colours, own, log) {
     return {
@@ -68,7 +82,24 @@
     };
   }
 
-  function coloured(trace, colours) {
+  const isHeatmap = (view) => view.data[0].type === "heatmap";
+
+  // The cells of a heatmap: its whole numbers are multiples of the view's unit.
+  function cells(view) {
+    const { z } = view.data[0];
+    return z.map((row) => row.map((n) => (n === null ? null : n * view.unit)));
+  }
+  const largest = (view) => Math.max(1e-12, ...cells(view).flat().map(Math.abs));
+
+  // With gaps between its cells Plotly paints them one by one, and needs no style attribute.
+  function heated(view, colours) {
+    const most = largest(view);
+    const scale = { colorscale: S.diverging(colours), zmin: -most, zmax: most, showscale: false };
+    return { ...view.data[0], z: cells(view), xgap: 1, ygap: 1, ...scale };
+  }
+
+  function coloured(trace, colours, view) {
+    if (trace.type === "heatmap") return heated(view, colours);
     if (trace.type !== "bar") return trace;
     let colour = colours[trace.meta] || colours.accent;
     if (trace.meta === "signed") {
@@ -136,11 +167,25 @@
       .filter((row, i) => single || series[0][i][2]);
   }
 
+  function gridOf(view) {
+    const { y, x0, dx } = view.data[0];
+    const name = (i) => view.prefix + String((x0 || 0) + i * (dx || 1));
+    const values = cells(view);
+    const shown_ = (value) => (value === null ? "" : S.format.value(value));
+    return {
+      columns: ["", ...values[0].map((_, i) => name(i))],
+      rows: values.map((row, i) => [y[i], ...row.map(shown_)]),
+    };
+  }
+
   function tableOf(block, view) {
+    const { columns, rows } = isHeatmap(view)
+      ? gridOf(view)
+      : { columns: view.columns || [], rows: rowsOf(block, view) };
     const head = el("tr", {});
-    (view.columns || []).forEach((name) => head.append(el("th", { scope: "col" }, name)));
+    columns.forEach((name) => head.append(el("th", { scope: "col" }, name)));
     const body = el("tbody", {});
-    for (const [first, ...others] of rowsOf(block, view)) {
+    for (const [first, ...others] of rows) {
       const row = el("tr", {}, el("th", { scope: "row" }, first));
       others.forEach((cell) => row.append(el("td", {}, cell)));
       body.append(row);
@@ -167,6 +212,11 @@
       const place = point.pointIndex;
       const mouse = event.event;
       if (!mouse) return;
+      if (isHeatmap(view)) {
+        if (point.z === null || point.z === undefined) return;
+        S.tip([view.prefix + point.x + " " + point.y, S.format.value(point.z)], mouse.clientX, mouse.clientY);
+        return;
+      }
       const columns = view.columns || [];
       const row = view.data.map((trace) => bins(trace, view)[place]);
       const { value, count, percent } = S.format;
@@ -192,18 +242,24 @@
     if (!within) {
       caption.append(el("h3", {}, block.title || ""));
       const details = el("details", {}, el("summary", {}, "Table"));
-      details.addEventListener(
-        "toggle",
-        () => details.append(tableOf(block, block.views[state.view])),
-        { once: true },
-      );
+      details.addEventListener("toggle", () => {
+        const table = details.querySelector(".scroll");
+        if (table) table.remove();
+        if (details.open) details.append(tableOf(block, block.views[state.view]));
+      });
       box.append(caption, el("p", { class: "summary" }, summary), plot, details);
     }
+    const note = el("p", { class: "view-note" });
+    if (block.views.some((view) => view.note)) plot.after(note);
+    const legend = el("span", {});
+    if (isHeatmap(block.views[0])) caption.append(legend);
     if (within) within.querySelector(".summary").after(plot);
     const draw = () => {
       const view = block.views[state.view];
+      note.textContent = filled(view.note, view.v);
+      if (isHeatmap(view)) legend.replaceChildren(S.divergingLegend(largest(view)));
       return S.plot(plot, (colours) => ({
-        data: view.data.map((trace) => coloured(trace, colours)),
+        data: view.data.map((trace) => coloured(trace, colours, view)),
         layout: layoutOf(view, colours, state.log),
       }));
     };
@@ -218,9 +274,11 @@
     if (labels.length > 1) {
       const pick = (i) => {
         state.view = i;
+        const details = box.querySelector("details");
+        if (details) details.open = false;
         draw();
       };
-      controls.append(S.segments(labels, state.view, pick, "bins"));
+      controls.append(S.segments(labels, state.view, pick, block.choice || "bins"));
     }
     if (block.log) {
       const pick = (i) => {

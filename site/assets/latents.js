@@ -23,7 +23,8 @@
     const articles = Array.from(document.querySelectorAll("article.latent"));
     const shard = Array.from(S.shards.values()).find((item) => item.sae === S.sae);
     const sae = S.saes.get(S.sae);
-    const built = new Set();
+    const blind = S.blindness(sae);
+    const built = new Map();
     // The place of the latent that is shown; between two places when one is asked for that is not here.
     let current = -1;
     const status = el("p", { class: "absent", role: "status" });
@@ -56,35 +57,57 @@
       count.textContent = sae ? S.format.count(sae.count) + " shown" : "";
     }
 
-    function show(place, focus) {
-      if (place < 0 || place >= articles.length || place === current) return;
-      S.tip(null);
-      leave();
-      current = place;
-      const article = articles[place];
-      const latent = number(article);
-      article.classList.add("current");
-      if (!built.has(latent) && shard && shard.byLatent.has(latent)) {
-        built.add(latent);
-        const panels = S.panels(shard.byLatent.get(latent), shard);
-        if (steps.dataset.embed) {
-          const frame = embed(article);
-          if (frame) panels.append(frame);
-        }
-        article.append(panels);
-        if (panels.querySelector("[data-panel='examples']")) article.classList.add("has-panels");
+    // The panels of a latent, made again when a reader goes blind or reveals.
+    function build(article, latent) {
+      const hidden = blind.of(article, latent);
+      if (built.get(latent) === hidden || !shard || !shard.byLatent.has(latent)) return;
+      const old = article.querySelector(":scope > .panels");
+      if (old) old.remove();
+      built.set(latent, hidden);
+      const panels = S.panels(shard.byLatent.get(latent), shard, hidden);
+      if (steps.dataset.embed && !hidden) {
+        const frame = embed(article);
+        if (frame) panels.append(frame);
       }
-      arrive("Latent " + latent);
-      if (focus) self.scrollTo(0, 0);
+      article.append(panels);
+      const has = Boolean(panels.querySelector("[data-panel='examples']"));
+      article.classList.toggle("has-panels", has);
+    }
+
+    function dress(article) {
+      const latent = number(article);
+      blind.dress(article, latent, change);
+      build(article, latent);
+      arrive("Latent " + latent + (blind.of(article, latent) ? ", blind" : ""));
       S.freshen();
+    }
+
+    function show(place, focus) {
+      if (place < 0 || place >= articles.length) return;
+      S.tip(null);
+      if (place !== current) leave();
+      current = place;
+      articles[place].classList.add("current");
+      dress(articles[place]);
+      if (focus) self.scrollTo(0, 0);
+    }
+
+    // A reader went blind, or revealed the latent that is shown.
+    function change(asked) {
+      const article = articles[current];
+      if (!article) return;
+      blind.ask(asked);
+      self.history.replaceState(null, "", "#" + article.id + blind.suffix());
+      S.tip(null);
+      dress(article);
     }
 
     function move(step) {
       const place = step > 0 ? Math.floor(current + 1) : Math.ceil(current - 1);
       if (place >= 0 && place < articles.length) {
-        self.history.replaceState(null, "", "#" + articles[place].id);
+        self.history.replaceState(null, "", "#" + articles[place].id + blind.suffix());
         show(place, true);
-      } else if (outside[step]) self.location.href = outside[step].href;
+      } else if (outside[step]) self.location.href = outside[step].href + blind.suffix();
     }
 
     // A latent that is not on this page: on another page of the SAE, or not in the report.
@@ -92,7 +115,7 @@
       const page = (of) => (S.href(S.sae, of) || "").split("#")[0];
       const target = page(latent);
       if (target && articles.length && target !== page(number(articles[0]))) {
-        self.location.replace(S.href(S.sae, latent));
+        self.location.replace(S.href(S.sae, latent) + blind.suffix());
         return;
       }
       S.tip(null);
@@ -106,10 +129,11 @@
     }
 
     function fromHash() {
-      const named = /^#latent-(\d{1,15})$/.exec(self.location.hash);
+      const named = /^#latent-(\d{1,15})(&blind)?$/.exec(self.location.hash);
+      blind.ask(Boolean(named && named[2]));
       const latent = named ? Number(named[1]) : -1;
       const place = articles.findIndex((article) => number(article) === latent);
-      if (place >= 0) show(place, true);
+      if (place >= 0) show(place, place !== current);
       else if (named) absent(latent);
       else if (current === -1) show(0, false);
     }
@@ -117,6 +141,10 @@
     self.addEventListener("hashchange", fromHash);
     fromHash();
     S.move = move;
+    S.toggleBlind = () => {
+      const button = articles[current] && articles[current].querySelector(".blind-switch");
+      if (button) button.click();
+    };
     S.up = () => {
       self.location.href = steps.dataset.home;
     };

@@ -71,13 +71,14 @@
   // A latent in words: its explanation, or the tokens that it is active on.
   S.gloss = function (row) {
     const gloss = el("span", { class: "gloss" });
-    if (row[5]) gloss.append(row[5]);
+    if (row[9]) gloss.append(S.blindMark());
+    else if (row[5]) gloss.append(row[5]);
     else
       S.unpack(row[3]).slice(0, 3).forEach((id) => gloss.append(el("code", {}, S.token(id)), " "));
     return gloss;
   };
 
-  S.latentList = function (block) {
+  S.latentList = function (block, shard, max, blind) {
     const slug = block.sae || S.sae;
     const sae = S.saes.get(slug);
     const waiting = [];
@@ -96,7 +97,7 @@
       return { node, values };
     });
     const list = titled(block, table(block, "latent", items));
-    if (waiting.length)
+    if (waiting.length && !blind)
       S.whenSeen(list, async () => {
         const rows = await S.table(slug);
         for (const [latent, node] of waiting) {

@@ -55,6 +55,8 @@
   S.watchExamples();
   if (S.page === "latents") S.latentPage();
   if (S.page === "sae") S.saePage();
+  if (S.page === "graph") S.graphPage();
+  if (S.page === "prompt") S.promptPage();
 
   const filter = document.getElementById("filter");
   document.addEventListener("keydown", (event) => {
@@ -75,6 +77,7 @@
       ArrowLeft: () => S.move && S.move(-1),
       u: () => S.up && S.up(),
       e: () => S.unfoldAll && S.unfoldAll(),
+      b: () => S.toggleBlind && S.toggleBlind(),
     };
     if (!Object.hasOwn(actions, event.key)) return;
     if (event.key.startsWith("Arrow") && !S.move) return;

@@ -92,7 +92,8 @@
         if (!row || !event.event) return;
         const lines = ["Latent " + row[0]];
         if (row[5]) lines.push(row[5]);
-        lines.push("active on " + S.unpack(row[3]).map(S.token).join("  "));
+        if (row[9]) lines.push("blind");
+        else lines.push("active on " + S.unpack(row[3]).map(S.token).join("  "));
         if (row[4]) lines.push("raises " + S.unpack(row[4]).map(S.token).join("  "));
         lines.push(row[1] > 0 ? "density " + S.format.percent(row[1]) : "dead on this text");
         S.tip(lines, event.event.clientX, event.event.clientY);

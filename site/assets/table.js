@@ -55,7 +55,8 @@
             const text = S.token(id);
             return text + " " + S.prose(text);
           });
-          return (row[0] + " " + row[5] + " " + tokens.join(" ")).toLowerCase();
+          const blind = row[9] ? " blind" : "";
+          return (row[0] + " " + row[5] + blind + " " + tokens.join(" ")).toLowerCase();
         });
       }
       return words;
@@ -109,7 +110,7 @@
         el("td", { class: "c-density" }, density, el("span", { class: "meter", "aria-hidden": "true" }, meter)),
         el("td", { class: "c-max" }, row[1] > 0 ? S.format.value(row[2]) : "–"),
         spark,
-        el("td", { class: "c-tokens" }, ...codes(S.unpack(row[3]))),
+        el("td", { class: "c-tokens" }, ...(row[9] ? [S.blindMark()] : codes(S.unpack(row[3])))),
         el("td", { class: "c-logits" }, ...codes(S.unpack(row[4]))),
         el("td", { class: "c-label", title: row[5] }, row[5]),
       );

@@ -1,22 +1,16 @@
-(self.saereport=self.saereport||[]).push({"kind":"latents","sae":"transcoder-l10","figures":{"density":{"base":"sae.density","v":{"n":"2,304","chosen":"18","median":"1.3 %"},"views":[{"data":[{"x0":-14,"dx":1,"y":[4,50,181,514,659,534,214,97,38,12,1]},{"x0":-14,"dx":1,"y":[0,3,9,4,0,0,0,0,0,1,1]}],"decades":5,"layout":{"xaxis":{"tickvals":[-10.5,-5.5,-0.5],"ticktext":["1 %","10 %","100 %"]}}}]},"l0":{"base":"sae.l0","v":{"mean":"40.1"},"views":[{"data":[{"x0":1,"dx":3,"y":[0,1,137,1328,3535,5713,6903,7443,7625,8287,8636,8839,9047,8880,8461,7681,6982,5946,4927,4058,3195,2708,2012,1516,1124,884,670,505,362,256,192,167,132,121,113,94,66,70,84,99,80,68,54,43,45,41,35,31,46,42,40,82,85,131,112,117,90,59,29,9,8,2]}]}]}},"has_map":true
+(self.saereport=self.saereport||[]).push({"kind":"latents","sae":"transcoder-l10","figures":{"density":{"base":"sae.density","v":{"n":"2,304","chosen":"12","median":"1.3 %"},"views":[{"data":[{"x0":-14,"dx":1,"y":[4,50,181,514,659,534,214,97,38,12,1]},{"x0":-14,"dx":1,"y":[0,1,8,2,0,0,0,0,0,0,1]}],"decades":5,"layout":{"xaxis":{"tickvals":[-10.5,-5.5,-0.5],"ticktext":["1 %","10 %","100 %"]}}}]},"l0":{"base":"sae.l0","v":{"mean":"40.1"},"views":[{"data":[{"x0":1,"dx":3,"y":[0,1,137,1328,3535,5713,6903,7443,7625,8287,8636,8839,9047,8880,8461,7681,6982,5946,4927,4058,3195,2708,2012,1516,1124,884,670,505,362,256,192,167,132,121,113,94,66,70,84,99,80,68,54,43,45,41,35,31,46,42,40,82,85,131,112,117,90,59,29,9,8,2]}]}]}},"has_map":true
 ,"rows":[
-[196,0.003599,19.81,"1RC|B-BHGC","MD:KP83uJ4/,F","taking","USLEHINNKFAAAAAA",-0.02138,0.1128],
 [213,0.006205,21.89,"//2+JJJ*`J%Y","NEULm0Kb7MHxOo]","concession: \"though\", \"while\", \"despite\"","TUPLLJLHIIEAAAAA",0.2043,0.03342],
 [384,0.003291,16.23,"*,26043*EG","OdO?gM(ON[vA|","\"do\" for emphasis or negation","USPMNONJEAAAAAAA",0.07883,-0.007914],
-[523,0.00539,22.44,"%=!C8GK!?%8","N3QNglM1,LVQOu.","ranges: \"November to May\"","UTNNMKJJJHECAAAA",-0.05223,-0.1027],
 [594,0.004052,19.73,":e:@0xJ$lJAp","KKmN/KOW1N{4NEY","asking","UTLKGGGJHHAAAAAA",0.0005452,0.1138],
 [699,0.004275,27.15,"0*?jJZY/%-H","0*K*SLzBNCxKYs","both, either, neither","UTKIDGKKMGGIIFAA",0.07523,-0.1219],
-[974,0.00812,26.47,"-10*2+%z!B","=,KYP0}LWsM=Z","\"not only\"","UUPMIFAAAACFFCAA",-0.02896,-0.04597],
+[839,0.005875,12.28,"J#)%6J/dNRSJ0Q","(g/FN.4Lle6p","kings","AUTPMJIGHEEFCAAA",0.1125,0.03257],
 [1074,0.004591,21.88,"?r52Fb3~6b","$NO2M8s*`Mv@","thinking and believing","UTPNMIJJGEFAAAAA",0.1595,0.008843],
 [1318,0.005636,23.32,"-1*J.IJVz%=","Nn~Kn2MlGNo.Nx_","\"only\", \"but\", \"just\"","UTOPOICGACGFAAAA",0.05847,-0.02991],
-[1485,0.006774,24.46,"%=%6%z%f!B","OI+OrDOTiK}0Mkz","\"as for\", \"as to\"","UUOJIHHFACACFAAA",0.01904,0.002269],
 [1489,0.004491,23.68,"Km!Jez%yKHzL6y","NGOLdVM1wNUD-w","archaic second person: \"thou\", \"thee\", \"thy\"","UTMMKEHEGFIGAAAA",-0.005984,-0.02352],
 [1590,0.2226,11.48,"%6%=!H!F%5","Lj}LA3LAIN:)JrO","dense, no clear story","ATUTRPNLIHCBAAAA",0.08341,-0.1131],
-[1652,0.1487,9.882,"!C%6$z#+%.","O;SNcX+(8sJWy","dense, no clear story","ATUSQNLIEEAAAAAA",0.2606,0.05198],
 [1877,0.007136,20.57,"*J+]C,8GK!?","L2UNVxL=iK4}LOI","exception: \"except\", \"than\", \"beyond\"","UUPNLJIHGEEAAAAA",-0.09613,0.02338],
-[2080,0.004806,26.18,"ACJ9wJ.sJ2YJ2X","J5OK6gMQkO+ANUD","months in dates","UTKMNMNOJFIMJDAA",0.07947,-0.003034],
-[2217,0.006467,27.86,"$t*M/%.5?o","NyuO?MOA^(F4O","rates: \"per\", \"a year\", \"each\"","UUOKGFGFCFEEECAA",-0.1133,-0.06564],
-[2253,0.002968,16.49,"J,a+;?[CC!C","NmJJ%oLH0L8;LN)","reflexives","UROOMNOOGAAAAAAA",0.1452,0.02444],
-[2258,0.004052,20.03,"!D!BDT-F0?","60M7`;$J:-J[U","web addresses","USLEECAECACAAAAA",-0.1017,0.09284]
+[2080,0.004806,26.18,"","J5OK6gMQkO+ANUD","","UTKMNMNOJFIMJDAA",0.07947,-0.003034,1],
+[2217,0.006467,27.86,"$t*M/%.5?o","NyuO?MOA^(F4O","rates: \"per\", \"a year\", \"each\"","UUOKGFGFCFEEECAA",-0.1133,-0.06564]
 ]
 });

@@ -396,4 +396,5 @@ def test_pictures_of_the_main_pages(
         page.screenshot(path=screenshots / f"{name}-{width}-{theme}.png")
         page.set_viewport_size({"width": width, "height": 900})
     seen.check()
-    assert len(list(screenshots.glob(f"*-{width}-{theme}.png"))) == len(pages)
+    for name in pages:
+        assert (screenshots / f"{name}-{width}-{theme}.png").stat().st_size > 0
