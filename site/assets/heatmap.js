@@ -6,13 +6,6 @@
   const SIZES = [12, 24, 48, 96];
   let ids = 0;
 
-  // A scale for numbers about zero: both ends and the middle are colours of the theme.
-  S.diverging = (colours) => [
-    [0, colours.down],
-    [0.5, S.colour("raised")],
-    [1, colours.up],
-  ];
-
   S.names = function (texts, colours) {
     return {
       type: "linear",
@@ -37,11 +30,6 @@
     hovermode: "closest",
     dragmode: self.matchMedia("(pointer: coarse)").matches ? false : "zoom",
   });
-
-  S.scaleBar = function (most) {
-    const ramp = el("span", { class: "c-ramp", "aria-hidden": "true" });
-    return el("div", { class: "legend" }, S.format.value(-most), ramp, S.format.value(most));
-  };
 
   // Long text is cut in its middle: what tells labels apart is often at the end.
   S.cut = (text, most) =>
@@ -266,7 +254,7 @@
       const [cross] = chosen("Pairs", [["", "all"], ["cross", "across tokens"]], (value) => (state.cross = value === "cross"));
       caption.append(cross);
     }
-    caption.append(S.scaleBar(shown.most));
+    caption.append(S.divergingLegend(shown.most));
     figure.append(plot, card, lists);
     update();
     const cellOf = (event) => event.points[0].customdata;

@@ -11,9 +11,9 @@ from bs4 import BeautifulSoup
 
 from saereport.run import open_run
 from saereport.site import render
-from saereport.site.circuits.graph_data import Check, Scores, read_graphs
+from saereport.site.circuits.agreement import correlation, verdict
+from saereport.site.circuits.graph_data import Scores, read_graphs
 from saereport.site.circuits.graph_strength import scores
-from saereport.site.circuits.graph_words import correlation, verdict
 from tests.synthetic import Shape, write_run
 from tests.synthetic_graph import LARGE, SMALL, GraphShape, graphs
 
@@ -76,7 +76,7 @@ def test_tables_hold_the_strongest(run: Path, folder: Path) -> None:
     assert len(soup.select("#latents-in-it tbody tr")) == 80
     assert len(soup.select("#checks tbody tr")) == len(graph.checks) == 20
     marks = [row.find_all("td")[-1].get_text() for row in soup.select("#checks tbody tr")]
-    assert marks == [verdict(check) for check in graph.checks]
+    assert marks == [verdict(check.predicted, check.measured) for check in graph.checks]
     assert any(marks)
 
 
@@ -100,22 +100,19 @@ def test_hostile_tokens_stay_text(folder: Path) -> None:
 
 
 def test_verdicts_say_where_linearity_fails() -> None:
-    def said(predicted: float, measured: float) -> str:
-        return verdict(Check(0, 1, 1.0, predicted, measured))
-
-    assert said(1.0, -0.1) == "opposite sign"
-    assert said(1.0, 2.1) == "more than twice the prediction"
-    assert said(-1.0, -0.4) == "less than half the prediction"
-    assert said(-1.0, -1.9) == said(1.0, 0.5) == said(0.0, 0.0) == ""
+    assert verdict(1.0, -0.1) == "opposite sign"
+    assert verdict(1.0, 2.1) == "more than twice the prediction"
+    assert verdict(-1.0, -0.4) == "less than half the prediction"
+    assert verdict(-1.0, -1.9) == verdict(1.0, 0.5) == verdict(0.0, 0.0) == ""
 
 
 def test_the_correlation_is_pearsons() -> None:
     rng = np.random.default_rng(0)
     pairs = rng.normal(size=(9, 2))
-    checks = tuple(Check(0, 1, 0.0, float(x), float(y)) for x, y in pairs)
-    assert correlation(checks) == pytest.approx(np.corrcoef(pairs.T)[0, 1])
-    assert correlation(checks[:1]) is None
-    assert correlation((checks[0], checks[0])) is None
+    rows = [(float(x), float(y)) for x, y in pairs]
+    assert correlation(rows) == pytest.approx(np.corrcoef(pairs.T)[0, 1])
+    assert correlation(rows[:1]) is None
+    assert correlation([rows[0], rows[0]]) is None
 
 
 def test_shares_by_intervention(run: Path) -> None:

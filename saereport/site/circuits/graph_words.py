@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import sqrt
 
 from saereport.site import numbers
-from saereport.site.circuits.graph_data import Check, Node, PromptGraph
+from saereport.site.circuits.agreement import correlation, verdict
+from saereport.site.circuits.graph_data import Node, PromptGraph
 from saereport.site.circuits.graph_latents import Key, LatentCard
 from saereport.site.circuits.graph_strength import scores as link_scores
 from saereport.site.context import Report
@@ -199,44 +199,17 @@ def check_rows(words: Words) -> list[Row]:
             words.name(nodes[check.source]),
             words.name(nodes[check.target]),
             *(numbers.value(v) for v in (check.direct, check.predicted, check.measured)),
-            verdict(check),
+            verdict(check.predicted, check.measured),
         )
         for check in words.graph.checks
     ]
 
 
-def verdict(check: Check) -> str:
-    """Where the linear prediction fails: in sign, or by more than a factor of two."""
-    predicted, measured = check.predicted, check.measured
-    if predicted * measured < 0:
-        return "opposite sign"
-    if abs(measured) > 2 * abs(predicted):
-        return "more than twice the prediction"
-    if abs(measured) < abs(predicted) / 2:
-        return "less than half the prediction"
-    return ""
-
-
-def correlation(checks: tuple[Check, ...]) -> float | None:
-    """Pearson's correlation of predicted and measured; None for fewer than two different values."""
-    n = len(checks)
-    if n < 2:
-        return None
-    x, y = [c.predicted for c in checks], [c.measured for c in checks]
-    mean_x, mean_y = sum(x) / n, sum(y) / n
-    var_x = sum((a - mean_x) ** 2 for a in x)
-    var_y = sum((b - mean_y) ** 2 for b in y)
-    if var_x <= 0 or var_y <= 0:
-        return None
-    covariance = sum((a - mean_x) * (b - mean_y) for a, b in zip(x, y, strict=True))
-    return covariance / sqrt(var_x * var_y)
-
-
 def check_summary(words: Words) -> str:
     """What the checks say together."""
     checks = words.graph.checks
-    r = correlation(checks)
-    failed = sum(bool(verdict(check)) for check in checks)
+    r = correlation([(check.predicted, check.measured) for check in checks])
+    failed = sum(bool(verdict(check.predicted, check.measured)) for check in checks)
     together = "" if r is None else f" The correlation with the prediction is {numbers.value(r)}."
     return (
         f"For the {numbers.plural(len(checks), 'strongest link')} from latents, the source was set "

@@ -10,6 +10,7 @@ from typing import Any
 from saereport.site import jsonwriter, numbers
 from saereport.site.circuits import heatmaps
 from saereport.site.circuits import tables as say
+from saereport.site.circuits.agreement import correlation
 from saereport.site.circuits.graph_latents import Key, latent_cards
 from saereport.site.circuits.index import write_index
 from saereport.site.circuits.prompts_data import GradientPairs, PromptData, read_prompts, table_rows
@@ -127,7 +128,7 @@ def section(names: Names, prompt: PromptData, some: GradientPairs, place: int) -
     cross, same = say.split(some)
     made = [say.pair_row(names, prompt, some, pair) for pair in cross]
     values = say.check_values(some)
-    r = say.correlation(values)
+    r = correlation(values)
     return MapSection(
         place=place,
         title=say.title(names, some),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from math import sqrt
 
 from saereport.site import numbers
+from saereport.site.circuits.agreement import LESS, MORE, OPPOSITE, correlation, verdict
 from saereport.site.circuits.graph_latents import Key, LatentCard
 from saereport.site.circuits.prompts_data import GradientPairs, PromptData, Record
 from saereport.site.context import Report
@@ -185,19 +185,6 @@ def strongest(prompts: Iterable[PromptData]) -> Strongest:
     return found
 
 
-def correlation(pairs: list[tuple[float, float]]) -> float | None:
-    """Pearson's correlation; None for fewer than two different values on either side."""
-    n = len(pairs)
-    if n < 2:
-        return None
-    mean_x, mean_y = sum(x for x, _ in pairs) / n, sum(y for _, y in pairs) / n
-    var_x = sum((x - mean_x) ** 2 for x, _ in pairs)
-    var_y = sum((y - mean_y) ** 2 for _, y in pairs)
-    if var_x <= 0 or var_y <= 0:
-        return None
-    return sum((x - mean_x) * (y - mean_y) for x, y in pairs) / sqrt(var_x * var_y)
-
-
 def check_values(some: GradientPairs) -> list[tuple[float, float]]:
     """Predicted and measured, by rank."""
     return [(c["predicted"], c["measured"]) for _, c in sorted(some.checks.items())]
@@ -206,13 +193,12 @@ def check_values(some: GradientPairs) -> list[tuple[float, float]]:
 def check_cells(pairs: list[tuple[float, float]]) -> tuple[str, str, str, str]:
     """Number of checks, correlation, opposite signs, and those off by more than a factor of two."""
     r = correlation(pairs)
-    opposite = sum(x * y < 0 for x, y in pairs)
-    off = sum(x * y >= 0 and not abs(x) / 2 <= abs(y) <= 2 * abs(x) for x, y in pairs)
+    found = [verdict(x, y) for x, y in pairs]
     return (
         numbers.count(len(pairs)),
         "–" if r is None else f"{r:.3f}".replace("-", numbers.MINUS),
-        numbers.count(opposite),
-        numbers.count(off),
+        numbers.count(found.count(OPPOSITE)),
+        numbers.count(found.count(MORE) + found.count(LESS)),
     )
 
 
