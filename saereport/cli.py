@@ -1,4 +1,4 @@
-"""The command line: `saereport build`, `collect`, `render`, `info`, `init`, `demo`.
+"""The command line: `saereport build`, `collect`, `render`, `info`, `init`, `demo`, and others.
 
 Thin on purpose: options become a `BuildConfig`, the work is done by the functions that Python
 users call too, and every error ends here as one line on stderr and an exit code. Modules that
@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 import click
 
 from saereport import __version__
+from saereport.commands import comparing, exchanging, publishing, sharing
 from saereport.config import DTYPES, BuildConfig, make_config, read_config
 from saereport.errors import SaereportError, UsageError, did_you_mean
 from saereport.progress import Progress
@@ -230,6 +231,11 @@ def demo(progress: Progress, /, out: Path, **given: Any) -> None:
 
     run_build(asked, out, progress=progress)
     progress.say(f"Open {out / 'index.html'}")
+
+
+for module in (comparing, publishing, sharing, exchanging):
+    for command in module.COMMANDS:
+        cli.add_command(command)
 
 
 def _configured(path: Path | None, given: dict[str, Any]) -> BuildConfig:

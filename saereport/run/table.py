@@ -8,6 +8,7 @@ from typing import Literal
 import pyarrow as pa
 
 I32, I64, F32, F64, TEXT = pa.int32(), pa.int64(), pa.float32(), pa.float64(), pa.string()
+F16 = pa.float16()
 
 
 def listed(kind: pa.DataType) -> pa.DataType:

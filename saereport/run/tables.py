@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from saereport.run.circuit_tables import PROMPT_TABLES
 from saereport.run.graph_tables import BLIND_TABLES, EXAMPLE_TABLES, GRAPH_TABLES
-from saereport.run.table import F32, F64, I32, I64, TEXT, TOKEN_LISTS, Table, listed
+from saereport.run.table import F16, F32, F64, I32, I64, TEXT, TOKEN_LISTS, Table, listed
 
 _ALL = (
     Table(
@@ -188,6 +188,51 @@ _ALL = (
         "Density of the whole SAE",
         "For every latent of the SAE, shown or not, on how many counted tokens it was active. "
         "L0 is the mean number of active latents per counted token.",
+    ),
+    Table(
+        "sae_metrics",
+        "sae",
+        ("metric",),
+        (("metric", TEXT), ("value", F64), ("n_tokens", I64)),
+        "The SAE as a whole",
+        "How well the reconstruction stands in for the activations, over the first counted tokens "
+        "of the text (`n_tokens` of them; fewer than the densities are over, because each needs "
+        "whole runs of the model). Sums and products are accumulated in float64.\n\n"
+        "`explained_variance` is 1 - E|a - r|^2 / (E|a|^2 - |E a|^2) for activations a and "
+        "reconstructions r. `mse` is the squared error summed over the dimensions and averaged "
+        "over tokens, `cosine` the mean cosine between a and r, `l2_ratio` the mean of |r| / |a|, "
+        "`l0` and `l1` the mean number and sum of active latents on these tokens.\n\n"
+        "`ce_original`, `ce_spliced`, `ce_zero` and `ce_mean` are the model's mean cross-entropy "
+        "on the next token in nats: as it is, with the reconstruction spliced in, with zero and "
+        "with the mean activation in its place; BOS and other special tokens are not replaced. "
+        "`ce_recovered` is (zero - spliced) / (zero - original); where zero ablation hardly "
+        "harms, it divides by little and the cross-entropies are the ones to read. `kl_spliced`, "
+        "`kl_zero` and `kl_mean` are the mean divergence of the next-token distribution from the "
+        "model's own, and `kl_recovered` is 1 - spliced / zero.",
+    ),
+    Table(
+        "decoder_directions",
+        "sae",
+        ("latent",),
+        (("latent", I32), ("direction", listed(F16))),
+        "Decoder directions",
+        "The latent's decoder row at unit length, in half precision, so that two reports of "
+        "different SAEs of one model can be compared: the cosine of two such rows is right to "
+        "about 0.001.",
+    ),
+    Table(
+        "active_sketch",
+        "sae",
+        ("latent",),
+        (("latent", I32), ("tokens", listed(I64)), ("values", listed(F32))),
+        "Sketch of the active tokens",
+        "A sample of the tokens on which the latent is active, chosen so that two latents of "
+        "different SAEs can be compared on the same text: every token of the text has a "
+        "pseudo-random priority made from its sequence and position alone, and kept are the (up to "
+        "64) active tokens of lowest priority, in that order, with the activations there. A token "
+        "is sequence times context size plus position. The share of common tokens among the lowest "
+        "of the union of two sketches estimates the Jaccard overlap of the two latents' active "
+        "tokens without bias (bottom-k sketch; standard error about 0.06 at worst).",
     ),
     Table(
         "logit_lens",

@@ -50,7 +50,7 @@ from saereport.site.sae_page import (
 from saereport.site.sequences import FOLDER as TEXT_FOLDER
 from saereport.site.sequences import Sequences
 from saereport.site.story import Story
-from saereport.site.text import visible_text
+from saereport.visible import visible_text
 
 __all__ = ["render"]
 

@@ -9,7 +9,7 @@ from typing import Literal
 from saereport.run import Run, RunInfo, SaeInfo
 from saereport.site.columns import NO_ROWS, Band, Rows
 from saereport.site.neuronpedia import base_url
-from saereport.site.text import visible
+from saereport.visible import visible
 
 SPOILING = frozenset({"examples", "example_groups", "token_statistics", "explanations"})
 """Tables that say on which text a latent is active, or what others think that it means."""

@@ -9,7 +9,7 @@ from typing import Any
 from saereport.run import SaeInfo
 from saereport.site import numbers
 from saereport.site.context import Report
-from saereport.site.text import visible_text
+from saereport.visible import visible_text
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from saereport.site.context import Latent
 from saereport.site.doubts import Doubt, doubts
 from saereport.site.panels.activation import outline, sparkline
 from saereport.site.sequences import Sequences
-from saereport.site.text import SPACE, visible_text
+from saereport.visible import SPACE, visible_text
 
 N_TOKENS = 6
 N_EXAMPLES = 3

@@ -83,7 +83,7 @@
         section.append(node);
       }
       if (panel.tables.length) {
-        const href = S.root + "methods.html#" + panel.tables[0];
+        const href = S.link("methods.html", panel.tables[0]);
         header.append(el("a", { class: "how", href }, "What is this?"));
       }
       box.append(section);

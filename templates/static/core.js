@@ -26,6 +26,7 @@
     sequences: new Map(),
     scripts: new Map(),
     prompts: new Map(),
+    pins: "",
   };
 
   const receivers = {
@@ -119,6 +120,53 @@
     return node;
   };
 
+  // ---- addresses
+  // In a report's folder a page's fragment lies behind the `#`. In a single file the page's own path
+  // comes first: `#resid-l10/l0000.html#latent-47`. Pinned latents go along to every page, as `pins`.
+  S.single = root.dataset.single !== undefined;
+  const PINS = /(?:^|&)pins=([^&#]*)/;
+
+  function behind() {
+    const hash = self.location.hash.slice(1);
+    const at = S.single ? hash.indexOf("#") : -1;
+    const path = S.single ? (at < 0 ? hash : hash.slice(0, at)) : "";
+    return { path, rest: S.single ? (at < 0 ? "" : hash.slice(at + 1)) : hash };
+  }
+
+  // What an address says about this page, without the pins.
+  S.fragment = () => behind().rest.replace(PINS, "");
+  // The pins as the address has them.
+  S.pinsInAddress = function () {
+    const found = PINS.exec(behind().rest);
+    return found ? found[1] : "";
+  };
+  S.withPins = (fragment) => [fragment, S.pins ? "pins=" + S.pins : ""].filter(Boolean).join("&");
+
+  // Say in the address what the page shows, without a new entry in the history.
+  S.setFragment = function (fragment) {
+    const { path } = behind();
+    const rest = S.withPins(fragment);
+    const text = S.single ? path + (rest ? "#" + rest : "") : rest;
+    const { pathname, search } = self.location;
+    try {
+      self.history.replaceState(null, "", text ? "#" + text : pathname + search);
+    } catch (error) {
+      // A frame without an address of its own: nothing to write to.
+    }
+  };
+
+  // The address of a page of this report, from its path and what it should show.
+  S.link = function (path, fragment) {
+    const rest = S.withPins(fragment || "");
+    return (S.single ? "#" : S.root) + path + (rest ? "#" + rest : "");
+  };
+
+  // The same for an address relative to the report's root, `resid-l10/l0000.html#latent-47`.
+  S.address = function (href) {
+    const [path, fragment] = href.split("#");
+    return S.link(path, fragment);
+  };
+
   // A classic script of this report, once.
   S.load = function (path) {
     if (!S.scripts.has(path)) {
@@ -167,7 +215,7 @@
     const sae = S.saes.get(slug);
     if (!sae || !sae.count || latent < sae.firsts[0] || latent > sae.last) return null;
     const page = numbered("l", before(sae.firsts, latent));
-    return S.root + slug + "/" + page + ".html#latent-" + latent;
+    return S.link(slug + "/" + page + ".html", "latent-" + latent);
   };
 
   S.colour = function (name) {
@@ -190,6 +238,7 @@
     return null;
   };
 
+  S.pins = S.pinsInAddress();
   self.saereport = S;
   early.forEach(S.push);
 })();

@@ -18,7 +18,7 @@
       this.status = el("p", { class: "sr", role: "status" });
       // On a phone the graph is wider than the window and is scrolled, so that it can be read.
       this.least = self.matchMedia(NARROW).matches ? 0.75 : 0.5;
-      this.state = S.readGraphState(model, self.location.hash.slice(1));
+      this.state = S.readGraphState(model, S.fragment());
       this.controls = S.graphControls(this);
       const body = el("div", { class: "g-body" }, this.stage.scroll, el("div", { class: "g-side" }, this.panel));
       place.append(this.controls.box, body, S.graphLegend(), this.hint(), this.card, this.status);
@@ -40,8 +40,7 @@
     // ---- state
     change(patch, structure) {
       Object.assign(this.state, patch);
-      const text = S.writeGraphState(this.model, this.state);
-      self.history.replaceState(null, "", text ? "#" + text : self.location.pathname + self.location.search);
+      S.setFragment(S.writeGraphState(this.model, this.state));
       if (structure) this.rebuild();
       else this.refresh();
     }
@@ -383,7 +382,7 @@
       });
       self.addEventListener("pointerup", () => (from = null));
       self.addEventListener("hashchange", () => {
-        this.state = S.readGraphState(this.model, self.location.hash.slice(1));
+        this.state = S.readGraphState(this.model, S.fragment());
         this.panelled = undefined;
         this.rebuild();
       });

@@ -57,7 +57,7 @@
   function link(end) {
     const outside = end.href.startsWith("https:");
     const name = end.href
-      ? el("a", { href: outside ? end.href : S.root + end.href, rel: outside ? "noreferrer" : null }, end.name)
+      ? el("a", { href: outside ? end.href : S.address(end.href), rel: outside ? "noreferrer" : null }, end.name)
       : el("span", {}, end.name);
     const parts = [name, " ", el("code", { class: "tok" }, end.token), " ", el("small", {}, String(end.position))];
     if (end.gloss) parts.push(" ", el("small", { class: "gloss" }, end.gloss));

@@ -97,7 +97,7 @@
       const article = articles[current];
       if (!article) return;
       blind.ask(asked);
-      self.history.replaceState(null, "", "#" + article.id + blind.suffix());
+      S.setFragment(article.id + blind.suffix());
       S.tip(null);
       dress(article);
     }
@@ -105,7 +105,7 @@
     function move(step) {
       const place = step > 0 ? Math.floor(current + 1) : Math.ceil(current - 1);
       if (place >= 0 && place < articles.length) {
-        self.history.replaceState(null, "", "#" + articles[place].id + blind.suffix());
+        S.setFragment(articles[place].id + blind.suffix());
         show(place, true);
       } else if (outside[step]) self.location.href = outside[step].href + blind.suffix();
     }
@@ -129,7 +129,7 @@
     }
 
     function fromHash() {
-      const named = /^#latent-(\d{1,15})(&blind)?$/.exec(self.location.hash);
+      const named = /^latent-(\d{1,15})(&blind)?$/.exec(S.fragment());
       blind.ask(Boolean(named && named[2]));
       const latent = named ? Number(named[1]) : -1;
       const place = articles.findIndex((article) => number(article) === latent);

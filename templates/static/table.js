@@ -152,12 +152,11 @@
       if (state.q) parts.set("q", state.q);
       if (state.from > lowest) parts.set("from", String(state.from));
       if (state.to < 0) parts.set("to", String(state.to));
-      const text = parts.toString();
-      self.history.replaceState(null, "", text ? "#" + text : self.location.pathname + self.location.search);
+      S.setFragment(parts.toString());
     }
 
     function read() {
-      const parts = new URLSearchParams(self.location.hash.slice(1));
+      const parts = new URLSearchParams(S.fragment());
       const sort = parts.get("sort") || "latent";
       state.down = sort.startsWith("-");
       const name = sort.replace(/^-/, "");

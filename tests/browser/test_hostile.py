@@ -7,9 +7,9 @@ import pytest
 
 from saereport.run import open_run
 from saereport.site import render
-from saereport.site.text import visible
 from saereport.sources.demo import demo_model_dir
 from saereport.sources.tokens import token_bytes
+from saereport.visible import visible
 from tests.browser.conftest import Watched, latent_pages
 from tests.synthetic import HOSTILE, Shape, write_run
 

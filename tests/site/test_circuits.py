@@ -14,7 +14,7 @@ from bs4 import BeautifulSoup
 from saereport.run import open_run
 from saereport.site import numbers, render
 from saereport.site.circuits.agreement import correlation
-from saereport.site.text import visible_text
+from saereport.visible import visible_text
 from tests.site.test_render import check_link, pages
 from tests.synthetic import Shape, write_run
 from tests.synthetic_circuits import NAMES, prompts

@@ -12,7 +12,7 @@ from saereport.site.circuits.graph_latents import Key, LatentCard
 from saereport.site.circuits.graph_strength import scores as link_scores
 from saereport.site.context import Report
 from saereport.site.story import Fact, prose
-from saereport.site.text import SPACE, visible_text
+from saereport.visible import SPACE, visible_text
 
 N_LINKS = 40
 N_NODES = 80

@@ -29,7 +29,7 @@ from saereport.site.neuronpedia import base_url, split_id
 from saereport.site.overview import place_in_model
 from saereport.site.pages import Pages
 from saereport.site.sequences import Sequences
-from saereport.site.text import visible_text
+from saereport.visible import visible_text
 
 
 def write_graphs(report: Report, pages: Pages, folder: Path) -> dict[int, str]:

@@ -11,7 +11,7 @@ from saereport.site.circuits import tables as say
 from saereport.site.circuits.prompts_data import PromptData, Record, table_rows
 from saereport.site.circuits.tables import Name, Names, PairRow
 from saereport.site.pages import Pages
-from saereport.site.text import visible_text
+from saereport.visible import visible_text
 
 N_MEANS = 20
 """Pairs of latents in the HTML for each pair of SAEs."""

@@ -18,7 +18,7 @@ from saereport.site.circuits.tables import Name, Names, PairRow
 from saereport.site.context import Report
 from saereport.site.pages import Pages
 from saereport.site.sequences import Sequences
-from saereport.site.text import visible_text
+from saereport.visible import visible_text
 
 SPLIT_AT = 1_000_000
 """Bytes of maps above which each map is a script of its own, loaded when it is opened."""

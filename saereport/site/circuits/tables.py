@@ -11,7 +11,7 @@ from saereport.site.circuits.graph_latents import Key, LatentCard
 from saereport.site.circuits.prompts_data import GradientPairs, PromptData, Record
 from saereport.site.context import Report
 from saereport.site.neuronpedia import base_url
-from saereport.site.text import visible_text
+from saereport.visible import visible_text
 
 N_LISTED = 8
 """Strongest pairs of each kind in the HTML."""

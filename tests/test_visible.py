@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from saereport.site.text import visible, visible_text
+from saereport.visible import visible, visible_text
 
 
 @pytest.mark.parametrize(

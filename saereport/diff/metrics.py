@@ -1,0 +1,201 @@
+"""Every metric that a comparison knows: what it measures, and how much of it is noise.
+
+The names are what gates speak of. A *size* is how much a metric changed, in the measure that its
+definition gives; sizes up to the tolerance are noise between machines, batch sizes and number
+types.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Scope = Literal["report", "sae", "latent", "prompt", "edge"]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One metric.
+
+    Attributes:
+        name: What gates and outputs call it.
+        scope: What it is a property of.
+        title: Short name for a reader.
+        tolerance: Sizes up to this are noise.
+        definition: What it and its size mean, in words.
+        one_sided: Whether one report alone has a value of it, which `saereport check` can gate.
+    """
+
+    name: str
+    scope: Scope
+    title: str
+    tolerance: float
+    definition: str
+    one_sided: bool = False
+
+
+_JSD = (
+    "Jensen-Shannon distance, the square root of the divergence with logarithms to base 2: 0 for "
+    "equal distributions, 1 for disjoint ones"
+)
+_RBO = (
+    "1 minus the rank-biased overlap (extrapolated, persistence 0.9) of the two lists: 0 for equal "
+    "lists, 1 for disjoint ones"
+)
+
+METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        # ---- report: counts, of which any is a change
+        Metric("saes.added", "report", "SAEs added", 0, "SAEs only after."),
+        Metric("saes.removed", "report", "SAEs removed", 0, "SAEs only before."),
+        Metric("prompts.added", "report", "Prompts added", 0, "Prompts only after."),
+        Metric("prompts.removed", "report", "Prompts removed", 0, "Prompts only before."),
+        Metric(
+            "facts.changed",
+            "report",
+            "Settings changed",
+            0,
+            "Settings and origins that differ and on which numbers may depend.",
+        ),
+        # ---- SAE
+        Metric("latents.shown", "sae", "Latents shown", 0, "Latents in the report.", True),
+        Metric("latents.added", "sae", "Latents added", 0, "Latents only after."),
+        Metric("latents.removed", "sae", "Latents removed", 0, "Latents only before."),
+        Metric("latents.changed", "sae", "Latents changed", 0, "Latents that changed."),
+        Metric("l0", "sae", "L0", 0.02, "Active latents a token; relative change.", True),
+        Metric(
+            "dead_share",
+            "sae",
+            "Never active",
+            0.005,
+            "Share of the SAE's latents that were never active on the text; absolute change.",
+            True,
+        ),
+        Metric(
+            "density.jsd",
+            "sae",
+            "Densities of all latents",
+            0.05,
+            "Distribution of log10 density over all latents of the SAE: " + _JSD + ".",
+        ),
+        *(
+            Metric(name, "sae", title, tolerance, definition, True)
+            for name, title, tolerance, definition in (
+                (
+                    "explained_variance",
+                    "Explained variance",
+                    0.01,
+                    "As on the methods page; absolute change.",
+                ),
+                ("mse", "Squared error", 0.02, "As on the methods page; relative change."),
+                ("cosine", "Cosine", 0.01, "As on the methods page; absolute change."),
+                ("l2_ratio", "L2 ratio", 0.01, "As on the methods page; absolute change."),
+                ("ce_original", "CE of the model", 0.02, "Nats a token; absolute change."),
+                ("ce_spliced", "CE with the SAE", 0.02, "Nats a token; absolute change."),
+                ("ce_zero", "CE, zero ablation", 0.05, "Nats a token; absolute change."),
+                ("ce_mean", "CE, mean ablation", 0.05, "Nats a token; absolute change."),
+                (
+                    "ce_recovered",
+                    "CE recovered",
+                    0.02,
+                    "(zero - spliced) / (zero - original); absolute change.",
+                ),
+                ("kl_spliced", "KL with the SAE", 0.02, "Nats a token; absolute change."),
+                (
+                    "kl_recovered",
+                    "KL recovered",
+                    0.02,
+                    "1 - spliced / zero ablation; absolute change.",
+                ),
+            )
+        ),
+        # ---- latent
+        Metric(
+            "density",
+            "latent",
+            "Density",
+            0.1,
+            "Share of tokens on which the latent is active; size is |log2(after / before)|, each "
+            "with half a token added.",
+            True,
+        ),
+        Metric(
+            "max",
+            "latent",
+            "Maximum",
+            0.05,
+            "Largest activation; relative change.",
+            True,
+        ),
+        Metric(
+            "histogram.jsd",
+            "latent",
+            "Activation histogram",
+            0.1,
+            "Distribution of the non-zero activations over the bins of the logarithmic histogram: "
+            + _JSD
+            + ".",
+        ),
+        Metric("top_tokens.rbo", "latent", "Tokens by share", 0.2, _RBO + "."),
+        Metric(
+            "examples",
+            "latent",
+            "Top examples",
+            0.35,
+            "1 minus the share of common places in the text among the top examples; only where the "
+            "text is the same.",
+        ),
+        Metric("logit_lens.rbo", "latent", "Raised tokens", 0.2, _RBO + "."),
+        Metric("deembedding.rbo", "latent", "De-embedding", 0.2, _RBO + "."),
+        Metric("neighbours.rbo", "latent", "Neighbours", 0.2, _RBO + "; only between equal SAEs."),
+        Metric("coactivation.rbo", "latent", "Co-activation", 0.35, _RBO + "; likewise."),
+        Metric(
+            "explanations",
+            "latent",
+            "Explanations",
+            0,
+            "Share of explanations that only one side has.",
+        ),
+        # ---- prompt
+        Metric(
+            "answer.probability",
+            "prompt",
+            "Answer's probability",
+            0.02,
+            "Of the true model; absolute change.",
+            True,
+        ),
+        Metric("next.rbo", "prompt", "Next tokens", 0.2, _RBO + "."),
+        Metric(
+            "graph.replacement",
+            "prompt",
+            "Replacement score",
+            0.02,
+            "Of the attribution graph; absolute change.",
+            True,
+        ),
+        Metric(
+            "graph.completeness",
+            "prompt",
+            "Completeness score",
+            0.02,
+            "Of the attribution graph; absolute change.",
+            True,
+        ),
+        Metric("edges.gained", "prompt", "Edges gained", 0, "Edges only after, beyond noise."),
+        Metric("edges.lost", "prompt", "Edges lost", 0, "Edges only before, beyond noise."),
+        Metric("edges.sign", "prompt", "Edges that turned", 0, "Edges whose sign changed."),
+        Metric("edges.weight", "prompt", "Edges reweighted", 0, "Edges whose weight changed."),
+        # ---- edge
+        Metric(
+            "edge",
+            "edge",
+            "Edge",
+            0.05,
+            "Absolute change of an edge's weight, divided by the largest absolute weight of its "
+            "map on either side.",
+        ),
+    )
+}
+"""Every metric by name, in the order in which reports show them."""

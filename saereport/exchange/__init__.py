@@ -1,0 +1,1 @@
+"""Other tools' files: Neuronpedia's and SAEDashboard's formats, written and read."""
