@@ -8,10 +8,24 @@ from pathlib import Path
 
 from saereport.errors import SaereportError
 
-STYLES = ("tokens.css", "layout.css", "parts.css", "circuits.css", "graph.css", "blind.css")
+STYLES = (
+    "tokens.css",
+    "layout.css",
+    "parts.css",
+    "circuits.css",
+    "graph.css",
+    "blind.css",
+    "collections.css",
+    "examples.css",
+    "print.css",
+)
 SCRIPTS = (
     "core.js",
+    "single.js",
     "format.js",
+    "actions.js",
+    "pins.js",
+    "notes.js",
     "lists.js",
     "figures.js",
     "examples.js",
@@ -31,6 +45,7 @@ SCRIPTS = (
     "graph.js",
     "table.js",
     "sae.js",
+    "compare.js",
     "page.js",
 )
 EARLY = "theme.js"

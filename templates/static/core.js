@@ -27,6 +27,8 @@
     scripts: new Map(),
     prompts: new Map(),
     pins: "",
+    // What other scripts do with a latent's article each time it is shown: (article, latent, hidden).
+    onLatent: [],
   };
 
   const receivers = {

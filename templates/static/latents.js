@@ -78,6 +78,7 @@
       const latent = number(article);
       blind.dress(article, latent, change);
       build(article, latent);
+      for (const dressing of S.onLatent) dressing(article, latent, blind.of(article, latent));
       arrive("Latent " + latent + (blind.of(article, latent) ? ", blind" : ""));
       S.freshen();
     }

@@ -1,0 +1,2 @@
+// What can be done with what is shown: copy, download, print.
+"use strict";

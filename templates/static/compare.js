@@ -1,0 +1,2 @@
+// The page that shows pinned latents side by side.
+"use strict";

@@ -1,0 +1,2 @@
+// Pinned latents, which go along in the address.
+"use strict";

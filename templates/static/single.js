@@ -1,0 +1,2 @@
+// A report in one file: its pages and data are inside this one.
+"use strict";
