@@ -43,6 +43,7 @@ SCRIPTS = (
     "graph-controls.js",
     "graph-checks.js",
     "graph.js",
+    "scroll.js",
     "table.js",
     "sae.js",
     "compare.js",

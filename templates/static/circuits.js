@@ -76,7 +76,7 @@
     const most = Math.max(...view.sources.map(Math.abs), 1e-12);
     strip.replaceChildren(
       ...view.sources.map((value, i) => {
-        const share = Math.round((70 * Math.abs(value)) / most);
+        const share = Math.round((50 * Math.abs(value)) / most);
         const token = el("span", { title: S.format.value(value) }, S.prose(prompt.text[i]));
         const colour = "color-mix(in srgb, var(--" + (value < 0 ? "down" : "up") + ") " + share + "%, transparent)";
         token.style.setProperty("background", colour);

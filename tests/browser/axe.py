@@ -1,0 +1,28 @@
+"""axe-core in a page: what it finds, as lines that a failing test can print."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+SOURCE = Path(__file__).parents[1] / "vendor" / "axe.min.js"
+TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+"""WCAG 2.2 up to level AA, and what axe-core counts as good practice besides."""
+
+
+def violations(page: Any) -> list[str]:
+    """Every element that breaks a rule: the rule, its weight, the element and what is wrong.
+
+    The script goes in by the debugger, which the page's own policy does not bind.
+    """
+    page.evaluate(SOURCE.read_text(encoding="utf-8") + ";0")
+    found = page.evaluate(
+        "(tags) => axe.run(document, { runOnly: tags, resultTypes: ['violations'] })", TAGS
+    )
+    assert found["passes"], "axe-core looked at nothing"
+    return [
+        f"{rule['id']} ({rule['impact']}): {node['html'][:160]}: "
+        + " ".join(node["failureSummary"].split())[:300]
+        for rule in found["violations"]
+        for node in rule["nodes"]
+    ]
