@@ -18,6 +18,7 @@ from saereport import __version__
 from saereport.run import RunInfo, RunWriter, SaeInfo
 from saereport.run.schema import L0, MemoryProfile, MemoryRow, ModelInfo, StagePeak, TextInfo
 from saereport.run.tables import QUANTILES
+from tests import synthetic_whole
 
 _TEXT = """
 the of and to in a is that it was for on are as with his they at be this from have or by one had
@@ -417,6 +418,13 @@ def _write_sae(
         },
         slug=sae.slug,
     )
+    n_counted = shape.n_sequences * (shape.context - 1)
+    writer.write("sae_metrics", synthetic_whole.metrics(_number(sae), n_counted), slug=sae.slug)
+
+
+def _number(sae: SaeInfo) -> int:
+    """Which of the run's SAEs it is, from 0."""
+    return sae.layer // 3 - 1
 
 
 def _chain(made: list[dict[str, Any]], name: str) -> Iterator[dict[str, Any]]:
@@ -487,6 +495,12 @@ def _tables(
             **draw.token_lists(n),
         },
     }
+    tables["decoder_directions"] = synthetic_whole.directions(
+        shape.seed, _number(sae), chosen, sae.d_out
+    )
+    tables["active_sketch"] = synthetic_whole.sketches(
+        shape.seed, _number(sae), activity, shape.n_sequences, shape.context
+    )
     if sae.kind == "z":
         tables["head_shares"] = {"latent": chosen, "shares": rng.dirichlet(np.ones(9), n)}
         tables["head_deembedding"] = {
@@ -507,7 +521,7 @@ def _tables(
             "bottom_latents": rng.integers(0, shape.d_sae, (m, k)),
             "bottom_values": np.sort(-rng.gamma(2, 0.3, (m, k)), axis=1),
         }
-    labels = _labels(shape, n, 11 * (sae.layer // 3 - 1))
+    labels = _labels(shape, n, 11 * _number(sae))
     if labels:
         tables["explanations"] = {
             "latent": chosen[: len(labels)],

@@ -20,7 +20,13 @@ ROOMS = {
     "circuits": {"measure", "run", "sources"},
 }
 """Which other rooms a room may import; the modules in `SHARED` are open to all."""
-SHARED = {"saereport", "saereport.errors", "saereport.progress", "saereport.visible"}
+SHARED = {
+    "saereport",
+    "saereport.errors",
+    "saereport.priority",
+    "saereport.progress",
+    "saereport.visible",
+}
 WITHOUT_TORCH = [
     "saereport",
     "saereport.checkpoint",
@@ -31,6 +37,7 @@ WITHOUT_TORCH = [
     "saereport.errors",
     "saereport.exchange",
     "saereport.measure",
+    "saereport.priority",
     "saereport.progress",
     "saereport.publish",
     "saereport.reports",

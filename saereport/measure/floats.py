@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from saereport.priority import mix, place_priorities
+
 FINE = 32
 """Bins an octave of the fine logarithmic histogram."""
 _FINE_SHIFT = 23 - 5
@@ -68,17 +70,6 @@ def linear_exponent(maximum: NDArray[np.float32], bins_log2: int) -> NDArray[np.
     return smallest
 
 
-def mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """splitmix64's finaliser: a bijection of 64-bit integers that scatters them evenly."""
-    x = x + np.uint64(0x9E3779B97F4A7C15)
-    x ^= x >> np.uint64(30)
-    x *= np.uint64(0xBF58476D1CE4E5B9)
-    x ^= x >> np.uint64(27)
-    x *= np.uint64(0x94D049BB133111EB)
-    x ^= x >> np.uint64(31)
-    return x
-
-
 def priorities(
     seed: int, latent: NDArray[Any], sequence: NDArray[Any], position: NDArray[Any]
 ) -> NDArray[np.uint64]:
@@ -88,5 +79,4 @@ def priorities(
     """
     seeded = mix(np.array([seed & 0xFFFFFFFFFFFFFFFF], dtype=np.uint64))
     start = mix(latent.astype(np.uint64) ^ seeded)
-    place = (sequence.astype(np.uint64) << np.uint64(32)) | position.astype(np.uint64)
-    return mix(start ^ mix(place))
+    return mix(start ^ place_priorities(sequence, position))
