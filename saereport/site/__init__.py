@@ -48,7 +48,7 @@ from saereport.site.sae_page import (
     table_rows,
 )
 from saereport.site.sequences import FOLDER as TEXT_FOLDER
-from saereport.site.sequences import Sequences
+from saereport.site.sequences import Sequences, latents_by_sequence
 from saereport.site.story import Story
 from saereport.visible import visible_text
 
@@ -146,7 +146,7 @@ def _write(report: Report, folder: Path, progress: Progress) -> None:
     ):
         _save(folder / f"{name}.html", pages.render(f"{name}.html", root="", kind="text", **fields))
     write_circuits(report, pages, folder)
-    sequences.write(folder / TEXT_FOLDER)
+    sequences.write(folder / TEXT_FOLDER, latents_by_sequence(report))
     _save(folder / "report.js", "\n".join(_report_script(report, sequences)) + "\n")
     _save(folder / "vocabulary.js", "\n".join(_vocabulary_script(report.vocabulary)) + "\n")
     slugs = [sae.slug for sae in report.info.saes]

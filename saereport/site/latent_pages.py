@@ -21,6 +21,9 @@ from saereport.site.story import Story, label, story
 BAND = 512
 """Latents read from the run at once."""
 
+NOT_ON_PAGES = frozenset({"sae_activity", "sae_metrics", "decoder_directions", "active_sketch"})
+"""Tables about a whole SAE, or for comparing reports: no page of a latent reads them."""
+
 TOP = 5
 SPARK = 16
 
@@ -141,7 +144,7 @@ def _group(group: Block) -> str:
 
 def read_band(run: Run, sae: SaeView, sequences: Sequences, low: int, high: int) -> Band:
     """The tables of a range of latents, with the tokens of their examples packed."""
-    names = [name for name in run.names(sae.info.slug) if name != "sae_activity"]
+    names = [name for name in run.names(sae.info.slug) if name not in NOT_ON_PAGES]
     band = Band(run, sae.info.slug, names, low, high)
     if "examples" in names:
         ends = [band.column("examples", name) for name in ("sequence", "start", "stop")]

@@ -1,12 +1,14 @@
 """The packed sequences of a run: the windows that examples show, and the files with the whole text.
 
 An example carries the few tokens around it. The whole sequences are written once for the report, in
-files of some 32,000 tokens (`text/t0000.js`), and loaded when a reader unfolds an example.
+files of some 32,000 tokens (`text/t0000.js`), and loaded when a reader unfolds an example. Beside a
+sequence stands which latents of the report have an example in it, so that the same text can be seen
+with the eyes of another latent.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,8 @@ from saereport.errors import SaereportError
 from saereport.run import Run
 from saereport.site import jsonwriter
 from saereport.site.columns import flat
-from saereport.site.packing import pack
+from saereport.site.context import Report
+from saereport.site.packing import LIMIT, pack, packed
 
 TOKENS_PER_FILE = 32_768
 FOLDER = "text"
@@ -66,20 +69,28 @@ class Sequences:
         found: list[int] = self._tokens[begin + start : min(begin + stop, end)].tolist()
         return found
 
-    def write(self, folder: Path) -> None:
-        """Write the files with the whole text, one line a sequence."""
+    def write(self, folder: Path, shown: Mapping[int, str]) -> None:
+        """Write the files with the whole text, one line a sequence.
+
+        Args:
+            folder: Where to write; it is made.
+            shown: For a sequence, the latents with an example in it; see `latents_by_sequence`.
+        """
         folder.mkdir()
         for number, start in enumerate(range(0, len(self._ids), self._per_file)):
-            lines = jsonwriter.script("text", {"file": number}, {"sequences": self._lines(start)})
+            lines = jsonwriter.script(
+                "text", {"file": number}, {"sequences": self._lines(start, shown)}
+            )
             path = folder / f"t{number:04d}.js"
             path.write_bytes(("\n".join(lines) + "\n").encode("utf-8"))
 
-    def _lines(self, start: int) -> Iterator[str]:
+    def _lines(self, start: int, shown: Mapping[int, str]) -> Iterator[str]:
         stop = min(start + self._per_file, len(self._ids))
         sizes = np.diff(self._offsets[start : stop + 1])
         packed = pack(self._tokens[self._offsets[start] : self._offsets[stop]], sizes)
         for sequence, text in zip(self._ids[start:stop].tolist(), packed, strict=True):
-            yield jsonwriter.dumps([sequence, text])
+            latents = shown.get(sequence)
+            yield jsonwriter.dumps([sequence, text, *([latents] if latents else [])])
 
     def _rows(self, wanted: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
         rows = np.searchsorted(self._ids, wanted)
@@ -90,3 +101,37 @@ class Sequences:
                 "Collect it again.",
             )
         return rows
+
+
+def latents_by_sequence(report: Report) -> dict[int, str]:
+    """For each sequence, the latents of the report that have a stored example in it.
+
+    A latent that is met blind is left out: that it is active on a text would say what it reads.
+
+    Returns:
+        By sequence, packed numbers: for each SAE its place in the report, how many latents follow,
+        and these in rising order, each as the step from the one before it.
+    """
+    found: dict[int, list[int]] = {}
+    for place, sae in enumerate(report.info.saes):
+        if not report.run.has("examples", sae.slug):
+            continue
+        table = report.run.table("examples", sae.slug, columns=["latent", "sequence"])
+        pairs = np.stack([table.column(name).to_numpy() for name in ("sequence", "latent")], axis=1)
+        by_sequence: dict[int, list[int]] = {}
+        for sequence, latent in np.unique(pairs.astype(np.int64), axis=0).tolist():
+            if latent in report.shards[sae.slug].chosen and (sae.slug, latent) not in report.blind:
+                by_sequence.setdefault(sequence, []).append(latent)
+        for sequence, latents in by_sequence.items():
+            found.setdefault(sequence, []).extend([place, len(latents), *_steps(latents)])
+    return {sequence: packed(numbers) for sequence, numbers in found.items()}
+
+
+def _steps(rising: list[int]) -> Iterator[int]:
+    """Differences; one too large for the code is split, with `LIMIT - 1` for each whole part."""
+    before = 0
+    for number in rising:
+        whole, rest = divmod(number - before, LIMIT - 1)
+        yield from [LIMIT - 1] * whole
+        yield rest
+        before = number

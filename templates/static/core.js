@@ -24,6 +24,8 @@
     tables: new Map(),
     shards: new Map(),
     sequences: new Map(),
+    // Packed latents with a stored example in a sequence; see saereport/site/sequences.py.
+    readers: new Map(),
     scripts: new Map(),
     prompts: new Map(),
     pins: "",
@@ -66,7 +68,10 @@
   };
 
   receivers.text = function (record) {
-    record.sequences.forEach(([sequence, text]) => S.sequences.set(sequence, text));
+    record.sequences.forEach(([sequence, text, readers]) => {
+      S.sequences.set(sequence, text);
+      if (readers) S.readers.set(sequence, readers);
+    });
   };
 
   S.push = function (record) {
