@@ -173,7 +173,7 @@
     const values = cells(view);
     const shown_ = (value) => (value === null ? "" : S.format.value(value));
     return {
-      columns: ["", ...values[0].map((_, i) => name(i))],
+      columns: ["row", ...values[0].map((_, i) => name(i))],
       rows: values.map((row, i) => [y[i], ...row.map(shown_)]),
     };
   }

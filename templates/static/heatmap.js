@@ -223,7 +223,7 @@
     };
 
     const listing = (title, places, ends) =>
-      el("div", {}, el("h4", {}, title), el("ol", {}, ...places.map((place) => el("li", {}, link(ends[place])))));
+      el("div", {}, el("h3", {}, title), el("ol", {}, ...places.map((place) => el("li", {}, link(ends[place])))));
     const update = () => {
       shown = view(map, state);
       plot.style.setProperty("height", Math.min(900, 190 + 15 * Math.max(shown.rows.length, 6)) + "px");
