@@ -2,7 +2,48 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import click
 
-COMMANDS: tuple[click.Command, ...] = ()
+from saereport.errors import GateError
+from saereport.progress import Progress
+
+
+@click.command("publish-check")
+@click.argument("site", type=click.Path(path_type=Path))
+@click.option(
+    "--json", "json_file", type=click.Path(path_type=Path), help="Also write the findings here."
+)
+@click.pass_obj
+def publish_check(progress: Progress, /, site: Path, json_file: Path | None) -> None:
+    """Check SITE (a report, a landing page, or a single file) before it is published.
+
+    Sizes against the limits of GitHub Pages, names that every system can hold, no reference to the
+    outside, links and anchors that resolve, checksums, and valid HTML. Leaves with 3 if there is
+    an error; warnings do not fail.
+    """
+    from saereport.publish import check
+    from saereport.publish.findings import document, errors
+    from saereport.run.files import canonical_json, write_atomically
+
+    findings = check(site, processes=os.cpu_count() or 1, progress=progress)
+    if json_file is not None:
+        text = canonical_json(document(findings)) + "\n"
+        write_atomically(json_file, text.encode("utf-8", "backslashreplace"))
+    for finding in findings:
+        click.echo(str(finding))
+    wrong = errors(findings)
+    said = f"{_plural(wrong, 'error')}, {_plural(len(findings) - wrong, 'warning')} in '{site}'"
+    if wrong:
+        raise GateError(f"{said}.", "Mend what is listed above before publishing.")
+    progress.say(f"{said}: fit to be published.")
+
+
+def _plural(n: int, noun: str) -> str:
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
+COMMANDS: tuple[click.Command, ...] = (publish_check,)
 """What this module adds to the command line."""

@@ -1,1 +1,8 @@
-"""Reports on a web server: checks before publishing, and one index over many reports."""
+"""Publishing: check a site before it goes out, and put many reports under one roof."""
+
+from __future__ import annotations
+
+from saereport.publish.checking import check
+from saereport.publish.findings import Finding
+
+__all__ = ["Finding", "check"]

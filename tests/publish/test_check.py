@@ -1,0 +1,304 @@
+"""The check of a site: nothing against what we make, and something against each thing planted."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from saereport import cli
+from saereport.errors import SaereportError
+from saereport.publish import Finding, check
+from saereport.publish.findings import errors
+from saereport.publish.limits import check_names
+from saereport.publish.manifests import check_manifests
+from saereport.publish.page import Page, read_page
+from saereport.publish.policy import check_policy
+from saereport.site.csp import policy
+
+
+def told(findings: tuple[Finding, ...], path: str = "") -> list[tuple[int, str, str]]:
+    """Line, rule and severity of what was found in a file, checksums apart."""
+    return [
+        (found.line, found.rule, found.severity)
+        for found in findings
+        if found.path == path and found.rule != "manifest"
+    ]
+
+
+def shard(report: Path) -> Path:
+    return sorted(report.glob("*/l0000.html"))[0]
+
+
+def change(path: Path, old: str, new: str) -> int:
+    """Replace the first `old` of a file, and return its line."""
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+    return text[: text.index(old)].count("\n") + 1
+
+
+def test_a_fresh_report_has_no_finding(made: Path) -> None:
+    assert [str(finding) for finding in check(made)] == []
+    assert len(list(made.rglob("*.html"))) > 8
+
+
+def test_many_processes_find_the_same(report: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    change(shard(report), "<main", '<main style="top:0"')
+    monkeypatch.setattr("saereport.publish.checking.ENOUGH_FOR_PROCESSES", 2)
+    assert check(report, processes=2) == check(report)
+    assert errors(check(report)) == 2
+
+
+PLANTED = [
+    ("<b></i></b>", "html", "error"),
+    ('<img src="data:image/png;base64,AA">', "html", "error"),
+    ('<p id="main"></p>', "id", "error"),
+    ('<p aria-labelledby="gone"></p>', "id", "error"),
+    ('<label for="gone"></label>', "id", "error"),
+    ('<p onclick="x()">', "policy", "error"),
+    ('<p style="top:0">', "policy", "error"),
+    ("<script>self.x=1</script>", "policy", "error"),
+    ("<style>p{}</style>", "policy", "error"),
+    ('<img alt="" src="https://x.org/a.png">', "external", "error"),
+    ('<img alt="" srcset="//x.org/a 2x">', "external", "error"),
+    ('<a href="https://x.org/">x</a>', "external", "error"),
+    ('<a href="\\\\x.org">x</a>', "external", "error"),
+    ('<a href=" java&#10;script:x()">x</a>', "external", "error"),
+    ('<a href="mailto:a@b">x</a>', "external", "error"),
+    ('<a href="https://www.neuronpedia.org/a">x</a>', "external", "error"),
+    ('<a rel="noreferrer" href="https://www.neuronpedia.org.x.org/">x</a>', "external", "error"),
+    ('<form action="send"></form>', "external", "error"),
+    ('<iframe src="https://www.neuronpedia.org/a"></iframe>', "external", "error"),
+    ('<svg><use href="//x.org/#a"></use></svg>', "external", "error"),
+    ('<a href="/methods.html">x</a>', "link", "error"),
+    ('<a href="../../x.html">x</a>', "link", "error"),
+    ('<a href="gone.html">x</a>', "link", "error"),
+    ('<a href="../Methods.html">x</a>', "link", "error"),
+    ('<a href="../methods.html#gone">x</a>', "anchor", "error"),
+    ('<a href="../methods.html#q=x">x</a>', "anchor", "error"),
+    ('<a href="../report.js#gone">x</a>', "anchor", "error"),
+    ('<a href="#latent-999999">x</a>', "anchor", "error"),
+    ('<a href="../methods">x</a>', "link", "warning"),
+    ('<a href="../">x</a>', "link", "warning"),
+]
+RIGHT = [
+    '<a rel="noreferrer" href="https://www.neuronpedia.org/gpt2-small/8-res-jb/1">x</a>',
+    '<a href="index.html#q=city&amp;sort=-max">x</a>',
+    '<a href="../methods.html#pins=a.1">x</a>',
+    '<a href="#main">x</a>',
+    '<a href="../%69ndex.html">x</a>',
+]
+
+
+def test_each_planted_fault_is_found_where_it_is(report: Path) -> None:
+    page = shard(report)
+    expected = []
+    lines = [*RIGHT, *(written for written, _, _ in PLANTED)]
+    first = change(page, '<main id="main">', '<main id="main">\n' + "\n".join(lines) + "\n") + 1
+    for place, (written, rule, severity) in enumerate(PLANTED, start=first + len(RIGHT)):
+        assert "\n" not in written
+        expected.append((place, rule, severity))
+    assert told(check(report), page.relative_to(report).as_posix()) == expected
+
+
+def test_a_latent_on_another_page_needs_a_script(report: Path) -> None:
+    page, other = sorted(report.glob("*/l*.html"))[:2]
+    latent = other.read_text().split('id="latent-', 1)[1].split('"', 1)[0]
+    line = change(page, '<main id="main">', f'<main id="main"><a href="#latent-{latent}">x</a>')
+    found = told(check(report), page.relative_to(report).as_posix())
+    assert found == [(line, "anchor", "warning")]
+
+
+def page_with(policy: str, before: str = "") -> Page:
+    return read_page(
+        f'<!doctype html><html lang="en"><head>{before}<meta http-equiv="Content-Security-Policy" '
+        f'content="{policy}"><title>x</title></head><body></body></html>'.encode()
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("default-src 'none'", "default-src 'self'"),
+        ("script-src 'self'", "script-src 'self' 'unsafe-inline'"),
+        ("script-src 'self'", "script-src 'self' https://x.org"),
+        ("script-src 'self'", "script-src 'self' data:"),
+        ("; form-action 'none'", ""),
+        ("form-action 'none'", "form-action 'none'; frame-src https://x.org"),
+        ("form-action 'none'", "form-action 'none'; connect-src *"),
+        ("form-action 'none'", "form-action 'none'; report-uri https://x.org"),
+    ],
+)
+def test_a_policy_that_lets_something_in_is_found(old: str, new: str) -> None:
+    ours = policy(embed_neuronpedia=False)
+    assert old in ours
+    assert list(check_policy("x.html", page_with(ours))) == []
+    assert list(check_policy("x.html", page_with(policy(embed_neuronpedia=True)))) == []
+    (found,) = check_policy("x.html", page_with(ours.replace(old, new)))
+    assert (found.line, found.rule, found.severity) == (1, "policy", "error")
+
+
+def test_the_policy_is_there_and_first() -> None:
+    ours = policy(embed_neuronpedia=False)
+    (found,) = check_policy("x.html", page_with(ours, before='<meta charset="utf-8">'))
+    assert "not the first" in found.message
+    (found,) = check_policy("x.html", read_page(b"<!doctype html><title>x</title>"))
+    assert "has no Content-Security-Policy" in found.message
+
+
+def test_a_style_sheet_asks_nobody(report: Path) -> None:
+    sheet = report / "assets/print.css"
+    sheet.write_text(
+        "/* url(https://a.org/x)\n*/\n"
+        "@import 'https://b.org/x.css';\n"
+        "p { background: url(data:image/png;base64,AA); }\n"
+        "q { background: \\75rl(https://c.org/x); }\n"
+        'b { background: url("gone.png"); }\n'
+        "i { background: url(print.css); }\n"
+    )
+    found = told(check(report), "assets/print.css")
+    assert found == [(3, "external", "error"), (5, "external", "error"), (6, "link", "error")]
+
+
+def test_a_row_without_its_page_is_found(report: Path) -> None:
+    table = shard(report).with_name("latents.js")
+    lines = table.read_text(encoding="utf-8").split("\n")
+    line = next(i for i, text in enumerate(lines) if text.startswith("["))
+    lines[line] = "[987654321" + lines[line][lines[line].index(",") :]
+    table.write_text("\n".join(lines), encoding="utf-8")
+    found = told(check(report), table.relative_to(report).as_posix())
+    assert found == [(line + 1, "anchor", "error")]
+
+
+def test_checksums(report: Path) -> None:
+    (report / "methods.html").unlink()
+    script = report / "report.js"
+    script.write_bytes(script.read_bytes()[:-1] + b" ")
+    (report / "vocabulary.js").write_bytes(b"")
+    (report / "notes.txt").write_bytes(b"mine")
+    found = {
+        (f.path, f.severity, f.message.split(",")[0].split(":")[0])
+        for f in check(report)
+        if f.rule == "manifest"
+    }
+    assert found == {
+        ("notes.txt", "warning", "no manifest lists this file"),
+        ("report.js", "error", "changed since it was made"),
+        ("report.json", "error", "it lists 'methods.html'"),
+        ("vocabulary.js", "error", "changed since it was made"),
+    }
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "[" * 100_000, '{"format":"saereport-report","version":9}', "\xff", "{}"]
+)
+def test_a_manifest_that_is_none(report: Path, text: str) -> None:
+    (report / "report.json").write_bytes(text.encode("latin-1"))
+    (found,) = check_manifests(report, {"report.json": 1})
+    assert (found.path, found.rule, found.severity) == ("report.json", "manifest", "error")
+
+
+@pytest.mark.parametrize(
+    ("path", "severity"),
+    [
+        ("a b.html", "error"),
+        ("aux.js", "error"),
+        ("sub/com1", "error"),
+        ("ends.", "error"),
+        ("_draft.js", "error"),
+        ("_draft/x.js", "error"),
+        ("ünder.js", "error"),
+        ("x#y.js", "error"),
+        ("x%41.js", "error"),
+        ("a\\b.js", "error"),
+        ("Run.json", "warning"),
+        (".env", "warning"),
+        ("x" * 121, "warning"),
+        ("/".join(["x" * 60] * 3), "warning"),
+        ("CNAME", ""),
+        ("README.md", ""),
+        ("auxiliary.js", ""),
+    ],
+)
+def test_names(path: str, severity: str) -> None:
+    found = list(check_names({path: 1}))
+    assert {finding.severity for finding in found} == ({severity} if severity else set())
+
+
+def test_names_that_differ_in_case() -> None:
+    found = [f for f in check_names({"A/x.js": 1, "a/y.js": 1}) if f.severity == "error"]
+    assert [(f.path, f.rule) for f in found] == [("a", "name")]
+    assert [f.path for f in check_names({"_a.js": 1, ".nojekyll": 0})] == []
+
+
+def test_sizes(report: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with (report / "large.bin").open("wb") as stream:
+        stream.truncate(101 * 2**20)
+    with (report / "middling.bin").open("wb") as stream:
+        stream.truncate(51 * 2**20)
+    found = [(f.path, f.severity) for f in check(report) if f.rule == "size"]
+    assert found == [("large.bin", "error"), ("middling.bin", "warning")]
+    monkeypatch.setattr("saereport.publish.limits.SITE_BYTES", 2**20)
+    assert ("", "error") in [(f.path, f.severity) for f in check(report) if f.rule == "size"]
+
+
+def test_what_is_no_file_of_the_site(report: Path) -> None:
+    (report / "elsewhere").symlink_to(report.parent)
+    (report / ".git").mkdir()
+    found = {(f.path, f.rule, f.severity) for f in check(report)}
+    assert found == {("elsewhere", "name", "error"), (".git", "name", "error")}
+
+
+def test_reports_side_by_side_and_no_report(report: Path, tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    shutil.copytree(report, site / "one")
+    shutil.copytree(report, site / "two")
+    assert check(site) == ()
+    (tmp_path / "nothing").mkdir()
+    assert {f.rule for f in check(tmp_path / "nothing")} == {"manifest", "link"}
+    with pytest.raises(SaereportError, match="There is no site"):
+        check(tmp_path / "gone")
+
+
+def test_a_single_file(tmp_path: Path) -> None:
+    code = "self.x=1"
+    digest = base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
+    policy = (
+        f"default-src 'none'; script-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    )
+    good = (
+        '<!doctype html><html lang="en"><head>'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
+        '<meta charset="utf-8"><title>x</title></head><body>\n'
+        f'<script>{code}</script><script type="application/json">{{}}</script></body></html>'
+    )
+    page = tmp_path / "report.html"
+    page.write_text(good)
+    assert check(page) == ()
+    page.write_text(good.replace("self.x", "self.y"))
+    assert told(check(page), "report.html") == [(2, "policy", "error")]
+    page.write_text(good.replace("<body>", '<body><a href="other.html">x</a>'))
+    assert told(check(page), "report.html") == [(1, "link", "error")]
+
+
+def test_the_command(report: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "findings.json"
+    arguments = ["--quiet", "publish-check", str(report), "--json", str(out)]
+    assert cli.run(arguments) == 0
+    assert json.loads(out.read_text())["findings"] == []
+    (report / "notes.txt").write_bytes(b"")
+    assert cli.run(arguments) == 0
+    assert "notes.txt: warning: no manifest lists this file [manifest]" in capsys.readouterr().out
+    line = change(report / "index.html", "<main", "<main onclick=x")
+    assert cli.run(arguments) == 3
+    said = capsys.readouterr()
+    assert f"index.html:{line}: error: " in said.out
+    assert said.err.startswith("saereport: 2 errors, 1 warning in ")
+    value = json.loads(out.read_text())
+    assert (value["errors"], value["warnings"], len(value["findings"])) == (2, 1, 3)
+    assert cli.run(["publish-check", str(tmp_path / "gone")]) == 1
