@@ -35,6 +35,8 @@ from saereport.sources.tokens import token_bytes
 
 L0_BINS = 64
 TOKEN_COLUMNS = ("token", "tokens", "answer", "top_tokens", "bottom_tokens")
+WITHOUT_TOKENS = frozenset({"active_sketch"})
+"""Tables whose `tokens` are places in the text, none of which is shown for their sake."""
 
 Labels = Mapping[int, Sequence[tuple[str, str]]]
 """Latent to its explanations, each with its source."""
@@ -86,6 +88,8 @@ class Shown:
 
     def note(self, name: str, columns: Columns) -> None:
         """Take note of a table that is about to be written."""
+        if name in WITHOUT_TOKENS:
+            return
         for column in TOKEN_COLUMNS:
             for part in columns.get(column, ()):
                 self.tokens.update(np.asarray(part).reshape(-1).tolist())

@@ -14,7 +14,9 @@ import numpy as np
 from saereport.errors import UsageError, did_you_mean
 from saereport.measure import Columns
 
-DROPPED = frozenset({"examples", "example_groups", "token_statistics", "explanations"})
+DROPPED = frozenset(
+    {"examples", "example_groups", "token_statistics", "active_sketch", "explanations"}
+)
 """Tables whose rows show or describe what activates a latent."""
 
 MASKED = {

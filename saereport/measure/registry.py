@@ -15,6 +15,7 @@ from saereport.measure.coactivation import Coactivation
 from saereport.measure.examples import Examples
 from saereport.measure.sae_activity import SaeActivity
 from saereport.measure.setting import Setting
+from saereport.measure.sketch import Sketch
 from saereport.measure.tokens import TokenStatistics
 
 
@@ -44,6 +45,7 @@ STATISTICS: dict[str, Statistic] = {
         Statistic("activity", ("activity", "activation_histogram"), Activity),
         Statistic("examples", ("examples", "example_groups"), Examples, needs=("activity",)),
         Statistic("tokens", ("token_statistics",), TokenStatistics),
+        Statistic("sketch", ("active_sketch",), Sketch),
         Statistic("coactivation", ("coactivation",), Coactivation, needs_all_latents=True),
         Statistic("sae_activity", ("sae_activity",), SaeActivity, needs_all_latents=True),
     )

@@ -59,6 +59,12 @@ def eager(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> No
         monkeypatch.setattr("saereport.measure.coactivation._MOST_WAITING", 30)
 
 
+@pytest.fixture(autouse=True)
+def small_sketches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sketches that even a small text overfills."""
+    monkeypatch.setattr("saereport.measure.sketch.SKETCHED", 4)
+
+
 @quick
 @given(text=texts(), data=st.data())
 def test_any_split_merges_to_the_same(eager: None, text: Dense, data: st.DataObject) -> None:

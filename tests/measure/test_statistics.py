@@ -252,6 +252,7 @@ def test_statistics_that_need_every_latent_can_be_left_out(text: Dense) -> None:
         "examples",
         "example_groups",
         "token_statistics",
+        "active_sketch",
     }
     assert measurement.summary() == {"counted_tokens": int(text.counted[:5].sum())}
 

@@ -283,6 +283,16 @@ def test_geometry(context: WeightContext) -> None:
         np.testing.assert_allclose(np.abs(found), np.abs(plane[latent]), atol=1e-5)
 
 
+def test_directions_are_the_decoder_rows_at_unit_length(context: WeightContext) -> None:
+    decoder = context.dictionary.W_dec.numpy().astype(np.float64)
+    for row in rows_of(context, "decoder_directions"):
+        exact = decoder[row["latent"]]
+        assert row["direction"].dtype == np.float16
+        np.testing.assert_allclose(
+            row["direction"], exact / np.linalg.norm(exact), rtol=2**-11, atol=2**-24
+        )
+
+
 def test_the_map_does_not_flip() -> None:
     rows = np.random.default_rng(0).normal(size=(40, 6)).astype(np.float32)
     plane = decoder_module.principal_plane(rows)
@@ -346,7 +356,7 @@ def test_a_dead_decoder_row_gives_zeros() -> None:
     sae = dictionary("z")
     sae.W_dec[3] = 0
     context = WeightContext(sae, LATENTS, TokenRows(tiny_model()), listed=5)
-    for table in ("logit_lens", "neighbours", "geometry", "head_shares"):
+    for table in ("logit_lens", "neighbours", "geometry", "head_shares", "decoder_directions"):
         for row in rows_of(context, table):
             for value in row.values():
                 assert np.isfinite(value).all()

@@ -30,6 +30,7 @@ WEIGHT_TABLES: dict[str, WeightTable] = {
         decoder.NEIGHBOURS,
         heads.SHARES,
         decoder.GEOMETRY,
+        decoder.DIRECTIONS,
     )
 }
 """Every table of weights by name."""

@@ -104,9 +104,16 @@ def compute_geometry(context: WeightContext) -> dict[str, dict[str, Any]]:
     }
 
 
+def compute_directions(context: WeightContext) -> dict[str, dict[str, Any]]:
+    """Table `decoder_directions`; a latent whose decoder row has no length has a row of zeros."""
+    rows = unit(context.decoder).cpu().numpy().astype(np.float16)
+    return {"decoder_directions": {"latent": context.names, "direction": rows}}
+
+
 def _always(context: WeightContext) -> str:
     return ""
 
 
 NEIGHBOURS = WeightTable("neighbours", ("neighbours",), _always, compute_neighbours)
 GEOMETRY = WeightTable("geometry", ("geometry",), _always, compute_geometry)
+DIRECTIONS = WeightTable("decoder_directions", ("decoder_directions",), _always, compute_directions)
