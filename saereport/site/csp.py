@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 EMPTY_STYLE = "sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="
 """Hash of the empty string: Plotly adds an empty style element and fills it by script."""
 
@@ -12,6 +14,24 @@ POLICY = (
 )
 
 
+EMBED = "; frame-src https://www.neuronpedia.org"
+
+
 def policy(*, embed_neuronpedia: bool) -> str:
     """The policy; with the opt-in embed it allows one host to be framed, after a click."""
-    return POLICY + ("; frame-src https://www.neuronpedia.org" if embed_neuronpedia else "")
+    return POLICY + (EMBED if embed_neuronpedia else "")
+
+
+def single_policy(*, scripts: Iterable[str], styles: Iterable[str], embed_neuronpedia: bool) -> str:
+    """The policy of a report in one file: only the scripts and styles with these hashes act.
+
+    Args:
+        scripts: `sha256-...` of each script that may run.
+        styles: The same of each style.
+        embed_neuronpedia: As for `policy`.
+    """
+    quoted = [" ".join(f"'{value}'" for value in values) for values in (scripts, styles)]
+    return (
+        f"default-src 'none'; script-src {quoted[0]}; style-src {quoted[1]}; "
+        "img-src data:; base-uri 'none'; form-action 'none'"
+    ) + (EMBED if embed_neuronpedia else "")

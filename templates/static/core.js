@@ -133,32 +133,35 @@
   S.single = root.dataset.single !== undefined;
   const PINS = /(?:^|&)pins=([^&#]*)/;
 
+  // What the page shows, where the address cannot be written: in a frame without one of its own.
+  let unwritten = null;
+  self.addEventListener("hashchange", () => (unwritten = null));
+
   function behind() {
+    if (unwritten !== null) return unwritten;
     const hash = self.location.hash.slice(1);
     const at = S.single ? hash.indexOf("#") : -1;
-    const path = S.single ? (at < 0 ? hash : hash.slice(0, at)) : "";
-    return { path, rest: S.single ? (at < 0 ? "" : hash.slice(at + 1)) : hash };
+    return S.single && at < 0 ? "" : hash.slice(at + 1);
   }
 
   // What an address says about this page, without the pins.
-  S.fragment = () => behind().rest.replace(PINS, "");
+  S.fragment = () => behind().replace(PINS, "");
   // The pins as the address has them.
   S.pinsInAddress = function () {
-    const found = PINS.exec(behind().rest);
+    const found = PINS.exec(behind());
     return found ? found[1] : "";
   };
   S.withPins = (fragment) => [fragment, S.pins ? "pins=" + S.pins : ""].filter(Boolean).join("&");
 
   // Say in the address what the page shows, without a new entry in the history.
   S.setFragment = function (fragment) {
-    const { path } = behind();
     const rest = S.withPins(fragment);
-    const text = S.single ? path + (rest ? "#" + rest : "") : rest;
+    const text = S.single ? root.dataset.path + (rest ? "#" + rest : "") : rest;
     const { pathname, search } = self.location;
     try {
       self.history.replaceState(null, "", text ? "#" + text : pathname + search);
     } catch (error) {
-      // A frame without an address of its own: nothing to write to.
+      unwritten = rest;
     }
   };
 
@@ -174,20 +177,43 @@
     return S.link(path, fragment);
   };
 
-  // A classic script of this report, once.
+  // Go to an address that one of these made; `replace` leaves no entry in the history.
+  S.go = function (href, replace) {
+    const hash = href.slice(href.indexOf("#"));
+    if (!S.single || !hash.startsWith("#")) {
+      if (replace) self.location.replace(href);
+      else self.location.href = href;
+    } else if (self.location.hash === hash) {
+      self.dispatchEvent(new HashChangeEvent("hashchange"));
+    } else if (replace) self.location.replace(self.location.href.split("#")[0] + hash);
+    else self.location.hash = hash;
+  };
+
+  // In a single file the scripts of this report are blocks that do not run: data is read, and the
+  // one library is run by a script element with its text, whose hash the policy names.
+  const blocks = new Map();
+  for (const block of document.querySelectorAll("script[data-path]")) blocks.set(block.dataset.path, block);
+
+  function open(path) {
+    const block = blocks.get(path);
+    if (!block) throw new Error("cannot load " + path);
+    if (block.type === "application/json") JSON.parse(block.textContent).forEach(S.push);
+    else document.head.append(S.el("script", {}, block.textContent));
+  }
+
+  function fetched(path) {
+    return new Promise((done, fail) => {
+      const script = S.el("script", { src: S.root + path });
+      script.onload = () => done();
+      script.onerror = () => fail(new Error("cannot load " + path));
+      document.head.append(script);
+    });
+  }
+
+  // A script of this report, once.
   S.load = function (path) {
-    if (!S.scripts.has(path)) {
-      S.scripts.set(
-        path,
-        new Promise((done, fail) => {
-          const script = document.createElement("script");
-          script.src = S.root + path;
-          script.onload = () => done();
-          script.onerror = () => fail(new Error("cannot load " + path));
-          document.head.append(script);
-        }),
-      );
-    }
+    if (!S.scripts.has(path))
+      S.scripts.set(path, S.single ? new Promise((done) => done(open(path))) : fetched(path));
     return S.scripts.get(path);
   };
 
@@ -248,4 +274,5 @@
   S.pins = S.pinsInAddress();
   self.saereport = S;
   early.forEach(S.push);
+  if (S.single && root.dataset.needs) root.dataset.needs.split(" ").forEach(S.load);
 })();
