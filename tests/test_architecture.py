@@ -23,6 +23,7 @@ ROOMS = {
 SHARED = {
     "saereport",
     "saereport.errors",
+    "saereport.limits",
     "saereport.priority",
     "saereport.progress",
     "saereport.visible",

@@ -14,6 +14,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 from saereport.run.circuit_tables import PROMPT_TABLES
+from saereport.run.given_tables import GIVEN_TABLES
 from saereport.run.graph_tables import BLIND_TABLES, EXAMPLE_TABLES, GRAPH_TABLES
 from saereport.run.table import F16, F32, F64, I32, I64, TEXT, TOKEN_LISTS, Table, listed
 
@@ -362,7 +363,14 @@ _ALL = (
 
 TABLES: dict[str, Table] = {
     table.name: table
-    for table in (*_ALL, *PROMPT_TABLES, *GRAPH_TABLES, *EXAMPLE_TABLES, *BLIND_TABLES)
+    for table in (
+        *_ALL,
+        *GIVEN_TABLES,
+        *PROMPT_TABLES,
+        *GRAPH_TABLES,
+        *EXAMPLE_TABLES,
+        *BLIND_TABLES,
+    )
 }
 """Every table by name, in the order in which the methods page explains them."""
 

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import io
-import json
-import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from saereport.errors import SaereportError, did_you_mean
+from saereport.limits import MIB, Limits, content, parse_json
 
 INDEX_NAMES = ("index", "latent", "feature", "feature_index")
 TEXT_NAMES = ("description", "explanation", "label", "text")
 SOURCE_NAMES = ("explanationModelName", "source", "model", "author")
+
+LIMITS = Limits(file_bytes=512 * MIB, text_bytes=1024 * MIB)
+"""A label takes some hundred bytes, in Neuronpedia's exports with an embedding ten thousand."""
 
 
 def read_explanations(path: str | Path) -> dict[int, list[tuple[str, str]]]:
@@ -37,8 +38,8 @@ def read_explanations(path: str | Path) -> dict[int, list[tuple[str, str]]]:
         SaereportError: The file cannot be read, or a line of it makes no sense (it is named).
     """
     path = Path(path).expanduser()
-    content = _read(path)
-    rows = _csv_rows(path, content) if _is_csv(path) else _json_rows(path, content)
+    whole = _read(path)
+    rows = _csv_rows(path, whole) if _is_csv(path) else _json_rows(path, whole)
     labels: dict[int, list[tuple[str, str]]] = {}
     for where, row in rows:
         text = _pick(row, TEXT_NAMES)
@@ -58,34 +59,29 @@ def _is_csv(path: Path) -> bool:
 
 
 def _read(path: Path) -> str:
-    try:
-        raw = path.read_bytes()
-        if raw[:2] == b"\x1f\x8b":
-            raw = gzip.decompress(raw)
-        return raw.decode("utf-8-sig")
-    except FileNotFoundError:
+    if not path.exists():
         near = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
         raise SaereportError(
             f"There is no file {path} with explanations.", did_you_mean(path.name, near)
-        ) from None
+        )
+    try:
+        return content(path, LIMITS).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         raise SaereportError(f"{path.name}:{line}: not UTF-8.") from error
-    except (OSError, EOFError, zlib.error) as error:
-        raise SaereportError(f"{path.name} cannot be read: {error}.") from error
 
 
-def _json_rows(path: Path, content: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def _json_rows(path: Path, text: str) -> Iterator[tuple[str, dict[str, Any]]]:
     # Not splitlines(): that also splits at U+2028, which JSON allows inside strings.
-    for number, line in enumerate(content.split("\n"), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         where = f"{path.name}:{number}"
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
-        except ValueError as error:
+            row = parse_json(line.encode("utf-8"), where, LIMITS)
+        except SaereportError as error:
             raise SaereportError(
-                f"{where}: not JSON: {error}.",
+                error.message,
                 "Explanations are JSON lines (Neuronpedia's export) or a .csv file with a header.",
             ) from error
         if not isinstance(row, dict):
@@ -97,8 +93,8 @@ def _json_rows(path: Path, content: str) -> Iterator[tuple[str, dict[str, Any]]]
         yield where, row
 
 
-def _csv_rows(path: Path, content: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    reader = csv.DictReader(io.StringIO(content, newline=""))
+def _csv_rows(path: Path, text: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    reader = csv.DictReader(io.StringIO(text, newline=""))
     header = [name.strip() for name in reader.fieldnames or []]
     reader.fieldnames = header
     for names in (INDEX_NAMES, TEXT_NAMES):
