@@ -2,13 +2,26 @@
 
 The names are what gates speak of. A *size* is how much a metric changed, in the measure that its
 definition gives; sizes up to the tolerance are noise between machines, batch sizes and number
-types.
+types. A *relative change* is the absolute change divided by the larger of the two values, so it
+lies between 0 and 1 and is the same in both directions.
+
+A latent that is active on few tokens has noisy numbers. Where a metric has a `rare` factor, its
+tolerance for a latent that is active on n tokens (on the side where they are more) is
+`tolerance * (1 + rare / sqrt(n))`: `tolerance` alone for frequent latents, and 0 stays 0.
+
+*Importance* sorts the latents that changed. It is the sum over the metrics that changed of
+`weight * min(size / full, 1)`, and 4 more for a latent that turned: from active to never active or
+back, or across a density of 10 %. So a latent that vanished or became dense stands above one that
+reads other tokens, and that above one whose numbers drifted.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 Scope = Literal["report", "sae", "latent", "prompt", "edge"]
 
@@ -24,6 +37,9 @@ class Metric:
         tolerance: Sizes up to this are noise.
         definition: What it and its size mean, in words.
         one_sided: Whether one report alone has a value of it, which `saereport check` can gate.
+        rare: How much the tolerance grows for latents that are active on few tokens.
+        weight: What the metric adds to a latent's importance at most.
+        full: The size at which it adds that.
     """
 
     name: str
@@ -32,6 +48,19 @@ class Metric:
     tolerance: float
     definition: str
     one_sided: bool = False
+    rare: float = 0.0
+    weight: float = 0.0
+    full: float = 1.0
+
+    def tolerances(self, tolerance: float, n_active: NDArray[np.float64]) -> NDArray[np.float64]:
+        """float64[n]: the tolerance of each latent.
+
+        Args:
+            tolerance: The metric's own, or the user's in its place.
+            n_active: float64[n], tokens on which each is active; NaN where unknown.
+        """
+        few = 1 + self.rare / np.sqrt(np.maximum(n_active, 1))
+        return tolerance * np.where(np.isnan(n_active), 1.0, few)
 
 
 _JSD = (
@@ -119,6 +148,9 @@ METRICS: dict[str, Metric] = {
             "Share of tokens on which the latent is active; size is |log2(after / before)|, each "
             "with half a token added.",
             True,
+            rare=15,
+            weight=4,
+            full=4,
         ),
         Metric(
             "max",
@@ -127,6 +159,7 @@ METRICS: dict[str, Metric] = {
             0.05,
             "Largest activation; relative change.",
             True,
+            weight=1,
         ),
         Metric(
             "histogram.jsd",
@@ -136,8 +169,18 @@ METRICS: dict[str, Metric] = {
             "Distribution of the non-zero activations over the bins of the logarithmic histogram: "
             + _JSD
             + ".",
+            rare=10,
+            weight=1,
         ),
-        Metric("top_tokens.rbo", "latent", "Tokens by share", 0.2, _RBO + "."),
+        Metric(
+            "top_tokens.rbo",
+            "latent",
+            "Tokens by share",
+            0.2,
+            _RBO + ".",
+            rare=3,
+            weight=4,
+        ),
         Metric(
             "examples",
             "latent",
@@ -145,17 +188,47 @@ METRICS: dict[str, Metric] = {
             0.35,
             "1 minus the share of common places in the text among the top examples; only where the "
             "text is the same.",
+            weight=2,
         ),
-        Metric("logit_lens.rbo", "latent", "Raised tokens", 0.2, _RBO + "."),
-        Metric("deembedding.rbo", "latent", "De-embedding", 0.2, _RBO + "."),
-        Metric("neighbours.rbo", "latent", "Neighbours", 0.2, _RBO + "; only between equal SAEs."),
-        Metric("coactivation.rbo", "latent", "Co-activation", 0.35, _RBO + "; likewise."),
+        Metric(
+            "logit_lens.rbo",
+            "latent",
+            "Raised tokens",
+            0.2,
+            _RBO + ".",
+            weight=2,
+        ),
+        Metric(
+            "deembedding.rbo",
+            "latent",
+            "De-embedding",
+            0.2,
+            _RBO + ".",
+            weight=2,
+        ),
+        Metric(
+            "neighbours.rbo",
+            "latent",
+            "Neighbours",
+            0.2,
+            _RBO + "; only between equal SAEs.",
+            weight=0.5,
+        ),
+        Metric(
+            "coactivation.rbo",
+            "latent",
+            "Co-activation",
+            0.35,
+            _RBO + "; likewise.",
+            weight=0.5,
+        ),
         Metric(
             "explanations",
             "latent",
             "Explanations",
             0,
             "Share of explanations that only one side has.",
+            weight=1,
         ),
         # ---- prompt
         Metric(

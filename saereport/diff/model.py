@@ -132,6 +132,8 @@ class Pairs:
         sizes: Metric name to float64[n]: `Value.size` of each pair. NaN where not comparable.
         befores: Metric name to float64[n]: `Value.before`, for metrics that have it.
         afters: Metric name to float64[n]: `Value.after`, likewise.
+        tolerances: Metric name to float64[n]: `Value.tolerance`, which is larger for latents that
+            are active on few tokens.
     """
 
     before: NDArray[np.int64]
@@ -140,6 +142,7 @@ class Pairs:
     sizes: Mapping[str, NDArray[np.float64]]
     befores: Mapping[str, NDArray[np.float64]]
     afters: Mapping[str, NDArray[np.float64]]
+    tolerances: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -176,6 +179,7 @@ class SaeDifference:
         removed: Latents before without a partner.
         clusters: One-to-many matches; empty where paired by number.
         not_compared: Metric name to the reason why it could not be compared.
+        pairing_note: Why latents are paired as they are, where that is not plain; else empty.
     """
 
     before: str
@@ -190,6 +194,7 @@ class SaeDifference:
     removed: tuple[int, ...]
     clusters: tuple[Cluster, ...] = ()
     not_compared: Mapping[str, str] = field(default_factory=dict)
+    pairing_note: str = ""
 
 
 @dataclass(frozen=True)

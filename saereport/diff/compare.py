@@ -1,0 +1,200 @@
+"""Compare two runs: pair their SAEs and latents, and put together what each module finds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from saereport.diff.changes import latent_changes
+from saereport.diff.columns import ranked, shown_latents
+from saereport.diff.facts import changed_facts
+from saereport.diff.latents import Half, Setting, active_tokens, compared_latents
+from saereport.diff.matching import Matching, matched_latents
+from saereport.diff.metrics import METRICS
+from saereport.diff.model import Difference, Pairs, SaeDifference, Side, Value
+from saereport.diff.pairing import paired_saes
+from saereport.diff.prompts import compared_prompts
+from saereport.diff.saes import compared_saes, density_distance, sae_values
+from saereport.diff.vocabularies import Vocabulary, vocabularies
+from saereport.errors import UsageError, did_you_mean
+from saereport.progress import Progress
+from saereport.run import Run, RunInfo
+from saereport.visible import visible_text
+
+
+@dataclass(frozen=True)
+class Options:
+    """How two runs are compared.
+
+    Attributes:
+        tolerances: Metric name to tolerance, in place of the defaults in `METRICS`.
+        match: How latents are paired. `auto`: by number where the SAEs are the same or one came
+            from the other, else by decoder direction where both runs have these, else by
+            co-activation where both read the same text, else by number.
+        saes: (slug before, slug after) of SAEs to compare with each other.
+    """
+
+    tolerances: Mapping[str, float] = field(default_factory=dict)
+    match: Literal["auto", "index", "decoder_cosine", "coactivation"] = "auto"
+    saes: tuple[tuple[str, str], ...] = ()
+
+
+def compare(
+    before: Run,
+    after: Run,
+    *,
+    names: tuple[str, str] = ("before", "after"),
+    options: Options = Options(),
+    progress: Progress | None = None,
+) -> Difference:
+    """Compare two runs.
+
+    Every file that is read is checked against its SHA-256. What only one run has, or what makes no
+    sense between the two, is said in `not_compared`.
+
+    Args:
+        before: The run that was there.
+        after: The new run.
+        names: What to call them.
+        options: How to compare.
+        progress: Where to say what is being done; nowhere by default.
+
+    Raises:
+        SaereportError: A run is damaged.
+        UsageError: The options name an unknown metric or SAE, or a tolerance that is none.
+    """
+    progress = progress or Progress(quiet=True)
+    tolerances = _tolerances(options.tolerances)
+    infos = (before.info, after.info)
+    paired = paired_saes(*infos, options.saes)
+    words = vocabularies(before, after)
+    saes = []
+    for one, two in paired.pairs:
+        progress.say(f"Comparing {two}" if one == two else f"Comparing {one} with {two}")
+        saes.append(_compared_sae((before, one), (after, two), words, tolerances, options))
+    prompts = compared_prompts(before, after, paired.pairs, words, tolerances)
+    return Difference(
+        before=_side(names[0], before.info),
+        after=_side(names[1], after.info),
+        identical=_same_bytes(*infos),
+        facts=changed_facts(*infos, paired.pairs),
+        saes=tuple(saes),
+        saes_added=paired.added,
+        saes_removed=paired.removed,
+        prompts=prompts.compared,
+        prompts_added=prompts.added,
+        prompts_removed=prompts.removed,
+    )
+
+
+def _tolerances(own: Mapping[str, float]) -> dict[str, float]:
+    for name, tolerance in own.items():
+        if name not in METRICS:
+            raise UsageError(f"There is no metric '{name}'.", did_you_mean(name, METRICS))
+        if not 0 <= tolerance < np.inf:
+            raise UsageError(
+                f"The tolerance of '{name}' is {tolerance}.", "Give a number that is not negative."
+            )
+    return {name: own.get(name, metric.tolerance) for name, metric in METRICS.items()}
+
+
+def _side(name: str, info: RunInfo) -> Side:
+    return Side(
+        visible_text(name), visible_text(info.title), info.fingerprint, info.saereport_version
+    )
+
+
+def _same_bytes(before: RunInfo, after: RunInfo) -> bool:
+    """`run.json` lists the SHA-256 of every other file, so it stands for all."""
+    return before == after
+
+
+def _compared_sae(
+    before: tuple[Run, str],
+    after: tuple[Run, str],
+    words: tuple[Vocabulary, Vocabulary],
+    tolerances: Mapping[str, float],
+    options: Options,
+) -> SaeDifference:
+    sides = (before, after)
+    infos = [run.info.sae(slug) for run, slug in sides]
+    shown = [shown_latents(run, slug) for run, slug in sides]
+    matching = matched_latents(before, after, (shown[0], shown[1]), options.match)
+    halves = (
+        Half(*before, matching.before, words[0]),
+        Half(*after, matching.after, words[1]),
+    )
+    setting = Setting(
+        same_text=before[0].info.text.digest == after[0].info.text.digest,
+        same_latents=matching.same_latents,
+    )
+    columns, reasons = compared_latents(*halves, setting)
+    n_active = active_tokens(*halves)
+    pairs = Pairs(
+        before=matching.before,
+        after=matching.after,
+        similarity=matching.similarity,
+        sizes={name: column.sizes for name, column in columns.items()},
+        befores={n: c.befores for n, c in columns.items() if c.befores is not None},
+        afters={n: c.afters for n, c in columns.items() if c.afters is not None},
+        tolerances={name: METRICS[name].tolerances(tolerances[name], n_active) for name in columns},
+    )
+    changed = latent_changes(pairs, columns, (_labels(halves[0]), _labels(halves[1])))
+    values, missing = _sae_level(sides, shown, matching, len(changed), tolerances)
+    return SaeDifference(
+        before=before[1],
+        after=after[1],
+        label=visible_text(infos[1].label),
+        same_weights=infos[0].weights == infos[1].weights,
+        pairing=matching.pairing,
+        values=values,
+        pairs=pairs,
+        changed=changed,
+        added=tuple(matching.added.tolist()),
+        removed=tuple(matching.removed.tolist()),
+        clusters=matching.clusters,
+        not_compared={**missing, **reasons},
+        pairing_note=matching.note,
+    )
+
+
+def _sae_level(
+    sides: tuple[tuple[Run, str], tuple[Run, str]],
+    shown: list[np.ndarray],
+    matching: Matching,
+    n_changed: int,
+    tolerances: Mapping[str, float],
+) -> tuple[tuple[Value, ...], dict[str, str]]:
+    own = [sae_values(*side, len(found)) for side, found in zip(sides, shown, strict=True)]
+    values, reasons = compared_saes(own[0], own[1], tolerances)
+    counts = {
+        "latents.added": len(matching.added),
+        "latents.removed": len(matching.removed),
+        "latents.changed": n_changed,
+    }
+    between: dict[str, float] = {name: float(count) for name, count in counts.items()}
+    distance = density_distance(*sides)
+    if isinstance(distance, str):
+        reasons["density.jsd"] = distance
+    else:
+        between["density.jsd"] = distance
+    values += [Value(name, None, None, size, tolerances[name]) for name, size in between.items()]
+    order = list(METRICS)
+    return tuple(sorted(values, key=lambda value: order.index(value.metric))), reasons
+
+
+def _labels(half: Half) -> list[str]:
+    """The first explanation of each latent as visible text; empty where there is none."""
+    if not half.run.has("explanations", half.slug):
+        return [""] * len(half.latents)
+    table = half.table("explanations", "rank", "text")
+    texts = table.column("text").to_pylist()
+    number = np.arange(len(texts))
+    lists = ranked(table.append_column("row", [number]), "row", half.latents)
+    return [
+        visible_text(texts[lists.of(row)[0]]) if length else ""
+        for row, length in enumerate(lists.lengths)
+    ]

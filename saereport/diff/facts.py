@@ -1,0 +1,114 @@
+"""Settings and origins of two runs that differ: what a reader must know before any number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from saereport.diff.model import Fact
+from saereport.run import RunInfo, SaeInfo
+from saereport.visible import visible_text
+
+HARMLESS = {
+    "configuration": ("device", "model", "dataset", "saes", "skip", "map", "with_reveal", "blind"),
+    "model": ("wrapper",),
+    "text": ("name",),
+    "sae": ("slug", "label", "release", "sae_id", "neuronpedia_id", "metadata", "selection"),
+}
+"""Topic to beginnings of names on which no number that both runs hold depends.
+
+Where a model, a text or an SAE comes from is no number's cause: its content is, which has facts of
+its own (`content`, `digest`, `weights`). Libraries are there to explain a change, not to be one.
+"""
+
+COUNTED = frozenset({"n_chosen", "n_dead", "l0"})
+"""What `SaeInfo` says that is a measurement, and compared as such."""
+
+LONGEST = 400
+"""Characters of a value that are shown."""
+
+
+def changed_facts(
+    before: RunInfo, after: RunInfo, pairs: tuple[tuple[str, str], ...]
+) -> tuple[Fact, ...]:
+    """Facts that differ, in a fixed order: model, text, SAEs, configuration, tables, libraries.
+
+    Args:
+        before: The run that was there.
+        after: The new run.
+        pairs: (slug before, slug after) of the SAEs that are compared.
+    """
+
+    def dumped(info: RunInfo) -> list[tuple[str, str, Mapping[str, Any]]]:
+        saes = (before if info is before else after).saes
+        own = {(one if info is before else two): two for one, two in pairs}
+        return [
+            ("model", "", info.model.model_dump(mode="json")),
+            ("text", "", info.text.model_dump(mode="json")),
+            *(("sae", f"{own[sae.slug]}.", _of_sae(sae)) for sae in saes if sae.slug in own),
+            ("configuration", "", info.config),
+            ("tables", "", {"saereport": info.saereport_version, **info.tables}),
+            ("libraries", "", info.libraries),
+        ]
+
+    one = {(topic, prefix): _flat(fields) for topic, prefix, fields in dumped(before)}
+    two = {(topic, prefix): _flat(fields) for topic, prefix, fields in dumped(after)}
+    return tuple(
+        fact
+        for topic, prefix in two
+        for fact in _differing(topic, prefix, one[topic, prefix], two[topic, prefix])
+    )
+
+
+def _of_sae(sae: SaeInfo) -> dict[str, Any]:
+    return sae.model_dump(mode="json", exclude={*COUNTED, "left_out"})
+
+
+def _differing(
+    topic: str, prefix: str, before: Mapping[str, str], after: Mapping[str, str]
+) -> Iterator[Fact]:
+    for name in dict.fromkeys([*after, *before]):
+        one, two = before.get(name, ""), after.get(name, "")
+        if one != two:
+            matters = not _is_harmless(topic, name)
+            # A table that only one side has is no change of a number.
+            matters &= topic != "tables" or bool(one and two)
+            yield Fact(topic, f"{prefix}{name}", _cut(one), _cut(two), matters)
+
+
+def _is_harmless(topic: str, name: str) -> bool:
+    return topic == "libraries" or any(
+        name == part or name.startswith((f"{part}.", f"{part}["))
+        for part in HARMLESS.get(topic, ())
+    )
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+
+
+def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """A nested mapping as dotted names, such as `source.files[0].sha256`, and visible text."""
+    found: dict[str, str] = {}
+    for key, inner in value.items():
+        found |= _named(f"{prefix}{visible_text(str(key))}", inner)
+    return found
+
+
+def _named(name: str, value: Any) -> dict[str, str]:
+    if isinstance(value, Mapping):
+        return _flat(value, f"{name}.")
+    if isinstance(value, list | tuple) and any(isinstance(v, Mapping | list) for v in value):
+        found: dict[str, str] = {}
+        for place, item in enumerate(value):
+            found |= _named(f"{name}[{place}]", item)
+        return found
+    if isinstance(value, list | tuple):
+        return {name: ", ".join(_words(item) for item in value)}
+    return {name: _words(value)} if value is not None else {}
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return visible_text(str(value))

@@ -1,0 +1,314 @@
+"""Every metric of single latents, over all compared pairs at once.
+
+A comparer takes two `Half`s that are lined up pair by pair and returns a `Column`, or in words why
+the metric cannot be compared. To add one, write it here, list it in `COMPARERS`, and describe it
+in `metrics`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from saereport.diff.columns import (
+    Lists,
+    listed,
+    numbers,
+    positions_of,
+    ranked,
+    values_of,
+)
+from saereport.diff.metrics import METRICS
+from saereport.diff.overlap import (
+    histogram_distance,
+    place_distance,
+    rank_distance,
+    set_distance,
+)
+from saereport.diff.vocabularies import Vocabulary
+from saereport.run import Run
+from saereport.visible import visible_text
+
+
+@dataclass(frozen=True)
+class Half:
+    """One side of the pairs.
+
+    Attributes:
+        run: The run.
+        slug: The SAE in it.
+        latents: int64[n], the latents of the pairs.
+        vocabulary: The run's tokens.
+    """
+
+    run: Run
+    slug: str
+    latents: NDArray[np.int64]
+    vocabulary: Vocabulary
+
+    def table(self, name: str, *columns: str) -> pa.Table:
+        """Columns of a table of this SAE."""
+        return self.run.table(name, self.slug, columns=["latent", *columns])
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """The lists that a metric compared, and how an entry looks to a reader."""
+
+    before: Lists
+    after: Lists
+    shown: Callable[[int], str]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One metric of every pair.
+
+    Attributes:
+        sizes: float64[n], `Value.size`; NaN where the pair has no such thing.
+        befores: float64[n], values before, where the metric has values of one side.
+        afters: float64[n], likewise.
+        lists: The compared lists, where they are to be shown.
+    """
+
+    sizes: NDArray[np.float64]
+    befores: NDArray[np.float64] | None = None
+    afters: NDArray[np.float64] | None = None
+    lists: Ranked | None = None
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What decides which metrics make sense.
+
+    Attributes:
+        same_text: Whether both runs read the same tokens.
+        same_latents: Whether a latent's number means the same latent on both sides.
+    """
+
+    same_text: bool
+    same_latents: bool
+
+
+def compared_latents(
+    before: Half, after: Half, setting: Setting
+) -> tuple[Mapping[str, Column], Mapping[str, str]]:
+    """Every metric that can be compared, and for those of one side only the reason.
+
+    Returns:
+        Metric name to column, and metric name to reason; in the order of `METRICS`.
+    """
+    columns: dict[str, Column] = {}
+    reasons: dict[str, str] = {}
+    unread = _unread(before, after)
+    for name in METRICS:
+        if name not in COMPARERS:
+            continue
+        table, compare = COMPARERS[name]
+        if not any(half.run.has(table, half.slug) for half in (before, after)):
+            continue
+        missing = _missing(before, after, table)
+        found = missing or compare(before, after, setting)
+        if isinstance(found, str):
+            reasons[name] = found
+        else:
+            hidden = unread if table in OF_TEXT else False
+            columns[name] = replace(found, sizes=np.where(hidden, np.nan, found.sizes))
+    return columns, reasons
+
+
+def _unread(before: Half, after: Half) -> NDArray[np.bool_]:
+    """bool[n]: latents without statistics of the text on one side, as those that are met blind."""
+    unread = np.zeros(len(before.latents), bool)
+    for half in (before, after):
+        if half.run.has("activity", half.slug):
+            unread |= positions_of(half.latents, numbers(half.table("activity"), "latent")) < 0
+    return unread
+
+
+def active_tokens(before: Half, after: Half) -> NDArray[np.float64]:
+    """float64[n]: on how many tokens each is active, on the side where more; NaN where unknown."""
+    if _missing(before, after, "activity"):
+        return np.full(len(before.latents), np.nan)
+    counts = [
+        values_of(h.table("activity", "n_active"), "n_active", h.latents) for h in (before, after)
+    ]
+    return np.fmax(*counts)
+
+
+def _missing(before: Half, after: Half, table: str) -> str:
+    sides = [
+        side
+        for side, half in (("before", before), ("after", after))
+        if not half.run.has(table, half.slug)
+    ]
+    if not sides:
+        return ""
+    return f"the run {sides[0]} does not have the table '{table}'"
+
+
+def relative(before: NDArray[np.float64], after: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Absolute change divided by the larger absolute value; 0 where both are 0."""
+    larger = np.maximum(np.abs(before), np.abs(after))
+    return np.abs(after - before) / np.where(larger == 0, 1, larger)
+
+
+def _density(before: Half, after: Half, setting: Setting) -> Column | str:
+    shares: list[NDArray[np.float64]] = []
+    smoothed: list[NDArray[np.float64]] = []
+    for half in (before, after):
+        table = half.table("activity", "n_active", "density")
+        n_counted = half.run.info.text.n_counted
+        n_active = values_of(table, "n_active", half.latents)
+        shares.append(values_of(table, "density", half.latents))
+        smoothed.append((np.maximum(n_active, 0) + 0.5) / max(n_counted, 1))
+    return Column(np.abs(np.log2(smoothed[1] / smoothed[0])), shares[0], shares[1])
+
+
+def _max(before: Half, after: Half, setting: Setting) -> Column | str:
+    values = [values_of(h.table("activity", "max"), "max", h.latents) for h in (before, after)]
+    return Column(relative(values[0], values[1]), values[0], values[1])
+
+
+def _histogram(before: Half, after: Half, setting: Setting) -> Column | str:
+    bins, counts, absent = [], [], np.zeros(len(before.latents), bool)
+    for half in (before, after):
+        table = half.table("activation_histogram", "log_first", "log_counts")
+        held = listed(table, "log_counts", half.latents)
+        first = values_of(table, "log_first", half.latents)
+        absent |= np.isnan(first)
+        bins.append(held.with_items(np.nan_to_num(first).astype(np.int64)[held.rows] + held.places))
+        counts.append(held.items)
+    sizes = histogram_distance(bins[0], counts[0], bins[1], counts[1])
+    return Column(np.where(absent, np.nan, sizes))
+
+
+def _top_tokens(before: Half, after: Half, setting: Setting) -> Column | str:
+    lists = [
+        _tokens(
+            half,
+            ranked(_of(half, "token_statistics", "order", "share", "token"), "token", half.latents),
+        )
+        for half in (before, after)
+    ]
+    return _ranked_tokens(lists, before)
+
+
+def _of(half: Half, name: str, column: str, value: str, *columns: str) -> pa.Table:
+    """The rows of a ranked table in which `column` is `value`."""
+    table = half.table(name, column, "rank", *columns)
+    return table.filter(pc.equal(table.column(column), value)).drop_columns([column])
+
+
+def _tokens(half: Half, lists: Lists) -> Lists:
+    return lists.with_items(half.vocabulary.to_common(lists.items))
+
+
+def _ranked_tokens(lists: list[Lists], half: Half) -> Column:
+    sizes = rank_distance(lists[0], lists[1])
+    return Column(sizes, lists=Ranked(lists[0], lists[1], half.vocabulary.shown))
+
+
+def _examples(before: Half, after: Half, setting: Setting) -> Column | str:
+    if not setting.same_text:
+        return "the two runs read different text"
+    places = []
+    for half in (before, after):
+        table = _of(half, "examples", "group", "top", "sequence", "position")
+        # One number for a place. The bounds are beyond any text, and keep damaged files in range.
+        sequence = numbers(table, "sequence") % 2**40
+        place = pa.array(sequence * 2**22 + numbers(table, "position") % 2**22)
+        table = table.append_column("place", place)
+        places.append(ranked(table, "place", half.latents))
+    length = min(int(one.lengths.max(initial=0)) for one in places)
+    return Column(place_distance(places[0].first(length), places[1].first(length)))
+
+
+def _logit_lens(before: Half, after: Half, setting: Setting) -> Column | str:
+    tables = [half.table("logit_lens", "top_tokens") for half in (before, after)]
+    return _weights_tokens(before, after, tables[0], tables[1])
+
+
+def _weights_tokens(before: Half, after: Half, one: pa.Table, two: pa.Table) -> Column:
+    """Compare `top_tokens` of tables that have a row for each latent that has such a list."""
+    lists, absent = [], np.zeros(len(before.latents), bool)
+    for half, table in ((before, one), (after, two)):
+        absent |= positions_of(half.latents, numbers(table, "latent")) < 0
+        lists.append(_tokens(half, listed(table, "top_tokens", half.latents)))
+    column = _ranked_tokens(lists, before)
+    return Column(np.where(absent, np.nan, column.sizes), lists=column.lists)
+
+
+def _deembedding(before: Half, after: Half, setting: Setting) -> Column | str:
+    tables = [half.table("deembedding", "kind", "top_tokens") for half in (before, after)]
+    for kind in ("extended", "raw"):
+        rows = [table.filter(pc.equal(table.column("kind"), kind)) for table in tables]
+        if all(table.num_rows for table in rows):
+            return _weights_tokens(before, after, rows[0], rows[1])
+    return "the two runs have no kind of de-embedding in common"
+
+
+def _neighbours(before: Half, after: Half, setting: Setting) -> Column | str:
+    if not setting.same_latents:
+        return "the numbers of the SAEs' latents do not mean the same"
+    lists = [
+        ranked(half.table("neighbours", "rank", "other"), "other", half.latents)
+        for half in (before, after)
+    ]
+    return _ranked_latents(lists)
+
+
+def _coactivation(before: Half, after: Half, setting: Setting) -> Column | str:
+    if not setting.same_latents:
+        return "the numbers of the SAEs' latents do not mean the same"
+    lists = [
+        ranked(_of(half, "coactivation", "order", "pearson", "other"), "other", half.latents)
+        for half in (before, after)
+    ]
+    return _ranked_latents(lists)
+
+
+def _ranked_latents(lists: list[Lists]) -> Column:
+    one, two = (found.with_items(np.abs(found.items)) for found in lists)
+    return Column(rank_distance(one, two), lists=Ranked(one, two, str))
+
+
+def _explanations(before: Half, after: Half, setting: Setting) -> Column | str:
+    texts: dict[str, int] = {}
+    lists = []
+    for half in (before, after):
+        table = half.table("explanations", "rank", "text")
+        ids = [texts.setdefault(text, len(texts)) for text in table.column("text").to_pylist()]
+        at = table.column_names.index("text")
+        table = table.set_column(at, "text", pa.array(ids, pa.int64()))
+        lists.append(ranked(table, "text", half.latents))
+    known = tuple(texts)
+    shown = Ranked(lists[0], lists[1], lambda text: visible_text(known[text]))
+    return Column(set_distance(lists[0], lists[1]), lists=shown)
+
+
+OF_TEXT = frozenset(
+    {"activity", "activation_histogram", "token_statistics", "examples", "coactivation"}
+)
+"""Tables in which a latent that was never active, or is met blind, has no row."""
+
+Comparer = Callable[[Half, Half, Setting], Column | str]
+
+COMPARERS: dict[str, tuple[str, Comparer]] = {
+    "density": ("activity", _density),
+    "max": ("activity", _max),
+    "histogram.jsd": ("activation_histogram", _histogram),
+    "top_tokens.rbo": ("token_statistics", _top_tokens),
+    "examples": ("examples", _examples),
+    "logit_lens.rbo": ("logit_lens", _logit_lens),
+    "deembedding.rbo": ("deembedding", _deembedding),
+    "neighbours.rbo": ("neighbours", _neighbours),
+    "coactivation.rbo": ("coactivation", _coactivation),
+    "explanations": ("explanations", _explanations),
+}
+"""Metric name to the table that it needs on both sides, and what compares it."""

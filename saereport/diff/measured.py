@@ -1,0 +1,47 @@
+"""The values of one report alone, which `saereport check` judges."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from saereport.diff.columns import shown_latents, values_of
+from saereport.diff.saes import sae_values
+from saereport.run import Run
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One-sided values of one report.
+
+    Attributes:
+        saes: Slug to metric to value.
+        latents: Slug to (int64[n] latents, metric to float64[n]); NaN where there is no value.
+        prompts: Slug to metric to value.
+    """
+
+    saes: Mapping[str, Mapping[str, float]]
+    latents: Mapping[str, tuple[NDArray[np.int64], Mapping[str, NDArray[np.float64]]]]
+    prompts: Mapping[str, Mapping[str, float]]
+
+
+def measured(run: Run) -> Measured:
+    """Every value of `METRICS` that one report has by itself.
+
+    Raises:
+        SaereportError: The run is damaged.
+    """
+    saes: dict[str, Mapping[str, float]] = {}
+    latents: dict[str, tuple[NDArray[np.int64], Mapping[str, NDArray[np.float64]]]] = {}
+    for sae in run.info.saes:
+        shown = shown_latents(run, sae.slug)
+        saes[sae.slug] = sae_values(run, sae.slug, len(shown))
+        values: dict[str, NDArray[np.float64]] = {}
+        if run.has("activity", sae.slug):
+            table = run.table("activity", sae.slug, columns=["latent", "density", "max"])
+            values = {name: values_of(table, name, shown) for name in ("density", "max")}
+        latents[sae.slug] = (shown, values)
+    return Measured(saes, latents, {})
