@@ -45,5 +45,31 @@ def _plural(n: int, noun: str) -> str:
     return f"{n:,} {noun}{'' if n == 1 else 's'}"
 
 
-COMMANDS: tuple[click.Command, ...] = (publish_check,)
+@click.command("index")
+@click.argument(
+    "folders", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="DIR..."
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="Folder of the page; the reports lie below it, or beside it.",
+)
+@click.option("--title", default="Reports", show_default=True, help="Heading of the page.")
+@click.option("--copy", is_flag=True, help="Copy the reports into the page's folder.")
+@click.pass_obj
+def index_command(
+    progress: Progress, /, folders: tuple[Path, ...], out: Path, title: str, copy: bool
+) -> None:
+    """Make a landing page over many reports, with a table that compares their SAEs.
+
+    Each DIR is a report, or a folder that holds reports. Only their manifests are read.
+    """
+    from saereport.publish import index
+
+    page = index(folders, out, title=title, copy=copy, progress=progress)
+    progress.say(f"Open {page}")
+
+
+COMMANDS: tuple[click.Command, ...] = (publish_check, index_command)
 """What this module adds to the command line."""

@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from saereport.publish.checking import check
 from saereport.publish.findings import Finding
+from saereport.publish.landing import index
 
-__all__ = ["Finding", "check"]
+__all__ = ["Finding", "check", "index"]

@@ -1,0 +1,169 @@
+"""What a landing page knows of a report: what its two manifests say, and nothing else.
+
+Only `report.json` and `run/run.json` are read. Both come from anywhere, so sizes and numbers are
+held to limits before anything is shown, and every word is made visible.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from saereport.errors import SaereportError
+from saereport.publish.manifests import read_manifest
+from saereport.run import RunInfo, SaeInfo, open_run
+from saereport.site.folder import MANIFEST, RUN_FOLDER
+from saereport.visible import visible_text
+
+MOST_REPORTS = 1000
+MOST_SAES = 10_000
+"""Rows beyond which a page of all SAEs would no longer be one."""
+LONGEST = 200
+"""Characters of a title or a name that are shown."""
+_DEPTH = 6
+"""Folders below a named one in which reports are looked for."""
+_LARGEST = 2**53
+
+
+@dataclass(frozen=True)
+class Row:
+    """One SAE in the comparison of all.
+
+    Attributes:
+        href: From the report's folder to the SAE's page.
+        l0: Mean of active latents per token; None where it was not measured.
+        never: Share of its latents that were never active; None where it was not measured.
+    """
+
+    label: str
+    href: str
+    hook: str
+    layer: int
+    architecture: str
+    d_sae: int
+    shown: int
+    l0: float | None
+    never: float | None
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One report on a landing page.
+
+    Attributes:
+        folder: Where it lies.
+        tokens: Counted tokens of its text.
+        fingerprint: First characters of the run's identity.
+        files: The paths that its manifest lists.
+    """
+
+    folder: Path
+    title: str
+    model: str
+    n_layers: int
+    text: str
+    tokens: int
+    context: int
+    fingerprint: str
+    version: str
+    rows: tuple[Row, ...]
+    files: tuple[str, ...]
+
+
+def find_reports(folders: Iterable[Path]) -> list[Path]:
+    """The reports that are meant: the folders themselves, or those below them, each once.
+
+    Raises:
+        SaereportError: A folder is not there, or holds no report; or there are too many.
+    """
+    found: dict[Path, None] = {}
+    for folder in folders:
+        if not folder.is_dir():
+            raise SaereportError(f"There is no folder '{folder}'.", "Name folders of reports.")
+        below = list(_below(folder.resolve(), _DEPTH))
+        if not below:
+            raise SaereportError(
+                f"'{folder}' holds no report: no {MANIFEST} in it or below it.",
+                "Name folders that 'saereport build' or 'saereport render' made.",
+            )
+        found.update(dict.fromkeys(below))
+        if len(found) > MOST_REPORTS:
+            raise SaereportError(f"There are more than {MOST_REPORTS:,} reports.", "Name fewer.")
+    return list(found)
+
+
+def _below(folder: Path, depth: int) -> Iterator[Path]:
+    if (folder / MANIFEST).is_file():
+        yield folder
+    elif depth:
+        with os.scandir(folder) as entries:
+            names = sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+        for name in names:
+            if not name.startswith("."):
+                yield from _below(folder / name, depth - 1)
+
+
+def summarize(folder: Path) -> Summary:
+    """Read a report's manifests.
+
+    Raises:
+        SaereportError: They are missing, too large, malformed, or hold numbers that cannot be.
+    """
+    manifest = read_manifest(folder / MANIFEST)
+    files = tuple(entry["path"] for entry in manifest["files"])
+    for path in files:
+        if path.startswith("/") or "\\" in path or ".." in path.split("/"):
+            raise SaereportError(f"'{folder}' lists a file outside of it, '{path[:80]}'.")
+    info = open_run(folder / RUN_FOLDER).info
+    _plausible(folder, info)
+    return Summary(
+        folder=folder,
+        title=_words(info.title) or folder.name,
+        model=_words(info.model.name),
+        n_layers=info.model.n_layers,
+        text=_words(info.text.name),
+        tokens=info.text.n_counted,
+        context=info.text.context_size,
+        fingerprint=info.fingerprint[:12],
+        version=_words(info.saereport_version),
+        rows=tuple(_row(sae, frozenset(files)) for sae in info.saes),
+        files=files,
+    )
+
+
+def _row(sae: SaeInfo, files: frozenset[str]) -> Row:
+    own = f"{sae.slug}/index.html"
+    hook = f"{sae.hook_in} → {sae.hook_out}" if sae.is_transcoder else sae.hook_in
+    return Row(
+        label=_words(sae.label) or sae.slug,
+        href=own if own in files else "index.html",
+        hook=_words(hook),
+        layer=sae.layer,
+        architecture=_words(sae.architecture.replace("_", " ")),
+        d_sae=sae.d_sae,
+        shown=sae.n_chosen,
+        l0=sae.l0.mean if sae.l0 else None,
+        never=sae.n_dead / sae.d_sae if sae.n_dead is not None else None,
+    )
+
+
+def _words(text: str) -> str:
+    cut = text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+    return visible_text(cut)
+
+
+def _plausible(folder: Path, info: RunInfo) -> None:
+    """Refuse numbers that no report has, before anything is worked out with them."""
+    numbers = [info.model.n_layers, info.text.n_counted, info.text.context_size]
+    for sae in info.saes:
+        numbers += [sae.layer, sae.d_sae - 1, sae.n_chosen, sae.d_sae - (sae.n_dead or 0)]
+        numbers += [sae.n_dead or 0]
+        if sae.l0 and not 0 <= sae.l0.mean <= _LARGEST:
+            numbers.append(-1)
+    if any(not 0 <= number <= _LARGEST for number in numbers):
+        raise SaereportError(
+            f"'{folder}' is damaged: its run.json holds a number that cannot be.",
+            "Make the report again.",
+        )
