@@ -5,6 +5,7 @@ blocks), the HTML by Jinja in `templates/`, and the data for the interactive par
 writer. A report is
 
     index.html                 the overview, or with one SAE its page
+    compare.html               pinned latents side by side
     methods.html, provenance.html
     assets/                    style, scripts, Plotly
     report.js, vocabulary.js   what all pages share: SAEs, panels, tokens
@@ -32,6 +33,8 @@ from saereport.site import jsonwriter
 from saereport.site.assets import copy_assets
 from saereport.site.blocks import BASES
 from saereport.site.circuits import write_circuits
+from saereport.site.compare import PAGE as COMPARE
+from saereport.site.compare import compare_page
 from saereport.site.context import Report, SaeView, Shards, Vocabulary, page_name
 from saereport.site.folder import RESERVED, report_folder, write_manifest
 from saereport.site.latent_pages import data_name, write_shards
@@ -145,6 +148,7 @@ def _write(report: Report, folder: Path, progress: Progress) -> None:
         ("provenance", {"sections": sections(report)}),
     ):
         _save(folder / f"{name}.html", pages.render(f"{name}.html", root="", kind="text", **fields))
+    _save(folder / COMPARE, compare_page(report, pages))
     write_circuits(report, pages, folder)
     sequences.write(folder / TEXT_FOLDER, latents_by_sequence(report))
     _save(folder / "report.js", "\n".join(_report_script(report, sequences)) + "\n")

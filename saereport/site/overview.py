@@ -30,7 +30,7 @@ def place_in_model(info: SaeInfo) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class Card:
-    """One SAE on the front page."""
+    """One SAE on the front page; `order` is what the cards can be sorted by."""
 
     href: str
     label: str
@@ -41,17 +41,23 @@ class Card:
     n_layers: int
     transcoder: bool
     spark: str
+    order: tuple[tuple[str, str], ...]
 
 
 def report_facts(report: Report) -> list[Fact]:
     """Model and text in one strip."""
     model, text = report.info.model, report.info.text
+    shape = f"{model.n_layers} layers, {model.d_model} dimensions"
+    documents = numbers.plural(text.n_documents, "document")
+    counted, of_all = numbers.count(text.n_counted), f"of {numbers.count(text.n_tokens)}"
+    context = Fact("Context", numbers.count(text.context_size), "tokens a sequence")
+    # What an imported run does not know is 0 or empty.
     return [
-        Fact("Model", model.name, f"{model.n_layers} layers, {model.d_model} dimensions"),
-        Fact("Vocabulary", numbers.count(model.d_vocab), "tokens"),
-        Fact("Text", text.name, numbers.plural(text.n_documents, "document")),
-        Fact("Tokens counted", numbers.count(text.n_counted), f"of {numbers.count(text.n_tokens)}"),
-        Fact("Context", numbers.count(text.context_size), "tokens a sequence"),
+        Fact("Model", model.name or "not given", shape if model.n_layers else ""),
+        *([Fact("Vocabulary", numbers.count(model.d_vocab), "tokens")] if model.d_vocab else []),
+        Fact("Text", text.name or "not given", documents if text.n_documents else ""),
+        *([Fact("Tokens counted", counted, of_all)] if text.n_counted else []),
+        *([context] if text.context_size else []),
         Fact("SAEs", numbers.count(len(report.info.saes))),
         Fact("Latents shown", numbers.count(sum(sae.n_chosen for sae in report.info.saes))),
     ]
@@ -60,7 +66,7 @@ def report_facts(report: Report) -> list[Fact]:
 def card(report: Report, info: SaeInfo, density_counts: list[int]) -> Card:
     """The card of one SAE; `density_counts` are the bins of its density distribution."""
     facts = [
-        Fact("Width", numbers.count(info.d_sae)),
+        Fact("Width", numbers.count(info.d_sae) if info.d_sae else "–"),
         Fact("L0", numbers.value(info.l0.mean) if info.l0 else "–"),
         Fact("Dead", numbers.percent(info.n_dead / info.d_sae) if info.n_dead is not None else "–"),
         Fact("Shown", numbers.count(info.n_chosen)),
@@ -72,7 +78,7 @@ def card(report: Report, info: SaeInfo, density_counts: list[int]) -> Card:
         noun = "" if "transcoder" in made else " transcoder"
         what = f"{made}{noun}, {reads} to {writes}"
     else:
-        what = f"{made} SAE, {reads}"
+        what = ", ".join(part for part in (f"{made} SAE".strip(), reads) if part)
     hook = f"{info.hook_in} → {info.hook_out}" if info.is_transcoder else info.hook_in
     return Card(
         href=f"{info.slug}/index.html",
@@ -84,7 +90,19 @@ def card(report: Report, info: SaeInfo, density_counts: list[int]) -> Card:
         n_layers=report.info.model.n_layers,
         transcoder=info.is_transcoder,
         spark=_bars(density_counts),
+        order=_order(info),
     )
+
+
+def _order(info: SaeInfo) -> tuple[tuple[str, str], ...]:
+    dead = None if info.n_dead is None else info.n_dead / info.d_sae
+    values = {
+        "width": info.d_sae,
+        "l0": info.l0.mean if info.l0 else None,
+        "dead": dead,
+        "shown": info.n_chosen,
+    }
+    return tuple((name, f"{value:.6g}") for name, value in values.items() if value is not None)
 
 
 def _bars(counts: list[int]) -> str:

@@ -39,7 +39,7 @@
     const row = Number.isNaN(wanted) ? null : table && table.byLatent.get(wanted);
     jump.setCustomValidity(row ? "" : "This report does not show latent " + jump.value.trim() + ".");
     if (row) {
-      self.location.href = S.href(S.sae, wanted);
+      S.go(S.href(S.sae, wanted));
       jump.value = "";
       jump.blur();
     } else jump.reportValidity();
@@ -52,11 +52,27 @@
     jump.addEventListener("input", () => jump.setCustomValidity(""));
   }
 
+  S.actions();
   S.watchExamples();
   if (S.page === "latents") S.latentPage();
   if (S.page === "sae") S.saePage();
   if (S.page === "graph") S.graphPage();
   if (S.page === "prompt") S.promptPage();
+  if (S.page === "compare") S.comparePage();
+  if (S.page === "overview") S.overviewPage();
+  S.notesSection();
+
+  // Behind an anchor the address may name pins, which the browser takes for a part of it.
+  const anchor = S.page === "text" && document.getElementById(S.fragment());
+  if (anchor) anchor.scrollIntoView();
+
+  // The latent that a key is about: the one that is shown, or the one in the row with the focus.
+  function mark(what) {
+    const article = document.querySelector("article.current[id^='latent-']");
+    const row = document.activeElement && document.activeElement.closest("tr[data-latent]");
+    if (article) S.mark(what, S.sae, Number(article.id.slice("latent-".length)));
+    else if (row) S.mark(what, S.sae, Number(row.dataset.latent));
+  }
 
   const filter = document.getElementById("filter");
   document.addEventListener("keydown", (event) => {
@@ -78,6 +94,12 @@
       u: () => S.up && S.up(),
       e: () => S.unfoldAll && S.unfoldAll(),
       b: () => S.toggleBlind && S.toggleBlind(),
+      y: S.copyLink,
+      m: S.copyMarkdown,
+      r: S.recut,
+      s: () => mark("star"),
+      p: () => mark("pin"),
+      n: () => S.writeNote(),
     };
     if (!Object.hasOwn(actions, event.key)) return;
     if (event.key.startsWith("Arrow") && !S.move) return;

@@ -203,10 +203,10 @@ def test_a_hypothesis_is_kept_exported_and_read_back(
     assert "blind" in page.locator("article.current").get_attribute("class")
     page.reload()
     page.wait_for_selector("article.current .panels")
-    kept = page.locator("article.current textarea").input_value()
+    kept = page.locator("article.current .blind-box textarea").input_value()
     assert kept == "names of rivers;\nb j k are keys “too”b"
     go(seen, report, second, "&blind")
-    page.locator("article.current textarea").fill(EVIL)
+    page.locator("article.current .blind-box textarea").fill(EVIL)
     with page.expect_download() as waiting:
         page.locator("article.current .blind-box >> text=Export").click()
     assert waiting.value.suggested_filename == f"hypotheses-{TRANSCODER}.jsonl"
@@ -220,9 +220,9 @@ def test_a_hypothesis_is_kept_exported_and_read_back(
     assert [json.loads(line)["index"] for line in lines] == sorted([first, second])
     page.reload()
     page.wait_for_selector("article.current .panels")
-    assert page.locator("article.current textarea").input_value() == EVIL
+    assert page.locator("article.current .blind-box textarea").input_value() == EVIL
     page.keyboard.press("b")
-    assert page.locator("article.current textarea").is_visible()
+    assert page.locator("article.current .blind-box textarea").is_visible()
     assert not page.locator("article img, article script").count()
     seen.check()
 
@@ -231,11 +231,11 @@ def test_another_report_has_its_own_hypotheses(report: Path, watched: Make) -> N
     seen = watched()
     latent = latent_at(report, OPEN)
     page = go(seen, report, latent, "&blind")
-    page.locator("article.current textarea").fill("mine")
+    page.locator("article.current .blind-box textarea").fill("mine")
     fingerprint = open_run(report).info.fingerprint[:12]
     names = page.evaluate("Object.keys(self.localStorage)")
     assert names == [f"saereport-hypothesis-{fingerprint}-{TRANSCODER}-{latent}"]
-    page.locator("article.current textarea").fill(" ")
+    page.locator("article.current .blind-box textarea").fill(" ")
     assert page.evaluate("self.localStorage.length") == 0
     seen.check()
 
