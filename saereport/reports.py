@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from saereport.config import read_config
+from saereport.notebook import Report
 from saereport.progress import Progress
 from saereport.run import Run, SaeInfo
+from saereport.run.bundle import opened_run
 from saereport.run.files import target_folder
 
 
@@ -31,11 +33,14 @@ def describe(run: Run) -> str:
     """What a run holds, as lines for the terminal."""
     info = run.info
     text, model = info.text, info.model
+    shape = (
+        f" ({model.wrapper}, {model.n_layers} layers, d_model {model.d_model}, "
+        f"{model.d_vocab:,} tokens, {model.dtype})"
+    )
     lines = [
         info.title,
         "",
-        f"model   {model.name} ({model.wrapper}, {model.n_layers} layers, d_model "
-        f"{model.d_model}, {model.d_vocab:,} tokens, {model.dtype})",
+        f"model   {model.name}{shape if model.n_layers else ''}",
         f"text    {text.name}: {text.n_tokens:,} tokens in {text.n_sequences:,} sequences of "
         f"{text.context_size}, {text.n_counted:,} counted, {text.n_documents:,} documents",
         f"run     schema {info.schema_version}, saereport {info.saereport_version}, "
@@ -54,9 +59,10 @@ def _describe_sae(run: Run, sae: SaeInfo) -> list[str]:
     measured = "L0 not measured"
     if sae.l0 is not None:
         measured = f"L0 {sae.l0.mean:.1f}, {sae.n_dead:,} of {sae.d_sae:,} never active"
+    sizes = f"{sae.d_in} -> {sae.d_sae:,} -> {sae.d_out}"
     lines = [
         f"{sae.label}  [{sae.slug}]",
-        f"  {sae.architecture}, {sae.d_in} -> {sae.d_sae:,} -> {sae.d_out}, {where}",
+        *([f"  {sae.architecture}, {sizes}, {where}"] if sae.d_sae else []),
         f"  {sae.n_chosen:,} latents shown ({sae.selection}); {measured}",
         f"  Neuronpedia: {sae.neuronpedia_id or 'no id'}",
     ]
@@ -70,26 +76,46 @@ def render(
     out: Path | str,
     *,
     neuronpedia_embed: bool = False,
+    single_file: bool = False,
+    force: bool = False,
     progress: Progress | None = None,
-) -> Path:
+) -> Report:
     """Make the pages of a run.
 
-    The report holds the run itself in `run/`, so that it can be rendered again and compared.
+    The report holds the run itself, so that it can be rendered again, cut and compared.
 
     Args:
-        run: A run's folder, or a report's.
-        out: Folder of the report. An older report there is replaced when the new one is whole.
+        run: A run's folder, a report's, or a report in one file.
+        out: Folder of the report, or with `single_file` the HTML file. An older report there is
+            replaced when the new one is whole.
         neuronpedia_embed: Offer Neuronpedia's page of a latent in a frame that loads on a click.
+        single_file: Write one HTML file that opens by double click.
+        force: Write that file however large it is.
         progress: Where to say what is going on; nowhere where absent.
 
     Returns:
-        The report's folder.
+        The report; it displays itself in a notebook.
 
     Raises:
         SaereportError: The run is missing or damaged, or `out` holds something else.
     """
     from saereport.site import render as render_site
+    from saereport.site.single_write import write_single
 
-    target = target_folder(out)
-    render_site(Path(run), target, embed_neuronpedia=neuronpedia_embed, progress=progress)
-    return Path(out)
+    with opened_run(Path(run)) as source:
+        if single_file:
+            write_single(
+                source,
+                Path(out),
+                embed_neuronpedia=neuronpedia_embed,
+                force=force,
+                progress=progress,
+            )
+        else:
+            render_site(
+                source.path,
+                target_folder(out),
+                embed_neuronpedia=neuronpedia_embed,
+                progress=progress,
+            )
+    return Report(Path(out))

@@ -155,8 +155,9 @@ class Latent:
 
     @property
     def dead(self) -> bool:
-        """Never active on this text."""
-        return self.n_active == 0
+        """Never active on this text; an imported density may come without a count."""
+        rows = self.rows("activity")
+        return self.n_active == 0 and not (len(rows) and rows["density"][0])
 
     def token(self, token: int) -> str:
         """How a token looks."""

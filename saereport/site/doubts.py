@@ -32,13 +32,14 @@ def doubts(latent: Latent) -> list[Doubt]:
 def _reasons(latent: Latent) -> Iterator[str | Doubt]:
     rows = latent.rows("activity")
     if not len(rows) or latent.dead:
-        counted = numbers.count(latent.sae.n_counted)
-        yield f"Never active on {counted} counted tokens: dead on this text."
+        counted = latent.sae.n_counted
+        on = f"on {numbers.count(counted)} counted tokens" if counted else "in the imported files"
+        yield f"Never active {on}: dead on this text."
         return
     density = rows["density"][0]
     if density > DENSE:
         yield f"Dense: active on {numbers.percent(density)} of tokens, so examples say little."
-    if latent.n_active < FEW:
+    if 0 < latent.n_active < FEW:
         seen = numbers.plural(latent.n_active, "token")
         known = "" if latent.blind == "sealed" else "; the examples show nearly all there is"
         yield f"Rare: active on {seen} only{known}."
@@ -80,7 +81,8 @@ def _one_token(latent: Latent) -> Iterator[Doubt]:
 
 def _one_document(latent: Latent) -> Iterator[str]:
     documents = [d for g, d in latent.rows("examples").each("group", "document") if g == "top"]
-    if len(documents) >= 5 and len(set(documents)) == 1:
+    known = "documents" not in latent.sae.info.left_out
+    if known and len(documents) >= 5 and len(set(documents)) == 1:
         yield f"All {len(documents)} top examples are from one document."
 
 

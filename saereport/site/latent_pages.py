@@ -14,7 +14,7 @@ from saereport.site.columns import Band
 from saereport.site.context import Latent, SaeView, page_name
 from saereport.site.packing import packed
 from saereport.site.panels import PANELS
-from saereport.site.panels.activation import sparkline
+from saereport.site.panels.activation import histogram_counts, sparkline
 from saereport.site.sequences import Sequences
 from saereport.site.story import Story, label, story
 
@@ -160,8 +160,8 @@ def index_row(latent: Latent) -> IndexRow:
     lens = latent.rows("logit_lens")
     logits = lens["top_tokens"][0][:TOP] if len(lens) else []
     geometry = latent.rows("geometry").first() if len(latent.rows("geometry")) else {}
-    histogram = latent.rows("activation_histogram")
-    heights = sparkline(histogram["counts"][0], SPARK) if len(histogram) else []
+    counts = histogram_counts(latent)
+    heights = sparkline(counts, SPARK) if counts else []
     return IndexRow(
         latent=latent.index,
         density=float(activity.get("density", 0.0)),

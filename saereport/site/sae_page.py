@@ -81,13 +81,18 @@ class ServerFigure:
 def facts(sae: SaeView) -> list[Fact]:
     """What this SAE is, in one strip."""
     info, text = sae.info, sae.report.info.text
+    noun, dimensions = "transcoder" if info.is_transcoder else "SAE", f"from {info.d_in} dimensions"
+    # What an imported run does not know is 0 or empty, and is not shown as if it were measured.
+    counted = "tokens counted: not given"
+    if text.n_counted:
+        counted = f"{numbers.count(text.n_counted)} tokens counted"
     rows = [
-        Fact("Model", sae.report.info.model.name),
-        Fact("Reads", info.hook_in),
+        Fact("Model", sae.report.info.model.name or "not given"),
+        *([Fact("Reads", info.hook_in)] if info.hook_in else []),
         *([Fact("Writes", info.hook_out)] if info.is_transcoder else []),
-        Fact("Architecture", info.architecture, "transcoder" if info.is_transcoder else "SAE"),
-        Fact("Width", numbers.count(info.d_sae), f"from {info.d_in} dimensions"),
-        Fact("Text", text.name, f"{numbers.count(text.n_counted)} tokens counted"),
+        *([Fact("Architecture", info.architecture, noun)] if info.architecture else []),
+        *([Fact("Width", numbers.count(info.d_sae), dimensions)] if info.d_sae else []),
+        Fact("Text", text.name or "not given", counted),
     ]
     if info.l0 is not None:
         rows.append(Fact("L0", numbers.value(info.l0.mean), "active per token"))

@@ -12,7 +12,7 @@ from math import floor
 from saereport.site import numbers
 from saereport.site.context import Latent
 from saereport.site.doubts import Doubt, doubts
-from saereport.site.panels.activation import outline, sparkline
+from saereport.site.panels.activation import histogram_counts, outline, sparkline
 from saereport.site.sequences import Sequences
 from saereport.visible import SPACE, visible_text
 
@@ -101,22 +101,24 @@ def _facts(latent: Latent) -> list[Fact]:
     if not len(rows):
         return []
     row = rows.first()
+    unknown = latent.sae.info.left_out
     if latent.dead:
-        return [Fact("Active", "never", f"of {numbers.count(latent.sae.n_counted)} tokens")]
-    return [
+        counted = latent.sae.n_counted
+        return [Fact("Active", "never", f"of {numbers.count(counted)} tokens" if counted else "")]
+    facts = [
         Fact("Density", numbers.percent(row["density"]), numbers.one_in(row["density"])),
         Fact("Active", numbers.count(row["n_active"]), "tokens"),
         Fact("Maximum", numbers.value(row["max"])),
         Fact("Mean active", numbers.value(row["mean_active"])),
     ]
+    known = (True, row["n_active"] > 0, True, "activity.mean_active" not in unknown)
+    return [fact for fact, shown in zip(facts, known, strict=True) if shown]
 
 
 def spark_path(latent: Latent) -> str:
     """The activation histogram as an SVG path 96 by 20, empty for a dead latent."""
-    rows = latent.rows("activation_histogram")
-    if latent.dead or not len(rows):
-        return ""
-    return outline(sparkline(rows["counts"][0]), 3)
+    counts = histogram_counts(latent)
+    return outline(sparkline(counts), 3) if counts and not latent.dead else ""
 
 
 def _spark_note(latent: Latent) -> str:

@@ -43,6 +43,25 @@ HISTOGRAM = base(
         },
     ],
 )
+GIVEN = base(
+    "activation.given",
+    b="figure",
+    title="Non-zero activations, in the bins of the imported file",
+    summary="Histogram of {n} non-zero activations up to {max}.",
+    log="y",
+    views=[
+        {
+            "label": "",
+            "columns": ["from", "to", "tokens"],
+            "data": [_BAR],
+            "layout": {
+                "bargap": 0.06,
+                "xaxis": {"title": {"text": "activation"}, "rangemode": "tozero"},
+                "yaxis": _COUNT_AXIS,
+            },
+        }
+    ],
+)
 QUANTILE_FACTS = base(
     "activation.quantiles",
     b="facts",
@@ -51,9 +70,13 @@ QUANTILE_FACTS = base(
 )
 
 
-@panel("activation", "How often, how strongly", "activity", "activation_histogram")
+@panel(
+    "activation", "How often, how strongly", "activity", "activation_histogram", "given_histogram"
+)
 def activation(latent: Latent) -> list[Block]:
-    """Both histograms as one figure, and the quantiles."""
+    """Both histograms as one figure, and the quantiles; or the histogram as it was given."""
+    if not latent.dead and len(latent.rows("given_histogram")):
+        return _given(latent)
     if latent.dead or not len(latent.rows("activation_histogram")):
         return []
     histogram = latent.rows("activation_histogram").first()
@@ -79,6 +102,27 @@ def activation(latent: Latent) -> list[Block]:
     )
     values = [*activity["quantile_values"], activity["mean_active"], activity["std_active"]]
     return [figure, QUANTILE_FACTS(values=values)]
+
+
+def _given(latent: Latent) -> list[Block]:
+    given = latent.rows("given_histogram").first()
+    centres, counts = given["centres"], given["counts"]
+    step = (centres[-1] - centres[0]) / (len(centres) - 1) if len(centres) > 1 else 0.0
+    figure = GIVEN(
+        v={"n": sum(counts), "max": latent.rows("activity")["max"][0]},
+        views=[{"data": [{"x0": Exact(centres[0]), "dx": Exact(step or 1.0), "y": counts}]}],
+    )
+    return [figure]
+
+
+def histogram_counts(latent: Latent) -> list[int]:
+    """Counts of the non-zero activations in equal bins, the file's own where it was imported."""
+    for name in ("activation_histogram", "given_histogram"):
+        rows = latent.rows(name)
+        if len(rows):
+            counts: list[int] = rows["counts"][0]
+            return counts
+    return []
 
 
 def _trimmed(counts: list[int]) -> list[int]:

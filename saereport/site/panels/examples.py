@@ -20,7 +20,7 @@ def _place(group: str) -> tuple[int, int, str]:
     return _ORDER.get(kind, 3), -int(number) if number.isdigit() else 0, group
 
 
-@panel("examples", "Examples", "examples", "example_groups", wide=True, spoils=True)
+@panel("examples", "Examples", "examples", "example_groups", "given_groups", wide=True, spoils=True)
 def examples(latent: Latent) -> list[Block]:
     """Examples by group: top first, then the ranges from high to low."""
     found = group_rows(latent)
@@ -28,6 +28,13 @@ def examples(latent: Latent) -> list[Block]:
         group: [lower, upper, n_active, share]
         for group, lower, upper, n_active, share in latent.rows("example_groups").each(
             "group", "lower", "upper", "n_active", "share"
+        )
+    }
+    # Of an imported group the count is not known, and the share is of all tokens.
+    ranges |= {
+        group: [lower, upper, None, contains]
+        for group, lower, upper, contains in latent.rows("given_groups").each(
+            "group", "lower", "upper", "contains"
         )
     }
     names = sorted(found.keys() | ranges.keys(), key=_place)

@@ -7,25 +7,33 @@ from saereport.site.context import Latent
 from saereport.site.jsonwriter import Exact
 from saereport.site.panels.registry import panel
 
+_VIEW = {
+    "label": "",
+    "columns": ["from", "to", "vocabulary tokens"],
+    "data": [{"type": "bar", "meta": "signed", "hoverinfo": "none"}],
+    "layout": {
+        "bargap": 0.06,
+        "xaxis": {"title": {"text": "logit"}},
+        "yaxis": {"title": {"text": "vocabulary tokens"}, "rangemode": "tozero"},
+    },
+}
+_TITLE = "Direct effect on every token of the vocabulary"
 HISTOGRAM = base(
     "logits.histogram",
     b="figure",
-    title="Direct effect on every token of the vocabulary",
+    title=_TITLE,
     summary="Histogram of the direct effect on all tokens: mean {mean}, standard deviation {std}, "
     "skewness {skewness}, excess kurtosis {kurtosis}.",
     log="y",
-    views=[
-        {
-            "label": "",
-            "columns": ["from", "to", "vocabulary tokens"],
-            "data": [{"type": "bar", "meta": "signed", "hoverinfo": "none"}],
-            "layout": {
-                "bargap": 0.06,
-                "xaxis": {"title": {"text": "logit"}},
-                "yaxis": {"title": {"text": "vocabulary tokens"}, "rangemode": "tozero"},
-            },
-        }
-    ],
+    views=[_VIEW],
+)
+PLAIN_HISTOGRAM = base(
+    "logits.given",
+    b="figure",
+    title=_TITLE,
+    summary="Histogram of the direct effect on all tokens.",
+    log="y",
+    views=[_VIEW],
 )
 RAISED = base(
     "logits.top", b="tokens", title="Raises most", columns=["logit"], formats=["value"], bar=0
@@ -42,13 +50,20 @@ def logits(latent: Latent) -> list[Block]:
     if not len(latent.rows("logit_lens")):
         return []
     row = latent.rows("logit_lens").first()
+    lists = SIDE_BY_SIDE(blocks=token_pair(row, RAISED, LOWERED))
+    if not row["counts"]:
+        return [lists]
+    if "logit_lens.mean" in latent.sae.info.left_out:
+        first = Exact(row["lower"] + row["width"] / 2)
+        drawn = {"x0": first, "dx": Exact(row["width"] or 1.0), "y": row["counts"]}
+        return [lists, PLAIN_HISTOGRAM(views=[{"data": [drawn]}])]
     moments = ("mean", "std", "skewness", "kurtosis")
     first = row["lower"] + row["width"] / 2
     figure = HISTOGRAM(
         v={name: row[name] for name in moments},
         views=[{"data": [{"x0": Exact(first), "dx": Exact(row["width"]), "y": row["counts"]}]}],
     )
-    return [SIDE_BY_SIDE(blocks=token_pair(row, RAISED, LOWERED)), figure]
+    return [lists, figure]
 
 
 def token_pair(row: dict[str, list[float]], top: object, bottom: object) -> list[Block]:
