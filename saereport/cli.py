@@ -19,6 +19,7 @@ import click
 
 from saereport import __version__
 from saereport.commands import comparing, exchanging, publishing, sharing
+from saereport.commands.sharing import named_out, report_options
 from saereport.config import DTYPES, BuildConfig, make_config, read_config
 from saereport.errors import SaereportError, UsageError, did_you_mean
 from saereport.progress import Progress
@@ -82,6 +83,11 @@ def _settings(function: F) -> F:
             default=None,
             help="Count BOS and other special tokens (no).",
         ),
+        click.option(
+            "--evaluation-tokens",
+            type=int,
+            help="Tokens to evaluate whole SAEs on; 0 for none (8192).",
+        ),
         click.option("--device", help="auto, cuda, cuda:1, mps or cpu (auto)."),
         click.option("--dtype", type=click.Choice(DTYPES), help="Number type (float32)."),
         click.option("--batch-size", help="Sequences in a forward pass, or auto (auto)."),
@@ -114,16 +120,18 @@ def _settings(function: F) -> F:
 
 @cli.command()
 @click.argument("config", required=False, type=click.Path(path_type=Path))
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    default=Path("report"),
-    show_default=True,
-    help="Folder of the report.",
-)
+@report_options("report")
 @_settings
 @click.pass_obj
-def build(progress: Progress, /, config: Path | None, out: Path, **given: Any) -> None:
+def build(
+    progress: Progress,
+    /,
+    config: Path | None,
+    out: Path | None,
+    single_file: bool,
+    force: bool,
+    **given: Any,
+) -> None:
     """Collect and render a report, from options or from the YAML file CONFIG.
 
     \b
@@ -131,10 +139,7 @@ def build(progress: Progress, /, config: Path | None, out: Path, **given: Any) -
         --latents 0-9,14057 --dataset NeelNanda/pile-10k --out report
     """  # noqa: D301 - the backspace is click's mark for lines that are kept as they are
     asked = _configured(config, given)
-    from saereport.collection import build as run_build
-
-    run_build(asked, out, progress=progress)
-    progress.say(f"Open {out / 'index.html'}")
+    _build(asked, named_out(out, "report", single_file), single_file, force, progress)
 
 
 @cli.command()
@@ -159,25 +164,25 @@ def collect(progress: Progress, /, config: Path | None, out: Path, **given: Any)
 
 @cli.command()
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    default=Path("report"),
-    show_default=True,
-    help="Folder of the report.",
-)
+@report_options("report")
 @click.option(
     "--neuronpedia-embed",
     is_flag=True,
     help="Offer Neuronpedia's page of a latent in a frame that loads on a click.",
 )
 @click.pass_obj
-def render(progress: Progress, /, run: Path, out: Path, neuronpedia_embed: bool) -> None:
-    """Only the second half of build: make the pages of RUN (a run or a report). No torch."""
+def render(
+    progress: Progress, /, run: Path, out: Path | None, single_file: bool, **asked: Any
+) -> None:
+    """Only the second half of build: make the pages of RUN. No torch.
+
+    RUN is a run, a report's folder or a report in one file.
+    """
     from saereport.reports import render as run_render
 
-    run_render(run, out, neuronpedia_embed=neuronpedia_embed, progress=progress)
-    progress.say(f"Open {out / 'index.html'}")
+    out = named_out(out, "report", single_file)
+    made = run_render(run, out, single_file=single_file, progress=progress, **asked)
+    progress.say(f"Open {made.page}")
 
 
 @cli.command()
@@ -185,17 +190,17 @@ def render(progress: Progress, /, run: Path, out: Path, neuronpedia_embed: bool)
 @click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
 @click.option("--verify/--no-verify", default=True, help="Check every file's SHA-256 (yes).")
 def info(run: Path, as_json: bool, verify: bool) -> None:
-    """Say what RUN (a run or a report) holds."""
+    """Say what RUN (a run, a report's folder or a report in one file) holds."""
     from saereport.reports import describe
-    from saereport.run import open_run
+    from saereport.run.bundle import opened_run
 
-    opened = open_run(run)
-    if verify:
-        opened.verify()
-    if as_json:
-        click.echo(json.dumps(opened.info.model_dump(mode="json"), indent=1, sort_keys=True))
-    else:
-        click.echo(describe(opened))
+    with opened_run(run) as opened:
+        if verify:
+            opened.verify()
+        if as_json:
+            click.echo(json.dumps(opened.info.model_dump(mode="json"), indent=1, sort_keys=True))
+        else:
+            click.echo(describe(opened))
 
 
 @cli.command()
@@ -213,29 +218,31 @@ def init(progress: Progress, /, path: Path, force: bool) -> None:
 
 
 @cli.command()
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    default=Path("demo-report"),
-    show_default=True,
-    help="Folder of the report.",
-)
+@report_options("demo-report")
 @_settings
 @click.pass_obj
-def demo(progress: Progress, /, out: Path, **given: Any) -> None:
+def demo(
+    progress: Progress, /, out: Path | None, single_file: bool, force: bool, **given: Any
+) -> None:
     """Build a report of the model, SAEs and text that come with saereport; no network."""
     from saereport.reports import demo_settings
 
     asked = _merged(demo_settings(), given)
-    from saereport.collection import build as run_build
-
-    run_build(asked, out, progress=progress)
-    progress.say(f"Open {out / 'index.html'}")
+    _build(asked, named_out(out, "demo-report", single_file), single_file, force, progress)
 
 
 for module in (comparing, publishing, sharing, exchanging):
     for command in module.COMMANDS:
         cli.add_command(command)
+
+
+def _build(
+    asked: BuildConfig, out: Path, single_file: bool, force: bool, progress: Progress
+) -> None:
+    from saereport.collection import build as run_build
+
+    run_build(asked, out, single_file=single_file, force=force, progress=progress)
+    progress.say(f"Open {out if single_file else out / 'index.html'}")
 
 
 def _configured(path: Path | None, given: dict[str, Any]) -> BuildConfig:

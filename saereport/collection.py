@@ -10,7 +10,7 @@ from __future__ import annotations
 import gc
 import platform
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,11 +22,13 @@ import torch
 from saereport.checkpoint import Checkpoint
 from saereport.circuit_stage import blind_latents, check_names, plan_circuits, read_lines
 from saereport.circuit_stage import discard as discard_circuits
+from saereport.circuits.evaluation import Evaluation, evaluate, first_counted
 from saereport.config import BuildConfig, SaeConfig, make_config
 from saereport.errors import SaereportError, UsageError, did_you_mean
 from saereport.identity import config_record, digest, identity_of, of_reading
 from saereport.measure import STATISTICS, Setting
 from saereport.memory import MemoryProfiler, as_lines
+from saereport.notebook import Report
 from saereport.progress import Progress
 from saereport.reading import Batches, Reading, SaeReader
 from saereport.reports import render
@@ -35,33 +37,46 @@ from saereport.run.files import target_folder
 from saereport.run.store import require_run_or_nothing, retitle
 from saereport.selection import parse_selection, tracked_latents
 from saereport.site.folder import require_report_or_nothing
+from saereport.site.single_write import require_single_or_nothing
 from saereport.sources.demo import demo_model_dir
 from saereport.sources.devices import resolve_device, resolve_dtype
 from saereport.sources.explanations import read_explanations
 from saereport.sources.model_loading import load_model
 from saereport.sources.models import LanguageModel
-from saereport.sources.packing import pack
+from saereport.sources.packing import Packed, pack
 from saereport.sources.sae_loading import load_sae
 from saereport.sources.saes import Dictionary, SaeSource, check_fit, unique_slugs
 from saereport.sources.text import Text, open_text
 from saereport.tabulate import Plan, write_run
 
 DEFAULT_CONTEXT = 128
+EVALUATION = "sae_metrics"
+"""The table of figures of a whole SAE, and what to skip to do without it."""
 LIBRARIES = ("torch", "transformer-lens", "sae-lens", "transformers", "numpy", "pyarrow", "scipy")
 
 Asked = BuildConfig | Mapping[str, Any]
 
 
-def build(config: Asked, out: Path | str, *, progress: Progress | None = None) -> Path:
+def build(
+    config: Asked,
+    out: Path | str,
+    *,
+    single_file: bool = False,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> Report:
     """Measure, and make the pages: `collect` followed by `render`.
 
     Args:
         config: What to do; a mapping has the fields of `BuildConfig`.
-        out: Folder of the report; an older report there is replaced when the new one is whole.
+        out: Folder of the report, or with `single_file` its HTML file; an older report there is
+            replaced when the new one is whole.
+        single_file: Write one HTML file that opens by double click.
+        force: Write that file however large it is.
         progress: Where to say what is going on; nowhere where absent.
 
     Returns:
-        The report's folder.
+        The report; it displays itself in a notebook.
 
     Raises:
         UsageError: The configuration means nothing.
@@ -70,14 +85,28 @@ def build(config: Asked, out: Path | str, *, progress: Progress | None = None) -
     """
     config, out = _checked(config), target_folder(out)
     progress = progress or Progress(quiet=True)
-    require_report_or_nothing(out)
+    if single_file:
+        require_single_or_nothing(out)
+    else:
+        require_report_or_nothing(out)
     work = out.with_name(f"{out.name}.partial")
     run = _collect(config, work / "run", work, progress)
     progress.say("Making the pages")
-    render(run, out, neuronpedia_embed=config.neuronpedia_embed, progress=progress)
+    try:
+        report = render(
+            run,
+            out,
+            neuronpedia_embed=config.neuronpedia_embed,
+            single_file=single_file,
+            force=force,
+            progress=progress,
+        )
+    except SaereportError as error:
+        hint = f"{error.hint} What was measured is in '{run}'; 'saereport render' takes it."
+        raise SaereportError(error.message, hint) from error
     shutil.rmtree(run)
     _forget(work)
-    return out
+    return report
 
 
 def collect(config: Asked, out: Path | str, *, progress: Progress | None = None) -> Path:
@@ -101,9 +130,10 @@ def _forget(work: Path) -> None:
 
 def _checked(config: Asked) -> BuildConfig:
     asked = config if isinstance(config, BuildConfig) else make_config(config)
-    unknown = [name for name in asked.skip if name not in STATISTICS]
+    known = (*STATISTICS, EVALUATION)
+    unknown = [name for name in asked.skip if name not in known]
     if unknown:
-        hint = did_you_mean(unknown[0], STATISTICS) or f"Known are {', '.join(STATISTICS)}."
+        hint = did_you_mean(unknown[0], known) or f"Known are {', '.join(known)}."
         raise UsageError(f"There is no statistic '{unknown[0]}' to skip.", hint)
     if "activity" in asked.skip:
         raise UsageError("'activity' cannot be skipped: every page is built on it.")
@@ -175,6 +205,8 @@ def _collect(config: BuildConfig, target: Path, work: Path, progress: Progress) 
     )
     with memory.stage("read the text"):
         _read(config, reading, text, context_size, progress)
+    with memory.stage("evaluate"):
+        evaluation = _evaluate(config, reading, text, context_size, progress)
     plan = Plan(
         config=config_record(config),
         title=title,
@@ -189,6 +221,7 @@ def _collect(config: BuildConfig, target: Path, work: Path, progress: Progress) 
         selections=selections,
         labels=labels,
         circuits=circuits,
+        evaluation=evaluation,
         libraries=_libraries(),
     )
     # From here on `reading` alone holds the SAEs and the model; the last step releases them.
@@ -342,25 +375,12 @@ def _readers(
 def _read(
     config: BuildConfig, reading: Reading, text: Text, context_size: int, progress: Progress
 ) -> None:
-    seen, model = reading.seen, reading.model
+    seen = reading.seen
     if reading.resume():
         progress.say(f"Going on from the checkpoint, after {seen.tokens:,} tokens")
     elif reading.checkpoint.path.exists():
         progress.say("The checkpoint beside the output is of other settings; starting anew")
-    first = reading.readers[0].dictionary
-    packed = pack(
-        text.documents(),
-        model.tokenizer,
-        context_size=context_size,
-        prepend_bos=first.prepend_bos,
-        bos_id=model.bos_id,
-        special_ids=model.special_ids,
-        separator=first.separator,
-        include_special=config.include_special,
-        limit_tokens=config.tokens,
-        batch=reading.batches.block,
-        skip=seen.sequences,
-    )
+    packed = _packed(config, reading, text, context_size, skip=seen.sequences)
     total = -(-config.tokens // context_size) * context_size
     with progress.bar("Reading the text", total, "tok", done=seen.tokens) as bar:
         reading.run(packed, bar)
@@ -371,6 +391,38 @@ def _read(
     if seen.tokens < config.tokens:
         progress.say(f"The text ended after {seen.tokens:,} of {config.tokens:,} tokens")
     reading.save()
+
+
+def _packed(
+    config: BuildConfig, reading: Reading, text: Text, context_size: int, *, skip: int
+) -> Iterator[Packed]:
+    """The sequences of the text, without the first `skip`."""
+    model, first = reading.model, reading.readers[0].dictionary
+    return pack(
+        text.documents(),
+        model.tokenizer,
+        context_size=context_size,
+        prepend_bos=first.prepend_bos,
+        bos_id=model.bos_id,
+        special_ids=model.special_ids,
+        separator=first.separator,
+        include_special=config.include_special,
+        limit_tokens=config.tokens,
+        batch=reading.batches.block,
+        skip=skip,
+    )
+
+
+def _evaluate(
+    config: BuildConfig, reading: Reading, text: Text, context_size: int, progress: Progress
+) -> Evaluation:
+    """Figures of the whole SAEs over the first tokens, packed anew: a resumed run has them too."""
+    saes = [reader.dictionary for reader in reading.readers]
+    if config.evaluation_tokens == 0 or EVALUATION in config.skip:
+        return Evaluation(left_out={sae.slug: "it was skipped" for sae in saes})
+    packed = _packed(config, reading, text, context_size, skip=0)
+    tokens, counted = first_counted(packed, config.evaluation_tokens)
+    return evaluate(reading.model, saes, tokens, counted, progress)
 
 
 def _title(dictionaries: Sequence[Dictionary], model: LanguageModel) -> str:

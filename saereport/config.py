@@ -229,6 +229,8 @@ class BuildConfig(Asked):
         tokens: How many tokens to read, rounded up to whole sequences.
         context_size: Tokens in a sequence; what the SAEs were trained with where absent.
         include_special: Count BOS and other special tokens too.
+        evaluation_tokens: Counted tokens, the first of the text, on which each SAE as a whole is
+            evaluated; 0 for none.
         device: `auto`, `cpu`, `mps`, `cuda` or `cuda:N`.
         dtype: Number type of model and SAEs.
         batch_size: Sequences in a forward pass, or `auto`.
@@ -258,6 +260,7 @@ class BuildConfig(Asked):
     tokens: int = Field(1_000_000, ge=1)
     context_size: int | None = Field(None, ge=2, le=1_048_576)
     include_special: bool = False
+    evaluation_tokens: int = Field(8192, ge=0)
     device: str = "auto"
     dtype: Literal["float32", "float16", "bfloat16"] = "float32"
     batch_size: int | str = "auto"

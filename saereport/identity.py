@@ -59,7 +59,16 @@ def digest(identity: dict[str, Any]) -> str:
 
 
 AFTER_READING = frozenset(
-    {"map", "explanations", "prompts", "prompts_file", "circuits", "blind", "with_reveal"}
+    {
+        "map",
+        "explanations",
+        "evaluation_tokens",
+        "prompts",
+        "prompts_file",
+        "circuits",
+        "blind",
+        "with_reveal",
+    }
 )
 """Settings that the pass over the text does not depend on."""
 

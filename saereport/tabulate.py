@@ -16,6 +16,7 @@ import numpy as np
 from saereport import __version__
 from saereport.circuit_stage import CircuitPlan, collect_circuits
 from saereport.circuits.blind import blind_rows, blinded
+from saereport.circuits.evaluation import Evaluation
 from saereport.circuits.examples import example_attributions
 from saereport.errors import SaereportError
 from saereport.measure import STATISTICS, Columns
@@ -60,6 +61,7 @@ class Plan:
         selections: Which latents of each SAE are shown.
         labels: Explanations for each SAE.
         circuits: What is computed on prompts and examples, and what is hidden.
+        evaluation: Figures of the SAEs as a whole.
         libraries: Versions of what was computed with.
     """
 
@@ -76,6 +78,7 @@ class Plan:
     selections: Sequence[Selection]
     labels: Sequence[Labels]
     circuits: CircuitPlan
+    evaluation: Evaluation
     libraries: dict[str, str]
 
 
@@ -220,6 +223,7 @@ def _write_saes(
             bar.advance(1)
             left_out |= _write_weights(writer, context, shown, bar.advance)
             left_out |= {table: "it was skipped" for s in skipped for table in s.tables}
+            left_out |= _write_evaluation(writer, plan.evaluation, reader.dictionary.slug)
             labels = blinded("explanations", _label_columns(plan.labels[i], latents), hidden)
             if labels["latent"]:
                 writer.write("explanations", labels, slug=reader.dictionary.slug)
@@ -309,6 +313,14 @@ def _write_weights(
                 writer.write(name, columns, slug=context.dictionary.slug)
         advance(1)
     return left_out
+
+
+def _write_evaluation(writer: RunWriter, evaluation: Evaluation, slug: str) -> dict[str, str]:
+    """Write the figures of a whole SAE, or give the reason why there are none."""
+    if slug in evaluation.tables:
+        writer.write("sae_metrics", evaluation.tables[slug], slug=slug)
+        return {}
+    return {"sae_metrics": evaluation.left_out[slug]}
 
 
 def _label_columns(labels: Labels, latents: np.ndarray) -> Columns:

@@ -1,0 +1,307 @@
+"""An SAE as a whole: how well its reconstruction stands in for the activations.
+
+Two passes over the first tokens of the text. The first one reads activations: what the SAE keeps
+of them, and their mean. The second one runs the model to the end, once as it is and once for every
+way in which an activation is replaced, and compares the predictions. SAEs that write at the same
+hook point share the runs with zero and with the mean.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from saereport.circuits.evaluation_sums import (
+    Figures,
+    Fit,
+    Losses,
+    fit_of,
+    loss_figures,
+    losses_of,
+)
+from saereport.circuits.splicing import places, spliced, write_point
+from saereport.errors import SaereportError
+from saereport.measure import Columns
+from saereport.progress import Bar, Progress
+from saereport.sources.devices import is_out_of_memory
+from saereport.sources.forward import forward
+from saereport.sources.models import LanguageModel
+from saereport.sources.packing import Packed
+from saereport.sources.saes import Dictionary
+
+LOGIT_BYTES = 128 * 2**20
+"""Bytes of float32 logits of one batch, if that has more than one sequence."""
+
+CHUNK_BYTES = 16 * 2**20
+"""Bytes of float32 logits that are compared at a time."""
+
+T = TypeVar("T")
+Variant = tuple[str, str]
+"""`spliced` and an SAE's slug, `zero` or `mean` and a hook point, or `original` and nothing."""
+
+ORIGINAL: Variant = ("original", "")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What came of it.
+
+    Attributes:
+        tables: Table `sae_metrics` of each SAE, by slug.
+        left_out: Why an SAE has none, by slug.
+    """
+
+    tables: Mapping[str, Columns] = field(default_factory=dict)
+    left_out: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Sequences:
+    """Sequences to evaluate on.
+
+    Attributes:
+        tokens: Token ids, int64 `[n, pos]`, on the model's device.
+        counted: Tokens whose activations are replaced and measured, bool `[n, pos]`, there too.
+    """
+
+    tokens: Tensor
+    counted: Tensor
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def part(self, start: int, stop: int) -> Sequences:
+        """Some of the sequences."""
+        return Sequences(self.tokens[start:stop], self.counted[start:stop])
+
+    def predictions(self) -> Tensor:
+        """Places in `[n * pos]` where a counted token is followed by another one."""
+        both = torch.zeros_like(self.counted)
+        both[:, :-1] = self.counted[:, :-1] & self.counted[:, 1:]
+        return torch.where(both.reshape(-1))[0]
+
+
+def first_counted(packed: Iterable[Packed], n: int) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
+    """The sequences that hold the first `n` counted tokens of a text.
+
+    Returns:
+        Token ids `[sequences, pos]`, and which tokens are among the `n`, or among the fewer that
+        the text has.
+    """
+    tokens, within = [], []
+    for part in packed:
+        for row, counted in zip(part.tokens, part.counted, strict=True):
+            tokens.append(row)
+            within.append(counted & (np.cumsum(counted) <= n))
+            n -= int(within[-1].sum())
+            if n == 0:
+                return np.stack(tokens), np.stack(within)
+    return np.stack(tokens), np.stack(within)
+
+
+def evaluate(
+    model: LanguageModel,
+    saes: Sequence[Dictionary],
+    tokens: NDArray[np.int32],
+    counted: NDArray[np.bool_],
+    progress: Progress,
+) -> Evaluation:
+    """Table `sae_metrics` of every SAE, each spliced into the model alone.
+
+    Activations are replaced at counted tokens only, and a prediction is judged where it is made at
+    a counted token and the next token counts as well. A transcoder's reconstruction stands in for
+    what its `hook_out` holds.
+
+    Args:
+        model: The language model.
+        saes: SAEs and transcoders that fit it.
+        tokens: Token ids of whole sequences, `[n, pos]`.
+        counted: Tokens to evaluate on, `[n, pos]`.
+        progress: Where to say what is going on.
+
+    Returns:
+        The tables, and reasons where there is none: the SAE cannot be spliced in, numbers
+        overflow, memory runs out, or there is no prediction to judge.
+    """
+    some = counted.any(axis=1)
+    text = Sequences(
+        torch.from_numpy(tokens[some].astype(np.int64)).to(model.device),
+        torch.from_numpy(counted[some]).to(model.device),
+    )
+    if not len(text.predictions()):
+        reason = "the text has no token to predict after one that counts"
+        return Evaluation(left_out={sae.slug: reason for sae in saes})
+    tables: dict[str, Columns] = {}
+    with torch.no_grad():
+        left_out = {sae.slug: _problem(model, sae, text) for sae in saes}
+        fit = [sae for sae in saes if not left_out[sae.slug]]
+        try:
+            for slug, figures in _measured(model, fit, text, progress).items():
+                left_out[slug] = "" if _usable(figures) else "its numbers are not finite"
+                if not left_out[slug]:
+                    tables[slug] = _columns(figures)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            left_out |= {sae.slug: "memory ran out" for sae in fit}
+    return Evaluation(tables, {slug: reason for slug, reason in left_out.items() if reason})
+
+
+def _problem(model: LanguageModel, sae: Dictionary, text: Sequences) -> str:
+    """Why an SAE cannot be spliced in; empty where it can."""
+    few = text.part(0, 1)
+    few = Sequences(few.tokens[:, :2], few.counted[:, :2])
+    try:
+        acts = forward(model, few.tokens, reads=places(sae)).acts
+        reconstruction = _spliced(sae, acts, few.counted)
+        name = write_point(sae).name
+        forward(model, few.tokens, edits={name: lambda _: reconstruction}, reads=[name])
+    except SaereportError as error:
+        return str(error)
+    return ""
+
+
+def _usable(figures: Figures) -> bool:
+    """Whether the sums came out finite; a quotient may have had nothing to divide by."""
+    sums = ("mse", "l1", "ce_original", "ce_spliced", "ce_zero", "ce_mean", "kl_spliced")
+    return all(math.isfinite(figures[name][0]) for name in sums)
+
+
+def _columns(figures: Figures) -> Columns:
+    rows = [(name, *figures[name]) for name in sorted(figures) if math.isfinite(figures[name][0])]
+    return {
+        "metric": [name for name, _, _ in rows],
+        "value": np.array([value for _, value, _ in rows], dtype=np.float64),
+        "n_tokens": np.array([n for _, _, n in rows], dtype=np.int64),
+    }
+
+
+def _measured(
+    model: LanguageModel, saes: Sequence[Dictionary], text: Sequences, progress: Progress
+) -> dict[str, Figures]:
+    if not saes:
+        return {}
+    n_counted = int(text.counted.sum())
+    runs = 2 + len(saes) + 2 * len({write_point(sae).name for sae in saes})
+    # The size depends on the model and the context alone: equal settings give equal sums.
+    batches = _Batches(max(1, LOGIT_BYTES // (4 * text.tokens.shape[1] * model.d_vocab)))
+    fits: dict[str, Fit] = {}
+    losses: dict[Variant, Losses] = {}
+    with progress.bar("Evaluating the SAEs", n_counted * runs, "tok") as bar:
+        for found in batches.over(text, lambda part: _fits(model, saes, part, bar)):
+            fits = {slug: fits[slug] + new if fits else new for slug, new in found.items()}
+        means = {write_point(sae).name: fits[sae.slug].total / n_counted for sae in saes}
+        for judged in batches.over(text, lambda part: _losses(model, saes, part, means, bar)):
+            losses = {key: losses[key] + new if losses else new for key, new in judged.items()}
+    return {
+        sae.slug: fits[sae.slug].figures()
+        | loss_figures(
+            losses[ORIGINAL],
+            losses["spliced", sae.slug],
+            losses["zero", write_point(sae).name],
+            losses["mean", write_point(sae).name],
+        )
+        for sae in saes
+    }
+
+
+class _Batches:
+    """How many sequences go through the model at a time; halves when memory runs out."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+    def over(self, text: Sequences, compute: Callable[[Sequences], T]) -> Iterator[T]:
+        """What `compute` gives for each batch; its error where one sequence is too much."""
+        start = 0
+        while start < len(text):
+            part = text.part(start, min(start + self.size, len(text)))
+            found: T | None = None
+            try:
+                found = compute(part)
+            except Exception as error:
+                if not is_out_of_memory(error) or len(part) == 1:
+                    raise
+            if found is not None:
+                yield found
+                start += len(part)
+                continue
+            # Only outside the except block is nothing holding the failed attempt's tensors.
+            self.size = len(part) // 2
+            if part.tokens.device.type == "cuda":
+                torch.cuda.empty_cache()
+
+
+def _fits(
+    model: LanguageModel, saes: Sequence[Dictionary], batch: Sequences, bar: Bar
+) -> dict[str, Fit]:
+    names = sorted({name for sae in saes for name in places(sae)})
+    run = forward(model, batch.tokens, reads=names)
+    rows = {name: acts[batch.counted] for name, acts in run.acts.items()}
+    found = {sae.slug: fit_of(sae, rows) for sae in saes}
+    bar.advance(int(batch.counted.sum()))
+    return found
+
+
+def _losses(
+    model: LanguageModel,
+    saes: Sequence[Dictionary],
+    batch: Sequences,
+    means: Mapping[str, Tensor],
+    bar: Bar,
+) -> dict[Variant, Losses]:
+    at = batch.predictions()
+    targets = batch.tokens.reshape(-1)[at + 1]
+    chunk = max(1, CHUNK_BYTES // (4 * model.d_vocab))
+    n = int(batch.counted.sum())
+    names = sorted({name for sae in saes for name in places(sae)})
+    run = forward(model, batch.tokens, reads=names, logits=True)
+    acts = run.acts
+    original, true = losses_of(_at(run.logits, at), targets, None, chunk)
+    del run
+    bar.advance(n)
+    found = {ORIGINAL: original}
+    for variant, name, value in _variants(saes, acts, batch.counted, means):
+        logits = forward(model, batch.tokens, edits=_put(name, value), logits=True).logits
+        found[variant], _ = losses_of(_at(logits, at), targets, true, chunk)
+        bar.advance(n)
+    return found
+
+
+def _at(logits: Tensor | None, places_of: Tensor) -> Tensor:
+    if logits is None:
+        raise RuntimeError("a pass for logits gave none")
+    return logits.flatten(0, 1)[places_of]
+
+
+def _put(name: str, value: Tensor) -> dict[str, Callable[[Tensor], Tensor]]:
+    return {name: lambda _: value}
+
+
+def _variants(
+    saes: Sequence[Dictionary],
+    acts: Mapping[str, Tensor],
+    counted: Tensor,
+    means: Mapping[str, Tensor],
+) -> Iterator[tuple[Variant, str, Tensor]]:
+    """Each variant, its hook point, and what stands there, `[n, pos, width]`."""
+    for sae in saes:
+        yield ("spliced", sae.slug), write_point(sae).name, _spliced(sae, acts, counted)
+    for name, mean in means.items():
+        true = acts[name]
+        for kind, value in (("zero", torch.zeros_like(mean)), ("mean", mean)):
+            instead = value.to(true.dtype).to(true.device)
+            yield (kind, name), name, torch.where(counted[..., None], instead, true)
+
+
+def _spliced(sae: Dictionary, acts: Mapping[str, Tensor], counted: Tensor) -> Tensor:
+    """`splicing.spliced` for sequences `[n, pos]` in place of one."""
+    flat = {name: acts[name].flatten(0, 1) for name in places(sae)}
+    return spliced(sae, flat, counted.reshape(-1)).reshape(acts[write_point(sae).name].shape)
