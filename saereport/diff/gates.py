@@ -98,9 +98,14 @@ class Finding:
     value: float
 
     def __str__(self) -> str:
-        name = self.place if self.latent is None else f"{self.place}/{self.latent}"
-        item = f'"{self.item}"' if self.item else ""
-        return " ".join(part for part in (name, item, f"{self.value:.4g}") if part)
+        if not self.place:
+            return f"{self.value:.4g}"
+        if self.latent is None:
+            name = f"{self.place}, {self.item}" if self.item else self.place
+        else:
+            label = f' "{self.item}"' if self.item else ""
+            name = f"{self.place}/{self.latent}{label}"
+        return f"{name} = {self.value:.4g}"
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ Every text is shown so that nothing in it can act on the terminal (`visible`).
 
 from __future__ import annotations
 
+import textwrap
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 
@@ -53,7 +54,6 @@ def summary(
         paint: Gives colours, where the terminal has them.
     """
     blocks = [
-        [verdict(difference)],
         [
             _pair("before", _side(difference.before.name, difference.before.title)),
             _pair("after", _side(difference.after.name, difference.after.title)),
@@ -66,8 +66,9 @@ def summary(
         _named("Prompts removed", difference.prompts_removed),
         *(_prompt(prompt) for prompt in difference.prompts),
     ]
-    lines = [fitted(line, width) for line in _joined(blocks)]
-    lines[0] = paint(lines[0], "bold")
+    first = textwrap.wrap(verdict(difference), max(width, 20))
+    lines = [paint(line, "bold") for line in first]
+    lines += [fitted(line, width) for line in _joined(blocks)]
     gates = gate_lines(outcomes, width=width, paint=paint)
     return "\n".join([*lines, "", *gates] if gates else lines)
 
@@ -92,7 +93,7 @@ def _joined(blocks: Iterable[Sequence[str]]) -> list[str]:
     lines: list[str] = []
     for block in blocks:
         if block:
-            lines += ["", *block] if lines else block
+            lines += ["", *block]
     return lines
 
 

@@ -78,7 +78,7 @@ def shown(metric: str, value: float | None) -> str:
 def moved(value: Value) -> str:
     """What a metric did: both its values, or the size of the change."""
     if value.before is None and value.after is None:
-        return f"{value.size:.3g}"
+        return f"changed by {value.size:.3g}"
     return f"{shown(value.metric, value.before)} -> {shown(value.metric, value.after)}"
 
 

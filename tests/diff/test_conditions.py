@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from saereport.diff.conditions import Condition, parse
@@ -22,11 +22,13 @@ CONDITIONS = st.builds(
 ) | st.builds(Condition, st.sampled_from(TWO_SIDED), st.just("size"), OPERATORS, FINITE)
 
 
+@settings(deadline=None)
 @given(CONDITIONS)
 def test_a_condition_is_what_its_text_says(condition: Condition) -> None:
     assert parse(str(condition)) == condition
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60) | st.from_regex(r"[a-z.0-9]{1,20} ?[<>=!]{1,2} ?[-+0-9.eE]{1,8}"))
 def test_any_text_is_a_condition_or_a_usage_error(text: str) -> None:
     try:
@@ -88,6 +90,7 @@ def test_what_is_no_condition_says_why(text: str, message: str) -> None:
     assert len(str(error.value)) < 450
 
 
+@settings(deadline=None)
 @given(CONDITIONS, st.lists(st.floats(), max_size=8))
 def test_no_comparison_is_met_by_nan(condition: Condition, values: list[float]) -> None:
     compare = {

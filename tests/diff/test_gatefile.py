@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from saereport.diff.conditions import parse
@@ -44,6 +44,7 @@ def test_a_file_says_gates_and_tolerances(tmp_path: Path) -> None:
     )
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.builds(
@@ -129,6 +130,7 @@ def test_a_file_that_cannot_be_read_says_so(tmp_path: Path) -> None:
         read_gates(tmp_path)
 
 
+@settings(deadline=None)
 @given(
     st.text(max_size=80)
     | st.lists(

@@ -58,7 +58,7 @@ def test_a_gate_fails_when_its_condition_is_met(text: str, failed: bool) -> None
 def test_the_worst_latents_are_named_with_their_labels() -> None:
     found = outcome("density.size > 0.5")
     assert (found.count, found.looked_at) == (1, 4)
-    assert found.message == '1 of 4 latents: resid-l10/10 "words for if" 2'
+    assert found.message == '1 of 4 latents: resid-l10/10 "words for if" = 2'
     assert found.worst[0].latent == 10
 
 
@@ -67,7 +67,7 @@ def test_only_the_worst_few_are_named_and_the_rest_counted() -> None:
     after = Measured({}, {"s": (np.arange(8), {"density": values})}, {})
     found = judge([Gate(parse("density > 0.2"))], difference(), after)[0]
     assert [one.latent for one in found.worst] == [1, 2, 4, 5, 6]
-    assert found.message.startswith("7 of 8 latents: s/1 0.9, s/2 0.9, s/4 0.8")
+    assert found.message.startswith("7 of 8 latents: s/1 = 0.9, s/2 = 0.9, s/4 = 0.8")
     assert found.message.endswith("and 2 more")
     low = judge([Gate(parse("density < 0.6"))], difference(), after)[0]
     assert [one.latent for one in low.worst] == [3, 0, 7]
@@ -83,7 +83,7 @@ def test_severity_decides_what_stops() -> None:
 
 def test_a_message_is_said_with_what_was_found() -> None:
     found = outcome("latents.removed > 0", message="Keep the\nlatents \x1b[31m")
-    assert found.message == "Keep the latents <0x1B>[31m (resid-l10 1)"
+    assert found.message == "Keep the latents <0x1B>[31m (resid-l10 = 1)"
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_a_warning_that_cannot_be_judged_in_full_is_an_error_too() -> None:
     after = Measured({"a": {"l0": 9.0}, "b": {}}, {}, {})
     found = judge([Gate(parse("l0 > 1"), "warn")], difference(), after)[0]
     assert (found.state, found.severity) == ("failed", "error")
-    assert found.message == "a 9; not measured: b"
+    assert found.message == "a = 9; not measured: b"
 
 
 def test_a_gate_can_look_at_some_saes_prompts_and_latents() -> None:

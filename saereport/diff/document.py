@@ -1,0 +1,287 @@
+"""A comparison, or the check of one report, as JSON that programs read.
+
+The models below are the format: its JSON schema is made of them, printed by
+`saereport diff --schema` and published in `docs/diff.schema.json`. Numbers of single pairs of
+latents are there only for pairs that changed; of all others there are quantiles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import isfinite
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter
+
+from saereport.diff.gates import Outcome, Severity, State
+from saereport.diff.model import Difference, Pairing, Pairs, SaeDifference, Side
+from saereport.run.files import canonical_json
+from saereport.visible import visible_text
+
+VERSION = 1
+"""Rises when a reader of an older version could misunderstand."""
+
+QUANTILES = (0.0, 0.5, 0.9, 0.99, 1.0)
+"""Of the sizes of all pairs, in this order."""
+
+_DIGITS = 6
+
+
+def _number(value: float | None) -> float | None:
+    """Six significant digits; nothing where there is no number that JSON has."""
+    if value is None or not isfinite(value):
+        return None
+    return float(f"{value:.{_DIGITS}g}") + 0.0
+
+
+Text = Annotated[str, AfterValidator(visible_text)]
+Number = Annotated[float | None, BeforeValidator(_number)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", from_attributes=True)
+
+
+class SideDocument(_Part):
+    """One of the two reports."""
+
+    name: Text
+    title: Text
+    fingerprint: Text
+    version: Text
+
+
+class FactDocument(_Part):
+    """A setting or origin that differs."""
+
+    topic: Text
+    name: Text
+    before: Text
+    after: Text
+    matters: bool
+
+
+class ValueDocument(_Part):
+    """A metric on both sides; `size` is in the measure that the metric defines."""
+
+    metric: Text
+    before: Number
+    after: Number
+    size: Number
+    tolerance: Number
+    changed: bool
+
+
+class ItemsDocument(_Part):
+    """A ranked list on both sides, best first."""
+
+    metric: Text
+    before: list[Text]
+    after: list[Text]
+
+
+class LatentDocument(_Part):
+    """A pair of latents that differ by more than noise."""
+
+    before: int
+    after: int
+    similarity: Number
+    label: Text
+    importance: Number
+    values: list[ValueDocument]
+    items: list[ItemsDocument]
+
+
+class SizesDocument(_Part):
+    """The sizes of one metric over all pairs of an SAE.
+
+    `quantiles` are those at 0, 0.5, 0.9, 0.99 and 1; empty where nothing was comparable.
+    """
+
+    metric: Text
+    comparable: int
+    quantiles: list[Number]
+
+
+class PairsDocument(_Part):
+    """All compared pairs, in summary."""
+
+    count: int
+    sizes: list[SizesDocument]
+
+
+class ClusterDocument(_Part):
+    """One latent of one side that stands for several of the other."""
+
+    side: Literal["before", "after"]
+    latent: int
+    others: list[int]
+    similarities: list[Number]
+
+
+class SaeDocument(_Part):
+    """Two SAEs compared."""
+
+    before: Text
+    after: Text
+    label: Text
+    same_weights: bool
+    pairing: Pairing
+    pairing_note: Text
+    values: list[ValueDocument]
+    pairs: PairsDocument
+    changed: list[LatentDocument]
+    added: list[int]
+    removed: list[int]
+    clusters: list[ClusterDocument]
+    not_compared: dict[str, Text]
+
+
+class EdgeDocument(_Part):
+    """One edge of a circuit that differs."""
+
+    kind: Literal["gradient", "graph"]
+    early: Text
+    late: Text
+    before: Number
+    after: Number
+    change: Literal["gained", "lost", "sign", "weight"]
+    size: Number
+
+
+class PromptDocument(_Part):
+    """A prompt that both reports have."""
+
+    slug: Text
+    name: Text
+    values: list[ValueDocument]
+    edges: list[EdgeDocument]
+    not_compared: dict[str, Text]
+
+
+class FindingDocument(_Part):
+    """One thing that met a gate's condition."""
+
+    place: Text
+    latent: int | None
+    item: Text
+    value: Number
+
+
+class OutcomeDocument(_Part):
+    """What became of a gate."""
+
+    gate: Text
+    metric: Text
+    severity: Severity
+    state: State
+    failed: bool
+    message: Text
+    count: int
+    looked_at: int
+    worst: list[FindingDocument]
+
+
+class DiffDocument(_Part):
+    """What `saereport diff --json` writes."""
+
+    kind: Literal["diff"]
+    version: Literal[1]
+    before: SideDocument
+    after: SideDocument
+    identical: bool
+    facts: list[FactDocument]
+    saes: list[SaeDocument]
+    saes_added: list[Text]
+    saes_removed: list[Text]
+    prompts: list[PromptDocument]
+    prompts_added: list[Text]
+    prompts_removed: list[Text]
+    gates: list[OutcomeDocument]
+
+
+class CheckDocument(_Part):
+    """What `saereport check --json` writes."""
+
+    kind: Literal["check"]
+    version: Literal[1]
+    report: SideDocument
+    gates: list[OutcomeDocument]
+
+
+def document(difference: Difference, outcomes: Sequence[Outcome] = ()) -> DiffDocument:
+    """A comparison and the gates on it in the published format."""
+    return DiffDocument(
+        kind="diff",
+        version=VERSION,
+        before=SideDocument.model_validate(difference.before),
+        after=SideDocument.model_validate(difference.after),
+        identical=difference.identical,
+        facts=[FactDocument.model_validate(fact) for fact in difference.facts],
+        saes=[_sae(sae) for sae in difference.saes],
+        saes_added=list(difference.saes_added),
+        saes_removed=list(difference.saes_removed),
+        prompts=[PromptDocument.model_validate(prompt) for prompt in difference.prompts],
+        prompts_added=list(difference.prompts_added),
+        prompts_removed=list(difference.prompts_removed),
+        gates=[OutcomeDocument.model_validate(outcome) for outcome in outcomes],
+    )
+
+
+def check_document(report: Side, outcomes: Sequence[Outcome]) -> CheckDocument:
+    """The gates on one report in the published format."""
+    return CheckDocument(
+        kind="check",
+        version=VERSION,
+        report=SideDocument.model_validate(report),
+        gates=[OutcomeDocument.model_validate(outcome) for outcome in outcomes],
+    )
+
+
+def as_json(made: DiffDocument | CheckDocument) -> str:
+    """A document as text that ends with an end of line; equal documents give equal text."""
+    return canonical_json(made.model_dump(mode="json")) + "\n"
+
+
+def schema() -> dict[str, Any]:
+    """The JSON schema of both documents."""
+    either = Annotated[DiffDocument | CheckDocument, Field(discriminator="kind")]
+    made = TypeAdapter[Any](either).json_schema(mode="serialization")
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "What 'saereport diff --json' and 'saereport check --json' write",
+        **made,
+    }
+
+
+def schema_json() -> str:
+    """The JSON schema as text that ends with an end of line."""
+    return canonical_json(schema()) + "\n"
+
+
+def _sae(sae: SaeDifference) -> SaeDocument:
+    return SaeDocument(
+        before=sae.before,
+        after=sae.after,
+        label=sae.label,
+        same_weights=sae.same_weights,
+        pairing=sae.pairing,
+        pairing_note=sae.pairing_note,
+        values=[ValueDocument.model_validate(value) for value in sae.values],
+        pairs=_pairs(sae.pairs),
+        changed=[LatentDocument.model_validate(change) for change in sae.changed],
+        added=list(sae.added),
+        removed=list(sae.removed),
+        clusters=[ClusterDocument.model_validate(cluster) for cluster in sae.clusters],
+        not_compared=dict(sae.not_compared),
+    )
+
+
+def _pairs(pairs: Pairs) -> PairsDocument:
+    sizes = []
+    for metric, column in pairs.sizes.items():
+        held = column[~np.isnan(column)]
+        quantiles = np.quantile(held, QUANTILES).tolist() if len(held) else []
+        sizes.append(SizesDocument(metric=metric, comparable=len(held), quantiles=quantiles))
+    return PairsDocument(count=len(pairs.after), sizes=sizes)

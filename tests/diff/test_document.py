@@ -1,0 +1,84 @@
+import json
+import math
+from pathlib import Path
+
+import jsonschema
+import numpy as np
+import pytest
+
+from saereport.diff.conditions import parse
+from saereport.diff.document import as_json, check_document, document, schema, schema_json
+from saereport.diff.gates import Gate, judge, judge_alone
+from saereport.diff.metrics import METRICS
+from saereport.diff.model import Difference
+from tests.diff.differences import difference, measured, unchanged
+from tests.synthetic import HOSTILE
+
+PUBLISHED = Path(__file__).parents[2] / "docs" / "diff.schema.json"
+GATES = [Gate(parse(f"{name} > 0.3")) for name in METRICS]
+HOSTILE_TEXT = "".join(text.decode("utf-8", "surrogateescape") for text in HOSTILE)
+
+
+def test_the_published_schema_is_that_of_the_models() -> None:
+    assert PUBLISHED.read_text(encoding="utf-8") == schema_json()
+    jsonschema.Draft202012Validator.check_schema(schema())
+
+
+@pytest.mark.parametrize("of", [difference(), unchanged(), difference(HOSTILE_TEXT)])
+def test_what_is_written_follows_the_schema(of: Difference) -> None:
+    made = as_json(document(of, judge(GATES, of, measured())))
+    jsonschema.validate(json.loads(made), json.loads(PUBLISHED.read_text(encoding="utf-8")))
+    assert made.encode("utf-8").decode() == as_json(document(of, judge(GATES, of, measured())))
+
+
+def test_a_check_follows_the_schema_too() -> None:
+    made = json.loads(as_json(check_document(difference().after, judge_alone(GATES, measured()))))
+    jsonschema.validate(made, schema())
+    assert made["kind"] == "check"
+    assert {gate["state"] for gate in made["gates"]} >= {"skipped", "passed", "failed"}
+
+
+def test_a_document_that_says_more_or_less_does_not_follow_it() -> None:
+    made = json.loads(as_json(document(difference())))
+    for broken in ({**made, "more": 1}, {k: v for k, v in made.items() if k != "saes"}):
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(broken, schema())
+
+
+def test_everything_of_a_comparison_is_there() -> None:
+    of = difference()
+    made = json.loads(as_json(document(of, judge(GATES[:1], of, measured()))))
+    assert (made["kind"], made["version"], made["identical"]) == ("diff", 1, False)
+    assert made["before"]["name"] == "main:site"
+    assert made["saes_added"] == ["mlp-l3"]
+    assert made["facts"][0] == {
+        "topic": "configuration",
+        "name": "examples.top",
+        "before": "20",
+        "after": "30",
+        "matters": True,
+    }
+    sae, held = made["saes"][0], of.saes[0]
+    assert [value["metric"] for value in sae["values"]] == [v.metric for v in held.values]
+    assert [value["changed"] for value in sae["values"]] == [v.changed for v in held.values]
+    assert [one["after"] for one in sae["changed"]] == [10, 20]
+    assert sae["changed"][0]["items"][0]["after"] == ["␣iff", "␣new"]
+    assert sae["removed"] == [30]
+    assert sae["not_compared"] == {"neighbours.rbo": "the SAEs differ"}
+    assert [edge["change"] for edge in made["prompts"][0]["edges"]] == ["sign", "sign"]
+    assert made["gates"][0]["gate"] == "saes.added > 0.3"
+
+
+def test_all_pairs_are_there_in_summary() -> None:
+    of = difference()
+    pairs = of.saes[0].pairs
+    pairs.sizes["histogram.jsd"][3] = math.nan
+    made = json.loads(as_json(document(of)))["saes"][0]["pairs"]
+    assert made["count"] == 4
+    found = {one["metric"]: one for one in made["sizes"]}
+    assert found["density"]["comparable"] == 4
+    assert found["density"]["quantiles"][-1] == 2
+    held = np.sort(pairs.sizes["histogram.jsd"][:3])
+    assert found["histogram.jsd"]["comparable"] == 3
+    assert found["histogram.jsd"]["quantiles"][:2] == [held[0], held[1]]
+    assert found["histogram.jsd"]["quantiles"][-1] == held[2]
