@@ -34,7 +34,7 @@ def main(out: Path) -> None:
         print(f"latent {row['latent']:5d}  density {row['density']:.2%}  max {row['max']:.2f}")
 
     report = saereport.render(run_folder, out / "report")
-    print(f"Open {report / 'index.html'}")
+    print(f"Open {report.page}")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,8 @@
     run = saereport.collect({"saes": [...], "dataset": "..."}, "run")
     saereport.render(run, "report")
 
-`collect` needs torch; `render` and `open_run` do not.
+`collect` needs torch; `render`, `extract`, `open_report` and `open_run` do not. What they return
+for a report displays itself in a notebook.
 """
 
 from __future__ import annotations
@@ -18,16 +19,31 @@ if TYPE_CHECKING:
     from saereport.collection import build, collect
     from saereport.config import BuildConfig
     from saereport.errors import SaereportError
+    from saereport.extracting import extract
+    from saereport.notebook import Report, open_report
     from saereport.reports import render
     from saereport.run import open_run
 
-__all__ = ["BuildConfig", "SaereportError", "build", "collect", "open_run", "render"]
+__all__ = [
+    "BuildConfig",
+    "Report",
+    "SaereportError",
+    "build",
+    "collect",
+    "extract",
+    "open_report",
+    "open_run",
+    "render",
+]
 
 _HOMES = {
     "BuildConfig": "saereport.config",
+    "Report": "saereport.notebook",
     "SaereportError": "saereport.errors",
     "build": "saereport.collection",
     "collect": "saereport.collection",
+    "extract": "saereport.extracting",
+    "open_report": "saereport.notebook",
     "open_run": "saereport.run",
     "render": "saereport.reports",
 }

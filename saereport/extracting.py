@@ -1,0 +1,108 @@
+"""Take a few latents or one circuit out of a report: a report of its own, small enough to send."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from saereport.errors import SaereportError, UsageError, did_you_mean
+from saereport.notebook import Report
+from saereport.progress import Progress
+from saereport.reports import render
+from saereport.run import Run
+from saereport.run.bundle import opened_run
+from saereport.run.cutting import cut, shown_latents, taking_part
+from saereport.selection import parse_selection
+
+_NAMED = 12
+
+
+def extract(
+    report: Path | str,
+    out: Path | str,
+    *,
+    latents: Sequence[str] = (),
+    prompts: Sequence[str] = (),
+    title: str | None = None,
+    single_file: bool = False,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> Report:
+    """Cut a report and make the pages of what is left.
+
+    Args:
+        report: A run, a report's folder, or a report in one file.
+        out: Folder or file of the new report.
+        latents: `SAE:47,324`, `SAE:0-99` or `SAE:all`; the SAE by its folder's name, which can be
+            left out where there is only one.
+        prompts: Names of prompts in addresses, such as `the-eiffel-tower`. Without `latents` the
+            shown latents that take part in them are kept.
+        title: The new report's title; the old one's where absent.
+        single_file: Write one HTML file.
+        force: Write the file however large it is.
+        progress: Where to say what is going on.
+
+    Raises:
+        UsageError: Nothing is asked for, or `latents` cannot be read.
+        SaereportError: The report does not show one of these, or cannot be opened.
+    """
+    if not latents and not prompts:
+        raise UsageError("Nothing is named.", "Give --latents SAE:47,324 or --prompt NAME.")
+    with opened_run(Path(report)) as run, TemporaryDirectory(prefix="saereport-") as folder:
+        for slug in prompts:
+            _require_prompt(run, slug)
+        wanted = _wanted(run, latents) if latents else taking_part(run, prompts)
+        part = cut(run, Path(folder) / "run", latents=wanted, prompts=prompts, title=title)
+        return render(part.path, out, single_file=single_file, force=force, progress=progress)
+
+
+def _wanted(run: Run, latents: Sequence[str]) -> dict[str, list[int]]:
+    found: dict[str, set[int]] = {}
+    slugs = [sae.slug for sae in run.info.saes]
+    for asked in latents:
+        slug, colon, words = asked.partition(":")
+        if not colon:
+            if len(slugs) != 1:
+                raise UsageError(f"'{asked}' names no SAE.", f"Write '{slugs[0]}:{asked}'.")
+            slug, words = slugs[0], asked
+        if slug not in slugs:
+            hint = did_you_mean(slug, slugs) or f"It has {_some(slugs)}."
+            raise SaereportError(f"The report has no SAE '{slug}'.", hint)
+        found.setdefault(slug, set()).update(_indices(run, slug, words))
+    return {slug: sorted(own) for slug, own in found.items()}
+
+
+def _indices(run: Run, slug: str, words: str) -> set[int]:
+    selection = parse_selection(words)
+    shown = set(shown_latents(run, slug))
+    if selection.kind == "all":
+        return shown
+    if selection.kind != "listed":
+        raise UsageError(f"'{words}' is not a choice here.", "Name latents, or write 'all'.")
+    found: set[int] = set()
+    for low, high in selection.ranges:
+        inside = {latent for latent in shown if low <= latent <= high}
+        if not inside:
+            named = f"latent {low}" if low == high else f"latent of {low}-{high}"
+            raise SaereportError(
+                f"The report shows no {named} of '{slug}'.", f"It shows {_some(sorted(shown))}."
+            )
+        found |= inside
+    return found
+
+
+def _require_prompt(run: Run, slug: str) -> None:
+    known = (
+        run.table("prompts", columns=["slug"]).column(0).to_pylist() if run.has("prompts") else []
+    )
+    if slug not in known:
+        hint = did_you_mean(slug, known) or (f"It has {_some(known)}." if known else "It has none.")
+        raise SaereportError(f"The report has no prompt '{slug}'.", hint)
+
+
+def _some(names: Sequence[object]) -> str:
+    """The first few of them, in words."""
+    listed = ", ".join(str(name) for name in names[:_NAMED])
+    more = len(names) - _NAMED
+    return f"{listed} and {more:,} more" if more > 0 else listed

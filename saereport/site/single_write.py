@@ -1,0 +1,107 @@
+"""Write a run as one HTML file: within limits, and only over a file of the same kind."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from saereport.errors import SaereportError, UsageError
+from saereport.progress import Progress
+from saereport.run import Run
+from saereport.run.bundle import bundle
+from saereport.run.files import write_atomically
+from saereport.site.folder import MANIFEST
+from saereport.site.single import GENERATOR, single_file
+
+MB = 10**6
+WARN_ABOVE = 20 * MB
+REFUSE_ABOVE = 50 * MB
+ENDINGS = (".html", ".htm")
+_HEAD = 8192
+_LISTED = 6
+
+
+def require_single_or_nothing(out: Path) -> None:
+    """Refuse a target that is anything but a report in one file.
+
+    Raises:
+        UsageError: The name is not that of an HTML file.
+        SaereportError: There is a folder, or a file that was not written here.
+    """
+    if out.suffix.lower() not in ENDINGS:
+        raise UsageError(f"'{out}' is not the name of an HTML file.", "Name one, '--out x.html'.")
+    if not out.exists():
+        return
+    hint = "Give another name, or remove it."
+    if not out.is_file():
+        raise SaereportError(f"'{out}' is a folder.", hint)
+    with out.open("rb") as stream:
+        if GENERATOR.encode() not in stream.read(_HEAD):
+            raise SaereportError(f"'{out}' exists and is not a report in one file.", hint)
+
+
+def write_single(
+    run: Run,
+    out: Path,
+    *,
+    embed_neuronpedia: bool = False,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> None:
+    """Make the report of a run as one HTML file, which takes the place of an older one when whole.
+
+    Args:
+        run: The run; it goes into the file too.
+        out: The file.
+        embed_neuronpedia: As for `render`.
+        force: Write it however large it is.
+        progress: Where to show progress, and the warning that it is large.
+
+    Raises:
+        SaereportError: The file would be too large, or there is something else of this name.
+    """
+    from saereport.site import render
+
+    progress = progress or Progress(quiet=True)
+    require_single_or_nothing(out)
+    within = sum(file.bytes for file in run.info.files) * 4 // 3
+    if within > REFUSE_ABOVE and not force:
+        raise _too_large(within, [("the run itself", within)])
+    with TemporaryDirectory(prefix="saereport-") as name:
+        folder = Path(name) / "report"
+        render(run.path, folder, embed_neuronpedia=embed_neuronpedia, progress=progress)
+        made = single_file(folder, bundled=bundle(run), embed_neuronpedia=embed_neuronpedia)
+    size = made.size
+    if size > REFUSE_ABOVE and not force:
+        raise _too_large(size, made.parts)
+    if size > WARN_ABOVE:
+        progress.say(f"The file has {_megabytes(size)}: {_listed(made.parts)}. {_ADVICE}")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(out, made.html.encode("utf-8"))
+
+
+def is_report_folder(path: Path) -> bool:
+    """Whether a folder holds the pages of a report."""
+    return (path / MANIFEST).is_file()
+
+
+_ADVICE = "Leave some latents or circuits out with 'saereport extract'."
+
+
+def _too_large(size: int, parts: Sequence[tuple[str, int]]) -> SaereportError:
+    return SaereportError(
+        f"The file would have {_megabytes(size)}, more than {_megabytes(REFUSE_ABOVE)}: "
+        f"{_listed(parts)}.",
+        f"{_ADVICE[:-1]}, or give --force.",
+    )
+
+
+def _listed(parts: Sequence[tuple[str, int]]) -> str:
+    named = [f"{name} {_megabytes(size)}" for name, size in parts[:_LISTED]]
+    rest = sum(size for _, size in parts[_LISTED:])
+    return ", ".join([*named, f"the rest {_megabytes(rest)}"] if rest else named)
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / MB:,.1f} MB"
