@@ -71,11 +71,15 @@ def compare(
     infos = (before.info, after.info)
     paired = paired_saes(*infos, options.saes)
     words = vocabularies(before, after)
-    saes = []
+    saes: list[SaeDifference] = []
+    same_latents: list[tuple[str, str]] = []
     for one, two in paired.pairs:
         progress.say(f"Comparing {two}" if one == two else f"Comparing {one} with {two}")
-        saes.append(_compared_sae((before, one), (after, two), words, tolerances, options))
-    prompts = compared_prompts(before, after, paired.pairs, words, tolerances)
+        sae, same = _compared_sae((before, one), (after, two), words, tolerances, options)
+        saes.append(sae)
+        if same:
+            same_latents.append((one, two))
+    prompts = compared_prompts(before, after, same_latents, words, tolerances)
     return Difference(
         before=_side(names[0], before.info),
         after=_side(names[1], after.info),
@@ -118,7 +122,8 @@ def _compared_sae(
     words: tuple[Vocabulary, Vocabulary],
     tolerances: Mapping[str, float],
     options: Options,
-) -> SaeDifference:
+) -> tuple[SaeDifference, bool]:
+    """Two SAEs compared, and whether a latent's number means the same in both."""
     sides = (before, after)
     infos = [run.info.sae(slug) for run, slug in sides]
     shown = [shown_latents(run, slug) for run, slug in sides]
@@ -144,7 +149,7 @@ def _compared_sae(
     )
     changed = latent_changes(pairs, columns, (_labels(halves[0]), _labels(halves[1])))
     values, missing = _sae_level(sides, shown, matching, len(changed), tolerances)
-    return SaeDifference(
+    difference = SaeDifference(
         before=before[1],
         after=after[1],
         label=visible_text(infos[1].label),
@@ -159,6 +164,7 @@ def _compared_sae(
         not_compared={**missing, **reasons},
         pairing_note=matching.note,
     )
+    return difference, matching.same_latents
 
 
 def _sae_level(

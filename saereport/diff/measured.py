@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saereport.diff.columns import shown_latents, values_of
+from saereport.diff.prompts import prompt_values
 from saereport.diff.saes import sae_values
 from saereport.run import Run
 
@@ -44,4 +45,4 @@ def measured(run: Run) -> Measured:
             table = run.table("activity", sae.slug, columns=["latent", "density", "max"])
             values = {name: values_of(table, name, shown) for name in ("density", "max")}
         latents[sae.slug] = (shown, values)
-    return Measured(saes, latents, {})
+    return Measured(saes, latents, prompt_values(run))
