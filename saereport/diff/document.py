@@ -15,7 +15,8 @@ import numpy as np
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter
 
 from saereport.diff.gates import Outcome, Severity, State
-from saereport.diff.model import Difference, Pairing, Pairs, SaeDifference, Side
+from saereport.diff.model import Difference, Pairing, Pairs, SaeDifference
+from saereport.run import RunInfo
 from saereport.run.files import canonical_json
 from saereport.visible import visible_text
 
@@ -229,12 +230,17 @@ def document(difference: Difference, outcomes: Sequence[Outcome] = ()) -> DiffDo
     )
 
 
-def check_document(report: Side, outcomes: Sequence[Outcome]) -> CheckDocument:
-    """The gates on one report in the published format."""
+def check_document(name: str, info: RunInfo, outcomes: Sequence[Outcome]) -> CheckDocument:
+    """The gates on one report, as the user named it, in the published format."""
     return CheckDocument(
         kind="check",
         version=VERSION,
-        report=SideDocument.model_validate(report),
+        report=SideDocument(
+            name=name,
+            title=info.title,
+            fingerprint=info.fingerprint,
+            version=info.saereport_version,
+        ),
         gates=[OutcomeDocument.model_validate(outcome) for outcome in outcomes],
     )
 

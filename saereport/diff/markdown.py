@@ -18,6 +18,7 @@ from saereport.diff.wording import (
     gate_counts,
     latent_name,
     moved,
+    sae_changed,
     sae_changes,
     title,
     verb,
@@ -128,9 +129,9 @@ def _gates(outcomes: Sequence[Outcome], amounts: _Amounts) -> list[str]:
 
 
 def _sae(sae: SaeDifference, amounts: _Amounts) -> list[str]:
-    values = sae_changes(sae)
-    if not (values or sae.changed or sae.added or sae.removed):
+    if not sae_changed(sae):
         return []
+    values = sae_changes(sae)
     name = code(sae.after) if sae.before == sae.after else f"{code(sae.before)} → {code(sae.after)}"
     lines = [
         f"**SAE** {name}: {len(sae.changed):,} of {count(len(sae.pairs.after), 'latent')} changed, "

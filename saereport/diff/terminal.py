@@ -16,6 +16,7 @@ from saereport.diff.wording import (
     gate_counts,
     latent_name,
     moved,
+    sae_changed,
     sae_changes,
     title,
     verb,
@@ -26,7 +27,7 @@ from saereport.visible import visible_text
 Paint = Callable[[str, str], str]
 """Gives a text a colour by name, or leaves it as it is."""
 
-LATENTS, FACTS, EDGES, ITEMS = 10, 12, 5, 6
+SAES, LATENTS, FACTS, EDGES, ITEMS = 12, 10, 12, 5, 6
 """How many of each are named."""
 
 _COLOURS = {"failed": "red", "warning": "yellow", "passed": "green"}
@@ -61,7 +62,8 @@ def summary(
         _facts(difference.facts),
         _named("SAEs added", difference.saes_added),
         _named("SAEs removed", difference.saes_removed),
-        *(_sae(sae) for sae in difference.saes),
+        *(_sae(sae) for sae in difference.saes if sae_changed(sae)),
+        _named("SAEs without a change", [s.after for s in difference.saes if not sae_changed(s)]),
         _named("Prompts added", difference.prompts_added),
         _named("Prompts removed", difference.prompts_removed),
         *(_prompt(prompt) for prompt in difference.prompts),
@@ -108,7 +110,7 @@ def _side(name: str, heading: str) -> str:
 def _named(what: str, slugs: Sequence[str]) -> list[str]:
     if not slugs:
         return []
-    return [f"{what}: {', '.join(map(visible_text, slugs))}"]
+    return [f"{what}: {', '.join(map(visible_text, slugs[:SAES]))}", *_more(len(slugs) - SAES)]
 
 
 def _facts(facts: Sequence[Fact]) -> list[str]:

@@ -68,6 +68,11 @@ def sae_changes(sae: SaeDifference) -> tuple[Value, ...]:
     )
 
 
+def sae_changed(sae: SaeDifference) -> bool:
+    """Whether anything of an SAE differs beyond noise."""
+    return bool(sae.changed or sae.added or sae.removed or sae_changes(sae))
+
+
 def shown(metric: str, value: float | None) -> str:
     """A metric's value for a reader; percent where it is a share."""
     if value is None or value != value:

@@ -12,7 +12,7 @@ from saereport.diff.gates import Gate, judge, judge_alone
 from saereport.diff.metrics import METRICS
 from saereport.diff.model import Difference
 from tests.diff.differences import difference, measured, unchanged
-from tests.synthetic import HOSTILE
+from tests.synthetic import HOSTILE, Shape, write_run
 
 PUBLISHED = Path(__file__).parents[2] / "docs" / "diff.schema.json"
 GATES = [Gate(parse(f"{name} > 0.3")) for name in METRICS]
@@ -31,10 +31,12 @@ def test_what_is_written_follows_the_schema(of: Difference) -> None:
     assert made.encode("utf-8").decode() == as_json(document(of, judge(GATES, of, measured())))
 
 
-def test_a_check_follows_the_schema_too() -> None:
-    made = json.loads(as_json(check_document(difference().after, judge_alone(GATES, measured()))))
+def test_a_check_follows_the_schema_too(tmp_path: Path) -> None:
+    info = write_run(tmp_path / "run", Shape(n_chosen=4))
+    made = json.loads(as_json(check_document("run", info, judge_alone(GATES, measured()))))
     jsonschema.validate(made, schema())
     assert made["kind"] == "check"
+    assert made["report"]["fingerprint"] == info.fingerprint
     assert {gate["state"] for gate in made["gates"]} >= {"skipped", "passed", "failed"}
 
 
