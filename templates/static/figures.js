@@ -4,6 +4,8 @@
   const S = self.saereport;
   const { el } = S;
   const PLOTLY = "assets/plotly-cartesian.min.js";
+  // As wide as the text of a printed page, in CSS pixels.
+  const PAPER = 640;
   const drawn = new Set();
 
   const CONFIG = { responsive: true, displayModeBar: false, displaylogo: false };
@@ -30,6 +32,7 @@
 
   function theme() {
     const names = ["ink", "ink-2", "ink-3", "line", "line-2", "act", "accent", "quiet", "up", "down", "raised"];
+    names.push("k0", "k1", "k2", "k3", "k4", "k5");
     return Object.fromEntries(names.map((name) => [name, S.colour(name)]));
   }
 
@@ -62,7 +65,7 @@
     };
   }
 
-  function layoutOf(view, colours, log) {
+  function layoutOf(view, colours, log, brushes) {
     const own = view.layout || {};
     return {
       paper_bgcolor: "rgba(0,0,0,0)",
@@ -75,8 +78,9 @@
       margin: { l: 44, r: 8, t: 8, b: 34 },
       showlegend: false,
       hovermode: "closest",
-      dragmode: self.matchMedia("(pointer: coarse)").matches ? false : "zoom",
+      dragmode: brushes || self.matchMedia("(pointer: coarse)").matches ? false : "zoom",
       ...own,
+      shapes: brushes ? S.brushed(view, colours) : own.shapes || [],
       xaxis: { ...axis(colours, own.xaxis, false), showgrid: false },
       yaxis: axis(colours, own.yaxis, log),
     };
@@ -100,6 +104,7 @@
 
   function coloured(trace, colours, view) {
     if (trace.type === "heatmap") return heated(view, colours);
+    if (trace.type === "scatter") return { ...trace, line: { ...trace.line, color: colours[trace.meta] || colours.accent } };
     if (trace.type !== "bar") return trace;
     let colour = colours[trace.meta] || colours.accent;
     if (trace.meta === "signed") {
@@ -114,7 +119,8 @@
     if (!node.isConnected) return;
     const draw = () => {
       const { data, layout, config } = make(theme());
-      return self.Plotly.react(node, data, layout, { ...CONFIG, ...config });
+      const sized = S.paper ? { ...layout, width: PAPER, height: node.clientHeight, autosize: false } : layout;
+      return self.Plotly.react(node, data, sized, { ...CONFIG, ...config });
     };
     node.redraw = draw;
     drawn.add(node);
@@ -131,6 +137,11 @@
       } else if (node.offsetParent) node.redraw();
       else node.stale = true;
     }
+  };
+  // Every figure of a part of the page, also those that were not in view yet.
+  S.drawAll = async function (part) {
+    await Promise.all(S.seeAll(part));
+    S.redraw();
   };
   S.freshen = function () {
     for (const node of drawn) {
@@ -167,11 +178,19 @@
       .filter((row, i) => single || series[0][i][2]);
   }
 
-  function gridOf(view) {
+  // The same with the numbers as they are stored.
+  function dataOf(view) {
+    if (isHeatmap(view)) return gridOf(view, (number) => number);
+    const series = view.data.map((trace) => bins(trace, view));
+    const columns = view.columns || [];
+    if (columns.length === 2) return { columns, rows: series[0].map((bin, i) => [i, bin[2]]) };
+    return { columns, rows: series[0].map((bin, i) => [bin[0], bin[1], ...series.map((bins_) => bins_[i][2])]) };
+  }
+
+  function gridOf(view, shown_) {
     const { y, x0, dx } = view.data[0];
     const name = (i) => view.prefix + String((x0 || 0) + i * (dx || 1));
     const values = cells(view);
-    const shown_ = (value) => (value === null ? "" : S.format.value(value));
     return {
       columns: ["row", ...values[0].map((_, i) => name(i))],
       rows: values.map((row, i) => [y[i], ...row.map(shown_)]),
@@ -180,7 +199,7 @@
 
   function tableOf(block, view) {
     const { columns, rows } = isHeatmap(view)
-      ? gridOf(view)
+      ? gridOf(view, (value) => (value === null ? "" : S.format.value(value)))
       : { columns: view.columns || [], rows: rowsOf(block, view) };
     const head = el("tr", {});
     columns.forEach((name) => head.append(el("th", { scope: "col" }, name)));
@@ -232,13 +251,14 @@
   }
 
   // A figure block as an element; `within` reuses the figure that is in the page already.
-  S.figure = function (block, within) {
+  S.figure = function (block, within, blind) {
     const state = { view: 0, log: S.remember("log-" + block.base) === "yes" };
     if (state.view >= block.views.length) state.view = 0;
     const summary = filled(block.summary, block.v);
     const caption = el("figcaption", {});
     const plot = el("div", { class: "plot", role: "img", "aria-label": summary });
     const box = within || el("figure", { class: "block figure" });
+    const brushes = S.page === "latents" && block.base === "activation.histogram" && !blind;
     if (!within) {
       caption.append(el("h3", {}, block.title || ""));
       const details = el("details", {}, el("summary", {}, "Table"));
@@ -260,7 +280,7 @@
       if (isHeatmap(view)) legend.replaceChildren(S.divergingLegend(largest(view)));
       return S.plot(plot, (colours) => ({
         data: view.data.map((trace) => coloured(trace, colours, view)),
-        layout: layoutOf(view, colours, state.log),
+        layout: layoutOf(view, colours, state.log, brushes),
       }));
     };
     const start = async () => {
@@ -268,6 +288,7 @@
       if (!plot.on) return;
       plot.on("plotly_hover", (event) => hover(block, block.views[state.view])(event));
       plot.on("plotly_unhover", () => S.tip(null));
+      for (const [name, action] of Object.entries(block.events || {})) plot.on(name, action);
     };
     const labels = block.views.map((view) => view.label);
     const controls = within ? within.querySelector("figcaption") : caption;
@@ -288,6 +309,9 @@
       };
       controls.append(S.segments(["counts", "log counts"], state.log ? 1 : 0, pick, "count axis"));
     }
+    const title = block.title || (within && within.querySelector("h3").textContent) || "figure";
+    controls.append(S.offer(title, () => dataOf(block.views[state.view])));
+    if (brushes) S.brush(plot, () => block.views[state.view]);
     S.whenSeen(plot, start);
     return box;
   };

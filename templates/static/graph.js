@@ -197,24 +197,9 @@
       this.status.textContent = "Cleared";
     }
 
-    async copy() {
-      try {
-        await self.navigator.clipboard.writeText(self.location.href);
-        this.status.textContent = "The link is copied";
-      } catch (error) {
-        const field = el("input", { type: "text", readonly: "", class: "g-link", "aria-label": "Link to this view" });
-        field.value = self.location.href;
-        this.panel.prepend(field);
-        field.select();
-      }
-    }
-
     save() {
       const text = JSON.stringify(S.graphJson(this.model, this.state), null, 1);
-      const href = URL.createObjectURL(new Blob([text], { type: "application/json" }));
-      const link = el("a", { href, download: this.model.record.slug + "-graph.json" });
-      link.click();
-      self.setTimeout(() => URL.revokeObjectURL(href), 1000);
+      S.save(this.model.record.slug + "-graph.json", "application/json", text);
     }
 
     // ---- focus, card
