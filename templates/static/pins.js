@@ -72,7 +72,7 @@
   }
 
   function item(pin) {
-    const href = S.href(...pin) || S.carry(S.root + "index.html");
+    const href = S.href(...pin) || S.link("index.html");
     const off = el("button", { type: "button", class: "mini-button", "aria-label": "Unpin " + called(pin) }, "×");
     off.addEventListener("click", () => {
       const place = S.pinned.findIndex((other) => name(other) === name(pin));
