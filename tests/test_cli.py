@@ -68,7 +68,7 @@ def test_every_kind_of_failure_has_its_line_and_code(
     def fail(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr("saereport.run.open_run", fail)
+    monkeypatch.setattr("saereport.run.bundle.opened_run", fail)
     given, _, err = run(capsys, "info", "x")
     assert (given, err.strip().count("\n")) == (code, 0)
     assert message in err
