@@ -88,7 +88,8 @@ class Finding:
     Attributes:
         place: Slug of the SAE or prompt; empty for the report.
         latent: Number of the latent after, for metrics of latents.
-        item: A latent's label or an edge, visible text; empty where there is none.
+        item: The latent's label, the edge, or the latents that were counted; visible text, empty
+            where there is none.
         value: The number that met the condition.
     """
 
@@ -98,14 +99,11 @@ class Finding:
     value: float
 
     def __str__(self) -> str:
-        if not self.place:
-            return f"{self.value:.4g}"
-        if self.latent is None:
-            name = f"{self.place}, {self.item}" if self.item else self.place
-        else:
+        if self.latent is not None:
             label = f' "{self.item}"' if self.item else ""
-            name = f"{self.place}/{self.latent}{label}"
-        return f"{name} = {self.value:.4g}"
+            return f"{self.place}/{self.latent}{label} = {self.value:.4g}"
+        value = f"{self.place} = {self.value:.4g}" if self.place else f"{self.value:.4g}"
+        return f"{value} ({self.item})" if self.item else value
 
 
 @dataclass(frozen=True)
@@ -279,7 +277,7 @@ def _finding(reading: Reading, i: int, labels: Mapping[tuple[str, int], str]) ->
         latent = int(reading.latents[i])
         label = labels.get((reading.place, latent), "")
         return Finding(reading.place, latent, visible_text(label), value)
-    item = reading.edges[i] if reading.edges is not None else ""
+    item = reading.items[i] if reading.items is not None else ""
     return Finding(reading.place, None, visible_text(item), value)
 
 

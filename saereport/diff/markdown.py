@@ -72,7 +72,8 @@ def code(text: str, longest: int = _LONGEST) -> str:
     The fence is a run of backticks that the text does not hold, so it cannot end the span; a space
     on each side keeps backticks at the ends apart from it (CommonMark 0.31, section 6.1).
     """
-    shown = visible_text(text)
+    # No character becomes less than one, but for the two of an end of line.
+    shown = visible_text(text[: 2 * longest + 2])
     shown = shown if len(shown) <= longest else shown[: longest - 1] + _ELLIPSIS
     if not shown:
         return "(empty)"

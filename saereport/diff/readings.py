@@ -20,7 +20,7 @@ from saereport.diff.model import Difference, PromptDifference, SaeDifference, Va
 NOT_MEASURED = "not measured"
 
 _NAMED = 5
-"""Latents without a number that are named."""
+"""Latents that are named where all are counted."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Reading:
         values: float64[n]; NaN where there is no number. One value for the place itself, or one
             for each latent or edge.
         latents: int64[n], for metrics of latents.
-        edges: For metrics of edges, each as a reader sees it.
+        items: What each value is about, as a reader sees it: an edge, or the latents counted.
         reason: Why there are no values; empty where there are.
         also: Another slug that the user may know the place by.
     """
@@ -40,7 +40,7 @@ class Reading:
     place: str
     values: NDArray[np.float64]
     latents: NDArray[np.int64] | None = None
-    edges: tuple[str, ...] | None = None
+    items: tuple[str, ...] | None = None
     reason: str = ""
     also: str = ""
 
@@ -183,13 +183,19 @@ def _of_pairs(sae: SaeDifference, condition: Condition) -> Reading:
 
 
 def _of_sae(sae: SaeDifference, condition: Condition) -> Reading:
-    counts = {
-        "latents.added": len(sae.added),
-        "latents.removed": len(sae.removed),
-        "latents.changed": len(sae.changed),
+    counted = {
+        "latents.added": [str(latent) for latent in sae.added],
+        "latents.removed": [str(latent) for latent in sae.removed],
+        "latents.changed": [
+            f'{change.after} "{change.label}"' if change.label else str(change.after)
+            for change in sae.changed[: _NAMED + 1]
+        ],
     }
-    if condition.metric in counts:
-        return _single(sae.after, counts[condition.metric], also=sae.before)
+    if condition.metric in counted:
+        names = counted[condition.metric]
+        few = ", ".join(names[:_NAMED]) + (", …" if len(names) > _NAMED else "")
+        size = len(sae.changed) if condition.metric == "latents.changed" else len(names)
+        return Reading(sae.after, np.array([size], np.float64), items=(few,), also=sae.before)
     return _of_values(sae.after, sae.before, sae.values, sae.not_compared, condition)
 
 
@@ -228,5 +234,5 @@ def _of_edges(prompt: PromptDifference) -> Reading:
     return Reading(
         prompt.slug,
         np.array([edge.size for edge in prompt.edges], np.float64),
-        edges=tuple(f"{edge.early} -> {edge.late}" for edge in prompt.edges),
+        items=tuple(f"{edge.early} -> {edge.late}" for edge in prompt.edges),
     )

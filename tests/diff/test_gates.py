@@ -9,7 +9,7 @@ from saereport.diff.measured import Measured
 from saereport.diff.metrics import METRICS
 from saereport.diff.model import Difference
 from saereport.errors import UsageError
-from tests.diff.differences import NAN, difference, measured, prompt, sae, unchanged
+from tests.diff.differences import NAN, change, difference, measured, prompt, sae, unchanged
 
 
 def outcome(text: str, of: Difference | None = None, **limits: object) -> Outcome:
@@ -62,6 +62,23 @@ def test_the_worst_latents_are_named_with_their_labels() -> None:
     assert found.worst[0].latent == 10
 
 
+def test_counts_name_what_was_counted() -> None:
+    assert outcome("latents.changed > 0").message == 'resid-l10 = 2 (10 "words for if", 20)'
+    many = replace(sae(), removed=tuple(range(100, 150)), changed=tuple(map(change, range(8))))
+    of = replace(difference(), saes=(many,))
+    assert outcome("latents.removed > 0", of).message == (
+        "resid-l10 = 50 (100, 101, 102, 103, 104, …)"
+    )
+    assert outcome("latents.changed > 0", of).message == "resid-l10 = 8 (0, 1, 2, 3, 4, …)"
+    assert outcome("latents.removed < 1", replace(of, saes=(sae(),))).state == "passed"
+
+
+def test_edges_are_named() -> None:
+    assert outcome("edge > 0.2").message == (
+        '1 of 2 changed edges: capital = 0.3 (resid-l10/3 @2 " iff" -> resid-l12/4)'
+    )
+
+
 def test_only_the_worst_few_are_named_and_the_rest_counted() -> None:
     values = np.array([0.5, 0.9, 0.9, 0.1, 0.8, 0.7, 0.6, 0.55])
     after = Measured({}, {"s": (np.arange(8), {"density": values})}, {})
@@ -83,7 +100,7 @@ def test_severity_decides_what_stops() -> None:
 
 def test_a_message_is_said_with_what_was_found() -> None:
     found = outcome("latents.removed > 0", message="Keep the\nlatents \x1b[31m")
-    assert found.message == "Keep the latents <0x1B>[31m (resid-l10 = 1)"
+    assert found.message == "Keep the latents <0x1B>[31m (resid-l10 = 1 (30))"
 
 
 @pytest.mark.parametrize(

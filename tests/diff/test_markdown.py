@@ -68,7 +68,7 @@ def test_no_text_leaves_its_code_span(text: str, around: str) -> None:
     assert plain == around.replace("- ", "").replace("**", "").replace("{}", said)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(HOSTILE_TEXT)
 def test_no_text_makes_markup_of_a_comment(text: str) -> None:
     of = difference(text or " ")
@@ -96,7 +96,7 @@ def test_it_names_what_changed_and_what_failed() -> None:
     of = difference()
     made = markdown(of, judged(of))
     assert made.startswith("### 2 of 4 latents changed, 1 removed, ")
-    assert "- **failed** `latents.changed > 0`: `resid-l10 = 2`" in made
+    assert '- **failed** `latents.changed > 0`: `resid-l10 = 2 (10 "words for if", 20)`' in made
     assert "- `resid-l10/10` `words for if`: Density 0.1 % → 0.4 %" in made
     assert "` if` `␣iff` → `␣iff` `␣new`" in made
     assert made.index("**failed**") < made.index("- passed")
@@ -117,30 +117,30 @@ def test_nothing_is_said_shortly() -> None:
 
 
 def test_a_huge_comparison_fits_and_says_what_it_left_out() -> None:
-    text = "`" * 7 + "x" * 5000
+    text = "`" * 7 + "x" * 600
     many = replace(
         sae(hostile=text),
-        changed=tuple(change(i, text, (text,) * 300) for i in range(500)),
+        changed=tuple(change(i, text, (text,) * 300) for i in range(200)),
         removed=tuple(range(1000)),
     )
     of = replace(
         difference(text),
-        saes=tuple(replace(many, after=f"sae-{i}-{text}") for i in range(50)),
-        saes_removed=tuple(f"{i}{text}" for i in range(50)),
+        saes=tuple(replace(many, after=f"sae-{i}-{text}") for i in range(20)),
+        saes_removed=tuple(f"{i}{text}" for i in range(20)),
         prompts=tuple(
-            replace(prompt(str(i), text), edges=(edge(early=text),) * 100) for i in range(50)
+            replace(prompt(str(i), text), edges=(edge(early=text),) * 100) for i in range(20)
         ),
-        facts=tuple(Fact("text", f"{i}{text}", text, text, True) for i in range(500)),
+        facts=tuple(Fact("text", f"{i}{text}", text, text, True) for i in range(200)),
     )
-    outcomes = judge([Gate(parse("latents.changed > 0"), message=text)] * 300, of, measured())
+    outcomes = judge([Gate(parse("latents.changed > 0"), message=text)] * 30, of, measured())
     made = markdown(of, outcomes)
     assert len(made) < LARGEST / 2
     assert kinds(made) <= OURS
     for said in (
-        "and 498 more changed latents",
-        "And 46 more compared SAEs with changes",
-        "and 285 more gates",
-        "and 498 more settings",
+        "and 198 more changed latents",
+        "And 16 more compared SAEs with changes",
+        "and 15 more gates",
+        "and 198 more settings",
         "and 998 more",
         "and 99 more changed edges",
     ):

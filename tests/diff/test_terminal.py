@@ -58,7 +58,7 @@ def test_the_gates_come_last_and_failures_are_whole() -> None:
     said = lines(difference(), "latents.removed > 0", "density.jsd > 0.9", width=40)
     assert said[-3:] == [
         "2 gates: 1 failed, 1 passed",
-        "  failed   latents.removed > 0  resid-l10 = 1",
+        "  failed   latents.removed > 0  resid-l10 = 1 (30)",
         "  passed   density.jsd > 0.9    1 SAE, …",
     ]
 
