@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections.abc import Iterable
 
 EMPTY_STYLE = "sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="
@@ -35,3 +37,9 @@ def single_policy(*, scripts: Iterable[str], styles: Iterable[str], embed_neuron
         f"default-src 'none'; script-src {quoted[0]}; style-src {quoted[1]}; "
         "img-src data:; base-uri 'none'; form-action 'none'"
     ) + (EMBED if embed_neuronpedia else "")
+
+
+def digest(text: str) -> str:
+    """The hash by which a policy names a script or style that is part of the page."""
+    found = hashlib.sha256(text.encode("utf-8")).digest()
+    return "sha256-" + base64.b64encode(found).decode("ascii")
