@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from saereport.run import SaeInfo
 from saereport.site import numbers
 from saereport.site.context import Report
+from saereport.site.quality import quality_facts
 from saereport.site.story import Fact
 
 KINDS = {
@@ -70,6 +71,7 @@ def card(report: Report, info: SaeInfo, density_counts: list[int]) -> Card:
         Fact("L0", numbers.value(info.l0.mean) if info.l0 else "–"),
         Fact("Dead", numbers.percent(info.n_dead / info.d_sae) if info.n_dead is not None else "–"),
         Fact("Shown", numbers.count(info.n_chosen)),
+        *quality_facts(report.run, info.slug),
     ]
     reads = KINDS.get(info.kind, info.kind)
     writes = KINDS.get(info.kind_out, info.kind_out)
@@ -95,7 +97,7 @@ def card(report: Report, info: SaeInfo, density_counts: list[int]) -> Card:
 
 
 def _order(info: SaeInfo) -> tuple[tuple[str, str], ...]:
-    dead = None if info.n_dead is None else info.n_dead / info.d_sae
+    dead = None if info.n_dead is None or not info.d_sae else info.n_dead / info.d_sae
     values = {
         "width": info.d_sae,
         "l0": info.l0.mean if info.l0 else None,

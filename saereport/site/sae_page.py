@@ -13,6 +13,7 @@ from saereport.site.context import SaeView
 from saereport.site.jsonwriter import Exact
 from saereport.site.latent_pages import IndexRow
 from saereport.site.neuronpedia import quick_lists
+from saereport.site.quality import quality_facts
 from saereport.site.story import Fact
 
 SERVER_ROWS = 100
@@ -99,6 +100,7 @@ def facts(sae: SaeView) -> list[Fact]:
     if info.n_dead is not None:
         share = numbers.percent(info.n_dead / info.d_sae)
         rows.append(Fact("Dead on this text", share, numbers.plural(info.n_dead, "latent")))
+    rows += quality_facts(sae.report.run, info.slug)
     rows.append(Fact("Shown", numbers.count(info.n_chosen), info.selection))
     return rows
 
