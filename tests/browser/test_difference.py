@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from saereport.diff import compare
+from saereport.diff import Options, compare
 from saereport.run import open_run
 from saereport.site.difference import difference_page
 from tests.browser.axe import violations
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.browser
 Make = Callable[..., Watched]
 EVIL = '"><script>self.stolen=1</script>'
 SHAPE = Shape(
-    d_sae=64, n_chosen=12, n_sequences=80, n_vocabulary=900, hostile=True, explanations=(EVIL,)
+    d_sae=24, n_chosen=24, n_sequences=80, n_vocabulary=900, hostile=True, explanations=(EVIL,)
 )
 
 
@@ -38,7 +38,7 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> Path:
         other, folder / "after", slug=slug, latent=shown[5], like=shown[8], gone=shown[3]
     )
     page = folder / "a comparison #1.html"
-    difference = compare(before, after, names=(EVIL, "new"))
+    difference = compare(before, after, names=(EVIL, "new"), options=Options(match="index"))
     page.write_text(difference_page(difference, before, after), encoding="utf-8")
     return page
 
