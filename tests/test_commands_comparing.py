@@ -121,6 +121,7 @@ def test_every_file_is_written_though_a_gate_fails(
         capsys,
         *("diff", "old", "changed", "--gates", "gates.yaml", "--warn-on", "max > 1"),
         *("--json", "out/d.json", "--junit", "out/d.xml", "--markdown", "out/d.md"),
+        *("--html", "out/d.html"),
     )
     assert code == 3
     assert "latents.changed > 0" in err
@@ -131,12 +132,15 @@ def test_every_file_is_written_though_a_gate_fails(
     assert [one["after"] for one in made["saes"][0]["changed"]] == [LATENT]
     suite = ElementTree.parse(inside / "out" / "d.xml").getroot()[0]
     assert (suite.attrib["tests"], suite.attrib["failures"]) == ("3", "1")
-    assert sorted(path.name for path in (inside / "out").iterdir()) == ["d.json", "d.md", "d.xml"]
+    assert sorted(path.name for path in (inside / "out").iterdir()) == [
+        *("d.html", "d.json", "d.md", "d.xml")
+    ]
+    assert "Look at it" in (inside / "out" / "d.html").read_text(encoding="utf-8")
 
 
 def test_equal_inputs_give_equal_files(capsys: pytest.CaptureFixture[str], inside: Path) -> None:
     for name in ("one", "two"):
-        outputs = (f"--{kind}={name}/d.{kind}" for kind in ("json", "junit", "markdown"))
+        outputs = (f"--{kind}={name}/d.{kind}" for kind in ("json", "junit", "markdown", "html"))
         saereport(capsys, "diff", "old", "changed", "--fail-on", "max > 1", *outputs)
     for path in (inside / "one").iterdir():
         assert path.read_bytes() == (inside / "two" / path.name).read_bytes()

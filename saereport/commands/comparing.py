@@ -156,10 +156,7 @@ def diff(
 @click.command()
 @click.argument("report")
 @_gate_options
-@click.pass_obj
 def check(
-    progress: Progress,
-    /,
     report: str,
     gates: Path | None,
     fail_on: tuple[str, ...],

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import BinaryIO
 
 import click
 
@@ -53,9 +52,7 @@ def checked_targets(targets: Mapping[str, Path | None], inputs: Iterable[str]) -
 def write(path: Path, data: bytes) -> None:
     """Write a file whole or not at all, making its folder; `-` is standard output."""
     if path == STDOUT:
-        stream: BinaryIO = click.get_binary_stream("stdout")
-        stream.write(data)
-        stream.flush()
+        click.echo(data, nl=False)
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, data)
