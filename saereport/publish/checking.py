@@ -10,7 +10,7 @@ from pathlib import Path
 from saereport.errors import SaereportError
 from saereport.progress import Progress
 from saereport.publish.data import check_data, reads_data
-from saereport.publish.findings import Finding, error
+from saereport.publish.findings import Finding, error, warning
 from saereport.publish.limits import check_names, check_sizes
 from saereport.publish.links import Site, check_page_links, check_reference
 from saereport.publish.manifests import check_manifests
@@ -133,6 +133,8 @@ def _of_pages(pages: dict[str, Page], site: Site) -> Iterator[Finding]:
     for path, page in pages.items():
         for line, rule, message in page.faults:
             yield error(path, line, rule, message)
+        for line, rule, message in page.oddities:
+            yield warning(path, line, rule, message)
         yield from check_policy(path, page)
         yield from check_page_links(path, page, site)
         for code in page.inline:

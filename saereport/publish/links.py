@@ -172,16 +172,18 @@ def _anchor(
     if page is None:
         yield error(path, line, "anchor", f"'{url}': a file of this kind has no anchors")
         return
-    if page.single and "#" in fragment:
-        fragment = fragment.partition("#")[2]
-    wanted = _PINS.sub("", fragment).removesuffix("&blind")
-    if not wanted or wanted == "top" or wanted in page.ids:
+    wanted, kind = _PINS.sub("", fragment).removesuffix("&blind"), page.kind
+    if not wanted or wanted == "top" or wanted in page.ids or wanted in page.parts:
         return
+    part, mark, rest = wanted.partition("#")
+    if page.single and mark and part in page.parts:
+        # `#resid-l10/index.html#q=city`: what is behind the second mark is the inner page's.
+        wanted, kind = rest, page.parts[part]
     latent = _LATENT.fullmatch(wanted)
     if latent and (posixpath.dirname(target), latent[1]) in site.latents:
         message = f"'{url}' names the wrong page: only a script leads on to the right one"
         yield warning(path, line, "anchor", message)
     elif latent:
         yield error(path, line, "anchor", f"'{url}': no page there shows latent {latent[1]}")
-    elif not (page.kind in STATEFUL and _STATE.match(wanted)):
+    elif wanted and not (kind in STATEFUL and _STATE.match(wanted)):
         yield error(path, line, "anchor", f"'{url}': there is no '#{wanted}' on that page")

@@ -107,6 +107,8 @@ class Page:
         inline: Scripts that run and styles that are written in the page.
         policies: Content-Security-Policies: line, text, and whether it is the head's first element.
         faults: What is wrong with the page by itself: line, rule, message.
+        oddities: What the HTML standard calls an error and what harms nobody, in the same form.
+        parts: In a report in one file, the type of each page in it, by its path; empty for data.
     """
 
     kind: str = ""
@@ -118,6 +120,8 @@ class Page:
     inline: list[Inline] = field(default_factory=list)
     policies: list[tuple[int, str, bool]] = field(default_factory=list)
     faults: list[tuple[int, str, str]] = field(default_factory=list)
+    oddities: list[tuple[int, str, str]] = field(default_factory=list)
+    parts: dict[str, str] = field(default_factory=dict)
 
 
 def read_page(data: bytes) -> Page:
@@ -136,7 +140,9 @@ def read_page(data: bytes) -> Page:
     parser = html5lib.HTMLParser(tree=html5lib.getTreeBuilder("etree"))
     parser.parse(text)
     for (line, _), code, values in parser.errors:
-        page.faults.append((line, "html", HTML_ERRORS.get(code, code) % values))
+        # A control code, such as Plotly has inside a string, is kept as it is by every browser.
+        found = page.oddities if code == "invalid-codepoint" else page.faults
+        found.append((line, "html", HTML_ERRORS.get(code, code) % values))
     return page
 
 
@@ -168,6 +174,8 @@ class _Reader(HTMLParser):
             self._heads += 1
         elif self._heads:
             self._in_head += 1
+        if "data-path" in values and tag in ("section", "script"):
+            self._page.parts[values["data-path"]] = values.get("data-kind", "")
         if tag == "meta" and values.get("http-equiv", "").lower() == "content-security-policy":
             self._page.policies.append((line, values.get("content", ""), self._in_head == 1))
         if tag == "title":

@@ -18,6 +18,7 @@ from saereport.publish.limits import check_names
 from saereport.publish.manifests import check_manifests
 from saereport.publish.page import Page, read_page
 from saereport.publish.policy import check_policy
+from saereport.reports import render
 from saereport.site.csp import policy
 
 
@@ -284,6 +285,25 @@ def test_a_single_file(tmp_path: Path) -> None:
     assert told(check(page), "report.html") == [(2, "policy", "error")]
     page.write_text(good.replace("<body>", '<body><a href="other.html">x</a>'))
     assert told(check(page), "report.html") == [(1, "link", "error")]
+
+
+def test_a_report_in_one_file(made: Path, tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    render(made, page, single_file=True)
+    assert errors(check(page)) == 0
+    paths = read_page(page.read_bytes()).parts
+    assert {"index.html", "methods.html", "report.js"} <= paths.keys()
+    sae = next(path for path, kind in paths.items() if kind == "sae")
+    good = [f'<a href="#{sae}#q=city">x</a>', '<a href="#methods.html">x</a>']
+    bad = [
+        '<a href="#methods.html#q=city">x</a>',
+        '<a href="#gone.html">x</a>',
+        f'<a href="#{sae.replace("index", "l0000")}#latent-999999">x</a>',
+    ]
+    line = change(page, "</body>", "\n".join(["", *good, *bad, "</body>"])) + 1
+    found = [finding for finding in told(check(page), "report.html") if finding[2] == "error"]
+    places = range(line + len(good), line + len(good) + len(bad))
+    assert found == [(place, "anchor", "error") for place in places]
 
 
 def test_the_command(report: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

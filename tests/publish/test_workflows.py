@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -12,13 +11,10 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from saereport.diff.gatefile import read_gates
-from saereport.run.files import sha256_of
-from tests.publish.workflows import FOLDER, Runner, workflow
+from tests.publish.workflows import FOLDER, Runner, change_one_latent, workflow
 from tests.synthetic import Shape, write_run
 
 NAMES = ("pages.yml", "pull-request.yml")
@@ -74,23 +70,6 @@ def runner(tmp_path: Path) -> Runner:
     )
     made.command("gh", GH)
     return made
-
-
-def change_one_latent(run: Path) -> tuple[str, int]:
-    """Make one latent three times as dense; returns the SAE and the latent."""
-    path = next(run.glob("saes/*/activity.parquet"))
-    table = pq.read_table(path)
-    place = table.num_rows // 2
-    columns = {name: table.column(name).to_pylist() for name in table.column_names}
-    columns["n_active"][place] = 3 * columns["n_active"][place] + 3
-    columns["density"][place] = 3 * columns["density"][place] + 0.001
-    pq.write_table(pa.table(columns, schema=table.schema), path)
-    info = json.loads((run / "run.json").read_text(encoding="utf-8"))
-    for entry in info["files"]:
-        if entry["path"] == path.relative_to(run).as_posix():
-            entry.update(bytes=path.stat().st_size, sha256=sha256_of(path))
-    (run / "run.json").write_text(json.dumps(info), encoding="utf-8")
-    return path.parent.name, columns["latent"][place]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,7 +1,11 @@
-"""Run the `run:` steps of a GitHub workflow in a shell, as a runner would, without GitHub."""
+"""Run the `run:` steps of a GitHub workflow in a shell, as a runner would, without GitHub.
+
+And what a pull request does there: change one latent of a run.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -10,7 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import yaml
+
+from saereport.run.files import sha256_of
 
 FOLDER = Path(__file__).parents[2] / "examples/github"
 _EXPRESSION = re.compile(r"\$\{\{\s*([a-z_.]+)\s*\}\}", re.IGNORECASE)
@@ -108,3 +116,20 @@ class Runner:
 
     def _meant(self, text: str) -> str:
         return _EXPRESSION.sub(lambda found: self.context[found[1]], text)
+
+
+def change_one_latent(run: Path) -> tuple[str, int]:
+    """Make one latent three times as dense; returns the SAE and the latent."""
+    path = next(run.glob("saes/*/activity.parquet"))
+    table = pq.read_table(path)
+    place = table.num_rows // 2
+    columns = {name: table.column(name).to_pylist() for name in table.column_names}
+    columns["n_active"][place] = 3 * columns["n_active"][place] + 3
+    columns["density"][place] = 3 * columns["density"][place] + 0.001
+    pq.write_table(pa.table(columns, schema=table.schema), path)
+    info = json.loads((run / "run.json").read_text(encoding="utf-8"))
+    for entry in info["files"]:
+        if entry["path"] == path.relative_to(run).as_posix():
+            entry.update(bytes=path.stat().st_size, sha256=sha256_of(path))
+    (run / "run.json").write_text(json.dumps(info), encoding="utf-8")
+    return path.parent.name, columns["latent"][place]
