@@ -33,6 +33,8 @@ LEFT_OUT = {
     "weights": f"{NOT_IN_FILES}; the hash is one of the SAE's name",
     "vocabulary": "tokens are the strings of the imported files, numbered in their order; two "
     "tokens of the model that look the same are one here, and none is known to be special",
+    "imported.others": "neuron alignment, correlations with neurons and with latents, attribution "
+    "to source tokens, vectors, embeddings, maps and scores are not taken over from the files",
     "documents": "the imported files do not say which texts are of one document; each is its own",
     **dict.fromkeys(
         (
