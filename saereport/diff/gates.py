@@ -16,7 +16,7 @@ from saereport.diff.conditions import Condition
 from saereport.diff.measured import Measured
 from saereport.diff.metrics import METRICS
 from saereport.diff.model import Difference
-from saereport.diff.readings import Gap, Reading, absent, alone, between, gaps_in, only
+from saereport.diff.readings import Gap, Reading, absent, alone, between, gaps_in, only, shortened
 from saereport.errors import UsageError, did_you_mean
 from saereport.visible import visible_text
 
@@ -100,10 +100,10 @@ class Finding:
 
     def __str__(self) -> str:
         if self.latent is not None:
-            label = f' "{self.item}"' if self.item else ""
+            label = f" ({shortened(self.item)})" if self.item else ""
             return f"{self.place}/{self.latent}{label} = {self.value:.4g}"
         value = f"{self.place} = {self.value:.4g}" if self.place else f"{self.value:.4g}"
-        return f"{value} ({self.item})" if self.item else value
+        return f"{value}: {self.item}" if self.item else value
 
 
 @dataclass(frozen=True)
@@ -204,7 +204,7 @@ def _outcome(
         worst = _worst(gate.condition, chosen, labels)
         rest = f" and {count - len(worst)} more" if count > len(worst) else ""
         many = f"{count} of {looked_at} {_noun(gate, looked_at)}: " if looked_at > 1 else ""
-        found = f"{many}{', '.join(map(str, worst))}{rest}"
+        found = f"{many}{'; '.join(map(str, worst))}{rest}"
         return replace(
             outcome,
             failed=True,

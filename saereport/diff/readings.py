@@ -22,6 +22,8 @@ NOT_MEASURED = "not measured"
 _NAMED = 5
 """Latents that are named where all are counted."""
 
+_LABEL = 60
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -95,6 +97,11 @@ def between(condition: Condition, difference: Difference) -> list[Reading]:
 def absent(place: str, reason: str = NOT_MEASURED, *, also: str = "") -> Reading:
     """A place without numbers, and why."""
     return Reading(place, np.empty(0), reason=reason, also=also)
+
+
+def shortened(label: str) -> str:
+    """A label that does not crowd out the rest of a line."""
+    return label if len(label) <= _LABEL else label[: _LABEL - 1] + "…"
 
 
 def only(reading: Reading, latents: tuple[int, ...]) -> Reading:
@@ -187,7 +194,7 @@ def _of_sae(sae: SaeDifference, condition: Condition) -> Reading:
         "latents.added": [str(latent) for latent in sae.added],
         "latents.removed": [str(latent) for latent in sae.removed],
         "latents.changed": [
-            f'{change.after} "{change.label}"' if change.label else str(change.after)
+            f"{change.after} ({shortened(change.label)})" if change.label else str(change.after)
             for change in sae.changed[: _NAMED + 1]
         ],
     }

@@ -149,7 +149,7 @@ def _sae(sae: SaeDifference) -> list[str]:
 
 
 def _latent(slug: str, change: LatentChange) -> list[str]:
-    label = f'  "{fitted(visible_text(change.label), 48)}"' if change.label else ""
+    label = f"  {fitted(visible_text(change.label), 56)}" if change.label else ""
     lines = [f"  {latent_name(slug, change.before, change.after)}{label}"]
     items = {item.metric: item for item in change.items}
     values = change.changed

@@ -58,24 +58,24 @@ def test_a_gate_fails_when_its_condition_is_met(text: str, failed: bool) -> None
 def test_the_worst_latents_are_named_with_their_labels() -> None:
     found = outcome("density.size > 0.5")
     assert (found.count, found.looked_at) == (1, 4)
-    assert found.message == '1 of 4 latents: resid-l10/10 "words for if" = 2'
+    assert found.message == "1 of 4 latents: resid-l10/10 (words for if) = 2"
     assert found.worst[0].latent == 10
 
 
 def test_counts_name_what_was_counted() -> None:
-    assert outcome("latents.changed > 0").message == 'resid-l10 = 2 (10 "words for if", 20)'
+    assert outcome("latents.changed > 0").message == "resid-l10 = 2: 10 (words for if), 20"
     many = replace(sae(), removed=tuple(range(100, 150)), changed=tuple(map(change, range(8))))
     of = replace(difference(), saes=(many,))
     assert outcome("latents.removed > 0", of).message == (
-        "resid-l10 = 50 (100, 101, 102, 103, 104, …)"
+        "resid-l10 = 50: 100, 101, 102, 103, 104, …"
     )
-    assert outcome("latents.changed > 0", of).message == "resid-l10 = 8 (0, 1, 2, 3, 4, …)"
+    assert outcome("latents.changed > 0", of).message == "resid-l10 = 8: 0, 1, 2, 3, 4, …"
     assert outcome("latents.removed < 1", replace(of, saes=(sae(),))).state == "passed"
 
 
 def test_edges_are_named() -> None:
     assert outcome("edge > 0.2").message == (
-        '1 of 2 changed edges: capital = 0.3 (resid-l10/3 @2 " iff" -> resid-l12/4)'
+        '1 of 2 changed edges: capital = 0.3: resid-l10/3 @2 " iff" -> resid-l12/4'
     )
 
 
@@ -84,7 +84,7 @@ def test_only_the_worst_few_are_named_and_the_rest_counted() -> None:
     after = Measured({}, {"s": (np.arange(8), {"density": values})}, {})
     found = judge([Gate(parse("density > 0.2"))], difference(), after)[0]
     assert [one.latent for one in found.worst] == [1, 2, 4, 5, 6]
-    assert found.message.startswith("7 of 8 latents: s/1 = 0.9, s/2 = 0.9, s/4 = 0.8")
+    assert found.message.startswith("7 of 8 latents: s/1 = 0.9; s/2 = 0.9; s/4 = 0.8")
     assert found.message.endswith("and 2 more")
     low = judge([Gate(parse("density < 0.6"))], difference(), after)[0]
     assert [one.latent for one in low.worst] == [3, 0, 7]
@@ -100,7 +100,7 @@ def test_severity_decides_what_stops() -> None:
 
 def test_a_message_is_said_with_what_was_found() -> None:
     found = outcome("latents.removed > 0", message="Keep the\nlatents \x1b[31m")
-    assert found.message == "Keep the latents <0x1B>[31m (resid-l10 = 1 (30))"
+    assert found.message == "Keep the latents <0x1B>[31m (resid-l10 = 1: 30)"
 
 
 @pytest.mark.parametrize(

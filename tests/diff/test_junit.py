@@ -43,8 +43,8 @@ def test_one_case_a_gate_with_its_outcome() -> None:
         "skipped",
         "failure",
     ]
-    assert suite[0][0].attrib["message"] == "Keep them (resid-l10 = 1 (30))"
-    assert suite[1][0].text == 'warning: resid-l10 = 2 (10 "words for if", 20)'
+    assert suite[0][0].attrib["message"] == "Keep them (resid-l10 = 1: 30)"
+    assert suite[1][0].text == "warning: resid-l10 = 2: 10 (words for if), 20"
     assert suite[4][0].attrib["type"] == "missing"
 
 

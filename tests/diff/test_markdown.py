@@ -96,7 +96,7 @@ def test_it_names_what_changed_and_what_failed() -> None:
     of = difference()
     made = markdown(of, judged(of))
     assert made.startswith("### 2 of 4 latents changed, 1 removed, ")
-    assert '- **failed** `latents.changed > 0`: `resid-l10 = 2 (10 "words for if", 20)`' in made
+    assert "- **failed** `latents.changed > 0`: `resid-l10 = 2: 10 (words for if), 20`" in made
     assert "- `resid-l10/10` `words for if`: Density 0.1 % → 0.4 %" in made
     assert "` if` `␣iff` → `␣iff` `␣new`" in made
     assert made.index("**failed**") < made.index("- passed")

@@ -42,7 +42,7 @@ def test_it_says_what_changed_on_both_sides() -> None:
         "  L0                        40 -> 44",
         "  Densities of all latents  changed by 0.2",
         "  removed: 30",
-        '  resid-l10/10  "words for if"',
+        "  resid-l10/10  words for if",
         "    Density          0.1 % -> 0.4 %",
         "      before:  if, ␣iff",
         "      after:  ␣iff, ␣new",
@@ -58,7 +58,7 @@ def test_the_gates_come_last_and_failures_are_whole() -> None:
     said = lines(difference(), "latents.removed > 0", "density.jsd > 0.9", width=40)
     assert said[-3:] == [
         "2 gates: 1 failed, 1 passed",
-        "  failed   latents.removed > 0  resid-l10 = 1 (30)",
+        "  failed   latents.removed > 0  resid-l10 = 1: 30",
         "  passed   density.jsd > 0.9    1 SAE, …",
     ]
 
