@@ -60,6 +60,13 @@ class Lists:
         keep = self.places < length
         return _gathered(self.items[keep], self.rows[keep], len(self.offsets) - 1)
 
+    def distinct(self) -> Lists:
+        """The lists without repetition: of equal entries (whole numbers, 0 or more), the first."""
+        span = int(self.items.max(initial=0)) + 1
+        _, first = np.unique(self.rows * span + self.items, return_index=True)
+        first.sort()
+        return _gathered(self.items[first], self.rows[first], len(self.offsets) - 1)
+
     def taken(self, index: NDArray[np.int64]) -> Lists:
         """The lists of some subjects, in their order; -1 gives an empty list."""
         lengths = np.where(index < 0, 0, self.lengths[index] if len(self.lengths) else 0)

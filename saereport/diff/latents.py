@@ -167,7 +167,7 @@ def _density(before: Half, after: Half, setting: Setting) -> Column | str:
         n_active = values_of(table, "n_active", half.latents)
         shares.append(values_of(table, "density", half.latents))
         smoothed.append((np.maximum(n_active, 0) + 0.5) / max(n_counted, 1))
-    return Column(np.abs(np.log2(smoothed[1] / smoothed[0])), shares[0], shares[1])
+    return Column(np.abs(np.log2(smoothed[1]) - np.log2(smoothed[0])), shares[0], shares[1])
 
 
 def _max(before: Half, after: Half, setting: Setting) -> Column | str:

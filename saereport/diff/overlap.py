@@ -29,12 +29,13 @@ def rank_distance(before: Lists, after: Lists) -> NDArray[np.float64]:
     Two empty lists are equal; an empty one and another have nothing in common.
 
     Args:
-        before: n lists of whole numbers, without repetition within a list.
+        before: n lists of whole numbers, 0 or more; of equal ones in a list the first counts.
         after: n lists likewise.
 
     Returns:
         float64[n].
     """
+    before, after = before.distinct(), after.distinct()
     n = len(before.offsets) - 1
     short = np.minimum(before.lengths, after.lengths)
     long = np.maximum(before.lengths, after.lengths)
@@ -56,11 +57,13 @@ def rank_distance(before: Lists, after: Lists) -> NDArray[np.float64]:
     tail = np.where(past, (d - short[:, None]) / (s[:, None] * d) * weight, 0).sum(axis=1)
     total = (1 - PERSISTENCE) / PERSISTENCE * (total + at_short * tail)
     overlap = total + ((at_long - at_short) / deep + at_short / s) * PERSISTENCE**deep
-    return np.where(long == 0, 0.0, np.clip(1 - overlap, 0, 1))
+    # Equal lists are 0 apart, and not the last bit of a sum.
+    return np.where(long == 0, 0.0, np.clip(np.round(1 - overlap, 12), 0, 1))
 
 
 def place_distance(before: Lists, after: Lists) -> NDArray[np.float64]:
     """1 minus the share of common entries, of the longer list, in any order; float64[n]."""
+    before, after = before.distinct(), after.distinct()
     n = len(before.offsets) - 1
     rows, _, _ = common_entries(before, after)
     longest = np.maximum(before.lengths, after.lengths)
@@ -70,16 +73,10 @@ def place_distance(before: Lists, after: Lists) -> NDArray[np.float64]:
 
 def set_distance(before: Lists, after: Lists) -> NDArray[np.float64]:
     """Share of the entries of either side that only one side has (Jaccard distance); float64[n]."""
-    n = len(before.offsets) - 1
-    shared = np.bincount(common_entries(before, after)[0], minlength=n)
-    either = _distinct(before) + _distinct(after) - shared
+    before, after = before.distinct(), after.distinct()
+    shared = np.bincount(common_entries(before, after)[0], minlength=len(before.lengths))
+    either = before.lengths + after.lengths - shared
     return np.where(either > 0, 1 - shared / np.maximum(either, 1), 0.0)
-
-
-def _distinct(lists: Lists) -> NDArray[np.int64]:
-    n, span = len(lists.offsets) - 1, _span(lists)
-    keys = np.unique(lists.rows * span + lists.items)
-    return np.bincount(keys // span, minlength=n)
 
 
 def _span(*lists: Lists) -> int:
@@ -90,10 +87,10 @@ def _span(*lists: Lists) -> int:
 def common_entries(
     before: Lists, after: Lists
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Entries that both lists of a pair have, each once.
+    """Entries that both lists of a pair have.
 
     Args:
-        before: n lists of whole numbers, none negative.
+        before: n lists of whole numbers, 0 or more, without repetition.
         after: n lists likewise.
 
     Returns:
@@ -103,6 +100,7 @@ def common_entries(
     _, one, two = np.intersect1d(
         before.rows * span + before.items,
         after.rows * span + after.items,
+        assume_unique=True,
         return_indices=True,
     )
     return before.rows[one], before.places[one], after.places[two]

@@ -62,6 +62,12 @@ def test_rank_distance_of_an_infinite_sum() -> None:
     assert rank_distance(as_lists([one]), as_lists([two]))[0] == pytest.approx(1 - endless)
 
 
+def test_of_equal_entries_the_first_counts() -> None:
+    one, two = as_lists([[4, 4, 2, 4], [3, 3]]), as_lists([[4, 2], [3]])
+    for distance in (rank_distance, place_distance, set_distance):
+        np.testing.assert_allclose(distance(one, two), 0, atol=1e-12)
+
+
 def test_what_stands_first_matters_most() -> None:
     base = list(range(10))
     first, last = [1, 0, *base[2:]], [*base[:8], 9, 8]
