@@ -19,16 +19,19 @@ LIMITS = Limits(file_bytes=512 * MIB, text_bytes=1024 * MIB)
 """A label takes some hundred bytes, in Neuronpedia's exports with an embedding ten thousand."""
 
 
-def read_explanations(path: str | Path) -> dict[int, list[tuple[str, str]]]:
+def read_explanations(path: str | Path, *, sae: str = "") -> dict[int, list[tuple[str, str]]]:
     """Read labels.
 
     JSON lines are in the form of Neuronpedia's exports: `index` and `description`, and where they
     are there `explanationModelName` and `typeName`, which name the label's source. A CSV file has
     a header line with `index` (or `latent`) and `description` (or `explanation`, `label`), and may
-    have `source`. Either can be compressed (`.gz`). Lines without a label are passed over.
+    have `source`. Either can be compressed (`.gz`). Lines without a label are passed over. A
+    reader's notes, as a report exports them, say in `sae` which SAE a line is about.
 
     Args:
         path: The file.
+        sae: The SAE's folder in the report; lines about another one are passed over. Without it
+            every line counts.
 
     Returns:
         For each latent that has any, its labels as (text, source) in the file's order, without
@@ -45,12 +48,14 @@ def read_explanations(path: str | Path) -> dict[int, list[tuple[str, str]]]:
         text = _pick(row, TEXT_NAMES)
         if text is None or not str(text).strip():
             continue
+        if sae and row.get("sae") not in (None, "", sae):
+            continue
         entry = (" ".join(str(text).split()), _source(row))
         known = labels.setdefault(_index(row, where), [])
         if entry not in known:
             known.append(entry)
     if not labels:
-        raise SaereportError(f"{path.name} holds no explanations.")
+        raise SaereportError(f"{path.name} holds no explanations{f' of {sae}' if sae else ''}.")
     return dict(sorted(labels.items()))
 
 

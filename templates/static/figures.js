@@ -175,7 +175,7 @@
         if (single) return [String(i), S.format.percent(counts[0])];
         return [value(bin[0]), value(bin[1]), ...counts.map(S.format.count)];
       })
-      .filter((row, i) => single || series[0][i][2]);
+      .filter((row, i) => single || series.some((bins_) => bins_[i][2]));
   }
 
   // The same with the numbers as they are stored.

@@ -7,7 +7,7 @@
   const ONLY = ["starred", "labelled", "pinned"];
   const SORTS = ["latent", "marked", "density", "max", "shape", "tokens", "raises", "label"];
   const LONGEST = 200;
-  const NUMBER = /^[0-9]{1,15}(\.[0-9]{1,15})?(e-?[0-9]{1,2})?$/i;
+  const NUMBER = /^[0-9]{1,15}(\.[0-9]{1,25})?(e-?[0-9]{1,2})?$/i;
 
   S.noFilters = () => ({
     ...Object.fromEntries(TEXTS.map((name) => [name, ""])),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from pathlib import Path
 
 import pytest
 
@@ -86,3 +87,17 @@ def test_bad_files(tmp_path):
     (tmp_path / "x.jsonl.gz").write_bytes(gzip.compress(EXPORT.encode())[:40])
     with pytest.raises(SaereportError, match=r"x.jsonl.gz cannot be read"):
         read_explanations(tmp_path / "x.jsonl.gz")
+
+
+def test_lines_about_another_sae_are_passed_over(tmp_path: Path) -> None:
+    file = tmp_path / "notes.jsonl"
+    file.write_text(
+        '{"index": 1, "description": "a", "sae": "one"}\n'
+        '{"index": 1, "description": "b", "sae": "two", "source": "reader"}\n'
+        '{"index": 2, "sae": "one", "star": true, "note": "no label"}\n'
+        '{"index": 3, "description": "c"}\n',
+        encoding="utf-8",
+    )
+    assert read_explanations(file, sae="one") == {1: [("a", "")], 3: [("c", "")]}
+    assert read_explanations(file, sae="two") == {1: [("b", "reader")], 3: [("c", "")]}
+    assert read_explanations(file) == {1: [("a", ""), ("b", "reader")], 3: [("c", "")]}
