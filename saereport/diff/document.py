@@ -36,7 +36,12 @@ def _number(value: float | None) -> float | None:
     return float(f"{value:.{_DIGITS}g}") + 0.0
 
 
-Text = Annotated[str, AfterValidator(visible_text)]
+def _text(text: str) -> str:
+    """`visible_text`, which leaves plain text as it is, without asking it for plain text."""
+    return text if text.isascii() and text.isprintable() else visible_text(text)
+
+
+Text = Annotated[str, AfterValidator(_text)]
 Number = Annotated[float | None, BeforeValidator(_number)]
 
 
@@ -66,7 +71,7 @@ class FactDocument(_Part):
 class ValueDocument(_Part):
     """A metric on both sides; `size` is in the measure that the metric defines."""
 
-    metric: Text
+    metric: str
     before: Number
     after: Number
     size: Number
@@ -77,7 +82,7 @@ class ValueDocument(_Part):
 class ItemsDocument(_Part):
     """A ranked list on both sides, best first."""
 
-    metric: Text
+    metric: str
     before: list[Text]
     after: list[Text]
 
@@ -100,7 +105,7 @@ class SizesDocument(_Part):
     `quantiles` are those at 0, 0.5, 0.9, 0.99 and 1; empty where nothing was comparable.
     """
 
-    metric: Text
+    metric: str
     comparable: int
     quantiles: list[Number]
 
@@ -174,7 +179,7 @@ class OutcomeDocument(_Part):
     """What became of a gate."""
 
     gate: Text
-    metric: Text
+    metric: str
     severity: Severity
     state: State
     failed: bool
@@ -247,7 +252,7 @@ def check_document(name: str, info: RunInfo, outcomes: Sequence[Outcome]) -> Che
 
 def as_json(made: DiffDocument | CheckDocument) -> str:
     """A document as text that ends with an end of line; equal documents give equal text."""
-    return canonical_json(made.model_dump(mode="json")) + "\n"
+    return made.model_dump_json(indent=1) + "\n"
 
 
 def schema() -> dict[str, Any]:
