@@ -150,13 +150,14 @@ def _collect(config: BuildConfig, target: Path, work: Path, progress: Progress) 
     device = resolve_device(config.device)
     dtype = resolve_dtype(config.dtype)
     memory = MemoryProfiler(config.profile_memory, device)
-    labels = [_labels(config, sae) for sae in config.saes]
     lines = read_lines(config.prompts_file)
     sources = [
         SaeSource(release=sae.release, sae_id=sae.sae_id, path=str(sae.path) if sae.path else None)
         for sae in config.saes
     ]
-    check_names(config, unique_slugs(sources))
+    slugs = unique_slugs(sources)
+    check_names(config, slugs)
+    labels = [_labels(config, sae, slug) for sae, slug in zip(config.saes, slugs, strict=True)]
     with memory.stage("load"):
         dictionaries = _load_saes(sources, device, dtype, progress)
         for dictionary, own in zip(dictionaries, labels, strict=True):
@@ -235,9 +236,9 @@ def _collect(config: BuildConfig, target: Path, work: Path, progress: Progress) 
     return target
 
 
-def _labels(config: BuildConfig, sae: SaeConfig) -> dict[int, list[tuple[str, str]]]:
+def _labels(config: BuildConfig, sae: SaeConfig, slug: str) -> dict[int, list[tuple[str, str]]]:
     path = sae.explanations or config.explanations
-    return read_explanations(path) if path is not None else {}
+    return read_explanations(path, sae=slug) if path is not None else {}
 
 
 def _load_saes(
