@@ -125,7 +125,9 @@ def _spark_note(latent: Latent) -> str:
     if latent.dead:
         return ""
     maximum = numbers.value(latent.rows("activity")["max"][0])
-    return f"histogram of activations, 0 to {maximum}, log counts"
+    given = latent.rows("given_histogram")
+    lowest = numbers.value(given["centres"][0][0]) if len(given) else "0"
+    return f"histogram of activations, {lowest} to {maximum}, log counts"
 
 
 def _shown(latent: Latent, tokens: list[int]) -> tuple[str, ...]:
