@@ -18,6 +18,7 @@ from saereport import collection
 from saereport.config import make_config
 from saereport.errors import SaereportError, UsageError
 from saereport.measure import STATISTICS
+from saereport.priority import token_priorities
 from saereport.progress import Progress
 from saereport.reports import render
 from saereport.run import Run, open_run
@@ -140,6 +141,51 @@ def test_the_numbers_are_those_of_a_dense_computation(made: Path, inputs: Path, 
     assert info.l0 is not None
     assert info.l0.mean == pytest.approx((f[counted] > 0).sum(axis=1).mean())
     assert info.n_dead == ((f[counted] > 0).sum(axis=0) == 0).sum()
+
+
+def test_what_reports_are_compared_by(made: Path, inputs: Path, tmp_path: Path) -> None:
+    """Sketches hold what they should, and batches change neither them nor the figures."""
+    run = open_run(made)
+    smaller = open_run(collection.collect(asked(inputs, batch_size=3), tmp_path / "run"))
+    for sae in run.info.saes:
+        _, counted, f = dense(run, inputs, sae.slug)
+        sketches = run.table("active_sketch", sae.slug).to_pylist()
+        assert [row["latent"] for row in sketches] == [*range(8), 20]
+        for row in sketches:
+            active = np.flatnonzero((f[:, :, row["latent"]] > 0) & counted)
+            lowest = active[np.argsort(token_priorities(active, CONTEXT))][:64]
+            assert row["tokens"] == lowest.tolist()
+            values = f[:, :, row["latent"]].reshape(-1)[lowest]
+            np.testing.assert_allclose(row["values"], values, rtol=1e-5)
+        again = smaller.table("active_sketch", sae.slug)
+        assert again["tokens"].to_pylist() == [row["tokens"] for row in sketches]
+        figures = run.table("sae_metrics", sae.slug)
+        assert figures.equals(smaller.table("sae_metrics", sae.slug))
+        rows = {row["metric"]: row for row in figures.to_pylist()}
+        assert rows["explained_variance"]["n_tokens"] == run.info.text.n_counted
+        assert sae.l0 is not None
+        assert rows["l0"]["value"] == pytest.approx(sae.l0.mean)
+        norms = np.linalg.norm(
+            run.table("decoder_directions", sae.slug)["direction"].to_pylist(), axis=1
+        )
+        np.testing.assert_allclose(norms, 1, rtol=1e-3)
+
+
+@pytest.mark.parametrize("changes", [{"evaluation_tokens": 0}, {"skip": ["sae_metrics"]}])
+def test_figures_of_whole_saes_can_be_left_out(
+    inputs: Path, tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    run = open_run(collection.collect(asked(inputs, "early", **changes), tmp_path / "run"))
+    assert not run.has("sae_metrics", "early")
+    assert run.info.sae("early").left_out["sae_metrics"] == "it was skipped"
+
+
+def test_fewer_tokens_are_evaluated_when_that_is_asked(inputs: Path, tmp_path: Path) -> None:
+    config = asked(inputs, "early", evaluation_tokens=100)
+    figures = open_run(collection.collect(config, tmp_path / "run")).table("sae_metrics", "early")
+    over = {row["metric"]: row["n_tokens"] for row in figures.to_pylist()}
+    assert over["mse"] == 100
+    assert 90 <= over["ce_spliced"] < 100  # BOS parts documents and begins sequences
 
 
 def test_examples_point_into_the_stored_sequences(made: Path, inputs: Path) -> None:

@@ -27,12 +27,16 @@ def quality_facts(run: Run, slug: str) -> list[Fact]:
     facts = []
     if "explained_variance" in figures:
         note = f"over {numbers.plural(over['explained_variance'], 'token')}"
-        value = numbers.value(figures["explained_variance"])
-        facts.append(Fact("Explained variance", value, note))
+        facts.append(Fact("Explained variance", _fixed(figures["explained_variance"], 3), note))
     if "ce_recovered" in figures:
         parts = (("model", "ce_original"), ("with the SAE", "ce_spliced"), ("zero", "ce_zero"))
         note = ", ".join(
-            f"{words} {numbers.value(figures[name])}" for words, name in parts if name in figures
+            f"{words} {_fixed(figures[name], 2)}" for words, name in parts if name in figures
         )
-        facts.append(Fact("CE recovered", numbers.value(figures["ce_recovered"]), note))
+        facts.append(Fact("CE recovered", _fixed(figures["ce_recovered"], 3), note))
     return facts
+
+
+def _fixed(number: float, decimals: int) -> str:
+    """With so many decimals, so that figures side by side can be compared at a glance."""
+    return f"{number:,.{decimals}f}".replace("-", numbers.MINUS)

@@ -23,10 +23,10 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 def test_facts(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     slug = run.info.saes[0].slug
     variance, recovered = quality_facts(run, slug)
-    assert (variance.name, variance.value) == ("Explained variance", "0.83")
+    assert (variance.name, variance.value) == ("Explained variance", "0.830")
     assert variance.note == "over 1,260 tokens"
     assert (recovered.name, recovered.value) == ("CE recovered", "0.985")
-    assert recovered.note == "model 4.01, with the SAE 4.14, zero 12.7"
+    assert recovered.note == "model 4.01, with the SAE 4.14, zero 12.68"
     table = run.table("sae_metrics", slug)
     monkeypatch.setattr(run, "table", lambda *_: table.slice(0, 2))
     assert quality_facts(run, slug) == []
