@@ -59,7 +59,8 @@ class Report:
     def __repr__(self) -> str:
         info = self.run.info
         shown = sum(sae.n_chosen for sae in info.saes)
-        return f"<Report '{self.path}': {info.title}, {len(info.saes)} SAEs, {shown:,} latents>"
+        title = visible_text(info.title)
+        return f"<Report '{self.path}': {title}, {len(info.saes)} SAEs, {shown:,} latents>"
 
     @cached_property
     def run(self) -> Run:
@@ -129,12 +130,12 @@ def open_report(path: Path | str) -> Report:
 def _page(path: Path) -> str:
     """The report as one HTML text, without its run; empty where there are no pages to show."""
     from saereport.site.single import single_file
-    from saereport.site.single_write import is_report_folder
+    from saereport.site.single_write import fits_here
 
     if path.is_file():
         before, _, after = path.read_text(encoding="utf-8").partition(OPENING)
-        return before + after.partition("</script>")[2]
-    if not is_report_folder(path):
+        return before + after.partition("</script>\n")[2]
+    if not fits_here(path):
         return ""
     try:
         return single_file(path, bundled="").html

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from saereport import __version__
 from saereport.errors import SaereportError, UsageError
 from saereport.progress import Progress
 from saereport.run import Run
@@ -81,9 +83,13 @@ def write_single(
     write_atomically(out, made.html.encode("utf-8"))
 
 
-def is_report_folder(path: Path) -> bool:
-    """Whether a folder holds the pages of a report."""
-    return (path / MANIFEST).is_file()
+def fits_here(folder: Path) -> bool:
+    """Whether a folder holds the pages of a report that this saereport made."""
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(manifest, dict) and manifest.get("saereport") == __version__
 
 
 _ADVICE = "Leave some latents or circuits out with 'saereport extract'."
