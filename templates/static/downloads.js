@@ -32,7 +32,7 @@
     const parts = [title || "report", S.sae, page ? page[1] : "", latent === null ? "" : "latent-" + latent, what];
     return parts.map((part) => plain(String(part || ""))).filter(Boolean).join("_") + "." + ending;
   };
-  S.path = () => (S.single ? self.location.hash.slice(1).split("#")[0] : self.location.pathname);
+  S.path = () => (S.single ? document.documentElement.dataset.path : self.location.pathname);
 
   S.save = function (name, type, text) {
     const href = URL.createObjectURL(new Blob([text], { type: type + ";charset=utf-8" }));
@@ -113,12 +113,12 @@
 
   // A menu for each table that the server made.
   S.offerTables = function () {
-    const { el: make } = S;
     for (const table of document.querySelectorAll("main table.grid")) {
       if (table.closest("[data-figure], article.latent")) continue;
       const menu = S.offer(titleOf(table), () => S.tableData(table));
-      const outer = table.closest(".scroll") || table;
-      outer.before(make("div", { class: "data-line" }, menu));
+      const how = table.closest("section > *") && table.closest("section").querySelector(":scope > header > .how");
+      if (how && !table.closest("details") && !how.parentElement.querySelector(".data")) how.before(menu);
+      else (table.closest(".scroll") || table).before(el("div", { class: "data-line" }, menu));
     }
   };
 })();

@@ -138,7 +138,7 @@
     function fromHash() {
       const { anchor, values } = S.parts(S.fragment());
       const named = /^latent-(\d{1,15})$/.exec(anchor);
-      blind.ask(Boolean(named && values.has("blind")));
+      blind.ask(Boolean(named && values.get("blind") === ""));
       if (named) S.readView(values);
       const latent = named ? Number(named[1]) : -1;
       const place = articles.findIndex((article) => number(article) === latent);

@@ -168,11 +168,11 @@ def test_blindness_crosses_pages(report: Path, watched: Make) -> None:
 
 
 @pytest.mark.parametrize("rest", ["&blinded", "&blind=1", "&"])
-def test_an_address_that_is_not_ours_is_no_latent(report: Path, watched: Make, rest: str) -> None:
+def test_what_an_address_says_besides_is_not_blind(report: Path, watched: Make, rest: str) -> None:
     seen = watched()
-    page = go(seen, report, latent_at(report, OPEN), rest)
-    first = latent_at(report, 0)
-    assert page.locator("article.current").get_attribute("id") == f"latent-{first}"
+    latent = latent_at(report, OPEN)
+    page = go(seen, report, latent, rest)
+    assert page.locator("article.current").get_attribute("id") == f"latent-{latent}"
     assert not page.locator("article.current.blind").count()
     seen.check()
 
@@ -286,7 +286,7 @@ def test_the_heatmap_is_drawn_and_told(report: Path, watched: Make) -> None:
     )
     panel.locator("summary").click()
     assert panel.locator("details tbody tr").count() == 10
-    assert panel.locator("details thead th").all_inner_texts()[:3] == ["", "L0", "L1"]
+    assert panel.locator("details thead th").all_inner_texts()[:3] == ["row", "L0", "L1"]
     cell = panel.locator(".plot .nsewdrag").bounding_box()
     page.mouse.move(cell["x"] + cell["width"] * 0.95, cell["y"] + cell["height"] * 0.05)
     page.wait_for_selector(".tip:not([hidden])")

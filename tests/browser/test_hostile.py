@@ -9,7 +9,7 @@ from saereport.run import open_run
 from saereport.site import render
 from saereport.sources.demo import demo_model_dir
 from saereport.sources.tokens import token_bytes
-from saereport.visible import visible
+from saereport.visible import DOTTED_CIRCLE, visible
 from tests.browser.conftest import Watched, latent_pages
 from tests.synthetic import HOSTILE, Shape, write_run
 
@@ -109,6 +109,10 @@ COLLECT = """() => Array.from(document.querySelectorAll("article.current .exampl
 })"""
 
 
+def bare(text: str) -> str:
+    return text.removeprefix(DOTTED_CIRCLE) or text
+
+
 @pytest.mark.model
 def test_every_token_of_the_demo_model_in_an_example(tmp_path: Path, watched: Make) -> None:
     """All 49,152 tokens of a real vocabulary, and the hostile ones, where readers see them."""
@@ -144,7 +148,8 @@ def test_every_token_of_the_demo_model_in_an_example(tmp_path: Path, watched: Ma
         seen.check()
     wanted = [visible(token) or f"<token {i}>" for i, token in enumerate(tokens)]
     shown = [text for sequence in sorted(found) for text in found[sequence]]
-    assert shown[: len(wanted)] == wanted
+    # A mark joins the letter before it in running text, and loses the circle that it stands on.
+    assert [bare(text) for text in shown[: len(wanted)]] == [bare(text) for text in wanted]
 
 
 def test_the_address_is_not_trusted(plain: Path, watched: Make) -> None:
