@@ -307,7 +307,8 @@ def _require_index_or_nothing(target: Path) -> None:
     own = _own_files(target) if target.is_dir() else []
     if not own:
         raise SaereportError(f"'{target}' exists and is not a landing page.", hint)
-    for place in read_manifest(target / LANDING_MANIFEST).get("reports", []):
+    places = read_manifest(target / LANDING_MANIFEST).get("reports")
+    for place in places if isinstance(places, list) else []:
         manifest = target / str(place) / MANIFEST
         if manifest.is_file() and manifest.resolve().is_relative_to(target):
             listed = [entry["path"] for entry in read_manifest(manifest)["files"]]

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
+from typing import Any
 
 import html5lib
 from html5lib.constants import E as HTML_ERRORS
@@ -134,16 +136,38 @@ def read_page(data: bytes) -> Page:
         page.faults.append((line, "html", "the page is not UTF-8"))
         text = data.decode("utf-8", "replace")
     reader = _Reader(page)
-    reader.feed(text)
-    reader.close()
+    try:
+        reader.feed(text)
+        reader.close()
+    except AssertionError:
+        # The standard library gives up on some marked sections, such as `<![if`.
+        line = reader.getpos()[0]
+        page.faults.append(
+            (line, "html", "a marked section of no known kind: what follows was not looked at")
+        )
     reader.finish()
     parser = html5lib.HTMLParser(tree=html5lib.getTreeBuilder("etree"))
-    parser.parse(text)
+    tree = parser.parse(text)
     for (line, _), code, values in parser.errors:
         # A control code, such as Plotly has inside a string, is kept as it is by every browser.
         found = page.oddities if code == "invalid-codepoint" else page.faults
         found.append((line, "html", HTML_ERRORS.get(code, code) % values))
+    known = {(found.tag, found.url) for found in page.references}
+    for tag, url in _addresses_of(tree):
+        if (tag, url) not in known:
+            # The two parsers read the page differently; browsers read it as html5lib does.
+            page.references.append(Reference(0, tag, "address", url))
     return page
+
+
+def _addresses_of(tree: Any) -> Iterator[tuple[str, str]]:
+    """Element and address of everything that html5lib's tree links to."""
+    for element in tree.iter():
+        tag = str(element.tag).rpartition("}")[2]
+        for name, value in element.attrib.items():
+            plain = str(name).rpartition("}")[2]
+            if plain in _LINKS.get(tag, ()):
+                yield tag, value
 
 
 class _Reader(HTMLParser):

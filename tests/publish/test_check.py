@@ -144,6 +144,15 @@ def test_a_policy_that_lets_something_in_is_found(old: str, new: str) -> None:
     assert (found.line, found.rule, found.severity) == (1, "policy", "error")
 
 
+@pytest.mark.parametrize(
+    "trick", ["<!-->", "<!--->", "<!-- --!>", "<textarea></textarea x>", "<![CDATA[x>"]
+)
+def test_a_link_that_only_browsers_see_is_found(report: Path, trick: str) -> None:
+    page = report / "methods.html"
+    change(page, '<main id="main">', f'<main id="main">{trick}<a href="https://x.org/">x</a>-->')
+    assert "external" in {rule for _, rule, _ in told(check(report), "methods.html")}
+
+
 def test_the_policy_is_there_and_first() -> None:
     ours = policy(embed_neuronpedia=False)
     (found,) = check_policy("x.html", page_with(ours, before='<meta charset="utf-8">'))
@@ -174,6 +183,17 @@ def test_a_row_without_its_page_is_found(report: Path) -> None:
     table.write_text("\n".join(lines), encoding="utf-8")
     found = told(check(report), table.relative_to(report).as_posix())
     assert found == [(line + 1, "anchor", "error")]
+
+
+def test_data_that_names_no_page_is_found(report: Path) -> None:
+    script = next(
+        path
+        for path in sorted((report / "circuits").glob("*.js"))
+        if ".html#latent-" in path.read_text(encoding="utf-8")
+    )
+    line = change(script, ".html#latent-", ".html#latent-987654")
+    found = told(check(report), script.relative_to(report).as_posix())
+    assert found == [(line, "anchor", "error")]
 
 
 def test_checksums(report: Path) -> None:
