@@ -251,7 +251,7 @@
       if (together) {
         const key = el("ul", { class: "keys-of" }, ...items.map((item) => el("li", {}, swatch(item.place), item.name)));
         together.querySelector("figcaption").after(key);
-        parts.push(el("section", { class: "panel wide" }, together));
+        parts.push(el("section", { class: "panel wide" }, el("header", {}, el("h2", {}, "How strongly")), together));
       }
       const known_ = pairs(items);
       if (items.length > 1) {

@@ -29,6 +29,9 @@ PAGES = {
     "prompt": ("circuits/the-eiffel-tower.html", ""),
     "induction prompt": ("circuits/repeated-random-tokens.html", ""),
     "graph": ("circuits/the-eiffel-tower-graph.html", ""),
+    "compare": ("compare.html", "#pins=resid-l10.47,resid-l10.324,resid-l16.128"),
+    "compare, nothing pinned": ("compare.html", ""),
+    "pinned": ("resid-l10/l0000.html", "#latent-47&pins=resid-l10.47"),
     "methods": ("methods.html", ""),
     "provenance": ("provenance.html", ""),
 }
