@@ -28,7 +28,7 @@ from saereport.exchange.limits import (
     BIG,
     Count,
     Given,
-    HeadShare,
+    HeadShares,
     Heights,
     Index,
     Name,
@@ -80,8 +80,8 @@ class Feature(Given):
     n_prompts_total: Count = 0
     n_tokens_in_prompt: Count = 0
     dataset: Name = ""
-    decoder_weights_dist: Annotated[tuple[HeadShare, ...], Field(max_length=4_096)] = ()
-    activations: Annotated[tuple[Activation, ...], Field(max_length=10_000)] = ()
+    decoder_weights_dist: HeadShares = ()
+    activations: Annotated[tuple[Activation, ...], Field(max_length=10_000, fail_fast=True)] = ()
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -97,7 +97,7 @@ class Batch(Given):
     layer: Annotated[int, Field(ge=0, le=9_999)] = 0
     sae_set: Name = ""
     sae_id_suffix: Name | None = None
-    features: Annotated[tuple[Feature, ...], Field(max_length=100_000)]
+    features: Annotated[tuple[Feature, ...], Field(max_length=100_000, fail_fast=True)]
 
     @property
     def identity(self) -> Identity:
@@ -108,7 +108,7 @@ class Batch(Given):
 class Skipped(Given):
     """The file `skipped_indexes.json`."""
 
-    skipped_indexes: Annotated[tuple[Index, ...], Field(max_length=2_000_000)] = ()
+    skipped_indexes: Annotated[tuple[Index, ...], Field(max_length=2_000_000, fail_fast=True)] = ()
 
 
 class Settings(RootModel[dict[Name, JsonValue]]):

@@ -33,17 +33,22 @@ Text = Annotated[str, StringConstraints(max_length=20_000)]
 Number = Annotated[float, Field(ge=-BIG, le=BIG)]
 Share = Annotated[float, Field(ge=0, le=1)]
 HeadShare = Annotated[float, Field(ge=0, le=1.001)]
+HeadShares = Annotated[tuple[HeadShare, ...], Field(max_length=4_096, fail_fast=True)]
 Index = Annotated[int, Field(ge=0, le=LARGEST_INDEX)]
 Count = Annotated[int, Field(ge=0, le=10**12)]
-Tokens = Annotated[tuple[Token, ...], Field(max_length=65_536)]
-Numbers = Annotated[tuple[Number, ...], Field(max_length=65_536)]
-Heights = Annotated[tuple[Annotated[float, Field(ge=0, le=1e12)], ...], Field(max_length=4_096)]
+Tokens = Annotated[tuple[Token, ...], Field(max_length=65_536, fail_fast=True)]
+Numbers = Annotated[tuple[Number, ...], Field(max_length=65_536, fail_fast=True)]
+Height = Annotated[float, Field(ge=0, le=1e12)]
+Heights = Annotated[tuple[Height, ...], Field(max_length=4_096, fail_fast=True)]
 
 M = TypeVar("M", bound=BaseModel)
 
 
 class Given(BaseModel):
-    """Base of what is read: exact types, finite numbers, unknown fields passed over."""
+    """Base of what is read: exact types, finite numbers, unknown fields passed over.
+
+    Its sequences fail at the first wrong entry: a list of all errors could be larger than the file.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True, allow_inf_nan=False)
 

@@ -29,7 +29,7 @@ from saereport.exchange.limits import (
     LARGEST_INDEX,
     Count,
     Given,
-    HeadShare,
+    HeadShares,
     Heights,
     Index,
     Name,
@@ -88,8 +88,8 @@ class FeatureRow(Row):
     neg_values: Numbers = ()
     pos_str: Tokens = ()
     pos_values: Numbers = ()
-    decoder_weights_dist: Annotated[tuple[HeadShare, ...], Field(max_length=4_096)] = ()
-    topkCosSimIndices: Annotated[tuple[Index, ...], Field(max_length=4_096)] = ()
+    decoder_weights_dist: HeadShares = ()
+    topkCosSimIndices: Annotated[tuple[Index, ...], Field(max_length=4_096, fail_fast=True)] = ()
     topkCosSimValues: Numbers = ()
     hookName: Name | None = None
 

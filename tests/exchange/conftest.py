@@ -54,5 +54,8 @@ def environment(cache: pytest.Cache) -> Path:
         subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
         install = [str(python), "-m", "pip", "install", "--quiet"]
         subprocess.run([*install, "-c", str(ROOT / "constraints.txt"), *pins()], check=True)
+        # SAEDashboard's code does not need it, and one made for another build of torch breaks it.
+        uninstall = [str(python), "-m", "pip", "uninstall", "--quiet", "--yes", "torchvision"]
+        subprocess.run(uninstall, check=True)
         done.touch()
     return python

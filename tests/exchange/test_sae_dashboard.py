@@ -72,7 +72,10 @@ def test_the_report_of_its_files_can_be_made(imported: Run, tmp_path: Path) -> N
     render(imported.path, tmp_path / "report")
     slug = imported.info.saes[0].slug
     page = (tmp_path / "report" / slug / "l0000.html").read_text("utf-8")
-    assert "&lt;/script&gt;&lt;b&gt;x" in page
+    assert "</script><b>" not in page
+    assert page.count("<article") == 12
+    words = (tmp_path / "report" / "vocabulary.js").read_text("utf-8")
+    assert r"\u003c/script\u003e\u003cb\u003ex" in words
 
 
 def test_its_files_come_back_the_same(written: Path, imported: Run, tmp_path: Path) -> None:

@@ -11,10 +11,12 @@ from typing import Any
 
 import pytest
 from bs4 import BeautifulSoup
+from pydantic import ValidationError
 
 from saereport.cli import run as command
 from saereport.errors import SaereportError
 from saereport.exchange import export_report, import_files
+from saereport.exchange.dashboard import Batch
 from saereport.limits import MIB, Limits, check_shape, content, lines
 from saereport.site import render
 from tests.exchange import samples
@@ -192,6 +194,14 @@ def test_a_bomb_of_a_gigabyte_is_not_unpacked(tmp_path: Path) -> None:
     (tmp_path / "features" / "batch-0.jsonl.gz").write_bytes(block * 32)
     with pytest.raises(SaereportError, match=r"batch-0.jsonl.gz grows more than 250 times"):
         import_files([tmp_path], tmp_path / "run")
+
+
+def test_no_list_of_errors_is_collected() -> None:
+    """Each wrong value would take some hundred bytes more than in the file."""
+    wrong = json.dumps(batch(*[{"feature_index": "x"}] * 1000))
+    with pytest.raises(ValidationError) as error:
+        Batch.model_validate_json(wrong)
+    assert error.value.error_count() == 1
 
 
 @pytest.mark.parametrize(
