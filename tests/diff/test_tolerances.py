@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from saereport.diff import Difference, compare
 from saereport.run import Run, open_run
@@ -27,7 +29,9 @@ saereport.collect(json.loads(sys.argv[1]), sys.argv[2])
 """
 
 
-def collected(target: Path, *, threads: int = 1, dtype: str = "float32", batch: int = 8) -> Run:
+def collected(
+    target: Path, *, threads: int = 1, dtype: str = "float32", batch: int = 8, folder: Path = DEMO
+) -> Run:
     """A run in a process of its own, since threads are counted once for a process."""
     config: dict[str, Any] = {
         "model": "demo",
@@ -35,7 +39,7 @@ def collected(target: Path, *, threads: int = 1, dtype: str = "float32", batch: 
         "tokens": 8192,
         "dtype": dtype,
         "batch_size": batch,
-        "saes": [{"path": str(DEMO / name), "latents": found} for name, found in LATENTS.items()],
+        "saes": [{"path": str(folder / name), "latents": found} for name, found in LATENTS.items()],
         "prompts": [{"name": "Paris", "text": "The Eiffel tower is in the city of => Paris"}],
         "circuits": {"pairs_kept": 120, "checks": 2, "attributed": 2, "examples": 0},
     }
@@ -87,3 +91,32 @@ def test_the_same_run_elsewhere_is_no_change(
     assert max(largest(found).values()) < 0.9
     matter = {fact.name for fact in found.facts if fact.matters}
     assert ("dtype" in matter) is ("dtype" in other)
+
+
+def with_one_altered(target: Path, latent: int, change: str) -> Path:
+    """The demo's SAEs, with one latent of the residual one altered."""
+    for name in LATENTS:
+        shutil.copytree(DEMO / name, target / name)
+    path = target / "resid-l10" / "sae_weights.safetensors"
+    weights = load_file(path)
+    if change == "decoder":
+        weights["W_dec"][latent] = np.roll(weights["W_dec"][latent], 7)
+    elif change == "encoder":
+        weights["W_enc"][:, latent] = np.roll(weights["W_enc"][:, latent], 7)
+    else:
+        weights["threshold"][latent] *= 2
+    save_file(weights, path)
+    return target
+
+
+@pytest.mark.model
+@pytest.mark.slow
+@pytest.mark.parametrize("change", ["decoder", "encoder", "threshold"])
+def test_one_altered_latent_is_named_and_no_other(plain: Run, tmp_path: Path, change: str) -> None:
+    folder = with_one_altered(tmp_path / "saes", 1342, change)
+    found = compare(plain, collected(tmp_path / "run", folder=folder))
+    (resid,) = (sae for sae in found.saes if sae.after == "resid-l10")
+    assert not resid.same_weights
+    assert resid.pairing == "index"
+    changed = [(sae.after, c.after) for sae in found.saes for c in sae.changed]
+    assert changed == [("resid-l10", 1342)]
