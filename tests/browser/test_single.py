@@ -1,5 +1,6 @@
 """A report in one file, in Chromium: under its own policy, offline, with and without JavaScript."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,9 @@ import pytest
 
 from saereport.notebook import open_report
 from saereport.reports import render
+from saereport.sources.explanations import read_explanations
 from tests.browser.conftest import Watched, until
+from tests.browser.test_notes import write_notes
 from tests.synthetic import HOSTILE, Shape, write_run
 from tests.synthetic_circuits import prompts as circuits
 from tests.synthetic_graph import GraphShape, graphs
@@ -159,12 +162,40 @@ def test_a_collaborator_finds_a_latent_stars_it_and_sends_the_notes_back(
     page.fill("#jump", str(latent))
     page.press("#jump", "Enter")
     heading(page, f"Latent {latent}")
-    star = page.locator(
-        "article.current [aria-label*='tar'], article.current button:has-text('tar')"
-    )
-    if star.count() == 0:
-        pytest.skip("there are no stars yet")
-    star.first.click()
+    page.wait_for_selector("article.current .panels")
+    slug = page.evaluate("saereport.sae")
+    page.keyboard.press("s")
+    write_notes(page, f"the word {HOSTILE[1].decode()}", "seen twice")
+    with page.expect_download() as caught:
+        page.click("article.current .notes >> text=Export notes")
+    caught.value.save_as(tmp_path / "notes.jsonl")
+    (line,) = (tmp_path / "notes.jsonl").read_text(encoding="utf-8").splitlines()
+    assert json.loads(line)["star"] is True
+    labels = read_explanations(tmp_path / "notes.jsonl", sae=slug)
+    assert labels == {latent: [(f"the word {HOSTILE[1].decode()}", "reader")]}
+    seen.check()
+
+
+def test_pinned_latents_go_along_to_the_comparison(watched: Watch, single: Path) -> None:
+    seen = watched()
+    page = seen.open(single)
+    page.click("a.card-link >> nth=0")
+    page.wait_for_selector("#rows a")
+    latents = shown(page, page.evaluate("saereport.sae"))
+    for latent in (latents[1], latents[35]):
+        page.fill("#jump", str(latent))
+        page.press("#jump", "Enter")
+        heading(page, f"Latent {latent}")
+        page.wait_for_selector("article.current .panels")
+        page.keyboard.press("p")
+        until(page, f"saereport.pinned.some((pin) => pin[1] === {latent})")
+    page.click("nav.nav >> text=Compare")
+    until(page, "self.location.hash.startsWith('#compare.html#')")
+    for latent in (latents[1], latents[35]):
+        page.wait_for_selector(f"main h3:has-text('{latent}')")
+    page.click(f"main h3 a:has-text('{latents[35]}')")
+    heading(page, f"Latent {latents[35]}")
+    assert "pins=" in address(page)
     seen.check()
 
 
