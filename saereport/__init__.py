@@ -18,6 +18,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from saereport.collection import build, collect
     from saereport.config import BuildConfig
+    from saereport.diff import compare
     from saereport.errors import SaereportError
     from saereport.extracting import extract
     from saereport.notebook import Report, open_report
@@ -30,6 +31,7 @@ __all__ = [
     "SaereportError",
     "build",
     "collect",
+    "compare",
     "extract",
     "open_report",
     "open_run",
@@ -42,6 +44,7 @@ _HOMES = {
     "SaereportError": "saereport.errors",
     "build": "saereport.collection",
     "collect": "saereport.collection",
+    "compare": "saereport.diff",
     "extract": "saereport.extracting",
     "open_report": "saereport.notebook",
     "open_run": "saereport.run",
