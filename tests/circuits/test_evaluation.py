@@ -288,6 +288,6 @@ def test_the_demo_saes_are_as_their_training_measured_them(demo_model: Any) -> N
     known = json.loads((Path(folder).parent / "figures.json").read_text())["resid-l10"]
     assert values["ce_recovered"][0] == pytest.approx(known["recovered"], abs=0.015)
     assert values["explained_variance"][0] == pytest.approx(known["explained_variance"], abs=0.03)
-    assert values["l0"][0] == pytest.approx(known["l0"], rel=0.15)
+    assert values["l0"][0] == pytest.approx(known["l0"], rel=0.25)
     assert values["ce_original"][0] == pytest.approx(known["ce"], abs=0.6)
     assert values["explained_variance"][1] == 640
