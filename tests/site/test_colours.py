@@ -1,6 +1,6 @@
 """The scales of colours, as they are seen by people with normal and with dichromatic sight.
 
-Dichromacy is simulated with the matrices of Machado, Oliveira and Fernandes (2009) at full severity,
+Dichromacy is simulated with the matrices of Machado, Oliveira and Fernandes (2009), full severity,
 on linear RGB; distances are Euclidean in CIELAB (D65), where 2.3 is just noticeable.
 """
 
