@@ -49,6 +49,7 @@ benchmarks: $(VENV)/.installed-dev browser
 	$(BIN)/python benchmarks/bench_render.py
 	$(BIN)/python benchmarks/bench_gradients.py
 	$(BIN)/python benchmarks/bench_graph.py
+	$(BIN)/python benchmarks/bench_diff.py
 
 # The language model of the demo is a file inside a package whose own dependencies are not needed.
 $(VENV)/.installed: pyproject.toml constraints.txt
