@@ -23,12 +23,12 @@ class Vocabulary:
     Attributes:
         tokens: int64[n], ids in the run's own vocabulary.
         common: int64[n], the number of each token's bytes.
-        shared: The bytes of every common number, of both runs.
+        shared: Every common number as visible text, of both runs.
     """
 
     tokens: NDArray[np.int64]
     common: NDArray[np.int64]
-    shared: tuple[bytes, ...]
+    shared: tuple[str, ...]
 
     def to_common(self, tokens: NDArray[Any]) -> NDArray[np.int64]:
         """Ids as common numbers; an id whose bytes the run does not hold stands for itself."""
@@ -40,7 +40,7 @@ class Vocabulary:
     def shown(self, common: int) -> str:
         """A common number as visible text."""
         if common < len(self.shared):
-            return visible(self.shared[common])
+            return self.shared[common]
         return f"token {common - len(self.shared)}"
 
 
@@ -56,6 +56,7 @@ def vocabularies(before: Run, after: Run) -> tuple[Vocabulary, Vocabulary]:
         texts = table.column("bytes").to_pylist()
         common = np.array([known.setdefault(text, len(known)) for text in texts], np.int64)
         sides.append((numbers(table, "token"), common))
-    shared = tuple(known)
+    # Once for each token and not for each list that holds it.
+    shared = tuple(visible(text) for text in known)
     (one, first), (two, second) = sides
     return Vocabulary(one, first, shared), Vocabulary(two, second, shared)
