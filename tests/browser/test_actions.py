@@ -144,6 +144,18 @@ def test_every_kind_of_page_offers_its_tables(published: Path, watched: Make) ->
     seen.check()
 
 
+def test_all_latents_of_an_sae(plain: Path, watched: Make) -> None:
+    seen = watched(accept_downloads=True)
+    page = seen.open(plain / "index.html")
+    _, text = saved(page, page.locator(".data-line.under .data"), "csv")
+    run = open_run(plain)
+    activity = run.table("activity", run.info.saes[0].slug).to_pylist()
+    for found, row in zip(rows(text), activity, strict=True):
+        assert int(found["latent"]) == row["latent"]
+        assert float(found["density"]) == pytest.approx(row["density"], rel=1e-3)
+    seen.check()
+
+
 def test_the_link_and_the_story_are_copied(plain: Path, watched: Make) -> None:
     seen = watched()
     seen.page.add_init_script(COPIES)
