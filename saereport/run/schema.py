@@ -17,13 +17,24 @@ SCHEMA_VERSION: Final = 1
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,119}$")]
 """A name that is safe as a folder on every file system and in a URL."""
 
+Count = Annotated[int, Field(ge=0, le=2**53)]
+"""A number of things; up to here whole numbers are exact in JavaScript."""
+
+Size = Annotated[int, Field(ge=0, le=2**24)]
+"""A dimension of a model or an SAE, or a length of a context."""
+
+Layers = Annotated[int, Field(ge=0, le=4096)]
+"""A layer, or a number of layers or heads."""
+
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
 class Stored(BaseModel):
     """Base of everything stored in `run.json`: frozen, and unknown fields are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, str_max_length=2**16
+    )
 
 
 class ModelInfo(Stored):
@@ -43,13 +54,13 @@ class ModelInfo(Stored):
     content: str = ""
     wrapper: str
     kwargs: dict[str, Any] = Field(default_factory=dict)
-    n_layers: int
-    d_model: int
-    n_heads: int
-    n_kv_heads: int
-    d_head: int
-    d_vocab: int
-    n_ctx: int
+    n_layers: Layers
+    d_model: Size
+    n_heads: Layers
+    n_kv_heads: Layers
+    d_head: Size
+    d_vocab: Size
+    n_ctx: Size
     norm: str
     final_norm: str
     dtype: str
@@ -73,11 +84,11 @@ class TextInfo(Stored):
 
     name: str
     source: dict[str, Any]
-    context_size: int
-    n_sequences: int
-    n_tokens: int
-    n_counted: int
-    n_documents: int
+    context_size: Size
+    n_sequences: Count
+    n_tokens: Count
+    n_counted: Count
+    n_documents: Count
     prepend_bos: bool
     include_special: bool
     digest: Sha256
@@ -86,9 +97,9 @@ class TextInfo(Stored):
 class L0(Stored):
     """Active latents per counted token; `histogram[n]` tokens had n to n + `width` - 1."""
 
-    mean: float
-    width: int
-    histogram: tuple[int, ...]
+    mean: Annotated[float, Field(ge=0, le=2**24)]
+    width: Annotated[int, Field(ge=1, le=2**24)]
+    histogram: Annotated[tuple[Count, ...], Field(max_length=65_536, fail_fast=True)]
 
 
 class SaeInfo(Stored):
@@ -122,19 +133,19 @@ class SaeInfo(Stored):
     architecture: str
     hook_in: str
     hook_out: str
-    layer: int
+    layer: Layers
     kind: str
     kind_out: str
-    d_in: int
-    d_sae: int
-    d_out: int
-    trained_context_size: int = 0
+    d_in: Size
+    d_sae: Size
+    d_out: Size
+    trained_context_size: Size = 0
     neuronpedia_id: str = ""
     metadata: dict[str, Any] = Field(default_factory=dict)
     weights: Sha256
-    n_chosen: int
+    n_chosen: Count
     selection: str
-    n_dead: int | None = None
+    n_dead: Count | None = None
     l0: L0 | None = None
     left_out: dict[str, str] = Field(default_factory=dict)
 
@@ -151,15 +162,15 @@ class MemoryRow(Stored):
     name: str
     kind: str
     device: str
-    bytes: int
+    bytes: Count
 
 
 class StagePeak(Stored):
     """Peak memory during one stage: of the process, and on the device where it has its own."""
 
     stage: str
-    process_bytes: int
-    device_bytes: int | None = None
+    process_bytes: Count
+    device_bytes: Count | None = None
 
 
 class MemoryProfile(Stored):
@@ -173,9 +184,9 @@ class FileInfo(Stored):
     """One file of the run: path relative to `run.json`, size, SHA-256, rows."""
 
     path: str
-    bytes: int
+    bytes: Count
     sha256: Sha256
-    rows: int
+    rows: Count
 
 
 class RunInfo(Stored):
@@ -194,11 +205,11 @@ class RunInfo(Stored):
     config: dict[str, Any]
     model: ModelInfo
     text: TextInfo
-    saes: tuple[SaeInfo, ...]
+    saes: Annotated[tuple[SaeInfo, ...], Field(max_length=4096, fail_fast=True)]
     tables: dict[str, int]
     libraries: dict[str, str]
     memory: MemoryProfile | None = None
-    files: tuple[FileInfo, ...] = ()
+    files: Annotated[tuple[FileInfo, ...], Field(fail_fast=True)] = ()
 
     def sae(self, slug: str) -> SaeInfo:
         """The SAE with this slug.

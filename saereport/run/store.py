@@ -7,9 +7,10 @@ Layout::
     saes/<slug>/<table>.parquet          tables of one SAE
 
 `RunWriter` builds the folder aside and moves it into place when everything is written. `Run` reads
-lazily: each file is checked against its SHA-256 the first time it is opened, and tables can be
-read by a range of latents so that memory does not grow with the number of latents. Nothing here
-imports torch, and nothing is ever unpickled.
+lazily: the first time a table is opened its file is checked against its SHA-256 and its content
+against what `validation` says a run can hold, and tables can be read by a range of latents so that
+memory does not grow with the number of latents. Nothing here imports torch, and nothing is ever
+unpickled.
 """
 
 from __future__ import annotations
@@ -23,10 +24,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import ValidationError
 
 from saereport.errors import SaereportError
+from saereport.limits import Limits, check_shape
 from saereport.run.files import (
     canonical_json,
     folder_in_place_of,
@@ -38,9 +41,19 @@ from saereport.run.files import (
 from saereport.run.schema import SCHEMA_VERSION, FileInfo, RunInfo
 from saereport.run.table import Table
 from saereport.run.tables import TABLES
+from saereport.run.validation import (
+    Flaw,
+    Lengths,
+    Place,
+    check_content,
+    check_file,
+    check_names,
+)
+from saereport.visible import visible_text
 
 RUN_FILE = "run.json"
 RUN_FILE_LIMIT = 64 * 2**20
+_SHAPE = Limits(depth=48, values=4_000_000)
 ROWS_PER_GROUP = 8192
 
 Columns = Mapping[str, Any]
@@ -197,6 +210,7 @@ class Run:
         self.info = info
         self._files = {file.path: file for file in info.files}
         self._checked: set[str] = set()
+        self._lengths: dict[str, Lengths | None] = {}
 
     def has(self, name: str, slug: str | None = None) -> bool:
         """Whether the run holds this table (of this SAE)."""
@@ -242,10 +256,10 @@ class Run:
                 path, columns=list(columns) if columns is not None else None, filters=filters
             )
         except (pa.ArrowException, OSError) as error:
-            raise _damaged(path, str(error).splitlines()[0]) from error
+            raise _damaged(path, _first_line(error)) from error
 
     def verify(self) -> None:
-        """Check every file against its SHA-256.
+        """Check every file against its SHA-256, and that what it holds can be.
 
         Raises:
             SaereportError: A file is missing or damaged; says which.
@@ -263,21 +277,32 @@ class Run:
         path = self.path / relative
         if relative in self._checked:
             return path
+        listed = self._files[relative]
+        _require_inside(path, self.path)
         if not path.is_file():
             raise _damaged(path, "the file is missing")
-        if sha256_of(path) != self._files[relative].sha256:
-            raise _damaged(path, "its SHA-256 is not the one in run.json")
-        self._check_schema(path)
+        try:
+            if path.stat().st_size != listed.bytes or sha256_of(path) != listed.sha256:
+                raise Flaw("its SHA-256 is not the one in run.json")
+            table = TABLES[path.stem]
+            slug = path.parent.name if table.scope == "sae" else None
+            check_file(path, table, listed.rows)
+            check_content(path, table, Place(self.info, slug, self._lengths_of))
+        except (Flaw, pa.ArrowException, OSError) as error:
+            raise _damaged(path, _first_line(error)) from error
         self._checked.add(relative)
         return path
 
-    def _check_schema(self, path: Path) -> None:
-        try:
-            schema = pq.read_schema(path)
-        except (pa.ArrowException, OSError) as error:
-            raise _damaged(path, str(error).splitlines()[0]) from error
-        if not schema.equals(TABLES[path.stem].schema):
-            raise _damaged(path, "its columns are not those of this table")
+    def _lengths_of(self, name: str) -> Lengths | None:
+        """How long each sequence or prompt is, if the run holds them."""
+        if name not in self._lengths:
+            found = None
+            if self.has(name):
+                table = self.table(name, columns=[TABLES[name].key[0], "tokens"])
+                lengths = pc.list_value_length(table.column("tokens")).to_numpy()
+                found = Lengths(table.column(0).to_numpy(), lengths)
+            self._lengths[name] = found
+        return self._lengths[name]
 
 
 def open_run(path: Path) -> Run:
@@ -329,12 +354,10 @@ def retitle(run: Run, title: str) -> None:
 
 
 def _read_info(path: Path) -> RunInfo:
+    _require_inside(path, path.parent)
     if path.stat().st_size > RUN_FILE_LIMIT:
         raise _damaged(path, f"it is larger than {RUN_FILE_LIMIT // 2**20} MiB")
-    try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise _damaged(path, f"it is not JSON ({error})") from error
+    raw = _plain_json(path)
     if not isinstance(raw, dict) or raw.get("format") != "saereport-run":
         raise _damaged(path, "it does not say that it is a saereport run")
     version = raw.get("schema_version")
@@ -348,10 +371,53 @@ def _read_info(path: Path) -> RunInfo:
         info = RunInfo.model_validate(raw)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
+        where = visible_text(".".join(str(part) for part in first["loc"]))[:200]
         raise _damaged(path, f"{where}: {first['msg']}") from error
     _check_layout(path, info)
     return info
+
+
+def _plain_json(path: Path) -> Any:
+    """JSON that says one thing: no key twice, no number that is none, nothing bottomless."""
+    try:
+        text = path.read_bytes()
+        check_shape(text, "as JSON", _SHAPE)
+        raw = json.loads(text.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_number)
+        # Numbers beyond a float become infinite, and half a character can be escaped: neither
+        # could be written again.
+        canonical_json(raw, indent=None).encode()
+    except SaereportError as error:
+        raise _damaged(path, error.message.rstrip(".")) from error
+    except (ValueError, RecursionError, OSError) as error:
+        raise _damaged(path, f"it is not JSON ({_first_line(error)})") from error
+    return raw
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key is there twice")
+    return found
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is not a number")
+
+
+def _require_inside(path: Path, folder: Path) -> None:
+    """Refuse a link that leads out of the run's folder.
+
+    Raises:
+        SaereportError: It does.
+    """
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise _damaged(path, "it is a link to somewhere else")
+
+
+def _first_line(error: Exception) -> str:
+    """The first line of a message as visible text: it may quote what a file holds."""
+    lines = str(error).splitlines()
+    return visible_text(lines[0])[:300] if lines else type(error).__name__
 
 
 def _check_layout(path: Path, info: RunInfo) -> None:
@@ -359,12 +425,13 @@ def _check_layout(path: Path, info: RunInfo) -> None:
     allowed = {table_path(table, None) for table in TABLES.values() if table.scope == "run"}
     for sae in info.saes:
         allowed |= {table_path(t, sae.slug) for t in TABLES.values() if t.scope == "sae"}
-    slugs = [sae.slug for sae in info.saes]
-    if len(set(slugs)) != len(slugs):
-        raise _damaged(path, "two SAEs share a slug")
     for file in info.files:
         if file.path not in allowed:
-            raise _damaged(path, f"it lists an unknown file '{file.path}'")
+            raise _damaged(path, f"it lists an unknown file {ascii(file.path)[:200]}")
+    try:
+        check_names(info)
+    except Flaw as flaw:
+        raise _damaged(path, str(flaw)) from flaw
     newer = [
         name
         for name, version in sorted(info.tables.items())

@@ -130,7 +130,7 @@ def tampered(run: Run, case: str) -> str:
         ("cut", "too early"),
         ("claims another file", "unknown file"),
         ("claims too much", "larger than"),
-        ("claims less than nothing", "another size"),
+        ("claims less than nothing", "greater than or equal to 0"),
         ("claims a file twice", "lists a file twice"),
     ],
 )

@@ -54,7 +54,7 @@ def info(*slugs: str) -> RunInfo:
             kind="resid",
             kind_out="resid",
             d_in=2,
-            d_sae=4,
+            d_sae=64,
             d_out=2,
             weights=ZEROS,
             n_chosen=2,
