@@ -21,7 +21,6 @@ STYLES = (
 )
 SCRIPTS = (
     "core.js",
-    "single.js",
     "format.js",
     "actions.js",
     "downloads.js",

@@ -181,9 +181,7 @@ def _head(title: str, plotly: str, embed_neuronpedia: bool) -> str:
 
 
 def _scripts() -> str:
-    first = "single.js"
-    names = (first, *(name for name in SCRIPTS if name != first))
-    return _joined(names)
+    return _joined(("single.js", *SCRIPTS))
 
 
 def _styles() -> str:

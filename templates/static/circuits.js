@@ -105,6 +105,14 @@
     );
   }
 
+  // The largest cells in words, behind the figure.
+  const MOST_CELLS = 200;
+  function cellTable(view) {
+    const { columns, rows } = viewData(view);
+    const shown = rows.slice(0, MOST_CELLS).map(([row, column, value]) => [row, column, S.format.value(value)]);
+    return S.grid({ columns, rows: shown });
+  }
+
   function viewsFigure(prompt, figure, name, views) {
     const summary = figure.querySelector(".summary");
     const tall = name !== "checks";
@@ -134,7 +142,10 @@
       if (heat) legend.replaceChildren(S.divergingLegend(Math.max(...heat.z.flat().map((value) => Math.abs(value || 0)), 1e-12)));
       plot.setAttribute("aria-label", summary.textContent + finding(views[i]));
       if (plot.redraw) plot.redraw();
+      if (cells) cells.open = false;
     };
+    const cells = tall ? S.unfolding("Largest cells", () => cellTable(views[current])) : null;
+    if (cells) plot.after(cells);
     if (views.length > 1) {
       const select = el("select", { "aria-label": "What to show" });
       views.forEach((view, i) => select.append(el("option", { value: String(i) }, view.label)));

@@ -3,7 +3,7 @@
 (function () {
   const S = self.saereport;
   const { el } = S;
-  const FIRST = ["activation", "tokens", "logits", "deembedding", "related"];
+  const FIRST = ["examples", "activation", "tokens", "logits", "deembedding", "related"];
   const LISTS = ["tokens", "logits", "deembedding"];
   const DASHES = ["solid", "dash", "dot", "dashdot"];
   const COLOURS = 6;

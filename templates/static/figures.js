@@ -128,6 +128,10 @@
     for (const [name, action] of Object.entries(events || {})) node.on(name, action);
   };
 
+  // A browser's own print command waits for nothing: by then Plotly has to be there.
+  S.readyFigures = () =>
+    S.whenIdle(() => document.querySelector(".plot") && S.load(PLOTLY).catch(() => {}));
+
   // After a change of theme or width; what is hidden is drawn again when it is shown.
   S.redraw = function () {
     for (const node of drawn) {
@@ -198,9 +202,11 @@
   }
 
   function tableOf(block, view) {
-    const { columns, rows } = isHeatmap(view)
-      ? gridOf(view, (value) => (value === null ? "" : S.format.value(value)))
-      : { columns: view.columns || [], rows: rowsOf(block, view) };
+    if (isHeatmap(view)) return S.grid(gridOf(view, (value) => (value === null ? "" : S.format.value(value))));
+    return S.grid({ columns: view.columns || [], rows: rowsOf(block, view) });
+  }
+
+  S.grid = function ({ columns, rows }) {
     const head = el("tr", {});
     columns.forEach((name) => head.append(el("th", { scope: "col" }, name)));
     const body = el("tbody", {});
@@ -210,7 +216,18 @@
       body.append(row);
     }
     return el("div", { class: "scroll" }, el("table", { class: "grid" }, el("thead", {}, head), body));
-  }
+  };
+
+  // A table that is made each time it is unfolded.
+  S.unfolding = function (label, make) {
+    const details = el("details", {}, el("summary", {}, label));
+    details.addEventListener("toggle", () => {
+      const table = details.querySelector(".scroll");
+      if (table) table.remove();
+      if (details.open) details.append(make());
+    });
+    return details;
+  };
 
   S.segments = function (labels, current, pick, name) {
     const box = el("div", { class: "seg", role: "group", "aria-label": name });
@@ -261,12 +278,7 @@
     const brushes = S.page === "latents" && block.base === "activation.histogram" && !blind;
     if (!within) {
       caption.append(el("h3", {}, block.title || ""));
-      const details = el("details", {}, el("summary", {}, "Table"));
-      details.addEventListener("toggle", () => {
-        const table = details.querySelector(".scroll");
-        if (table) table.remove();
-        if (details.open) details.append(tableOf(block, block.views[state.view]));
-      });
+      const details = S.unfolding("Table", () => tableOf(block, block.views[state.view]));
       box.append(caption, el("p", { class: "summary" }, summary), plot, details);
     }
     const note = el("p", { class: "view-note" });

@@ -142,6 +142,8 @@
     seen.set(node, action);
     observer.observe(node);
   };
+  // When the browser has nothing else to do.
+  S.whenIdle = (action) => (self.requestIdleCallback || self.setTimeout)(action);
   // Do it now for all of a part of the page.
   S.seeAll = (part) =>
     Array.from(part.querySelectorAll("*"))

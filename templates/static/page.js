@@ -61,6 +61,7 @@
   if (S.page === "compare") S.comparePage();
   if (S.page === "overview") S.overviewPage();
   S.notesSection();
+  S.readyFigures();
 
   // Behind an anchor the address may name pins, which the browser takes for a part of it.
   const anchor = S.page === "text" && document.getElementById(S.fragment());
@@ -75,6 +76,27 @@
   }
 
   const filter = document.getElementById("filter");
+  // A page has the keys that its help names, and no others.
+  const listed = new Set(Array.from(keys.querySelectorAll("dt kbd"), (node) => node.textContent));
+  const ARROWS = { ArrowRight: "→", ArrowLeft: "←" };
+  const actions = {
+    "?": help,
+    t: nextTheme,
+    "/": () => (filter || jump).focus(),
+    j: () => S.move(1),
+    "→": () => S.move(1),
+    k: () => S.move(-1),
+    "←": () => S.move(-1),
+    u: () => S.up(),
+    e: () => S.unfoldAll(),
+    b: () => S.toggleBlind(),
+    y: S.copyLink,
+    m: S.copyMarkdown,
+    r: S.recut,
+    s: () => mark("star"),
+    p: () => mark("pin"),
+    n: () => S.writeNote(),
+  };
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
     const typing = event.target instanceof Element && event.target.closest("input, textarea, select");
@@ -82,28 +104,9 @@
       if (event.key === "Escape") event.target.blur();
       return;
     }
-    if (keys.open && event.key !== "?") return;
-    const actions = {
-      "?": help,
-      t: nextTheme,
-      "/": () => (filter || jump) && (filter || jump).focus(),
-      j: () => S.move && S.move(1),
-      ArrowRight: () => S.move && S.move(1),
-      k: () => S.move && S.move(-1),
-      ArrowLeft: () => S.move && S.move(-1),
-      u: () => S.up && S.up(),
-      e: () => S.unfoldAll && S.unfoldAll(),
-      b: () => S.toggleBlind && S.toggleBlind(),
-      y: S.copyLink,
-      m: S.copyMarkdown,
-      r: S.recut,
-      s: () => mark("star"),
-      p: () => mark("pin"),
-      n: () => S.writeNote(),
-    };
-    if (!Object.hasOwn(actions, event.key)) return;
-    if (event.key.startsWith("Arrow") && !S.move) return;
+    const key = ARROWS[event.key] || event.key;
+    if (!listed.has(key) || (keys.open && key !== "?")) return;
     event.preventDefault();
-    actions[event.key]();
+    actions[key]();
   });
 })();

@@ -5,7 +5,6 @@
 "use strict";
 (function () {
   const root = document.documentElement;
-  if (root.dataset.single === undefined) return;
   const REFERENCES = ["id", "for", "headers", "list", "aria-labelledby", "aria-describedby", "aria-controls"];
   const pages = new Map(Array.from(document.querySelectorAll("section[data-path]"), (page) => [page.dataset.path, page]));
   const home = pages.keys().next().value;

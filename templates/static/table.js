@@ -101,7 +101,7 @@
       if (key === drawn) return;
       drawn = key;
       if (!shown.length) {
-        const cell = el("td", { colspan: COLUMNS }, "No latent fits the filters.");
+        const cell = el("td", { colspan: COLUMNS }, rows.length ? "No latent fits the filters." : "The report shows no latent of this SAE.");
         body.replaceChildren(el("tr", { class: "empty" }, cell));
         return;
       }
@@ -262,7 +262,6 @@
       const fragment = S.fragment();
       if (scroller.isConnected && !(fragment && document.getElementById(fragment)) && fragment !== S.writeFilters(state)) read();
     });
-    $("filters").open = !self.matchMedia("(max-width: 760px)").matches;
     read();
     performance.mark("saereport-table");
     const onDensity = (watch) => {

@@ -51,14 +51,18 @@
   };
   S.CUTS = CUTS;
 
+  // A full stop that does not end a sentence: after a title, an initial, "e.g.".
+  const SHORTENED = /(?:^|[^\p{L}])(?:Mrs?|Ms|Dr|Prof|St|Sr|Jr|Mt|vs|cf|viz|approx|[eE]\.g|[iI]\.e|\p{Lu})\.$/u;
+
   // The sentence around a position: up to a full stop before a space, a line break, or a special token.
   S.sentence = function (ids, at) {
     const texts = ids.map(S.token);
     const ends = (i) => {
       if (S.special.has(ids[i]) || texts[i].includes("↵")) return true;
-      const last = (i ? texts[i - 1] : "") + texts[i];
+      const last = texts.slice(Math.max(0, i - 4), i + 1).join("");
       if (/[。！？]$/.test(last)) return true;
       const next = i + 1 < ids.length ? texts[i + 1] : "␣";
+      if (SHORTENED.test(last) || (/\.$/.test(last) && /^␣\p{Ll}/u.test(next))) return false;
       return /[.!?…؟।]["'”’»)\]]*$/.test(last) && /^[␣↵⇥]/.test(next);
     };
     let low = at;

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import hashlib
 import re
+from pathlib import Path
 
 import pytest
 
-from saereport.site import assets
+from saereport.publish import landing
+from saereport.site import assets, difference
 
 FORBIDDEN = re.compile(
     r"innerHTML|outerHTML|insertAdjacent|document\.write|\beval\b|new Function|srcdoc|"
@@ -23,8 +25,34 @@ def test_vendored_files_are_what_was_published() -> None:
         assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest
 
 
-def test_every_own_script_is_used() -> None:
-    assert {path.name for path in OWN_SCRIPTS} == {assets.EARLY, *assets.SCRIPTS}
+def test_every_own_script_and_style_is_used() -> None:
+    scripts = {assets.EARLY, *assets.SCRIPTS, *landing.SCRIPTS, difference.SCRIPT, "single.js"}
+    styles = {*assets.STYLES, *landing.STYLES, *difference.STYLES, "single.css"}
+    assert {path.name for path in OWN_SCRIPTS} == scripts
+    assert {path.name for path in (assets.templates() / "static").glob("*.css")} == styles
+
+
+def test_a_report_holds_what_its_pages_use_and_no_more(tmp_path: Path) -> None:
+    assets.copy_assets(tmp_path / "assets")
+    copied = {path.name for path in (tmp_path / "assets").iterdir()}
+    vendored = {name.lower() for name in assets.VENDORED}
+    assert copied == {*assets.STYLES, assets.EARLY, *assets.SCRIPTS, *vendored}
+    others = {"landing", "difference", "single"}
+    assert not {name for name in copied if name.partition(".")[0] in others}
+
+
+@pytest.mark.parametrize("name", assets.STYLES)
+def test_every_class_of_a_style_is_made_somewhere(name: str) -> None:
+    """A rule for a class that nothing makes is dead."""
+    style = (assets.templates() / "static" / name).read_text(encoding="utf-8")
+    package = Path(assets.__file__).parents[1]
+    makers = [*OWN_SCRIPTS, *assets.templates().glob("*.html"), *package.rglob("*.py")]
+    made = set(re.findall(r"[\w-]+", " ".join(path.read_text(encoding="utf-8") for path in makers)))
+    plain = re.sub(r"/\*.*?\*/|\{[^{}]*\}", "{}", style, flags=re.DOTALL)
+    wanted = set(re.findall(r"\.(-?[a-zA-Z_][\w-]*)", plain))
+    # Classes that a script puts together: a step of a scale, a kind of node, a mark.
+    counted = {found for found in wanted if re.fullmatch(r"[akmnp]\d|k-\w+|mark-\w+", found)}
+    assert wanted - counted - made == set()
 
 
 @pytest.mark.parametrize("path", OWN_SCRIPTS, ids=lambda path: path.name)
@@ -40,5 +68,8 @@ def test_templates_trust_nothing(path: object) -> None:
     assert "|safe" not in text.replace(" ", "")
     assert "autoescape" not in text
     assert not re.search(r"\sstyle=|\son\w+=|javascript:", text)
-    assert not re.search(r"<script(?![^>]* src=)", text)
+    own = text.replace("<script>{{ script }}</script>", "").replace(
+        "<script>{{ early }}</script>", ""
+    )
+    assert not re.search(r"<script(?![^>]* src=)", own), "a script that is not one of our files"
     assert not re.search(r"=\{\{", text), "an attribute without quotes"
