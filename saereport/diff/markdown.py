@@ -17,6 +17,7 @@ from saereport.diff.wording import (
     count,
     gate_counts,
     latent_name,
+    likeness,
     moved,
     sae_changed,
     sae_changes,
@@ -139,6 +140,8 @@ def _sae(sae: SaeDifference, amounts: _Amounts) -> list[str]:
         f"{len(sae.removed):,} removed, {len(sae.added):,} added",
         "",
     ]
+    if sae.pairing_note:
+        lines.append(f"- {sae.pairing_note}")
     lines += [f"- {title(value.metric)}: {_arrow(moved(value))}" for value in values]
     for what, latents in (("Removed", sae.removed), ("Added", sae.added)):
         if latents:
@@ -146,12 +149,13 @@ def _sae(sae: SaeDifference, amounts: _Amounts) -> list[str]:
             more = len(latents) - amounts.latents
             lines.append(f"- {what}: {few}{f' and {more:,} more' if more > 0 else ''}")
     for change in sae.changed[: amounts.latents]:
-        lines += _latent(sae.after, change, amounts)
+        lines += _latent(sae, change, amounts)
     return [*lines, *_more(len(sae.changed) - amounts.latents, "changed latent")]
 
 
-def _latent(slug: str, change: LatentChange, amounts: _Amounts) -> list[str]:
-    label = f" {code(change.label)}" if change.label else ""
+def _latent(sae: SaeDifference, change: LatentChange, amounts: _Amounts) -> list[str]:
+    alike = likeness(sae.pairing, change)
+    label = f"{f' ({alike})' if alike else ''}{f' {code(change.label)}' if change.label else ''}"
     items = change.items[: amounts.items]
     listed = {item.metric for item in items}
     said = ", ".join(
@@ -159,7 +163,7 @@ def _latent(slug: str, change: LatentChange, amounts: _Amounts) -> list[str]:
         for value in change.changed
         if value.metric not in listed
     )
-    name = code(latent_name(slug, change.before, change.after), 140)
+    name = code(latent_name(sae.after, change.before, change.after), 140)
     lines = [f"- {name}{label}{f': {said}' if said else ''}"]
     for item in items:
         before, after = (_entries(side, amounts) for side in (item.before, item.after))

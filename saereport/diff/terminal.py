@@ -15,7 +15,9 @@ from saereport.diff.wording import (
     count,
     gate_counts,
     latent_name,
+    likeness,
     moved,
+    not_compared,
     sae_changed,
     sae_changes,
     title,
@@ -67,6 +69,7 @@ def summary(
         _named("Prompts added", difference.prompts_added),
         _named("Prompts removed", difference.prompts_removed),
         *(_prompt(prompt) for prompt in difference.prompts),
+        _not_compared(difference),
     ]
     first = textwrap.wrap(verdict(difference), max(width, 20))
     lines = [paint(line, "bold") for line in first]
@@ -135,6 +138,8 @@ def _sae(sae: SaeDifference) -> list[str]:
         f"{slug}: {len(sae.changed):,} of {count(len(sae.pairs.after), 'latent')} changed, "
         f"{len(sae.removed):,} removed, {len(sae.added):,} added{paired}"
     ]
+    if sae.pairing_note:
+        lines.append(f"  {visible_text(sae.pairing_note)}")
     values = sae_changes(sae)
     wide = max([len(title(value.metric)) for value in values], default=0)
     lines += [f"  {title(value.metric):<{wide}}  {moved(value)}" for value in values]
@@ -144,13 +149,14 @@ def _sae(sae: SaeDifference) -> list[str]:
             more = f" and {len(latents) - LATENTS:,} more" if len(latents) > LATENTS else ""
             lines.append(f"  {what}: {few}{more}")
     for change in sae.changed[:LATENTS]:
-        lines += _latent(visible_text(sae.after), change)
+        lines += _latent(sae, change)
     return [*lines, *_more(len(sae.changed) - LATENTS, " that changed")]
 
 
-def _latent(slug: str, change: LatentChange) -> list[str]:
-    label = f"  {fitted(visible_text(change.label), 56)}" if change.label else ""
-    lines = [f"  {latent_name(slug, change.before, change.after)}{label}"]
+def _latent(sae: SaeDifference, change: LatentChange) -> list[str]:
+    name = latent_name(visible_text(sae.after), change.before, change.after)
+    label = fitted(visible_text(change.label), 56)
+    lines = [f"  {'  '.join(filter(None, (name, likeness(sae.pairing, change), label)))}"]
     items = {item.metric: item for item in change.items}
     values = change.changed
     wide = max([len(title(value.metric)) for value in values], default=0)
@@ -183,6 +189,11 @@ def _prompt(prompt: PromptDifference) -> list[str]:
         ends = f"{visible_text(edge.early)} => {visible_text(edge.late)}"
         lines.append(f"  {edge.change:<6}  {before} -> {after}  {ends}")
     return [*lines, *_more(len(prompt.edges) - EDGES)]
+
+
+def _not_compared(difference: Difference) -> list[str]:
+    reasons = not_compared(difference)
+    return ["Not compared", *(f"  {reason}" for reason in reasons)] if reasons else []
 
 
 def _more(n: int, what: str = "") -> list[str]:

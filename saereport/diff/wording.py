@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from saereport.diff.gates import Outcome
 from saereport.diff.metrics import METRICS
-from saereport.diff.model import Difference, SaeDifference, Value
+from saereport.diff.model import Difference, LatentChange, Pairing, SaeDifference, Value
+from saereport.visible import visible_text
 
 _SHARES = frozenset({"density", "dead_share", "answer.probability"})
 """Metrics that a reader knows as percentages."""
@@ -19,9 +20,10 @@ def count(n: int, one: str, many: str | None = None) -> str:
 
 def verdict(difference: Difference) -> str:
     """The comparison in one line."""
-    if difference.identical:
-        return "The two reports are the same."
+    # SAEs of one report can be compared with each other, so equal reports may have differences.
     parts = [*_latents(difference), *_others(difference)]
+    if not parts and difference.identical:
+        return "The two reports are the same."
     if not parts:
         return "No change beyond noise."
     text = ", ".join(parts)
@@ -95,6 +97,25 @@ def title(metric: str) -> str:
 def latent_name(slug: str, before: int, after: int) -> str:
     """A pair of latents as a reader finds it: `resid-l10/17`, or `resid-l10/17 -> 203`."""
     return f"{slug}/{after}" if before == after else f"{slug}/{before} -> {after}"
+
+
+def likeness(pairing: Pairing, change: LatentChange) -> str:
+    """How alike a pair is that was matched, such as `cosine 0.93`; empty where by number."""
+    measure = {"index": "", "decoder_cosine": "cosine", "coactivation": "overlap"}[pairing]
+    return f"{measure} {change.similarity:.2f}" if measure else ""
+
+
+def not_compared(difference: Difference) -> tuple[str, ...]:
+    """Metrics of SAEs that only one report has, with the reason and the SAEs; one line a reason."""
+    found: dict[str, tuple[dict[str, None], dict[str, None]]] = {}
+    for sae in difference.saes:
+        for metric, reason in sae.not_compared.items():
+            metrics, slugs = found.setdefault(reason, ({}, {}))
+            metrics[title(metric)] = slugs[sae.after] = None
+    return tuple(
+        visible_text(f"{', '.join(metrics)}: {reason} ({', '.join(slugs)})")
+        for reason, (metrics, slugs) in found.items()
+    )
 
 
 def gate_counts(outcomes: Sequence[Outcome]) -> str:

@@ -145,3 +145,16 @@ def test_a_huge_comparison_fits_and_says_what_it_left_out() -> None:
         "and 99 more changed edges",
     ):
         assert said in made, said
+
+
+def test_it_says_how_latents_were_matched() -> None:
+    of = difference()
+    matched = replace(
+        of.saes[0],
+        pairing="coactivation",
+        changed=(replace(change(10, "words"), before=7, similarity=0.5),),
+        pairing_note="By the text.",
+    )
+    said = markdown(replace(of, saes=(matched,)))
+    assert "\n- By the text.\n" in said
+    assert "\n- `resid-l10/7 -> 10` (overlap 0.50) `words`: " in said

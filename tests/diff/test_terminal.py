@@ -28,6 +28,7 @@ def test_the_verdict_comes_first() -> None:
     assert verdict(replace(unchanged(), identical=True)) == "The two reports are the same."
     only = replace(unchanged(), saes=(replace(unchanged().saes[0], removed=(1, 2)),))
     assert verdict(only) == "2 latents removed."
+    assert verdict(replace(only, identical=True)) == "2 latents removed."
 
 
 def test_it_says_what_changed_on_both_sides() -> None:
@@ -52,6 +53,28 @@ def test_it_says_what_changed_on_both_sides() -> None:
     ):
         assert line in said, line
     assert "SAEs without a change: resid-l10" in lines(unchanged())
+
+
+def test_it_says_how_latents_were_matched_and_what_was_not_compared() -> None:
+    note = "The weights differ; paired by number, because most latents kept their direction."
+    one = sae()
+    matched = replace(
+        one,
+        pairing="decoder_cosine",
+        changed=(replace(change(10, "words"), before=7, similarity=0.9271),),
+        not_compared={"neighbours.rbo": "the SAEs differ", "mse": "no", "max": "the SAEs differ"},
+        pairing_note=note,
+    )
+    of = replace(unchanged(), saes=(matched, replace(one, after="mlp-l3")))
+    said = lines(of, width=200)
+    assert f"  {note}" in said
+    assert "  resid-l10/7 -> 10  cosine 0.93  words" in said
+    assert said[-3:] == [
+        "Not compared",
+        "  Neighbours, Maximum: the SAEs differ (resid-l10, mlp-l3)",
+        "  Squared error: no (resid-l10)",
+    ]
+    assert "Not compared" not in lines(unchanged())
 
 
 def test_the_gates_come_last_and_failures_are_whole() -> None:

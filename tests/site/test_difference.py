@@ -166,7 +166,8 @@ def test_other_weights_are_paired_and_both_numbers_are_named(tmp_path: Path) -> 
     shown = {card.h4.get_text() for card in soup.select(".d-card")}
     for change in pairs[:3]:
         if change.before != change.after:
-            assert any(f"{change.before} -> {change.after}" in name for name in shown)
+            named = f"{change.before} -> {change.after} (cosine {change.similarity:.2f})"
+            assert any(named in name for name in shown)
 
 
 def test_histograms_lie_over_each_other_by_their_bins() -> None:

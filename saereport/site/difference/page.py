@@ -16,7 +16,7 @@ from saereport.diff.model import (
     SaeDifference,
     Value,
 )
-from saereport.diff.wording import count, latent_name, moved, shown, title
+from saereport.diff.wording import count, latent_name, likeness, moved, shown, title
 from saereport.run import Run
 from saereport.site import numbers
 from saereport.site.difference.overlay import Overlay, overlay
@@ -164,10 +164,10 @@ def _sae(sae: SaeDifference, before: Stories, after: Stories) -> SaePart:
         note=visible_text(sae.pairing_note),
         rows=tuple(_row(value) for value in sae.values if not value.metric.startswith("latents.")),
         cards=tuple(
-            _card(slug, change, stories[0][change.before], stories[1][change.after])
+            _card(sae, change, stories[0][change.before], stories[1][change.after])
             for change in detailed
         ),
-        others=tuple(_brief_change(slug, change) for change in listed),
+        others=tuple(_brief_change(sae, change) for change in listed),
         n_left_out=len(sae.changed) - len(detailed) - len(listed),
         removed=_brief_stories(before.of(sae.before, sae.removed[:NAMED])),
         added=_brief_stories(after.of(sae.after, sae.added[:NAMED])),
@@ -220,12 +220,12 @@ def _row(value: Value) -> Row:
     )
 
 
-def _card(slug: str, change: LatentChange, before: Told, after: Told) -> Card:
+def _card(sae: SaeDifference, change: LatentChange, before: Told, after: Told) -> Card:
     blind = bool(before.story.blind or after.story.blind)
     stories = (before.story, after.story)
     return Card(
-        anchor=_anchor(f"{slug}-{change.after}"),
-        name=visible_text(latent_name(slug, change.before, change.after)),
+        anchor=_anchor(f"{sae.after}-{change.after}"),
+        name=_name(sae, change),
         label="" if blind else change.label,
         metrics=" ".join(value.metric for value in change.changed),
         changes=tuple((title(value.metric), _said(value)) for value in change.changed),
@@ -291,10 +291,16 @@ def _marked(items: Items) -> tuple[tuple[Word, ...], tuple[Word, ...]]:
     )
 
 
-def _brief_change(slug: str, change: LatentChange) -> Brief:
+def _brief_change(sae: SaeDifference, change: LatentChange) -> Brief:
     text = "; ".join(f"{title(value.metric)} {_said(value)}" for value in change.changed)
-    name = visible_text(latent_name(slug, change.before, change.after))
-    return Brief(name, text, (), change.label)
+    return Brief(_name(sae, change), text, (), change.label)
+
+
+def _name(sae: SaeDifference, change: LatentChange) -> str:
+    """The pair, and how alike its latents are where they were matched."""
+    name = latent_name(visible_text(sae.after), change.before, change.after)
+    alike = likeness(sae.pairing, change)
+    return f"{name} ({alike})" if alike else name
 
 
 def _brief_stories(told: dict[int, Told]) -> tuple[Brief, ...]:
