@@ -184,7 +184,9 @@ def _sae_level(
     between: dict[str, float] = {name: float(count) for name, count in counts.items()}
     distance = density_distance(*sides)
     if isinstance(distance, str):
-        reasons["density.jsd"] = distance
+        # What neither run has is no difference between them.
+        if any(run.has("sae_activity", slug) for run, slug in sides):
+            reasons["density.jsd"] = distance
     else:
         between["density.jsd"] = distance
     values += [Value(name, None, None, size, tolerances[name]) for name, size in between.items()]

@@ -34,6 +34,9 @@ from saereport.diff.vocabularies import Vocabulary
 from saereport.run import Run
 from saereport.visible import visible_text
 
+UNKNOWN_TOKENS = 1_000_000
+"""Tokens that densities count as measured on where neither run says how many."""
+
 
 @dataclass(frozen=True)
 class Half:
@@ -159,14 +162,15 @@ def relative(before: NDArray[np.float64], after: NDArray[np.float64]) -> NDArray
 
 
 def _density(before: Half, after: Half, setting: Setting) -> Column | str:
+    counted = [half.run.info.text.n_counted for half in (before, after)]
     shares: list[NDArray[np.float64]] = []
     smoothed: list[NDArray[np.float64]] = []
-    for half in (before, after):
-        table = half.table("activity", "n_active", "density")
-        n_counted = half.run.info.text.n_counted
-        n_active = values_of(table, "n_active", half.latents)
-        shares.append(values_of(table, "density", half.latents))
-        smoothed.append((np.maximum(n_active, 0) + 0.5) / max(n_counted, 1))
+    for half, own in zip((before, after), counted, strict=True):
+        # An imported run may not know its tokens: half a token is then that of the other side.
+        n_counted = own or max(counted) or UNKNOWN_TOKENS
+        share = values_of(half.table("activity", "density"), "density", half.latents)
+        shares.append(share)
+        smoothed.append(share + 0.5 / n_counted)
     return Column(np.abs(np.log2(smoothed[1]) - np.log2(smoothed[0])), shares[0], shares[1])
 
 

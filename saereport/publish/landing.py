@@ -262,11 +262,11 @@ def line(summary: Summary, row: Row, place: str) -> Line:
         architecture=row.architecture,
         text=summary.text,
         layer=Cell(numbers.count(row.layer), str(row.layer)),
-        width=Cell(numbers.count(row.d_sae), str(row.d_sae)),
+        width=_known(row.d_sae),
         shown=Cell(numbers.count(row.shown), str(row.shown)),
         l0=_cell(row.l0, numbers.value),
         never=_cell(row.never, numbers.percent),
-        tokens=Cell(numbers.count(summary.tokens), str(summary.tokens)),
+        tokens=_known(summary.tokens),
     )
 
 
@@ -276,11 +276,18 @@ def entry(summary: Summary, place: str) -> Entry:
         title=summary.title,
         href=_href(place, "index.html"),
         model=summary.model,
-        text=f"{summary.text}, {numbers.plural(summary.tokens, 'token')}",
+        text=f"{summary.text}, {numbers.plural(summary.tokens, 'token')}"
+        if summary.tokens
+        else summary.text,
         saes=numbers.plural(len(summary.rows), "SAE"),
         fingerprint=summary.fingerprint,
         version=summary.version,
     )
+
+
+def _known(count: int) -> Cell:
+    """A count; an imported report has 0 for what it does not know, which sorts as nothing."""
+    return Cell(numbers.count(count), str(count)) if count else Cell(MISSING, "")
 
 
 def _cell(value: float | None, shown: Callable[[float], str]) -> Cell:

@@ -33,6 +33,7 @@ class Row:
 
     Attributes:
         href: From the report's folder to the SAE's page.
+        d_sae: Latents of the SAE; 0 where an imported report does not know.
         l0: Mean of active latents per token; None where it was not measured.
         never: Share of its latents that were never active; None where it was not measured.
     """
@@ -54,7 +55,7 @@ class Summary:
 
     Attributes:
         folder: Where it lies.
-        tokens: Counted tokens of its text.
+        tokens: Counted tokens of its text; 0 where an imported report does not know.
         fingerprint: First characters of the run's identity.
         files: The paths that its manifest lists.
     """
@@ -145,7 +146,7 @@ def _row(sae: SaeInfo, files: frozenset[str]) -> Row:
         d_sae=sae.d_sae,
         shown=sae.n_chosen,
         l0=sae.l0.mean if sae.l0 else None,
-        never=sae.n_dead / sae.d_sae if sae.n_dead is not None else None,
+        never=sae.n_dead / sae.d_sae if sae.n_dead is not None and sae.d_sae else None,
     )
 
 
@@ -158,7 +159,7 @@ def _plausible(folder: Path, info: RunInfo) -> None:
     """Refuse numbers that no report has, before anything is worked out with them."""
     numbers = [info.model.n_layers, info.text.n_counted, info.text.context_size]
     for sae in info.saes:
-        numbers += [sae.layer, sae.d_sae - 1, sae.n_chosen, sae.d_sae - (sae.n_dead or 0)]
+        numbers += [sae.layer, sae.d_sae, sae.n_chosen, sae.d_sae - (sae.n_dead or 0)]
         numbers += [sae.n_dead or 0]
         if sae.l0 and not 0 <= sae.l0.mean <= _LARGEST:
             numbers.append(-1)

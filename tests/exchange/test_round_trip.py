@@ -9,9 +9,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from saereport import diff
 from saereport.exchange import export_report, import_files
+from saereport.publish.reports import summarize
 from saereport.run import Run, open_run
 from saereport.run.files import sha256_of
+from saereport.site import render
 from tests.exchange import samples
 from tests.synthetic import Shape, write_run
 
@@ -153,3 +156,22 @@ def test_equal_runs_give_equal_bytes(kind: Format, tmp_path: Path) -> None:
     import_files([tmp_path / "a" / first[0].parts[0]], tmp_path / "one")
     import_files([tmp_path / "b" / first[0].parts[0]], tmp_path / "two")
     assert sha256_of(tmp_path / "one" / "run.json") == sha256_of(tmp_path / "two" / "run.json")
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_an_imported_report_is_compared_and_listed(kind: Format, tmp_path: Path) -> None:
+    """It knows neither how many tokens were counted nor the size of the SAE."""
+    shape = Shape(d_sae=24, n_chosen=5, n_sequences=30, n_vocabulary=300)
+    write_run(tmp_path / "whole", shape)
+    now = through(tmp_path / "whole", tmp_path, kind)
+    was = open_run(tmp_path / "whole")
+    assert (now.info.text.n_counted, now.info.saes[0].d_sae) == (0, 0)
+    pair = (was.info.saes[0].slug, now.info.saes[0].slug)
+    (found,) = diff.compare(was, now, options=diff.Options(match="index", saes=(pair,))).saes
+    assert len(found.pairs.after) == 5
+    assert found.pairs.sizes["density"].max() < 0.01
+    (same,) = diff.compare(now, now).saes
+    assert same.not_compared == {}
+    render(now.path, tmp_path / "report")
+    summary = summarize(tmp_path / "report")
+    assert (summary.tokens, summary.rows[0].d_sae, summary.rows[0].never) == (0, 0, None)
