@@ -44,11 +44,13 @@ def extract(
         progress: Where to say what is going on.
 
     Raises:
-        UsageError: Nothing is asked for, or `latents` cannot be read.
+        UsageError: Nothing is asked for, `latents` cannot be read, or `out` is, holds or lies in
+            what is cut, of which the rest would be lost.
         SaereportError: The report does not show one of these, or cannot be opened.
     """
     if not latents and not prompts:
         raise UsageError("Nothing is named.", "Give --latents SAE:47,324 or --prompt NAME.")
+    _require_apart(Path(report), Path(out))
     with opened_run(Path(report)) as run, TemporaryDirectory(prefix="saereport-") as folder:
         for slug in prompts:
             _require_prompt(run, slug)
@@ -57,12 +59,22 @@ def extract(
         return render(part.path, out, single_file=single_file, force=force, progress=progress)
 
 
+def _require_apart(report: Path, out: Path) -> None:
+    source, target = report.resolve(), out.resolve()
+    if source == target or source in target.parents or target in source.parents:
+        raise UsageError(
+            f"'{out}' is not apart from '{report}', which is cut.", "Give --out another name."
+        )
+
+
 def _wanted(run: Run, latents: Sequence[str]) -> dict[str, list[int]]:
     found: dict[str, set[int]] = {}
     slugs = [sae.slug for sae in run.info.saes]
     for asked in latents:
         slug, colon, words = asked.partition(":")
         if not colon:
+            if asked in slugs:
+                raise UsageError(f"'{asked}' names no latents.", f"Write '{asked}:all'.")
             if len(slugs) != 1:
                 raise UsageError(f"'{asked}' names no SAE.", f"Write '{slugs[0]}:{asked}'.")
             slug, words = slugs[0], asked

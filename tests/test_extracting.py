@@ -75,6 +75,7 @@ def test_one_circuit(capsys: pytest.CaptureFixture[str], run: Path, tmp_path: Pa
     [
         ([], 2, "Nothing is named"),
         (["--latents", "3"], 2, "'3' names no SAE"),
+        (["--latents", "{slug}"], 2, "Write '{slug}:all'"),
         (["--latents", "{slug}:top:3"], 2, "'top:3' is not a choice"),
         (["--latents", "{slug}:3-x"], 2, "3-x"),
         (["--latents", "{slug}x:3"], 1, "Did you mean '{slug}'"),
@@ -133,3 +134,17 @@ def test_build_hands_on_what_is_asked(
         assert (given["single_file"], given["force"]) == (False, False)
         assert (forced["single_file"], forced["force"]) == (True, True)
         asked.clear()
+
+
+def test_what_is_cut_is_never_written_over(
+    capsys: pytest.CaptureFixture[str], run: Path, tmp_path: Path
+) -> None:
+    slug = open_run(run).info.saes[0].slug
+    report = tmp_path / "report"
+    assert call(capsys, "extract", run, "--latents", f"{slug}:all", "--out", report)[0] == 0
+    before = sorted(path for path in report.rglob("*"))
+    for source, out in ((report, report), (report / "run", report), (report, report / "in")):
+        code, _, err = call(capsys, "extract", source, "--latents", f"{slug}:all", "--out", out)
+        assert (code, err.count("\n")) == (2, 1), err
+        assert "is not apart from" in err
+    assert sorted(path for path in report.rglob("*")) == before
