@@ -112,6 +112,12 @@ WHOLE: dict[str, tuple[int, int]] = {
     "log_first": (-800, 800),
 }
 """Bounds of whole numbers, ends included; counts, ranks and numbers lie in [0, `COUNT`]."""
+VEILED = {
+    "example_influences": "token",
+    "example_heads": "sequence",
+    "example_components": "sequence",
+}
+"""Columns that are -1 where a latent is blind and its texts are not told."""
 _SHARE, _COSINE = (0.0, 1.001), (-1.01, 1.01)
 REAL: dict[str, tuple[float, float]] = {
     **dict.fromkeys(("density", "contains", "kept_share", "probability", "jaccard"), _SHARE),
@@ -294,6 +300,8 @@ def _check_numbers(table: Table, name: str, values: Numbers, place: Place) -> No
         low, high = 0, place.n_latents - 1
     elif table.name == "active_sketch" and name == "tokens":
         high = COUNT
+    elif table.name in VEILED and name == VEILED[table.name]:
+        low = -1
     least, most = int(values.min()), int(values.max())
     if not (low <= least and most <= high):
         value = most if most > high else least
@@ -321,6 +329,8 @@ def _check_places(
     if known is None:
         return
     size = known.of(columns[whose])
+    if VEILED.get(table.name) == whose:
+        size = np.where(columns[whose] < 0, POSITIONS, size)
     if (size < 0).any():
         number = int(columns[whose][int(np.argmax(size < 0))])
         raise Flaw(f"it names the {whose} {number:,}, which the run does not hold")

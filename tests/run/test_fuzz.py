@@ -1,0 +1,198 @@
+"""Whatever a run's files hold, reading it gives a result or a `SaereportError`, and no stray file.
+
+Every case changes a good run in one place and sets the sums in `run.json` right, so that the
+change gets as far as it can. All tables are read; some cases go on to everything that takes a run.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from saereport.diff import compare, measured
+from saereport.errors import SaereportError
+from saereport.exchange import export_report
+from saereport.reports import describe, render
+from saereport.run import Run, open_run
+from saereport.run.bundle import bundle, unbundled
+from saereport.run.cutting import cut, shown_latents
+from saereport.run.store import RUN_FILE
+from saereport.site.difference import difference_page
+from tests.run.fuzzing import Change, Good, changes, good
+
+FAST, SLOW = 150, 6_500
+QUIET = {"deadline": None, "suppress_health_check": list(HealthCheck)}
+
+
+@dataclass
+class Bench:
+    """A good run on disk, over which changes are laid and taken away again."""
+
+    good: Good
+    folder: Path
+    seen: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def run(self) -> Path:
+        return self.folder / "changed"
+
+    def lay(self, change: Change) -> None:
+        (self.run / RUN_FILE).write_bytes(change.info)
+        if change.path:
+            (self.run / change.path).write_bytes(change.data)
+
+    def restore(self, change: Change) -> None:
+        if change.path:
+            (self.run / change.path).write_bytes(self.good.files[change.path])
+
+
+@pytest.fixture(scope="module")
+def benches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Bench]]:
+    made = []
+    for graph in (False, True):
+        folder = tmp_path_factory.mktemp("fuzz")
+        bench = Bench(good(folder / "good", graph=graph), folder)
+        bench.good.put(bench.run)
+        (folder / "out").mkdir()
+        made.append(bench)
+    yield made
+
+
+def tree(folder: Path) -> dict[str, tuple[int, int]]:
+    """Every file and link below a folder, with size and time."""
+    found = {}
+    for place, _, names in os.walk(folder):
+        for name in names:
+            about = os.lstat(os.path.join(place, name))
+            found[os.path.join(place, name)] = (about.st_size, about.st_mtime_ns)
+    return found
+
+
+def rendered(run: Run, bench: Bench) -> None:
+    render(run.path, bench.folder / "out" / "report")
+
+
+def in_one_file(run: Run, bench: Bench) -> None:
+    render(run.path, bench.folder / "out" / "report.html", single_file=True)
+
+
+def compared(run: Run, bench: Bench) -> None:
+    before = open_run(bench.folder / "good")
+    found = compare(before, run)
+    measured(run)
+    difference_page(found, before, run, ())
+
+
+def cut_down(run: Run, bench: Bench) -> None:
+    slug = run.info.saes[0].slug
+    wanted = {slug: shown_latents(run, slug)[:2]}
+    cut(run, bench.folder / "out" / "cut", latents=wanted, prompts=None, title=None).verify()
+
+
+def bundled(run: Run, bench: Bench) -> None:
+    text = f'<script type="application/x-saereport-run" id="run">{bundle(run)}</script>'
+    page = bench.folder / "out" / "bundle.html"
+    page.write_text(text, encoding="utf-8")
+    with unbundled(page) as inside:
+        assert inside.info == run.info
+
+
+def exported(run: Run, bench: Bench) -> None:
+    export_report(run.path, bench.folder / "out" / "batches", format="saedashboard")
+    export_report(run.path, bench.folder / "out" / "lines", format="neuronpedia")
+
+
+FURTHER: tuple[Callable[[Run, Bench], None], ...] = (
+    rendered,
+    in_one_file,
+    compared,
+    cut_down,
+    bundled,
+    exported,
+)
+
+
+def try_it(bench: Bench, change: Change, every: int) -> None:
+    """Read a changed run; one of `every` that can be read goes on to one of `FURTHER`.
+
+    Nothing but a `SaereportError` may come of it.
+    """
+    bench.lay(change)
+    before = tree(bench.folder)
+    bench.seen["cases"] += 1
+    step: Callable[[Run, Bench], None] | None = None
+    try:
+        run = open_run(bench.run)
+        if change.path and change.what != "run.json":
+            run._check(change.path)
+        describe(run)
+        bench.seen["read"] += 1
+        times, rest = divmod(bench.seen["read"], every)
+        if not rest:
+            run.verify()
+            step = FURTHER[times % len(FURTHER)]
+            step(run, bench)
+            bench.seen[step.__name__] += 1
+    except SaereportError as error:
+        assert "\n" not in str(error)
+        assert str(error).isprintable(), ascii(str(error))
+        bench.seen["refused"] += 1
+        if step:
+            bench.seen[f"{step.__name__}, refused"] += 1
+            assert tree(bench.folder) == before, "something was written though it failed"
+    finally:
+        bench.restore(change)
+    out = str(bench.folder / "out")
+    stray = {p for p in tree(bench.folder).items() ^ before.items() if not p[0].startswith(out)}
+    assert stray <= {(p, s) for p, s in stray if p.endswith(change.path or RUN_FILE)}
+    assert [p.name for p in bench.folder.iterdir() if p.name.startswith(".")] == []
+
+
+def tried(benches: list[Bench], count: int, every: int) -> Counter[str]:
+    """Try so many cases; what came of them."""
+
+    @settings(max_examples=count, phases=(Phase.generate,), **QUIET)
+    @given(data=st.data())
+    def one(data: st.DataObject) -> None:
+        bench = benches[data.draw(st.integers(0, 1), label="which")]
+        change = data.draw(changes(bench.good), label="change")
+        try_it(bench, change, every)
+
+    for bench in benches:
+        bench.seen.clear()
+    one()
+    return benches[0].seen + benches[1].seen
+
+
+def test_the_good_runs_are_good(benches: list[Bench]) -> None:
+    """The others would say little if what they change were refused anyway."""
+    names = set()
+    for bench in benches:
+        run = open_run(bench.folder / "good")
+        run.verify()
+        names |= {Path(path).stem for path in bench.good.files}
+    for step in FURTHER:
+        step(run, bench)
+    assert len(names) > 40
+
+
+def test_no_change_does_harm(benches: list[Bench]) -> None:
+    seen = tried(benches, FAST, 40)
+    assert seen["cases"] >= FAST
+    assert seen["read"] > 20
+    assert seen["refused"] > 20
+
+
+@pytest.mark.slow
+def test_no_change_of_many_does_harm(benches: list[Bench]) -> None:
+    seen = tried(benches, SLOW, 7)
+    print(f"\n{dict(sorted(seen.items()))}")
+    assert seen["cases"] >= SLOW
+    assert all(seen[step.__name__] > 50 for step in FURTHER)
