@@ -11,6 +11,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from saereport.visible import visible_text
+
 
 class SaereportError(Exception):
     """Something is wrong that the user can understand and usually mend.
@@ -29,7 +31,8 @@ class SaereportError(Exception):
 
     def __str__(self) -> str:
         text = f"{self.message} {self.hint}" if self.hint else self.message
-        return " ".join(text.split())
+        # What a file or a path holds may be quoted; on a terminal it must be only text.
+        return visible_text(" ".join(text.split()))
 
 
 class UsageError(SaereportError):

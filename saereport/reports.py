@@ -12,6 +12,7 @@ from saereport.progress import Progress
 from saereport.run import Run, SaeInfo
 from saereport.run.bundle import opened_run
 from saereport.run.files import target_folder
+from saereport.visible import visible_text
 
 
 def starting_config() -> str:
@@ -51,7 +52,7 @@ def describe(run: Run) -> str:
         lines.append(f"prompts {run.rows('prompts'):,}, {graphs:,} with an attribution graph")
     for sae in info.saes:
         lines += ["", *_describe_sae(run, sae)]
-    return "\n".join(lines)
+    return "\n".join(visible_text(line) for line in lines)
 
 
 def _describe_sae(run: Run, sae: SaeInfo) -> list[str]:

@@ -439,7 +439,7 @@ def _check_layout(path: Path, info: RunInfo) -> None:
     ]
     if newer:
         raise SaereportError(
-            f"'{path}' holds another version of the table '{newer[0]}'.",
+            f"'{path}' holds another version of the table '{newer[0][:60]}'.",
             "Install the saereport that made it, or collect the run again.",
         )
 

@@ -73,9 +73,9 @@ class Good:
 class Change:
     """What is to be written over a good run: `run.json`, and one file or none."""
 
-    info: bytes
+    info: bytes = field(repr=False)
     path: str = ""
-    data: bytes = b""
+    data: bytes = field(default=b"", repr=False)
     what: str = ""
 
 
