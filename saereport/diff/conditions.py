@@ -31,7 +31,7 @@ _COMPARE: dict[str, Callable[[NDArray[np.float64], float], NDArray[np.bool_]]] =
     "!=": np.not_equal,
 }
 _GRAMMAR = re.compile(r"\s*([A-Za-z0-9_.]+)\s*(<=|>=|==|!=|<|>)\s*(\S+)\s*", re.ASCII)
-_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _LONGEST = 200
 
 
@@ -91,7 +91,7 @@ def parse(text: str) -> Condition:
             "Write METRIC OP NUMBER, such as 'density.jsd > 0.1'; OP is < <= > >= == or !=.",
         )
     name, operator, number = found.groups()
-    if _NUMBER.fullmatch(number) is None or not math.isfinite(float(number)):
+    if NUMBER.fullmatch(number) is None or not math.isfinite(float(number)):
         raise UsageError(
             f"The gate '{shown}' compares with '{visible_text(number)}'.",
             "Compare with a number, such as 0.1.",

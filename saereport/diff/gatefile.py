@@ -23,7 +23,7 @@ from typing import Annotated, Any
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
-from saereport.diff.conditions import parse, require_metric
+from saereport.diff.conditions import NUMBER, parse, require_metric
 from saereport.diff.gates import Gate, IfMissing, Severity
 from saereport.errors import SaereportError, UsageError, did_you_mean
 from saereport.visible import visible_text
@@ -68,6 +68,11 @@ def _severity(value: object) -> object:
     return "off" if value is False else value
 
 
+def _number(value: object) -> object:
+    # YAML 1.1 reads 1e-3, without a point, as a text.
+    return float(value) if isinstance(value, str) and NUMBER.fullmatch(value) else value
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -104,9 +109,11 @@ class _File(_Strict):
     @field_validator("tolerances", mode="before")
     @classmethod
     def _plain_numbers(cls, value: Any) -> Any:
-        if isinstance(value, dict) and any(isinstance(item, bool) for item in value.values()):
+        if not isinstance(value, dict):
+            return value
+        if any(isinstance(item, bool) for item in value.values()):
             raise ValueError("a tolerance is a number")
-        return value
+        return {name: _number(item) for name, item in value.items()}
 
 
 def read_gates(path: Path) -> GateFile:

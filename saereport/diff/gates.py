@@ -16,13 +16,31 @@ from saereport.diff.conditions import Condition
 from saereport.diff.measured import Measured
 from saereport.diff.metrics import METRICS
 from saereport.diff.model import Difference
-from saereport.diff.readings import Gap, Reading, absent, alone, between, gaps_in, only, shortened
+from saereport.diff.readings import (
+    Gap,
+    Reading,
+    absent,
+    alone,
+    between,
+    gaps_in,
+    in_words,
+    only,
+    shortened,
+)
 from saereport.errors import UsageError, did_you_mean
 from saereport.visible import visible_text
 
 Severity = Literal["off", "warn", "error"]
 IfMissing = Literal["pass", "warn", "fail"]
 State = Literal["passed", "failed", "missing", "skipped", "off"]
+
+_ONE_AND_MANY = {
+    "report": ("report", "reports"),
+    "sae": ("SAE", "SAEs"),
+    "latent": ("latent", "latents"),
+    "prompt": ("prompt", "prompts"),
+    "edge": ("changed edge", "changed edges"),
+}
 
 WORST = 5
 """Findings that an outcome names."""
@@ -72,7 +90,7 @@ class Gate:
             if getattr(self, name) and not fit:
                 raise UsageError(
                     f"The gate '{self.condition}' cannot be limited to {name}: "
-                    f"'{self.condition.metric}' is a metric of each {scope}."
+                    f"'{self.condition.metric}' is a metric of each {_ONE_AND_MANY[scope][0]}."
                     if scope != "report"
                     else f"The gate '{self.condition}' cannot be limited to {name}: it looks at "
                     "the report as a whole.",
@@ -197,7 +215,7 @@ def _outcome(
     looked_at = sum(int((~np.isnan(reading.values)).sum()) for reading in chosen)
     count = sum(int(gate.condition.met(reading.values).sum()) for reading in chosen)
     gaps = gaps_in(chosen)
-    text = "; ".join(gap.text for gap in gaps)
+    text = in_words(gaps)
     lacking = _lacking(gate, gaps)
     outcome = replace(outcome, count=count, looked_at=looked_at)
     if count:
@@ -292,11 +310,5 @@ def _nearest(condition: Condition, readings: Sequence[Reading]) -> str:
 
 
 def _noun(gate: Gate, count: int) -> str:
-    one, many = {
-        "report": ("report", "reports"),
-        "sae": ("SAE", "SAEs"),
-        "latent": ("latent", "latents"),
-        "prompt": ("prompt", "prompts"),
-        "edge": ("changed edge", "changed edges"),
-    }[METRICS[gate.condition.metric].scope]
+    one, many = _ONE_AND_MANY[METRICS[gate.condition.metric].scope]
     return one if count == 1 else many

@@ -123,20 +123,25 @@ def gaps_in(readings: Sequence[Reading]) -> list[Gap]:
     return [gap for reading in readings if (gap := _gap(reading)) is not None]
 
 
+def in_words(gaps: Sequence[Gap]) -> str:
+    """What was not measured, in one line; empty without gaps."""
+    return f"{NOT_MEASURED}: {'; '.join(gap.text for gap in gaps)}" if gaps else ""
+
+
 def _gap(reading: Reading) -> Gap | None:
     where = reading.place or "the report"
     if reading.reason:
         why = "" if reading.reason == NOT_MEASURED else f" ({reading.reason})"
-        return Gap(f"{NOT_MEASURED}: {where}{why}", partial=False)
+        return Gap(f"{where}{why}", partial=False)
     without = np.flatnonzero(np.isnan(reading.values))
     if not len(without):
         return None
     if reading.latents is None:
-        return Gap(f"{NOT_MEASURED}: {where}", partial=False)
+        return Gap(where, partial=False)
     few = ", ".join(str(reading.latents[i]) for i in without[:_NAMED])
     more = ", …" if len(without) > _NAMED else ""
     return Gap(
-        f"{NOT_MEASURED}: {len(without)} of {len(reading.values)} latents of {where} ({few}{more})",
+        f"{len(without)} of {len(reading.values)} latents of {where} ({few}{more})",
         partial=len(without) < len(reading.values),
     )
 

@@ -30,6 +30,11 @@ gates:
 """
 
 
+def test_tolerances_are_written_as_any_number() -> None:
+    text = "tolerances: {density: 1e-3, l0: .5, max: 2}\ngates: [l0 > 1]"
+    assert parse_gates(text, "g").tolerances == {"density": 0.001, "l0": 0.5, "max": 2}
+
+
 def test_a_file_says_gates_and_tolerances(tmp_path: Path) -> None:
     path = tmp_path / "gates.yaml"
     path.write_text(FULL)
