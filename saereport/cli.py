@@ -11,6 +11,7 @@ import errno
 import json
 import os
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -299,7 +300,13 @@ def main(arguments: list[str] | None = None) -> None:
 
     Codes: 0 all is well, 1 an error, 2 wrong usage, 3 a gate was not met, 130 interrupted.
     """
-    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+    try:
+        code = run(sys.argv[1:] if arguments is None else arguments)
+    except SaereportError as error:
+        # Only with --debug, which shows more and changes no code.
+        traceback.print_exc()
+        code = error.exit_code
+    sys.exit(code)
 
 
 def run(arguments: list[str]) -> int:

@@ -78,6 +78,19 @@ def test_every_kind_of_failure_has_its_line_and_code(
     capsys.readouterr()
 
 
+def test_debug_changes_no_exit_code(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise GateError("1 of 1 gates failed.")
+
+    monkeypatch.setattr("saereport.run.bundle.opened_run", fail)
+    with pytest.raises(SystemExit) as left:
+        cli.main(["info", "x", "--debug"])
+    assert left.value.code == 3
+    assert "Traceback" in capsys.readouterr().err
+
+
 def test_the_command_line_goes_before_the_file(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
