@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from saereport.commands.outputs import STDOUT, checked_targets, say, write
 from saereport.errors import GateError
 from saereport.progress import Progress
 
@@ -14,7 +15,10 @@ from saereport.progress import Progress
 @click.command("publish-check")
 @click.argument("site", type=click.Path(path_type=Path))
 @click.option(
-    "--json", "json_file", type=click.Path(path_type=Path), help="Also write the findings here."
+    "--json",
+    "json_file",
+    type=click.Path(path_type=Path, allow_dash=True),
+    help="Write the findings as JSON there; - for stdout.",
 )
 @click.pass_obj
 def publish_check(progress: Progress, /, site: Path, json_file: Path | None) -> None:
@@ -26,14 +30,15 @@ def publish_check(progress: Progress, /, site: Path, json_file: Path | None) -> 
     """
     from saereport.publish import check
     from saereport.publish.findings import document, errors
-    from saereport.run.files import canonical_json, write_atomically
+    from saereport.run.files import canonical_json
 
+    checked_targets({"--json": json_file}, (str(site),))
     findings = check(site, processes=os.cpu_count() or 1, progress=progress)
     if json_file is not None:
         text = canonical_json(document(findings)) + "\n"
-        write_atomically(json_file, text.encode("utf-8", "backslashreplace"))
+        write(json_file, text.encode("utf-8", "backslashreplace"))
     for finding in findings:
-        click.echo(str(finding))
+        say(str(finding), to_stderr=json_file == STDOUT)
     wrong = errors(findings)
     said = f"{_plural(wrong, 'error')}, {_plural(len(findings) - wrong, 'warning')} in '{site}'"
     if wrong:

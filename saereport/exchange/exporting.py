@@ -15,7 +15,8 @@ from saereport.exchange.given import GivenLatent, GivenSae, Words
 from saereport.exchange.reading_runs import Exporter, latents_in, sae_of
 from saereport.limits import MIB, Limits, content, parse_json
 from saereport.progress import Bar, Progress
-from saereport.run import Run, open_run
+from saereport.run import Run
+from saereport.run.bundle import opened_run
 from saereport.run.files import canonical_json, folder_in_place_of, strangers, target_folder
 
 Format = Literal["saedashboard", "neuronpedia"]
@@ -34,7 +35,7 @@ def export_report(
     """Write a run's latents in another tool's format.
 
     Args:
-        report: A run or a report.
+        report: A run, a report's folder, or a report in one file.
         out: A folder. An older export there is replaced when the new one is whole. One SAE's
             files lie in it directly, those of several in a folder for each.
         format: `saedashboard` (batches of 128 latents) or `neuronpedia` (JSON lines, 1,024 latents
@@ -48,7 +49,13 @@ def export_report(
     Raises:
         SaereportError: The run is damaged, it has no such SAE, or `out` holds something else.
     """
-    run, target = open_run(Path(report)), target_folder(out)
+    with opened_run(Path(report)) as run:
+        return _exported(run, target_folder(out), format, sae, progress or Progress(quiet=True))
+
+
+def _exported(
+    run: Run, target: Path, format: Format, sae: str | None, bars: Progress
+) -> list[Path]:
     slugs = _chosen(run, sae)
     _require_export_or_nothing(target)
     per_batch, write = {
@@ -58,7 +65,6 @@ def export_report(
     words = Words()
     reader = Exporter(run, words)
     latents = {slug: latents_in(run, slug) for slug in slugs}
-    bars = progress or Progress(quiet=True)
     written: list[str] = []
     with (
         bars.bar("latents", sum(map(len, latents.values())), " latents") as bar,

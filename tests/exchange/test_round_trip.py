@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from saereport import diff
 from saereport.exchange import export_report, import_files
 from saereport.publish.reports import summarize
+from saereport.reports import render as render_report
 from saereport.run import Run, open_run
 from saereport.run.files import sha256_of
 from saereport.site import render
@@ -173,5 +174,14 @@ def test_an_imported_report_is_compared_and_listed(kind: Format, tmp_path: Path)
     (same,) = diff.compare(now, now).saes
     assert same.not_compared == {}
     render(now.path, tmp_path / "report")
+    render_report(now.path, tmp_path / "one.html", single_file=True)
+    written = [
+        {
+            path: sha256_of(tmp_path / out / path)
+            for path in export_report(source, tmp_path / out, format=kind)
+        }
+        for source, out in ((now.path, "of folder"), (tmp_path / "one.html", "of file"))
+    ]
+    assert written[0] == written[1]
     summary = summarize(tmp_path / "report")
     assert (summary.tokens, summary.rows[0].d_sae, summary.rows[0].never) == (0, 0, None)

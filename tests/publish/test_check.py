@@ -341,4 +341,10 @@ def test_the_command(report: Path, tmp_path: Path, capsys: pytest.CaptureFixture
     assert said.err.startswith("saereport: 2 errors, 1 warning in ")
     value = json.loads(out.read_text())
     assert (value["errors"], value["warnings"], len(value["findings"])) == (2, 1, 3)
+    assert cli.run([*arguments[:3], "--json", "-"]) == 3
+    said = capsys.readouterr()
+    assert json.loads(said.out) == value
+    assert f"index.html:{line}: error: " in said.err
+    assert cli.run([*arguments[:3], "--json", str(report / "inside.json")]) == 2
+    assert not (report / "inside.json").exists()
     assert cli.run(["publish-check", str(tmp_path / "gone")]) == 1
