@@ -53,6 +53,13 @@
   S.copyLink = () => S.copy(S.viewAddress(), "Link to this view");
   S.copyMarkdown = async () => S.copy(await S.markdown(), "Markdown");
 
+  // A drawn graph is made smaller until the paper holds it; sizes in CSS pixels.
+  const [WIDE, HIGH] = [680, 860];
+  function fitGraph() {
+    const canvas = document.querySelector(".g-canvas");
+    if (canvas) canvas.style.setProperty("--fit", String(Math.min(1, WIDE / canvas.scrollWidth, HIGH / canvas.scrollHeight)));
+  }
+
   // ---- print: light, the figures drawn as wide as the paper
   let before = null;
   const head = el("div", { class: "print-head" });
@@ -63,6 +70,7 @@
     root.dataset.theme = "light";
     head.replaceChildren(el("b", {}, document.title), el("span", {}, S.viewAddress()));
     document.querySelector("main").prepend(head);
+    fitGraph();
     S.drawAll(document.querySelector("article.current") || document.querySelector("main"));
   }
   function screen() {

@@ -198,7 +198,7 @@
           return [{ type: "scatter", mode: "lines+markers", name: S.plotText(S.cut(name, 24)), showlegend: !dash, legendgroup: slug + latent, x: row[3].map((_, x) => x), y: row[3], hoverinfo: "none", line: { color: colour, width: 1.6, dash: dash || (i >= 5 ? "dot" : "solid") }, marker: { color: colour, size: dash ? 3 : 5, symbol: i >= 5 ? "diamond" : "circle" } }];
         });
       const texts = prompt.text.map((text, i) => S.cut(text, 14) + " · " + i);
-      const narrow = plot.clientWidth < 560;
+      const narrow = S.paper || plot.clientWidth < 560;
       return {
         data: [...lines(prompt, ""), ...(other ? lines(other, "dash") : [])],
         layout: {

@@ -119,7 +119,9 @@
     if (!node.isConnected) return;
     const draw = () => {
       const { data, layout, config } = make(theme());
-      const sized = S.paper ? { ...layout, width: PAPER, height: node.clientHeight, autosize: false } : layout;
+      const beside = node.closest(".cells");
+      const width = beside ? PAPER / beside.children.length - 20 : PAPER;
+      const sized = S.paper ? { ...layout, width, height: node.clientHeight, autosize: false } : layout;
       return self.Plotly.react(node, data, sized, { ...CONFIG, ...config });
     };
     node.redraw = draw;

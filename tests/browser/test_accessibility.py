@@ -1,4 +1,8 @@
-"""WCAG 2.2 AA on every type of page, by axe-core: both themes, wide and narrow, panels unfolded."""
+"""WCAG 2.2 AA on every type of page and in every state of it, by axe-core, in both themes.
+
+The wide window is light and the narrow one dark: colours do not depend on the width. The pages of a
+comparison and of a folder of reports are looked at by `test_difference.py` and `test_landing.py`.
+"""
 
 from __future__ import annotations
 
@@ -8,38 +12,24 @@ from typing import Any
 
 import pytest
 
+from saereport.exchange import export_report, import_files
+from saereport.reports import render as render_as
 from saereport.site import render
 from tests.browser.axe import violations
-from tests.browser.conftest import Watched, latent_pages
+from tests.browser.conftest import Watched, latent_pages, until
 
 pytestmark = pytest.mark.browser
 
 Make = Callable[..., Watched]
+State = Callable[[Any], None]
 PUBLISHED = Path(__file__).parents[2] / "site"
+WINDOWS = [("light", 1360), ("dark", 360)]
+TWO = "#pins=resid-l10.47,resid-l10.324"
 
-PAGES = {
-    "overview": ("index.html", ""),
-    "sae": ("resid-l10/index.html", ""),
-    "sae, filtered": ("resid-l10/index.html", "#sort=-density&q=french"),
-    "latent": ("resid-l10/l0000.html", "#latent-1342"),
-    "transcoder's latent": ("transcoder-l14/l0000.html", "#latent-1799"),
-    "attention latent": ("attn-z-l18/l0000.html", ""),
-    "blind latent": ("transcoder-l10/l0000.html", "#latent-2080"),
-    "circuits": ("circuits/index.html", ""),
-    "prompt": ("circuits/the-eiffel-tower.html", ""),
-    "induction prompt": ("circuits/repeated-random-tokens.html", ""),
-    "graph": ("circuits/the-eiffel-tower-graph.html", ""),
-    "compare": ("compare.html", "#pins=resid-l10.47,resid-l10.324,resid-l16.128"),
-    "compare, nothing pinned": ("compare.html", ""),
-    "pinned": ("resid-l10/l0000.html", "#latent-47&pins=resid-l10.47"),
-    "methods": ("methods.html", ""),
-    "provenance": ("provenance.html", ""),
-}
-WINDOWS = [("light", 1360), ("dark", 1360), ("dark", 360), ("light", 360)]
 
-UNFOLD = """() => {
-  for (const box of document.querySelectorAll("main details")) box.open = true;
-}"""
+UNFOLD = (
+    """document.querySelectorAll("main details:not(.c-map)").forEach((box) => box.open = true)"""
+)
 
 
 @pytest.fixture(scope="module")
@@ -50,16 +40,77 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def settled(page: Any) -> None:
-    """Scroll through the page, so that what is drawn when seen is drawn; then unfold everything."""
+# ---- what a reader does to a page
+
+
+def seen_whole(page: Any) -> None:
+    """Scroll, so that what is drawn when seen is drawn; then unfold all but further maps."""
     for _ in range(2):
         height = page.evaluate("document.documentElement.scrollHeight")
         for top in range(0, height, 2400):
             page.evaluate(f"self.scrollTo(0, {top})")
-            page.wait_for_timeout(60)
+            page.wait_for_timeout(40)
         page.evaluate(UNFOLD)
-    page.wait_for_timeout(300)
+    page.wait_for_timeout(200)
     page.evaluate("self.scrollTo(0, 0)")
+
+
+def nothing_fits(page: Any) -> None:
+    page.fill("#filter", "no such word")
+    until(page, "document.getElementById('found').textContent.startsWith('0 of')")
+
+
+def everything_open(page: Any) -> None:
+    """An example with who else reads it, a menu of data, the notes, the tray of pins."""
+    page.click("article.current .fold >> nth=0")
+    page.wait_for_selector("article.current .also-box select, article.current .also-box p")
+    page.click("article.current .data-open >> nth=0")
+    page.click(".tray button[aria-expanded]")
+    page.wait_for_selector(".tray li .gloss *, .tray li .gloss:not(:empty)")
+    page.locator("details.notes").first.evaluate("(box) => (box.open = true)")
+
+
+def menu_open(page: Any) -> None:
+    page.click(".share")
+    assert page.locator(".share-menu button").count() == 3
+
+
+def help_open(page: Any) -> None:
+    page.keyboard.press("?")
+    assert page.evaluate("document.getElementById('keys').open")
+
+
+def node_pinned(page: Any) -> None:
+    page.locator(".node.k-latent").first.focus()
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".g-panel h4")
+
+
+def by_keyboard_in_a_map(page: Any) -> None:
+    page.locator(".c-heat").first.focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_selector(".c-card dl")
+
+
+PAGES: dict[str, tuple[str, str, tuple[State, ...]]] = {
+    "overview": ("index.html", "", (menu_open, help_open)),
+    "sae": ("resid-l10/index.html", "", (seen_whole, nothing_fits)),
+    "sae, filtered": ("resid-l10/index.html", "#sort=-density&q=french", ()),
+    "latent": ("resid-l10/l0000.html", "#latent-47", (seen_whole,)),
+    "latent, all open": ("resid-l10/l0000.html", "#latent-47&" + TWO[1:], (everything_open,)),
+    "transcoder's latent": ("transcoder-l14/l0000.html", "", (seen_whole,)),
+    "attention latent": ("attn-z-l18/l0000.html", "", (seen_whole, help_open)),
+    "blind latent": ("transcoder-l10/l0000.html", "#latent-2080", (seen_whole,)),
+    "circuits": ("circuits/index.html", "", (seen_whole,)),
+    "prompt": ("circuits/the-eiffel-tower.html", "", (seen_whole, by_keyboard_in_a_map)),
+    "induction prompt": ("circuits/repeated-random-tokens.html", "", (seen_whole,)),
+    "graph": ("circuits/the-eiffel-tower-graph.html", "", (seen_whole, node_pinned)),
+    "compare, two": ("compare.html", TWO, (seen_whole,)),
+    "compare, four": ("compare.html", TWO + ",resid-l16.128,resid-l10.331", ()),
+    "compare, nothing pinned": ("compare.html", "", ()),
+    "methods": ("methods.html", "", (seen_whole,)),
+    "provenance": ("provenance.html", "", (seen_whole,)),
+}
 
 
 @pytest.mark.parametrize(("theme", "width"), WINDOWS)
@@ -67,26 +118,54 @@ def settled(page: Any) -> None:
 def test_no_page_type_has_a_violation(
     report: Path, watched: Make, name: str, theme: str, width: int
 ) -> None:
-    path, anchor = PAGES[name]
+    path, anchor, states = PAGES[name]
     seen = watched(width=width, theme=theme)
     page = seen.open(report / path, anchor)
-    settled(page)
-    assert violations(page) == []
+    if not states:
+        assert violations(page) == []
+    for state in states:
+        state(page)
+        assert violations(page) == [], state.__name__
+    assert seen.problems == []
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_the_help_has_no_violation(report: Path, watched: Make, theme: str) -> None:
-    page = watched(theme=theme).open(report / "index.html")
-    page.keyboard.press("?")
-    assert page.evaluate("document.getElementById('keys').open")
+@pytest.mark.parametrize(("theme", "width"), WINDOWS)
+def test_a_report_in_one_file(
+    tmp_path: Path, plain: Path, watched: Make, theme: str, width: int
+) -> None:
+    single = render_as(plain / "run", tmp_path / "one.html", single_file=True).path
+    seen = watched(width=width, theme=theme)
+    page = seen.open(single)
     assert violations(page) == []
+    page.click("#rows th a")
+    page.wait_for_selector("article.current .panels")
+    seen_whole(page)
+    assert violations(page) == []
+    seen.check()
+
+
+@pytest.mark.parametrize(("theme", "width"), WINDOWS)
+def test_an_imported_report(
+    tmp_path: Path, plain: Path, watched: Make, theme: str, width: int
+) -> None:
+    export_report(plain / "run", tmp_path / "files", format="neuronpedia")
+    import_files([tmp_path / "files"], tmp_path / "run")
+    render(tmp_path / "run", tmp_path / "report")
+    seen = watched(width=width, theme=theme)
+    for path in (
+        *sorted(tmp_path.glob("report/*/index.html"))[:1],
+        *latent_pages(tmp_path / "report")[:1],
+    ):
+        page = seen.open(path)
+        seen_whole(page)
+        assert violations(page) == []
 
 
 def test_hostile_names_and_tokens_do_not_break_it(hostile: Path, watched: Make) -> None:
     for path in (hostile / "index.html", *sorted(hostile.glob("*/index.html"))[:1]):
         assert violations(watched().open(path)) == []
     page = watched().open(latent_pages(hostile)[0])
-    settled(page)
+    seen_whole(page)
     assert violations(page) == []
 
 

@@ -74,6 +74,7 @@ def test_every_control_goes_into_the_address_and_comes_back(plain: Path, watched
     seen = watched(height=3000)
     page = seen.open(plain / "index.html")
     token = page.locator("#rows .c-tokens code").nth(0).inner_text().replace("␣", "")
+    page.click("#filters summary")
     page.fill("#by-tokens", f'"{token}"')
     until(page, "document.getElementById('found').textContent.includes(' of ')")
     for row in page.locator("#rows tr[data-latent] .c-tokens").all():
@@ -178,6 +179,7 @@ def test_stars_and_pins_in_the_table_by_keyboard(plain: Path, watched: Make) -> 
     )
     page.keyboard.press("Enter")
     assert row.locator("button[aria-pressed=true]").count() == 1
+    page.click("#filters summary")
     page.check("#filters input[value=pinned]")
     assert shown(page) == [second]
     page.check("#filters input[value=starred]")
@@ -238,13 +240,14 @@ def test_six_thousand_rows_are_filtered_and_sorted_at_once(large: Path, watched:
         return performance.now() - begin;
     }""")
     assert spent < 4000
+    page.click("#filters summary")
     page.fill("#by-raises", "the")
     until(page, "document.getElementById('found').textContent.includes(' of ')")
     assert page.locator("#rows tr").count() < 90
     seen.check()
 
 
-def test_narrow_windows_fold_the_filters(plain: Path, watched: Make) -> None:
+def test_filters_are_folded_until_asked_for(plain: Path, watched: Make) -> None:
     seen = watched(width=360)
     page = seen.open(plain / "index.html")
     assert not page.locator("#by-tokens").is_visible()
