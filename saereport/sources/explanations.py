@@ -35,27 +35,31 @@ def read_explanations(path: str | Path, *, sae: str = "") -> dict[int, list[tupl
 
     Returns:
         For each latent that has any, its labels as (text, source) in the file's order, without
-        repetition.
+        repetition; nothing where all labels are about other SAEs.
 
     Raises:
-        SaereportError: The file cannot be read, or a line of it makes no sense (it is named).
+        SaereportError: The file cannot be read, holds no label at all, or a line of it makes no
+            sense (it is named).
     """
     path = Path(path).expanduser()
     whole = _read(path)
     rows = _csv_rows(path, whole) if _is_csv(path) else _json_rows(path, whole)
     labels: dict[int, list[tuple[str, str]]] = {}
+    some = False
     for where, row in rows:
         text = _pick(row, TEXT_NAMES)
         if text is None or not str(text).strip():
             continue
+        some = True
         if sae and row.get("sae") not in (None, "", sae):
             continue
         entry = (" ".join(str(text).split()), _source(row))
         known = labels.setdefault(_index(row, where), [])
         if entry not in known:
             known.append(entry)
-    if not labels:
-        raise SaereportError(f"{path.name} holds no explanations{f' of {sae}' if sae else ''}.")
+    # One file of notes serves every SAE of a report, and few readers write about all of them.
+    if not some:
+        raise SaereportError(f"{path.name} holds no explanations.")
     return dict(sorted(labels.items()))
 
 

@@ -101,3 +101,6 @@ def test_lines_about_another_sae_are_passed_over(tmp_path: Path) -> None:
     assert read_explanations(file, sae="one") == {1: [("a", "")], 3: [("c", "")]}
     assert read_explanations(file, sae="two") == {1: [("b", "reader")], 3: [("c", "")]}
     assert read_explanations(file) == {1: [("a", ""), ("b", "reader")], 3: [("c", "")]}
+    # Notes on one SAE are no reason to refuse the build of the others.
+    file.write_text('{"index": 1, "description": "b", "sae": "two"}\n', encoding="utf-8")
+    assert read_explanations(file, sae="one") == {}
