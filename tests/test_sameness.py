@@ -97,6 +97,7 @@ for words in json.loads(sys.argv[1]):
 """
 
 
+@pytest.mark.slow
 def test_everything_is_the_same_in_another_world(made: Path, tmp_path: Path) -> None:
     """Other folders, other hash seeds, other time zones and languages: the same bytes."""
     found = []
@@ -170,6 +171,7 @@ def no_room(*_: object, **__: object) -> None:
     raise OSError(28, "No space left on device")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "where"),
     [

@@ -120,13 +120,16 @@ VEILED = {
 """Columns that are -1 where a latent is blind and its texts are not told."""
 _SHARE, _COSINE = (0.0, 1.001), (-1.01, 1.01)
 REAL: dict[str, tuple[float, float]] = {
-    **dict.fromkeys(("density", "contains", "kept_share", "probability", "jaccard"), _SHARE),
-    **dict.fromkeys(("cosine", "encoder_decoder_cosine", "pearson"), _COSINE),
+    **dict.fromkeys(("density", "kept_share", "probability", "jaccard"), _SHARE),
+    **dict.fromkeys(("encoder_decoder_cosine", "pearson"), _COSINE),
     **dict.fromkeys(("share", "shares", "influence", "node_threshold", "edge_threshold"), _SHARE),
     **dict.fromkeys(("max", "std_active", "mean_active", "lift", "width"), (0.0, LARGEST)),
     **dict.fromkeys(("std", "encoder_norm", "decoder_norm", "strength"), (0.0, LARGEST)),
 }
-"""Bounds of other numbers, with room for rounding; elsewhere up to `LARGEST` either way."""
+"""Bounds of other numbers, with room for rounding; elsewhere up to `LARGEST` either way.
+
+What imported files give (`contains`, `cosine`) is kept as they give it.
+"""
 
 _NAME = re.compile(r"(?:[a-z0-9][a-z0-9._-]{0,119})?")
 _DEVICES = frozenset(

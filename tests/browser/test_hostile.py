@@ -5,12 +5,15 @@ from pathlib import Path
 
 import pytest
 
+from saereport.exchange import import_files
 from saereport.run import open_run
 from saereport.site import render
 from saereport.sources.demo import demo_model_dir
 from saereport.sources.tokens import token_bytes
 from saereport.visible import DOTTED_CIRCLE, visible
 from tests.browser.conftest import Watched, latent_pages
+from tests.exchange import samples
+from tests.exchange.test_safety import hostile_batch
 from tests.synthetic import HOSTILE, Shape, write_run
 
 pytestmark = pytest.mark.browser
@@ -92,6 +95,24 @@ def test_every_token_of_a_vocabulary_is_shown_as_it_is(tmp_path: Path, watched: 
     assert list(shown) == wanted
     assert {visible(token) for token in HOSTILE if token} <= set(shown)
     seen.check()
+
+
+def test_an_imported_report_is_text(tmp_path: Path, watched: Make) -> None:
+    """Names, strings of tokens, labels and settings of another tool's files, every one hostile."""
+    samples.write_batch(tmp_path / "in", hostile_batch())
+    import_files([tmp_path / "in"], tmp_path / "run")
+    render(tmp_path / "run", tmp_path / "a report #1")
+    seen = watched()
+    texts = []
+    for path in sorted((tmp_path / "a report #1").rglob("*.html")):
+        page = seen.open(path)
+        if path.name.startswith("l0"):
+            page.wait_for_selector("article.current .panels")
+        page.wait_for_timeout(100)
+        page.evaluate(CLICK_ALL, "article.current .seg button, summary, article.current .linkish")
+        texts.append(page.locator("body").inner_text())
+        seen.check()
+    assert "<script>self.stolen=1</script>" in "\n".join(texts)
 
 
 COLLECT = """() => Array.from(document.querySelectorAll("article.current .example"), (example) => {
