@@ -111,20 +111,8 @@
     return heading ? heading.textContent.trim() : document.title;
   }
 
-  // All latents of an SAE, with their places on its map.
-  function latents(table) {
-    const words = (packed) => S.unpack(packed).map(S.token).join(" ");
-    return {
-      columns: ["latent", "density", "maximum", "active on", "raises", "explanation", "map x", "map y"],
-      rows: table.rows.map(([latent, density, most, on, raises, label, , x, y]) => [latent, density, most, words(on), words(raises), label, x, y]),
-    };
-  }
-
   // A menu for each table that the server made.
   S.offerTables = function () {
-    const table_ = S.page === "sae" && S.tables.get(S.sae);
-    const scroller = document.getElementById("scroller");
-    if (table_ && scroller) scroller.after(el("div", { class: "data-line under" }, S.offer("all latents", () => latents(table_))));
     for (const table of document.querySelectorAll("main table.grid")) {
       if (table.closest("[data-figure], article.latent")) continue;
       const menu = S.offer(titleOf(table), () => S.tableData(table));

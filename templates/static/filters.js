@@ -158,7 +158,7 @@
   };
 
   // ---- the rows as a file
-  const COLUMNS = ["sae", "latent", "density", "max", "active on", "raises", "explanation", "star", "pinned", "own label", "note"];
+  const COLUMNS = ["sae", "latent", "density", "max", "active on", "raises", "explanation", "map x", "map y", "star", "pinned", "own label", "note"];
   S.rowsAsData = function (rows, sae) {
     const tokens = (packed) => S.unpack(packed).map(S.token).join(" ");
     return {
@@ -167,7 +167,7 @@
         const entry = S.notes.of(sae, row[0]);
         const own = row[9] && !S.revealed(sae, row[0]) ? ["", ""] : [entry.label.trim(), entry.note];
         const marks = [Number(entry.star), Number(S.isPinned(sae, row[0]))];
-        return [sae, row[0], row[1], row[2], tokens(row[3]), tokens(row[4]), row[5], ...marks, ...own];
+        return [sae, row[0], row[1], row[2], tokens(row[3]), tokens(row[4]), row[5], row[7], row[8], ...marks, ...own];
       }),
     };
   };

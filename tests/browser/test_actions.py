@@ -147,7 +147,7 @@ def test_every_kind_of_page_offers_its_tables(published: Path, watched: Make) ->
 def test_all_latents_of_an_sae(plain: Path, watched: Make) -> None:
     seen = watched(accept_downloads=True)
     page = seen.open(plain / "index.html")
-    _, text = saved(page, page.locator(".data-line.under .data"), "csv")
+    _, text = saved(page, page.locator(".filters .data"), "csv")
     run = open_run(plain)
     activity = run.table("activity", run.info.saes[0].slug).to_pylist()
     for found, row in zip(rows(text), activity, strict=True):
