@@ -11,6 +11,7 @@ import jsonschema
 import pytest
 
 from saereport import cli
+from saereport.commands import comparing
 from saereport.diff.document import schema_json
 from tests.diff.edited import edited, times, without
 from tests.synthetic import Shape, write_run
@@ -202,3 +203,10 @@ def test_a_check_writes_its_files(capsys: pytest.CaptureFixture[str], inside: Pa
     jsonschema.validate(made, json.loads(schema_json()))
     assert made["kind"] == "check"
     assert ElementTree.parse(inside / "c.xml").getroot()[0].attrib["failures"] == "1"
+
+
+@pytest.mark.parametrize(("value", "coloured"), [("", True), ("1", False)])
+def test_no_color_is_heeded(monkeypatch: pytest.MonkeyPatch, value: str, coloured: bool) -> None:
+    monkeypatch.setenv("NO_COLOR", value)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert ("paint" in comparing._terminal({})) is coloured

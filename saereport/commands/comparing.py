@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from collections.abc import Callable, Sequence
@@ -244,12 +245,13 @@ def _tolerances(given: Sequence[str]) -> dict[str, float]:
 
 
 def _terminal(targets: dict[str, Path | None]) -> dict[str, Any]:
-    """Width and colours of where the summary is printed."""
+    """Width and colours of where the summary is printed (none under NO_COLOR, no-color.org)."""
     stream = sys.stderr if STDOUT in targets.values() else sys.stdout
     if not stream.isatty():
         # A file or a log of continuous integration: nothing is cut at a screen's edge.
         return {"width": 120}
-    return {"width": shutil.get_terminal_size().columns, "paint": _painted}
+    width = shutil.get_terminal_size().columns
+    return {"width": width} if os.environ.get("NO_COLOR") else {"width": width, "paint": _painted}
 
 
 def _painted(text: str, look: str) -> str:
