@@ -281,3 +281,32 @@ def ids(report: Path) -> int:
     found = re.search(r'id="latent-(\d+)"', latent_pages(report)[1].read_text("utf-8"))
     assert found
     return int(found[1])
+
+
+@pytest.mark.parametrize(
+    ("tokens", "at", "sentence"),
+    [
+        (["␣Then", ".", "␣Mr", ".", "␣Fox", "␣ran", ".", "␣He"], 4, "␣Mr.␣Fox␣ran."),
+        (["␣A", ".", "␣J", ".", "␣P", ".", "␣Hill", "␣sat", ".", "␣So"], 7, "␣A.␣J.␣P.␣Hill␣sat."),
+        (["␣See", "␣e", ".g", ".", "␣Rome", ".", "␣Or"], 4, "␣See␣e.g.␣Rome."),
+        (["␣Dr", ".", "␣No", "␣left", "!", "␣Why"], 0, "␣Dr.␣No␣left!"),
+        (["␣ca", ".", "␣ten", "␣men", ".", "␣All"], 2, "␣ca.␣ten␣men."),
+        (["␣the", "␣end", ".", "␣New", "␣one", "."], 4, "␣New␣one."),
+        (["␣What", "?", "␣he", "␣said", "."], 3, "␣he␣said."),
+    ],
+)
+def test_where_a_sentence_ends(
+    plain: Path, watched: Make, tokens: list[str], at: int, sentence: str
+) -> None:
+    page = watched().open(plain / "methods.html")
+    found = page.evaluate(
+        """([tokens, at]) => {
+            const ids = tokens.map((text, i) => {
+                saereport.tokens.set(900000 + i, text);
+                return 900000 + i;
+            });
+            return tokens.slice(...saereport.sentence(ids, at)).join("");
+        }""",
+        [tokens, at],
+    )
+    assert found == sentence
