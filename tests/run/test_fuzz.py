@@ -195,7 +195,7 @@ def test_no_change_does_harm(benches: list[Bench]) -> None:
 
 @pytest.mark.slow
 def test_no_change_of_many_does_harm(benches: list[Bench]) -> None:
-    seen = tried(benches, SLOW, 7)
+    seen = tried(benches, SLOW, 10)
     print(f"\n{dict(sorted(seen.items()))}")
     assert seen["cases"] >= SLOW
-    assert all(seen[step.__name__] > 50 for step in FURTHER)
+    assert all(seen[step.__name__] > 10 for step in FURTHER)
