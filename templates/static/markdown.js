@@ -117,4 +117,5 @@
     const lines = article ? latent(article) : page();
     return lines.join("\n").replace(/\n{3,}/g, "\n\n").trim() + "\n";
   };
+  S.markdownParts = { plain, code };
 })();
