@@ -187,6 +187,8 @@
       self.dispatchEvent(new HashChangeEvent("hashchange"));
     } else if (replace) self.location.replace(self.location.href.split("#")[0] + hash);
     else self.location.hash = hash;
+    // The document is loaded again, and the browser would bring it back to where it stood.
+    if (S.single && hash.slice(1).split("#")[0] !== root.dataset.path) self.scrollTo(0, 0);
   };
 
   // In a single file the scripts of this report are blocks that do not run: data is read, and the

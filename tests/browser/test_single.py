@@ -113,6 +113,18 @@ def test_links_within_a_page_go_to_their_place_and_back(watched: Watch, single: 
     assert len(set(ids)) == len(ids)
 
 
+def test_another_page_begins_at_its_top(watched: Watch, single: Path) -> None:
+    seen = watched(offline=True)
+    page = seen.open(single, "#methods.html")
+    page.evaluate("self.scrollTo(0, 1500)")
+    until(page, "self.scrollY > 1000")
+    page.locator("a[href='#provenance.html']").first.dispatch_event("click")
+    page.wait_for_selector("html[data-path='provenance.html']")
+    page.wait_for_timeout(500)
+    assert page.evaluate("self.scrollY") == 0
+    seen.check()
+
+
 def test_an_address_that_means_nothing_is_the_front_page(watched: Watch, single: Path) -> None:
     seen = watched()
     for anchor in ("#nothing.html#at-all", "#", "#%%%", "#main"):
