@@ -208,7 +208,8 @@ def _table(draw: st.DrawFn, table: pa.Table) -> tuple[pa.Table, str]:
 def _fitting(value: Any, kind: pa.DataType) -> Any:
     if pa.types.is_list(kind):
         return [_fitting(item, kind.value_type) for item in value]
-    return np.float16(value) if pa.types.is_float16(kind) else value
+    with np.errstate(over="ignore"):
+        return np.float16(value) if pa.types.is_float16(kind) else value
 
 
 def _value(kind: pa.DataType) -> st.SearchStrategy[Any]:
