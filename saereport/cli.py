@@ -320,7 +320,7 @@ def run(arguments: list[str]) -> int:
     except (click.exceptions.Abort, KeyboardInterrupt):
         if debug:
             raise
-        _complain("Interrupted. A collection goes on from where it was with the same command.")
+        _complain("Interrupted. Older outputs are as they were; a collection goes on where it was.")
         return INTERRUPTED
     except click.exceptions.Exit as error:
         return error.exit_code

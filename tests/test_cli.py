@@ -52,7 +52,7 @@ def test_errors_are_one_line_with_a_code(
     [
         (SaereportError("It is broken.", "Mend it."), 1, "It is broken. Mend it."),
         (GateError("Too few."), 3, "Too few."),
-        (KeyboardInterrupt(), 130, "goes on from where it was"),
+        (KeyboardInterrupt(), 130, "goes on where it was"),
         (OSError(errno.ENOSPC, "No space left on device"), 1, "disk is full"),
         (PermissionError(errno.EACCES, "Permission denied", "/x"), 1, "Permission denied: '/x'"),
         (ModuleNotFoundError("no", name="torch"), 1, "pip install 'saereport[collect]'"),

@@ -120,9 +120,9 @@ def compare(was: Run, now: Run, old: str, new: str) -> None:
         row["latent"]: sum(row["counts"])
         for row in was.table("activation_histogram", old).to_pylist()
     }
-    given = {
-        row["latent"]: sum(row["counts"]) for row in now.table("given_histogram", new).to_pylist()
-    }
+    held = now.has("given_histogram", new)  # no latent may have had a count
+    rows = now.table("given_histogram", new).to_pylist() if held else []
+    given = {row["latent"]: sum(row["counts"]) for row in rows}
     assert given == {latent: n for latent, n in counts.items() if n}
     assert samples.shown_examples(now, new) == samples.shown_examples(was, old)
     words = [

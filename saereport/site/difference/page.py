@@ -157,7 +157,7 @@ def _sae(sae: SaeDifference, before: Stories, after: Stories) -> SaePart:
         "coactivation": "paired by the tokens they are active on",
     }[sae.pairing]
     return SaePart(
-        anchor=_anchor(slug),
+        anchor=_anchor("sae", slug),
         name=visible_text(slug if sae.before == slug else f"{sae.before} → {slug}"),
         label=sae.label,
         summary=f"{len(sae.changed):,} of {compared} changed; {paired}.",
@@ -189,7 +189,7 @@ def prompt_parts(difference: Difference) -> tuple[PromptPart, ...]:
 
 def _prompt(prompt: PromptDifference) -> PromptPart:
     return PromptPart(
-        anchor=_anchor(f"prompt-{prompt.slug}"),
+        anchor=_anchor("prompt", prompt.slug),
         name=visible_text(prompt.name),
         rows=tuple(_row(value) for value in prompt.values),
         edges=tuple(_edge(edge) for edge in prompt.edges[:EDGES]),
@@ -224,7 +224,7 @@ def _card(sae: SaeDifference, change: LatentChange, before: Told, after: Told) -
     blind = bool(before.story.blind or after.story.blind)
     stories = (before.story, after.story)
     return Card(
-        anchor=_anchor(f"{sae.after}-{change.after}"),
+        anchor=_anchor("latent", sae.after, change.after),
         name=_name(sae, change),
         label="" if blind else change.label,
         metrics=" ".join(value.metric for value in change.changed),
@@ -327,8 +327,9 @@ def _reasons(pairs: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
     return tuple((title(metric), visible_text(reason)) for metric, reason in pairs)
 
 
-def _anchor(text: str) -> str:
-    return "".join(char if char.isalnum() and char.isascii() else "-" for char in text.lower())
+def _anchor(kind: str, *parts: object) -> str:
+    """An id that no other thing on the page has: slugs hold letters, digits, `.`, `_` and `-`."""
+    return ":".join([kind, *map(str, parts)])
 
 
 def changed_metrics(parts: Sequence[SaePart]) -> tuple[tuple[str, str], ...]:
