@@ -1,17 +1,17 @@
-(self.saereport=self.saereport||[]).push({"kind":"report","title":"SmolLM2-135M, seven SAEs","fingerprint":"16aa2d372ce5","single":false,"texts":[0,404,783]
+(self.saereport=self.saereport||[]).push({"kind":"report","title":"SmolLM2-135M, seven SAEs","fingerprint":"7d811a684258","single":false,"texts":[0,440,884]
 ,"saes":[
-{"slug":"transcoder-l3","label":"transcoder-l3","neuronpedia":"","count":12,"last":2107,"firsts":[162]},
-{"slug":"resid-l10","label":"resid-l10","neuronpedia":"","count":12,"last":2206,"firsts":[47]},
-{"slug":"transcoder-l10","label":"transcoder-l10","neuronpedia":"","count":12,"last":2217,"firsts":[213]},
-{"slug":"transcoder-l14","label":"transcoder-l14","neuronpedia":"","count":12,"last":1799,"firsts":[10]},
-{"slug":"attn-z-l16","label":"attn-z-l16","neuronpedia":"","count":12,"last":1489,"firsts":[197]},
-{"slug":"resid-l16","label":"resid-l16","neuronpedia":"","count":12,"last":1887,"firsts":[128]},
-{"slug":"attn-z-l18","label":"attn-z-l18","neuronpedia":"","count":12,"last":1328,"firsts":[19]}
+{"slug":"transcoder-l3","label":"transcoder-l3","neuronpedia":"","count":10,"last":2046,"firsts":[162]},
+{"slug":"resid-l10","label":"resid-l10","neuronpedia":"","count":10,"last":2206,"firsts":[47]},
+{"slug":"transcoder-l10","label":"transcoder-l10","neuronpedia":"","count":10,"last":2217,"firsts":[213]},
+{"slug":"transcoder-l14","label":"transcoder-l14","neuronpedia":"","count":10,"last":1799,"firsts":[10]},
+{"slug":"attn-z-l16","label":"attn-z-l16","neuronpedia":"","count":10,"last":1489,"firsts":[197]},
+{"slug":"resid-l16","label":"resid-l16","neuronpedia":"","count":10,"last":1887,"firsts":[128]},
+{"slug":"attn-z-l18","label":"attn-z-l18","neuronpedia":"","count":10,"last":1328,"firsts":[19]}
 ]
 ,"panels":[
-{"name":"examples","title":"Examples","tables":["examples","example_groups"],"wide":true,"spoils":true},
+{"name":"examples","title":"Examples","tables":["examples","example_groups","given_groups"],"wide":true,"spoils":true},
 {"name":"attribution","title":"Which tokens and heads its examples came from","tables":["example_heads"],"wide":true},
-{"name":"activation","title":"How often, how strongly","tables":["activity","activation_histogram"],"wide":false},
+{"name":"activation","title":"How often, how strongly","tables":["activity","activation_histogram","given_histogram"],"wide":false},
 {"name":"logits","title":"What it writes","tables":["logit_lens"],"wide":false},
 {"name":"tokens","title":"Tokens it is active on","tables":["token_statistics"],"wide":true,"spoils":true},
 {"name":"deembedding","title":"What it reads","tables":["deembedding"],"wide":true},
@@ -27,8 +27,10 @@
 ["examples",{"b":"examples"}],
 ["attribution",{"b":"attribution","note":"What each source token and each head adds to the pre-activation at the marked token: attention times what is moved. Sources plus bias, and heads plus bias, are the pre-activation. The first coloured token stands for everything before it too."}],
 ["activation.histogram",{"b":"figure","title":"Non-zero activations","summary":"Histogram of {n} non-zero activations up to {max}; half of them lie below {median}.","log":"y","views":[{"label":"linear bins","columns":["from","to","tokens"],"data":[{"type":"bar","meta":"act","hoverinfo":"none"}],"layout":{"bargap":0.06,"xaxis":{"title":{"text":"activation"},"rangemode":"tozero"},"yaxis":{"title":{"text":"tokens"},"rangemode":"tozero"}}},{"label":"log bins","columns":["from","to","tokens"],"octaves":4,"data":[{"type":"bar","meta":"act","hoverinfo":"none","dx":1}],"layout":{"bargap":0.06,"xaxis":{"title":{"text":"activation (log scale)"},"tickmode":"array"},"yaxis":{"title":{"text":"tokens"},"rangemode":"tozero"}}}]}],
+["activation.given",{"b":"figure","title":"Non-zero activations, in the bins of the imported file","summary":"Histogram of {n} non-zero activations up to {max}.","log":"y","views":[{"label":"","columns":["from","to","tokens"],"data":[{"type":"bar","meta":"act","hoverinfo":"none"}],"layout":{"bargap":0.06,"xaxis":{"title":{"text":"activation"},"rangemode":"tozero"},"yaxis":{"title":{"text":"tokens"},"rangemode":"tozero"}}}]}],
 ["activation.quantiles",{"b":"facts","title":"Quantiles of the non-zero activations","names":["1 %","5 %","25 %","50 %","75 %","95 %","99 %","mean","std"]}],
 ["logits.histogram",{"b":"figure","title":"Direct effect on every token of the vocabulary","summary":"Histogram of the direct effect on all tokens: mean {mean}, standard deviation {std}, skewness {skewness}, excess kurtosis {kurtosis}.","log":"y","views":[{"label":"","columns":["from","to","vocabulary tokens"],"data":[{"type":"bar","meta":"signed","hoverinfo":"none"}],"layout":{"bargap":0.06,"xaxis":{"title":{"text":"logit"}},"yaxis":{"title":{"text":"vocabulary tokens"},"rangemode":"tozero"}}}]}],
+["logits.given",{"b":"figure","title":"Direct effect on every token of the vocabulary","summary":"Histogram of the direct effect on all tokens.","log":"y","views":[{"label":"","columns":["from","to","vocabulary tokens"],"data":[{"type":"bar","meta":"signed","hoverinfo":"none"}],"layout":{"bargap":0.06,"xaxis":{"title":{"text":"logit"}},"yaxis":{"title":{"text":"vocabulary tokens"},"rangemode":"tozero"}}}]}],
 ["logits.top",{"b":"tokens","title":"Raises most","columns":["logit"],"formats":["value"],"bar":0}],
 ["logits.bottom",{"b":"tokens","title":"Lowers most","columns":["logit"],"formats":["value"],"bar":0}],
 ["logits",{"b":"columns"}],

@@ -115,9 +115,14 @@
       list.append(item);
     });
     const names = (block.examples[0] || [0, 0, 0, []])[3].map((_, i) => headName(block.layer, i));
-    const table = grid(["example", "activation", "pre-activation", "bias", ...names], rows);
+    const columns = ["example", "activation", "pre-activation", "bias", ...names];
+    const table = grid(columns, rows);
     const box = el("div", { class: "block" }, el("p", {}, block.note), list, table);
-    box.controls = [S.divergingLegend(scale)];
+    const data = () => ({
+      columns: [...columns, "first source, from the peak", "sources"],
+      rows: block.examples.map(([activation, total, rest, byHead, first, sources], i) => [i + 1, activation, total, rest, ...byHead, first, sources.join(" ")]),
+    });
+    box.controls = [S.divergingLegend(scale), S.offer("attribution by head", data)];
     return box;
   };
 
@@ -174,6 +179,15 @@
       heading.append(S.segments(labels, 0, show, "which example"));
     }
     show(0);
-    return el("div", { class: "block" }, heading, inside);
+    const data = () => ({
+      columns: ["example", "SAE", "latent", "path", "source, from the peak", "token", "influence"],
+      rows: block.examples.flatMap(([, , rows], i) =>
+        rows.map(([place, latent, , layer, number, source, token, value]) => {
+          const word = token < 0 ? "" : blind ? "#" + token : S.token(token);
+          return [i + 1, block.saes[place], latent, layer < 0 ? "direct" : headName(layer, number), source, word, value];
+        }),
+      ),
+    });
+    return el("div", { class: "block" }, S.offer(block.title || "influences", data), heading, inside);
   };
 })();

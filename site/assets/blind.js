@@ -6,49 +6,24 @@
 
   S.blindMark = () => el("span", { class: "blind-mark" }, "blind");
 
-  // Everything that this browser remembers under names that begin so.
-  function remembered(start) {
-    const full = "saereport-" + start;
-    try {
-      return Object.keys(self.localStorage)
-        .filter((key) => key.startsWith(full))
-        .map((key) => [key.slice(full.length), self.localStorage.getItem(key)]);
-    } catch (error) {
-      return [];
-    }
-  }
+  const own = (what, slug) => what + "-" + S.report.fingerprint + "-" + slug + "-";
 
-  // Labels in the form that `saereport --explanations` reads: JSON lines.
-  function lines(hypotheses) {
-    return hypotheses
-      .sort((a, b) => a[0] - b[0])
-      .map(([index, description]) => JSON.stringify({ index, description, source: "hypothesis" }) + "\n")
-      .join("");
-  }
-
-  function download(name, text) {
-    const href = "data:application/x-ndjson;charset=utf-8," + encodeURIComponent(text);
-    const link = el("a", { href, download: name });
-    document.body.append(link);
-    link.click();
-    link.remove();
-  }
+  // Whether the reader has revealed a latent that is met blind.
+  S.revealed = (slug, latent) => S.remember(own("revealed", slug) + latent) === "yes";
 
   // What is known on a page of latents about who is met blind.
   S.blindness = function (sae) {
     const slug = sae ? sae.slug : "";
-    const own = (what) => what + "-" + S.report.fingerprint + "-" + slug + "-";
     const boxes = new Map();
     let asked = false;
-    const revealed = (latent) => S.remember(own("revealed") + latent) === "yes";
 
     function of(article, latent) {
       const start = article.dataset.blind;
-      return start === "sealed" || asked || (start === "veiled" && !revealed(latent));
+      return start === "sealed" || asked || (start === "veiled" && !S.revealed(slug, latent));
     }
 
     function all(latent, text) {
-      const found = remembered(own("hypothesis"))
+      const found = S.remembered(own("hypothesis", slug))
         .map(([name, kept]) => [Number(name), kept])
         .filter(([name]) => Number.isSafeInteger(name) && name !== latent);
       return [...found, [latent, text]].filter((item) => item[1].trim());
@@ -57,24 +32,25 @@
     function hypothesis(latent) {
       const id = "hypothesis-" + latent;
       const area = el("textarea", { id, rows: "3", spellcheck: "true" });
-      area.value = S.remember(own("hypothesis") + latent) || "";
+      area.value = S.remember(own("hypothesis", slug) + latent) || "";
       const note = el("span", { class: "kept", role: "status" });
       const save = el("button", { type: "button" }, "Export");
       const update = () => {
         const others = all(latent, area.value).length;
         save.disabled = !others;
-        const kept = S.remember(own("hypothesis") + latent) === area.value;
+        const kept = S.remember(own("hypothesis", slug) + latent) === area.value;
         if (!area.value.trim()) note.textContent = "What do you think that it stands for?";
         else note.textContent = kept ? "Kept in this browser" : "This browser keeps nothing: export it";
       };
       area.addEventListener("input", () => {
-        S.remember(own("hypothesis") + latent, area.value.trim() ? area.value : null);
+        S.remember(own("hypothesis", slug) + latent, area.value.trim() ? area.value : null);
         update();
       });
       save.title = "Your hypotheses on latents of this SAE, as a file of explanations";
       save.addEventListener("click", () => {
         const wanted = all(latent, area.value);
-        if (wanted.length) download("hypotheses-" + slug + ".jsonl", lines(wanted));
+        const rows = wanted.map(([index, description]) => ({ index, description, source: "hypothesis", sae: slug }));
+        if (rows.length) S.saveLines("hypotheses-" + slug + ".jsonl", S.explanationLines(rows));
       });
       update();
       const label = el("label", { for: id }, "Your hypothesis");
@@ -87,7 +63,7 @@
       switch_.addEventListener("click", () => {
         const now = of(article, latent);
         if (now && start === "sealed") return;
-        if (now && start === "veiled") S.remember(own("revealed") + latent, "yes");
+        if (now && start === "veiled") S.remember(own("revealed", slug) + latent, "yes");
         change(!now);
       });
       const header = article.querySelector(":scope > header");

@@ -43,14 +43,15 @@
     });
     const box = el("div", { class: "block" });
     if (block.title) box.append(el("h3", {}, block.title));
-    box.append(list);
+    const rows = () => block.names.map((name, i) => [name, block.values[i], (block.notes && block.notes[i]) || ""]);
+    box.append(S.offer(block.title || "values", () => ({ columns: ["name", "value", "note"], rows: rows() })), list);
     return box;
   }
 
   const kinds = {
     tokens: S.tokenList,
     latents: S.latentList,
-    figure: (block) => S.figure(block),
+    figure: (block, shard, max, blind) => S.figure(block, null, blind),
     facts,
     examples: S.examples,
     attribution: S.attribution,
@@ -83,7 +84,7 @@
         section.append(node);
       }
       if (panel.tables.length) {
-        const href = S.root + "methods.html#" + panel.tables[0];
+        const href = S.link("methods.html", panel.tables[0]);
         header.append(el("a", { class: "how", href }, "What is this?"));
       }
       box.append(section);

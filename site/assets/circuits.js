@@ -71,18 +71,46 @@
     return { ...base, ...own, ...texts };
   }
 
+  // The cells of a heatmap that have a value, the largest first: [row, column, value].
+  function cellsOf(view, trace) {
+    const named = (own, i) => (own.ticktext ? plain(own.ticktext[i]) : String(i));
+    const cells = trace.z.flatMap((row, y) => row.map((value, x) => [named(view.layout.yaxis, y), named(view.layout.xaxis, x), value]));
+    return cells.filter((cell) => cell[2]).sort((a, b) => Math.abs(b[2]) - Math.abs(a[2]));
+  }
+
+  // What a figure shows, as a table; and in words what stands out.
+  function viewData(view) {
+    const heat = view.data.find((trace) => trace.type === "heatmap");
+    if (heat) return { columns: ["row", "column", "value"], rows: cellsOf(view, heat) };
+    const points = view.data.filter((trace) => trace.mode === "markers").flatMap((trace) => trace.x.map((x, i) => [x, trace.y[i]]));
+    return { columns: ["predicted", "measured"], rows: points };
+  }
+  function finding(view) {
+    const heat = view.data.find((trace) => trace.type === "heatmap");
+    const [best] = heat ? cellsOf(view, heat) : [];
+    return best ? " Largest: " + S.format.value(best[2]) + ", " + best[0] + " by " + best[1] + "." : "";
+  }
+
   function sources(prompt, view) {
     const strip = document.querySelector(".c-sources");
     const most = Math.max(...view.sources.map(Math.abs), 1e-12);
     strip.replaceChildren(
       ...view.sources.map((value, i) => {
-        const share = Math.round((70 * Math.abs(value)) / most);
+        const share = Math.round((50 * Math.abs(value)) / most);
         const token = el("span", { title: S.format.value(value) }, S.prose(prompt.text[i]));
         const colour = "color-mix(in srgb, var(--" + (value < 0 ? "down" : "up") + ") " + share + "%, transparent)";
         token.style.setProperty("background", colour);
         return token;
       }),
     );
+  }
+
+  // The largest cells in words, behind the figure.
+  const MOST_CELLS = 200;
+  function cellTable(view) {
+    const { columns, rows } = viewData(view);
+    const shown = rows.slice(0, MOST_CELLS).map(([row, column, value]) => [row, column, S.format.value(value)]);
+    return S.grid({ columns, rows: shown });
   }
 
   function viewsFigure(prompt, figure, name, views) {
@@ -106,17 +134,25 @@
         },
       };
     };
+    const legend = el("span", {});
     const pick = (i) => {
       current = i;
       if (views[i].sources) sources(prompt, views[i]);
+      const heat = views[i].data.find((trace) => trace.type === "heatmap");
+      if (heat) legend.replaceChildren(S.divergingLegend(Math.max(...heat.z.flat().map((value) => Math.abs(value || 0)), 1e-12)));
+      plot.setAttribute("aria-label", summary.textContent + finding(views[i]));
       if (plot.redraw) plot.redraw();
+      if (cells) cells.open = false;
     };
+    const cells = tall ? S.unfolding("Largest cells", () => cellTable(views[current])) : null;
+    if (cells) plot.after(cells);
     if (views.length > 1) {
       const select = el("select", { "aria-label": "What to show" });
       views.forEach((view, i) => select.append(el("option", { value: String(i) }, view.label)));
       select.addEventListener("change", () => pick(Number(select.value)));
       figure.querySelector("figcaption").append(select);
     }
+    figure.querySelector("figcaption").append(legend, S.offer(name, () => viewData(views[current])));
     pick(0);
     S.whenSeen(plot, () =>
       S.plot(plot, make, {
@@ -140,9 +176,17 @@
     const figure = document.getElementById("activations");
     if (!figure) return;
     const summary = figure.querySelector(".summary");
-    const plot = el("div", { class: "plot c-lines", role: "img", "aria-label": "Line plot. " + summary.textContent });
-    summary.after(plot);
     const rows = prompt.activations.slice(0, N_LINES);
+    const [first] = rows;
+    const most = first ? Math.max(...first[3]) : 0;
+    const peak = first ? " Strongest: " + first[2] + ", " + S.format.value(most) + " on " + prompt.text[first[3].indexOf(most)] + "." : "";
+    const plot = el("div", { class: "plot c-lines", role: "img", "aria-label": "Line plot. " + summary.textContent + peak });
+    summary.after(plot);
+    const data = () => ({
+      columns: ["SAE", "latent", ...prompt.text.map((text, i) => i + " " + text)],
+      rows: prompt.activations.map(([slug, latent, , values]) => [slug, latent, ...values]),
+    });
+    figure.querySelector("figcaption").append(S.offer("activations", data));
     let other = null;
     const palette = (colours) => [colours.accent, colours.act, colours.down, colours["ink-2"], colours.quiet];
     const make = (colours) => {
@@ -154,7 +198,7 @@
           return [{ type: "scatter", mode: "lines+markers", name: S.plotText(S.cut(name, 24)), showlegend: !dash, legendgroup: slug + latent, x: row[3].map((_, x) => x), y: row[3], hoverinfo: "none", line: { color: colour, width: 1.6, dash: dash || (i >= 5 ? "dot" : "solid") }, marker: { color: colour, size: dash ? 3 : 5, symbol: i >= 5 ? "diamond" : "circle" } }];
         });
       const texts = prompt.text.map((text, i) => S.cut(text, 14) + " · " + i);
-      const narrow = plot.clientWidth < 560;
+      const narrow = S.paper || plot.clientWidth < 560;
       return {
         data: [...lines(prompt, ""), ...(other ? lines(other, "dash") : [])],
         layout: {

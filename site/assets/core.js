@@ -24,8 +24,13 @@
     tables: new Map(),
     shards: new Map(),
     sequences: new Map(),
+    // Packed latents with a stored example in a sequence; see saereport/site/sequences.py.
+    readers: new Map(),
     scripts: new Map(),
     prompts: new Map(),
+    pins: "",
+    // What other scripts do with a latent's article each time it is shown: (article, latent, hidden).
+    onLatent: [],
   };
 
   const receivers = {
@@ -63,7 +68,10 @@
   };
 
   receivers.text = function (record) {
-    record.sequences.forEach(([sequence, text]) => S.sequences.set(sequence, text));
+    record.sequences.forEach(([sequence, text, readers]) => {
+      S.sequences.set(sequence, text);
+      if (readers) S.readers.set(sequence, readers);
+    });
   };
 
   S.push = function (record) {
@@ -119,20 +127,95 @@
     return node;
   };
 
-  // A classic script of this report, once.
-  S.load = function (path) {
-    if (!S.scripts.has(path)) {
-      S.scripts.set(
-        path,
-        new Promise((done, fail) => {
-          const script = document.createElement("script");
-          script.src = S.root + path;
-          script.onload = () => done();
-          script.onerror = () => fail(new Error("cannot load " + path));
-          document.head.append(script);
-        }),
-      );
+  // ---- addresses
+  // In a report's folder a page's fragment lies behind the `#`. In a single file the page's own path
+  // comes first: `#resid-l10/l0000.html#latent-47`. Pinned latents go along to every page, as `pins`.
+  S.single = root.dataset.single !== undefined;
+  const PINS = /(?:^|&)pins=([^&#]*)/;
+
+  // What the page shows, where the address cannot be written: in a frame without one of its own.
+  let unwritten = null;
+  self.addEventListener("hashchange", () => (unwritten = null));
+
+  function behind() {
+    if (unwritten !== null) return unwritten;
+    const hash = self.location.hash.slice(1);
+    const at = S.single ? hash.indexOf("#") : -1;
+    return S.single && at < 0 ? "" : hash.slice(at + 1);
+  }
+
+  // What an address says about this page, without the pins.
+  S.fragment = () => behind().replace(PINS, "");
+  // The pins as the address has them.
+  S.pinsInAddress = function () {
+    const found = PINS.exec(behind());
+    return found ? found[1] : "";
+  };
+  S.withPins = (fragment) => [fragment, S.pins ? "pins=" + S.pins : ""].filter(Boolean).join("&");
+
+  // Say in the address what the page shows, without a new entry in the history.
+  S.setFragment = function (fragment) {
+    const rest = S.withPins(fragment);
+    const text = S.single ? root.dataset.path + (rest ? "#" + rest : "") : rest;
+    const { pathname, search } = self.location;
+    try {
+      self.history.replaceState(null, "", text ? "#" + text : pathname + search);
+    } catch (error) {
+      unwritten = rest;
     }
+  };
+
+  // The address of a page of this report, from its path and what it should show.
+  S.link = function (path, fragment) {
+    const rest = S.withPins(fragment || "");
+    return (S.single ? "#" : S.root) + path + (rest ? "#" + rest : "");
+  };
+
+  // The same for an address relative to the report's root, `resid-l10/l0000.html#latent-47`.
+  S.address = function (href) {
+    const [path, fragment] = href.split("#");
+    return S.link(path, fragment);
+  };
+
+  // Go to an address that one of these made; `replace` leaves no entry in the history.
+  S.go = function (href, replace) {
+    const hash = href.slice(href.indexOf("#"));
+    if (!S.single || !hash.startsWith("#")) {
+      if (replace) self.location.replace(href);
+      else self.location.href = href;
+    } else if (self.location.hash === hash) {
+      self.dispatchEvent(new HashChangeEvent("hashchange"));
+    } else if (replace) self.location.replace(self.location.href.split("#")[0] + hash);
+    else self.location.hash = hash;
+    // The document is loaded again, and the browser would bring it back to where it stood.
+    if (S.single && hash.slice(1).split("#")[0] !== root.dataset.path) self.scrollTo(0, 0);
+  };
+
+  // In a single file the scripts of this report are blocks that do not run: data is read, and the
+  // one library is run by a script element with its text, whose hash the policy names.
+  const blocks = new Map();
+  for (const block of document.querySelectorAll("script[data-path]")) blocks.set(block.dataset.path, block);
+
+  function open(path) {
+    const block = blocks.get(path);
+    if (!block) throw new Error("cannot load " + path);
+    if (block.type === "application/json") JSON.parse(block.textContent).forEach(S.push);
+    else document.head.append(S.el("script", {}, block.textContent));
+  }
+
+  function fetched(path) {
+    return new Promise((done, fail) => {
+      const script = S.el("script", { src: S.root + path });
+      script.onload = () => done();
+      script.onerror = () => fail(new Error("cannot load " + path));
+      document.head.append(script);
+    });
+  }
+
+  // A script of this report, once.
+  S.load = function (path) {
+    if (!S.scripts.has(path))
+      S.scripts.set(path, S.single ? new Promise((done) => done(open(path))) : fetched(path));
     return S.scripts.get(path);
   };
 
@@ -167,7 +250,7 @@
     const sae = S.saes.get(slug);
     if (!sae || !sae.count || latent < sae.firsts[0] || latent > sae.last) return null;
     const page = numbered("l", before(sae.firsts, latent));
-    return S.root + slug + "/" + page + ".html#latent-" + latent;
+    return S.link(slug + "/" + page + ".html", "latent-" + latent);
   };
 
   S.colour = function (name) {
@@ -190,6 +273,8 @@
     return null;
   };
 
+  S.pins = S.pinsInAddress();
   self.saereport = S;
   early.forEach(S.push);
+  if (S.single && root.dataset.needs) root.dataset.needs.split(" ").forEach(S.load);
 })();

@@ -4,6 +4,8 @@
   const S = self.saereport;
   const { el } = S;
   const PLOTLY = "assets/plotly-cartesian.min.js";
+  // As wide as the text of a printed page, in CSS pixels.
+  const PAPER = 640;
   const drawn = new Set();
 
   const CONFIG = { responsive: true, displayModeBar: false, displaylogo: false };
@@ -30,6 +32,7 @@
 
   function theme() {
     const names = ["ink", "ink-2", "ink-3", "line", "line-2", "act", "accent", "quiet", "up", "down", "raised"];
+    names.push("k0", "k1", "k2", "k3", "k4", "k5");
     return Object.fromEntries(names.map((name) => [name, S.colour(name)]));
   }
 
@@ -62,7 +65,7 @@
     };
   }
 
-  function layoutOf(view, colours, log) {
+  function layoutOf(view, colours, log, brushes) {
     const own = view.layout || {};
     return {
       paper_bgcolor: "rgba(0,0,0,0)",
@@ -75,8 +78,9 @@
       margin: { l: 44, r: 8, t: 8, b: 34 },
       showlegend: false,
       hovermode: "closest",
-      dragmode: self.matchMedia("(pointer: coarse)").matches ? false : "zoom",
+      dragmode: brushes || self.matchMedia("(pointer: coarse)").matches ? false : "zoom",
       ...own,
+      shapes: brushes ? S.brushed(view, colours) : own.shapes || [],
       xaxis: { ...axis(colours, own.xaxis, false), showgrid: false },
       yaxis: axis(colours, own.yaxis, log),
     };
@@ -100,6 +104,7 @@
 
   function coloured(trace, colours, view) {
     if (trace.type === "heatmap") return heated(view, colours);
+    if (trace.type === "scatter") return { ...trace, line: { ...trace.line, color: colours[trace.meta] || colours.accent } };
     if (trace.type !== "bar") return trace;
     let colour = colours[trace.meta] || colours.accent;
     if (trace.meta === "signed") {
@@ -114,13 +119,20 @@
     if (!node.isConnected) return;
     const draw = () => {
       const { data, layout, config } = make(theme());
-      return self.Plotly.react(node, data, layout, { ...CONFIG, ...config });
+      const beside = node.closest(".cells");
+      const width = beside ? PAPER / beside.children.length - 20 : PAPER;
+      const sized = S.paper ? { ...layout, width, height: node.clientHeight, autosize: false } : layout;
+      return self.Plotly.react(node, data, sized, { ...CONFIG, ...config });
     };
     node.redraw = draw;
     drawn.add(node);
     await draw();
     for (const [name, action] of Object.entries(events || {})) node.on(name, action);
   };
+
+  // A browser's own print command waits for nothing: by then Plotly has to be there.
+  S.readyFigures = () =>
+    S.whenIdle(() => document.querySelector(".plot") && S.load(PLOTLY).catch(() => {}));
 
   // After a change of theme or width; what is hidden is drawn again when it is shown.
   S.redraw = function () {
@@ -131,6 +143,11 @@
       } else if (node.offsetParent) node.redraw();
       else node.stale = true;
     }
+  };
+  // Every figure of a part of the page, also those that were not in view yet.
+  S.drawAll = async function (part) {
+    await Promise.all(S.seeAll(part));
+    S.redraw();
   };
   S.freshen = function () {
     for (const node of drawn) {
@@ -164,24 +181,34 @@
         if (single) return [String(i), S.format.percent(counts[0])];
         return [value(bin[0]), value(bin[1]), ...counts.map(S.format.count)];
       })
-      .filter((row, i) => single || series[0][i][2]);
+      .filter((row, i) => single || series.some((bins_) => bins_[i][2]));
   }
 
-  function gridOf(view) {
+  // The same with the numbers as they are stored.
+  function dataOf(view) {
+    if (isHeatmap(view)) return gridOf(view, (number) => number);
+    const series = view.data.map((trace) => bins(trace, view));
+    const columns = view.columns || [];
+    if (columns.length === 2) return { columns, rows: series[0].map((bin, i) => [i, bin[2]]) };
+    return { columns, rows: series[0].map((bin, i) => [bin[0], bin[1], ...series.map((bins_) => bins_[i][2])]) };
+  }
+
+  function gridOf(view, shown_) {
     const { y, x0, dx } = view.data[0];
     const name = (i) => view.prefix + String((x0 || 0) + i * (dx || 1));
     const values = cells(view);
-    const shown_ = (value) => (value === null ? "" : S.format.value(value));
     return {
-      columns: ["", ...values[0].map((_, i) => name(i))],
+      columns: ["row", ...values[0].map((_, i) => name(i))],
       rows: values.map((row, i) => [y[i], ...row.map(shown_)]),
     };
   }
 
   function tableOf(block, view) {
-    const { columns, rows } = isHeatmap(view)
-      ? gridOf(view)
-      : { columns: view.columns || [], rows: rowsOf(block, view) };
+    if (isHeatmap(view)) return S.grid(gridOf(view, (value) => (value === null ? "" : S.format.value(value))));
+    return S.grid({ columns: view.columns || [], rows: rowsOf(block, view) });
+  }
+
+  S.grid = function ({ columns, rows }) {
     const head = el("tr", {});
     columns.forEach((name) => head.append(el("th", { scope: "col" }, name)));
     const body = el("tbody", {});
@@ -191,7 +218,18 @@
       body.append(row);
     }
     return el("div", { class: "scroll" }, el("table", { class: "grid" }, el("thead", {}, head), body));
-  }
+  };
+
+  // A table that is made each time it is unfolded.
+  S.unfolding = function (label, make) {
+    const details = el("details", {}, el("summary", {}, label));
+    details.addEventListener("toggle", () => {
+      const table = details.querySelector(".scroll");
+      if (table) table.remove();
+      if (details.open) details.append(make());
+    });
+    return details;
+  };
 
   S.segments = function (labels, current, pick, name) {
     const box = el("div", { class: "seg", role: "group", "aria-label": name });
@@ -232,21 +270,17 @@
   }
 
   // A figure block as an element; `within` reuses the figure that is in the page already.
-  S.figure = function (block, within) {
+  S.figure = function (block, within, blind) {
     const state = { view: 0, log: S.remember("log-" + block.base) === "yes" };
     if (state.view >= block.views.length) state.view = 0;
     const summary = filled(block.summary, block.v);
     const caption = el("figcaption", {});
     const plot = el("div", { class: "plot", role: "img", "aria-label": summary });
     const box = within || el("figure", { class: "block figure" });
+    const brushes = S.page === "latents" && block.base === "activation.histogram" && !blind;
     if (!within) {
       caption.append(el("h3", {}, block.title || ""));
-      const details = el("details", {}, el("summary", {}, "Table"));
-      details.addEventListener("toggle", () => {
-        const table = details.querySelector(".scroll");
-        if (table) table.remove();
-        if (details.open) details.append(tableOf(block, block.views[state.view]));
-      });
+      const details = S.unfolding("Table", () => tableOf(block, block.views[state.view]));
       box.append(caption, el("p", { class: "summary" }, summary), plot, details);
     }
     const note = el("p", { class: "view-note" });
@@ -260,7 +294,7 @@
       if (isHeatmap(view)) legend.replaceChildren(S.divergingLegend(largest(view)));
       return S.plot(plot, (colours) => ({
         data: view.data.map((trace) => coloured(trace, colours, view)),
-        layout: layoutOf(view, colours, state.log),
+        layout: layoutOf(view, colours, state.log, brushes),
       }));
     };
     const start = async () => {
@@ -268,6 +302,7 @@
       if (!plot.on) return;
       plot.on("plotly_hover", (event) => hover(block, block.views[state.view])(event));
       plot.on("plotly_unhover", () => S.tip(null));
+      for (const [name, action] of Object.entries(block.events || {})) plot.on(name, action);
     };
     const labels = block.views.map((view) => view.label);
     const controls = within ? within.querySelector("figcaption") : caption;
@@ -288,6 +323,9 @@
       };
       controls.append(S.segments(["counts", "log counts"], state.log ? 1 : 0, pick, "count axis"));
     }
+    const title = block.title || (within && within.querySelector("h3").textContent) || "figure";
+    controls.append(S.offer(title, () => dataOf(block.views[state.view])));
+    if (brushes) S.brush(plot, () => block.views[state.view]);
     S.whenSeen(plot, start);
     return box;
   };

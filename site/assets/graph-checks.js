@@ -12,7 +12,8 @@
     const y = checks.map((row) => row[4]);
     const low = Math.min(0, ...x, ...y);
     const high = Math.max(0, ...x, ...y);
-    const label = "Scatter plot of predicted and measured change for " + checks.length + " links; the numbers are in the table below.";
+    const opposite = checks.filter((row) => row[3] * row[4] < 0).length;
+    const label = "Scatter plot of predicted and measured change for " + checks.length + " links, " + opposite + " of opposite sign; the numbers are in the table below.";
     const plot = el("div", { class: "plot g-plot", role: "img", "aria-label": label });
     figure.append(plot);
     const make = (colours) => {

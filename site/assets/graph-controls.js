@@ -40,7 +40,7 @@
       return made;
     };
     const trace = button("Trace the answer", () => page.traceAnswer());
-    const copy = button("Copy link", () => page.copy());
+    const copy = button("Copy link", () => S.copyLink());
     const save = button("Export JSON", () => page.save());
     const clear = button("Clear", () => page.clear());
     const made = el("span", { class: "g-group" }, name, group);

@@ -46,7 +46,7 @@
     const card = node.card;
     const sae = node.sae >= 0 ? model.record.saes[node.sae] : null;
     let title = short(model, node);
-    if (node.kind === "latent" && card) title = el("a", { href: S.root + card.href }, title);
+    if (node.kind === "latent" && card) title = el("a", { href: S.address(card.href) }, title);
     else if (node.kind === "latent" && sae && sae[3])
       title = el("a", { href: sae[3] + "/" + node.latent, rel: "noreferrer", title: "on Neuronpedia" }, title + " ↗");
     const kinds = { embedding: "Token", logit: "Output", error: "Error", latent: "Latent" };

@@ -18,7 +18,7 @@
       this.status = el("p", { class: "sr", role: "status" });
       // On a phone the graph is wider than the window and is scrolled, so that it can be read.
       this.least = self.matchMedia(NARROW).matches ? 0.75 : 0.5;
-      this.state = S.readGraphState(model, self.location.hash.slice(1));
+      this.state = S.readGraphState(model, S.fragment());
       this.controls = S.graphControls(this);
       const body = el("div", { class: "g-body" }, this.stage.scroll, el("div", { class: "g-side" }, this.panel));
       place.append(this.controls.box, body, S.graphLegend(), this.hint(), this.card, this.status);
@@ -40,8 +40,7 @@
     // ---- state
     change(patch, structure) {
       Object.assign(this.state, patch);
-      const text = S.writeGraphState(this.model, this.state);
-      self.history.replaceState(null, "", text ? "#" + text : self.location.pathname + self.location.search);
+      S.setFragment(S.writeGraphState(this.model, this.state));
       if (structure) this.rebuild();
       else this.refresh();
     }
@@ -198,24 +197,9 @@
       this.status.textContent = "Cleared";
     }
 
-    async copy() {
-      try {
-        await self.navigator.clipboard.writeText(self.location.href);
-        this.status.textContent = "The link is copied";
-      } catch (error) {
-        const field = el("input", { type: "text", readonly: "", class: "g-link", "aria-label": "Link to this view" });
-        field.value = self.location.href;
-        this.panel.prepend(field);
-        field.select();
-      }
-    }
-
     save() {
       const text = JSON.stringify(S.graphJson(this.model, this.state), null, 1);
-      const href = URL.createObjectURL(new Blob([text], { type: "application/json" }));
-      const link = el("a", { href, download: this.model.record.slug + "-graph.json" });
-      link.click();
-      self.setTimeout(() => URL.revokeObjectURL(href), 1000);
+      S.save(this.model.record.slug + "-graph.json", "application/json", text);
     }
 
     // ---- focus, card
@@ -383,7 +367,7 @@
       });
       self.addEventListener("pointerup", () => (from = null));
       self.addEventListener("hashchange", () => {
-        this.state = S.readGraphState(this.model, self.location.hash.slice(1));
+        this.state = S.readGraphState(this.model, S.fragment());
         this.panelled = undefined;
         this.rebuild();
       });

@@ -57,7 +57,7 @@
   function link(end) {
     const outside = end.href.startsWith("https:");
     const name = end.href
-      ? el("a", { href: outside ? end.href : S.root + end.href, rel: outside ? "noreferrer" : null }, end.name)
+      ? el("a", { href: outside ? end.href : S.address(end.href), rel: outside ? "noreferrer" : null }, end.name)
       : el("span", {}, end.name);
     const parts = [name, " ", el("code", { class: "tok" }, end.token), " ", el("small", {}, String(end.position))];
     if (end.gloss) parts.push(" ", el("small", { class: "gloss" }, end.gloss));
@@ -104,7 +104,9 @@
     const late = words(prompt, map, "late");
     const checks = new Map(map.checks.map(([cell, ...values]) => [cell, values]));
     const summary = "Heatmap of gradients, " + map.title + ": " + S.format.count(map.g.length) + " pairs; later in rows, earlier in columns. The strongest pairs are in the tables below.";
-    const label = summary + " The arrow keys walk from cell to cell.";
+    const best = map.g.reduce((top, value, i) => (Math.abs(value) > Math.abs(map.g[top]) ? i : top), 0);
+    const largest = map.g.length ? " The largest gradient is " + S.format.value(map.g[best]) + ", from " + early[map.e[best]].label + " to " + late[map.l[best]].label + "." : "";
+    const label = summary + largest + " The arrow keys walk from cell to cell.";
     const plot = el("div", { class: "plot c-heat", role: "application", tabindex: "0", "aria-label": label });
     const hint = "Click a cell, or walk there with the arrow keys, to pin it here.";
     const card = el("div", { class: "c-card", role: "status" }, el("p", { class: "none" }, hint));
@@ -223,7 +225,7 @@
     };
 
     const listing = (title, places, ends) =>
-      el("div", {}, el("h4", {}, title), el("ol", {}, ...places.map((place) => el("li", {}, link(ends[place])))));
+      el("div", {}, el("h3", {}, title), el("ol", {}, ...places.map((place) => el("li", {}, link(ends[place])))));
     const update = () => {
       shown = view(map, state);
       plot.style.setProperty("height", Math.min(900, 190 + 15 * Math.max(shown.rows.length, 6)) + "px");
@@ -254,7 +256,14 @@
       const [cross] = chosen("Pairs", [["", "all"], ["cross", "across tokens"]], (value) => (state.cross = value === "cross"));
       caption.append(cross);
     }
-    caption.append(S.divergingLegend(shown.most));
+    const data = () => ({
+      columns: ["earlier", "earlier token", "earlier position", "later", "later token", "later position", "gradient", "predicted", "measured"],
+      rows: map.g.map((gradient, i) => {
+        const [from, to] = [early[map.e[i]], late[map.l[i]]];
+        return [from.name, from.token, from.position, to.name, to.token, to.position, gradient, ...(checks.get(i) || []).slice(0, 2)];
+      }),
+    });
+    caption.append(S.divergingLegend(shown.most), S.offer("gradients " + map.title, data));
     figure.append(plot, card, lists);
     update();
     const cellOf = (event) => event.points[0].customdata;

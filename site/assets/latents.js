@@ -42,6 +42,10 @@
     const outside = { "-1": ends.querySelector("#page-previous"), 1: ends.querySelector("#page-next") };
     ends.replaceChildren(count, back, forward);
 
+    // What goes along from latent to latent: meeting it blind, and how examples are read.
+    const suffix = () => blind.suffix() + S.viewSuffix();
+    S.onView = () => articles[current] && S.setFragment(articles[current].id + suffix());
+
     const number = (article) => Number(article.id.slice("latent-".length));
 
     function leave() {
@@ -78,6 +82,8 @@
       const latent = number(article);
       blind.dress(article, latent, change);
       build(article, latent);
+      for (const dressing of S.onLatent) dressing(article, latent, blind.of(article, latent));
+      S.followView(article);
       arrive("Latent " + latent + (blind.of(article, latent) ? ", blind" : ""));
       S.freshen();
     }
@@ -97,25 +103,26 @@
       const article = articles[current];
       if (!article) return;
       blind.ask(asked);
-      self.history.replaceState(null, "", "#" + article.id + blind.suffix());
+      S.setFragment(article.id + suffix());
       S.tip(null);
       dress(article);
     }
 
     function move(step) {
       const place = step > 0 ? Math.floor(current + 1) : Math.ceil(current - 1);
+      S.view.range = null;
       if (place >= 0 && place < articles.length) {
-        self.history.replaceState(null, "", "#" + articles[place].id + blind.suffix());
+        S.setFragment(articles[place].id + suffix());
         show(place, true);
-      } else if (outside[step]) self.location.href = outside[step].href + blind.suffix();
+      } else if (outside[step]) S.go(S.carry(outside[step].getAttribute("href")) + suffix());
     }
 
     // A latent that is not on this page: on another page of the SAE, or not in the report.
     function absent(latent) {
-      const page = (of) => (S.href(S.sae, of) || "").split("#")[0];
+      const page = (of) => (S.href(S.sae, of) || "").replace(/#[^#]*$/, "");
       const target = page(latent);
       if (target && articles.length && target !== page(number(articles[0]))) {
-        self.location.replace(S.href(S.sae, latent) + blind.suffix());
+        S.go(S.href(S.sae, latent) + suffix(), true);
         return;
       }
       S.tip(null);
@@ -129,8 +136,10 @@
     }
 
     function fromHash() {
-      const named = /^#latent-(\d{1,15})(&blind)?$/.exec(self.location.hash);
-      blind.ask(Boolean(named && named[2]));
+      const { anchor, values } = S.parts(S.fragment());
+      const named = /^latent-(\d{1,15})$/.exec(anchor);
+      blind.ask(Boolean(named && values.get("blind") === ""));
+      if (named) S.readView(values);
       const latent = named ? Number(named[1]) : -1;
       const place = articles.findIndex((article) => number(article) === latent);
       if (place >= 0) show(place, place !== current);
@@ -146,7 +155,7 @@
       if (button) button.click();
     };
     S.up = () => {
-      self.location.href = steps.dataset.home;
+      S.go(S.carry(steps.dataset.home));
     };
     S.unfoldAll = () => {
       if (!articles[current]) return;

@@ -65,7 +65,11 @@
 
   S.tokenList = function (block) {
     const items = block.rows.map(([id, ...values]) => ({ node: S.code(id), values }));
-    return titled(block, table(block, "token", items));
+    const data = () => ({
+      columns: ["token", "token id", ...(block.columns || [])],
+      rows: block.rows.map(([id, ...values]) => [S.token(id), id, ...values]),
+    });
+    return titled(block, table(block, "token", items), data);
   };
 
   // A latent in words: its explanation, or the tokens that it is active on.
@@ -79,7 +83,7 @@
   };
 
   S.latentList = function (block, shard, max, blind) {
-    const slug = block.sae || S.sae;
+    const slug = block.sae || (shard ? shard.sae : S.sae);
     const sae = S.saes.get(slug);
     const waiting = [];
     const items = block.rows.map(([latent, inside, ...values]) => {
@@ -96,7 +100,11 @@
       }
       return { node, values };
     });
-    const list = titled(block, table(block, "latent", items));
+    const data = () => ({
+      columns: ["SAE", "latent", ...(block.columns || [])],
+      rows: block.rows.map(([latent, , ...values]) => [slug, latent, ...values]),
+    });
+    const list = titled(block, table(block, "latent", items), data);
     if (waiting.length && !blind)
       S.whenSeen(list, async () => {
         const rows = await S.table(slug);
@@ -108,11 +116,11 @@
     return list;
   };
 
-  function titled(block, content) {
+  function titled(block, content, data) {
     const box = el("div", { class: "block" });
     if (block.title) box.append(el("h3", {}, block.title));
     if (!block.rows.length) box.append(el("p", { class: "none" }, "none"));
-    else box.append(content);
+    else box.append(S.offer(block.title || "list", data), content);
     return box;
   }
 
@@ -134,4 +142,16 @@
     seen.set(node, action);
     observer.observe(node);
   };
+  // When the browser has nothing else to do.
+  S.whenIdle = (action) => (self.requestIdleCallback || self.setTimeout)(action);
+  // Do it now for all of a part of the page.
+  S.seeAll = (part) =>
+    Array.from(part.querySelectorAll("*"))
+      .filter((node) => seen.has(node))
+      .map((node) => {
+        const action = seen.get(node);
+        seen.delete(node);
+        observer.unobserve(node);
+        return Promise.resolve(action()).catch(() => {});
+      });
 })();

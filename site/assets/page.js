@@ -39,7 +39,7 @@
     const row = Number.isNaN(wanted) ? null : table && table.byLatent.get(wanted);
     jump.setCustomValidity(row ? "" : "This report does not show latent " + jump.value.trim() + ".");
     if (row) {
-      self.location.href = S.href(S.sae, wanted);
+      S.go(S.href(S.sae, wanted));
       jump.value = "";
       jump.blur();
     } else jump.reportValidity();
@@ -52,13 +52,51 @@
     jump.addEventListener("input", () => jump.setCustomValidity(""));
   }
 
+  S.actions();
   S.watchExamples();
   if (S.page === "latents") S.latentPage();
   if (S.page === "sae") S.saePage();
   if (S.page === "graph") S.graphPage();
   if (S.page === "prompt") S.promptPage();
+  if (S.page === "compare") S.comparePage();
+  if (S.page === "overview") S.overviewPage();
+  S.notesSection();
+  S.readyFigures();
+
+  // Behind an anchor the address may name pins, which the browser takes for a part of it.
+  const anchor = S.page === "text" && document.getElementById(S.fragment());
+  if (anchor) anchor.scrollIntoView();
+
+  // The latent that a key is about: the one that is shown, or the one in the row with the focus.
+  function mark(what) {
+    const article = document.querySelector("article.current[id^='latent-']");
+    const row = document.activeElement && document.activeElement.closest("tr[data-latent]");
+    if (article) S.mark(what, S.sae, Number(article.id.slice("latent-".length)));
+    else if (row) S.mark(what, S.sae, Number(row.dataset.latent));
+  }
 
   const filter = document.getElementById("filter");
+  // A page has the keys that its help names, and no others.
+  const listed = new Set(Array.from(keys.querySelectorAll("dt kbd"), (node) => node.textContent));
+  const ARROWS = { ArrowRight: "→", ArrowLeft: "←" };
+  const actions = {
+    "?": help,
+    t: nextTheme,
+    "/": () => (filter || jump).focus(),
+    j: () => S.move(1),
+    "→": () => S.move(1),
+    k: () => S.move(-1),
+    "←": () => S.move(-1),
+    u: () => S.up(),
+    e: () => S.unfoldAll(),
+    b: () => S.toggleBlind(),
+    y: S.copyLink,
+    m: S.copyMarkdown,
+    r: S.recut,
+    s: () => mark("star"),
+    p: () => mark("pin"),
+    n: () => S.writeNote(),
+  };
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
     const typing = event.target instanceof Element && event.target.closest("input, textarea, select");
@@ -66,22 +104,9 @@
       if (event.key === "Escape") event.target.blur();
       return;
     }
-    if (keys.open && event.key !== "?") return;
-    const actions = {
-      "?": help,
-      t: nextTheme,
-      "/": () => (filter || jump) && (filter || jump).focus(),
-      j: () => S.move && S.move(1),
-      ArrowRight: () => S.move && S.move(1),
-      k: () => S.move && S.move(-1),
-      ArrowLeft: () => S.move && S.move(-1),
-      u: () => S.up && S.up(),
-      e: () => S.unfoldAll && S.unfoldAll(),
-      b: () => S.toggleBlind && S.toggleBlind(),
-    };
-    if (!Object.hasOwn(actions, event.key)) return;
-    if (event.key.startsWith("Arrow") && !S.move) return;
+    const key = ARROWS[event.key] || event.key;
+    if (!listed.has(key) || (keys.open && key !== "?")) return;
     event.preventDefault();
-    actions[event.key]();
+    actions[key]();
   });
 })();

@@ -101,18 +101,49 @@
       plotly_unhover: () => S.tip(null),
       plotly_click: (event) => {
         const href = S.href(table.sae, event.points[0].customdata);
-        if (href) self.location.href = href;
+        if (href) S.go(href);
       },
     });
+  }
+
+  // Dragging over the densities chooses a range of them for the table; the range is drawn here.
+  function brushed(block, box, view) {
+    const [first] = block.views;
+    const { decades } = first;
+    const at = (density) => decades * Math.log10(density) - 0.5;
+    const bars = first.data[0];
+    const ends = [(bars.x0 || 0) - 0.5, (bars.x0 || 0) + bars.y.length - 0.5];
+    const layout = { ...first.layout };
+    if (!self.matchMedia("(pointer: coarse)").matches) Object.assign(layout, { dragmode: "select", selectdirection: "h" });
+    view.onDensity(([low, high]) => {
+      const range = [low ? at(low) : ends[0], high ? at(high) : ends[1]];
+      const rectangle = { type: "rect", yref: "paper", x0: range[0], x1: range[1], y0: 0, y1: 1, line: { width: 0 }, fillcolor: "rgba(70,130,210,0.2)", layer: "below" };
+      layout.shapes = low === null && high === null ? [] : [rectangle];
+      const plot = box.querySelector(".plot");
+      if (plot && plot.redraw) plot.redraw();
+    });
+    const select = (event) => {
+      if (!event || !event.range) return;
+      // Whole bars: a bar that is touched is taken.
+      const [low, high] = event.range.x.slice().sort((a, b) => a - b);
+      const edges = [Math.floor(low + 0.5), Math.floor(high + 0.5) + 1];
+      view.density(edges[0] <= ends[0] + 0.5 ? null : 10 ** (edges[0] / decades), edges[1] >= ends[1] + 0.5 ? null : 10 ** (edges[1] / decades));
+    };
+    layout.selections = [];
+    const hint = "Drag over the bars to show only latents of these densities in the table.";
+    box.querySelector(".summary").after(el("p", { class: "kept" }, hint));
+    return { ...block, views: [{ ...first, layout }], events: { plotly_selected: select } };
   }
 
   S.saePage = function () {
     const table = S.tables.get(S.sae);
     if (!table) return;
-    S.latentTable(table);
+    const view = S.latentTable(table);
     for (const box of document.querySelectorAll("figure[data-figure]")) {
       const block = table.figures[box.dataset.figure];
-      if (block) S.figure(S.merged(block), box);
+      if (!block) continue;
+      const whole = S.merged(block);
+      S.figure(box.dataset.figure === "density" ? brushed(whole, box, view) : whole, box);
     }
     const map = document.getElementById("map");
     if (!map || !table.has_map) return;

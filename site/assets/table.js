@@ -1,17 +1,14 @@
-// The table of latents: sorted, filtered, and drawn only where it is seen, so that 25,000 rows are light.
+// The table of latents: drawn only where it is seen, so that 25,000 rows are light.
 "use strict";
 (function () {
   const S = self.saereport;
   const { el } = S;
   const MARGIN = 12;
   const LOWEST = -7;
-
-  const KEYS = {
-    latent: (row) => row[0],
-    density: (row) => row[1],
-    max: (row) => row[2],
-    label: (row) => row[5] || "\uffff",
-  };
+  const COLUMNS = 8;
+  const FIRST_DOWN = new Set(["density", "max", "shape", "marked"]);
+  const WORDS = { latent: "latent", marked: "marked", density: "density", max: "max", shape: "activations", tokens: "active on", raises: "raises", label: "explanation" };
+  const $ = (id) => document.getElementById(id);
 
   function sparkPath(text) {
     const width = 92 / text.length;
@@ -32,94 +29,68 @@
     return nodes;
   }
 
+  // Returns what sets the range of densities from elsewhere, and tells of its changes.
   S.latentTable = function (table) {
-    const rows = table.rows;
-    const scroller = document.getElementById("scroller");
-    const body = document.getElementById("rows");
-    const filter = document.getElementById("filter");
-    const from = document.getElementById("from");
-    const to = document.getElementById("to");
-    const found = document.getElementById("found");
+    const { rows, sae } = table;
+    const scroller = $("scroller");
+    const body = $("rows");
+    const grid = scroller.querySelector("table");
+    const unlabelled = grid.classList.contains("unlabelled");
     const heads = Array.from(scroller.querySelectorAll("th[data-sort]"));
+    const from = $("from");
+    const to = $("to");
     const alive = rows.filter((row) => row[1] > 0).map((row) => Math.log10(row[1]));
     const lowest = alive.length ? Math.floor(10 * alive.reduce((a, b) => Math.min(a, b), 0)) / 10 : LOWEST;
-    const state = { sort: "latent", down: false, q: "", from: lowest, to: 0 };
-    let words = null;
+    const find = S.rowFinder(table);
+    const texts = { q: $("filter"), tokens: $("by-tokens"), raises: $("by-raises"), label: $("by-label") };
+    const numbers = ["latent", "max"].flatMap((name) => [[name, 0, $(name + "-from")], [name, 1, $(name + "-to")]]);
+    const only = Array.from(document.querySelectorAll("#filters input[name='only']"));
+    const then = $("then");
+    const watchers = [];
+    let state = S.noFilters();
     let shown = rows;
     let drawn = "";
 
-    function haystack() {
-      if (!words) {
-        words = rows.map((row) => {
-          const tokens = S.unpack(row[3] + row[4]).map((id) => {
-            const text = S.token(id);
-            return text + " " + S.prose(text);
-          });
-          const blind = row[9] ? " blind" : "";
-          return (row[0] + " " + row[5] + blind + " " + tokens.join(" ")).toLowerCase();
-        });
-      }
-      return words;
-    }
-
-    function apply() {
-      const q = state.q.trim().toLowerCase();
-      const low = state.from <= lowest ? -1 : 10 ** state.from;
-      const high = state.to >= 0 ? 2 : 10 ** state.to;
-      const number = /^\d+$/.test(q) ? q : null;
-      const text = q ? haystack() : null;
-      shown = rows.filter((row, i) => {
-        if (row[1] < low || row[1] > high) return false;
-        if (!q) return true;
-        return number ? String(row[0]).startsWith(number) : text[i].includes(q);
-      });
-      const key = KEYS[state.sort];
-      const sign = state.down ? -1 : 1;
-      const compare =
-        state.sort === "label"
-          ? (a, b) => (key(a) < key(b) ? -1 : key(a) > key(b) ? 1 : 0)
-          : (a, b) => key(a) - key(b);
-      shown.sort((a, b) => sign * compare(a, b) || a[0] - b[0]);
-      heads.forEach((head) => {
-        if (head.dataset.sort === state.sort)
-          head.setAttribute("aria-sort", state.down ? "descending" : "ascending");
-        else head.removeAttribute("aria-sort");
-      });
-      found.textContent =
-        shown.length === rows.length
-          ? S.format.count(rows.length) + " latents"
-          : S.format.count(shown.length) + " of " + S.format.count(rows.length) + " latents";
-      document.getElementById("from-out").textContent = state.from <= lowest ? "any" : S.format.percent(10 ** state.from);
-      document.getElementById("to-out").textContent = S.format.percent(10 ** Math.min(0, state.to));
-      drawn = "";
-      draw();
-    }
-
+    // ---- rows
     function line(row) {
-      const link = el("a", { href: S.href(table.sae, row[0]) }, String(row[0]));
+      const link = el("a", { href: S.href(sae, row[0]) }, String(row[0]));
       const meter = el("i", {});
       const share = row[1] > 0 ? (Math.log10(row[1]) - lowest) / -Math.min(lowest, -1e-6) : 0;
       meter.style.setProperty("width", 100 * Math.max(0, share) + "%");
       const spark = el("td", { class: "c-spark" });
       if (row[6]) spark.append(S.svg(sparkPath(row[6]), 92, 20));
       const density = row[1] > 0 ? S.format.percent(row[1]) : "dead";
-      return el(
+      const own = S.notes.label(sae, row);
+      const label = el("td", { class: "c-label", title: own || row[5] });
+      if (own) label.append(el("bdi", { class: "own" }, own), row[5] ? " · " : "");
+      label.append(row[5]);
+      const node = el(
         "tr",
         {},
         el("th", { scope: "row" }, link),
+        el("td", { class: "c-marks" }, S.marks(sae, row[0])),
         el("td", { class: "c-density" }, density, el("span", { class: "meter", "aria-hidden": "true" }, meter)),
         el("td", { class: "c-max" }, row[1] > 0 ? S.format.value(row[2]) : "–"),
         spark,
         el("td", { class: "c-tokens" }, ...(row[9] ? [S.blindMark()] : codes(S.unpack(row[3])))),
         el("td", { class: "c-logits" }, ...codes(S.unpack(row[4]))),
-        el("td", { class: "c-label", title: row[5] }, row[5]),
+        label,
       );
+      node.dataset.latent = row[0];
+      return node;
     }
 
     function gap(height) {
-      const cell = el("td", { colspan: 7 });
+      const cell = el("td", { colspan: COLUMNS });
       cell.style.setProperty("height", height + "px");
       return el("tr", { class: "gap", "aria-hidden": "true" }, cell);
+    }
+
+    const targets = (row) => Array.from(row.querySelectorAll("a, button"));
+    // Where the focus is: the latent, and the how-manieth thing in its row.
+    function focus() {
+      const row = body.contains(document.activeElement) && document.activeElement.closest("tr");
+      return row ? [row.dataset.latent, targets(row).indexOf(document.activeElement)] : null;
     }
 
     function draw() {
@@ -130,87 +101,148 @@
       if (key === drawn) return;
       drawn = key;
       if (!shown.length) {
-        const cell = el("td", { colspan: 7 }, "No latent fits the filters.");
+        const cell = el("td", { colspan: COLUMNS }, rows.length ? "No latent fits the filters." : "The report shows no latent of this SAE.");
         body.replaceChildren(el("tr", { class: "empty" }, cell));
         return;
       }
-      const focused = document.activeElement && body.contains(document.activeElement) ? document.activeElement.textContent : null;
+      const focused = focus();
       body.replaceChildren(
         gap(first * height),
         ...shown.slice(first, last).map(line),
         gap((shown.length - last) * height),
       );
-      if (focused !== null) {
-        const again = Array.from(body.querySelectorAll("a")).find((a) => a.textContent === focused);
-        if (again) again.focus({ preventScroll: true });
-      }
+      if (!focused) return;
+      const again = body.querySelector("tr[data-latent='" + focused[0] + "']");
+      (again ? targets(again)[focused[1]] : scroller).focus({ preventScroll: true });
     }
 
-    function write() {
-      const parts = new URLSearchParams();
-      if (state.sort !== "latent" || state.down) parts.set("sort", (state.down ? "-" : "") + state.sort);
-      if (state.q) parts.set("q", state.q);
-      if (state.from > lowest) parts.set("from", String(state.from));
-      if (state.to < 0) parts.set("to", String(state.to));
-      const text = parts.toString();
-      self.history.replaceState(null, "", text ? "#" + text : self.location.pathname + self.location.search);
+    // ---- the state and its controls
+    function apply() {
+      shown = find(state);
+      const ranks = new Map(state.sort.map((key, i) => [key.name, [key, i]]));
+      heads.forEach((head) => {
+        const [key, rank] = ranks.get(head.dataset.sort) || [null, 0];
+        head.removeAttribute("aria-sort");
+        delete head.dataset.rank;
+        if (key && !rank) head.setAttribute("aria-sort", key.down ? "descending" : "ascending");
+        else if (key) head.dataset.rank = rank + 1 + (key.down ? "▼" : "▲");
+      });
+      const all = S.format.count(rows.length) + " latents";
+      $("found").textContent = shown.length === rows.length ? all : S.format.count(shown.length) + " of " + all;
+      const [low, high] = state.density;
+      $("from-out").textContent = low === null ? "any" : S.format.percent(low);
+      $("to-out").textContent = S.format.percent(high === null ? 1 : Math.min(1, high));
+      const n = S.countFilters(state);
+      $("filters-count").textContent = n ? "(" + n + ")" : "";
+      $("reset").disabled = S.writeFilters(state) === "";
+      const labelled = rows.some((row) => S.notes.label(sae, row));
+      grid.classList.toggle("unlabelled", unlabelled && !labelled);
+      for (const watch of watchers) watch(state.density);
+      drawn = "";
+      draw();
     }
 
-    function read() {
-      const parts = new URLSearchParams(self.location.hash.slice(1));
-      const sort = parts.get("sort") || "latent";
-      state.down = sort.startsWith("-");
-      const name = sort.replace(/^-/, "");
-      state.sort = Object.hasOwn(KEYS, name) ? name : "latent";
-      state.q = parts.get("q") || "";
-      const number = (key, other) => {
-        const value = parseFloat(parts.get(key));
-        return Number.isFinite(value) ? Math.max(lowest, Math.min(0, value)) : other;
-      };
-      state.from = number("from", lowest);
-      state.to = number("to", 0);
-      filter.value = state.q;
-      for (const [input, value] of [[from, state.from], [to, state.to]]) {
+    function fill() {
+      for (const [name, input] of Object.entries(texts)) input.value = state[name];
+      for (const [name, end, input] of numbers) input.value = state[name][end] === null ? "" : String(state[name][end]);
+      for (const box of only) box.checked = state.only.has(box.value);
+      const place = (value, other) => (value === null ? other : Math.max(lowest, Math.min(0, Math.log10(value || 1e-30))));
+      for (const [input, value] of [[from, place(state.density[0], lowest)], [to, place(state.density[1], 0)]]) {
         input.min = String(lowest);
         input.max = "0";
         input.value = String(value);
+        input.setAttribute("aria-valuetext", S.format.percent(10 ** value));
       }
+      const second = state.sort[1];
+      then.value = second ? (second.down ? "-" : "") + second.name : "";
     }
 
+    const write = () => S.setFragment(S.writeFilters(state));
     function changed() {
       scroller.scrollTop = 0;
       apply();
       write();
     }
+    function read() {
+      state = S.readFilters(S.fragment());
+      if (S.countFilters(state)) $("filters").open = true;
+      fill();
+      apply();
+    }
+
+    function sortBy(name, more) {
+      const old = state.sort.find((key) => key.name === name);
+      const key = { name, down: old ? !old.down : FIRST_DOWN.has(name) };
+      if (!more) state.sort = [{ name, down: old === state.sort[0] ? key.down : FIRST_DOWN.has(name) }];
+      else if (old) state.sort = state.sort.map((other) => (other === old ? key : other));
+      else state.sort = [...state.sort.slice(0, 2), key];
+      fill();
+      changed();
+    }
 
     heads.forEach((head) => {
-      const button = el("button", { type: "button" }, head.textContent);
-      button.addEventListener("click", () => {
-        const name = head.dataset.sort;
-        const first = name === "density" || name === "max";
-        state.down = state.sort === name ? !state.down : first;
-        state.sort = name;
-        changed();
-      });
+      const name = head.dataset.sort;
+      const button = el("button", { type: "button", title: "Sort; with Shift, sort further" }, ...head.childNodes);
+      button.addEventListener("click", (event) => sortBy(name, event.shiftKey));
       head.replaceChildren(button);
     });
+    then.append(el("option", { value: "" }, "latent"));
+    for (const name of S.columnNames.slice(1)) {
+      then.append(el("option", { value: name }, WORDS[name] + " ▲"), el("option", { value: "-" + name }, WORDS[name] + " ▼"));
+    }
+    then.addEventListener("change", () => {
+      const name = then.value.replace(/^-/, "");
+      const [first] = state.sort;
+      state.sort = name && name !== first.name ? [first, { name, down: then.value.startsWith("-") }] : [first];
+      fill();
+      changed();
+    });
+
     let timer = 0;
-    filter.addEventListener("input", () => {
+    const soon = (action) => {
       clearTimeout(timer);
       timer = setTimeout(() => {
-        state.q = filter.value;
+        action();
         changed();
       }, 90);
-    });
-    for (const [input, name] of [[from, "from"], [to, "to"]]) {
-      input.addEventListener("input", () => {
-        state[name] = Number(input.value);
-        if (state.from > state.to) state[name === "from" ? "to" : "from"] = state[name];
-        from.value = String(state.from);
-        to.value = String(state.to);
+    };
+    const typed = () => {
+      for (const [name, input] of Object.entries(texts)) state[name] = input.value.slice(0, 200);
+      for (const [name, end, input] of numbers) {
+        state[name][end] = S.numberFrom(input.value);
+        input.setAttribute("aria-invalid", String(input.value.trim() !== "" && state[name][end] === null));
+      }
+    };
+    for (const input of [...Object.values(texts), ...numbers.map((item) => item[2])]) input.addEventListener("input", () => soon(typed));
+    for (const box of only) {
+      box.addEventListener("change", () => {
+        state.only[box.checked ? "add" : "delete"](box.value);
         changed();
       });
     }
+
+    function density(low, high) {
+      const rounded = (value) => (value === null ? null : Number(value.toPrecision(4)));
+      state.density = [rounded(low), rounded(high)];
+      fill();
+      changed();
+    }
+    [from, to].forEach((input, moved) => {
+      input.addEventListener("input", () => {
+        const ends = [Number(from.value), Number(to.value)];
+        if (ends[0] > ends[1]) ends[1 - moved] = ends[moved];
+        density(ends[0] <= lowest ? null : 10 ** ends[0], ends[1] >= 0 ? null : 10 ** ends[1]);
+      });
+    });
+    $("reset").addEventListener("click", () => {
+      state = S.noFilters();
+      fill();
+      changed();
+      texts.q.focus();
+    });
+    $("reset").after(S.offer("latents", () => S.rowsAsData(shown, sae)));
+
+    // ---- what else changes the table
     let frame = 0;
     scroller.addEventListener("scroll", () => {
       if (!frame)
@@ -219,16 +251,23 @@
           draw();
         });
     }, { passive: true });
-    self.addEventListener("resize", () => {
+    const again = () => {
       drawn = "";
       draw();
-    });
+    };
+    self.addEventListener("resize", again);
+    S.notes.changed.push(apply);
+    S.onPins.push(apply);
     self.addEventListener("hashchange", () => {
-      read();
-      apply();
+      const fragment = S.fragment();
+      if (scroller.isConnected && !(fragment && document.getElementById(fragment)) && fragment !== S.writeFilters(state)) read();
     });
     read();
-    apply();
     performance.mark("saereport-table");
+    const onDensity = (watch) => {
+      watchers.push(watch);
+      watch(state.density);
+    };
+    return { density, onDensity };
   };
 })();
