@@ -46,7 +46,9 @@ def find(paths: Iterable[Path]) -> list[Found]:
         if path.is_dir():
             inside = _in_folder(path)
             if not inside:
-                raise SaereportError(f"'{path}' holds none of the files that are read.", _HINT)
+                raise SaereportError(
+                    f"'{path}' holds none of the files that are read.", _inside(path) or _HINT
+                )
         elif path.exists():
             inside = [Found(path, path.parent, _kind(path))]
         else:
@@ -69,6 +71,13 @@ _ORDER = {
     "activations": 2,
     "explanations": 3,
 }
+
+
+def _inside(path: Path) -> str:
+    """A hint that names folders of a folder; empty where it has none."""
+    folders = sorted(str(inner) for inner in path.iterdir() if inner.is_dir())
+    named = " ".join(f"'{folder}'" for folder in folders[:3])
+    return f"Name the folders of the SAEs, such as {named}." if folders else ""
 
 
 def _in_folder(folder: Path) -> list[Found]:

@@ -46,6 +46,7 @@
     if (wanted().path === path) scrollTo(wanted().place);
     else {
       event.stopImmediatePropagation();
+      if (self.saereport.leaving) self.scrollTo(0, 0);
       self.location.reload();
     }
   });

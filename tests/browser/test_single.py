@@ -122,6 +122,9 @@ def test_another_page_begins_at_its_top(watched: Watch, single: Path) -> None:
     page.wait_for_selector("html[data-path='provenance.html']")
     page.wait_for_timeout(500)
     assert page.evaluate("self.scrollY") == 0
+    page.go_back()
+    page.wait_for_selector("html[data-path='methods.html']")
+    until(page, "self.scrollY > 1000")
     seen.check()
 
 

@@ -17,6 +17,7 @@ from saereport.cli import run as command
 from saereport.errors import SaereportError
 from saereport.exchange import export_report, import_files
 from saereport.exchange.dashboard import Batch
+from saereport.exchange.finding import find
 from saereport.limits import MIB, Limits, check_shape, content, lines
 from saereport.site import render
 from tests.exchange import samples
@@ -299,3 +300,9 @@ def test_the_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert "Did you mean 'synthetic-l3-residual'" in capsys.readouterr().err
     assert command(["export", str(tmp_path / "run"), "--format", "x", "--out", str(out)]) == 2
     assert command(["import", str(tmp_path / "gone"), "--out", str(tmp_path / "report")]) == 1
+
+
+def test_a_folder_of_exports_names_the_folders_inside(tmp_path: Path) -> None:
+    (tmp_path / "all" / "l3-resid").mkdir(parents=True)
+    with pytest.raises(SaereportError, match="l3-resid"):
+        find([tmp_path / "all"])
