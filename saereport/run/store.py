@@ -18,6 +18,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
+from os import PathLike
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -305,7 +306,7 @@ class Run:
         return self._lengths[name]
 
 
-def open_run(path: Path) -> Run:
+def open_run(path: str | PathLike[str]) -> Run:
     """Open a run, or the run inside a report's folder.
 
     Args:
@@ -314,7 +315,7 @@ def open_run(path: Path) -> Run:
     Raises:
         SaereportError: There is no run, it has another schema version, or `run.json` is damaged.
     """
-    require_folder(path, "run")
+    path = require_folder(Path(path), "run")
     folder = path if (path / RUN_FILE).exists() else path / "run"
     if not (folder / RUN_FILE).is_file():
         raise SaereportError(

@@ -373,15 +373,16 @@ def _list_problems(
 def _check_order(table: Table, part: pa.Table, last: list[Any] | None) -> list[Any]:
     """No key is there twice, and rows rise by it.
 
-    Tables of the whole run name SAEs in the order that the run has them in, so there only the
-    first column of the key need rise.
+    Tables of the whole run name SAEs in the order that the run has them in, so there only a
+    number at the beginning of the key need rise.
     """
+    numbered = pa.types.is_integer(part.schema.field(table.key[0]).type)
     keys = []
     for name in table.key:
         key = part.column(name).combine_chunks()
         keys.append(_ranks(key) if pa.types.is_dictionary(key.type) else key.to_numpy())
     if table.scope == "run":
-        ordered = bool((np.diff(keys[0]) >= 0).all()) if keys[0].dtype.kind == "i" else True
+        ordered = not numbered or bool((np.diff(keys[0]) >= 0).all())
         order = np.lexsort(keys[::-1])
         keys = [key[order] for key in keys]
     rising = np.zeros(part.num_rows - 1, bool)
@@ -393,7 +394,7 @@ def _check_order(table: Table, part: pa.Table, last: list[Any] | None) -> list[A
     ends = [[part.column(name)[at].as_py() for name in names] for at in (0, part.num_rows - 1)]
     if table.scope == "sae":
         ordered = last is None or last < ends[0]
-    elif last is not None and table.key[0] != "early":
+    elif last is not None and numbered:
         ordered = ordered and last <= ends[0]
     if not (rising.all() and ordered):
         raise Flaw(f"its rows are not sorted by {', '.join(table.key)}, or two are the same")

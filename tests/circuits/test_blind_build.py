@@ -53,7 +53,7 @@ def built(inputs: Path, out: Path, **changes: Any) -> Path:
         "circuits": {"examples": 2},
         **changes,
     }
-    return collection.build(config, out)
+    return Path(collection.build(config, out))
 
 
 def windows(run: Run, latent: int) -> list[list[int]]:
