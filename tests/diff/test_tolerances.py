@@ -37,6 +37,7 @@ def collected(
         "model": "demo",
         "dataset": "demo",
         "tokens": 8192,
+        "evaluation_tokens": 512,
         "dtype": dtype,
         "batch_size": batch,
         "saes": [{"path": str(folder / name), "latents": found} for name, found in LATENTS.items()],
