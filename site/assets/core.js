@@ -29,6 +29,7 @@
     scripts: new Map(),
     prompts: new Map(),
     pins: "",
+    leaving: false,
     // What other scripts do with a latent's article each time it is shown: (article, latent, hidden).
     onLatent: [],
   };
@@ -180,6 +181,9 @@
   // Go to an address that one of these made; `replace` leaves no entry in the history.
   S.go = function (href, replace) {
     const hash = href.slice(href.indexOf("#"));
+    // In a single file the document is loaded again: only what is gone to begins at the top, not
+    // what one comes back to.
+    S.leaving = true;
     if (!S.single || !hash.startsWith("#")) {
       if (replace) self.location.replace(href);
       else self.location.href = href;
@@ -187,8 +191,6 @@
       self.dispatchEvent(new HashChangeEvent("hashchange"));
     } else if (replace) self.location.replace(self.location.href.split("#")[0] + hash);
     else self.location.hash = hash;
-    // The document is loaded again, and the browser would bring it back to where it stood.
-    if (S.single && hash.slice(1).split("#")[0] !== root.dataset.path) self.scrollTo(0, 0);
   };
 
   // In a single file the scripts of this report are blocks that do not run: data is read, and the

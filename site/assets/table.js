@@ -170,7 +170,16 @@
       apply();
     }
 
+    // What was typed waits a moment; whatever fills the fields again takes it in first.
+    let timer = 0;
+    function flush() {
+      if (timer) typed();
+      clearTimeout(timer);
+      timer = 0;
+    }
+
     function sortBy(name, more) {
+      flush();
       const old = state.sort.find((key) => key.name === name);
       const key = { name, down: old ? !old.down : FIRST_DOWN.has(name) };
       if (!more) state.sort = [{ name, down: old === state.sort[0] ? key.down : FIRST_DOWN.has(name) }];
@@ -191,6 +200,7 @@
       then.append(el("option", { value: name }, WORDS[name] + " ▲"), el("option", { value: "-" + name }, WORDS[name] + " ▼"));
     }
     then.addEventListener("change", () => {
+      flush();
       const name = then.value.replace(/^-/, "");
       const [first] = state.sort;
       state.sort = name && name !== first.name ? [first, { name, down: then.value.startsWith("-") }] : [first];
@@ -198,11 +208,10 @@
       changed();
     });
 
-    let timer = 0;
-    const soon = (action) => {
+    const soon = () => {
       clearTimeout(timer);
       timer = setTimeout(() => {
-        action();
+        flush();
         changed();
       }, 90);
     };
@@ -213,7 +222,7 @@
         input.setAttribute("aria-invalid", String(input.value.trim() !== "" && state[name][end] === null));
       }
     };
-    for (const input of [...Object.values(texts), ...numbers.map((item) => item[2])]) input.addEventListener("input", () => soon(typed));
+    for (const input of [...Object.values(texts), ...numbers.map((item) => item[2])]) input.addEventListener("input", soon);
     for (const box of only) {
       box.addEventListener("change", () => {
         state.only[box.checked ? "add" : "delete"](box.value);
@@ -222,6 +231,7 @@
     }
 
     function density(low, high) {
+      flush();
       const rounded = (value) => (value === null ? null : Number(value.toPrecision(4)));
       state.density = [rounded(low), rounded(high)];
       fill();
@@ -235,6 +245,7 @@
       });
     });
     $("reset").addEventListener("click", () => {
+      flush();
       state = S.noFilters();
       fill();
       changed();
