@@ -122,8 +122,8 @@ METRICS: dict[str, Metric] = {
                 ("l2_ratio", "L2 ratio", 0.01, "As on the methods page; absolute change."),
                 ("ce_original", "CE of the model", 0.02, "Nats a token; absolute change."),
                 ("ce_spliced", "CE with the SAE", 0.02, "Nats a token; absolute change."),
-                ("ce_zero", "CE, zero ablation", 0.05, "Nats a token; absolute change."),
-                ("ce_mean", "CE, mean ablation", 0.05, "Nats a token; absolute change."),
+                ("ce_zero", "CE, zero ablation", 0.08, "Nats a token; relative change."),
+                ("ce_mean", "CE, mean ablation", 0.08, "Nats a token; relative change."),
                 (
                     "ce_recovered",
                     "CE recovered",

@@ -13,7 +13,7 @@ from saereport.diff.model import Value
 from saereport.diff.overlap import histogram_distance
 from saereport.run import Run
 
-RELATIVE = frozenset({"l0", "mse"})
+RELATIVE = frozenset({"l0", "mse", "ce_zero", "ce_mean"})
 """Metrics whose size is a relative change; that of the others is absolute."""
 
 BINS_A_DECADE = 4
