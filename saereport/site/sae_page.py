@@ -132,15 +132,15 @@ def _density(run: Run, sae: SaeView, rows: list[IndexRow]) -> ServerFigure:
     else:
         every = [row.density for row in rows if row.density > 0]
     shown = [row.density for row in rows if row.density > 0]
-    bins = [floor(PER_DECADE * log10(d)) for d in every]
-    low, high = min(bins, default=0), max(bins, default=0)
-    n = high - low + 1 if every else 0
+    bins, shown_bins = ([floor(PER_DECADE * log10(d)) for d in some] for some in (every, shown))
+    # The two come from different tables: neither need hold the other's densities.
+    low, high = min([*bins, *shown_bins], default=0), max([*bins, *shown_bins], default=0)
+    n = high - low + 1 if every or shown else 0
     all_counts, shown_counts = [0] * n, [0] * n
     for place in bins:
         all_counts[place - low] += 1
-    for density in shown:
-        place = min(max(floor(PER_DECADE * log10(density)) - low, 0), n - 1)
-        shown_counts[place] += 1
+    for place in shown_bins:
+        shown_counts[place - low] += 1
     decades = list(range(-(-low // PER_DECADE), high // PER_DECADE + 2)) if n else []
     block = DENSITY(
         v={
