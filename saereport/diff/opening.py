@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from saereport.errors import SaereportError
-from saereport.run import Run, open_run
+from saereport.run import Run
+from saereport.run.bundle import opened_run
 from saereport.run.store import RUN_FILE
 
 RUN_PATH = re.compile(
@@ -50,24 +51,22 @@ def opened(name: str) -> Iterator[Run]:
         if not path.exists() and ":" in name:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="saereport-")))
             path = _from_revision(name, folder)
-        yield stack.enter_context(_opened_path(path, name))
+        _require_report(path, name)
+        try:
+            run = stack.enter_context(opened_run(path))
+        except SaereportError as error:
+            # What was taken out of git lies in a folder that the user has never seen.
+            raise SaereportError(error.message.replace(str(path), name), error.hint) from error
+        yield run
 
 
-@contextmanager
-def _opened_path(path: Path, name: str) -> Iterator[Run]:
-    if path.is_file():
-        if path.suffix.lower() not in (".html", ".htm"):
-            raise SaereportError(
-                f"'{name}' is a file, and not a report in a single file (.html).",
-                "Give the folder of a run or a report.",
-            )
-        from saereport.run.bundle import unbundled
-
-        with unbundled(path) as run:
-            yield run
-    elif path.exists():
-        yield open_run(path)
-    else:
+def _require_report(path: Path, name: str) -> None:
+    if path.is_file() and path.suffix.lower() not in (".html", ".htm"):
+        raise SaereportError(
+            f"'{name}' is a file, and not a report in a single file (.html).",
+            "Give the folder of a run or a report.",
+        )
+    if not path.exists():
         raise SaereportError(
             f"There is no run or report '{name}'.",
             "Give a folder, a single file, or REVISION:PATH of one in git.",

@@ -16,8 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from saereport import __version__
 from saereport.errors import SaereportError
 from saereport.progress import Progress
@@ -33,6 +31,7 @@ from saereport.site import assets, jsonwriter, numbers
 from saereport.site.csp import policy
 from saereport.site.folder import MANIFEST
 from saereport.site.story import Fact
+from saereport.site.templating import environment
 from saereport.visible import visible_text
 
 ASSETS = "landing"
@@ -205,20 +204,13 @@ def _write(folder: Path, title: str, summaries: Sequence[Summary], places: Seque
 
 
 def _page(title: str, summaries: Sequence[Summary], places: Sequence[str]) -> str:
-    environment = Environment(
-        loader=FileSystemLoader(assets.templates()),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
+    made = environment()
     lines = [
         line(summary, row, place)
         for summary, place in zip(summaries, places, strict=True)
         for row in summary.rows
     ]
-    return environment.get_template("landing.html").render(
+    return made.get_template("landing.html").render(
         csp=policy(embed_neuronpedia=False),
         folder=ASSETS,
         styles=STYLES,

@@ -4,26 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from saereport.run.tables import TABLES
 from saereport.site import assets
 from saereport.site.context import Report, SaeView
 from saereport.site.csp import policy
+from saereport.site.templating import environment
 
 
 class Pages:
     """Renders templates with what all pages of a report share."""
 
     def __init__(self, report: Report) -> None:
-        self._environment = Environment(
-            loader=FileSystemLoader(assets.templates()),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            keep_trailing_newline=True,
-        )
+        self._environment = environment()
         self._environment.globals.update(
             csp=policy(embed_neuronpedia=report.embed_neuronpedia),
             styles=assets.STYLES,

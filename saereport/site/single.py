@@ -18,8 +18,6 @@ data. The run goes along, so that the file can be rendered, cut and compared aga
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -28,7 +26,7 @@ from pathlib import Path
 from markupsafe import escape
 
 from saereport.site.assets import EARLY, PLOTLY, SCRIPTS, STYLES, templates
-from saereport.site.csp import EMPTY_STYLE, single_policy
+from saereport.site.csp import EMPTY_STYLE, digest, single_policy
 from saereport.site.folder import MANIFEST, RUN_FOLDER
 from saereport.site.single_pages import Page, prefixed, read_page
 
@@ -163,8 +161,8 @@ def _inert(text: str) -> str:
 def _head(title: str, plotly: str, embed_neuronpedia: bool) -> str:
     early = _static(EARLY)
     policy = single_policy(
-        scripts=[_hash(text) for text in (early, _scripts(), plotly)],
-        styles=[_hash(_styles()), EMPTY_STYLE],
+        scripts=[digest(text) for text in (early, _scripts(), plotly)],
+        styles=[digest(_styles()), EMPTY_STYLE],
         embed_neuronpedia=embed_neuronpedia,
     )
     return (
@@ -195,11 +193,6 @@ def _joined(names: Iterable[str]) -> str:
 
 def _static(name: str) -> str:
     return _text(templates() / "static" / name)
-
-
-def _hash(text: str) -> str:
-    digest = hashlib.sha256(text.encode("utf-8")).digest()
-    return "sha256-" + base64.b64encode(digest).decode("ascii")
 
 
 def _text(path: Path) -> str:

@@ -35,6 +35,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "site" / "run" / "tables" / "link.parquet").symlink_to("/etc/passwd")
     (folder / "one.html").write_text(single(open_run(folder / "docs" / "bare")), encoding="utf-8")
     (folder / "note.txt").write_text("text", encoding="utf-8")
+    (folder / "no-run.html").write_text("<!DOCTYPE html><p>A page.", encoding="utf-8")
     git(folder, "add", ".")
     git(folder, "commit", "-q", "-m", "first")
     git(folder, "tag", "first")
@@ -98,6 +99,7 @@ def test_what_exists_is_never_a_revision(tmp_path: Path, monkeypatch: pytest.Mon
         ("docs", "holds no run.json"),
         ("HEAD:nowhere", "holds no 'nowhere'"),
         ("HEAD:note.txt", "is a file"),
+        ("HEAD:no-run.html", "'HEAD:no-run.html'"),
         ("HEAD:docs", "holds no run.json"),
         ("unheard-of:site", "no git revision 'unheard-of'"),
         ("--upload-pack=touch x:site", "no git revision"),

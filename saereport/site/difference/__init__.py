@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from saereport.diff.gates import Outcome
@@ -17,6 +16,7 @@ from saereport.run import Run
 from saereport.site import assets
 from saereport.site.csp import digest, single_policy
 from saereport.site.difference.page import changed_metrics, prompt_parts, sae_parts
+from saereport.site.templating import environment
 from saereport.visible import visible_text
 
 STYLES = ("tokens.css", "layout.css", "parts.css", "difference.css")
@@ -40,19 +40,12 @@ def difference_page(
         SaereportError: A run is damaged.
     """
     style, early, script = "".join(map(_asset, STYLES)), _asset(assets.EARLY), _asset(SCRIPT)
-    environment = Environment(
-        loader=FileSystemLoader(assets.templates()),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
+    made = environment()
     parts = sae_parts(difference, before, after)
     policy = single_policy(
         scripts=[digest(early), digest(script)], styles=[digest(style)], embed_neuronpedia=False
     )
-    return environment.get_template("difference.html").render(
+    return made.get_template("difference.html").render(
         csp=policy,
         # The package's own files, whose hashes the policy names: the only text not escaped.
         style=Markup(style),

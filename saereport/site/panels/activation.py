@@ -13,6 +13,11 @@ from saereport.site.panels.registry import panel
 
 _BAR = {"type": "bar", "meta": "act", "hoverinfo": "none"}
 _COUNT_AXIS = {"title": {"text": "tokens"}, "rangemode": "tozero"}
+_LINEAR = {
+    "bargap": 0.06,
+    "xaxis": {"title": {"text": "activation"}, "rangemode": "tozero"},
+    "yaxis": _COUNT_AXIS,
+}
 HISTOGRAM = base(
     "activation.histogram",
     b="figure",
@@ -24,11 +29,7 @@ HISTOGRAM = base(
             "label": "linear bins",
             "columns": ["from", "to", "tokens"],
             "data": [_BAR],
-            "layout": {
-                "bargap": 0.06,
-                "xaxis": {"title": {"text": "activation"}, "rangemode": "tozero"},
-                "yaxis": _COUNT_AXIS,
-            },
+            "layout": _LINEAR,
         },
         {
             "label": "log bins",
@@ -54,11 +55,7 @@ GIVEN = base(
             "label": "",
             "columns": ["from", "to", "tokens"],
             "data": [_BAR],
-            "layout": {
-                "bargap": 0.06,
-                "xaxis": {"title": {"text": "activation"}, "rangemode": "tozero"},
-                "yaxis": _COUNT_AXIS,
-            },
+            "layout": _LINEAR,
         }
     ],
 )
