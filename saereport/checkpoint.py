@@ -19,6 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from saereport.limits import UNREADABLE
 from saereport.run.files import folder_in_place_of, write_atomically
 
 FILE = "checkpoint.npz"
@@ -115,7 +116,7 @@ class FinishedParts:
             return None
         try:
             return {file.stem: pq.read_table(file) for file in sorted(place.glob("*.parquet"))}
-        except (pa.ArrowException, OSError):
+        except UNREADABLE:
             return None
 
     def save(self, part: str, tables: Mapping[str, pa.Table]) -> None:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
+import pyarrow as pa
 
 from saereport.errors import SaereportError
 
@@ -26,6 +27,9 @@ MIB = 2**20
 _CHUNK = MIB
 _ESCAPE = re.compile(rb"\\.", re.DOTALL)
 _GZIP_MAGIC = b"\x1f\x8b"
+
+UNREADABLE = (pa.ArrowException, OSError, UnicodeDecodeError)
+"""What pyarrow raises for what is no Parquet; the last for names of columns that are no text."""
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ import pyarrow.parquet as pq
 from pydantic import ValidationError
 
 from saereport.errors import SaereportError
-from saereport.limits import Limits, check_shape
+from saereport.limits import UNREADABLE, Limits, check_shape
 from saereport.run.files import (
     canonical_json,
     folder_in_place_of,
@@ -256,7 +256,7 @@ class Run:
             return pq.read_table(
                 path, columns=list(columns) if columns is not None else None, filters=filters
             )
-        except (pa.ArrowException, OSError) as error:
+        except UNREADABLE as error:
             raise _damaged(path, _first_line(error)) from error
 
     def verify(self) -> None:
@@ -289,7 +289,7 @@ class Run:
             slug = path.parent.name if table.scope == "sae" else None
             check_file(path, table, listed.rows)
             check_content(path, table, Place(self.info, slug, self._lengths_of))
-        except (Flaw, pa.ArrowException, OSError) as error:
+        except (Flaw, *UNREADABLE) as error:
             raise _damaged(path, _first_line(error)) from error
         self._checked.add(relative)
         return path

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from saereport.errors import SaereportError, did_you_mean
+from saereport.limits import UNREADABLE
 
 Document = str | Sequence[int]
 """A document: its text, or, in a dataset that is tokenised already, its token ids."""
@@ -191,7 +192,6 @@ def _document(value: Any, where: str, column: str) -> Document:
 def _rows(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """The rows of a file, each with where it stands."""
     if file.suffix == ".parquet":
-        import pyarrow as pa
         import pyarrow.parquet as pq
 
         try:
@@ -201,7 +201,7 @@ def _rows(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
                     for row in batch.to_pylist():
                         number += 1
                         yield f"{file.name}: row {number}", row
-        except (pa.ArrowException, OSError) as error:
+        except UNREADABLE as error:
             short = " ".join(str(error).split())[:200]
             raise SaereportError(f"{file.name} cannot be read as Parquet: {short}") from error
         return
@@ -229,12 +229,11 @@ def _first_row(file: Path) -> dict[str, Any]:
 
 def _columns(file: Path) -> list[str]:
     if file.suffix == ".parquet":
-        import pyarrow as pa
         import pyarrow.parquet as pq
 
         try:
             return list(pq.read_schema(file).names)
-        except (pa.ArrowException, OSError) as error:
+        except UNREADABLE as error:
             short = " ".join(str(error).split())[:200]
             raise SaereportError(f"{file.name} cannot be read as Parquet: {short}") from error
     row = _first_row(file)

@@ -163,6 +163,17 @@ def test_text_that_is_not_utf_8(plain: Good, tmp_path: Path) -> None:
         run.table("explanations", SLUG)
 
 
+def test_names_of_columns_that_are_not_utf_8(plain: Good, tmp_path: Path) -> None:
+    path = f"saes/{SLUG}/activation_histogram.parquet"
+    plain.put(tmp_path / "run")
+    data = (tmp_path / "run" / path).read_bytes()
+    assert b"latent" in data
+    (tmp_path / "run" / path).write_bytes(data.replace(b"latent", b"la\xcdent"))
+    run = open_run(signed(plain, tmp_path / "run", path, plain.tables[path].num_rows))
+    with pytest.raises(SaereportError, match="activation_histogram"):
+        run.table("activation_histogram", SLUG)
+
+
 def test_a_small_file_that_is_gigabytes_of_text_is_not_read(plain: Good, tmp_path: Path) -> None:
     path, n = f"saes/{SLUG}/explanations.parquet", 17_000
     plain.put(tmp_path / "run")
