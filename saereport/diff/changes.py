@@ -14,12 +14,18 @@ from saereport.diff.model import Items, LatentChange, Pairs, Value
 DENSE = 0.1
 """Density above which a latent is called dense."""
 
+SPOILING = frozenset({"top_tokens.rbo", "examples", "explanations"})
+"""Lists that say what a latent is active on, or what others think that it means."""
+
 TURNED = 4.0
 """Importance of becoming dead, alive, dense or sparse."""
 
 
 def latent_changes(
-    pairs: Pairs, columns: Mapping[str, Column], labels: tuple[list[str], list[str]]
+    pairs: Pairs,
+    columns: Mapping[str, Column],
+    labels: tuple[list[str], list[str]],
+    blind: NDArray[np.bool_],
 ) -> tuple[LatentChange, ...]:
     """The pairs that changed, most important first; equal ones by their number.
 
@@ -27,6 +33,8 @@ def latent_changes(
         pairs: All compared pairs.
         columns: The metrics that were compared.
         labels: Visible label of each pair before and after; empty where there is none.
+        blind: bool[n], pairs of which a side is met blind: their numbers are told, but neither
+            their labels nor the lists that would give them away.
     """
     changed = np.zeros(len(pairs.before), bool)
     for name, sizes in pairs.sizes.items():
@@ -40,8 +48,8 @@ def latent_changes(
             after=int(pairs.after[row]),
             similarity=float(pairs.similarity[row]),
             values=_values(pairs, int(row)),
-            items=_items(pairs, columns, int(row)),
-            label=labels[1][row] or labels[0][row],
+            items=_items(pairs, columns, int(row), blind=bool(blind[row])),
+            label="" if blind[row] else labels[1][row] or labels[0][row],
             importance=float(weights[row]),
         )
         for row in order
@@ -81,11 +89,15 @@ def _values(pairs: Pairs, row: int) -> tuple[Value, ...]:
     return tuple(values)
 
 
-def _items(pairs: Pairs, columns: Mapping[str, Column], row: int) -> tuple[Items, ...]:
+def _items(
+    pairs: Pairs, columns: Mapping[str, Column], row: int, *, blind: bool
+) -> tuple[Items, ...]:
     return tuple(
         Items(name, _shown(column.lists, 0, row), _shown(column.lists, 1, row))
         for name, column in columns.items()
-        if column.lists is not None and pairs.sizes[name][row] > pairs.tolerances[name][row]
+        if column.lists is not None
+        and pairs.sizes[name][row] > pairs.tolerances[name][row]
+        and not (blind and name in SPOILING)
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from saereport.diff.changes import latent_changes
 from saereport.diff.columns import ranked, shown_latents
@@ -147,7 +148,8 @@ def _compared_sae(
         afters={n: c.afters for n, c in columns.items() if c.afters is not None},
         tolerances={name: METRICS[name].tolerances(tolerances[name], n_active) for name in columns},
     )
-    changed = latent_changes(pairs, columns, (_labels(halves[0]), _labels(halves[1])))
+    blind = _blind(*before, matching.before) | _blind(*after, matching.after)
+    changed = latent_changes(pairs, columns, (_labels(halves[0]), _labels(halves[1])), blind)
     values, missing = _sae_level(sides, shown, matching, len(changed), tolerances)
     difference = SaeDifference(
         before=before[1],
@@ -192,6 +194,12 @@ def _sae_level(
     values += [Value(name, None, None, size, tolerances[name]) for name, size in between.items()]
     order = list(METRICS)
     return tuple(sorted(values, key=lambda value: order.index(value.metric))), reasons
+
+
+def _blind(run: Run, slug: str, latents: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """bool[n]: which latents a reader of the report is to meet blind."""
+    rows = run.table("blind_latents").to_pylist() if run.has("blind_latents") else []
+    return np.isin(latents, [row["latent"] for row in rows if row["sae"] == slug])
 
 
 def _labels(half: Half) -> list[str]:

@@ -226,7 +226,7 @@ def _card(sae: SaeDifference, change: LatentChange, before: Told, after: Told) -
     return Card(
         anchor=_anchor("latent", sae.after, change.after),
         name=_name(sae, change),
-        label="" if blind else change.label,
+        label=change.label,
         metrics=" ".join(value.metric for value in change.changed),
         changes=tuple((title(value.metric), _said(value)) for value in change.changed),
         rows=_fact_rows(*stories, frozenset(value.metric for value in change.changed)),
@@ -274,11 +274,9 @@ def _lines(
             lines.append(Line(name, was, now, changed=False))
         else:
             lines.append(Line(name, *_marked(found), changed=True))
-    spoiling = {"examples", "explanations", "top_tokens.rbo"} if blind else set()
     lines += [
         Line(title(metric).lower(), *_marked(found), changed=True)
         for metric, found in items.items()
-        if metric not in spoiling
     ]
     return tuple(lines)
 
