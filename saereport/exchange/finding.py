@@ -1,6 +1,7 @@
 """Which files an import reads: those that are named, and in a folder those with a known name.
 
-Nothing else in a folder is opened, and no link is followed out of it.
+A folder that holds none may hold the folders of several SAEs, as an export writes them. Nothing
+else is opened, and no link is followed out of a folder.
 """
 
 from __future__ import annotations
@@ -44,11 +45,9 @@ def find(paths: Iterable[Path]) -> list[Found]:
     found: dict[Path, Found] = {}
     for path in paths:
         if path.is_dir():
-            inside = _in_folder(path)
+            inside = _in_folder(path) or _in_folders_of(path)
             if not inside:
-                raise SaereportError(
-                    f"'{path}' holds none of the files that are read.", _inside(path) or _HINT
-                )
+                raise SaereportError(f"'{path}' holds none of the files that are read.", _HINT)
         elif path.exists():
             inside = [Found(path, path.parent, _kind(path))]
         else:
@@ -73,11 +72,14 @@ _ORDER = {
 }
 
 
-def _inside(path: Path) -> str:
-    """A hint that names folders of a folder; empty where it has none."""
-    folders = sorted(str(inner) for inner in path.iterdir() if inner.is_dir())
-    named = " ".join(f"'{folder}'" for folder in folders[:3])
-    return f"Name the folders of the SAEs, such as {named}." if folders else ""
+def _in_folders_of(folder: Path) -> list[Found]:
+    """What is in the folders of a folder: an export of several SAEs has one for each."""
+    return [
+        found
+        for entry in sorted(folder.iterdir())
+        if entry.is_dir() and not entry.is_symlink()
+        for found in _in_folder(entry)
+    ]
 
 
 def _in_folder(folder: Path) -> list[Found]:

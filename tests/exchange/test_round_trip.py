@@ -185,3 +185,18 @@ def test_an_imported_report_is_compared_and_listed(kind: Format, tmp_path: Path)
     assert written[0] == written[1]
     summary = summarize(tmp_path / "report")
     assert (summary.tokens, summary.rows[0].d_sae, summary.rows[0].never) == (0, 0, None)
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_an_export_of_several_saes_comes_back_as_a_whole(tmp_path: Path, kind: Format) -> None:
+    shape = Shape(
+        n_saes=3, d_sae=40, n_chosen=7, n_sequences=30, n_vocabulary=500, neuronpedia=False
+    )
+    write_run(tmp_path / "was", shape)
+    was, now = open_run(tmp_path / "was"), through(tmp_path / "was", tmp_path, kind)
+    assert len(now.info.saes) == 3
+    assert latents(now) == latents(was)
+
+
+def latents(run: Run) -> list[list[int]]:
+    return sorted(run.table("activity", sae.slug)["latent"].to_pylist() for sae in run.info.saes)

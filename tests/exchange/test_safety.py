@@ -302,7 +302,12 @@ def test_the_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert command(["import", str(tmp_path / "gone"), "--out", str(tmp_path / "report")]) == 1
 
 
-def test_a_folder_of_exports_names_the_folders_inside(tmp_path: Path) -> None:
-    (tmp_path / "all" / "l3-resid").mkdir(parents=True)
-    with pytest.raises(SaereportError, match="l3-resid"):
-        find([tmp_path / "all"])
+def test_a_folder_of_folders_is_read_one_level_deep_and_no_link(tmp_path: Path) -> None:
+    for folder in ("all/a", "all/deep/er", "far/too/deep", "outside"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "batch-0.json").write_text("{}")
+    (tmp_path / "all" / "link").symlink_to(tmp_path / "outside")
+    found = find([tmp_path / "all"])
+    assert [one.path for one in found] == [tmp_path / "all" / "a" / "batch-0.json"]
+    with pytest.raises(SaereportError, match="none of the files"):
+        find([tmp_path / "far"])
