@@ -410,15 +410,13 @@ def _write_sae(
     made = [_tables(shape, sae, part, int(chosen[0]), early, rng) for part in parts]
     for name in made[0]:
         writer.write(name, _chain(made, name), slug=sae.slug)
-    writer.write(
-        "sae_activity",
-        {
-            "latent": np.arange(shape.d_sae),
-            "n_active": (10 ** rng.uniform(-0.5, 3.8, shape.d_sae)).astype(np.int64),
-        },
-        slug=sae.slug,
-    )
     n_counted = shape.n_sequences * (shape.context - 1)
+    n_active = (n_counted * 10 ** rng.uniform(-4.2, -0.6, shape.d_sae)).astype(np.int64)
+    for part in made:
+        n_active[part["activity"]["latent"]] = part["activity"]["n_active"]
+    writer.write(
+        "sae_activity", {"latent": np.arange(shape.d_sae), "n_active": n_active}, slug=sae.slug
+    )
     writer.write("sae_metrics", synthetic_whole.metrics(_number(sae), n_counted), slug=sae.slug)
 
 
