@@ -187,21 +187,21 @@ def render(
 
 
 @cli.command()
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run")
 @click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
 @click.option("--verify/--no-verify", default=True, help="Check every file's SHA-256 (yes).")
-def info(run: Path, as_json: bool, verify: bool) -> None:
-    """Say what RUN (a run, a report's folder or a report in one file) holds."""
+def info(run: str, as_json: bool, verify: bool) -> None:
+    """Say what RUN (a run, a report's folder, a report in one file, REVISION:PATH) holds."""
     from saereport.reports import describe
-    from saereport.run.bundle import opened_run
+    from saereport.run import opened
 
-    with opened_run(run) as opened:
+    with opened(run) as found:
         if verify:
-            opened.verify()
+            found.verify()
         if as_json:
-            click.echo(json.dumps(opened.info.model_dump(mode="json"), indent=1, sort_keys=True))
+            click.echo(json.dumps(found.info.model_dump(mode="json"), indent=1, sort_keys=True))
         else:
-            click.echo(describe(opened))
+            click.echo(describe(found))
 
 
 @cli.command()

@@ -10,8 +10,7 @@ from saereport.errors import SaereportError, UsageError, did_you_mean
 from saereport.notebook import Report
 from saereport.progress import Progress
 from saereport.reports import render
-from saereport.run import Run
-from saereport.run.bundle import opened_run
+from saereport.run import Run, opened
 from saereport.run.cutting import cut, shown_latents, taking_part
 from saereport.selection import parse_selection
 
@@ -32,7 +31,7 @@ def extract(
     """Cut a report and make the pages of what is left.
 
     Args:
-        report: A run, a report's folder, or a report in one file.
+        report: A run, a report's folder, a report in one file, or `REVISION:PATH` of one in git.
         out: Folder or file of the new report.
         latents: `SAE:47,324`, `SAE:0-99` or `SAE:all`; the SAE by its folder's name, which can be
             left out where there is only one.
@@ -51,7 +50,7 @@ def extract(
     if not latents and not prompts:
         raise UsageError("Nothing is named.", "Give --latents SAE:47,324 or --prompt NAME.")
     _require_apart(Path(report), Path(out))
-    with opened_run(Path(report)) as run, TemporaryDirectory(prefix="saereport-") as folder:
+    with opened(str(report)) as run, TemporaryDirectory(prefix="saereport-") as folder:
         for slug in prompts:
             _require_prompt(run, slug)
         wanted = _wanted(run, latents) if latents else taking_part(run, prompts)

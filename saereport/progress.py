@@ -42,6 +42,11 @@ class Progress:
     def __init__(self, *, quiet: bool = False) -> None:
         self._quiet = quiet
 
+    @property
+    def quiet(self) -> bool:
+        """Whether only errors are told."""
+        return self._quiet
+
     def say(self, message: str) -> None:
         """Print one line on stderr, above any running bar."""
         if not self._quiet:

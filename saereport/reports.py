@@ -57,9 +57,9 @@ def describe(run: Run) -> str:
 
 def _describe_sae(run: Run, sae: SaeInfo) -> list[str]:
     where = sae.hook_in if not sae.is_transcoder else f"{sae.hook_in} -> {sae.hook_out}"
-    measured = "L0 not measured"
-    if sae.l0 is not None:
-        measured = f"L0 {sae.l0.mean:.1f}, {sae.n_dead:,} of {sae.d_sae:,} never active"
+    measured = "L0 not measured" if sae.l0 is None else f"L0 {sae.l0.mean:.1f}"
+    if sae.n_dead is not None:
+        measured += f", {sae.n_dead:,} of {sae.d_sae:,} never active"
     sizes = f"{sae.d_in} -> {sae.d_sae:,} -> {sae.d_out}"
     lines = [
         f"{sae.label}  [{sae.slug}]",

@@ -7,10 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from saereport.sources.models import LanguageModel
     from saereport.sources.saes import Dictionary
+
+settings.register_profile("same", derandomize=True)
+settings.register_profile("other")
+settings.load_profile("same")
+"""Every run of the tests tries the same cases; `--hypothesis-profile=other` looks for new ones."""
 
 
 @pytest.fixture(scope="session")

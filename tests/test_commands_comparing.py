@@ -150,10 +150,16 @@ def test_equal_inputs_give_equal_files(capsys: pytest.CaptureFixture[str], insid
 def test_a_dash_is_standard_output_and_the_summary_steps_aside(
     capsys: pytest.CaptureFixture[str], inside: Path
 ) -> None:
-    code, out, err = saereport(capsys, "diff", "old", "changed", "--json", "-")
-    assert code == 0
-    assert json.loads(out)["kind"] == "diff"
-    assert err.startswith("1 of 16 latents changed.")
+    for words, kind, said in (
+        (["diff", "old", "changed"], "diff", "1 of 16 latents changed."),
+        (["check", "old", "--fail-on", "density < 0"], "check", "1 passed"),
+    ):
+        assert cli.run([*words, "--json", "-"]) == 0
+        captured = capsys.readouterr()
+        assert json.loads(captured.out)["kind"] == kind
+        assert said in captured.err
+        code, out, err = saereport(capsys, *words, "--json", "-")
+        assert (code, out, err) == (0, captured.out, "")
 
 
 def test_an_older_file_stays_when_the_comparison_fails(

@@ -137,7 +137,7 @@ def diff(
         found = compare(one, two, names=(before, after), options=options, progress=progress)
         outcomes = judge(asked.gates, found, measured(two))
         said = summary(found, outcomes, **_terminal(targets))
-        say(said, to_stderr=STDOUT in targets.values())
+        _say(said, targets, progress)
         if json_file:
             from saereport.diff.document import as_json, document
 
@@ -157,7 +157,10 @@ def diff(
 @click.command()
 @click.argument("report")
 @_gate_options
+@click.pass_obj
 def check(
+    progress: Progress,
+    /,
     report: str,
     gates: Path | None,
     fail_on: tuple[str, ...],
@@ -190,7 +193,7 @@ def check(
     with opened(report) as run:
         outcomes = judge_alone(asked.gates, measured(run))
         said = gate_lines(outcomes, **_terminal(targets))
-        say("\n".join(said), to_stderr=STDOUT in targets.values())
+        _say("\n".join(said), targets, progress)
         if json_file:
             from saereport.diff.document import as_json, check_document
 
@@ -252,6 +255,13 @@ def _terminal(targets: dict[str, Path | None]) -> dict[str, Any]:
         return {"width": 120}
     width = shutil.get_terminal_size().columns
     return {"width": width} if os.environ.get("NO_COLOR") else {"width": width, "paint": _painted}
+
+
+def _say(text: str, targets: dict[str, Path | None], progress: Progress) -> None:
+    """Print the summary, or tell it on stderr where standard output holds a document."""
+    to_stderr = STDOUT in targets.values()
+    if not (to_stderr and progress.quiet):
+        say(text, to_stderr=to_stderr)
 
 
 def _painted(text: str, look: str) -> str:

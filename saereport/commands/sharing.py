@@ -47,7 +47,7 @@ def named_out(out: Path | None, folder: str, single_file: bool) -> Path:
 
 
 @click.command()
-@click.argument("report", type=click.Path(path_type=Path))
+@click.argument("report")
 @click.option("--latents", multiple=True, help="'SAE:47,324', 'SAE:0-99' or 'SAE:all'; repeatable.")
 @click.option("--prompt", "prompts", multiple=True, help="A prompt's circuit; repeatable.")
 @click.option("--title", help="Heading of the new report.")
@@ -56,12 +56,12 @@ def named_out(out: Path | None, folder: str, single_file: bool) -> Path:
 def extract(
     progress: Progress,
     /,
-    report: Path,
+    report: str,
     out: Path | None,
     single_file: bool,
     **asked: Any,
 ) -> None:
-    """Cut a few latents or a circuit out of REPORT (a run, a report's folder or single file).
+    """Cut a few latents or a circuit out of REPORT (a run, report, single file, or REVISION:PATH).
 
     An --out that ends in .html is a single file. With --prompt alone the latents that take part in
     the circuit are kept.

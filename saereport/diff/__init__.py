@@ -22,7 +22,7 @@ from saereport.diff.model import (
     Side,
     Value,
 )
-from saereport.diff.opening import opened
+from saereport.run import opened
 
 __all__ = [
     "METRICS",

@@ -38,8 +38,8 @@ def sae_values(run: Run, slug: str, n_shown: int) -> dict[str, float]:
         values |= {name: float(value) for name, value in found if name in own - {"l0"}}
     if sae.l0 is not None:
         values["l0"] = sae.l0.mean
-    if sae.n_dead is not None and sae.d_sae:
-        values["dead_share"] = sae.n_dead / sae.d_sae
+    if sae.dead_share is not None:
+        values["dead_share"] = sae.dead_share
     return {name: value for name, value in values.items() if np.isfinite(value)}
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from saereport.errors import SaereportError
 from saereport.publish.manifests import read_manifest
-from saereport.run import RunInfo, SaeInfo, open_run
+from saereport.run import SaeInfo, open_run
 from saereport.site.folder import MANIFEST, RUN_FOLDER
 from saereport.visible import visible_text
 
@@ -24,7 +24,6 @@ LONGEST = 200
 """Characters of a title or a name that are shown."""
 _DEPTH = 6
 """Folders below a named one in which reports are looked for."""
-_LARGEST = 2**53
 
 
 @dataclass(frozen=True)
@@ -118,7 +117,6 @@ def summarize(folder: Path) -> Summary:
         if path.startswith("/") or "\\" in path or ".." in path.split("/"):
             raise SaereportError(f"'{folder}' lists a file outside of it, '{path[:80]}'.")
     info = open_run(folder / RUN_FOLDER).info
-    _plausible(folder, info)
     return Summary(
         folder=folder,
         title=_words(info.title) or folder.name,
@@ -146,25 +144,10 @@ def _row(sae: SaeInfo, files: frozenset[str]) -> Row:
         d_sae=sae.d_sae,
         shown=sae.n_chosen,
         l0=sae.l0.mean if sae.l0 else None,
-        never=sae.n_dead / sae.d_sae if sae.n_dead is not None and sae.d_sae else None,
+        never=sae.dead_share,
     )
 
 
 def _words(text: str) -> str:
     cut = text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
     return visible_text(cut)
-
-
-def _plausible(folder: Path, info: RunInfo) -> None:
-    """Refuse numbers that no report has, before anything is worked out with them."""
-    numbers = [info.model.n_layers, info.text.n_counted, info.text.context_size]
-    for sae in info.saes:
-        numbers += [sae.layer, sae.d_sae, sae.n_chosen, sae.d_sae - (sae.n_dead or 0)]
-        numbers += [sae.n_dead or 0]
-        if sae.l0 and not 0 <= sae.l0.mean <= _LARGEST:
-            numbers.append(-1)
-    if any(not 0 <= number <= _LARGEST for number in numbers):
-        raise SaereportError(
-            f"'{folder}' is damaged: its run.json holds a number that cannot be.",
-            "Make the report again.",
-        )

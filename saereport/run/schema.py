@@ -7,9 +7,9 @@ no host name and no path of the machine that made it, so equal inputs give equal
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 SCHEMA_VERSION: Final = 1
 """Raised when a reader of the previous version would misread a run."""
@@ -153,6 +153,17 @@ class SaeInfo(Stored):
     def is_transcoder(self) -> bool:
         """Whether it reconstructs another hook point than it reads."""
         return self.hook_in != self.hook_out
+
+    @property
+    def dead_share(self) -> float | None:
+        """`n_dead` over `d_sae`; None if not measured or the width is unknown."""
+        return None if self.n_dead is None or not self.d_sae else self.n_dead / self.d_sae
+
+    @model_validator(mode="after")
+    def _dead_latents_are_latents(self) -> Self:
+        if self.n_dead is not None and self.n_dead > self.d_sae:
+            raise ValueError("n_dead is more than d_sae")
+        return self
 
 
 class MemoryRow(Stored):

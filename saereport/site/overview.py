@@ -69,7 +69,7 @@ def card(report: Report, info: SaeInfo, density_counts: list[int]) -> Card:
     facts = [
         Fact("Width", numbers.count(info.d_sae) if info.d_sae else "–"),
         Fact("L0", numbers.value(info.l0.mean) if info.l0 else "–"),
-        Fact("Dead", numbers.percent(info.n_dead / info.d_sae) if info.n_dead is not None else "–"),
+        Fact("Dead", "–" if info.dead_share is None else numbers.percent(info.dead_share)),
         Fact("Shown", numbers.count(info.n_chosen)),
         *quality_facts(report.run, info.slug),
     ]
@@ -97,11 +97,10 @@ def card(report: Report, info: SaeInfo, density_counts: list[int]) -> Card:
 
 
 def _order(info: SaeInfo) -> tuple[tuple[str, str], ...]:
-    dead = None if info.n_dead is None or not info.d_sae else info.n_dead / info.d_sae
     values = {
         "width": info.d_sae,
         "l0": info.l0.mean if info.l0 else None,
-        "dead": dead,
+        "dead": info.dead_share,
         "shown": info.n_chosen,
     }
     return tuple((name, f"{value:.6g}") for name, value in values.items() if value is not None)

@@ -97,11 +97,11 @@ def facts(sae: SaeView) -> list[Fact]:
     ]
     if info.l0 is not None:
         rows.append(Fact("L0", numbers.value(info.l0.mean), "active per token"))
-    if info.n_dead is not None:
-        share = numbers.percent(info.n_dead / info.d_sae)
+    if info.n_dead is not None and info.dead_share is not None:
+        share = numbers.percent(info.dead_share)
         rows.append(Fact("Dead on this text", share, numbers.plural(info.n_dead, "latent")))
     rows += quality_facts(sae.report.run, info.slug)
-    rows.append(Fact("Shown", numbers.count(info.n_chosen), info.selection))
+    rows.append(Fact("Shown", numbers.count(info.n_chosen), info.selection.replace(",", ", ")))
     return rows
 
 

@@ -173,3 +173,26 @@ def test_axe_finds_what_is_wrong(report: Path, watched: Make) -> None:
     page = watched().open(report / "index.html")
     page.evaluate("document.querySelector('main').append(document.createElement('button'))")
     assert any(line.startswith("button-name") for line in violations(page))
+
+
+CUT_OFF = """() => {
+  const nav = document.querySelector(".nav");
+  const cut = [...nav.children].filter((link) => link.scrollWidth > link.clientWidth + 1);
+  const room = nav.scrollWidth <= nav.clientWidth + 1 || getComputedStyle(nav).overflowX === "auto";
+  return [...cut.map((link) => link.textContent), ...(room ? [] : ["the bar"])];
+}"""
+
+
+@pytest.mark.parametrize(("page", "axe_at"), [("resid-l16/index.html", 800), ("index.html", 1010)])
+def test_the_bar_has_room_between_phone_and_desk(
+    report: Path, watched: Make, page: str, axe_at: int
+) -> None:
+    view = watched(1360)
+    view.open(report / page)
+    for width in (360, 600, 761, 800, 900, 1000, 1001, 1010, 1100, 1200, 1360):
+        view.page.set_viewport_size({"width": width, "height": 700})
+        assert view.page.evaluate(CUT_OFF) == [], width
+        assert view.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), width
+    view.page.set_viewport_size({"width": axe_at, "height": 700})
+    assert violations(view.page) == []
+    view.check()

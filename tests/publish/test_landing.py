@@ -122,7 +122,8 @@ def test_hostile_words_stay_words(reports: Path) -> None:
         ({"model": {"n_layers": 10**30}}, "damaged"),
         ({"text": {"n_counted": -5}}, "damaged"),
         ({"saes": [{"d_sae": -1}]}, "damaged"),
-        ({"saes": [{"n_dead": 10**9}]}, "cannot be"),
+        ({"saes": [{"n_dead": 10**9}]}, "n_dead is more than d_sae"),
+        ({"saes": [{"l0": {"mean": 1e300, "width": 1, "histogram": []}}]}, "damaged"),
         ({"saes": [{"slug": "../../x"}]}, "damaged"),
     ],
 )

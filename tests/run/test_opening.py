@@ -1,5 +1,6 @@
 """A name to a run: folders, reports, single files, git revisions; errors in one line."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -7,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from saereport.diff import opened
+from saereport import cli
 from saereport.errors import SaereportError
-from saereport.run import open_run
+from saereport.run import open_run, opened
 from saereport.run.bundle import OPENING, bundle
 from tests.synthetic import Shape, write_run
 
@@ -62,6 +63,21 @@ def test_a_revision_holds_what_was_committed(inside: Path, name: str) -> None:
         assert sorted(p.name for p in run.path.rglob("*link*")) == []
         folder = run.path
     assert not folder.exists()
+
+
+def test_commands_read_what_was_committed(
+    inside: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    for name in ("HEAD:one.html", "first:site"):
+        assert cli.run(["info", name, "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["text"]["source"]["seed"] == 0
+    with opened("first:site") as run:
+        latent = int(run.table("activity", run.info.saes[0].slug).column("latent")[1].as_py())
+    asked = ["--latents", str(latent), "--out", str(tmp_path / "part")]
+    assert cli.run(["extract", "first:site", *asked]) == 0
+    part = open_run(tmp_path / "part")
+    assert part.info.text.source["seed"] == 0
+    assert [sae.n_chosen for sae in part.info.saes] == [1]
 
 
 def test_paths_count_from_the_top_or_from_here(

@@ -17,9 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from saereport.errors import SaereportError
-from saereport.run import Run
 from saereport.run.bundle import opened_run
-from saereport.run.store import RUN_FILE
+from saereport.run.store import RUN_FILE, Run
 
 RUN_PATH = re.compile(
     rf"{re.escape(RUN_FILE)}|tables/[a-z0-9_]+\.parquet|"
