@@ -257,6 +257,9 @@ def _check_part(table: Table, part: pa.Table, place: Place, last: Any) -> list[A
     for one, other in TOGETHER:
         if one in lengths and other in lengths and (lengths[one] != lengths[other]).any():
             raise Flaw(f"'{one}' and '{other}' have not equally many entries")
+    n_heads = place.info.model.n_heads
+    if "heads" in lengths and (not n_heads or (lengths["heads"] % n_heads).any()):
+        raise Flaw(f"'heads' has not an entry for each of the model's {n_heads:,} heads")
     _check_places(table, columns, lengths, place)
     return _check_order(table, part, last)
 

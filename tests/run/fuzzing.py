@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,6 +44,7 @@ STRINGS = [
 WHOLE = [0, -1, 1, 2, 7, 31, 32, 47, 48, 63, 64, 99, 640, 4096, 405_855, 405_856, 2**24, 2**31 - 1]
 LARGE = [*WHOLE, -2, -(2**31), 2**53, 2**53 + 1, 2**62, -(2**63), 2**63 - 1]
 REAL = [0.0, -0.0, 1.0, -1.0, 0.5, 1e-300, 1e-45, 1e30, -1e30, 1e38, 1e308, -1e308]
+ABSENT = object()
 ODD = [*REAL, float("nan"), float("inf"), float("-inf")]
 
 
@@ -89,6 +90,36 @@ def good(folder: Path, *, graph: bool) -> Good:
     info = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
     files = {file["path"]: (folder / file["path"]).read_bytes() for file in info["files"]}
     return Good(info, files, {path: pq.read_table(folder / path) for path in files})
+
+
+def without_a_value(of: Good) -> Iterator[Change]:
+    """For every value of `run.json` but the files': it is absent, then null, then zero.
+
+    Of a list's entries the first, and of settings and versions the first two levels: what else
+    they hold is only printed.
+    """
+    for place in _places(of.info):
+        if place[0] == "files" or (place[0] in ("config", "libraries") and len(place) > 2):
+            continue
+        for new in (ABSENT, None, 0):
+            info = deepcopy(of.info)
+            holder: Any = info
+            for key in place[:-1]:
+                holder = holder[key]
+            if new is ABSENT:
+                del holder[place[-1]]
+            else:
+                holder[place[-1]] = new
+            yield Change(json.dumps(info).encode(), what=f"{place} {new}")
+
+
+def _places(value: Any, above: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    keys = (
+        list(value) if isinstance(value, dict) else [0] if isinstance(value, list) and value else []
+    )
+    for key in keys:
+        yield (*above, key)
+        yield from _places(value[key], (*above, key))
 
 
 LEAVES = st.one_of(

@@ -25,9 +25,9 @@ from saereport.run.bundle import bundle, unbundled
 from saereport.run.cutting import cut, shown_latents
 from saereport.run.store import RUN_FILE
 from saereport.site.difference import difference_page
-from tests.run.fuzzing import Change, Good, changes, good
+from tests.run.fuzzing import Change, Good, changes, good, without_a_value
 
-FAST, SLOW = 150, 6_500
+FAST, SLOW, NEVER = 150, 6_500, 10**9
 QUIET = {"deadline": None, "suppress_health_check": list(HealthCheck)}
 
 
@@ -199,3 +199,23 @@ def test_no_change_of_many_does_harm(benches: list[Bench]) -> None:
     print(f"\n{dict(sorted(seen.items()))}")
     assert seen["cases"] >= SLOW
     assert all(seen[step.__name__] > 10 for step in FURTHER)
+
+
+@pytest.mark.slow
+def test_no_value_that_is_missing_does_harm(benches: list[Bench]) -> None:
+    bench = benches[0]
+    bench.seen.clear()
+    for change in without_a_value(bench.good):
+        refused = bench.seen["refused"]
+        try_it(bench, change, every=NEVER)
+        if bench.seen["refused"] > refused:
+            continue
+        bench.lay(change)
+        for step in (rendered, compared):
+            try:
+                step(open_run(bench.run), bench)
+            except SaereportError:
+                bench.seen["refused later"] += 1
+    print(f"\n{dict(sorted(bench.seen.items()))}")
+    assert bench.seen["read"] > 50
+    assert bench.seen["refused"] > 50

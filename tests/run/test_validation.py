@@ -244,6 +244,7 @@ def test_json_that_is_too_much(plain: Good, tmp_path: Path, text: str, message: 
         (("text", "n_tokens"), 10**300, "n_tokens"),
         (("saes", 0, "d_sae"), 2**40, r"saes\.0\.d_sae"),
         (("saes", 0, "layer"), 10**9, r"saes\.0\.layer"),
+        (("saes", 0, "n_dead"), 49, "n_dead is more than d_sae"),
         (("saes", 0, "l0"), {"mean": 1, "width": 0, "histogram": []}, r"saes\.0\.l0\.width"),
         (("saes", 0, "l0"), {"mean": 1, "width": 1, "histogram": [-1]}, "histogram"),
         (("saes", 0, "slug"), "lpt1.x", "cannot be the name of a folder everywhere"),
@@ -266,6 +267,16 @@ def test_sizes_and_names_in_run_json(
     (tmp_path / "run" / "run.json").write_text(json.dumps(info))
     with pytest.raises(SaereportError, match=message):
         open_run(tmp_path / "run")
+
+
+def test_values_by_head_need_heads(plain: Good, tmp_path: Path) -> None:
+    plain.put(tmp_path / "run")
+    for n_heads in (0, 5):
+        info = {**plain.info, "model": {**plain.info["model"], "n_heads": n_heads}}
+        (tmp_path / "run" / "run.json").write_text(json.dumps(info))
+        run = open_run(tmp_path / "run")
+        with pytest.raises(SaereportError, match=f"each of the model's {n_heads} heads"):
+            run.table("example_components", SLUG)
 
 
 def test_a_file_that_is_listed_twice(plain: Good, tmp_path: Path) -> None:
