@@ -155,6 +155,10 @@ TOGETHER = (
     ("centres", "counts"),
 )
 """List columns of one table that have equally many entries in every row."""
+FILLED = ("centres", "shares")
+"""List columns that have an entry in every row."""
+UNIFORM = ("direction", "heads", "mlps")
+"""List columns of tables of one SAE that have equally many entries in all rows."""
 LISTS: dict[str, int] = {
     **dict.fromkeys(("tokens", "documents", "counted"), POSITIONS),
     **dict.fromkeys(("active_positions", "active_values", "sources"), POSITIONS),
@@ -222,6 +226,7 @@ def check_content(path: Path, table: Table, place: Place) -> None:
     last: list[Any] | None = None
     text = 0
     names: list[str] = []
+    uniform: dict[str, set[int]] = {name: set() for name in UNIFORM if table.scope == "sae"}
     with pq.ParquetFile(path, read_dictionary=words) as file:
         for k in range(file.num_row_groups):
             part = file.read_row_group(k).unify_dictionaries()
@@ -230,10 +235,16 @@ def check_content(path: Path, table: Table, place: Place) -> None:
             if text > TEXT_TOTAL:
                 raise Flaw("it holds more text than is read")
             last = _check_part(table, part, place, last)
+            for name in uniform.keys() & set(part.column_names):
+                lengths = pc.list_value_length(part.column(name))
+                uniform[name].update(pc.unique(lengths).to_pylist())
             if table.name == "prompts":
                 names += part.column("slug").to_pylist()
     if len(set(names)) != len(names):
         raise Flaw("two prompts share a slug")
+    for name, found in uniform.items():
+        if len(found) > 1:
+            raise Flaw(f"'{name}' has not equally many entries in all rows")
 
 
 def _check_part(table: Table, part: pa.Table, place: Place, last: Any) -> list[Any] | None:
@@ -318,10 +329,10 @@ def _check_lengths(table: Table, name: str, lengths: Numbers) -> None:
     most = LISTS.get(name, 65_536)
     if lengths.max(initial=0) > most:
         raise Flaw(f"a list in '{name}' has more than {most:,} entries")
+    if name in FILLED and not lengths.min(initial=1):
+        raise Flaw(f"a list in '{name}' is empty")
     if name == "quantile_values" and not np.isin(lengths, (0, len(QUANTILES))).all():
         raise Flaw(f"'{name}' has not {len(QUANTILES)} entries")
-    if name == "direction" and len(np.unique(lengths)) > 1:
-        raise Flaw("its directions are not all of one length")
 
 
 def _check_places(
@@ -343,6 +354,10 @@ def _check_places(
     for name in ("position", "early_position", "late_position", "start"):
         if name in columns and (columns[name] >= size).any():
             raise Flaw(f"a '{name}' lies behind the end of its {whose}")
+    if table.name == "influences":
+        source = columns["source"]
+        if (source < 0).any() or (source >= size).any():
+            raise Flaw("a 'source' lies outside of its prompt")
     if "stop" in columns:
         start, position, stop = (columns[name] for name in ("start", "position", "stop"))
         if not ((start <= position) & (position < stop) & (stop <= size)).all():

@@ -78,6 +78,8 @@ def activation(latent: Latent) -> list[Block]:
         return []
     histogram = latent.rows("activation_histogram").first()
     activity = latent.rows("activity").first()
+    if not activity["quantile_values"]:
+        return []
     width = 2.0 ** histogram["exponent"]
     counts = _trimmed(histogram["counts"])
     log_counts, first = histogram["log_counts"], histogram["log_first"]
