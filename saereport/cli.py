@@ -164,7 +164,7 @@ def collect(progress: Progress, /, config: Path | None, out: Path, **given: Any)
 
 
 @cli.command()
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run")
 @report_options("report")
 @click.option(
     "--neuronpedia-embed",
@@ -173,11 +173,11 @@ def collect(progress: Progress, /, config: Path | None, out: Path, **given: Any)
 )
 @click.pass_obj
 def render(
-    progress: Progress, /, run: Path, out: Path | None, single_file: bool, **asked: Any
+    progress: Progress, /, run: str, out: Path | None, single_file: bool, **asked: Any
 ) -> None:
     """Only the second half of build: make the pages of RUN. No torch.
 
-    RUN is a run, a report's folder or a report in one file.
+    RUN is a run, a report's folder, a report in one file, or REVISION:PATH of one in git.
     """
     from saereport.reports import render as run_render
 

@@ -9,8 +9,7 @@ from typing import Any
 from saereport.config import read_config
 from saereport.notebook import Report
 from saereport.progress import Progress
-from saereport.run import Run, SaeInfo
-from saereport.run.bundle import opened_run
+from saereport.run import Run, SaeInfo, opened
 from saereport.run.files import target_folder
 from saereport.visible import visible_text
 
@@ -86,7 +85,7 @@ def render(
     The report holds the run itself, so that it can be rendered again, cut and compared.
 
     Args:
-        run: A run's folder, a report's, or a report in one file.
+        run: A run's folder, a report's, a report in one file, or `REVISION:PATH` of one in git.
         out: Folder of the report, or with `single_file` the HTML file. An older report there is
             replaced when the new one is whole.
         neuronpedia_embed: Offer Neuronpedia's page of a latent in a frame that loads on a click.
@@ -103,7 +102,7 @@ def render(
     from saereport.site import render as render_site
     from saereport.site.single_write import write_single
 
-    with opened_run(Path(run)) as source:
+    with opened(str(run)) as source:
         if single_file:
             write_single(
                 source,

@@ -32,8 +32,8 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, 
         (["build", "--sae-path", "x", "--repeat-random", "ten"], 2, "--repeat-random"),
         (["build", "--sae-path", "x", "--top-logits", "0"], 2, "circuits.top_logits"),
         (["build", "--sae-path", "x", "--prompts-file", "no.txt"], 1, "no prompts file 'no.txt'"),
-        (["info", "nowhere"], 1, "no run at 'nowhere'"),
-        (["render", "nowhere"], 1, "no run at 'nowhere'"),
+        (["info", "nowhere"], 1, "no run or report 'nowhere'"),
+        (["render", "nowhere"], 1, "no run or report 'nowhere'"),
     ],
 )
 def test_errors_are_one_line_with_a_code(
@@ -68,7 +68,7 @@ def test_every_kind_of_failure_has_its_line_and_code(
     def fail(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr("saereport.run.bundle.opened_run", fail)
+    monkeypatch.setattr("saereport.run.opened", fail)
     given, _, err = run(capsys, "info", "x")
     assert (given, err.strip().count("\n")) == (code, 0)
     assert message in err
@@ -84,7 +84,7 @@ def test_debug_changes_no_exit_code(
     def fail(*_: object, **__: object) -> None:
         raise GateError("1 of 1 gates failed.")
 
-    monkeypatch.setattr("saereport.run.bundle.opened_run", fail)
+    monkeypatch.setattr("saereport.run.opened", fail)
     with pytest.raises(SystemExit) as left:
         cli.main(["info", "x", "--debug"])
     assert left.value.code == 3

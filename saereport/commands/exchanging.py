@@ -12,7 +12,7 @@ from saereport.progress import Progress
 
 
 @click.command("export")
-@click.argument("report", type=click.Path(path_type=Path))
+@click.argument("report")
 @click.option(
     "--format",
     "format_",
@@ -26,12 +26,15 @@ from saereport.progress import Progress
 def export(
     progress: Progress,
     /,
-    report: Path,
+    report: str,
     format_: Literal["saedashboard", "neuronpedia"],
     out: Path,
     sae: str | None,
 ) -> None:
-    """Write the latents of REPORT (or a run) in another tool's format."""
+    """Write the latents of REPORT in another tool's format.
+
+    REPORT is a run, a report's folder, a report in one file, or REVISION:PATH of one in git.
+    """
     from saereport.exchange import export_report
 
     files = export_report(report, out, format=format_, sae=sae, progress=progress)

@@ -15,8 +15,7 @@ from saereport.exchange.given import GivenLatent, GivenSae, Words
 from saereport.exchange.reading_runs import Exporter, latents_in, sae_of
 from saereport.limits import MIB, Limits, content, parse_json
 from saereport.progress import Bar, Progress
-from saereport.run import Run
-from saereport.run.bundle import opened_run
+from saereport.run import Run, opened
 from saereport.run.files import canonical_json, folder_in_place_of, strangers, target_folder
 
 Format = Literal["saedashboard", "neuronpedia"]
@@ -35,7 +34,7 @@ def export_report(
     """Write a run's latents in another tool's format.
 
     Args:
-        report: A run, a report's folder, or a report in one file.
+        report: A run, a report's folder, a report in one file, or `REVISION:PATH` of one in git.
         out: A folder. An older export there is replaced when the new one is whole. One SAE's
             files lie in it directly, those of several in a folder for each.
         format: `saedashboard` (batches of 128 latents) or `neuronpedia` (JSON lines, 1,024 latents
@@ -49,7 +48,7 @@ def export_report(
     Raises:
         SaereportError: The run is damaged, it has no such SAE, or `out` holds something else.
     """
-    with opened_run(Path(report)) as run:
+    with opened(str(report)) as run:
         return _exported(run, target_folder(out), format, sae, progress or Progress(quiet=True))
 
 

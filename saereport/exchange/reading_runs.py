@@ -75,7 +75,10 @@ def latents_in(run: Run, slug: str) -> list[int]:
 
 
 def _identity(run: RunInfo, info: SaeInfo, known: Mapping[str, Any]) -> Identity:
-    """The names that were imported, else those on Neuronpedia, else the run's own."""
+    """The names that were imported, else those on Neuronpedia, else the run's own.
+
+    The model has one name for all SAEs of a run: what Neuronpedia calls it, where one SAE says so.
+    """
     parts = [known.get(name) for name in ("model_id", "layer", "sae_set", "suffix")]
     if [type(part) for part in parts] == [str, int, str, str]:
         return Identity(*parts)  # type: ignore[arg-type]
@@ -83,7 +86,9 @@ def _identity(run: RunInfo, info: SaeInfo, known: Mapping[str, Any]) -> Identity
     if slash and source:
         found = identity_of(model, source)
         return found if found.layer >= 0 else Identity(model, info.layer, source)
-    return Identity(run.model.name.rpartition("/")[2], info.layer, info.slug)
+    published = {sae.neuronpedia_id.partition("/")[0] for sae in run.saes} - {""}
+    name = published.pop() if len(published) == 1 else run.model.name.rpartition("/")[2]
+    return Identity(name, info.layer, info.slug)
 
 
 def _skipped(run: Run, slug: str, imported: str) -> tuple[int, ...]:

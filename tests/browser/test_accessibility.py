@@ -129,6 +129,15 @@ def test_no_page_type_has_a_violation(
     assert seen.problems == []
 
 
+@pytest.mark.parametrize("name", PAGES)
+def test_no_page_has_a_violation_as_it_opens(report: Path, watched: Make, name: str) -> None:
+    """Nothing unfolded yet, in a window between a phone's and a desk's."""
+    path, anchor, _ = PAGES[name]
+    page = watched(width=820).open(report / path, anchor)
+    assert violations(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
 @pytest.mark.parametrize(("theme", "width"), WINDOWS)
 def test_a_report_in_one_file(
     tmp_path: Path, plain: Path, watched: Make, theme: str, width: int

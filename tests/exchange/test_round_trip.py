@@ -187,10 +187,14 @@ def test_an_imported_report_is_compared_and_listed(kind: Format, tmp_path: Path)
     assert (summary.tokens, summary.rows[0].d_sae, summary.rows[0].never) == (0, 0, None)
 
 
+@pytest.mark.parametrize("published", [True, False])
 @pytest.mark.parametrize("kind", FORMATS)
-def test_an_export_of_several_saes_comes_back_as_a_whole(tmp_path: Path, kind: Format) -> None:
+def test_an_export_of_several_saes_comes_back_as_a_whole(
+    tmp_path: Path, kind: Format, published: bool
+) -> None:
+    """Whether or not one of them says what Neuronpedia calls the model."""
     shape = Shape(
-        n_saes=3, d_sae=40, n_chosen=7, n_sequences=30, n_vocabulary=500, neuronpedia=False
+        n_saes=3, d_sae=40, n_chosen=7, n_sequences=30, n_vocabulary=500, neuronpedia=published
     )
     write_run(tmp_path / "was", shape)
     was, now = open_run(tmp_path / "was"), through(tmp_path / "was", tmp_path, kind)
