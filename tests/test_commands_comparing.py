@@ -162,6 +162,29 @@ def test_a_dash_is_standard_output_and_the_summary_steps_aside(
         assert (code, out, err) == (0, captured.out, "")
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")
+def test_a_pipe_is_written_to_and_stays_one(inside: Path) -> None:
+    os.mkfifo(inside / "pipe")
+    words = [sys.executable, "-m", "saereport", "check", "old", "--fail-on", "density < 0"]
+    with subprocess.Popen([*words, "--json", "pipe"], cwd=inside, stdout=subprocess.DEVNULL) as it:
+        made = json.loads((inside / "pipe").read_text(encoding="utf-8"))
+    assert it.returncode == 0
+    assert made["kind"] == "check"
+    assert (inside / "pipe").is_fifo()
+
+
+def test_the_gates_file_is_not_written_over(
+    capsys: pytest.CaptureFixture[str], inside: Path
+) -> None:
+    gates = inside / "gates.yaml"
+    gates.write_text("gates: [density < 0]", encoding="utf-8")
+    for words in (("check", "old"), ("diff", "old", "old")):
+        given, _, err = saereport(capsys, *words, "--gates", "gates.yaml", "--json", "gates.yaml")
+        assert given == 2
+        assert "gates.yaml" in err
+    assert gates.read_text(encoding="utf-8") == "gates: [density < 0]"
+
+
 def test_an_older_file_stays_when_the_comparison_fails(
     capsys: pytest.CaptureFixture[str], inside: Path
 ) -> None:

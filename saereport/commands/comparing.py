@@ -122,7 +122,7 @@ def diff(
     saereport diff HEAD:site site --fail-on "latents.removed > 0" --markdown comment.md
     """  # noqa: D301 - the backspace is click's mark for lines that are kept as they are
     targets = {"--json": json_file, "--junit": junit, "--markdown": markdown, "--html": html}
-    checked_targets(targets, (before, after))
+    checked_targets(targets, (before, after, *([str(gates)] if gates else [])))
     asked = _asked(gates, fail_on, warn_on)
     from saereport.diff import Options, compare, measured, opened
     from saereport.diff.gates import judge
@@ -176,7 +176,7 @@ def check(
     saereport check site --fail-on "ce_recovered < 0.95"
     """  # noqa: D301 - the backspace is click's mark for lines that are kept as they are
     targets = {"--json": json_file, "--junit": junit}
-    checked_targets(targets, (report,))
+    checked_targets(targets, (report, *([str(gates)] if gates else [])))
     for text in (*fail_on, *warn_on):
         _require_one_sided(text)
     asked = _asked(gates, fail_on, warn_on)

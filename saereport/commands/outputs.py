@@ -54,6 +54,11 @@ def write(path: Path, data: bytes) -> None:
     if path == STDOUT:
         click.echo(data, nl=False)
         return
+    if path.exists() and not path.is_file():
+        # A pipe or a device, such as /dev/stdout: what is there is written to, never replaced.
+        with path.open("wb") as stream:
+            stream.write(data)
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, data)
 

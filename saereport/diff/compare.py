@@ -134,7 +134,7 @@ def _compared_sae(
         Half(*after, matching.after, words[1]),
     )
     setting = Setting(
-        same_text=before[0].info.text.digest == after[0].info.text.digest,
+        no_places=_no_places(before[0].info, after[0].info),
         same_latents=matching.same_latents,
     )
     columns, reasons = compared_latents(*halves, setting)
@@ -167,6 +167,15 @@ def _compared_sae(
         pairing_note=matching.note,
     )
     return difference, matching.same_latents
+
+
+def _no_places(before: RunInfo, after: RunInfo) -> str:
+    """Why an example's place in one text says nothing about the other; empty where it does."""
+    if "imported" in before.config or "imported" in after.config:
+        # Their digest is that of a name, and their sequences are numbered as the files come.
+        return "imported files do not say where in the text their examples lie"
+    same = before.text.digest == after.text.digest
+    return "" if same else "the two runs read different text"
 
 
 def _sae_level(

@@ -122,7 +122,7 @@ def _metric_and_part(name: str, shown: str) -> tuple[Metric, Part]:
         return metric, _usual_part(metric)
     metric = require_metric(stem)
     if not metric.one_sided:
-        if last in ("before", "after"):
+        if last != "size":
             raise UsageError(
                 f"'{metric.name}' in the gate '{shown}' exists only between two reports.",
                 f"Write '{metric.name}' alone for the size of its change.",

@@ -40,20 +40,19 @@ def changed_facts(
         pairs: (slug before, slug after) of the SAEs that are compared.
     """
 
-    def dumped(info: RunInfo) -> list[tuple[str, str, Mapping[str, Any]]]:
-        saes = (before if info is before else after).saes
-        own = {(one if info is before else two): two for one, two in pairs}
+    def dumped(info: RunInfo, side: int) -> list[tuple[str, str, Mapping[str, Any]]]:
+        own = {pair[side]: pair[1] for pair in pairs}
         return [
             ("model", "", info.model.model_dump(mode="json")),
             ("text", "", info.text.model_dump(mode="json")),
-            *(("sae", f"{own[sae.slug]}.", _of_sae(sae)) for sae in saes if sae.slug in own),
+            *(("sae", f"{own[sae.slug]}.", _of_sae(sae)) for sae in info.saes if sae.slug in own),
             ("configuration", "", info.config),
             ("tables", "", {"saereport": info.saereport_version, **info.tables}),
             ("libraries", "", info.libraries),
         ]
 
-    one = {(topic, prefix): _flat(fields) for topic, prefix, fields in dumped(before)}
-    two = {(topic, prefix): _flat(fields) for topic, prefix, fields in dumped(after)}
+    one = {(topic, prefix): _flat(fields) for topic, prefix, fields in dumped(before, 0)}
+    two = {(topic, prefix): _flat(fields) for topic, prefix, fields in dumped(after, 1)}
     found = (
         fact
         for topic, prefix in two

@@ -154,7 +154,8 @@ def parse_gates(text: str, origin: str) -> GateFile:
         raise UsageError(f"'{origin}' holds no gates.", _EXAMPLE)
     try:
         values = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, OverflowError) as error:
+    except (yaml.YAMLError, ValueError, OverflowError, LookupError, AttributeError) as error:
+        # The last two: what PyYAML raises where a tag does not fit its value, as in `!!bool so`.
         raise _not_yaml(error, origin) from error
     try:
         asked = _File.model_validate(values)

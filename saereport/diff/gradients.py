@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -92,6 +93,17 @@ def gradient_maps(
                 (known[early], known[late]), GradientMap(none, 0.0, coarse or _is_chosen(row))
             )
     return found
+
+
+def maps_left_out(run: Run, names: Mapping[str, str]) -> Counter[int]:
+    """How many maps of each prompt are of SAEs that `names` does not hold."""
+    if not run.has("gradient_maps"):
+        return Counter()
+    known = {"": "", **names}
+    rows = run.table("gradient_maps", columns=["prompt", "early", "late"]).to_pylist()
+    return Counter(
+        row["prompt"] for row in rows if not (row["early"] in known and row["late"] in known)
+    )
 
 
 def is_coarse(run: Run) -> bool:

@@ -90,11 +90,12 @@ class Setting:
     """What decides which metrics make sense.
 
     Attributes:
-        same_text: Whether both runs read the same tokens.
+        no_places: Why a place in one run's text is not the same place in the other's; empty where
+            it is.
         same_latents: Whether a latent's number means the same latent on both sides.
     """
 
-    same_text: bool
+    no_places: str
     same_latents: bool
 
 
@@ -108,7 +109,7 @@ def compared_latents(
     """
     columns: dict[str, Column] = {}
     reasons: dict[str, str] = {}
-    unread = _unread(before, after)
+    unread, sealed = _unread(before, after), _sealed(before) | _sealed(after)
     for name in METRICS:
         if name not in COMPARERS:
             continue
@@ -120,7 +121,9 @@ def compared_latents(
         if isinstance(found, str):
             reasons[name] = found
         else:
-            hidden = unread if table in OF_TEXT else False
+            hidden = (unread if table in OF_TEXT else False) | (
+                sealed if table in SEALED else False
+            )
             columns[name] = replace(found, sizes=np.where(hidden, np.nan, found.sizes))
     return columns, reasons
 
@@ -134,13 +137,26 @@ def _unread(before: Half, after: Half) -> NDArray[np.bool_]:
     return unread
 
 
+def _sealed(half: Half) -> NDArray[np.bool_]:
+    """bool[n]: latents that are met blind, and whose texts the run does not hold."""
+    if not half.run.has("blind_latents"):
+        return np.zeros(len(half.latents), bool)
+    rows = half.run.table("blind_latents").to_pylist()
+    sealed = [row["latent"] for row in rows if row["sae"] == half.slug and not row["reveal"]]
+    return np.isin(half.latents, sealed)
+
+
 def active_tokens(before: Half, after: Half) -> NDArray[np.float64]:
     """float64[n]: on how many tokens each is active, on the side where more; NaN where unknown."""
     if _missing(before, after, "activity"):
         return np.full(len(before.latents), np.nan)
-    counts = [
-        values_of(h.table("activity", "n_active"), "n_active", h.latents) for h in (before, after)
-    ]
+    counts = []
+    for half in (before, after):
+        table = half.table("activity", "n_active", "density")
+        n_active = values_of(table, "n_active", half.latents)
+        # An imported run may know how often, and not on how many tokens.
+        unknown = (n_active == 0) & (values_of(table, "density", half.latents) > 0)
+        counts.append(np.where(unknown, np.nan, n_active))
     return np.fmax(*counts)
 
 
@@ -219,8 +235,8 @@ def _ranked_tokens(lists: list[Lists], half: Half) -> Column:
 
 
 def _examples(before: Half, after: Half, setting: Setting) -> Column | str:
-    if not setting.same_text:
-        return "the two runs read different text"
+    if setting.no_places:
+        return setting.no_places
     places = []
     for half in (before, after):
         table = _of(half, "examples", "group", "top", "sequence", "position")
@@ -230,6 +246,9 @@ def _examples(before: Half, after: Half, setting: Setting) -> Column | str:
         table = table.append_column("place", place)
         places.append(ranked(table, "place", half.latents))
     length = min(int(one.lengths.max(initial=0)) for one in places)
+    if not length:
+        side = "after" if len(places[0].items) else "before"
+        return f"the run {side} has no top examples"
     return Column(place_distance(places[0].first(length), places[1].first(length)))
 
 
@@ -300,6 +319,9 @@ OF_TEXT = frozenset(
     {"activity", "activation_histogram", "token_statistics", "examples", "coactivation"}
 )
 """Tables in which a latent that was never active, or is met blind, has no row."""
+
+SEALED = frozenset({"token_statistics", "examples", "explanations"})
+"""Tables in which a latent has no row whose texts a blind study keeps out of the run."""
 
 Comparer = Callable[[Half, Half, Setting], Column | str]
 

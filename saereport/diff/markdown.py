@@ -19,6 +19,7 @@ from saereport.diff.wording import (
     latent_name,
     likeness,
     moved,
+    not_compared,
     sae_changed,
     sae_changes,
     title,
@@ -101,9 +102,19 @@ def _made(difference: Difference, outcomes: Sequence[Outcome], amounts: _Amounts
         ),
         _named("Prompts added", difference.prompts_added, amounts.saes),
         _named("Prompts removed", difference.prompts_removed, amounts.saes),
+        _not_compared(difference, amounts),
         _facts(difference.facts, amounts),
     ]
     return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
+
+
+def _not_compared(difference: Difference, amounts: _Amounts) -> list[str]:
+    reasons = not_compared(difference)
+    if not reasons:
+        return []
+    more = len(reasons) - amounts.facts
+    lines = [f"- {code(reason, 200)}" for reason in reasons[: amounts.facts]]
+    return ["Not compared:", "", *lines, *([f"- and {more:,} more"] if more > 0 else [])]
 
 
 def _listed(blocks: list[list[str]], most: int, noun: str) -> list[list[str]]:

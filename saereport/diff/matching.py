@@ -92,6 +92,11 @@ def matched_latents(
         note = f"The weights differ; paired by number, because {no_directions} and {no_sketches}."
         return by_number(shown, same_latents=False, note=note)
     rows = (_directions(before), _directions(after))
+    if rows[0].values.shape[1] != rows[1].values.shape[1]:
+        raise SaereportError(
+            f"The decoder directions of '{before[1]}' and '{after[1]}' have different lengths.",
+            "Collect them again, or match by index.",
+        )
     if match == "auto" and one.d_sae == two.d_sae:
         typical = _typical_cosine(rows[0], rows[1])
         if typical >= KEPT_DIRECTION:

@@ -15,6 +15,9 @@ from saereport.diff.columns import Lists
 PERSISTENCE = 0.9
 """`p` of the rank-biased overlap: the first ten places carry 86 % of the weight."""
 
+DEEPEST = 256
+"""Entries of a list that are looked at: `p` to this power is below 2e-12."""
+
 
 def rank_distance(before: Lists, after: Lists) -> NDArray[np.float64]:
     """1 minus the extrapolated rank-biased overlap of each pair of lists.
@@ -35,7 +38,7 @@ def rank_distance(before: Lists, after: Lists) -> NDArray[np.float64]:
     Returns:
         float64[n].
     """
-    before, after = before.distinct(), after.distinct()
+    before, after = before.distinct().first(DEEPEST), after.distinct().first(DEEPEST)
     n = len(before.offsets) - 1
     short = np.minimum(before.lengths, after.lengths)
     long = np.maximum(before.lengths, after.lengths)

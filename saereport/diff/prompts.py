@@ -10,7 +10,12 @@ import numpy as np
 import pyarrow.compute as pc
 
 from saereport.diff.columns import Lists, numbers
-from saereport.diff.gradients import GradientMap, changed_gradients, gradient_maps
+from saereport.diff.gradients import (
+    GradientMap,
+    changed_gradients,
+    gradient_maps,
+    maps_left_out,
+)
 from saereport.diff.graphs import Graph, changed_links, graphs
 from saereport.diff.metrics import METRICS
 from saereport.diff.model import EdgeChange, PromptDifference, Value
@@ -45,6 +50,7 @@ class _Side:
     answers: Mapping[int, tuple[int, float]]
     next: Mapping[int, Lists]
     maps: Mapping[int, Mapping[tuple[str, str], GradientMap]]
+    other_maps: Mapping[int, int]
     graphs: Mapping[int, Graph]
     vocabulary: Vocabulary
 
@@ -114,6 +120,7 @@ def _side(run: Run, vocabulary: Vocabulary, names: Mapping[str, str]) -> _Side:
         answers,
         nexts,
         gradient_maps(run, vocabulary, names),
+        maps_left_out(run, names),
         graphs(run, vocabulary, names),
         vocabulary,
     )
@@ -170,6 +177,10 @@ def _compared(
     )
 
 
+def _maps(n: int) -> str:
+    return f"{n:,} {'map' if n == 1 else 'maps'} of gradients"
+
+
 def _edges(
     before: _Side, after: _Side, slug: str, tolerance: float
 ) -> tuple[list[EdgeChange] | None, str]:
@@ -195,7 +206,10 @@ def _edges(
     reasons = []
     only = len(maps[0]) + len(maps[1]) - 2 * len(both)
     if only:
-        reasons.append(f"{only} maps of gradients are in one run only")
+        reasons.append(f"{_maps(only)} in one run only")
+    other_saes = max(before.other_maps.get(one, 0), after.other_maps.get(two, 0))
+    if other_saes:
+        reasons.append(f"{_maps(other_saes)} of SAEs that are not the same")
     graph, other = before.graphs.get(one), after.graphs.get(two)
     compared_graph = graph is not None and other is not None and graph.saes == other.saes
     if graph is not None and other is not None:

@@ -24,6 +24,8 @@ _NAMED = 5
 
 _LABEL = 60
 
+EDGE_COUNTS = frozenset(name for name in METRICS if name.startswith("edges."))
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -212,7 +214,11 @@ def _of_sae(sae: SaeDifference, condition: Condition) -> Reading:
 
 
 def _of_prompt(prompt: PromptDifference, condition: Condition) -> Reading:
-    return _of_values(prompt.slug, "", prompt.values, prompt.not_compared, condition)
+    reasons = dict(prompt.not_compared)
+    if "edge" in reasons:
+        # Edges that were not compared may be among those that were gained, lost or changed.
+        reasons |= dict.fromkeys(EDGE_COUNTS, reasons["edge"])
+    return _of_values(prompt.slug, "", prompt.values, reasons, condition)
 
 
 def _of_values(
@@ -243,6 +249,8 @@ def _part_of(value: Value, condition: Condition) -> float:
 def _of_edges(prompt: PromptDifference) -> Reading:
     if "edge" in prompt.not_compared:
         return absent(prompt.slug, prompt.not_compared["edge"])
+    if not any(value.metric in EDGE_COUNTS for value in prompt.values):
+        return absent(prompt.slug)
     return Reading(
         prompt.slug,
         np.array([edge.size for edge in prompt.edges], np.float64),

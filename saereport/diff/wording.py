@@ -6,7 +6,14 @@ from collections.abc import Sequence
 
 from saereport.diff.gates import Outcome
 from saereport.diff.metrics import METRICS
-from saereport.diff.model import Difference, LatentChange, Pairing, SaeDifference, Value
+from saereport.diff.model import (
+    Difference,
+    LatentChange,
+    Pairing,
+    PromptDifference,
+    SaeDifference,
+    Value,
+)
 from saereport.visible import visible_text
 
 _SHARES = frozenset({"density", "dead_share", "answer.probability"})
@@ -46,10 +53,7 @@ def _latents(difference: Difference) -> list[str]:
 
 def _others(difference: Difference) -> list[str]:
     measures = sum(len(sae_changes(sae)) for sae in difference.saes)
-    prompts = sum(
-        bool(prompt.edges) or any(value.changed for value in prompt.values)
-        for prompt in difference.prompts
-    )
+    prompts = sum(map(prompt_changed, difference.prompts))
     settings = sum(fact.matters for fact in difference.facts)
     found = [
         (measures, "SAE metric", "changed"),
@@ -73,6 +77,11 @@ def sae_changes(sae: SaeDifference) -> tuple[Value, ...]:
 def sae_changed(sae: SaeDifference) -> bool:
     """Whether anything of an SAE differs beyond noise."""
     return bool(sae.changed or sae.added or sae.removed or sae_changes(sae))
+
+
+def prompt_changed(prompt: PromptDifference) -> bool:
+    """Whether anything of a prompt differs beyond noise."""
+    return bool(prompt.edges) or any(value.changed for value in prompt.values)
 
 
 def shown(metric: str, value: float | None) -> str:
@@ -106,12 +115,14 @@ def likeness(pairing: Pairing, change: LatentChange) -> str:
 
 
 def not_compared(difference: Difference) -> tuple[str, ...]:
-    """Metrics of SAEs that only one report has, with the reason and the SAEs; one line a reason."""
+    """What could not be compared, with the reason and the SAEs or prompts; one line a reason."""
     found: dict[str, tuple[dict[str, None], dict[str, None]]] = {}
-    for sae in difference.saes:
-        for metric, reason in sae.not_compared.items():
+    parts = [(sae.after, sae.not_compared) for sae in difference.saes]
+    parts += [(prompt.slug, prompt.not_compared) for prompt in difference.prompts]
+    for slug, reasons in parts:
+        for metric, reason in reasons.items():
             metrics, slugs = found.setdefault(reason, ({}, {}))
-            metrics[title(metric)] = slugs[sae.after] = None
+            metrics[title(metric)] = slugs[slug] = None
     return tuple(
         visible_text(f"{', '.join(metrics)}: {reason} ({', '.join(slugs)})")
         for reason, (metrics, slugs) in found.items()

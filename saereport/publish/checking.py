@@ -21,6 +21,9 @@ from saereport.publish.styles import style_references
 ENOUGH_FOR_PROCESSES = 64
 """Pages from which on starting more processes is worth it."""
 
+UNREAD = (".xhtml", ".xht", ".shtml", ".svg", ".xml")
+"""Files that a browser opens as pages, with scripts and all, and whose content is not checked."""
+
 
 def check(
     site: Path | str, *, processes: int = 1, progress: Progress | None = None
@@ -48,11 +51,16 @@ def check(
     return tuple(sorted(set(_of_folder(path, processes, said))))
 
 
+def is_page(path: str) -> bool:
+    """Whether a server sends the file as HTML."""
+    return path.lower().endswith((".html", ".htm"))
+
+
 def _of_file(path: Path) -> Iterator[Finding]:
     sizes = {path.name: path.stat().st_size}
     yield from check_sizes(sizes)
     yield from check_names(sizes)
-    if path.suffix not in (".html", ".htm"):
+    if not is_page(path.name):
         yield error(path.name, 0, "html", "a single file is an HTML page")
         return
     pages = {path.name: read_page(path.read_bytes())}
@@ -67,6 +75,8 @@ def _of_folder(folder: Path, processes: int, progress: Progress) -> Iterator[Fin
             yield error(relative, 0, "name", problem)
         else:
             sizes[relative] = path.stat().st_size
+            if relative.lower().endswith(UNREAD):
+                yield error(relative, 0, "policy", "a page of this kind cannot be checked")
     yield from check_sizes(sizes)
     yield from check_names(sizes)
     yield from check_manifests(folder, sizes)
@@ -109,7 +119,7 @@ def _text(path: Path) -> str:
 def _read_pages(
     folder: Path, paths: Iterable[str], processes: int, progress: Progress
 ) -> dict[str, Page]:
-    wanted = [path for path in paths if path.endswith((".html", ".htm"))]
+    wanted = [path for path in paths if is_page(path)]
     files = [folder / path for path in wanted]
     with progress.bar("pages", len(wanted), " pages") as bar:
         if processes > 1 and len(wanted) >= ENOUGH_FOR_PROCESSES:

@@ -43,7 +43,7 @@ def test_any_text_is_a_condition_or_a_usage_error(text: str) -> None:
     ("text", "condition", "needs_two"),
     [
         ("density.jsd > 0.1", Condition("density.jsd", "size", ">", 0.1), True),
-        ("density.jsd.change>0.1", Condition("density.jsd", "size", ">", 0.1), True),
+        ("density.jsd.size>0.1", Condition("density.jsd", "size", ">", 0.1), True),
         ("ce_recovered < 0.95", Condition("ce_recovered", "after", "<", 0.95), False),
         ("ce_recovered.after < 0.95", Condition("ce_recovered", "after", "<", 0.95), False),
         ("ce_recovered.change <= -1e-2", Condition("ce_recovered", "change", "<=", -0.01), True),
@@ -59,7 +59,7 @@ def test_the_grammar(text: str, condition: Condition, needs_two: bool) -> None:
 
 def test_a_plain_name_is_written_plainly() -> None:
     assert str(parse("l0.after>3.0")) == "l0 > 3"
-    assert str(parse("density.jsd.change > 1e-1")) == "density.jsd > 0.1"
+    assert str(parse("density.jsd.size > 1e-1")) == "density.jsd > 0.1"
     assert str(parse("l0.size > -0.0")) == "l0.size > 0"
 
 
@@ -67,6 +67,7 @@ def test_a_plain_name_is_written_plainly() -> None:
     ("text", "message"),
     [
         ("", "is not a gate"),
+        ("density.jsd.change < -0.1", "exists only between two reports"),
         ("density", "is not a gate"),
         ("density > ", "is not a gate"),
         ("density => 1", "is not a gate"),

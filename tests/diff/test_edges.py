@@ -6,10 +6,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from saereport.diff import compare
+from saereport.diff import Difference, compare, measured
+from saereport.diff.conditions import parse
 from saereport.diff.edges import EdgeMap, joined
+from saereport.diff.gates import Gate, judge
 from saereport.diff.gradients import GradientMap
+from saereport.diff.markdown import markdown
+from saereport.diff.terminal import summary
 from saereport.run import Run, open_run
+from saereport.site.difference import difference_page
 from tests.diff.rewriting import rewritten, with_rows
 from tests.synthetic import Shape, write_run
 from tests.synthetic_circuits import prompts
@@ -74,6 +79,11 @@ def graph(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return open_run(folder)
 
 
+def states(found: Difference, after: Run, *conditions: str) -> list[str]:
+    gates = [Gate(parse(text), "error") for text in conditions]
+    return [outcome.state for outcome in judge(gates, found, measured(after))]
+
+
 def counts(prompt: Any) -> dict[str, float]:
     return {v.metric: v.size for v in prompt.values if v.metric.startswith("edges.")}
 
@@ -108,8 +118,40 @@ def test_gradients_of_saes_numbered_otherwise_are_left_out(gradients: Run, tmp_p
 
     without = {(name, slugs[0]): lambda _: None for name in ("decoder_directions", "active_sketch")}
     two = rewritten(gradients, tmp_path / "two", without, changed)
-    for prompt in compare(gradients, two).prompts:
+    found = compare(gradients, two)
+    for prompt in found.prompts:
         assert not prompt.edges
+        assert "of SAEs that are not the same" in prompt.not_compared["edge"]
+    assert states(found, two, "edge > 0.3", "edges.lost > 0") == ["missing", "missing"]
+    assert "of SAEs that are not the same" in summary(found)
+    assert "of SAEs that are not the same" in markdown(found)
+    page = difference_page(found, gradients, two)
+    assert page.count("of SAEs that are not the same") == len(found.prompts)
+
+
+def test_a_map_of_one_side_only_does_not_pass(gradients: Run, tmp_path: Path) -> None:
+    (early, late), *_ = {
+        (row["early"], row["late"]) for row in gradients.table("gradient_maps").to_pylist()
+    }
+
+    def others(row: dict[str, Any]) -> dict[str, Any] | None:
+        return None if (row["early"], row["late"]) == (early, late) else row
+
+    names = ("gradients", "gradient_maps")
+    two = rewritten(gradients, tmp_path / "two", {(n, None): with_rows(others) for n in names})
+    found = compare(gradients, two)
+    assert states(found, two, "edge > 0.3", "edges.lost > 0") == ["missing", "missing"]
+    assert states(compare(gradients, gradients), gradients, "edges.lost > 0") == ["passed"]
+
+
+def test_prompts_without_any_circuit_have_no_edges_to_judge(gradients: Run, tmp_path: Path) -> None:
+    names = ("gradients", "gradient_maps", "gradient_checks")
+    bare = {(name, None): lambda _: None for name in names}
+    one = rewritten(gradients, tmp_path / "one", bare)
+    two = rewritten(gradients, tmp_path / "two", bare)
+    found = compare(one, two)
+    assert not any("edge" in prompt.not_compared for prompt in found.prompts)
+    assert states(found, two, "edge > 0.3", "edges.lost > 0") == ["missing", "missing"]
 
 
 def test_a_prompt_of_other_tokens_is_another_prompt(gradients: Run, tmp_path: Path) -> None:
@@ -150,4 +192,6 @@ def test_a_graph_of_one_side_only_is_said(graph: Run, tmp_path: Path) -> None:
     two = rewritten(graph, tmp_path / "two", {(name, None): lambda _: None for name in names})
     first = compare(graph, two).prompts[0]
     assert "no graph" in first.not_compared["edge"]
+    found = compare(graph, two)
+    assert states(found, two, "edges.lost > 0", "edge > 0.3") == ["missing", "missing"]
     assert "does not have it" in first.not_compared["graph.replacement"]

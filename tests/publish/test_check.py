@@ -268,6 +268,16 @@ def test_sizes(report: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert ("", "error") in [(f.path, f.severity) for f in check(report) if f.rule == "size"]
 
 
+def test_pages_of_every_spelling_are_looked_into(report: Path) -> None:
+    text = '<script src="https://evil.example/x.js"></script>'
+    for name in ("Z.HTML", "x.xhtml", "y.svg"):
+        (report / name).write_text(text, encoding="utf-8")
+    found = check(report)
+    for name in ("Z.HTML", "x.xhtml", "y.svg"):
+        assert any(f.path == name and f.rule == "policy" for f in found if f.severity == "error")
+    assert any(f.path == "Z.HTML" and "evil.example" in f.message for f in found)
+
+
 def test_what_is_no_file_of_the_site(report: Path) -> None:
     (report / "elsewhere").symlink_to(report.parent)
     (report / ".git").mkdir()

@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from saereport.diff.gates import Outcome
 from saereport.diff.model import Difference
-from saereport.diff.wording import gate_counts, verb, verdict
+from saereport.diff.wording import gate_counts, prompt_changed, verb, verdict
 from saereport.run import Run
 from saereport.site import assets
 from saereport.site.csp import digest, single_policy
@@ -71,7 +71,7 @@ def difference_page(
         unchanged=[
             visible_text(p.name)
             for p in difference.prompts
-            if not p.edges and not any(value.changed for value in p.values)
+            if not prompt_changed(p) and not p.not_compared
         ],
         lists=[
             (what, ", ".join(map(visible_text, slugs)))

@@ -16,7 +16,15 @@ from saereport.diff.model import (
     SaeDifference,
     Value,
 )
-from saereport.diff.wording import count, latent_name, likeness, moved, shown, title
+from saereport.diff.wording import (
+    count,
+    latent_name,
+    likeness,
+    moved,
+    prompt_changed,
+    shown,
+    title,
+)
 from saereport.run import Run
 from saereport.site import numbers
 from saereport.site.difference.overlay import Overlay, overlay
@@ -179,11 +187,11 @@ def _sae(sae: SaeDifference, before: Stories, after: Stories) -> SaePart:
 
 
 def prompt_parts(difference: Difference) -> tuple[PromptPart, ...]:
-    """The prompts in which something changed."""
+    """The prompts in which something changed, or could not be compared."""
     return tuple(
         _prompt(prompt)
         for prompt in difference.prompts
-        if prompt.edges or any(value.changed for value in prompt.values)
+        if prompt_changed(prompt) or prompt.not_compared
     )
 
 
