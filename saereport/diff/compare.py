@@ -171,7 +171,7 @@ def _compared_sae(
 
 def _no_places(before: RunInfo, after: RunInfo) -> str:
     """Why an example's place in one text says nothing about the other; empty where it does."""
-    if "imported" in before.config or "imported" in after.config:
+    if before.fingerprint != after.fingerprint and (before.is_imported or after.is_imported):
         # Their digest is that of a name, and their sequences are numbered as the files come.
         return "imported files do not say where in the text their examples lie"
     same = before.text.digest == after.text.digest

@@ -58,7 +58,7 @@ def changed_facts(
         for topic, prefix in two
         for fact in _differing(topic, prefix, one[topic, prefix], two[topic, prefix])
     )
-    imported = ("imported" in before.config, "imported" in after.config)
+    imported = (before.is_imported, after.is_imported)
     return tuple(_known(found, imported) if any(imported) else found)
 
 

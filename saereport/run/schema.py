@@ -222,6 +222,11 @@ class RunInfo(Stored):
     memory: MemoryProfile | None = None
     files: Annotated[tuple[FileInfo, ...], Field(fail_fast=True)] = ()
 
+    @property
+    def is_imported(self) -> bool:
+        """Whether it was made of other tools' files, which say less than a measurement."""
+        return "imported" in self.config
+
     def sae(self, slug: str) -> SaeInfo:
         """The SAE with this slug.
 

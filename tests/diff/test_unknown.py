@@ -13,6 +13,7 @@ from saereport.diff.columns import Lists
 from saereport.diff.overlap import rank_distance
 from saereport.exchange import export_report, import_files
 from saereport.run import Run, open_run
+from saereport.site.difference import difference_page
 from tests.diff.rewriting import rewritten, with_rows
 from tests.synthetic import Shape, write_run
 from tests.synthetic_examples import blind_extra, without_spoilers
@@ -50,6 +51,9 @@ def test_a_latent_less_in_the_files_changes_no_other(run: Run, tmp_path: Path) -
     assert sae.removed == (gone,)
     assert sae.changed == ()
     assert "imported files" in sae.not_compared["examples"]
+    page = difference_page(compare(first, first), first, first)
+    assert "imported files do not say whether what they name does" in page
+    assert "Nothing differs" not in page
 
 
 def test_a_threefold_density_is_a_change_though_no_count_is_known(run: Run, tmp_path: Path) -> None:

@@ -52,6 +52,7 @@ def difference_page(
         early=Markup(early),
         script=Markup(script),
         difference=difference,
+        imported=before.info.is_imported or after.info.is_imported,
         verdict=verdict(difference),
         facts=[
             (visible_text(f"{fact.topic} {fact.name}"), *map(_text, (fact.before, fact.after)))
