@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -24,6 +25,11 @@ from saereport.exchange.limits import (
 )
 from saereport.limits import content, lines
 from saereport.progress import Progress
+
+# Only a key has a colon behind it: a token may be called the same. A quote inside of a string has
+# a backslash before it, so neither can a string that holds such a key in quotes be taken for one.
+_DESCRIPTION = re.compile(rb'(?<!\\)"description"\s*:')
+_TOKENS = re.compile(rb'(?<!\\)"tokens"\s*:')
 
 
 @dataclass
@@ -215,20 +221,31 @@ def _agreed(sae: _Sae, text: GivenText) -> GivenText:
 
 
 def _whole(latent: GivenLatent, sae: _Sae) -> GivenLatent:
-    """A latent with its examples, strongest first, and its labels."""
+    """A latent with its examples, strongest first, and its labels.
+
+    Where the files do not say its maximum, that of its examples stands for it; and a count of 0
+    that only comes from a missing histogram is none where the latent is active all the same.
+    """
     given = sae.examples.get(latent.index, [])
+    maximum = latent.maximum
+    if maximum <= 0:
+        maximum = max((max(one.values, default=0.0) for one in given), default=0.0)
     shown = [one for one in given if one.values and one.activation > 0]
     shown.sort(key=lambda one: -one.activation)
     return replace(
-        latent, examples=tuple(shown), explanations=tuple(sae.labels.get(latent.index, ()))
+        latent,
+        n_active=None if maximum > 0 and not latent.n_active else latent.n_active,
+        maximum=max(0.0, maximum),
+        examples=tuple(shown),
+        explanations=tuple(sae.labels.get(latent.index, ())),
     )
 
 
 def _row_kind(line: bytes) -> str:
-    """Which rows these are; a quoted name with its two quotes cannot stand inside a string."""
-    if b'"description"' in line:
+    """Which rows these are, by the keys that only rows of that kind have."""
+    if _DESCRIPTION.search(line):
         return "explanations"
-    return "activations" if b'"tokens"' in line else "features"
+    return "activations" if _TOKENS.search(line) else "features"
 
 
 def gather(found: Sequence[Found], progress: Progress) -> tuple[tuple[GivenSae, ...], Words]:

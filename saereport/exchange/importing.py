@@ -111,7 +111,7 @@ def _slugs(saes: Sequence[GivenSae]) -> list[str]:
 def _sae_info(sae: GivenSae, slug: str, written: Sequence[str]) -> SaeInfo:
     identity = sae.identity
     left_out = {name: why for name, why in LEFT_OUT.items() if name not in written} | sae.notes
-    if any(latent.density and latent.n_active is None for latent in sae.latents):
+    if any(latent.n_active is None for latent in sae.latents):
         left_out["activity.n_active"] = f"{NOT_IN_FILES}, for latents without a histogram of counts"
     if identity.layer < 0:
         left_out["layer"] = NOT_IN_FILES

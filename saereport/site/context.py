@@ -155,9 +155,13 @@ class Latent:
 
     @property
     def dead(self) -> bool:
-        """Never active on this text; an imported density may come without a count."""
+        """Never active on this text.
+
+        Imported latents may come without a count, or with a density that was rounded to 0.
+        """
         rows = self.rows("activity")
-        return self.n_active == 0 and not (len(rows) and rows["density"][0])
+        signs = ("n_active", "density", "max")
+        return not (len(rows) and any(rows[name][0] > 0 for name in signs))
 
     def token(self, token: int) -> str:
         """How a token looks."""

@@ -214,7 +214,7 @@ def table_rows(sae: SaeView, rows: list[IndexRow]) -> list[TableRow]:
         TableRow(
             latent=row.latent,
             href=sae.shards.address(row.latent),
-            density=numbers.percent(row.density),
+            density="–" if row.density == 0 < row.maximum else numbers.percent(row.density),
             maximum=numbers.value(row.maximum),
             tokens=tuple(words[t] for t in row.tokens),
             logits=tuple(words[t] for t in row.logits),

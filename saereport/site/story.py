@@ -20,6 +20,8 @@ N_TOKENS = 6
 N_EXAMPLES = 3
 MARGIN = 10
 LEVELS = 10
+ROUNDED_AWAY = 5e-6
+"""The smallest density that SAEDashboard does not write as 0: it keeps five decimals."""
 
 
 @dataclass(frozen=True)
@@ -106,13 +108,25 @@ def _facts(latent: Latent) -> list[Fact]:
         counted = latent.sae.n_counted
         return [Fact("Active", "never", f"of {numbers.count(counted)} tokens" if counted else "")]
     facts = [
-        Fact("Density", numbers.percent(row["density"]), numbers.one_in(row["density"])),
+        _density(row["density"]),
         Fact("Active", numbers.count(row["n_active"]), "tokens"),
         Fact("Maximum", numbers.value(row["max"])),
         Fact("Mean active", numbers.value(row["mean_active"])),
     ]
-    known = (True, row["n_active"] > 0, True, "activity.mean_active" not in unknown)
+    known = (
+        row["density"] > 0 or row["n_active"] > 0,
+        row["n_active"] > 0,
+        row["max"] > 0,
+        "activity.mean_active" not in unknown,
+    )
     return [fact for fact, shown in zip(facts, known, strict=True) if shown]
+
+
+def _density(density: float) -> Fact:
+    """The density of a latent that is active: 0 is what other tools round a small one to."""
+    if density > 0:
+        return Fact("Density", numbers.percent(density), numbers.one_in(density))
+    return Fact("Density", numbers.percent(ROUNDED_AWAY))
 
 
 def spark_path(latent: Latent) -> str:
@@ -124,10 +138,10 @@ def spark_path(latent: Latent) -> str:
 def _spark_note(latent: Latent) -> str:
     if latent.dead:
         return ""
-    maximum = numbers.value(latent.rows("activity")["max"][0])
     given = latent.rows("given_histogram")
-    lowest = numbers.value(given["centres"][0][0]) if len(given) else "0"
-    return f"histogram of activations, {lowest} to {maximum}, log counts"
+    centres = given["centres"][0] if len(given) else [0.0]
+    highest = numbers.value(latent.rows("activity")["max"][0] or centres[-1])
+    return f"histogram of activations, {numbers.value(centres[0])} to {highest}, log counts"
 
 
 def _shown(latent: Latent, tokens: list[int]) -> tuple[str, ...]:
