@@ -4,6 +4,7 @@
   const S = self.saereport;
   const { el } = S;
   const root = document.documentElement;
+  S.onPaper = [];
 
   // ---- what was done, said where it is seen and heard
   const said = el("p", { class: "said", role: "status" });
@@ -71,6 +72,7 @@
     head.replaceChildren(el("b", {}, document.title), el("span", {}, S.viewAddress()));
     document.querySelector("main").prepend(head);
     fitGraph();
+    S.onPaper.forEach((changed) => changed());
     S.drawAll(document.querySelector("article.current") || document.querySelector("main"));
   }
   function screen() {
@@ -79,6 +81,7 @@
     if (before) root.dataset.theme = before;
     else delete root.dataset.theme;
     head.remove();
+    S.onPaper.forEach((changed) => changed());
     S.redraw();
   }
   S.print = async function () {

@@ -11,7 +11,9 @@
   // What is known of a pinned latent: its row in the table, and its panels.
   async function known(pin, place) {
     const [slug, latent] = pin;
-    const shard = Number(/l(\d+)\.html/.exec(S.href(slug, latent))[1]);
+    const page = /l(\d+)\.html/.exec(S.href(slug, latent) || "");
+    if (!page) return null;
+    const shard = Number(page[1]);
     const data = slug + "/d" + String(shard).padStart(4, "0") + ".js";
     const [table] = await Promise.all([S.table(slug), S.load(data)]);
     const part = S.shards.get(slug + "/" + shard);
@@ -31,8 +33,8 @@
     const { slug, latent, row, hidden } = item;
     const own = hidden ? "" : S.notes.label(slug, row);
     const facts = [
-      ["Density", row[1] > 0 ? S.format.percent(row[1]) : "dead"],
-      ["Max", row[1] > 0 ? S.format.value(row[2]) : "–"],
+      ["Density", S.density(row)],
+      ["Max", row[2] > 0 ? S.format.value(row[2]) : "–"],
     ];
     const list = el("dl", { class: "kv" });
     for (const [name, value] of facts) list.append(el("div", {}, el("dt", {}, name), el("dd", {}, value)));
@@ -207,18 +209,29 @@
     async function draw() {
       const pins = S.pinned.slice();
       drawn = S.pins;
+      // What has the focus is made again: without more, a keyboard would begin at the top.
+      const within = box.contains(document.activeElement);
       if (!pins.length) {
         box.replaceChildren(el("p", { class: "absent", role: "status" }, "No latent is pinned."), ...about);
+        if (within) document.getElementById("main").focus({ preventScroll: true });
         return;
       }
-      const items = await Promise.all(pins.map((pin, place) => known(pin, place).catch(() => null)));
+      const items = await Promise.all(pins.map(known)).catch(() => null);
       if (drawn !== S.pins) return;
+      if (!items) {
+        const again = el("button", { type: "button" }, "Try again");
+        again.addEventListener("click", draw);
+        box.replaceChildren(el("p", { class: "absent", role: "status" }, "What the report holds of the pinned latents could not be loaded. ", again));
+        if (within) again.focus();
+        return;
+      }
       const lost = pins.filter((_, i) => !items[i]);
       if (lost.length) {
         S.dropPins(lost);
         return;
       }
       show(items);
+      if (within) box.querySelector(".compared").focus({ preventScroll: true });
     }
 
     function show(items) {

@@ -122,9 +122,23 @@
     said.append(" ", off);
   }
 
+  // ---- the pins of this tab: an older page's address does not know what came after it
+  function tab(name, value) {
+    const key = "saereport-" + name + "-" + S.report.fingerprint;
+    try {
+      if (value === undefined) return self.sessionStorage.getItem(key);
+      if (value === null) self.sessionStorage.removeItem(key);
+      else self.sessionStorage.setItem(key, value);
+    } catch (error) {
+      // No storage: the address alone has them.
+    }
+    return null;
+  }
+
   function set(pins) {
     S.pinned = pins.slice(0, MOST);
     S.pins = S.pinned.map(name).join(",");
+    tab("pins", S.pins);
     dressLinks();
     draw();
     for (const changed of S.onPins) changed();
@@ -147,8 +161,8 @@
     S.setFragment(S.fragment());
   };
 
-  function fromAddress() {
-    const { pins, unknown } = parsed(S.pinsInAddress());
+  function fromAddress(text = S.pinsInAddress()) {
+    const { pins, unknown } = parsed(text);
     const extra = pins.length > MOST ? "Only the first " + MOST + " are pinned. " : "";
     const words = unknown.length ? "Not in this report, so not pinned: " + unknown.slice(0, 3).join(", ") + (unknown.length > 3 ? " …" : "") : "";
     say(extra + words);
@@ -171,12 +185,31 @@
   document.getElementById("main").tabIndex = -1;
   document.body.append(tray);
   open(false);
-  // An address without pins keeps those of the page; one that names others brings them.
+  // Whether the reader went back or forward to another address of this document.
+  let returned = false;
+  if (self.navigation)
+    self.navigation.addEventListener("navigate", ({ navigationType }) => {
+      if (navigationType === "traverse" || navigationType === "push") returned = navigationType === "traverse";
+    });
+  // An address without pins keeps those of the page, and so does one that the reader comes back to;
+  // another that names others brings them.
   self.addEventListener("hashchange", () => {
     const asked = S.pinsInAddress();
-    if (asked && asked !== S.pins) fromAddress();
-    else if (!asked && S.pins) S.setFragment(S.fragment());
+    if (asked && asked !== S.pins && !returned) fromAddress();
+    else if (asked !== S.pins) S.setFragment(S.fragment());
+    returned = false;
     dressLinks();
   });
-  fromAddress();
+  // A single file is loaded again for every page, so there Back is a reload too.
+  const [came] = self.performance.getEntriesByType("navigation");
+  const type = came ? came.type : "";
+  const reloaded = S.single && type === "reload" && (tab("returned") || !S.pinsInAddress());
+  tab("returned", null);
+  self.addEventListener("pagehide", () => S.single && returned && tab("returned", "yes"));
+  const before = type === "back_forward" || reloaded ? tab("pins") : null;
+  fromAddress(before === null ? S.pinsInAddress() : before);
+  self.addEventListener("pageshow", (event) => {
+    const now = event.persisted ? tab("pins") : null;
+    if (now !== null && now !== S.pins) fromAddress(now);
+  });
 })();

@@ -11,7 +11,7 @@
 
   // The decades that the densities lie in.
   function range(live) {
-    const logs = live.map((row) => Math.log10(row[1]));
+    const logs = live.filter((row) => row[1] > 0).map((row) => Math.log10(row[1]));
     const low = Math.floor(logs.reduce((a, b) => Math.min(a, b), 0));
     return [low, Math.max(low + 1, Math.ceil(logs.reduce((a, b) => Math.max(a, b), -9)))];
   }
@@ -27,8 +27,8 @@
 
   function drawMap(box, table) {
     const rows = table.rows;
-    const dead = rows.filter((row) => !(row[1] > 0));
-    const live = rows.filter((row) => row[1] > 0);
+    const dead = rows.filter((row) => !S.alive(row));
+    const live = rows.filter(S.alive);
     const plot = el("div", {
       class: "plot tall",
       role: "img",
@@ -48,8 +48,8 @@
     });
     const make = (colours) => {
       const steps = Array.from({ length: 10 }, (_, i) => S.colour("a" + i));
-      const logs = live.map((row) => Math.log10(row[1]));
       const [low, high] = range(live);
+      const logs = live.map((row) => (row[1] > 0 ? Math.log10(row[1]) : low));
       const axis = {
         type: "linear",
         showgrid: false,
@@ -95,7 +95,7 @@
         if (row[9]) lines.push("blind");
         else lines.push("active on " + S.unpack(row[3]).map(S.token).join("  "));
         if (row[4]) lines.push("raises " + S.unpack(row[4]).map(S.token).join("  "));
-        lines.push(row[1] > 0 ? "density " + S.format.percent(row[1]) : "dead on this text");
+        lines.push(S.alive(row) ? "density " + S.density(row) : "dead on this text");
         S.tip(lines, event.event.clientX, event.event.clientY);
       },
       plotly_unhover: () => S.tip(null),

@@ -4,6 +4,7 @@
   const S = self.saereport;
   const { el } = S;
   const MARGIN = 12;
+  const PRINTED = 2000;
   const LOWEST = -7;
   const COLUMNS = 8;
   const FIRST_DOWN = new Set(["density", "max", "shape", "marked"]);
@@ -39,8 +40,8 @@
     const heads = Array.from(scroller.querySelectorAll("th[data-sort]"));
     const from = $("from");
     const to = $("to");
-    const alive = rows.filter((row) => row[1] > 0).map((row) => Math.log10(row[1]));
-    const lowest = alive.length ? Math.floor(10 * alive.reduce((a, b) => Math.min(a, b), 0)) / 10 : LOWEST;
+    const logs = rows.filter((row) => row[1] > 0).map((row) => Math.log10(row[1]));
+    const lowest = logs.length ? Math.floor(10 * logs.reduce((a, b) => Math.min(a, b), 0)) / 10 : LOWEST;
     const find = S.rowFinder(table);
     const texts = { q: $("filter"), tokens: $("by-tokens"), raises: $("by-raises"), label: $("by-label") };
     const numbers = ["latent", "max"].flatMap((name) => [[name, 0, $(name + "-from")], [name, 1, $(name + "-to")]]);
@@ -59,7 +60,6 @@
       meter.style.setProperty("width", 100 * Math.max(0, share) + "%");
       const spark = el("td", { class: "c-spark" });
       if (row[6]) spark.append(S.svg(sparkPath(row[6]), 92, 20));
-      const density = row[1] > 0 ? S.format.percent(row[1]) : "dead";
       const own = S.notes.label(sae, row);
       const label = el("td", { class: "c-label", title: own || row[5] });
       if (own) label.append(el("bdi", { class: "own" }, own), row[5] ? " · " : "");
@@ -69,8 +69,8 @@
         {},
         el("th", { scope: "row" }, link),
         el("td", { class: "c-marks" }, S.marks(sae, row[0])),
-        el("td", { class: "c-density" }, density, el("span", { class: "meter", "aria-hidden": "true" }, meter)),
-        el("td", { class: "c-max" }, row[1] > 0 ? S.format.value(row[2]) : "–"),
+        el("td", { class: "c-density" }, S.density(row), el("span", { class: "meter", "aria-hidden": "true" }, meter)),
+        el("td", { class: "c-max" }, row[2] > 0 ? S.format.value(row[2]) : "–"),
         spark,
         el("td", { class: "c-tokens" }, ...(row[9] ? [S.blindMark()] : codes(S.unpack(row[3])))),
         el("td", { class: "c-logits" }, ...codes(S.unpack(row[4]))),
@@ -95,8 +95,8 @@
 
     function draw() {
       const height = parseFloat(getComputedStyle(scroller).getPropertyValue("--row")) || 35;
-      const first = Math.max(0, Math.floor(scroller.scrollTop / height) - MARGIN);
-      const last = Math.min(shown.length, first + Math.ceil(self.innerHeight / height) + 2 * MARGIN);
+      const first = S.paper ? 0 : Math.max(0, Math.floor(scroller.scrollTop / height) - MARGIN);
+      const last = S.paper ? Math.min(shown.length, PRINTED) : Math.min(shown.length, first + Math.ceil(self.innerHeight / height) + 2 * MARGIN);
       const key = first + "-" + last;
       if (key === drawn) return;
       drawn = key;
@@ -106,10 +106,11 @@
         return;
       }
       const focused = focus();
+      const rest = "The first " + S.format.count(last) + " of " + S.format.count(shown.length) + " latents; the downloaded table has all.";
       body.replaceChildren(
         gap(first * height),
         ...shown.slice(first, last).map(line),
-        gap((shown.length - last) * height),
+        S.paper && last < shown.length ? el("tr", { class: "empty" }, el("td", { colspan: COLUMNS }, rest)) : gap((shown.length - last) * height),
       );
       if (!focused) return;
       const again = body.querySelector("tr[data-latent='" + focused[0] + "']");
@@ -267,6 +268,7 @@
       draw();
     };
     self.addEventListener("resize", again);
+    S.onPaper.push(again);
     S.notes.changed.push(apply);
     S.onPins.push(apply);
     self.addEventListener("hashchange", () => {

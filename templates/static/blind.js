@@ -42,10 +42,24 @@
         if (!area.value.trim()) note.textContent = "What do you think that it stands for?";
         else note.textContent = kept ? "Kept in this browser" : "This browser keeps nothing: export it";
       };
-      area.addEventListener("input", () => {
-        S.remember(own("hypothesis", slug) + latent, area.value.trim() ? area.value : null);
+      // Whether the browser refused what is written, for want of room: then only this page has it.
+      let refused = false;
+      function keep() {
+        const text = area.value.trim() ? area.value : null;
+        S.remember(own("hypothesis", slug) + latent, text);
+        refused = text !== null && S.remember(own("hypothesis", slug) + latent) !== text;
         update();
-      });
+      }
+      // What another page wrote meanwhile; the field is left alone while it says the same.
+      function reread() {
+        const now = S.remember(own("hypothesis", slug) + latent) || "";
+        if (refused) return keep();
+        if (now.trim() !== area.value.trim()) area.value = now;
+        return update();
+      }
+      area.addEventListener("input", keep);
+      self.addEventListener("storage", reread);
+      self.addEventListener("pageshow", (event) => event.persisted && reread());
       save.title = "Your hypotheses on latents of this SAE, as a file of explanations";
       save.addEventListener("click", () => {
         const wanted = all(latent, area.value);

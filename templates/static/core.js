@@ -97,6 +97,17 @@
     return ids;
   };
 
+  // Whether the histogram in a row of the table counts anything; "A" is an empty bar.
+  const counted = (row) => /[^A]/.test(row[6]);
+  // Whether the latent of a row is active: other tools round small densities to 0.
+  S.alive = (row) => row[1] > 0 || row[2] > 0 || counted(row);
+  // Without a histogram, a density of 0 is one that the imported files do not give.
+  S.density = function (row) {
+    if (row[1] > 0) return S.format.percent(row[1]);
+    if (!S.alive(row)) return "dead";
+    return counted(row) ? S.format.percent(Number.MIN_VALUE) : "–";
+  };
+
   S.token = (id) => S.tokens.get(id) || "<token " + id + ">";
   // Inside running text a token's leading space is a space.
   S.prose = (shown) => (shown.startsWith("␣") ? " " + shown.slice(1) : shown);
@@ -161,6 +172,7 @@
     const { pathname, search } = self.location;
     try {
       self.history.replaceState(null, "", text ? "#" + text : pathname + search);
+      unwritten = null;
     } catch (error) {
       unwritten = rest;
     }
@@ -216,8 +228,11 @@
 
   // A script of this report, once.
   S.load = function (path) {
-    if (!S.scripts.has(path))
-      S.scripts.set(path, S.single ? new Promise((done) => done(open(path))) : fetched(path));
+    if (!S.scripts.has(path)) {
+      const loading = S.single ? new Promise((done) => done(open(path))) : fetched(path);
+      loading.catch(() => S.scripts.delete(path));
+      S.scripts.set(path, loading);
+    }
     return S.scripts.get(path);
   };
 

@@ -28,6 +28,18 @@
   byId("help").addEventListener("click", help);
   byId("keys-close").addEventListener("click", () => keys.close());
 
+  // Going to a part by its address would take the place of the filters there.
+  for (const link of document.querySelectorAll(".skip, .nav a[href^='#']")) {
+    link.addEventListener("click", (event) => {
+      if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+      event.preventDefault();
+      const part = byId(link.hash.slice(1));
+      part.tabIndex = -1;
+      part.focus({ preventScroll: true });
+      part.scrollIntoView();
+    });
+  }
+
   const body = byId("rows");
   const filter = byId("filter");
   const sort = byId("sort");
@@ -142,7 +154,7 @@
     });
   }
   self.addEventListener("hashchange", () => {
-    // The links to the page's own parts are no filters.
+    // An address of a part of the page, from elsewhere, has no filters.
     if (S.fragment().includes("=") || !S.fragment()) read();
   });
   document.addEventListener("keydown", (event) => {

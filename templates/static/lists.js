@@ -49,15 +49,19 @@
       });
       return row;
     });
-    body.append(...rows.slice(0, SHORT));
+    body.append(...rows);
     if (rows.length > SHORT + 2) {
+      rows.slice(SHORT).forEach((row) => (row.hidden = true));
       const more = el("tr", { class: "more" });
       const label = "all " + rows.length;
       const button = el("button", { class: "linkish", type: "button" }, label);
-      button.addEventListener("click", () => more.replaceWith(...rows.slice(SHORT)));
+      button.addEventListener("click", () => {
+        rows.forEach((row) => (row.hidden = false));
+        more.remove();
+      });
       more.append(el("td", { colspan: 1 + (block.columns || []).length }, button));
       body.append(more);
-    } else body.append(...rows.slice(SHORT));
+    }
     return el("table", { class: "list" }, el("thead", {}, head), body);
   }
 

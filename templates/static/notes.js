@@ -10,6 +10,8 @@
   const STAR = "M8 1.2l2.1 4.4 4.8.6-3.5 3.3.9 4.8L8 11.9l-4.3 2.4.9-4.8L1.1 6.2l4.8-.6z";
   const PIN = "M5 1.5h6v1.8L9.9 4.4v2.8l2.7 2.6v1.2H8.6v4H7.4v-4h-4V9.8l2.7-2.6V4.4L5 3.3z";
   const books = new Map();
+  // What this browser refused to keep, for want of room.
+  const unkept = new Map();
 
   // ---- shared with hypotheses
   // Everything that this browser remembers under names that begin so.
@@ -70,7 +72,7 @@
   }
 
   const N = {
-    // Whether this browser keeps what is written; known after the first try.
+    // Whether this browser keeps all that is written; known after the first try.
     kept: true,
     changed: [],
     of: (slug, latent) => book(slug).get(latent) || NOTHING,
@@ -81,6 +83,8 @@
   function put(slug, latent, entry) {
     const key = start(slug) + latent;
     if (isNothing(entry)) {
+      unkept.delete(key);
+      N.kept = !unkept.size;
       book(slug).delete(latent);
       S.remember(key, null);
       return;
@@ -88,10 +92,18 @@
     book(slug).set(latent, entry);
     const json = JSON.stringify(entry);
     S.remember(key, json);
-    N.kept = S.remember(key) === json;
+    if (S.remember(key) === json) unkept.delete(key);
+    else unkept.set(key, [slug, latent, entry]);
+    N.kept = !unkept.size;
   }
 
   const tell = () => N.changed.forEach((changed) => changed());
+  // What this browser keeps, read again; what it refused stays, and may have room now.
+  function reread() {
+    books.clear();
+    Array.from(unkept.values()).forEach((item) => put(...item));
+    tell();
+  }
 
   N.set = function (slug, latent, change) {
     put(slug, latent, clean({ ...N.of(slug, latent), ...change }));
@@ -269,15 +281,8 @@
   }
   N.changed.push(freshen);
   S.onPins.push(freshen);
-  self.addEventListener("storage", () => {
-    books.clear();
-    tell();
-  });
-  self.addEventListener("pageshow", (event) => {
-    if (!event.persisted) return;
-    books.clear();
-    tell();
-  });
+  self.addEventListener("storage", reread);
+  self.addEventListener("pageshow", (event) => event.persisted && reread());
 
   // ---- on a latent's page
   const boxes = new WeakMap();

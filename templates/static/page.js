@@ -67,6 +67,14 @@
   const anchor = S.page === "text" && document.getElementById(S.fragment());
   if (anchor) anchor.scrollIntoView();
 
+  // Going there by its address would take the place of what the address says the page shows.
+  document.querySelector(".skip").addEventListener("click", (event) => {
+    event.preventDefault();
+    const main = document.getElementById("main");
+    main.focus({ preventScroll: true });
+    main.scrollIntoView();
+  });
+
   // The latent that a key is about: the one that is shown, or the one in the row with the focus.
   function mark(what) {
     const article = document.querySelector("article.current[id^='latent-']");
@@ -104,6 +112,9 @@
       if (event.key === "Escape") event.target.blur();
       return;
     }
+    // What scrolls sideways has the arrow keys while the focus is in it.
+    const scrolls = event.target instanceof Element && event.target.closest(".scroll[tabindex], .compared, .scroller");
+    if (scrolls && ARROWS[event.key]) return;
     const key = ARROWS[event.key] || event.key;
     if (!listed.has(key) || (keys.open && key !== "?")) return;
     event.preventDefault();
