@@ -40,13 +40,38 @@
   document.title = title;
   Object.assign(root.dataset, { path, page: kind, needs });
   if (sae) root.dataset.sae = sae;
-  document.addEventListener("DOMContentLoaded", () => scrollTo(wanted().place));
+
+  // ---- where the reader was on a page, for the way back to it
+  // Every page is a reload, before which the browser may have put its place into a shorter page.
+  function tab(name, value) {
+    const key = "saereport-" + name + "-" + self.location.pathname;
+    try {
+      const had = self.sessionStorage.getItem(key);
+      if (value === null) self.sessionStorage.removeItem(key);
+      else if (value !== undefined) self.sessionStorage.setItem(key, value);
+      return had;
+    } catch (error) {
+      return null;
+    }
+  }
+  function stay(top) {
+    let moved = false;
+    for (const kind of ["wheel", "touchmove", "keydown", "pointerdown"])
+      self.addEventListener(kind, () => (moved = true), { once: true, passive: true });
+    // Figures make the page longer as they are drawn, and the browser has its own say after loading.
+    for (const wait of [0, 60, 250, 600]) self.setTimeout(() => moved || self.scrollTo(0, top), wait);
+  }
+  const top = tab("returned", null) && tab("top" + self.location.hash);
+  document.addEventListener("DOMContentLoaded", () => (top ? stay(Number(top)) : scrollTo(wanted().place)));
 
   self.addEventListener("hashchange", (event) => {
     if (wanted().path === path) scrollTo(wanted().place);
     else {
       event.stopImmediatePropagation();
-      if (self.saereport.leaving) self.scrollTo(0, 0);
+      if (self.saereport.leaving) {
+        tab("top" + new URL(event.oldURL).hash, String(self.scrollY));
+        self.scrollTo(0, 0);
+      } else tab("returned", "yes");
       self.location.reload();
     }
   });
