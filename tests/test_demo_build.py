@@ -40,6 +40,7 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.model
+@pytest.mark.slow
 def test_two_builds_in_different_surroundings_are_the_same_bytes(tmp_path: Path) -> None:
     surroundings = [
         {"PYTHONHASHSEED": "1", "TZ": "UTC", "LC_ALL": "C"},

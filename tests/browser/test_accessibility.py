@@ -113,6 +113,7 @@ PAGES: dict[str, tuple[str, str, tuple[State, ...]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("theme", "width"), WINDOWS)
 @pytest.mark.parametrize("name", PAGES)
 def test_no_page_type_has_a_violation(
