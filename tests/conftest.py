@@ -12,6 +12,7 @@ from hypothesis import settings
 if TYPE_CHECKING:
     from saereport.sources.models import LanguageModel
     from saereport.sources.saes import Dictionary
+    from tests.families import Families
 
 settings.register_profile("same", derandomize=True)
 settings.register_profile("other")
@@ -55,6 +56,14 @@ def tiny_sae(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Dictiona
         return made[key]
 
     return make
+
+
+@pytest.fixture(scope="session")
+def families(tmp_path_factory: pytest.TempPathFactory) -> Families:
+    """Folders of tiny models of many families: `families("gemma2")`, see `tests.families`."""
+    from tests.families import Families
+
+    return Families(lambda name: tmp_path_factory.mktemp("families") / f"tiny-{name}")
 
 
 @pytest.fixture(scope="session")
