@@ -112,6 +112,11 @@ def _settings(function: F) -> F:
             default=None,
             help="Record the largest tensors and the peak of each stage (no).",
         ),
+        click.option(
+            "--strict/--no-strict",
+            default=None,
+            help="Make an error of what the sanity checks warn of (no).",
+        ),
     ]
     function = prompt_options(function)
     for option in reversed(options):

@@ -48,6 +48,7 @@ from saereport.sources.sae_loading import load_sae
 from saereport.sources.saes import Dictionary, SaeSource, check_fit, unique_slugs
 from saereport.sources.text import Text, open_text
 from saereport.tabulate import Plan, write_run
+from saereport.warned import Warned, refuse
 
 DEFAULT_CONTEXT = 128
 EVALUATION = "sae_metrics"
@@ -150,6 +151,7 @@ def _collect(config: BuildConfig, target: Path, work: Path, progress: Progress) 
     device = resolve_device(config.device)
     dtype = resolve_dtype(config.dtype)
     memory = MemoryProfiler(config.profile_memory, device)
+    warned = Warned(progress, strict=config.strict)
     lines = read_lines(config.prompts_file)
     sources = [
         SaeSource(release=sae.release, sae_id=sae.sae_id, path=str(sae.path) if sae.path else None)
@@ -187,6 +189,8 @@ def _collect(config: BuildConfig, target: Path, work: Path, progress: Progress) 
     done = None if config.profile_memory else _done(target, fingerprint)
     if done is not None:
         progress.say("This run is already collected; using it")
+        if config.strict:
+            refuse(done.info.warnings)
         if done.info.title != title:
             retitle(done, title)
         return target
@@ -224,6 +228,7 @@ def _collect(config: BuildConfig, target: Path, work: Path, progress: Progress) 
         circuits=circuits,
         evaluation=evaluation,
         libraries=_libraries(),
+        warned=warned,
     )
     # From here on `reading` alone holds the SAEs and the model; the last step releases them.
     del model, dictionaries, readers

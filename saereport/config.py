@@ -247,6 +247,7 @@ class BuildConfig(Asked):
         with_reveal: Whether a blind report holds what the reader may reveal.
         neuronpedia_embed: Offer Neuronpedia's own page of a latent in a frame, on a click.
         profile_memory: Record the largest tensors and the peak of each stage.
+        strict: Make an error of what the sanity checks warn of.
     """
 
     title: str | None = None
@@ -276,6 +277,7 @@ class BuildConfig(Asked):
     with_reveal: bool = False
     neuronpedia_embed: bool = False
     profile_memory: bool = False
+    strict: bool = False
 
     @field_validator("latents", mode="before")
     @classmethod

@@ -98,6 +98,7 @@ def config_record(config: BuildConfig) -> dict[str, Any]:
         exclude={
             "batch_size": True,
             "profile_memory": True,
+            "strict": True,
             "neuronpedia_embed": True,
             "title": True,
             "circuits": {"memory"},

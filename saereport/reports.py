@@ -51,6 +51,8 @@ def describe(run: Run) -> str:
         lines.append(f"prompts {run.rows('prompts'):,}, {graphs:,} with an attribution graph")
     for sae in info.saes:
         lines += ["", *_describe_sae(run, sae)]
+    if info.warnings:
+        lines += ["", *(f"Warning: {warning.words}" for warning in info.warnings)]
     return "\n".join(visible_text(line) for line in lines)
 
 

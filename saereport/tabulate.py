@@ -33,6 +33,7 @@ from saereport.sources.models import LanguageModel
 from saereport.sources.saes import Dictionary
 from saereport.sources.text import Text
 from saereport.sources.tokens import token_bytes
+from saereport.warned import Warned
 
 L0_BINS = 64
 TOKEN_COLUMNS = ("token", "tokens", "answer", "top_tokens", "bottom_tokens")
@@ -63,6 +64,7 @@ class Plan:
         circuits: What is computed on prompts and examples, and what is hidden.
         evaluation: Figures of the SAEs as a whole.
         libraries: Versions of what was computed with.
+        warned: What a reader must know beforehand.
     """
 
     config: dict[str, Any]
@@ -80,6 +82,7 @@ class Plan:
     circuits: CircuitPlan
     evaluation: Evaluation
     libraries: dict[str, str]
+    warned: Warned
 
 
 class Shown:
@@ -162,6 +165,7 @@ def write_run(
                 saes=tuple(saes),
                 tables={},
                 libraries=plan.libraries,
+                warnings=plan.warned.result(),
                 memory=memory.profile(),
             )
         )

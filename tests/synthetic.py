@@ -16,7 +16,15 @@ import numpy as np
 
 from saereport import __version__
 from saereport.run import RunInfo, RunWriter, SaeInfo
-from saereport.run.schema import L0, MemoryProfile, MemoryRow, ModelInfo, StagePeak, TextInfo
+from saereport.run.schema import (
+    L0,
+    MemoryProfile,
+    MemoryRow,
+    ModelInfo,
+    RunWarning,
+    StagePeak,
+    TextInfo,
+)
 from saereport.run.tables import QUANTILES
 from tests import synthetic_whole
 
@@ -246,12 +254,22 @@ def _info(shape: Shape, saes: list[SaeInfo], n_counted: int, text: Any) -> RunIn
         tables={},
         fingerprint=hashlib.sha256(repr(shape).encode()).hexdigest(),
         libraries={"numpy": "synthetic", "torch": "none"},
+        warnings=_warnings(saes, odd) if shape.hostile else (),
         memory=MemoryProfile(
             peaks=(StagePeak(stage="collect", process_bytes=10**9),),
             rows=(
                 MemoryRow(stage="collect", name="W_E", kind="Parameter", device="cpu", bytes=10**8),
             ),
         ),
+    )
+
+
+def _warnings(saes: list[SaeInfo], odd: str) -> tuple[RunWarning, ...]:
+    """One about the whole run, one of a library, and one about the first SAE."""
+    return (
+        RunWarning(text=f"Of 200 rows 3 were too short to be read{odd}."),
+        RunWarning(about=saes[0].slug, sanity=True, text=f"Nearly all latents are dead{odd}."),
+        RunWarning(about=saes[-1].slug, source=f"SAELens{odd}", text="x" * 600),
     )
 
 

@@ -27,6 +27,7 @@ SHARED = {
     "saereport.priority",
     "saereport.progress",
     "saereport.visible",
+    "saereport.warned",
 }
 WITHOUT_TORCH = [
     "saereport",
@@ -47,6 +48,7 @@ WITHOUT_TORCH = [
     "saereport.run",
     "saereport.selection",
     "saereport.site",
+    "saereport.warned",
 ]
 
 

@@ -32,7 +32,7 @@ LONGEST = 400
 def changed_facts(
     before: RunInfo, after: RunInfo, pairs: tuple[tuple[str, str], ...]
 ) -> tuple[Fact, ...]:
-    """Facts that differ, in a fixed order: model, text, SAEs, configuration, tables, libraries.
+    """Facts that differ, always in the same order: what was measured first, libraries last.
 
     Args:
         before: The run that was there.
@@ -47,6 +47,7 @@ def changed_facts(
             ("text", "", info.text.model_dump(mode="json")),
             *(("sae", f"{own[sae.slug]}.", _of_sae(sae)) for sae in info.saes if sae.slug in own),
             ("configuration", "", info.config),
+            ("warnings", "", {warning.words: "said" for warning in info.warnings}),
             ("tables", "", {"saereport": info.saereport_version, **info.tables}),
             ("libraries", "", info.libraries),
         ]
@@ -94,7 +95,7 @@ def _differing(
 
 
 def _is_harmless(topic: str, name: str) -> bool:
-    return topic == "libraries" or any(
+    return topic in ("libraries", "warnings") or any(
         name == part or name.startswith((f"{part}.", f"{part}["))
         for part in HARMLESS.get(topic, ())
     )

@@ -39,7 +39,8 @@ class Fact:
     """One setting or origin that differs.
 
     Attributes:
-        topic: `model`, `text`, `configuration`, `libraries`, `tables` or `sae`.
+        topic: `model`, `text`, `configuration`, `libraries`, `tables`, `warnings` or
+            `sae`.
         name: Dotted name within the topic, such as `examples.top`.
         before: As text; empty where it was absent.
         after: As text; empty where it is absent.

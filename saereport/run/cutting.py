@@ -267,6 +267,11 @@ def _info(
             "title": old.title if title is None else title,
             "fingerprint": hashlib.sha256(text.encode()).hexdigest(),
             "saes": tuple(_cut_sae(sae, chosen.get(sae.slug, [])) for sae in saes),
+            "warnings": tuple(
+                warning
+                for warning in old.warnings
+                if not warning.about or any(warning.about == sae.slug for sae in saes)
+            ),
         }
     )
 

@@ -191,6 +191,29 @@ class MemoryProfile(Stored):
     rows: tuple[MemoryRow, ...]
 
 
+class RunWarning(Stored):
+    """Something that a reader must know, though the run could be collected.
+
+    Attributes:
+        about: Slug of the SAE that it is about; empty for the model, the text, or all of it.
+        source: Who says so: `saereport`, or the library that did.
+        sanity: Whether it says that the numbers are probably not about what they seem to be about.
+        text: Whole sentences.
+    """
+
+    about: str = ""
+    source: str = "saereport"
+    sanity: bool = False
+    text: str
+
+    @property
+    def words(self) -> str:
+        """The warning with what it is about and who says so, as one line."""
+        about = f"{self.about}: " if self.about else ""
+        said = "" if self.source == "saereport" else f" (says {self.source})"
+        return f"{about}{self.text}{said}"
+
+
 class FileInfo(Stored):
     """One file of the run: path relative to `run.json`, size, SHA-256, rows."""
 
@@ -206,6 +229,7 @@ class RunInfo(Stored):
     Attributes:
         fingerprint: SHA-256 over everything that the numbers depend on; two runs with the same
             fingerprint measured the same thing with the same saereport.
+        warnings: What a reader must know beforehand, in the order in which it arose.
     """
 
     format: Literal["saereport-run"] = "saereport-run"
@@ -219,8 +243,13 @@ class RunInfo(Stored):
     saes: Annotated[tuple[SaeInfo, ...], Field(max_length=4096, fail_fast=True)]
     tables: dict[str, int]
     libraries: dict[str, str]
+    warnings: Annotated[tuple[RunWarning, ...], Field(max_length=4096, fail_fast=True)] = ()
     memory: MemoryProfile | None = None
     files: Annotated[tuple[FileInfo, ...], Field(fail_fast=True)] = ()
+
+    def warnings_of(self, slug: str) -> tuple[RunWarning, ...]:
+        """The warnings that the reader of an SAE's pages needs: its own, and those about all."""
+        return tuple(warning for warning in self.warnings if warning.about in ("", slug))
 
     @property
     def is_imported(self) -> bool:

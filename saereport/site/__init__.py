@@ -114,6 +114,14 @@ def _readable(info: RunInfo) -> RunInfo:
                 )
                 for sae in info.saes
             ),
+            "warnings": tuple(
+                warning.model_copy(
+                    update={
+                        name: shown(getattr(warning, name)) for name in ("about", "source", "text")
+                    }
+                )
+                for warning in info.warnings
+            ),
         }
     )
 

@@ -15,6 +15,7 @@ class Pages:
     """Renders templates with what all pages of a report share."""
 
     def __init__(self, report: Report) -> None:
+        self._info = report.info
         self._environment = environment()
         self._environment.globals.update(
             csp=policy(embed_neuronpedia=report.embed_neuronpedia),
@@ -42,4 +43,7 @@ class Pages:
         """
         made = self._environment.get_template(template)
         info = sae.info if sae else None
-        return made.render(root=root, kind=kind, sae=info, **fields)
+        warnings = () if kind == "text" else self._info.warnings
+        if info is not None:
+            warnings = self._info.warnings_of(info.slug)
+        return made.render(root=root, kind=kind, sae=info, warnings=warnings, **fields)

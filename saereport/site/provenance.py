@@ -26,7 +26,11 @@ def sections(report: Report) -> list[Section]:
     """The page's tables, from the model to the files."""
     info = report.info
     pairs = ("", "")
+    said = tuple(
+        (warning.about or "all", warning.text, warning.source) for warning in info.warnings
+    )
     result = [
+        *([Section("Warnings", "warnings", ("about", "warning", "says"), said)] if said else []),
         Section("Model", "model", pairs, tuple(pairs_of(info.model.model_dump(mode="json")))),
         Section("Text", "text", pairs, tuple(pairs_of(info.text.model_dump(mode="json")))),
     ]
