@@ -25,6 +25,7 @@ from saereport.config import DTYPES, BuildConfig, make_config, read_config
 from saereport.errors import SaereportError, UsageError, did_you_mean
 from saereport.progress import Progress
 from saereport.prompt_options import prompt_options, with_prompts
+from saereport.quantities import split_list
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -72,13 +73,15 @@ def _settings(function: F) -> F:
             help="Folder with an SAE in SAELens's format; repeatable.",
         ),
         click.option("--model", help="Model name, folder or GGUF file; 'demo' is built in."),
-        click.option("--latents", help="'0-9,14057', 'all', 'live', 'random:50' or 'top:50'."),
+        click.option(
+            "--latents", help="'0-9,14057', '3 5 8', 'all', 'live', 'random:50' or 'top:50'."
+        ),
         click.option("--dataset", help="Hugging Face dataset, file, folder, or 'demo'."),
         click.option("--dataset-config", help="Configuration of a Hugging Face dataset."),
         click.option("--dataset-split", help="Its split (train)."),
         click.option("--text-column", help="Column that holds the text."),
-        click.option("--tokens", type=int, help="Tokens to read (1,000,000)."),
-        click.option("--context-size", type=int, help="Tokens in a sequence (the SAE's own)."),
+        click.option("--tokens", help="Tokens to read, such as 500k or 10M (1,000,000)."),
+        click.option("--context-size", help="Tokens in a sequence (the SAE's own)."),
         click.option(
             "--include-special/--no-include-special",
             default=None,
@@ -86,7 +89,6 @@ def _settings(function: F) -> F:
         ),
         click.option(
             "--evaluation-tokens",
-            type=int,
             help="Tokens to evaluate whole SAEs on; 0 for none (8192).",
         ),
         click.option("--device", help="auto, cuda, cuda:1, mps or cpu (auto)."),
@@ -267,7 +269,7 @@ def _merged(
     if map_ is not None:
         values["map"] = map_
     if skip:
-        values["skip"] = list(skip)
+        values["skip"] = [name for words in skip for name in split_list(words) if name]
     named = _named_saes(releases, ids) + [{"path": path} for path in paths]
     if named:
         values["saes"] = named

@@ -7,17 +7,34 @@ passed from Python. Nothing here imports torch.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
-from saereport.errors import SaereportError, UsageError, did_you_mean
+from saereport.errors import UsageError, did_you_mean, shortened
+from saereport.quantities import read_bytes, read_count, read_length, split_list
 from saereport.selection import parse_selection
+from saereport.yaml_files import exists, read_yaml, require_readable
 
 DTYPES = ("float32", "float16", "bfloat16")
+_READERS: dict[str, Callable[[str], Any]] = {
+    "tokens": read_count,
+    "evaluation_tokens": read_count,
+    "context_size": read_length,
+    "repeat_random": read_count,
+    "seed": read_count,
+}
+"""Settings that can be written in a person's way, and how that is read."""
+
 DEVICE_PATTERN = r"^(auto|cpu|mps|cuda(:\d+)?)$"
 
 
@@ -25,6 +42,24 @@ class Asked(BaseModel):
     """Base of the configuration's parts: frozen, unknown keys refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _as_meant(cls, value: Any, info: ValidationInfo) -> Any:
+        """What a person wrote, before it is read as what the field holds."""
+        name = str(info.field_name)
+        kind = str(cls.model_fields[name].annotation)
+        parts = value if isinstance(value, (list, tuple)) else [value]
+        if "bool" not in kind and any(isinstance(part, bool) for part in parts):
+            # Python takes `true` for 1.
+            raise ValueError("yes or no says nothing here")
+        reader = _READERS.get(name)
+        if reader is None or not isinstance(value, str):
+            return value
+        try:
+            return reader(value)
+        except UsageError as error:
+            raise ValueError(str(error).rstrip(".")) from error
 
 
 class SaeConfig(Asked):
@@ -124,15 +159,6 @@ class PromptConfig(Asked):
     pairs: tuple[tuple[str, str], ...] | None = None
     graph: bool = False
 
-    @field_validator("name", "text", "answer")
-    @classmethod
-    def _is_text(cls, value: str | None) -> str | None:
-        try:
-            (value or "").encode()
-        except UnicodeEncodeError as error:
-            raise ValueError("it is not UTF-8 text") from error
-        return value
-
     def checked(self) -> PromptConfig:
         """Itself, if it is exactly one kind of prompt.
 
@@ -207,7 +233,12 @@ class CircuitsConfig(Asked):
     @field_validator("memory", mode="before")
     @classmethod
     def _bytes_or_auto(cls, value: Any) -> Any:
-        if value == "auto" or (isinstance(value, int) and value is not True and value >= 1):
+        if isinstance(value, str) and value != "auto":
+            try:
+                value = read_bytes(value)
+            except UsageError as error:
+                raise ValueError("it is 'auto' or a number of bytes, such as 8GB") from error
+        if value == "auto" or (isinstance(value, int) and value >= 1):
             return value
         raise ValueError("it is 'auto' or a whole number of bytes, at least 1")
 
@@ -287,10 +318,23 @@ class BuildConfig(Asked):
     @field_validator("batch_size", mode="before")
     @classmethod
     def _size_or_auto(cls, value: Any) -> int | str:
-        size = int(value) if isinstance(value, str) and value.isdigit() else value
-        if size == "auto" or (isinstance(size, int) and not isinstance(size, bool) and size >= 1):
+        size: int | str = value
+        if isinstance(value, str) and value != "auto":
+            try:
+                size = read_count(value)
+            except UsageError:
+                size = 0
+        if size == "auto" or (isinstance(size, int) and size >= 1):
             return size
         raise ValueError("it is 'auto' or a whole number of sequences, at least 1")
+
+    @field_validator("skip", "blind", mode="before")
+    @classmethod
+    def _one_is_a_list(cls, value: Any, info: ValidationInfo) -> Any:
+        if info.field_name == "blind":
+            values = list(value) if isinstance(value, (list, tuple)) else [value]
+            return [str(item) if isinstance(item, int) else item for item in values]
+        return [part for part in split_list(value) if part] if isinstance(value, str) else value
 
     @field_validator("device")
     @classmethod
@@ -335,10 +379,15 @@ _PARTS: dict[tuple[str, ...], type[Asked]] = {
 
 def _latent_words(value: Any) -> Any:
     """YAML reads `7` and `[1, 2]` as numbers; both are selections."""
+    if isinstance(value, (list, tuple)):
+        if not value:
+            raise ValueError("it names no latent")
+        for item in value:
+            if isinstance(item, bool) or not isinstance(item, (int, str)):
+                raise ValueError(f"{shortened(item, 40)!r} in it is neither a latent nor a range")
+        return ",".join(str(item) for item in value)
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
-    if isinstance(value, list) and value:
-        return ",".join(str(item) for item in value)
     return value
 
 
@@ -352,6 +401,7 @@ def make_config(values: Mapping[str, Any], *, origin: str = "the configuration")
     Raises:
         UsageError: A field is unknown or its value is not allowed; says which.
     """
+    require_readable(values, origin)
     try:
         return BuildConfig.model_validate(dict(values))
     except ValidationError as error:
@@ -359,14 +409,15 @@ def make_config(values: Mapping[str, Any], *, origin: str = "the configuration")
 
 
 def _explained(error: ValidationError, origin: str) -> UsageError:
-    first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"])
+    first = error.errors(include_url=False)[0]
+    where = shortened(".".join(str(part) for part in first["loc"]))
     if first["type"] == "extra_forbidden":
         *outer, last = (part for part in first["loc"] if isinstance(part, str))
         known = _PARTS.get(tuple(outer), BuildConfig).model_fields
         return UsageError(f"'{where}' in {origin} is not a setting.", did_you_mean(last, known))
-    reason = re.sub(r"^Value error, ", "", first["msg"])
-    return UsageError(f"'{where}' in {origin} cannot be {first['input']!r}: {reason}.")
+    reason = re.sub(r"^(Value error, |Input )", "", first["msg"])
+    given = f"'{shortened(i)}'" if isinstance(i := first["input"], str) else shortened(i)
+    return UsageError(f"'{where}' in {origin} cannot be {given}: {shortened(reason, 200)}.")
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -379,19 +430,7 @@ def read_config(path: Path) -> dict[str, Any]:
         SaereportError: There is no such file, or it cannot be read.
         UsageError: It is not YAML or not a mapping of settings.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
-        raise SaereportError(
-            f"There is no configuration file '{path}'.", "'saereport init' writes one."
-        ) from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise SaereportError(f"'{path}' cannot be read: {error}.") from error
-    try:
-        values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        detail = " ".join(str(error).split())
-        raise UsageError(f"'{path}' is not YAML: {detail}.") from error
+    values = read_yaml(path)
     if values is None:
         values = {}
     if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
@@ -405,7 +444,7 @@ def _with_paths_from(values: dict[str, Any], folder: Path) -> dict[str, Any]:
     def moved(value: Any) -> Any:
         if value == "demo":
             return value
-        if isinstance(value, str) and not Path(value).is_absolute() and (folder / value).exists():
+        if isinstance(value, str) and not Path(value).is_absolute() and exists(folder / value):
             return str(folder / value)
         return value
 

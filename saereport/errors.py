@@ -9,9 +9,14 @@ prints it as a single line on stderr and leaves with `exit_code`; only `--debug`
 from __future__ import annotations
 
 import difflib
+import reprlib
 from collections.abc import Iterable
 
 from saereport.visible import visible_text
+
+_BRIEF = reprlib.Repr()
+_BRIEF.maxother = _BRIEF.maxstring = _BRIEF.maxlong = 60
+_BRIEF.maxlevel = 3
 
 
 class SaereportError(Exception):
@@ -47,6 +52,12 @@ class GateError(SaereportError):
     exit_code = 3
 
 
+def shortened(value: object, limit: int = 120) -> str:
+    """A value as text for a message: what a file holds may be of any length."""
+    text = value if isinstance(value, str) else _BRIEF.repr(value)
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
 def did_you_mean(name: str, known: Iterable[str], *, limit: int = 3) -> str:
     """A hint that names the known spellings closest to `name`, or an empty string.
 
@@ -56,6 +67,7 @@ def did_you_mean(name: str, known: Iterable[str], *, limit: int = 3) -> str:
         limit: At most how many of them to offer.
     """
     candidates = sorted(set(known))
+    name = name[:200]  # what a stranger's file holds may be of any length, and this is quadratic
     folded = {candidate.casefold(): candidate for candidate in reversed(candidates)}
     close = difflib.get_close_matches(name.casefold(), list(folded), n=limit, cutoff=0.5)
     if not close:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from saereport.errors import UsageError
+from saereport.quantities import read_ids
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -79,7 +79,7 @@ def with_prompts(values: dict[str, Any], given: dict[str, Any]) -> dict[str, Any
     circuits = {name: given.pop(name) for name in ("include_bos", "top_logits")}
     values = dict(values)
     prompts: list[dict[str, Any]] = [{"text": text} for text in texts]
-    prompts += [{"tokens": _token_ids(words)} for words in ids]
+    prompts += [{"tokens": read_ids(words)} for words in ids]
     prompts += [{"repeat_random": n} for n in repeated]
     if prompts:
         values["prompts"] = prompts
@@ -98,12 +98,3 @@ def _with_graph(prompt: Any) -> Any:
     if isinstance(prompt, dict) and prompt.get("repeat_random") is None:
         return {**prompt, "graph": True}
     return prompt
-
-
-def _token_ids(words: str) -> Sequence[int]:
-    parts = [part.strip() for part in words.split(",")]
-    if not all(part.isascii() and part.removeprefix("-").isdecimal() for part in parts):
-        raise UsageError(
-            f"'{words}' is not a list of token ids.", "Write numbers with commas: '1,504,414'."
-        )
-    return [int(part) for part in parts]

@@ -12,7 +12,11 @@ from typing import Literal
 
 import numpy as np
 
-from saereport.errors import SaereportError, UsageError
+from saereport.errors import SaereportError, UsageError, shortened
+from saereport.quantities import plain, read_count, refuse_zeros, split_list
+
+_LONGEST = 9
+"""Digits of the largest latent that can be named."""
 
 FORMS = "a list such as '0-9,14057', 'all', 'live', 'random:50' or 'top:50'"
 
@@ -22,7 +26,7 @@ class Selection:
     """Parsed words of `--latents`.
 
     Attributes:
-        words: As the user wrote them, without spaces.
+        words: What the user asked for, in the one way that this program writes it.
         kind: `listed` and `all` and `random` need the SAE's width alone; `live` and `top` need
             its activity.
         ranges: Inclusive ranges, for `listed`.
@@ -43,27 +47,76 @@ class Selection:
 def parse_selection(words: str) -> Selection:
     """Parse the value of `--latents`.
 
+    Entries are parted by commas or spaces, and a range is written with a dash of any length or
+    with dots: `0-9 14057`, `5 - 9`, `5..9`. Digits that stand apart are never joined.
+
     Raises:
-        UsageError: It is none of the known forms, or a range runs backwards.
+        UsageError: It is none of the known forms, could be read in two ways, or a range runs
+            backwards.
     """
-    text = re.sub(r"\s+", "", words)
-    if text in ("all", "live"):
-        return Selection(text, "all" if text == "all" else "live")
-    if match := re.fullmatch(r"(random|top):(\d{1,9})", text):
-        count = int(match[2])
+    text = plain(words)
+    if text.casefold() in ("all", "live"):
+        return Selection(text.casefold(), "all" if text.casefold() == "all" else "live")
+    if match := re.fullmatch(r"(random|top)\s*[:=\s]\s*(\S.*)", text, re.IGNORECASE | re.DOTALL):
+        kind: Literal["random", "top"] = "random" if match[1].casefold() == "random" else "top"
+        count = read_count(match[2])
         if count == 0:
-            raise UsageError(f"'{words}' chooses no latents.", "Ask for at least one.")
-        return Selection(text, "random" if match[1] == "random" else "top", count=count)
-    ranges = []
-    for part in text.split(","):
-        match = re.fullmatch(r"(\d{1,9})(?:-(\d{1,9}))?", part)
-        if match is None:
-            raise UsageError(f"'{words}' does not choose latents.", f"Write {FORMS}.")
-        low, high = int(match[1]), int(match[2] or match[1])
-        if high < low:
-            raise UsageError(f"The range '{part}' runs backwards.", f"Write '{high}-{low}'.")
-        ranges.append((low, high))
-    return Selection(text, "listed", ranges=tuple(ranges))
+            raise UsageError(f"'{shortened(words)}' chooses no latents.", "Ask for at least one.")
+        return Selection(f"{kind}:{count}", kind, count=count)
+    # Ranges first, so that the spaces around a dash part nothing.
+    text = re.sub(r"(?<=\d)\s*(?:-|\.{2,3}|…|\bto\b)\s*(?=\d)", "-", text)
+    ranges = [_range(part, words) for part in split_list(text)]
+    canonical = ",".join(str(low) if low == high else f"{low}-{high}" for low, high in ranges)
+    return Selection(canonical, "listed", ranges=tuple(ranges))
+
+
+def _range(part: str, words: str) -> tuple[int, int]:
+    """One entry of a list: a latent, or the first and the last of a range."""
+    if match := re.fullmatch(r"([0-9]+):([0-9]+)", part):
+        raise UsageError(
+            f"The range '{part}' can be read with its end or without it.",
+            f"Write '{match[1]}-{match[2]}', which holds both ends.",
+        )
+    if match := re.fullmatch(r"([0-9]{1,6})[kKmM]", part):
+        raise UsageError(
+            f"'{part}' can mean one latent or that many.",
+            f"Write its number in full, or 'random:{part}'.",
+        )
+    grouped = r"[0-9]{1,9}|[1-9][0-9]{0,2}(?:_[0-9]{3})+"
+    match = re.fullmatch(rf"({grouped})(?:-({grouped}))?", part)
+    if match is None:
+        raise UsageError(f"'{shortened(words)}' does not choose latents.", f"Write {FORMS}.")
+    low, high = (number.replace("_", "") for number in (match[1], match[2] or match[1]))
+    for number in (low, high):
+        refuse_zeros(number, shortened(words))
+        if len(number) > _LONGEST:
+            raise UsageError(f"'{number}' is too large for a latent.", f"Write {FORMS}.")
+    if int(high) < int(low):
+        raise UsageError(f"The range '{part}' runs backwards.", f"Write '{high}-{low}'.")
+    return int(low), int(high)
+
+
+def highest_latent(selection: Selection) -> int | None:
+    """The highest latent that is named; None where none is."""
+    return max((high for _, high in selection.ranges), default=None)
+
+
+def check_width(selection: Selection, d_sae: int, name: str = "the SAE") -> None:
+    """Check that the latents that are named are in an SAE.
+
+    Args:
+        selection: What the user asked for.
+        d_sae: The SAE's width.
+        name: What to call the SAE.
+
+    Raises:
+        SaereportError: One is not.
+    """
+    highest = highest_latent(selection)
+    if highest is not None and highest >= d_sae:
+        raise SaereportError(
+            f"Latent {highest} is out of range: {name} has {d_sae:,} latents, 0 to {d_sae - 1}."
+        )
 
 
 def tracked_latents(selection: Selection, d_sae: int, seed: int) -> np.ndarray:
@@ -78,12 +131,7 @@ def tracked_latents(selection: Selection, d_sae: int, seed: int) -> np.ndarray:
         SaereportError: A latent is not in the SAE.
     """
     if selection.kind == "listed":
-        highest = max(high for _, high in selection.ranges)
-        if highest >= d_sae:
-            raise SaereportError(
-                f"Latent {highest} is out of range: the SAE has {d_sae:,} latents, "
-                f"0 to {d_sae - 1}."
-            )
+        check_width(selection, d_sae)
         parts = [np.arange(low, high + 1) for low, high in selection.ranges]
         return np.unique(np.concatenate(parts)).astype(np.int64)
     if selection.kind == "random" and selection.count < d_sae:

@@ -26,6 +26,8 @@ SHARED = {
     "saereport.limits",
     "saereport.priority",
     "saereport.progress",
+    "saereport.quantities",
+    "saereport.selection",
     "saereport.visible",
     "saereport.warned",
 }

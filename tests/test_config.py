@@ -97,6 +97,151 @@ def test_numbers_and_lists_in_yaml_choose_latents() -> None:
     assert config.latents == "1,2,5-9"
 
 
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ([1, True], "'latents' in the configuration cannot be"),
+        ([1, [2, 3]], "neither a latent nor a range"),
+        ([1.5], "neither a latent nor a range"),
+        ([], "names no latent"),
+        ({"a": 1}, "'latents'"),
+        (True, "yes or no says nothing here"),
+        (1.0, "'latents'"),
+    ],
+)
+def test_lists_that_choose_no_latents(value: object, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        make_config({"saes": [SAE], "latents": value}).checked()
+
+
+def test_numbers_are_read_as_people_write_them() -> None:
+    config = make_config(
+        {
+            "saes": [SAE],
+            "tokens": "1.5M",
+            "evaluation_tokens": "4,096",
+            "context_size": "1_024",
+            "batch_size": "1k",
+            "seed": "7",
+            "circuits": {"memory": "2GiB"},
+            "skip": "coactivation, pullbacks",
+            "blind": [47, "r-i:3"],
+        }
+    )
+    assert (config.tokens, config.evaluation_tokens, config.context_size) == (1_500_000, 4096, 1024)
+    assert (config.batch_size, config.seed, config.circuits.memory) == (1000, 7, 2**31)
+    assert config.skip == ("coactivation", "pullbacks")
+    assert config.blind == ("47", "r-i:3")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"tokens": True},
+        {"seed": False},
+        {"context_size": "4k"},
+        {"tokens": "1 2 3"},
+        {"examples": {"top": True}},
+        {"prompts": [{"tokens": [1, True]}]},
+        {"circuits": {"graph": {"checks": True}}},
+        {"circuits": {"memory": True}},
+    ],
+)
+def test_yes_is_not_one_and_digits_are_not_joined(values: dict[str, object]) -> None:
+    with pytest.raises(UsageError):
+        make_config(values)
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("latents: 1:30", "1:30"),  # ninety in YAML 1.1
+        ("latents: 010", "010"),  # eight
+        ("latents: 0x1F", "0x1F"),
+        ("latents: 14_057", "14_057"),
+        ("latents: [1, 2, 5-9, '7']", [1, 2, "5-9", "7"]),
+        ("latents: 2024-13-45", "2024-13-45"),
+        ("latents: 1970-01-05", "1970-01-05"),
+        ("latents: " + "9" * 5000, "9" * 5000),
+        ("latents: 47", 47),
+        ("latents: -3", -3),
+        ("latents: 1.5", 1.5),
+        ("latents: 1e3", "1e3"),
+    ],
+    ids=lambda value: str(value)[:24],
+)
+def test_yaml_numbers_are_decimal_and_nothing_is_a_date(
+    tmp_path: Path, text: str, read: object
+) -> None:
+    file = tmp_path / "report.yaml"
+    file.write_text(text)
+    assert read_config(file) == {"latents": read}
+
+
+BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{b}: &{b} [{', '.join([f'*{a}'] * 9)}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True)
+)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("a: " + "[" * 100_000, "too deeply"),
+        ("saes: " + "[" * 60 + "]" * 60, "saes"),
+        (BOMB + "title: *i", "holds too much"),
+        ("title: one\ntitle: two", "line 2: 'title' stands there twice"),
+        ("saes: [{path: x, path: y}]", "'path' stands there twice"),
+        ('title: "\\uD800"', "half a character"),
+        ("title: !!int many", "not YAML"),
+        ("title: !!timestamp 2024-13-45", "not YAML"),
+        ("title: !!python/object/apply:os.system [ls]", "line 1: could not determine"),
+        ("title: *nothing", "undefined alias"),
+        ("title: \x01", "not YAML"),
+        ("? [1, 2]\n: 3", "unhashable"),
+        ("? {a: 1}\n: 3", "not YAML"),
+        ("<<: 3", "not YAML"),
+        ("&a [*a]", "does not hold settings"),
+        ("title: &a [*a]", "holds too much"),
+        ('prompts: [{text: "\\0"}]', "null character"),
+        ("saes: [{1: 2}]", "saes.0"),
+        (f"tokens: {'9' * 5000}", "'tokens'"),
+        (f"{'x' * 900}: 1", "is not a setting"),
+        (f"device: {'x' * 9000}", "'device'"),
+    ],
+    ids=range(21),
+)
+def test_a_strangers_yaml_gives_one_short_line(tmp_path: Path, content: str, message: str) -> None:
+    file = tmp_path / "report.yaml"
+    file.write_text(content)
+    with pytest.raises(UsageError) as caught:
+        make_config(read_config(file), origin="the file")
+    assert message in str(caught.value)
+    assert len(str(caught.value).replace(str(file), "")) < 350
+
+
+def test_files_that_are_no_text_are_told_as_such(tmp_path: Path) -> None:
+    file = tmp_path / "report.yaml"
+    file.write_bytes(b"title: x\ntokens: \xff")
+    with pytest.raises(SaereportError, match="line 2: not UTF-8"):
+        read_config(file)
+    with pytest.raises(SaereportError, match="is not a file"):
+        read_config(tmp_path)
+    file.write_bytes(b"#" * (4 * 2**20 + 1))
+    with pytest.raises(UsageError, match="larger than 4 MiB"):
+        read_config(file)
+
+
+def test_half_characters_of_the_command_line_are_refused() -> None:
+    for values in (
+        {"title": "\udcff"},
+        {"saes": [{"path": Path("\udcff")}]},
+        {"prompts": [{"text": "half \ud800"}]},
+        {"blind": ("\udc80",)},
+    ):
+        with pytest.raises(UsageError, match="half a character"):
+            make_config(values)
+
+
 def test_inputs_are_found_beside_the_file(tmp_path: Path) -> None:
     (tmp_path / "text.txt").write_text("words")
     (tmp_path / "sae").mkdir()

@@ -11,13 +11,17 @@ from typing import Any
 
 import numpy as np
 
-from saereport.errors import UsageError, did_you_mean
+from saereport.errors import UsageError, did_you_mean, shortened
 from saereport.measure import Columns
+from saereport.selection import parse_selection
 
 DROPPED = frozenset(
     {"examples", "example_groups", "token_statistics", "active_sketch", "explanations"}
 )
 """Tables whose rows show or describe what activates a latent."""
+
+MANY = 100_000
+"""Blind latents that one entry may name."""
 
 MASKED = {
     "example_influences": ("token",),
@@ -33,7 +37,8 @@ def parse_blind(
     """The latents that are met blind, by SAE.
 
     Args:
-        asked: `sae:latent`, or the latent alone where one SAE or one transcoder can be meant.
+        asked: `sae:latent`, or the latent alone where one SAE or one transcoder can be meant;
+            several as in `sae:3,5-9`.
         widths: Number of latents of each SAE.
         transcoders: Those of the SAEs that are transcoders.
 
@@ -45,25 +50,39 @@ def parse_blind(
     """
     found: dict[str, set[int]] = {}
     for words in asked:
-        slug, _, number = words.strip().rpartition(":")
+        slug, _, number = (part.strip() for part in words.rpartition(":"))
         slug = slug or _only(words, widths, transcoders)
         if slug not in widths:
             raise UsageError(
                 f"There is no SAE '{slug}' for the blind latent '{words}'.",
                 did_you_mean(slug, widths) or f"The report has {', '.join(widths)}.",
             )
-        if not number.isascii() or not number.isdecimal() or len(number) > 9:
+        chosen = _listed(number, words)
+        if chosen[-1] >= widths[slug]:
             raise UsageError(
-                f"'{words}' is not a latent to be met blind.",
-                "Write the SAE and the latent, such as 'transcoder-l10:196'.",
-            )
-        if int(number) >= widths[slug]:
-            raise UsageError(
-                f"The blind latent {int(number)} is out of range: {slug} has {widths[slug]:,} "
+                f"The blind latent {chosen[-1]} is out of range: {slug} has {widths[slug]:,} "
                 f"latents, 0 to {widths[slug] - 1}."
             )
-        found.setdefault(slug, set()).add(int(number))
+        found.setdefault(slug, set()).update(chosen)
     return {slug: sorted(found[slug]) for slug in widths if slug in found}
+
+
+def _listed(number: str, words: str) -> list[int]:
+    """The latents of one entry, ascending; several are written as for `--latents`."""
+    try:
+        selection = parse_selection(number)
+    except UsageError as error:
+        raise UsageError(
+            f"'{shortened(words)}' is not a latent to be met blind.",
+            "Write the SAE and the latent, such as 'transcoder-l10:196'.",
+        ) from error
+    latents = {n for low, high in selection.ranges for n in range(low, min(high, low + MANY) + 1)}
+    if not latents or len(latents) > MANY:
+        raise UsageError(
+            f"'{shortened(words)}' is not a choice of latents to be met blind.",
+            f"Name each of them, at most {MANY:,}.",
+        )
+    return sorted(latents)
 
 
 def _only(words: str, widths: Mapping[str, int], transcoders: Collection[str]) -> str:
