@@ -1,19 +1,21 @@
 """Work that survives an interruption: the state of a collection on disk.
 
 A checkpoint is one `.npz` file (numpy arrays, never pickled) that is replaced as a whole. It
-carries the fingerprint of everything that the numbers depend on; a checkpoint of other work is
-not an error, it is simply not used.
+carries the fingerprint of everything that the numbers depend on, and that itself; a checkpoint of
+other work is not an error, it is simply not used, and what differs can be said.
 """
 
 from __future__ import annotations
 
 import io
+import json
 import shutil
 import time
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -24,6 +26,9 @@ from saereport.run.files import folder_in_place_of, write_atomically
 
 FILE = "checkpoint.npz"
 FINGERPRINT = "fingerprint"
+IDENTITY = "identity"
+_ABOUT = (FINGERPRINT, IDENTITY)
+_DAMAGED = (OSError, ValueError, KeyError, TypeError, RecursionError, zipfile.BadZipFile, EOFError)
 PARTS = "parts-"
 
 Arrays = dict[str, np.ndarray]
@@ -36,12 +41,14 @@ class Checkpoint:
     Attributes:
         folder: Folder of its own; removed by `discard`.
         fingerprint: Identity of the work.
+        identity: What the fingerprint is of, kept beside it; nothing where that is not needed.
         every: Seconds between saves.
         clock: Source of the time, replaceable in tests.
     """
 
     folder: Path
     fingerprint: str
+    identity: Mapping[str, Any] = field(default_factory=dict)
     every: float = 20.0
     clock: Callable[[], float] = time.monotonic
     _last: float = field(init=False)
@@ -60,9 +67,18 @@ class Checkpoint:
             with np.load(self.path, allow_pickle=False) as saved:
                 if str(saved[FINGERPRINT]) != self.fingerprint:
                     return None
-                return {name: saved[name] for name in saved.files if name != FINGERPRINT}
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError):
+                return {name: saved[name] for name in saved.files if name not in _ABOUT}
+        except _DAMAGED:
             return None
+
+    def kept_identity(self) -> dict[str, Any] | None:
+        """Of what the saved state is; None where it does not say so, or cannot be read."""
+        try:
+            with np.load(self.path, allow_pickle=False) as saved:
+                found = json.loads(bytes(saved[IDENTITY]))
+        except _DAMAGED:
+            return None
+        return found if isinstance(found, dict) else None
 
     @property
     def due(self) -> bool:
@@ -77,7 +93,12 @@ class Checkpoint:
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         buffer = io.BytesIO()
-        named = {FINGERPRINT: np.array(self.fingerprint), **arrays}
+        text = json.dumps(dict(self.identity)).encode()
+        about = {
+            FINGERPRINT: np.array(self.fingerprint),
+            IDENTITY: np.frombuffer(text, dtype=np.uint8),
+        }
+        named = {**about, **arrays}
         np.savez(buffer, allow_pickle=False, **named)
         write_atomically(self.path, buffer.getvalue())
         self._last = self.clock()

@@ -25,7 +25,7 @@ from saereport.circuit_stage import discard as discard_circuits
 from saereport.circuits.evaluation import Evaluation, evaluate, first_counted
 from saereport.config import BuildConfig, SaeConfig, make_config
 from saereport.errors import SaereportError, UsageError, did_you_mean
-from saereport.identity import config_record, digest, identity_of, of_reading
+from saereport.identity import config_record, differences, digest, identity_of, of_reading
 from saereport.measure import STATISTICS, Setting
 from saereport.memory import MemoryProfiler, as_lines
 from saereport.notebook import Report
@@ -206,7 +206,7 @@ def _collect(config: BuildConfig, target: Path, work: Path, progress: Progress) 
         model=model,
         readers=readers,
         batches=Batches(config.batch_size, context_size, device, progress),
-        checkpoint=Checkpoint(work, digest(of_reading(identity))),
+        checkpoint=Checkpoint(work, digest(of_reading(identity)), of_reading(identity)),
     )
     with memory.stage("read the text"):
         _read(config, reading, text, context_size, progress)
@@ -385,7 +385,10 @@ def _read(
     if reading.resume():
         progress.say(f"Going on from the checkpoint, after {seen.tokens:,} tokens")
     elif reading.checkpoint.path.exists():
-        progress.say("The checkpoint beside the output is of other settings; starting anew")
+        kept = reading.checkpoint.kept_identity()
+        changed = differences(kept, reading.checkpoint.identity) if kept else ""
+        reason = f"{changed} changed" if changed else "it is damaged, or of an older version"
+        progress.say(f"The checkpoint beside the output cannot be used: {reason}; starting anew")
     packed = _packed(config, reading, text, context_size, skip=seen.sequences)
     total = -(-config.tokens // context_size) * context_size
     with progress.bar("Reading the text", total, "tok", done=seen.tokens) as bar:

@@ -1,13 +1,18 @@
 """What a run is of: the identity of everything that its numbers depend on.
 
 Equal identities give equal numbers, so a finished run or a checkpoint of the same identity can be
-used again. Paths are left out, and so is what changes no number (batch size, title, profiling).
+used again. Paths and devices are left out, and so is what changes no number (batch size, title,
+profiling). What differs between two identities can be said in words.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+import json
+import math
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +20,23 @@ from saereport import __version__
 from saereport.config import BuildConfig, SaeConfig
 from saereport.run import TABLES
 from saereport.run.files import canonical_json
-from saereport.sources.models import LanguageModel
+from saereport.selection import parse_selection
+from saereport.sources.models import LanguageModel, hash_tensors
 from saereport.sources.saes import Dictionary
 from saereport.sources.text import Text
+from saereport.yaml_files import exists
+
+LIBRARIES = ("torch", "transformers", "tokenizers", "transformer-lens", "sae-lens", "numpy")
+"""The libraries in which the numbers are made: another version may make others."""
+
+_PLACES = frozenset(
+    {
+        *("device", "devices", "n_devices", "device_map", "tokenizer"),
+        *("_name_or_path", "name_or_path", "model_name", "tokenizer_name"),
+    }
+)
+"""Parts of a library's configuration that say where something lies or runs; what it is called and
+what is in it stand beside them."""
 
 
 def identity_of(
@@ -39,23 +58,145 @@ def identity_of(
         context_size: Tokens in a sequence.
         added: By SAE, latents that are collected though they were not chosen.
     """
-    return {
+    asked = {key: value for key, value in config_record(config).items() if key != "device"}
+    identity = {
         "saereport": __version__,
         "tables": {name: table.version for name, table in TABLES.items()},
-        "config": config_record(config),
-        "saes": [[d.slug, d.weights_sha256, d.hook_in.name] for d in dictionaries],
+        "libraries": _libraries(),
+        "config": asked,
+        "saes": {d.slug: sae_record(d) for d in dictionaries},
         "explanations": [_labels_digest(config, sae) for sae in config.saes],
         "prompts_file": _file_digest(config.prompts_file),
         "added": {slug: list(latents) for slug, latents in added.items()},
-        "model": model.provenance,
+        "model": model_record(model),
+        "tokenizer": tokenizer_record(model),
         "text": text.provenance,
         "context_size": context_size,
     }
+    # As it will be read back, so that one can be compared with one that was kept.
+    return dict(json.loads(json.dumps(_plain(identity))))
+
+
+def sae_record(dictionary: Dictionary) -> dict[str, Any]:
+    """What an SAE's activations depend on: weights, configuration and metadata as they are used."""
+    cfg = getattr(dictionary.sae, "cfg", None)
+    settings = _as_dict(cfg)
+    named = dictionary.provenance
+    return {
+        **{key: value for key, value in named.items() if key != "metadata"},
+        "separator": dictionary.separator,
+        "wrapper": dictionary.wrapper,
+        "metadata": named["metadata"],
+        "configuration": {
+            key: value for key, value in settings.items() if key not in ("metadata", *_PLACES)
+        },
+    }
+
+
+def model_record(model: LanguageModel) -> dict[str, Any]:
+    """What a model's activations depend on: weights, buffers and configuration as it is used."""
+    inner = getattr(model.model, "original_model", None)
+    configurations = [getattr(inner, "config", None), getattr(model.model, "cfg", None)]
+    settings: dict[str, Any] = {}
+    for found in configurations:
+        settings = {**_as_dict(found), **settings}
+    return {
+        **model.provenance,
+        "buffers_sha256": _buffers_digest(inner),
+        "attention": getattr(configurations[0], "_attn_implementation", None),
+        "n_ctx": model.n_ctx,
+        "configuration": {key: value for key, value in settings.items() if key not in _PLACES},
+    }
+
+
+def _as_dict(found: Any) -> dict[str, Any]:
+    """A library's configuration object as its fields."""
+    if found is None:
+        return {}
+    return dict(found.to_dict() if hasattr(found, "to_dict") else vars(found))
+
+
+def _buffers_digest(module: Any) -> str:
+    """SHA-256 of what is stored beside the parameters, such as a router's correction."""
+    if module is None:
+        return ""
+    parameters = {name for name, _ in module.named_parameters(remove_duplicate=False)}
+    stored = {k: v for k, v in module.state_dict().items() if k not in parameters}
+    return hash_tensors(stored)
+
+
+def tokenizer_record(model: LanguageModel) -> dict[str, Any] | None:
+    """What token ids depend on: the whole tokeniser, and which of its tokens are special."""
+    tokenizer = model.tokenizer
+    if tokenizer is None:
+        return None
+    return {
+        "class": type(tokenizer).__name__,
+        "content_sha256": _tokenizer_digest(tokenizer),
+        "special_tokens": tokenizer.special_tokens_map,
+        "added_tokens": {
+            int(i): str(token)
+            for i, token in getattr(tokenizer, "added_tokens_decoder", {}).items()
+        },
+        "add_bos_token": getattr(tokenizer, "add_bos_token", None),
+        "add_eos_token": getattr(tokenizer, "add_eos_token", None),
+        "bos_id": model.bos_id,
+        "special_ids": sorted(model.special_ids),
+    }
+
+
+def _added_tokens(tokenizer: Any) -> dict[int, list[Any]]:
+    """By id, the tokens that are found before the text is split, and whether they are special."""
+    found = getattr(tokenizer, "added_tokens_decoder", {})
+    return {int(i): [str(token), getattr(token, "special", None)] for i, token in found.items()}
+
+
+def _tokenizer_digest(tokenizer: Any) -> str:
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is not None:
+        whole = json.loads(backend.to_str())
+        # The last call's, and set anew by every call.
+        content = {k: v for k, v in whole.items() if k not in ("truncation", "padding")}
+        return digest(content)
+    with tempfile.TemporaryDirectory() as folder:
+        tokenizer.save_vocabulary(folder)
+        files = {p.name: _file_digest(p) for p in sorted(Path(folder).iterdir())}
+    return digest({"files": files, "vocabulary": tokenizer.get_vocab()})
+
+
+def _libraries() -> dict[str, str]:
+    found = {}
+    for name in LIBRARIES:
+        try:
+            # Without what says for which device it was built (`+cu126`).
+            found[name] = version(name).partition("+")[0]
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _plain(value: Any) -> Any:
+    """Any library's settings as JSON."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, (set, frozenset)):
+        return sorted(str(item) for item in value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, Path):
+        return value.name
+    if isinstance(value, (str, int, float, bool, type(None))):
+        return value
+    # Where an object lies in memory is no part of what it is.
+    return str(value) if " at 0x" not in str(value) else type(value).__name__
 
 
 def digest(identity: dict[str, Any]) -> str:
     """SHA-256 of an identity, as 64 hexadecimal digits."""
-    return hashlib.sha256(canonical_json(identity).encode()).hexdigest()
+    text = canonical_json(identity, indent=None)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 AFTER_READING = frozenset(
@@ -78,6 +219,66 @@ def of_reading(identity: dict[str, Any]) -> dict[str, Any]:
     config = {k: v for k, v in identity["config"].items() if k not in AFTER_READING}
     config["saes"] = [{**sae, "explanations": None} for sae in config["saes"]]
     return {**identity, "config": config, "explanations": None, "prompts_file": None}
+
+
+_WORDS = {
+    "saereport": "the version of saereport",
+    "tables": "what is measured",
+    "context_size": "the context size",
+    "explanations": "the explanations",
+    "prompts_file": "the prompts file",
+    "added": "the latents that are met blind",
+    "tokenizer": "the tokeniser",
+    "text": "the text",
+}
+_MOST_SAID = 4
+
+
+def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
+    """In what two identities differ, in words for a sentence; empty where they do not.
+
+    Args:
+        before: The one that was kept.
+        after: The one that is asked for.
+    """
+    found = list(dict.fromkeys(_in_words(path, before, after) for path in _paths(before, after)))
+    more = len(found) - _MOST_SAID
+    if more > 0:
+        found = [*found[:_MOST_SAID], f"{more:,} more"]
+    return " and ".join([", ".join(found[:-1]), found[-1]] if len(found) > 1 else found)
+
+
+def _paths(before: Any, after: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The places at which two values differ."""
+    if isinstance(before, Mapping) and isinstance(after, Mapping):
+        for key in sorted({*before, *after}):
+            if (key in before) != (key in after):
+                yield (*path, key)
+            else:
+                yield from _paths(before[key], after[key], (*path, key))
+    elif before != after:
+        yield path
+
+
+def _in_words(path: tuple[str, ...], before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
+    first, *rest = path or ("",)
+    if first == "libraries":
+        return f"the version of {rest[0]}" if rest else "the versions of the libraries"
+    if first == "config":
+        return f"the setting '{'.'.join(rest)}'"
+    if first == "model":
+        return f"the model's {_part(rest)}"
+    if first == "saes":
+        if len(rest) < 2 or set(before.get("saes", {})) != set(after.get("saes", {})):
+            return "the SAEs"
+        return f"the {_part(rest[1:])} of the SAE {rest[0]}"
+    return _WORDS.get(first, f"'{first}'")
+
+
+def _part(rest: Sequence[str]) -> str:
+    if rest[:1] == ["weights_sha256"] or rest[:1] == ["buffers_sha256"]:
+        return "weights"
+    return f"configuration ({rest[-1]})" if rest else "configuration"
 
 
 def _labels_digest(config: BuildConfig, sae: SaeConfig) -> str:
@@ -107,7 +308,9 @@ def config_record(config: BuildConfig) -> dict[str, Any]:
     for sae in record["saes"]:
         for key in ("path", "explanations"):
             sae[key] = Path(sae[key]).resolve().name if sae[key] else None
+        sae["latents"] = parse_selection(sae["latents"]).words if sae["latents"] else None
+    record["latents"] = parse_selection(record["latents"]).words
     for key in ("dataset", "model", "explanations", "prompts_file"):
-        if record[key] and Path(record[key]).exists():
-            record[key] = Path(record[key]).resolve().name
+        if record[key] and exists(path := Path(record[key]).expanduser()):
+            record[key] = path.resolve().name
     return dict(record)

@@ -1,0 +1,300 @@
+"""What a run is of: each input changed once gives another identity, and nothing else does."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from saereport import collection
+from saereport.config import make_config
+from saereport.identity import differences, digest, identity_of, of_reading
+from saereport.run import open_run
+from tests.factories import save_hf_model, save_sae
+
+Change = Callable[[Path, dict[str, Any]], None]
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model, an SAE, a text, labels and prompts, as a user has them."""
+    folder = tmp_path_factory.mktemp("inputs")
+    save_hf_model(folder / "model", "llama", rms_norm_eps=1e-5)
+    # As it is written in its file; GPT-2's own class would make parts of it anew.
+    config = folder / "model/tokenizer_config.json"
+    settings = {**json.loads(config.read_text()), "tokenizer_class": "PreTrainedTokenizerFast"}
+    config.write_text(json.dumps(settings))
+    save_sae(
+        folder / "sae",
+        "standard",
+        d_in=48,
+        metadata={"model_name": "m", "dataset_path": "x/y", "seqpos_slice": [None]},
+    )
+    rows = [{"text": f"some words {i}", "other": f"more words {i}"} for i in range(200)]
+    (folder / "text.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (folder / "labels.csv").write_text("index,description\n2,twos\n")
+    (folder / "prompts.txt").write_text("one prompt\n")
+    return folder
+
+
+def asked(folder: Path) -> dict[str, Any]:
+    return {
+        "saes": [{"path": str(folder / "sae")}],
+        "model": str(folder / "model"),
+        "dataset": str(folder / "text.jsonl"),
+        "explanations": str(folder / "labels.csv"),
+        "prompts_file": str(folder / "prompts.txt"),
+        "latents": "0-4,7",
+        "context_size": 16,
+        "device": "cpu",
+        "tokens": 200,
+    }
+
+
+def identity(values: dict[str, Any]) -> dict[str, Any]:
+    """The identity of what `collect` would make, without the pass over the text."""
+    found: list[dict[str, Any]] = []
+
+    class Enough(Exception):
+        pass
+
+    def note(*arguments: Any, **named: Any) -> dict[str, Any]:
+        found.append(identity_of(*arguments, **named))
+        raise Enough
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(collection, "identity_of", note)
+        with pytest.raises(Enough):
+            collection.collect(values, Path(values["dataset"]).parent / "run")
+    return found[0]
+
+
+@pytest.fixture(scope="module")
+def plain(inputs: Path) -> dict[str, Any]:
+    return identity(asked(inputs))
+
+
+def in_json(name: str, change: Callable[[dict[str, Any]], None]) -> Change:
+    def apply(folder: Path, _: dict[str, Any]) -> None:
+        path = folder / name
+        content = json.loads(path.read_text())
+        change(content)
+        path.write_text(json.dumps(content))
+
+    return apply
+
+
+def model_config(**values: Any) -> Change:
+    return in_json("model/config.json", lambda content: content.update(values))
+
+
+def sae_config(**values: Any) -> Change:
+    return in_json("sae/cfg.json", lambda content: content.update(values))
+
+
+def sae_metadata(**values: Any) -> Change:
+    return in_json("sae/cfg.json", lambda content: content["metadata"].update(values))
+
+
+def tokenizer(change: Callable[[dict[str, Any]], None]) -> Change:
+    return in_json("model/tokenizer.json", change)
+
+
+def setting(**values: Any) -> Change:
+    return lambda _, given: given.update(values)
+
+
+def swap_tokens(content: dict[str, Any]) -> None:
+    vocabulary = content["model"]["vocab"]
+    vocabulary["a"], vocabulary["b"] = vocabulary["b"], vocabulary["a"]
+
+
+def merge_tokens(content: dict[str, Any]) -> None:
+    vocabulary = content["model"]["vocab"]
+    vocabulary["so"] = vocabulary.pop("\u0100")
+    content["model"]["merges"] = [["s", "o"]]
+
+
+def weights(name: str, pick: str) -> Change:
+    def apply(folder: Path, _: dict[str, Any]) -> None:
+        from safetensors.torch import load_file, save_file
+
+        path = folder / name
+        tensors = load_file(path)
+        key = next(key for key in sorted(tensors) if pick in key)
+        tensors[key] = tensors[key] + torch.finfo(torch.float32).eps
+        save_file(tensors, path, metadata={"format": "pt"})
+
+    return apply
+
+
+def append(name: str, line: str) -> Change:
+    def apply(folder: Path, _: dict[str, Any]) -> None:
+        with (folder / name).open("a") as stream:
+            stream.write(line)
+
+    return apply
+
+
+CHANGES: dict[str, tuple[Change, str]] = {
+    "rms_norm_eps": (model_config(rms_norm_eps=1e-4), "the model's configuration (rms_norm_eps)"),
+    "rope_theta": (
+        in_json("model/config.json", lambda c: c["rope_parameters"].update(rope_theta=5e5)),
+        "the model's configuration (rope_theta)",
+    ),
+    "hidden_act": (model_config(hidden_act="gelu"), "the model's configuration"),
+    "attention_bias": (model_config(max_position_embeddings=80), "the model's configuration"),
+    "model weights": (weights("model/model.safetensors", "layers.1"), "the model's weights"),
+    "vocabulary": (tokenizer(swap_tokens), "the tokeniser"),
+    "merges": (tokenizer(merge_tokens), "the tokeniser"),
+    "normalizer": (tokenizer(lambda c: c.update(normalizer={"type": "Lowercase"})), "tokeniser"),
+    "pre-tokenizer": (
+        tokenizer(lambda c: c["pre_tokenizer"].update(add_prefix_space=True)),
+        "the tokeniser",
+    ),
+    "special": (
+        in_json("model/tokenizer_config.json", lambda c: c.update(eos_token="a")),
+        "the tokeniser",
+    ),
+    "normalize_activations": (
+        sae_config(normalize_activations="layer_norm"),
+        "the configuration (normalize_activations) of the SAE sae",
+    ),
+    "apply_b_dec_to_input": (
+        sae_config(apply_b_dec_to_input=False),
+        "the configuration (apply_b_dec_to_input) of the SAE sae",
+    ),
+    "SAE weights": (weights("sae/sae_weights.safetensors", "W_dec"), "the weights of the SAE sae"),
+    "prepend_bos": (sae_metadata(prepend_bos=False), "of the SAE sae"),
+    "separator": (sae_metadata(sequence_separator_token=None), "of the SAE sae"),
+    "seqpos_slice": (sae_metadata(seqpos_slice=[1]), "of the SAE sae"),
+    "hook": (sae_metadata(hook_name="blocks.2.hook_resid_pre"), "of the SAE sae"),
+    "kwargs": (
+        sae_metadata(model_from_pretrained_kwargs={"center_writing_weights": True}),
+        "the model's",
+    ),
+    "text": (append("text.jsonl", '{"text": "one more"}\n'), "the text"),
+    "column": (setting(text_column="other"), "the text"),
+    "labels": (append("labels.csv", "3,threes\n"), "the explanations"),
+    "prompts file": (append("prompts.txt", "two\n"), "the prompts file"),
+    "blind": (setting(blind=["9"]), "the setting 'blind'"),
+    "latents": (setting(latents="0-5"), "the setting 'latents'"),
+    "context": (setting(context_size=8), "the context size"),
+    "seed": (setting(seed=1), "the setting 'seed'"),
+    "tokens": (setting(tokens=300), "the setting 'tokens'"),
+    "special tokens": (setting(include_special=True), "the setting 'include_special'"),
+    "dtype": (setting(dtype="bfloat16"), "the setting 'dtype'"),
+    "examples": (setting(examples={"top": 3}), "the setting 'examples.top'"),
+    "skip": (setting(skip=["coactivation"]), "the setting 'skip'"),
+    "evaluation": (setting(evaluation_tokens=9), "the setting 'evaluation_tokens'"),
+    "prompts": (setting(prompts=[{"text": "a prompt"}]), "the setting 'prompts'"),
+    "circuits": (setting(circuits={"checks": 1}), "the setting 'circuits.checks'"),
+    "split": (setting(dataset_split="test"), "the setting 'dataset_split'"),
+}
+"""Every input, changed once, and what is then said to differ."""
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_each_input_is_part_of_the_identity(
+    inputs: Path, plain: dict[str, Any], tmp_path: Path, name: str
+) -> None:
+    change, words = CHANGES[name]
+    folder = tmp_path / "inputs"
+    shutil.copytree(inputs, folder)
+    values = asked(folder)
+    change(folder, values)
+    changed = identity(values)
+    assert digest(changed) != digest(plain)
+    assert words in differences(plain, changed)
+
+
+@pytest.mark.parametrize("library", ["torch", "transformers", "sae-lens", "transformer-lens"])
+def test_another_version_of_a_library_is_another_identity(
+    inputs: Path, plain: dict[str, Any], monkeypatch: pytest.MonkeyPatch, library: str
+) -> None:
+    from importlib.metadata import version
+
+    monkeypatch.setattr(
+        "saereport.identity.version", lambda name: "99" if name == library else version(name)
+    )
+    assert differences(plain, identity(asked(inputs))) == f"the version of {library}"
+
+
+def test_another_place_another_spelling_and_what_changes_no_number_are_the_same(
+    inputs: Path, plain: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(inputs, tmp_path / "elsewhere")
+    values = asked(tmp_path / "elsewhere")
+    values |= {"latents": "0 1 2 3 4, 7", "title": "another", "batch_size": 3, "device": "auto"}
+    values["latents"] = "0–4 7"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    from importlib.metadata import version
+
+    monkeypatch.setattr(
+        "saereport.identity.version",
+        lambda name: (
+            version(name).partition("+")[0] + "+cu126" if name == "torch" else version(name)
+        ),
+    )
+    moved = identity(values)
+    assert differences(plain, moved) == ""
+    assert digest(moved) == digest(plain)
+
+
+def test_the_pass_over_the_text_does_not_depend_on_what_comes_after(plain: dict[str, Any]) -> None:
+    later = {**plain, "explanations": ["x"], "prompts_file": "y"}
+    later["config"] = {**plain["config"], "map": "umap", "evaluation_tokens": 1, "prompts": [1]}
+    assert digest(of_reading(later)) == digest(of_reading(plain))
+    assert digest(later) != digest(plain)
+
+
+def test_differences_are_few_words() -> None:
+    before = {"config": {str(i): i for i in range(9)}, "saes": {"a": {}}, "context_size": 3}
+    after = {"config": {str(i): -i for i in range(9)}, "saes": {"b": {}}, "context_size": 4}
+    said = differences(before, after)
+    assert said.startswith("the setting '1', the setting '2'")
+    assert said.endswith("and 6 more")
+    assert differences({"saes": {"a": {}}}, {"saes": {"b": {}}}) == "the SAEs"
+    assert differences(before, before) == ""
+    config = make_config({"saes": [{"path": "x"}]})
+    assert config.device == "auto"
+
+
+def test_a_changed_tokeniser_is_told_and_nothing_old_is_used(inputs: Path, tmp_path: Path) -> None:
+    """As seen: the old checkpoint went on, and a finished run said that it was collected."""
+    from tests.test_collection import Told
+
+    folder = tmp_path / "inputs"
+    shutil.copytree(inputs, folder)
+    values = {**asked(folder), "prompts_file": None, "evaluation_tokens": 0}
+    values["circuits"] = {"examples": 0}
+
+    def crash(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(collection, "write_run", crash)
+        with pytest.raises(KeyboardInterrupt):
+            collection.collect(values, tmp_path / "run")
+    assert (tmp_path / "run.partial" / "checkpoint.npz").is_file()
+    tokenizer(swap_tokens)(folder, {})
+    told = Told()
+    collection.collect(values, tmp_path / "run", progress=told)
+    first = open_run(tmp_path / "run")
+    before = first.table("activity", "sae")["max"].to_numpy()
+    assert any(
+        "cannot be used: the tokeniser changed; starting anew" in line for line in told.lines
+    )
+    model_config(rms_norm_eps=1e-2)(folder, {})
+    told = Told()
+    collection.collect(values, tmp_path / "run", progress=told)
+    assert "This run is already collected; using it" not in told.lines
+    again = open_run(tmp_path / "run")
+    assert again.info.fingerprint != first.info.fingerprint
+    assert not np.array_equal(before, again.table("activity", "sae")["max"].to_numpy())
