@@ -1,14 +1,12 @@
-"""Circuits as a stage of a build: what is checked at the door, and what is computed after the text.
+"""Circuits as a stage of a build: what is computed on prompts after the text.
 
-What is plainly a slip (an SAE that the report does not have, a file that is not there) stops the
-build before anything is read. What depends on a prompt is noted on that prompt, and the rest of
-the report is made. Each finished prompt is kept beside the output, so that an interrupted build
-goes on after it.
+What is plainly a slip (an SAE that the report does not have, a file that is not there) is refused
+at the door. What depends on a prompt is noted on that prompt, and the rest of the report is made.
+Each finished prompt is kept beside the output, so that an interrupted build goes on after it.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +32,7 @@ from saereport.circuits.gradients import GradientMap, Limits, auto_memory, laten
 from saereport.circuits.graph import GraphSettings
 from saereport.circuits.prompts import make_prompts, shown, split_answer, text_tokens
 from saereport.config import BuildConfig, CircuitsConfig
-from saereport.errors import SaereportError, UsageError, did_you_mean
+from saereport.errors import SaereportError
 from saereport.progress import Progress
 from saereport.run import TABLES
 from saereport.run.store import to_arrow
@@ -87,79 +85,6 @@ class CircuitPlan:
     def hidden(self, slug: str) -> frozenset[int]:
         """The latents of an SAE about which the run may reveal nothing."""
         return frozenset() if self.with_reveal else frozenset(self.blind.get(slug, ()))
-
-
-def check_names(config: BuildConfig, slugs: Sequence[str]) -> None:
-    """Check that every SAE that a prompt or a graph names is one of the report's.
-
-    Raises:
-        UsageError: One is not; says which may have been meant.
-    """
-    asked: list[tuple[str, str]] = []
-    for number, prompt in enumerate(config.prompts):
-        where = f"The prompt '{shown(prompt.name or prompt.text or str(number + 1))}'"
-        named = [*(prompt.saes or ()), *(slug for pair in prompt.pairs or () for slug in pair)]
-        asked += [(where, slug) for slug in named]
-    asked += [("The attribution graph", slug) for slug in config.circuits.graph.saes or ()]
-    for where, slug in asked:
-        if slug not in slugs:
-            raise UsageError(
-                f"{where} names the SAE '{shown(slug)}', which the report does not have.",
-                did_you_mean(slug, slugs) or f"It has {', '.join(slugs)}.",
-            )
-
-
-def read_lines(path: Path | None) -> tuple[str | None, ...]:
-    """The prompts of a prompts file, one a line; JSON lines have the prompt in `text`.
-
-    Args:
-        path: The file; none where None.
-
-    Returns:
-        The text of each line that is not empty; None for one that holds no text.
-
-    Raises:
-        SaereportError: The file is not there, cannot be read, or holds nothing.
-    """
-    if path is None:
-        return ()
-    try:
-        content = path.expanduser().read_text(encoding="utf-8-sig")
-    except FileNotFoundError as error:
-        raise SaereportError(
-            f"There is no prompts file '{path}'.", "It has a prompt on each line."
-        ) from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise SaereportError(f"The prompts file '{path}' cannot be read: {error}.") from error
-    # `splitlines` would also cut at separators that JSON allows inside a string.
-    lines = [line for line in content.split("\n") if line.strip()]
-    if not lines:
-        raise SaereportError(
-            f"The prompts file '{path}' holds no prompt.", "It has a prompt on each line."
-        )
-    only_json = path.suffix.lower() in (".json", ".jsonl", ".ndjson")
-    return tuple(_text_of(line, only_json) for line in lines)
-
-
-def _text_of(line: str, only_json: bool) -> str | None:
-    """A line's prompt: `text` of a JSON object, or the line itself where it is none."""
-    if not only_json and not line.lstrip().startswith("{"):
-        return line
-    try:
-        value = json.loads(line)
-    except (ValueError, RecursionError):
-        return None if only_json else line
-    text = value.get("text") if isinstance(value, dict) else None
-    # JSON can name halves of characters, which no text holds.
-    return text if isinstance(text, str) and _is_unicode(text) else None
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def blind_latents(config: BuildConfig, dictionaries: Sequence[Dictionary]) -> dict[str, list[int]]:

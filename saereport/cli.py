@@ -164,6 +164,8 @@ def build(
 def collect(progress: Progress, /, config: Path | None, out: Path, **given: Any) -> None:
     """Only the first half of build: measure, and write a run. Needs torch."""
     asked = _configured(config, given)
+    check_output(out, run=True)
+    check_everything(asked)
     from saereport.collection import collect as run_collect
 
     run_collect(asked, out, progress=progress)
@@ -247,10 +249,26 @@ for module in (comparing, publishing, sharing, exchanging):
 def _build(
     asked: BuildConfig, out: Path, single_file: bool, force: bool, progress: Progress
 ) -> None:
+    check_output(out, single_file=single_file)
+    check_everything(asked)
     from saereport.collection import build as run_build
 
     run_build(asked, out, single_file=single_file, force=force, progress=progress)
     progress.say(f"Open {out if single_file else out / 'index.html'}")
+
+
+def check_everything(asked: BuildConfig) -> None:
+    """Check at the door what needs no torch, before it is loaded."""
+    from saereport.door import check_everything as check
+
+    check(asked)
+
+
+def check_output(out: Path, **kind: bool) -> None:
+    """Check at the door that an output can be written."""
+    from saereport.door import check_output as check
+
+    check(out, **kind)
 
 
 def _configured(path: Path | None, given: dict[str, Any]) -> BuildConfig:

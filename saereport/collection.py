@@ -12,7 +12,6 @@ import platform
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +19,12 @@ import numpy as np
 import torch
 
 from saereport.checkpoint import Checkpoint
-from saereport.circuit_stage import blind_latents, check_names, plan_circuits, read_lines
+from saereport.circuit_stage import blind_latents, plan_circuits
 from saereport.circuit_stage import discard as discard_circuits
 from saereport.circuits.evaluation import Evaluation, evaluate, first_counted
-from saereport.config import BuildConfig, SaeConfig, make_config
-from saereport.errors import SaereportError, UsageError, did_you_mean
+from saereport.config import BuildConfig, make_config
+from saereport.door import EVALUATION, check_against, check_settings, read_labels, read_lines
+from saereport.errors import SaereportError
 from saereport.identity import config_record, differences, digest, identity_of, of_reading
 from saereport.measure import STATISTICS, Setting
 from saereport.memory import MemoryProfiler, as_lines
@@ -40,7 +40,7 @@ from saereport.site.folder import require_report_or_nothing
 from saereport.site.single_write import require_single_or_nothing
 from saereport.sources.demo import demo_model_dir
 from saereport.sources.devices import resolve_device, resolve_dtype
-from saereport.sources.explanations import read_explanations
+from saereport.sources.folders import SaeFacts
 from saereport.sources.model_loading import load_model
 from saereport.sources.models import LanguageModel
 from saereport.sources.packing import Packed, pack
@@ -51,8 +51,6 @@ from saereport.tabulate import Plan, write_run
 from saereport.warned import Warned, refuse
 
 DEFAULT_CONTEXT = 128
-EVALUATION = "sae_metrics"
-"""The table of figures of a whole SAE, and what to skip to do without it."""
 LIBRARIES = ("torch", "transformer-lens", "sae-lens", "transformers", "numpy", "pyarrow", "scipy")
 
 Asked = BuildConfig | Mapping[str, Any]
@@ -131,19 +129,8 @@ def _forget(work: Path) -> None:
 
 def _checked(config: Asked) -> BuildConfig:
     asked = config if isinstance(config, BuildConfig) else make_config(config)
-    known = (*STATISTICS, EVALUATION)
-    unknown = [name for name in asked.skip if name not in known]
-    if unknown:
-        hint = did_you_mean(unknown[0], known) or f"Known are {', '.join(known)}."
-        raise UsageError(f"There is no statistic '{unknown[0]}' to skip.", hint)
-    if "activity" in asked.skip:
-        raise UsageError("'activity' cannot be skipped: every page is built on it.")
-    if asked.map == "umap" and find_spec("umap") is None:
-        raise SaereportError(
-            "A UMAP map needs the package umap-learn, which is not installed.",
-            "pip install 'saereport[umap]', or make the map with PCA.",
-        )
-    return asked.checked()
+    check_settings(asked)
+    return asked
 
 
 def _collect(config: BuildConfig, target: Path, work: Path, progress: Progress) -> Path:
@@ -157,19 +144,10 @@ def _collect(config: BuildConfig, target: Path, work: Path, progress: Progress) 
         SaeSource(release=sae.release, sae_id=sae.sae_id, path=str(sae.path) if sae.path else None)
         for sae in config.saes
     ]
-    slugs = unique_slugs(sources)
-    check_names(config, slugs)
-    labels = [_labels(config, sae, slug) for sae, slug in zip(config.saes, slugs, strict=True)]
+    labels = read_labels(config)
     with memory.stage("load"):
         dictionaries = _load_saes(sources, device, dtype, progress)
-        for dictionary, own in zip(dictionaries, labels, strict=True):
-            beyond = [latent for latent in own if latent >= dictionary.d_sae]
-            if beyond:
-                raise SaereportError(
-                    f"The explanations of {dictionary.slug} label latent {max(beyond)}, but it has "
-                    f"{dictionary.d_sae:,} latents.",
-                    "Are they of another SAE?",
-                )
+        check_against(config, [_facts(dictionary) for dictionary in dictionaries], labels)
         model = _load_model(config, dictionaries, device, dtype, progress)
     text = _open_text(config, dictionaries)
     context_size = _context_size(config, dictionaries, model)
@@ -241,9 +219,16 @@ def _collect(config: BuildConfig, target: Path, work: Path, progress: Progress) 
     return target
 
 
-def _labels(config: BuildConfig, sae: SaeConfig, slug: str) -> dict[int, list[tuple[str, str]]]:
-    path = sae.explanations or config.explanations
-    return read_explanations(path, sae=slug) if path is not None else {}
+def _facts(dictionary: Dictionary) -> SaeFacts:
+    """What the door knows of an SAE, once it is loaded."""
+    return SaeFacts(
+        slug=dictionary.slug,
+        d_sae=dictionary.d_sae,
+        hook_in=dictionary.hook_in,
+        hook_out=dictionary.hook_out,
+        is_transcoder=dictionary.is_transcoder,
+        model_name=dictionary.model_name,
+    )
 
 
 def _load_saes(

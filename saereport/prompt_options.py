@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
+from saereport.errors import UsageError
 from saereport.quantities import read_ids
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -71,7 +72,7 @@ def with_prompts(values: dict[str, Any], given: dict[str, Any]) -> dict[str, Any
         given: Options by name, as click gives them; those that are not about prompts stay.
 
     Raises:
-        UsageError: Token ids are no numbers.
+        UsageError: Token ids are no numbers, or there is no prompt to make a graph of.
     """
     texts, ids = given.pop("prompt"), given.pop("prompt_tokens")
     repeated, graph = given.pop("repeat_random"), given.pop("graph")
@@ -83,8 +84,15 @@ def with_prompts(values: dict[str, Any], given: dict[str, Any]) -> dict[str, Any
     prompts += [{"repeat_random": n} for n in repeated]
     if prompts:
         values["prompts"] = prompts
-    if graph and isinstance(values.get("prompts"), list):
-        values["prompts"] = [_with_graph(prompt) for prompt in values["prompts"]]
+    if graph and isinstance(values.get("prompts", []), list):
+        values["prompts"] = [_with_graph(prompt) for prompt in values.get("prompts", [])]
+        graphs = [p for p in values["prompts"] if isinstance(p, dict) and p.get("graph")]
+        if not graphs:
+            raise UsageError(
+                "--graph makes an attribution graph for every prompt of text or token ids, and "
+                "there is none.",
+                "Give one with --prompt.",
+            )
     if blind:
         values["blind"] = list(blind)
     said = {name: value for name, value in circuits.items() if value is not None}

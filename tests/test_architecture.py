@@ -38,6 +38,7 @@ WITHOUT_TORCH = [
     "saereport.commands",
     "saereport.config",
     "saereport.diff",
+    "saereport.door",
     "saereport.errors",
     "saereport.exchange",
     "saereport.extracting",

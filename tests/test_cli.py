@@ -32,6 +32,12 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, 
         (["build", "--sae-path", "x", "--repeat-random", "ten"], 2, "--repeat-random"),
         (["build", "--sae-path", "x", "--top-logits", "0"], 2, "circuits.top_logits"),
         (["build", "--sae-path", "x", "--prompts-file", "no.txt"], 1, "no prompts file 'no.txt'"),
+        (["build", "--sae-path", "x", "--graph"], 2, "--graph makes an attribution graph"),
+        (["build", "--sae-path", "x", "--repeat-random", "5", "--graph"], 2, "there is none"),
+        (["build", "--sae-path", "x", "--with-reveal"], 2, "Name some with --blind"),
+        (["build", "--sae-path", "x", "--skip", "coactivaton"], 2, "Did you mean 'coactivation'"),
+        (["build", "--sae-path", "x", "--context-size", "4k"], 2, "can mean 4,000 or 4,096"),
+        (["build", "--sae-path", "x", "--tokens", "1 2"], 2, "not a whole number"),
         (["info", "nowhere"], 1, "no run or report 'nowhere'"),
         (["render", "nowhere"], 1, "no run or report 'nowhere'"),
     ],
@@ -95,6 +101,7 @@ def test_the_command_line_goes_before_the_file(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     asked = []
+    monkeypatch.setattr("saereport.door.check_everything", lambda _: None)
     monkeypatch.setattr(
         "saereport.collection.build", lambda config, out, **_: asked.append((config, out))
     )
@@ -147,6 +154,7 @@ def test_options_about_prompts_become_settings(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     asked = []
+    monkeypatch.setattr("saereport.door.check_everything", lambda _: None)
     monkeypatch.setattr(
         "saereport.collection.collect", lambda config, *_, **__: asked.append(config)
     )
@@ -173,6 +181,7 @@ def test_prompts_of_the_command_line_take_the_place_of_the_files(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     asked = []
+    monkeypatch.setattr("saereport.door.check_everything", lambda _: None)
     monkeypatch.setattr(
         "saereport.collection.collect", lambda config, *_, **__: asked.append(config)
     )

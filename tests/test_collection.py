@@ -473,7 +473,11 @@ def test_the_memory_profile_names_what_was_large(inputs: Path, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("saes", "changes", "message"),
     [
-        (("early",), {"latents": "0-99"}, "Latent 99 is out of range: the SAE has 40 latents"),
+        (
+            ("early",),
+            {"latents": "0-99"},
+            "Latent 99 is out of range: the SAE early has",
+        ),
         (("early",), {"skip": ["coactivations"]}, "Did you mean 'coactivation'"),
         (("early",), {"skip": ["activity"]}, "cannot be skipped"),
         (("early",), {"dataset": "nowhere.jsonl"}, "nowhere.jsonl"),

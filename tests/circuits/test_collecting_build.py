@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from saereport import circuit_stage, collection
+from saereport import circuit_stage, collection, door
 from saereport.circuits.gradients import latents_to_latents
 from saereport.errors import SaereportError, UsageError
 from saereport.progress import Progress
@@ -37,13 +37,13 @@ PROMPTS: list[dict[str, Any]] = [
     {"name": HOSTILE, "text": "w5 w9 w13 w5 => w9", "graph": True},
     {"tokens": [0, 7, 8, 7], "saes": ["late", "mlp"], "pairs": [["late", "mlp"]]},
     {"repeat_random": 5, "seed": 1, "saes": ["early", "late"]},
-    {"text": ""},
+    {"text": "<bos>"},
     {"text": "w5"},
     {"text": "w5 " * 70},
     {"tokens": [5, 6, 100]},
     {"text": "w5 w6 => w7 w8", "saes": ["early"]},
     {"text": "w5 w6 =>", "saes": ["early"]},
-    {"text": "w5 w6", "pairs": [["late", "early"], ["late", "late"]]},
+    {"text": "w5 w6", "pairs": [["early", "late"]]},
 ]
 CIRCUITS = {"checks": 3, "attributed": 2, "pairs_kept": 40, "top_logits": 101, "examples": 2}
 
@@ -132,8 +132,6 @@ def test_every_bad_input_has_its_line_in_the_run_and_on_the_terminal(made: Run, 
         (6, "prompt", "Token 100 is not in the model's vocabulary"),
         (7, "answer", "has 2 tokens"),
         (8, "answer", "The answer is empty"),
-        (9, "late to early", "Name the earlier SAE first"),
-        (9, "late to late", "same point"),
         (0, "logits", "the vocabulary has 100 tokens"),
     ]:
         found = [text for p, t, text in notes if (p, t) == (prompt, topic) and words in text]
@@ -317,8 +315,17 @@ def test_another_content_of_the_prompts_file_is_other_work(inputs: Path, tmp_pat
         (
             {"prompts": [{"name": "n\x1b", "text": "w5", "pairs": [["early", "q"]]}]},
             UsageError,
-            r"'n\x1b' names the SAE 'q', which the report does not have",
+            "'n<0x1B>' names the SAE 'q', which the report does not have",
         ),
+        (
+            {"prompts": [{"text": "w5", "pairs": [["late", "early"]]}]},
+            UsageError,
+            "late writes at 'blocks.2.hook_resid_pre', which is not before",
+        ),
+        ({"prompts": [{"text": "w5", "pairs": [["late", "late"]]}]}, UsageError, "Name two SAEs"),
+        ({"prompts": [{"text": " => w9"}]}, UsageError, "has no text"),
+        ({"prompts": [{"tokens": []}]}, UsageError, "Prompt 1 has no token"),
+        ({"with_reveal": True}, UsageError, "nothing to reveal"),
         ({"circuits": {"graph": {"saes": ["ml"]}}}, UsageError, "The attribution graph names"),
         ({"blind": ["mpl:3"]}, UsageError, "no SAE 'mpl'"),
         ({"blind": ["24"]}, UsageError, "24 is out of range: mlp has 24"),
@@ -340,10 +347,18 @@ def test_slips_stop_the_build_before_the_text_is_read(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_graph_without_transcoders_is_refused_before_the_text(
+    inputs: Path, tmp_path: Path
+) -> None:
+    prompts = [{"text": "w5 w6", "graph": True}]
+    with pytest.raises(UsageError, match="needs MLP transcoders, and the report has none"):
+        collection.collect(asked(inputs, "early", "late", prompts=prompts), tmp_path / "run")
+
+
 def test_a_prompts_file_without_a_prompt_says_so(inputs: Path, tmp_path: Path) -> None:
     (tmp_path / "empty.txt").write_text("\n \n")
     (tmp_path / "latin.txt").write_bytes(b"caf\xe9\n")
-    for name, message in (("empty.txt", "holds no prompt"), ("latin.txt", "cannot be read")):
+    for name, message in (("empty.txt", "holds no prompt"), ("latin.txt", "line 1: not UTF-8")):
         with pytest.raises(SaereportError, match=message):
             collection.collect(asked(inputs, prompts_file=tmp_path / name), tmp_path / "run")
 
@@ -351,14 +366,14 @@ def test_a_prompts_file_without_a_prompt_says_so(inputs: Path, tmp_path: Path) -
 def test_json_lines_hold_their_prompt_in_text(tmp_path: Path) -> None:
     file = tmp_path / "p.jsonl"
     file.write_text('{"text": "a b"}\nnot json\n{"text": 5}\n{"text": "\\ud800"}\n[1]\n')
-    assert circuit_stage.read_lines(file) == ("a b", None, None, None, None)
+    assert door.read_lines(file) == ("a b", None, None, None, None)
     plain = tmp_path / "p.txt"
     plain.write_text("{ braces are text\n\n a b \n")
-    assert circuit_stage.read_lines(plain) == ("{ braces are text", " a b ")
-    assert circuit_stage.read_lines(None) == ()
+    assert door.read_lines(plain) == ("{ braces are text", " a b ")
+    assert door.read_lines(None) == ()
 
 
 def test_lines_end_where_lines_end(tmp_path: Path) -> None:
     file = tmp_path / "p.jsonl"
     file.write_bytes('\ufeff{"text": "a\u2028b"}\r\n{"text": "c"}'.encode())
-    assert circuit_stage.read_lines(file) == ("a\u2028b", "c")
+    assert door.read_lines(file) == ("a\u2028b", "c")

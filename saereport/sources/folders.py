@@ -1,0 +1,345 @@
+"""What can be told of SAEs and models without loading them, and without torch.
+
+A folder is looked into as far as its listing, its JSON and the header of its weights go; SAELens's
+directory of releases and TransformerLens's list of names are read as the files that they are.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from saereport.errors import SaereportError, did_you_mean, shortened
+from saereport.limits import MIB, Limits, content, parse_json
+from saereport.sources.hooks import HookPoint, parse_hook
+
+CONFIG, WEIGHTS = "cfg.json", "sae_weights.safetensors"
+LIMITS = Limits(file_bytes=64 * MIB, text_bytes=64 * MIB, depth=500)
+LARGEST_HEADER = 100 * MIB
+
+TOKENIZER_FILES = (
+    *("tokenizer.json", "tokenizer.model", "tokenizer_config.json", "vocab.json", "vocab.txt"),
+    *("spiece.model", "sentencepiece.bpe.model", "tekken.json", "merges.txt"),
+)
+
+
+@dataclass(frozen=True)
+class SaeFacts:
+    """What is known of an SAE; None where it is not known yet.
+
+    Attributes:
+        slug: Its name in the run.
+        d_sae: Number of latents.
+        hook_in: Where it reads.
+        hook_out: Where a transcoder writes.
+        is_transcoder: Whether it writes elsewhere than it reads.
+        model_name: The model that its metadata names.
+    """
+
+    slug: str
+    d_sae: int | None = None
+    hook_in: HookPoint | None = None
+    hook_out: HookPoint | None = None
+    is_transcoder: bool | None = None
+    model_name: str | None = None
+
+
+def look_at_sae(path: Path, slug: str) -> SaeFacts:
+    """What the files of an SAE's folder say, without its weights.
+
+    Args:
+        path: The folder.
+        slug: The SAE's name in the run.
+
+    Raises:
+        SaereportError: There is no such folder, it holds no SAE, or its files are damaged.
+    """
+    require_sae_folder(path)
+    cfg = parse_json(content(path / CONFIG, LIMITS), f"{path.name}/{CONFIG}", LIMITS)
+    if not isinstance(cfg, dict):
+        raise SaereportError(f"{path.name}/{CONFIG} is not a JSON object.")
+    shapes = tensor_shapes(path / WEIGHTS)
+    metadata = cfg.get("metadata")
+    said = {**cfg, **(metadata if isinstance(metadata, dict) else {})}
+    stored = shapes.get("W_dec", shapes.get("W_enc", [])[::-1])
+    d_sae = stored[0] if len(stored) == 2 else None
+    named = cfg.get("d_sae")
+    if d_sae is not None and isinstance(named, int) and named != d_sae:
+        raise SaereportError(
+            f"{path.name}/{CONFIG} says that the SAE has {named:,} latents, and {WEIGHTS} holds "
+            f"{d_sae:,}.",
+            "The two files do not belong together.",
+        )
+    hook_out = _hook(said.get("hook_name_out"))
+    return SaeFacts(
+        slug=slug,
+        d_sae=d_sae,
+        hook_in=_hook(said.get("hook_name", said.get("hook_point"))),
+        hook_out=hook_out,
+        is_transcoder="transcoder" in str(cfg.get("architecture")),
+        model_name=name if isinstance(name := said.get("model_name"), str) else None,
+    )
+
+
+def require_sae_folder(path: Path) -> None:
+    """Check that a folder holds the files of an SAE.
+
+    Raises:
+        SaereportError: It does not, or is not there; says what is near.
+    """
+    if not path.is_dir():
+        if path.is_file() and path.name in (CONFIG, WEIGHTS):
+            raise SaereportError(f"'{path}' is a file of an SAE.", "Name the folder it lies in.")
+        near = [p.name for p in path.parent.iterdir() if p.is_dir()] if path.parent.is_dir() else []
+        raise SaereportError(f"There is no SAE directory at {path}.", did_you_mean(path.name, near))
+    for file in (CONFIG, WEIGHTS):
+        if not (path / file).is_file():
+            inside = sorted(p.parent.name for p in path.glob(f"*/{file}"))
+            raise SaereportError(
+                f"The directory {path.name} holds no SAE in SAELens's format: {file} is missing.",
+                f"There are SAEs inside it: {', '.join(inside[:5])}." if inside else "",
+            )
+
+
+def _hook(name: Any) -> HookPoint | None:
+    """A hook point by its name; None where loading will have more to say about it."""
+    try:
+        return parse_hook(name) if isinstance(name, str) else None
+    except SaereportError:
+        return None
+
+
+def tensor_shapes(path: Path) -> dict[str, list[int]]:
+    """The shapes that a safetensors file's header names; the weights are not read.
+
+    Raises:
+        SaereportError: The file is cut short, or no safetensors file.
+    """
+    damaged = SaereportError(
+        f"{path.parent.name}/{path.name} is damaged or cut short.", "Copy or download it again."
+    )
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as stream:
+            length = int.from_bytes(stream.read(8), "little")
+            if not 2 <= length <= min(LARGEST_HEADER, size - 8):
+                raise damaged
+            header = json.loads(stream.read(length))
+    except OSError as error:
+        raise SaereportError(f"'{path}' cannot be read: {error.strerror or error}.") from error
+    except (ValueError, RecursionError) as error:
+        raise damaged from error
+    if not isinstance(header, dict):
+        raise damaged
+    tensors = {name: value for name, value in header.items() if name != "__metadata__"}
+    try:
+        ends = [int(tensor["data_offsets"][1]) for tensor in tensors.values()]
+        shapes = {name: [int(n) for n in tensor["shape"]] for name, tensor in tensors.items()}
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise damaged from error
+    if 8 + length + max(ends, default=0) != size:
+        raise damaged
+    return shapes
+
+
+# SAELens's directory.
+
+
+def look_at_release(release: str, sae_id: str, slug: str) -> SaeFacts:
+    """What SAELens's directory of releases says of an SAE.
+
+    Raises:
+        SaereportError: It knows no such release or id, or the hub may not be asked and the SAE is
+            not in the cache.
+    """
+    text = _directory()
+    if text is None:
+        return SaeFacts(slug)
+    found = _release(text, release)
+    if found is None:
+        if "/" not in release:
+            raise SaereportError(
+                f"SAELens knows no release '{shortened(release)}'.",
+                did_you_mean(release, _releases(text))
+                or "Name a release of SAELens's directory, or a Hugging Face repository "
+                "(owner/name).",
+            )
+        return SaeFacts(slug)
+    ids = [entry.get("id") for entry in found.get("saes", ()) if isinstance(entry, dict)]
+    known = [name for name in ids if isinstance(name, str)]
+    if known and sae_id not in known:
+        raise SaereportError(
+            f"The release '{release}' has no SAE '{shortened(sae_id)}'.",
+            did_you_mean(sae_id, known)
+            or f"It has {len(known)}, such as {', '.join(repr(i) for i in known[:3])}.",
+        )
+    repo = found.get("repo_id")
+    if isinstance(repo, str) and _forbids_network() and not _in_cache(repo):
+        raise SaereportError(
+            f"The SAE {release} / {sae_id} is not in the Hugging Face cache, and HF_HUB_OFFLINE "
+            "forbids the network.",
+            f"Fetch it where there is a network with `hf download {repo}`.",
+        )
+    return SaeFacts(slug)
+
+
+@lru_cache(maxsize=1)
+def _directory() -> str | None:
+    """The text of SAELens's directory of releases; None where it is not where it should be."""
+    return _package_file("sae_lens", "pretrained_saes.yaml")
+
+
+def _package_file(package: str, name: str) -> str | None:
+    """A file of a package that is installed, without importing the package."""
+    try:
+        spec = find_spec(package)
+    except (ImportError, ValueError):
+        return None
+    for folder in (spec and spec.submodule_search_locations) or []:
+        try:
+            return (Path(folder) / name).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            continue
+    return None
+
+
+_TOP = re.compile(r"^(?P<quote>['\"]?)(?P<name>[^\s#'\"][^\n]*?)(?P=quote):[ \t]*$", re.MULTILINE)
+
+
+def _releases(text: str) -> list[str]:
+    return [match["name"] for match in _TOP.finditer(text)]
+
+
+def _release(text: str, name: str) -> dict[str, Any] | None:
+    """One entry of the directory; parsing all of it takes seconds."""
+    starts = list(_TOP.finditer(text))
+    for match, following in zip(starts, [*starts[1:], None], strict=True):
+        if match["name"] == name:
+            part = text[match.start() : following.start() if following else len(text)]
+            try:
+                found = next(iter(yaml.safe_load(part).values()))
+            except (yaml.YAMLError, AttributeError, StopIteration):
+                return {}
+            return found if isinstance(found, dict) else {}
+    return None
+
+
+# Models.
+
+
+def check_model(name: str) -> None:
+    """Check that a model that is named by a path is there, and a name's files where they must be.
+
+    Raises:
+        SaereportError: It is not, or the hub may not be asked and it is not in the cache.
+    """
+    if name == "demo":
+        return
+    path = Path(name).expanduser()
+    if path.is_dir():
+        known = _model_names()
+        if not (path / "config.json").is_file() and name not in known:
+            raise SaereportError(
+                f"The directory {path.name} holds no Hugging Face model: config.json is missing."
+            )
+        if (path / "config.json").is_file():
+            _check_model_folder(path)
+        return
+    if path.is_file():
+        if path.suffix != ".gguf":
+            raise SaereportError(
+                f"'{name}' is no model.", "Name a folder with a config.json, or a .gguf file."
+            )
+        return
+    if path.suffix == ".gguf" or name.startswith((".", "/", "~")) or name.count("/") > 1:
+        near = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+        raise SaereportError(f"There is no model at {name}.", did_you_mean(path.name, near))
+    _check_name(name)
+
+
+def _check_model_folder(path: Path) -> None:
+    where = f"{path.name}/config.json"
+    if not isinstance(parse_json(content(path / "config.json", LIMITS), where, LIMITS), dict):
+        raise SaereportError(f"{where} is not a JSON object.")
+    names = {p.name for p in path.iterdir()}
+    if not names & set(TOKENIZER_FILES) and not any(n.endswith(".tiktoken") for n in names):
+        raise SaereportError(
+            f"The model folder {path.name} holds no tokeniser.",
+            "Copy tokenizer.json and tokenizer_config.json into it.",
+        )
+    index = path / "model.safetensors.index.json"
+    if index.is_file():
+        found = parse_json(content(index, LIMITS), f"{path.name}/{index.name}", LIMITS)
+        shards = found.get("weight_map") if isinstance(found, dict) else None
+        wanted = set(map(str, shards.values())) if isinstance(shards, dict) else set()
+        if missing := sorted(wanted - names):
+            raise SaereportError(
+                f"The model folder {path.name} lacks {missing[0]}"
+                f"{f' and {len(missing) - 1} more' if len(missing) > 1 else ''}.",
+                "Download it whole.",
+            )
+    for file in ("model.safetensors",):
+        if (path / file).is_file():
+            tensor_shapes(path / file)
+
+
+def _check_name(name: str) -> None:
+    """Where the network is forbidden, a name must be in the cache."""
+    if not _forbids_network():
+        return
+    names = _model_names()
+    official = names.get(name) or names.get(name.lower())
+    if _in_cache(official or name) or _in_cache(name):
+        return
+    raise SaereportError(
+        f"The model '{shortened(name)}' is not in the Hugging Face cache, and HF_HUB_OFFLINE "
+        "forbids the network.",
+        ("" if official else did_you_mean(name, names))
+        or f"Fetch it where there is a network with `hf download {shortened(official or name)}`.",
+    )
+
+
+@lru_cache(maxsize=1)
+def _model_names() -> dict[str, str]:
+    """Names that TransformerLens knows, with the official one for each; read, not imported."""
+    text = _package_file("transformer_lens", "supported_models.py")
+    lists: dict[str, Any] = {}
+    try:
+        for node in ast.parse(text or "").body:
+            target = getattr(node, "target", None) or next(iter(getattr(node, "targets", [])), None)
+            if isinstance(target, ast.Name) and target.id in (
+                "OFFICIAL_MODEL_NAMES",
+                "MODEL_ALIASES",
+            ):
+                lists[target.id] = ast.literal_eval(getattr(node, "value", None) or ast.List([]))
+    except (SyntaxError, ValueError):
+        return {}
+    aliases = lists.get("MODEL_ALIASES", {})
+    official = lists.get("OFFICIAL_MODEL_NAMES", [])
+    return {alias: name for name, several in aliases.items() for alias in several} | {
+        name: name for name in official
+    }
+
+
+def _forbids_network() -> bool:
+    said = (os.environ.get("HF_HUB_OFFLINE"), os.environ.get("TRANSFORMERS_OFFLINE"))
+    return any((value or "").upper() in ("1", "ON", "YES", "TRUE") for value in said)
+
+
+def _in_cache(repo: str) -> bool:
+    """Whether anything of a repository is in the Hugging Face cache."""
+    home = os.environ.get("HF_HOME")
+    if not home:
+        home = str(Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface")
+    hub = os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE")
+    place = Path(hub or Path(home) / "hub").expanduser()
+    return (place / f"models--{repo.replace('/', '--')}").is_dir()
