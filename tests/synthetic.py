@@ -470,6 +470,7 @@ def _tables(
             "mean_active": rng.gamma(4, 1.0, 2 * n * k),
             "share": np.repeat(share.reshape(n, k), 2, axis=0).reshape(-1),
             "lift": rng.gamma(2, 40.0, 2 * n * k),
+            "lift_low": rng.gamma(2, 20.0, 2 * n * k),
         },
         "coactivation": {
             **draw.ranked(k, ("jaccard", "pearson")),

@@ -19,6 +19,7 @@ _MOST_WAITING = 1 << 22
 _MOST_HELD = 1 << 26
 _CHUNK = 256
 _BUCKETS = 64
+_SAME = 1e-10
 
 
 class Coactivation:
@@ -117,9 +118,11 @@ class Coactivation:
     def result(self, latents: NDArray[Any], peers: Mapping[str, Any]) -> dict[str, Columns]:
         """The most co-active latents of some of the tracked ones, by `jaccard` and `pearson`.
 
-        Only latents that were active together at least once are listed; ties go to the smaller
-        index. Where one of the two is constant over the whole text there is no correlation: it is
-        given as 0 and not listed by it.
+        Only latents that were active together on at least `setting.coactive_floor` tokens are
+        listed: of fewer, either figure says more about chance than about the latents. Ties go to
+        the smaller index; correlations that differ by less than `_SAME` are ties, since rounding
+        depends on the way in which the products were added. Where one of the two is constant over
+        the whole text there is no correlation: it is given as 0 and not listed by it.
         """
         for block in sorted(self._events):
             self._complete(block)
@@ -144,6 +147,8 @@ class Coactivation:
     ) -> Columns:
         latents = self.rows.latents[rows]
         row, other, both, products = self.pairs.of(rows, factors)
+        often = both >= self.setting.coactive_floor
+        row, other, both, products = row[often], other[often], both[often], products[often]
         latent = latents[row]
         different = latent != other
         either = self.n_active[latent] + self.n_active[other] - both
@@ -154,7 +159,8 @@ class Coactivation:
         pearson = np.clip(covariance / np.where(defined, scale, 1.0), -1.0, 1.0)
         ranked = np.where(defined, pearson, -np.inf)
         start = np.searchsorted(row, np.arange(len(rows) + 1))
-        lists = [_best(v, start, row, other, self.setting.coactive) for v in (jaccard, ranked)]
+        n = self.setting.coactive
+        lists = [_best(v, start, row, other, n, s) for v, s in ((jaccard, 0.0), (ranked, _SAME))]
         order = np.repeat([0, 1], [len(lists[0][0]), len(lists[1][0])])
         pair, rank = (np.concatenate(column) for column in zip(*lists, strict=True))
         final = np.lexsort((rank, order, row[pair]))
@@ -221,6 +227,7 @@ def _best(
     row: NDArray[np.int64],
     column: NDArray[np.int64],
     n: int,
+    same: float = 0.0,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The n largest finite values of each row, ties to the smaller column.
 
@@ -230,6 +237,7 @@ def _best(
         row: Row of each entry.
         column: Column of each entry.
         n: How many.
+        same: Neighbours in the order of values that are this near to one another are ties.
 
     Returns:
         Indices of the entries, and their rank in their row.
@@ -247,8 +255,14 @@ def _best(
         maxima = np.maximum.reduceat(np.append(values, -np.inf), cuts.reshape(-1))
         maxima = maxima.reshape(len(long), _BUCKETS + 1)[:, :-1]
         floor[long] = np.partition(maxima, _BUCKETS - n, axis=1)[:, _BUCKETS - n]
-    chosen = np.flatnonzero((values >= floor[row]) & np.isfinite(values))
+    chosen = np.flatnonzero((values >= floor[row] - same) & np.isfinite(values))
     chosen = chosen[np.lexsort((column[chosen], -values[chosen], row[chosen]))]
+    if same and len(chosen):
+        apart = (values[chosen][:-1] - values[chosen][1:] > same) | np.diff(row[chosen]).astype(
+            bool
+        )
+        step = np.concatenate([[0], np.cumsum(apart)])
+        chosen = chosen[np.lexsort((column[chosen], step))]
     rank = rank_in_runs(row[chosen])
     kept = rank < n
     return chosen[kept], rank[kept]

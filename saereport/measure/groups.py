@@ -1,7 +1,7 @@
 """Splitting a latent's activations into ranges whose counts are known exactly.
 
-The edges of the groups lie on the edges of histogram bins, which makes the counts exact and
-independent of how the text was read.
+The edges of the groups lie on the edges of histogram bins, or on activations that are kept one by
+one, which makes the counts exact and independent of how the text was read.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from saereport.measure.activity import Activity
 from saereport.measure.floats import fine_edge
+from saereport.measure.order import rank_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,29 +51,39 @@ def intervals(activity: Activity, rows: NDArray[Any], n: int) -> list[Group]:
 
 
 def quantiles(activity: Activity, rows: NDArray[Any], inner: tuple[float, ...]) -> list[Group]:
-    """Quantile groups of the non-zero activations, split at upper edges of fine logarithmic bins.
+    """Quantile groups of the non-zero activations; the last edge is the maximum.
 
-    The edge for quantile q is the upper edge of the bin that holds the activation of rank
-    ceil(q n), so a group can hold somewhat more or less than its nominal share; the last edge is
-    the maximum. Where many activations are equal a group may be empty.
+    Above quantile q lie the ceil((1 - q) n) largest of the n activations, so that the highest group
+    holds at least the maximum. The edge is the largest activation that does not belong to them:
+    itself where it is among the `order.KEPT` largest; else of the ends of its fine logarithmic bin
+    and the smallest of those kept the one which splits the counts nearest to q. Equal activations
+    are never split: where many are equal to an edge, the group above it holds fewer.
     """
     maximum = activity.linear.maximum[rows]
     n = activity.n_active(rows)
-    bins = activity.rank_bins(rows, inner)
-    edges = [np.zeros(len(rows), dtype=np.float32)]
-    totals = [np.zeros(len(rows), dtype=np.int64)]
-    counts = activity.log.counts
-    for i in range(len(inner)):
-        edge = fine_edge(bins[:, i] + 1)
-        edges.append(np.minimum(edge, maximum).astype(np.float32))
-        total = np.zeros(len(rows), dtype=np.int64)
-        if counts.shape[1]:
-            for at in range(0, len(rows), 1024):
-                running = np.cumsum(counts[rows[at : at + 1024]], axis=1)
-                column = bins[at : at + 1024, i : i + 1] - activity.log.first
-                total[at : at + 1024] = np.take_along_axis(running, column, axis=1)[:, 0]
-        totals.append(total)
-    return _groups("quantile", [*edges, maximum], [*totals, n])
+    ranks = rank_of(np.asarray(inner), n[:, None], up=False)
+    bins, below, upto = activity.bins_of(rows, ranks)
+    exact, known = activity.order_statistics(rows, ranks)
+    largest = activity.largest.values[rows]
+    exact = np.where(known, exact, largest[:, -1:])
+    above = np.stack([(largest > exact[:, i : i + 1]).sum(axis=1) for i in range(len(inner))], 1)
+    ends = np.minimum(fine_edge(np.stack([bins, bins + 1])).astype(np.float32), maximum[:, None])
+    edges = np.stack([exact, *ends])
+    totals = np.stack([n[:, None] - above, below, upto])
+    away = np.abs(totals - ranks)
+    away[0][known] = -1
+    nearest = away.argmin(axis=0)[None]
+    edge = np.take_along_axis(edges, nearest, axis=0)[0]
+    total = np.take_along_axis(totals, nearest, axis=0)[0]
+    edge[ranks < 1], total[ranks < 1] = 0.0, 0
+    # An edge of a bin may lie above the next quantile's own value in the same bin.
+    edge, total = np.maximum.accumulate(edge, axis=1), np.maximum.accumulate(total, axis=1)
+    zero = np.zeros(len(rows))
+    return _groups(
+        "quantile",
+        [zero.astype(np.float32), *edge.T, maximum],
+        [zero.astype(np.int64), *total.T, n],
+    )
 
 
 def _groups(

@@ -26,8 +26,8 @@ class Setting:
         quantile_edges: Inner edges of the quantile groups, ascending, in (0, 1); empty for none.
         quantile_examples: Examples drawn from each quantile group.
         tokens: Number of tokens listed in each order.
-        token_floor: Occurrences that a token needs to be listed by lift.
         coactive: Number of co-active latents listed in each order.
+        coactive_floor: Tokens on which two latents must be active together for that.
         coactivation_bytes: A table of pairs above this size is not kept; see `Coactivation`.
     """
 
@@ -43,8 +43,8 @@ class Setting:
     quantile_edges: tuple[float, ...] = (0.25, 0.5, 0.75, 0.95)
     quantile_examples: int = 5
     tokens: int = 20
-    token_floor: int = 5
     coactive: int = 10
+    coactive_floor: int = 5
     coactivation_bytes: int = field(default=512 * 2**20)
 
     def __post_init__(self) -> None:

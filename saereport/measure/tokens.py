@@ -15,6 +15,27 @@ from saereport.measure.spacing import rank_in_runs
 
 _WAITING = 1 << 20
 _CHUNK = 512
+_Z = 1.959963984540054  # the standard normal distribution's 97.5 % quantile
+
+
+def wilson_lower(hits: NDArray[Any], trials: NDArray[Any]) -> NDArray[np.float64]:
+    """The lower end of Wilson's 95 % interval of a share.
+
+    Args:
+        hits: Counts, at most `trials`.
+        trials: Counts above zero.
+
+    Returns:
+        float64 of their shape, in [0, hits / trials].
+
+    Source: Wilson (1927); Brown, Cai and DasGupta, "Interval Estimation for a Binomial Proportion"
+    (2001), equation 4.
+    """
+    n = np.asarray(trials, dtype=np.float64)
+    p = hits / n
+    half = _Z * np.sqrt(p * (1 - p) / n + (_Z / (2 * n)) ** 2)
+    low: NDArray[np.float64] = (p + _Z * _Z / (2 * n) - half) / (1 + _Z * _Z / n)
+    return np.clip(low, 0.0, p)
 
 
 class TokenStatistics:
@@ -78,9 +99,9 @@ class TokenStatistics:
     def result(self, latents: NDArray[Any], peers: Mapping[str, Any]) -> dict[str, Columns]:
         """The best tokens of some of the tracked latents.
 
-        By `share` (ties by token id) and by `lift` (ties by `n_active`, largest first, then token
-        id; only tokens that occurred at least `token_floor` times). A latent that was never active
-        has no rows.
+        By `share` (ties by token id) and by `lift_low`, the lower end of the 95 % interval of the
+        lift (ties by `n_active`, largest first, then token id). A latent that was never active has
+        no rows.
         """
         self._compact()
         rows = self.rows.chosen(latents)
@@ -100,10 +121,11 @@ class TokenStatistics:
         n_token = self.occurred[token]
         counted = max(int(self.occurred.sum()), 1)
         share = total / row_total[row]
-        lift = (active / n_token) / (row_active[row] / counted)
+        density = row_active[row] / counted
+        lift = (active / n_token) / density
+        lift_low = wilson_lower(active, n_token) / density
         by_share = np.lexsort((token, -share, row))
-        often = np.flatnonzero(n_token >= self.setting.token_floor)
-        by_lift = often[np.lexsort((token[often], -active[often], -lift[often], row[often]))]
+        by_lift = np.lexsort((token, -active, -lift_low, row))
         ranks = [rank_in_runs(row[order]) for order in (by_lift, by_share)]
         kept = [rank < self.setting.tokens for rank in ranks]
         chosen = np.concatenate([by_lift[kept[0]], by_share[kept[1]]])
@@ -121,6 +143,7 @@ class TokenStatistics:
             "mean_active": total[chosen] / active[chosen],
             "share": share[chosen],
             "lift": lift[chosen],
+            "lift_low": lift_low[chosen],
         }
 
     def _pairs(self, rows: NDArray[np.int32]) -> dict[str, NDArray[Any]]:

@@ -64,10 +64,17 @@ _ALL = (
         "activations. A latent that was never active on this text is called dead on this text, "
         "which says little when the text is short. "
         "The standard deviation divides by the number of active tokens.\n\n"
-        "The quantiles (1, 5, 25, 50, 75, 95 and 99 %) of the non-zero activations are read from "
-        "a logarithmic histogram with 32 bins per octave and are exact to 1.6 % of their value: a "
-        "quantile q is the middle of the bin that holds the activation of rank ceil(q n), at most "
-        "the maximum.",
+        "The quantiles are the 1, 5, 25, 50, 75, 95 and 99 % ones of the n non-zero activations: "
+        "quantile q is the activation of rank ceil(q n) in ascending order. It is exact where it "
+        "is among the 64 largest, so always for a latent with up to 64 active tokens; otherwise it "
+        "is the middle of its bin of a logarithmic histogram with 32 bins per octave, within 1.6 % "
+        "of it. A latent that was active on one token has neither quantiles nor a standard "
+        "deviation.\n\n"
+        "Counts are of this text. If active tokens were independent, a latent that was active on "
+        "n of them would be uncertain in its density by a share of 1/sqrt(n): 18 % at 30, where a "
+        "latent's page begins to call it rare. They come in runs and documents, so the true "
+        "uncertainty is larger.",
+        version=2,
     ),
     Table(
         "activation_histogram",
@@ -133,11 +140,16 @@ _ALL = (
         "activations at fixed quantiles. Each group covers (lower, upper] and is given with the "
         "number and share of the latent's active tokens that it holds: the highest interval often "
         "holds very few, so an interpretation that fits the top examples alone explains little.\n\n"
-        "Edges lie on the edges of histogram bins, so that counts are exact: inner edges of the "
-        "intervals are rounded to a multiple of the smallest power of two of which 512 reach the "
-        "maximum (they move by at most 1/512 of it); the edge of a quantile is the upper edge of "
-        "its bin (at most 1/32 above it), so a group can hold somewhat more or less than its "
-        "nominal share, and none where many activations are equal. Group 0 is the lowest.",
+        "Counts are exact. Inner edges of the intervals are rounded to a multiple of the smallest "
+        "power of two of which 512 reach the maximum (they move by at most 1/512 of it). Above "
+        "quantile q lie the ceil((1 - q) n) largest of the n activations: the edge is the largest "
+        "activation that is not one of them, where it is among the 64 largest and so known; else "
+        "whichever of its histogram bin's ends (1/32 of an octave) and the 64th largest activation "
+        "splits the counts nearest to q. "
+        "Equal activations stay together, so the group above an edge to which many are equal holds "
+        "fewer; and a latent with few active tokens has none for some of the groups. Group 0 is "
+        "the lowest.",
+        version=2,
     ),
     Table(
         "token_statistics",
@@ -153,13 +165,22 @@ _ALL = (
             ("mean_active", F64),
             ("share", F64),
             ("lift", F64),
+            ("lift_low", F64),
         ),
         "Tokens",
         "For each vocabulary token: how often it occurred among the counted tokens, how often the "
         "latent was active on it, the mean of its activations there, and the token's share of the "
-        "latent's total activation. Listed by share, and by lift = P(active | token) / P(active) "
-        "among tokens that occurred at least five times. Ties go to the smaller token id by "
-        "share, and by lift to the token with more active occurrences, then the smaller id.",
+        "latent's total activation. Listed by share, and by lift, which is "
+        "P(active | token) / P(active).\n\n"
+        "The lift of a rare token is a guess: active on one of two occurrences gives the same "
+        "lift as on 100 of 200, and among many rare tokens the largest lifts are those that were "
+        "lucky here. Tokens are therefore listed by the lower end of the lift's 95 % interval "
+        "(`lift_low`): Wilson's interval of P(active | token), divided by the density. It takes "
+        "occurrences as independent and the density as known; where the latent itself was active "
+        "on few tokens, all its lifts share that uncertainty. A lift of other text is to be "
+        "expected between the lower end and the figure. Ties go to the smaller token id by share, "
+        "and by lift to the token with more active occurrences, then the smaller id.",
+        version=2,
     ),
     Table(
         "coactivation",
@@ -179,7 +200,17 @@ _ALL = (
         "of the SAE and over all counted tokens: Pearson's correlation of the activations "
         "(zeros included), and the Jaccard overlap: tokens on which both are active divided by "
         "tokens on which either is. Listed by each, among latents that were active together with "
-        "it at least once; where one is constant there is no correlation, which is given as 0.",
+        "it on at least 5 tokens; ties go to the smaller index. Where one is constant there is no "
+        "correlation, which is given as 0.\n\n"
+        "Both are those of this text, exactly; as estimates of other text they are as sure as "
+        "the count of common tokens, which stands beside them. With k common tokens the "
+        "Jaccard overlap J has a standard error of about J sqrt((1 - J) / k) (45 % of itself at "
+        "5, 10 % at 100) if tokens are independent; tokens of one document are not, which makes "
+        "it larger. The correlation weighs tokens by their activations, so that a few strong ones "
+        "can make it up. "
+        "The partners listed are the best of all latents, whose figures chance favours: with few "
+        "common tokens expect less elsewhere.",
+        version=2,
     ),
     Table(
         "sae_activity",

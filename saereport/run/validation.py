@@ -123,7 +123,8 @@ REAL: dict[str, tuple[float, float]] = {
     **dict.fromkeys(("density", "kept_share", "probability", "jaccard"), _SHARE),
     **dict.fromkeys(("encoder_decoder_cosine", "pearson"), _COSINE),
     **dict.fromkeys(("share", "shares", "influence", "node_threshold", "edge_threshold"), _SHARE),
-    **dict.fromkeys(("max", "std_active", "mean_active", "lift", "width"), (0.0, LARGEST)),
+    **dict.fromkeys(("max", "std_active", "mean_active", "width"), (0.0, LARGEST)),
+    **dict.fromkeys(("lift", "lift_low"), (0.0, LARGEST)),
     **dict.fromkeys(("std", "encoder_norm", "decoder_norm", "strength"), (0.0, LARGEST)),
 }
 """Bounds of other numbers, with room for rounding; elsewhere up to `LARGEST` either way.

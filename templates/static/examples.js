@@ -169,7 +169,11 @@
     const { rows, limit } = section;
     rows.slice(0, limit).forEach((example) => list.append(row(example, max, here)));
     const box = el("section", { class: "group" }, heading, list);
-    if (!rows.length) box.append(el("p", { class: "none" }, group ? "No example was drawn from this range." : "No stored example lies in this range."));
+    if (!rows.length) {
+      const empty = group && group.range && group.range[2] === 0;
+      const why = empty ? "None of its active tokens lies in this range." : group ? "No example was drawn from this range." : "No stored example lies in this range.";
+      box.append(el("p", { class: "none" }, why));
+    }
     if (rows.length > limit) {
       const more = el("button", { class: "linkish", type: "button" }, "all " + rows.length + " examples");
       more.addEventListener("click", () => {

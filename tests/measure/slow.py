@@ -6,6 +6,7 @@ import math
 from fractions import Fraction
 
 import numpy as np
+from scipy.stats import binomtest
 
 from saereport.measure.floats import priorities
 from tests.measure.texts import Dense
@@ -35,7 +36,21 @@ def moments(text: Dense, latent: int) -> tuple[int, float, float, float]:
 def order_statistic(text: Dense, latent: int, q: float) -> float:
     """The activation of rank ceil(q n), ascending."""
     values = sorted(v for v, _, _ in events(text, latent))
-    return values[max(math.ceil(q * len(values)), 1) - 1]
+    return values[max(math.ceil(Fraction(str(q)) * len(values)), 1) - 1]
+
+
+def groups(text: Dense, latent: int, inner: tuple[float, ...]) -> list[list[float]]:
+    """Activations by quantile group: equal ones stay together, in the lower group."""
+    values = sorted(v for v, _, _ in events(text, latent))
+    parts, done = [], 0
+    for q in (*inner, 1.0):
+        end = math.floor(Fraction(str(q)) * len(values))
+        while 0 < end < len(values) and values[end] == values[end - 1]:
+            end += 1
+        end = max(end, done)
+        parts.append(values[done:end])
+        done = end
+    return parts
 
 
 def linear_histogram(text: Dense, latent: int, bins: int) -> tuple[int, list[int]]:
@@ -102,8 +117,8 @@ def drawn(
     return [inside[i] for i in np.argsort(priority)]
 
 
-def token_table(text: Dense, latent: int) -> dict[int, tuple[int, int, float, float, float]]:
-    """token -> (n_token, n_active, mean_active, share, lift)."""
+def token_table(text: Dense, latent: int) -> dict[int, tuple[int, int, float, float, float, float]]:
+    """token -> (n_token, n_active, mean_active, share, lift, lower end of the lift)."""
     mine = events(text, latent)
     total = sum(Fraction(v) for v, _, _ in mine)
     counted = int(text.counted.sum())
@@ -114,7 +129,9 @@ def token_table(text: Dense, latent: int) -> dict[int, tuple[int, int, float, fl
         if values:
             lift = Fraction(len(values), n_token) / Fraction(len(mine), counted)
             mean, share = sum(values) / len(values), sum(values) / total
-            table[token] = (n_token, len(values), float(mean), float(share), float(lift))
+            interval = binomtest(len(values), n_token).proportion_ci(0.95, method="wilson")
+            low = interval.low / (len(mine) / counted)
+            table[token] = (n_token, len(values), float(mean), float(share), float(lift), low)
     return table
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import itertools
+import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
 
 from saereport.measure import Measurement, Setting
 from saereport.measure.coactivation import _best
+from saereport.measure.order import KEPT, LargestValues, rank_of
 from saereport.run.tables import QUANTILES, TABLES
 from tests.measure import slow
 from tests.measure.texts import Dense, random_dense
@@ -29,6 +32,7 @@ def setting_for(text: Dense, **changes: object) -> Setting:
         "quantile_examples": 3,
         "tokens": 4,
         "coactive": 3,
+        "coactive_floor": 1,
     }
     return Setting(text.d_sae, text.d_vocab, **{**standard, **changes})
 
@@ -72,9 +76,15 @@ def test_activity(text: Dense, tables: dict) -> None:
         assert row["density"] == n / counted
         assert row["mean_active"] == pytest.approx(mean, rel=1e-14)
         assert row["std_active"] == pytest.approx(std, rel=1e-12)
+        if n < 2:
+            assert not len(row["quantile_values"])
+            continue
         for q, value in zip(QUANTILES, row["quantile_values"], strict=True):
-            exact = slow.order_statistic(text, row["latent"], q) if n else 0.0
+            exact = slow.order_statistic(text, row["latent"], q)
             assert value == pytest.approx(exact, rel=1 / 64)
+            from_top = n - math.ceil(Fraction(str(q)) * n)
+            if from_top < KEPT:
+                assert value == exact
 
 
 def test_histograms(text: Dense, tables: dict) -> None:
@@ -130,9 +140,10 @@ def test_groups_hold_exact_counts(text: Dense, tables: dict) -> None:
                 assert row["share"] == inside / len(values)
                 if family == "interval":
                     assert abs(row["upper"] - (b + 1) / 4 * max(values)) <= max(values) / 512
-                elif b < 3:
-                    exact = slow.order_statistic(text, latent, (0.25, 0.5, 0.9)[b])
-                    assert exact <= row["upper"] <= exact * (1 + 1 / 32)
+                elif len(values) <= KEPT:
+                    expected = slow.groups(text, latent, (0.25, 0.5, 0.9))[b]
+                    assert row["n_active"] == len(expected)
+                    assert not expected or row["upper"] == expected[-1]
 
 
 def test_group_examples_are_the_first_by_priority(text: Dense, tables: dict) -> None:
@@ -150,17 +161,17 @@ def test_tokens(text: Dense, tables: dict) -> None:
     for latent in range(text.d_sae):
         table = slow.token_table(text, latent)
         by_share = sorted(table, key=lambda t: (-table[t][3], t))[:4]
-        often = [t for t in table if table[t][0] >= 5]
-        by_lift = sorted(often, key=lambda t: (-table[t][4], -table[t][1], t))[:4]
+        by_lift = sorted(table, key=lambda t: (-round(table[t][5], 12), -table[t][1], t))[:4]
         for order, expected in (("share", by_share), ("lift", by_lift)):
             rows = rows_of(tables["token_statistics"], latent=latent, order=order)
             assert [row["token"] for row in rows] == expected
             for row in rows:
-                n_token, n_active, mean, share, lift = table[row["token"]]
+                n_token, n_active, mean, share, lift, low = table[row["token"]]
                 assert (row["n_token"], row["n_active"]) == (n_token, n_active)
                 assert row["mean_active"] == pytest.approx(mean, rel=1e-14)
                 assert row["share"] == pytest.approx(share, rel=1e-14)
                 assert row["lift"] == pytest.approx(lift, rel=1e-14)
+                assert row["lift_low"] == pytest.approx(low, rel=1e-12)
 
 
 @pytest.mark.parametrize("tracked", ["all", "some"])
@@ -207,6 +218,120 @@ def test_best_of_long_and_short_rows(n: int) -> None:
         expected = sorted(mine, key=lambda j: (-values[j], column[j]))[:n]
         assert found[row[found] == i].tolist() == expected
         assert rank[row[found] == i].tolist() == list(range(len(expected)))
+
+
+def test_partners_by_chance_are_not_listed() -> None:
+    text = random_dense(5, n=20)
+    text.f[:, :, 7:] = 0
+    text.counted[1, 3:8], text.f[1, 3:8, 1] = True, 1.0
+    text.f[1, 3:7, 7], text.f[1, 3:8, 8] = 1.0, 1.0  # 4 tokens together with any other: too few
+    table = text.measure(setting_for(text, coactive_floor=5), [0, 20]).result(np.array([7, 8]))
+    pairs = rows_of(table["coactivation"])
+    assert all(row["n_both"] >= 5 for row in pairs)
+    assert not [row for row in pairs if row["latent"] == 7]
+    assert [row["other"] for row in pairs if row["order"] == "jaccard"] == [1]
+
+
+def test_ties_of_correlation_go_to_the_smaller_index() -> None:
+    """Activations that are multiples of one another correlate alike, up to rounding."""
+    rng = np.random.default_rng(2)
+    text = random_dense(6, n=30)
+    shape = rng.exponential(1.0, text.f.shape[:2]).astype(np.float32)
+    shape *= (rng.random(shape.shape) < 0.2) & text.counted
+    # Powers of two times a common factor round differently in sums, not in the correlation.
+    for latent, factor in ((8, 1.0), (7, 3.0), (6, 0.7), (5, 1.1), (4, 5.3)):
+        text.f[:, :, latent] = shape * np.float32(factor)
+    for latents in (np.arange(text.d_sae), np.array([3, 8])):
+        for dense_bytes in (0, 1 << 20):
+            setting = setting_for(text, coactive=4, latents=latents, coactivation_bytes=dense_bytes)
+            result = text.measure(setting, [0, 7, 30]).result(np.array([8]))
+            for order in ("pearson", "jaccard"):
+                found = [row["other"] for row in rows_of(result["coactivation"], order=order)]
+                assert found == [4, 5, 6, 7]
+
+
+def test_a_token_seen_once_does_not_outrank_one_seen_often() -> None:
+    text = random_dense(7, n=40, d_vocab=200)
+    text.tokens[text.tokens < 5] = 9
+    text.tokens[:, 5:9], text.tokens[0, 12] = 3, 4
+    text.counted[:, 5:9] = text.counted[0, 12] = True
+    text.f[:, :, 2] = 0
+    text.f[:, 5:9, 2][np.arange(160).reshape(40, 4) % 5 > 0] = 1.0  # 128 of 160 occurrences
+    text.f[0, 12, 2] = 9.0  # the one occurrence of token 4
+    rows = rows_of(
+        text.measure(setting_for(text), [0, 40]).result(np.array([2]))["token_statistics"],
+        order="lift",
+    )
+    assert [row["token"] for row in rows] == [3, 4]
+    assert rows[0]["lift"] < rows[1]["lift"]
+    assert rows[0]["lift_low"] > rows[1]["lift_low"]
+    assert [(row["n_active"], row["n_token"]) for row in rows] == [(128, 160), (1, 1)]
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 29, 30, 99, 100, 6400, 9000])
+def test_the_highest_group_is_never_empty_of_distinct_activations(n: int) -> None:
+    """Activations that all lie in one or two bins, where bins alone would leave groups empty."""
+    rng = np.random.default_rng(n)
+    text = random_dense(0, n=-(-n // 20), context=21, d=1)
+    text.counted[:, 1:], text.counted[:, 0] = True, False
+    text.f[:] = 0
+    # Distinct by construction: consecutive floats from 5.0 on, in random order.
+    values = (np.float32(5.0).view(np.int32) + 40 * rng.permutation(n)).astype(np.int32)
+    sequence, position = np.divmod(np.arange(n), 20)
+    text.f[sequence, position + 1, 0] = values.view(np.float32)
+    inner = (0.5, 0.9, 0.99)
+    setting = setting_for(text, quantile_edges=inner, latents=np.arange(1))
+    found = text.measure(setting, [0, len(text.f)]).result(np.arange(1))
+    rows = [r for r in rows_of(found["example_groups"]) if r["group"].startswith("quantile")]
+    expected = [len(part) for part in slow.groups(text, 0, inner)]
+    assert expected[-1] == n - math.floor(Fraction("0.99") * n)
+    assert rows[-1]["n_active"] == min(expected[-1], KEPT - 1)
+    if n <= KEPT:
+        assert [row["n_active"] for row in rows] == expected
+    assert sum(row["n_active"] for row in rows) == n
+    assert all(low["upper"] == high["lower"] for low, high in itertools.pairwise(rows))
+    drawn = [r for r in rows_of(found["examples"]) if r["group"] == rows[-1]["group"]]
+    assert drawn or n > 12  # sampled sparsely where all lie in one quarter of an octave
+    assert all(r["activation"] > rows[-1]["lower"] for r in drawn)
+
+
+def test_of_one_activation_there_are_no_quantiles() -> None:
+    text = random_dense(0, n=2)
+    text.f[:] = 0
+    text.counted[1, 3:5] = True
+    text.f[1, 3, 0] = 2.5
+    text.f[1, 3:5, 1] = 1.5, 2.5
+    table = text.measure(setting_for(text), [0, 2]).result(np.array([0, 1, 2]))["activity"]
+    assert [len(values) for values in table["quantile_values"]] == [0, 7, 0]
+    assert table["std_active"].tolist() == [0.0, 0.5, 0.0]
+    assert table["quantile_values"][1].tolist() == [1.5, 1.5, 1.5, 1.5, 2.5, 2.5, 2.5]
+
+
+def test_largest_values_are_those_of_the_sorted_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("saereport.measure.order._WAITING", 50)
+    rng = np.random.default_rng(4)
+    row = np.sort(rng.integers(0, 5, 900))
+    row = row[row != 3]
+    value = rng.integers(1, 400, len(row)).astype(np.float32)
+    whole, parts = LargestValues(5), [LargestValues(5), LargestValues(5)]
+    for at in range(0, len(row), 37):
+        span = slice(at, at + 37)
+        whole.add(row[span], value[span])
+        parts[at % 2].add(row[span], value[span])
+    parts[0].merge(parts[1])
+    for found in (whole, parts[0]):
+        for r in range(5):
+            expected = np.sort(value[row == r])[::-1][:KEPT]
+            assert found.values[r, : len(expected)].tolist() == expected.tolist()
+            assert not found.values[r, len(expected) :].any()
+
+
+def test_ranks_have_no_error_of_the_product() -> None:
+    for percent in range(1, 100):
+        for n in (1, 7, 100, 999, 123_400, 10**9):
+            q, exact = percent / 100, Fraction(percent, 100) * n
+            assert rank_of(q, np.array([n]), up=True) == [math.ceil(exact)]
+            assert rank_of(q, np.array([n]), up=False) == [math.floor(exact)]
 
 
 def test_sae_activity_and_summary(text: Dense, measured: Measurement, tables: dict) -> None:

@@ -78,18 +78,16 @@ def activation(latent: Latent) -> list[Block]:
         return []
     histogram = latent.rows("activation_histogram").first()
     activity = latent.rows("activity").first()
-    if not activity["quantile_values"]:
-        return []
     width = 2.0 ** histogram["exponent"]
     counts = _trimmed(histogram["counts"])
     log_counts, first = histogram["log_counts"], histogram["log_first"]
-    median = activity["quantile_values"][QUANTILES.index(0.5)]
+    quantiles = activity["quantile_values"]
     ticks = _octave_ticks(first, len(log_counts))
     figure = HISTOGRAM(
         v={
             "n": activity["n_active"],
             "max": activity["max"],
-            "median": median,
+            "median": quantiles[QUANTILES.index(0.5)] if quantiles else activity["max"],
         },
         views=[
             {"data": [{"x0": Exact(width / 2), "dx": Exact(width), "y": counts}]},
@@ -99,8 +97,13 @@ def activation(latent: Latent) -> list[Block]:
             },
         ],
     )
-    values = [*activity["quantile_values"], activity["mean_active"], activity["std_active"]]
-    return [figure, QUANTILE_FACTS(values=values)]
+    # Of one activation there is neither: its figure tells all there is.
+    if not quantiles:
+        return [figure]
+    return [
+        figure,
+        QUANTILE_FACTS(values=[*quantiles, *map(activity.get, ("mean_active", "std_active"))]),
+    ]
 
 
 def _given(latent: Latent) -> list[Block]:

@@ -6,8 +6,8 @@ from saereport.site.blocks import Block, base
 from saereport.site.context import Latent
 from saereport.site.panels.registry import panel
 
-_COLUMNS = ["share", "lift", "active", "of", "mean"]
-_FORMATS = ["percent", "times", "count", "count", "value"]
+_COLUMNS = ["share", "lift", "at least", "active", "of", "mean"]
+_FORMATS = ["percent", "times", "times", "count", "count", "value"]
 BY_SHARE = base(
     "tokens.share",
     b="tokens",
@@ -17,7 +17,7 @@ BY_SHARE = base(
     bar=0,
 )
 BY_LIFT = base(
-    "tokens.lift", b="tokens", title="By lift", columns=_COLUMNS, formats=_FORMATS, bar=1
+    "tokens.lift", b="tokens", title="By lift", columns=_COLUMNS, formats=_FORMATS, bar=2
 )
 SIDE_BY_SIDE = base("tokens", b="columns")
 
@@ -26,7 +26,7 @@ SIDE_BY_SIDE = base("tokens", b="columns")
 def tokens(latent: Latent) -> list[Block]:
     """Tokens by share beside tokens by lift."""
     by_order: dict[str, list[list[object]]] = {}
-    names = ("order", "token", "share", "lift", "n_active", "n_token", "mean_active")
+    names = ("order", "token", "share", "lift", "lift_low", "n_active", "n_token", "mean_active")
     for order, *row in latent.rows("token_statistics").each(*names):
         by_order.setdefault(order, []).append(row)
     blocks = [
