@@ -3,7 +3,8 @@
 Two passes over the first tokens of the text. The first one reads activations: what the SAE keeps
 of them, and their mean. The second one runs the model to the end, once as it is and once for every
 way in which an activation is replaced, and compares the predictions. SAEs that write at the same
-hook point share the runs with zero and with the mean.
+hook point share the runs with zero and with the mean. Sums are kept for every sequence: intervals
+come from drawing sequences anew, without more runs.
 """
 
 from __future__ import annotations
@@ -18,12 +19,24 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from saereport.circuits.evaluation_sums import (
+from saereport.circuits.evaluation_doubts import doubts
+from saereport.circuits.evaluation_figures import (
     Figures,
-    Fit,
-    Losses,
-    fit_of,
+    Runs,
+    fit_figures,
     loss_figures,
+    unusual_sums,
+    unusual_tokens,
+)
+from saereport.circuits.evaluation_sums import (
+    Activations,
+    Fit,
+    Floats,
+    Joined,
+    Losses,
+    activations_of,
+    by_sequence,
+    fit_of,
     losses_of,
 )
 from saereport.circuits.splicing import places, spliced, write_point
@@ -43,6 +56,8 @@ CHUNK_BYTES = 16 * 2**20
 """Bytes of float32 logits that are compared at a time."""
 
 T = TypeVar("T")
+K = TypeVar("K")
+J = TypeVar("J", bound=Joined)
 Variant = tuple[str, str]
 """`spliced` and an SAE's slug, `zero` or `mean` and a hook point, or `original` and nothing."""
 
@@ -56,10 +71,28 @@ class Evaluation:
     Attributes:
         tables: Table `sae_metrics` of each SAE, by slug.
         left_out: Why an SAE has none, by slug.
+        doubts: What a reader must know before leaning on an SAE's figures, by slug.
     """
 
     tables: Mapping[str, Columns] = field(default_factory=dict)
     left_out: Mapping[str, str] = field(default_factory=dict)
+    doubts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class _Read:
+    """What the first pass gives: activations by hook point, and what SAEs keep of them by slug."""
+
+    activations: dict[str, Activations]
+    fits: dict[str, Fit]
+
+
+@dataclass(frozen=True, eq=False)
+class _Judged:
+    """What the second pass gives: losses, and the sums of unusual activations by hook point."""
+
+    losses: dict[Variant, Losses]
+    unusual: dict[str, Floats]
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,23 +102,25 @@ class Sequences:
     Attributes:
         tokens: Token ids, int64 `[n, pos]`, on the model's device.
         counted: Tokens whose activations are replaced and measured, bool `[n, pos]`, there too.
+        first: Number of the first of them in the whole text.
     """
 
     tokens: Tensor
     counted: Tensor
+    first: int = 0
 
     def __len__(self) -> int:
         return len(self.tokens)
 
     def part(self, start: int, stop: int) -> Sequences:
         """Some of the sequences."""
-        return Sequences(self.tokens[start:stop], self.counted[start:stop])
+        return Sequences(self.tokens[start:stop], self.counted[start:stop], self.first + start)
 
-    def predictions(self) -> Tensor:
-        """Places in `[n * pos]` where a counted token is followed by another one."""
+    def predicting(self) -> Tensor:
+        """Which counted tokens are followed by another one, bool `[n, pos]`."""
         both = torch.zeros_like(self.counted)
         both[:, :-1] = self.counted[:, :-1] & self.counted[:, 1:]
-        return torch.where(both.reshape(-1))[0]
+        return both
 
 
 def first_counted(packed: Iterable[Packed], n: int) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
@@ -135,10 +170,11 @@ def evaluate(
         torch.from_numpy(tokens[some].astype(np.int64)).to(model.device),
         torch.from_numpy(counted[some]).to(model.device),
     )
-    if not len(text.predictions()):
+    if not bool(text.predicting().any()):
         reason = "the text has no token to predict after one that counts"
         return Evaluation(left_out={sae.slug: reason for sae in saes})
     tables: dict[str, Columns] = {}
+    said: dict[str, tuple[str, ...]] = {}
     with torch.no_grad():
         left_out = {sae.slug: _problem(model, sae, text) for sae in saes}
         fit = [sae for sae in saes if not left_out[sae.slug]]
@@ -147,11 +183,12 @@ def evaluate(
                 left_out[slug] = "" if _usable(figures) else "its numbers are not finite"
                 if not left_out[slug]:
                     tables[slug] = _columns(figures)
+                    said[slug] = doubts(figures)
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
             left_out |= {sae.slug: "memory ran out" for sae in fit}
-    return Evaluation(tables, {slug: reason for slug, reason in left_out.items() if reason})
+    return Evaluation(tables, {slug: why for slug, why in left_out.items() if why}, said)
 
 
 def _problem(model: LanguageModel, sae: Dictionary, text: Sequences) -> str:
@@ -171,15 +208,17 @@ def _problem(model: LanguageModel, sae: Dictionary, text: Sequences) -> str:
 def _usable(figures: Figures) -> bool:
     """Whether the sums came out finite; a quotient may have had nothing to divide by."""
     sums = ("mse", "l1", "ce_original", "ce_spliced", "ce_zero", "ce_mean", "kl_spliced")
-    return all(math.isfinite(figures[name][0]) for name in sums)
+    return all(math.isfinite(figures[name].value) for name in sums)
 
 
 def _columns(figures: Figures) -> Columns:
-    rows = [(name, *figures[name]) for name in sorted(figures) if math.isfinite(figures[name][0])]
+    names = [name for name in sorted(figures) if math.isfinite(figures[name].value)]
     return {
-        "metric": [name for name, _, _ in rows],
-        "value": np.array([value for _, value, _ in rows], dtype=np.float64),
-        "n_tokens": np.array([n for _, _, n in rows], dtype=np.int64),
+        "metric": names,
+        "value": np.array([figures[name].value for name in names], dtype=np.float64),
+        "interval": [list(figures[name].interval or ()) for name in names],
+        "n_tokens": np.array([figures[name].n_tokens for name in names], dtype=np.int64),
+        "n_sequences": np.array([figures[name].n_sequences for name in names], dtype=np.int64),
     }
 
 
@@ -192,24 +231,45 @@ def _measured(
     runs = 2 + len(saes) + 2 * len({write_point(sae).name for sae in saes})
     # The size depends on the model and the context alone: equal settings give equal sums.
     batches = _Batches(max(1, LOGIT_BYTES // (4 * text.tokens.shape[1] * model.d_vocab)))
-    fits: dict[str, Fit] = {}
-    losses: dict[Variant, Losses] = {}
     with progress.bar("Evaluating the SAEs", n_counted * runs, "tok") as bar:
-        for found in batches.over(text, lambda part: _fits(model, saes, part, bar)):
-            fits = {slug: fits[slug] + new if fits else new for slug, new in found.items()}
-        means = {write_point(sae).name: fits[sae.slug].total / n_counted for sae in saes}
-        for judged in batches.over(text, lambda part: _losses(model, saes, part, means, bar)):
-            losses = {key: losses[key] + new if losses else new for key, new in judged.items()}
+        read = [*batches.over(text, lambda part: _read(model, saes, part, bar))]
+        activations = _joined([one.activations for one in read])
+        fits = _joined([one.fits for one in read])
+        means = {name: a.total.sum(axis=0) / n_counted for name, a in activations.items()}
+        unusual = {name: _places(text, a) for name, a in activations.items()}
+        judged = [*batches.over(text, lambda part: _judge(model, saes, part, means, unusual, bar))]
+    losses = _joined([one.losses for one in judged])
+    totals = {name: np.concatenate([one.unusual[name] for one in judged]) for name in unusual}
     return {
-        sae.slug: fits[sae.slug].figures()
+        sae.slug: fit_figures(
+            activations[name],
+            fits[sae.slug],
+            unusual_sums(activations[name], fits[sae.slug], totals[name]),
+        )
         | loss_figures(
-            losses[ORIGINAL],
-            losses["spliced", sae.slug],
-            losses["zero", write_point(sae).name],
-            losses["mean", write_point(sae).name],
+            Runs(
+                losses[ORIGINAL],
+                losses["spliced", sae.slug],
+                losses["zero", name],
+                losses["mean", name],
+            )
         )
         for sae in saes
+        for name in [write_point(sae).name]
     }
+
+
+def _joined(parts: Sequence[Mapping[K, J]]) -> dict[K, J]:
+    """For every key the arrays of all parts of the text."""
+    return {key: type(one).joined([part[key] for part in parts]) for key, one in parts[0].items()}
+
+
+def _places(text: Sequences, activations: Activations) -> Tensor:
+    """Where the tokens of largest norm are, bool `[n, pos]`."""
+    found = torch.zeros_like(text.counted)
+    chosen = unusual_tokens(activations.token_square)
+    found[text.counted] = torch.from_numpy(chosen).to(found.device)
+    return found
 
 
 class _Batches:
@@ -239,40 +299,55 @@ class _Batches:
                 torch.cuda.empty_cache()
 
 
-def _fits(
-    model: LanguageModel, saes: Sequence[Dictionary], batch: Sequences, bar: Bar
-) -> dict[str, Fit]:
+def _read(model: LanguageModel, saes: Sequence[Dictionary], batch: Sequences, bar: Bar) -> _Read:
     names = sorted({name for sae in saes for name in places(sae)})
     run = forward(model, batch.tokens, reads=names)
+    counts = _counts(batch.counted)
     rows = {name: acts[batch.counted] for name, acts in run.acts.items()}
-    found = {sae.slug: fit_of(sae, rows) for sae in saes}
+    written = sorted({write_point(sae).name for sae in saes})
+    found = _Read(
+        activations={name: activations_of(rows[name], counts) for name in written},
+        fits={sae.slug: fit_of(sae, rows, counts) for sae in saes},
+    )
     bar.advance(int(batch.counted.sum()))
     return found
 
 
-def _losses(
+def _counts(chosen: Tensor) -> list[int]:
+    """How many tokens of each sequence are chosen, of bool `[n, pos]`."""
+    return [int(n) for n in chosen.sum(dim=1)]
+
+
+def _judge(
     model: LanguageModel,
     saes: Sequence[Dictionary],
     batch: Sequences,
-    means: Mapping[str, Tensor],
+    means: Mapping[str, Floats],
+    unusual: Mapping[str, Tensor],
     bar: Bar,
-) -> dict[Variant, Losses]:
-    at = batch.predictions()
+) -> _Judged:
+    predicting = batch.predicting()
+    at = torch.where(predicting.reshape(-1))[0]
+    counts = _counts(predicting)
     targets = batch.tokens.reshape(-1)[at + 1]
     chunk = max(1, CHUNK_BYTES // (4 * model.d_vocab))
     n = int(batch.counted.sum())
     names = sorted({name for sae in saes for name in places(sae)})
     run = forward(model, batch.tokens, reads=names, logits=True)
     acts = run.acts
-    original, true = losses_of(_at(run.logits, at), targets, None, chunk)
+    original, true = losses_of(_at(run.logits, at), targets, None, counts, chunk)
     del run
     bar.advance(n)
     found = {ORIGINAL: original}
     for variant, name, value in _variants(saes, acts, batch.counted, means):
         logits = forward(model, batch.tokens, edits=_put(name, value), logits=True).logits
-        found[variant], _ = losses_of(_at(logits, at), targets, true, chunk)
+        found[variant], _ = losses_of(_at(logits, at), targets, true, counts, chunk)
         bar.advance(n)
-    return found
+    totals = {}
+    for name, where in unusual.items():
+        here = where[batch.first : batch.first + len(batch)]
+        totals[name] = by_sequence(acts[name][here.to(acts[name].device)], _counts(here))
+    return _Judged(found, totals)
 
 
 def _at(logits: Tensor | None, places_of: Tensor) -> Tensor:
@@ -289,15 +364,15 @@ def _variants(
     saes: Sequence[Dictionary],
     acts: Mapping[str, Tensor],
     counted: Tensor,
-    means: Mapping[str, Tensor],
+    means: Mapping[str, Floats],
 ) -> Iterator[tuple[Variant, str, Tensor]]:
     """Each variant, its hook point, and what stands there, `[n, pos, width]`."""
     for sae in saes:
         yield ("spliced", sae.slug), write_point(sae).name, _spliced(sae, acts, counted)
     for name, mean in means.items():
         true = acts[name]
-        for kind, value in (("zero", torch.zeros_like(mean)), ("mean", mean)):
-            instead = value.to(true.dtype).to(true.device)
+        for kind, value in (("zero", np.zeros_like(mean)), ("mean", mean)):
+            instead = torch.from_numpy(value).to(true.dtype).to(true.device)
             yield (kind, name), name, torch.where(counted[..., None], instead, true)
 
 

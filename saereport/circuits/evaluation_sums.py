@@ -1,114 +1,150 @@
-"""The sums that figures of an SAE as a whole are made of, and the figures.
+"""The sums that figures of an SAE as a whole are made of, sequence by sequence.
 
-Sums are over tokens, in float64, and add up over the parts of a text.
+Sums are over the tokens of one sequence, in float64: intervals come from drawing sequences anew.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from typing import Self
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from saereport.circuits.splicing import spliced, write_point
 from saereport.sources.devices import float64_of
 from saereport.sources.saes import Dictionary
 
-Figures = dict[str, tuple[float, int]]
-"""Metric to its value and the number of tokens, or of predictions, that it is over."""
+Floats = NDArray[np.float64]
+Counts = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
-class Fit:
-    """What an SAE keeps of the activations where it writes.
+class Joined:
+    """Arrays over the sequences, or over the tokens, of a text that comes in parts."""
+
+    @classmethod
+    def joined(cls, parts: Sequence[Self]) -> Self:
+        """The arrays of all parts, one after the other."""
+        return cls(
+            *(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(cls))
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Activations(Joined):
+    """The true activations at a hook point.
 
     Attributes:
-        n: Tokens.
-        n_directed: Tokens whose activation is not zero; `cosine` and `ratio` are over these.
-        error: Sum of the squared errors.
-        square: Sum of the activations' squared norms.
-        total: Sum of the activations, float64 `[d_out]`.
-        cosine: Sum of cosines; a reconstruction without length has cosine 0.
-        ratio: Sum of the ratios of norms, reconstruction by activation.
-        l0: Sum of the numbers of active latents.
-        l1: Sum of the latents' activations.
+        n: Tokens, int64 `[sequences]`.
+        n_directed: Tokens whose activation is not zero, int64 `[sequences]`.
+        square: Sums of squared norms, float64 `[sequences]`.
+        total: Sums of activations, float64 `[sequences, d]`.
+        token_square: Squared norm of each token's activation, float64 `[tokens]`.
     """
 
-    n: int
-    n_directed: int
-    error: float
-    square: float
-    total: Tensor
-    cosine: float
-    ratio: float
-    l0: int
-    l1: float
-
-    def __add__(self, other: Fit) -> Fit:
-        return Fit(*(getattr(self, part.name) + getattr(other, part.name) for part in fields(Fit)))
-
-    def figures(self) -> Figures:
-        """The metrics of `sae_metrics` that need activations only."""
-        n, mean = self.n, self.total / self.n
-        variance = self.square / n - float(mean.square().sum())
-        return {
-            "explained_variance": (1 - _ratio(self.error / n, variance), n),
-            "mse": (self.error / n, n),
-            "cosine": (_ratio(self.cosine, self.n_directed), self.n_directed),
-            "l2_ratio": (_ratio(self.ratio, self.n_directed), self.n_directed),
-            "l0": (self.l0 / n, n),
-            "l1": (self.l1 / n, n),
-        }
+    n: Counts
+    n_directed: Counts
+    square: Floats
+    total: Floats
+    token_square: Floats
 
 
-def fit_of(sae: Dictionary, acts: Mapping[str, Tensor]) -> Fit:
+@dataclass(frozen=True, eq=False)
+class Fit(Joined):
+    """What an SAE keeps of the activations where it writes; float64 `[sequences]` each.
+
+    Attributes:
+        error: Sums of squared errors.
+        cosine: Sums of cosines; a reconstruction without length has cosine 0, and a token without
+            activation has none.
+        ratio: Sums of the ratios of norms, reconstruction by activation, over the same tokens.
+        l0: Sums of the numbers of active latents.
+        l1: Sums of the latents' activations.
+        token_error: Squared error of each token, `[tokens]`.
+    """
+
+    error: Floats
+    cosine: Floats
+    ratio: Floats
+    l0: Floats
+    l1: Floats
+    token_error: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Losses(Joined):
+    """How well a run of the model predicts, in nats.
+
+    Attributes:
+        n: Predictions, int64 `[sequences]`.
+        cross_entropy: Sums of the cross-entropies on the next token, float64 `[sequences]`.
+        divergence: Sums of the divergences from the true run's predicted distributions, likewise.
+    """
+
+    n: Counts
+    cross_entropy: Floats
+    divergence: Floats
+
+
+def by_sequence(values: Tensor, counts: Sequence[int]) -> Floats:
+    """Sums over the sequences, float64 `[sequences, ...]`.
+
+    Args:
+        values: One entry for each of the tokens in their order, `[tokens, ...]`.
+        counts: Tokens of each sequence.
+    """
+    sums = [part.sum(dim=0) for part in float64_of(values).split(list(counts))]
+    return np.asarray(torch.stack(sums).cpu().numpy(), dtype=np.float64)
+
+
+def activations_of(acts: Tensor, counts: Sequence[int]) -> Activations:
+    """The sums for activations `[tokens, d]` at a hook point; `counts` as in `by_sequence`."""
+    a = float64_of(acts)
+    square = a.square().sum(dim=1)
+    return Activations(
+        n=np.array(counts, dtype=np.int64),
+        n_directed=by_sequence(square > 0, counts).astype(np.int64),
+        square=by_sequence(square, counts),
+        total=by_sequence(a, counts),
+        token_square=square.cpu().numpy(),
+    )
+
+
+def fit_of(sae: Dictionary, acts: Mapping[str, Tensor], counts: Sequence[int]) -> Fit:
     """The sums for an SAE over some tokens.
 
     Args:
         sae: The SAE or transcoder.
-        acts: True activations at `splicing.places(sae)`, each `[n, width]`.
+        acts: True activations at `splicing.places(sae)`, each `[tokens, width]`.
+        counts: Tokens of each sequence.
     """
     true = acts[write_point(sae).name]
     everyone = torch.ones(len(true), dtype=torch.bool, device=true.device)
     a, r = float64_of(true), float64_of(spliced(sae, acts, everyone))
     f = sae.encode(acts[sae.hook_in.name])
+    active = f > 0
+    l0 = by_sequence(active.sum(dim=1), counts)
     length, reached = a.norm(dim=1), r.norm(dim=1)
     directed = length > 0
-    cosine = (a * r).sum(dim=1) / torch.where(reached > 0, length * reached, 1)
+    cosine = (a * r).sum(dim=1) / torch.where(directed & (reached > 0), length * reached, 1)
+    ratio = reached / torch.where(directed, length, 1)
+    error = (a - r).square().sum(dim=1)
     return Fit(
-        n=len(a),
-        n_directed=int(directed.sum()),
-        error=float((a - r).square().sum()),
-        square=float(a.square().sum()),
-        total=a.sum(dim=0).cpu(),
-        cosine=float(cosine[directed].sum()),
-        ratio=float((reached / length)[directed].sum()),
-        l0=int((f > 0).sum()),
-        l1=float(float64_of(f[f > 0]).sum()),
+        error=by_sequence(error, counts),
+        cosine=by_sequence(cosine * directed, counts),
+        ratio=by_sequence(ratio * directed, counts),
+        l0=l0,
+        l1=by_sequence(f[active], [int(n) for n in l0]),
+        token_error=error.cpu().numpy(),
     )
 
 
-@dataclass(frozen=True)
-class Losses:
-    """How well a run of the model predicts, in nats.
-
-    Attributes:
-        cross_entropy: Sum of the cross-entropies on the next token.
-        divergence: Sum of the divergences from the true run's predicted distributions.
-        n: Predictions.
-    """
-
-    cross_entropy: float
-    divergence: float
-    n: int
-
-    def __add__(self, other: Losses) -> Losses:
-        return Losses(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(Losses)))
-
-
 def losses_of(
-    logits: Tensor, targets: Tensor, true: Tensor | None, chunk: int
+    logits: Tensor, targets: Tensor, true: Tensor | None, counts: Sequence[int], chunk: int
 ) -> tuple[Losses, Tensor | None]:
     """The sums for some predictions.
 
@@ -116,46 +152,29 @@ def losses_of(
         logits: `[n, d_vocab]`, in any number type; softmax is taken in float32.
         targets: The tokens that came, `[n]`.
         true: Log-probabilities of the true run, float32 `[n, d_vocab]`; None for the true run.
+        counts: Predictions of each sequence.
         chunk: Predictions that are looked at together.
 
     Returns:
         The sums, and for the true run its log-probabilities.
     """
-    entropy, divergence = 0.0, 0.0
+    entropies, divergences = [logits.new_zeros(0).float()], [logits.new_zeros(0).float()]
     kept = [logits[:0].float()]
     for start in range(0, len(logits), chunk):
         span = slice(start, start + chunk)
         found = torch.log_softmax(logits[span].float(), dim=-1)
-        entropy -= float(float64_of(found.gather(1, targets[span, None])).sum())
+        entropies.append(-found.gather(1, targets[span, None])[:, 0])
         if true is None:
             kept.append(found)
+            divergences.append(torch.zeros_like(entropies[-1]))
             continue
         # Where the true run rules a token out, the term's limit is zero.
         ruled_out = true[span] == -torch.inf
         terms = true[span].exp() * (true[span] - found)
-        divergence += float(float64_of(terms.masked_fill_(ruled_out, 0).sum(dim=-1)).sum())
-    sums = Losses(entropy, divergence, len(logits))
+        divergences.append(terms.masked_fill_(ruled_out, 0).sum(dim=-1))
+    sums = Losses(
+        n=np.array(counts, dtype=np.int64),
+        cross_entropy=by_sequence(torch.cat(entropies), counts),
+        divergence=by_sequence(torch.cat(divergences), counts),
+    )
     return sums, torch.cat(kept) if true is None else None
-
-
-def loss_figures(original: Losses, own: Losses, zero: Losses, mean: Losses) -> Figures:
-    """The metrics of `sae_metrics` that need predictions; `own` has the SAE spliced in."""
-    n = original.n
-    gap = zero.cross_entropy - original.cross_entropy
-    values = {
-        "ce_original": original.cross_entropy / n,
-        "ce_spliced": own.cross_entropy / n,
-        "ce_zero": zero.cross_entropy / n,
-        "ce_mean": mean.cross_entropy / n,
-        "ce_recovered": _ratio(zero.cross_entropy - own.cross_entropy, gap),
-        "kl_spliced": own.divergence / n,
-        "kl_zero": zero.divergence / n,
-        "kl_mean": mean.divergence / n,
-        "kl_recovered": 1 - _ratio(own.divergence, zero.divergence),
-    }
-    return {name: (value, n) for name, value in values.items()}
-
-
-def _ratio(above: float, below: float) -> float:
-    """A quotient; NaN where there is nothing to divide by."""
-    return above / below if below else float("nan")
