@@ -190,6 +190,9 @@ def _collect(config: BuildConfig, target: Path, work: Path, progress: Progress) 
         _read(config, reading, text, context_size, progress)
     with memory.stage("evaluate"):
         evaluation = _evaluate(config, reading, text, context_size, progress)
+    for slug, lines in evaluation.doubts.items():
+        for line in lines:
+            warned.add(line, about=slug)
     plan = Plan(
         config=config_record(config),
         title=title,

@@ -182,10 +182,17 @@ def test_figures_of_whole_saes_can_be_left_out(
 
 def test_fewer_tokens_are_evaluated_when_that_is_asked(inputs: Path, tmp_path: Path) -> None:
     config = asked(inputs, "early", evaluation_tokens=100)
-    figures = open_run(collection.collect(config, tmp_path / "run")).table("sae_metrics", "early")
+    run = open_run(collection.collect(config, tmp_path / "run"))
+    figures = run.table("sae_metrics", "early")
     over = {row["metric"]: row["n_tokens"] for row in figures.to_pylist()}
     assert over["mse"] == 100
     assert 90 <= over["ce_spliced"] < 100  # BOS parts documents and begins sequences
+    values = {row["metric"]: row["value"] for row in figures.to_pylist()}
+    said = [warning.text for warning in run.info.warnings_of("early")]
+    for kind in ("zero", "mean"):
+        small = any(line.startswith(f"{kind.capitalize()} ablation costs") for line in said)
+        assert small is (values[f"ce_added_{kind}"] < 0.05)
+    assert any("ablation costs" in line for line in said)
 
 
 def test_examples_point_into_the_stored_sequences(made: Path, inputs: Path) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 
 from saereport.circuits.evaluation_sums import Activations, Counts, Fit, Floats, Losses
 from saereport.measure.resampling import Estimates, intervals
-from saereport.run.figures import Figure
+from saereport.run.figures import FEWEST_SEQUENCES, Figure
 
 Figures = dict[str, Figure]
 """Metric to its figure."""
@@ -84,7 +84,8 @@ def unusual_sums(activations: Activations, fit: Fit, total: Floats) -> Unusual:
     sequence = np.repeat(np.arange(len(activations.n)), activations.n)[chosen]
 
     def sums(values: Floats) -> Floats:
-        return np.bincount(sequence, values[chosen], minlength=len(activations.n))
+        found = np.bincount(sequence, values[chosen], minlength=len(activations.n))
+        return np.asarray(found, dtype=np.float64)
 
     return Unusual(
         n=np.bincount(sequence, minlength=len(activations.n)),
@@ -131,7 +132,7 @@ def _figures(
     n_tokens: int,
     n_sequences: int,
 ) -> Figures:
-    found = intervals(estimates, n_sequences)
+    found = intervals(estimates, n_sequences, FEWEST_SEQUENCES)
     return {
         name: Figure(float(values[0]), found[name], over.get(name, n_tokens), n_sequences)
         for name, values in estimates(None).items()

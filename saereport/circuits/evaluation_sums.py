@@ -97,7 +97,8 @@ def by_sequence(values: Tensor, counts: Sequence[int]) -> Floats:
         values: One entry for each of the tokens in their order, `[tokens, ...]`.
         counts: Tokens of each sequence.
     """
-    sums = [part.sum(dim=0) for part in float64_of(values).split(list(counts))]
+    parts = torch.split(float64_of(values), list(counts))
+    sums = [part.sum(dim=0) for part in parts]
     return np.asarray(torch.stack(sums).cpu().numpy(), dtype=np.float64)
 
 

@@ -18,9 +18,6 @@ Estimates = Mapping[str, NDArray[np.float64]]
 RESAMPLES = 2000
 """Resamples; the ends of an interval are then sure to about a thirtieth of its length."""
 
-FEWEST = 10
-"""With fewer sequences there is no interval: it would be far too short."""
-
 LEVEL = 0.95
 """How often an interval is to hold the figure of the text that the sequences were drawn from."""
 
@@ -50,7 +47,7 @@ def draws(n: int, seed: int = SEED) -> Iterator[NDArray[np.float64]]:
 
 
 def intervals(
-    estimates: Callable[[NDArray[np.float64]], Estimates], n: int
+    estimates: Callable[[NDArray[np.float64]], Estimates], n: int, fewest: int
 ) -> dict[str, tuple[float, float] | None]:
     """The percentile interval of every figure.
 
@@ -58,12 +55,13 @@ def intervals(
         estimates: The figures in each resample, from weights of sequences, float64
             `[resamples, n]`.
         n: Sequences.
+        fewest: Sequences that an interval needs.
 
     Returns:
         Name of a figure to the 2.5 % and 97.5 % quantiles of its resamples; None where there are
-        fewer than `FEWEST` sequences, or where some resample has no value or none that is finite.
+        fewer sequences, or where some resample has no value or none that is finite.
     """
-    if n < FEWEST:
+    if n < fewest:
         one = estimates(np.ones((1, n)))
         return dict.fromkeys(one)
     parts: dict[str, list[NDArray[np.float64]]] = {}

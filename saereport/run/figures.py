@@ -6,10 +6,14 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Final
 
-from saereport.run.opening import Run
+from saereport.run.store import Run
 
 SMALL_GAP: Final = 0.05
 """Nats: where an ablation costs less, a share recovered of them means little."""
+
+
+FEWEST_SEQUENCES: Final = 10
+"""With fewer sequences there is no interval: it would be far too short."""
 
 
 @dataclass(frozen=True)

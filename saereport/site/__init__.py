@@ -43,6 +43,7 @@ from saereport.site.overview import Card, card, place_in_model, report_facts
 from saereport.site.pages import Pages
 from saereport.site.panels import PANELS
 from saereport.site.provenance import sections
+from saereport.site.quality import quality
 from saereport.site.sae_page import (
     facts,
     figures,
@@ -205,6 +206,7 @@ def _write_sae(
         sae=sae,
         here=here,
         facts=facts(sae),
+        quality=quality(sae),
         figures=drawn,
         rows=table_rows(sae, rows),
         total=len(rows),

@@ -171,7 +171,7 @@ def test_one_token() -> None:
 
 def test_too_few_sequences_for_an_interval() -> None:
     found = [
-        resampling.intervals(lambda w: {"mean": (w @ w.T)[:, 0]}, n)["mean"] is None
+        resampling.intervals(lambda w: {"mean": (w @ w.T)[:, 0]}, n, 10)["mean"] is None
         for n in (1, 9, 10)
     ]
     assert found == [True, True, False]
@@ -184,7 +184,7 @@ def test_intervals_hold_the_truth_as_often_as_they_say(monkeypatch: pytest.Monke
     for _ in range(300):
         n = rng.integers(5, 50, 60)
         value = n * (2 + 0.3 * rng.normal(size=60))
-        ends = resampling.intervals(lambda w: {"r": (w @ value) / (w @ n)}, 60)["r"]  # noqa: B023
+        ends = resampling.intervals(lambda w: {"r": (w @ value) / (w @ n)}, 60, 10)["r"]  # noqa: B023
         assert ends is not None
         held += ends[0] <= 2 <= ends[1]
     assert 0.90 < held / 300 < 0.985
