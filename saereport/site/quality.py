@@ -150,7 +150,7 @@ def _predictions(figures: Figures) -> FiguresTable:
         )
         for name, kind in REPLACED
     ]
-    columns = ("cross-entropy", "added", "KL divergence")
+    columns = ("cross-entropy", "added", "KL")
     return FiguresTable("Next-token predictions, in nats", "in its place", columns, tuple(rows))
 
 
