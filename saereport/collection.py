@@ -149,6 +149,7 @@ def _collect(config: BuildConfig, target: Path, work: Path, progress: Progress) 
         dictionaries = _load_saes(sources, device, dtype, progress)
         check_against(config, [_facts(dictionary) for dictionary in dictionaries], labels)
         model = _load_model(config, dictionaries, device, dtype, progress)
+        dictionaries = [check_fit(dictionary, model) for dictionary in dictionaries]
     text = _open_text(config, dictionaries)
     context_size = _context_size(config, dictionaries, model)
     selections = [parse_selection(sae.latents or config.latents) for sae in config.saes]
@@ -280,10 +281,9 @@ def _load_model(
     if name == "demo":
         demo_model_dir(progress.say)
     wrapper = first.wrapper if config.model is None else "auto"
-    model = load_model(name, device=device, dtype=dtype, kwargs=first.model_kwargs, wrapper=wrapper)
-    for dictionary in dictionaries:
-        check_fit(dictionary, model)
-    return model
+    if any(hook.is_module for d in dictionaries for hook in (d.hook_in, d.hook_out) if hook):
+        wrapper = "TransformerBridge"  # the other one has no Hugging Face modules
+    return load_model(name, device=device, dtype=dtype, kwargs=first.model_kwargs, wrapper=wrapper)
 
 
 def _open_text(config: BuildConfig, dictionaries: Sequence[Dictionary]) -> Text:

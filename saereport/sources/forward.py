@@ -11,12 +11,13 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from saereport.errors import SaereportError
+from saereport.sources.attaching import as_rows, attach, first_tensor
 from saereport.sources.models import LanguageModel
 
 Edit = Callable[[Tensor], Tensor]
@@ -67,22 +68,37 @@ def forward(
     Raises:
         SaereportError: The model lacks a hook point, or it never fired.
     """
-    edits = edits or {}
+    found = _pass(model, tokens, edits or {}, reads, logits, copies=False)
+    # Falcon adds its attention in place to what its MLP put out, which may have been read before.
+    return found or cast(Forward, _pass(model, tokens, edits or {}, reads, logits, copies=True))
+
+
+def _pass(
+    model: LanguageModel,
+    tokens: Tensor,
+    edits: Mapping[str, Edit],
+    reads: Sequence[str],
+    logits: bool | Literal["last"],
+    *,
+    copies: bool,
+) -> Forward | None:
+    """`forward`, handing on copies of what is read if asked; None where it needs to."""
     names = dict.fromkeys([*edits, *reads])
     pending = set(names)
     got: dict[str, Tensor] = {}
+    versions: dict[str, int] = {}
 
     def visit(name: str, value: Any) -> Any:
-        whole = value if isinstance(value, Tensor) else value[0]
-        flat = whole.flatten(2) if name.endswith("hook_z") and whole.ndim == 4 else whole
+        whole = first_tensor(value)
+        flat = whole if name.endswith("hook_pattern") else as_rows(whole, tokens.shape)
         changed = edits[name](flat) if name in edits else flat
-        got[name] = changed
+        got[name], versions[name] = changed, changed._version
         pending.discard(name)
         if not pending and not logits:
             raise _Done
-        if changed is flat:
+        if changed is flat and not copies:
             return None
-        changed = changed.reshape(whole.shape)
+        changed = changed.reshape(whole.shape).clone()  # an edit may give one tensor many times
         return changed if isinstance(value, Tensor) else (changed, *value[1:])
 
     result: Tensor | None = None
@@ -91,7 +107,7 @@ def forward(
             found = model.find_module(name)
             if found is None:
                 raise SaereportError(f"{model.name} ({model.wrapper}) has no '{name}'.")
-            hooks.callback(_hook(name, *found, visit))
+            hooks.callback(attach(name, *found, visit))
         if logits == "last":
             unembed = model.model.unembed
             cut = unembed.register_forward_pre_hook(lambda _m, args: (args[0][:, -1:], *args[1:]))
@@ -104,26 +120,6 @@ def forward(
             f"The hook point '{silent[0]}' never fired in {model.name} ({model.wrapper}).",
             "This model may compute that layer in another way than the name says.",
         )
+    if not copies and any(got[name]._version != version for name, version in versions.items()):
+        return None
     return Forward({name: got[name] for name in reads}, result)
-
-
-def _hook(
-    name: str, module: nn.Module, is_input: bool, visit: Callable[[str, Any], Any]
-) -> Callable[[], None]:
-    """Have `visit` called with the activations of a module; gives what ends that."""
-    from transformer_lens.hook_points import HookPoint
-
-    if is_input:
-        return module.register_forward_pre_hook(lambda _m, args: visit(name, args)).remove
-    if not (name.endswith("hook_normalized") and isinstance(module, HookPoint)):
-        return module.register_forward_hook(lambda _m, _a, out: visit(name, out)).remove
-    # A Bridge's norm may compute this value for its hooks alone, on the side, and does so without
-    # derivatives unless the hook point itself knows of a hook.
-    module.add_hook(lambda value, hook: visit(name, value))
-    added = module.fwd_hooks[-1]
-
-    def remove() -> None:
-        added.hook.remove()
-        module.fwd_hooks.remove(added)
-
-    return remove

@@ -18,16 +18,23 @@ import contextlib
 import hashlib
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from saereport.errors import SaereportError, did_you_mean
+from saereport.errors import SaereportError
+from saereport.sources.attaching import (
+    as_rows,
+    attach,
+    first_tensor,
+    named_module,
+    names_of_modules,
+)
 from saereport.sources.devices import dtype_name
-from saereport.sources.hooks import HookPoint, parse_hook
+from saereport.sources.hooks import HookPoint, is_module_name, no_such_hook, parse_hook
 
 Wrapper = Literal["HookedTransformer", "TransformerBridge"]
 
@@ -37,7 +44,7 @@ class _Reached(Exception):
 
 
 class _Capture:
-    """Collects the outputs of hooked modules and ends the forward pass after the last one."""
+    """Collects the activations of hooked modules and ends the forward pass after the last one."""
 
     def __init__(self, names: Sequence[str]) -> None:
         self.wanted = set(names)
@@ -46,15 +53,11 @@ class _Capture:
     def keep(self, name: str, value: Any) -> None:
         if name in self.got:
             return
-        self.got[name] = (value[0] if isinstance(value, tuple) else value).detach()
+        self.got[name] = first_tensor(value).detach()
         if len(self.got) == len(self.wanted):
             raise _Reached
-
-    def on_output(self, name: str) -> Callable[[nn.Module, Any, Any], None]:
-        return lambda _module, _args, output: self.keep(name, output)
-
-    def on_input(self, name: str) -> Callable[[nn.Module, Any], None]:
-        return lambda _module, args: self.keep(name, args)
+        # What goes on from here may be changed in place (Falcon adds its attention so).
+        self.got[name] = self.got[name].clone()
 
 
 class LanguageModel(ABC):
@@ -124,8 +127,8 @@ class LanguageModel(ABC):
         """The module that carries the activations called `name`, and whether as its input."""
 
     @abstractmethod
-    def _hook_names(self) -> list[str]:
-        """Every hook name that this model has."""
+    def hook_names(self, *, modules: bool = False) -> list[str]:
+        """Every name of a hook that this model has, or of a Hugging Face module."""
 
     @abstractmethod
     def forward_pass(self, tokens: Tensor, *, logits: bool = False) -> Tensor | None:
@@ -174,23 +177,14 @@ class LanguageModel(ABC):
             return {}
         points = {name: parse_hook(name) for name in asked}
         capture = _Capture(asked)
-        handles: list[Any] = []
-        try:
+        with contextlib.ExitStack() as attached:
             for name, point in points.items():
                 found = self.find_module(point.name)
                 if found is None:
                     raise self.no_such_hook(point)
-                module, is_input = found
-                handles.append(
-                    module.register_forward_pre_hook(capture.on_input(name))
-                    if is_input
-                    else module.register_forward_hook(capture.on_output(name))
-                )
+                attached.callback(attach(name, *found, capture.keep))
             with torch.no_grad(), contextlib.suppress(_Reached):
                 self.forward_pass(tokens.to(self.device))
-        finally:
-            for handle in handles:
-                handle.remove()
         silent = [name for name in asked if name not in capture.got]
         if silent:
             raise SaereportError(
@@ -198,22 +192,12 @@ class LanguageModel(ABC):
                 f"there is nothing to read there.",
                 "This model may compute that layer in another way than the name says.",
             )
-        return {
-            name: value.flatten(2) if points[name].kind == "z" and value.ndim == 4 else value
-            for name, value in ((name, capture.got[name]) for name in asked)
-        }
+        return {name: as_rows(capture.got[name], tokens.shape) for name in asked}
 
     def no_such_hook(self, point: HookPoint) -> SaereportError:
         """The error that says that this model lacks a hook point, and what it may have meant."""
-        if point.layer >= self.n_layers:
-            return SaereportError(
-                f"{self.name} has no hook point '{point.name}': it has {self.n_layers} layers, "
-                f"numbered from 0."
-            )
-        return SaereportError(
-            f"{self.name} ({self.wrapper}) has no hook point '{point.name}'.",
-            did_you_mean(point.name, self._hook_names()),
-        )
+        names = self.hook_names(modules=point.is_module)
+        return no_such_hook(point, f"{self.name} ({self.wrapper})", self.n_layers, names)
 
     @property
     def d_vocab(self) -> int:
@@ -399,8 +383,9 @@ class HookedModel(LanguageModel):
         part = getattr(block, module, None) if module and end in ("hook_in", "hook_out") else None
         return None if part is None else (part, end == "hook_in")
 
-    def _hook_names(self) -> list[str]:
-        return list(self.model.hook_dict)
+    def hook_names(self, *, modules: bool = False) -> list[str]:
+        """Every name of a hook that this model has, or of a Hugging Face module."""
+        return [] if modules else list(self.model.hook_dict)
 
     def forward_pass(self, tokens: Tensor, *, logits: bool = False) -> Tensor | None:
         """Run the model on tokens `[batch, pos]`; logits `[batch, pos, d_vocab]` if asked for."""
@@ -436,16 +421,19 @@ class BridgeModel(LanguageModel):
         if name.endswith(".hook_mlp_in") and not self.model.cfg.use_hook_mlp_in:
             # Only computed on demand.
             self.model.set_use_hook_mlp_in(True)
-        hooks = self._hooks
-        return (hooks[name], False) if name in hooks else None
+        if name in self._hooks:
+            return self._hooks[name], False
+        module = named_module(self.model.original_model, name) if is_module_name(name) else None
+        return None if module is None else (module, False)
 
     @cached_property
     def _hooks(self) -> dict[str, nn.Module]:
         # Aliases included; the Bridge builds this dictionary anew at every access.
         return dict(self.model.hook_dict)
 
-    def _hook_names(self) -> list[str]:
-        return list(self._hooks)
+    def hook_names(self, *, modules: bool = False) -> list[str]:
+        """Every name of a hook that this model has, or of a Hugging Face module."""
+        return list(names_of_modules(self.model.original_model) if modules else self._hooks)
 
     def forward_pass(self, tokens: Tensor, *, logits: bool = False) -> Tensor | None:
         """Run the model on tokens `[batch, pos]`; logits `[batch, pos, d_vocab]` if asked for."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ from torch import Tensor
 from saereport.errors import SaereportError
 from saereport.sources.devices import dtype_name
 from saereport.sources.hooks import HookPoint
+from saereport.sources.locating import locate
 
 if TYPE_CHECKING:
     from saereport.sources.models import LanguageModel
@@ -277,11 +278,12 @@ class Dictionary:
         }
 
 
-def check_fit(dictionary: Dictionary, model: LanguageModel) -> None:
-    """Check that an SAE belongs to a model, before any text is read.
+def check_fit(dictionary: Dictionary, model: LanguageModel) -> Dictionary:
+    """An SAE with its hook points as they are in a model, checked before any text is read.
 
     Raises:
-        SaereportError: The model lacks the hook point, or the widths differ (both are named).
+        SaereportError: The model lacks the hook point, what lies there is not what its name says,
+            or the widths differ (both are named).
     """
     for hook, width, verb in (
         (dictionary.hook_in, dictionary.d_in, "reads"),
@@ -299,3 +301,5 @@ def check_fit(dictionary: Dictionary, model: LanguageModel) -> None:
                 if dictionary.model_name
                 else "Was it trained on another model?",
             )
+    hook_out = dictionary.hook_out and locate(model, dictionary.hook_out)
+    return replace(dictionary, hook_in=locate(model, dictionary.hook_in), hook_out=hook_out)

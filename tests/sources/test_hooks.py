@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from saereport.errors import SaereportError
-from saereport.sources.hooks import parse_hook
+from saereport.sources.hooks import HookPoint, parse_hook
 
 
 @pytest.mark.parametrize(
@@ -33,16 +33,43 @@ def test_parses(name, layer, kind):
 
 
 @pytest.mark.parametrize(
-    ("name", "means"),
+    ("name", "layer", "kind", "site"),
     [
-        ("model.layers.12", "blocks.12.hook_resid_post"),
-        ("transformer.h.3", "blocks.3.hook_resid_post"),
-        ("gpt_neox.layers.3.mlp", "blocks.3.hook_mlp_out"),
-        ("model.layers.4.self_attn", "blocks.4.hook_attn_out"),
+        ("model.layers.12", 12, "resid", "hook_resid_post"),
+        ("transformer.h.3", 3, "resid", "hook_resid_post"),
+        ("layers.3.mlp", 3, "mlp_out", "mlp.hook_out"),
+        ("gpt_neox.layers.3.mlp", 3, "mlp_out", "mlp.hook_out"),
+        ("gpt_neox.layers.3.attention.dense", 3, "attn_out", "attn.hook_out"),
+        ("model.layers.4.self_attn", 4, "attn_out", "attn.hook_out"),
+        ("model.language_model.layers.4.mlp.down_proj", 4, "mlp_out", "mlp.hook_out"),
+        ("transformer.blocks.2.ffn", 2, "mlp_out", "mlp.hook_out"),
+        ("transformer.h.1.attn.attention", 1, "attn_out", "attn.hook_out"),
+        ("model.decoder.layers.5.fc2", 5, "mlp_out", "mlp.hook_out"),
     ],
 )
-def test_hugging_face_names(name, means):
-    assert parse_hook(name) == parse_hook(means)
+def test_hugging_face_names_stay_themselves(name, layer, kind, site):
+    point = parse_hook(name)
+    assert point == HookPoint(name, layer, kind, site)
+    assert point.is_module
+    assert point.before_post_norm == (kind != "resid")
+
+
+@pytest.mark.parametrize(
+    ("name", "before"),
+    [
+        ("blocks.3.hook_mlp_out", False),
+        ("blocks.3.hook_attn_out", False),
+        ("blocks.3.hook_resid_post", False),
+        ("blocks.3.mlp.hook_in", False),
+        ("blocks.3.mlp.hook_out", True),
+        ("blocks.3.attn.hook_out", True),
+        ("blocks.3.attn.hook_z", True),
+    ],
+)
+def test_what_lies_before_the_norm_behind_a_sublayer(name, before):
+    point = parse_hook(name)
+    assert point.before_post_norm == before
+    assert not point.is_module
 
 
 @pytest.mark.parametrize(
@@ -52,6 +79,9 @@ def test_hugging_face_names(name, means):
         ("blocks.x.hook_resid_pre", "Did you mean"),
         ("blocks.2.attn.hook_pattern", "'blocks.2.attn.hook_pattern' is not a hook point"),
         ("", "Known are the residual stream"),
+        ("model.layers.3.input_layernorm", "is not a hook point that SAEs are read at"),
+        ("model.layers.3.mlp.act_fn", "is not a hook point that SAEs are read at"),
+        ("model.layers.x.mlp", "is not a hook point that SAEs are read at"),
     ],
 )
 def test_unknown_names(name, said):

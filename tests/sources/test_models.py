@@ -255,7 +255,7 @@ def test_hugging_face_names_mean_the_same_hooks(bridge):
 
 
 def test_hook_that_does_not_exist(model):
-    with pytest.raises(SaereportError, match="has 3 layers, numbered from 0"):
+    with pytest.raises(SaereportError, match="it has 3 layers, numbered from 0"):
         model.run(tokens_for(model), ["blocks.3.hook_resid_pre"])
     with pytest.raises(SaereportError, match=r"Did you mean 'blocks.1.hook_resid_post'"):
         model.run(tokens_for(model), ["blocks.1.hook_resid_pst"])

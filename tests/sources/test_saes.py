@@ -156,7 +156,7 @@ def test_metadata_is_honoured(tmp_path):
     assert sae.model_kwargs == {"center_writing_weights": True}
     assert sae.neuronpedia_id == "tiny/1-res"
     assert sae.metadata["dataset_path"] == "corpus"
-    assert sae.hook_in.name == "blocks.1.hook_resid_post"
+    assert (sae.hook_in.name, sae.hook_in.kind) == ("model.layers.1", "resid")
     assert "someone" not in json.dumps(sae.provenance)
 
 
