@@ -7,6 +7,7 @@ need torch are imported by the commands that need them.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -20,14 +21,26 @@ import click
 
 from saereport import __version__
 from saereport.commands import comparing, exchanging, publishing, sharing
+from saereport.commands.outputs import say
 from saereport.commands.sharing import named_out, report_options
 from saereport.config import DTYPES, BuildConfig, make_config, read_config
-from saereport.errors import SaereportError, UsageError, did_you_mean
+from saereport.errors import (
+    SaereportError,
+    UsageError,
+    came_of_memory,
+    did_you_mean,
+    shortened,
+)
+from saereport.last_net import fault, not_importable
 from saereport.progress import Progress
 from saereport.prompt_options import prompt_options, with_prompts
 from saereport.quantities import split_list
+from saereport.visible import visible_text
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+LONGEST_LINE = 800
+"""Characters of a line about an error, whatever was typed or read."""
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells expect it."""
@@ -210,7 +223,7 @@ def info(run: str, as_json: bool, verify: bool) -> None:
         if as_json:
             click.echo(json.dumps(found.info.model_dump(mode="json"), indent=1, sort_keys=True))
         else:
-            click.echo(describe(found))
+            say(describe(found), to_stderr=False)
 
 
 @cli.command()
@@ -354,39 +367,53 @@ def run(arguments: list[str]) -> int:
             raise
         _complain(error.format_message())
         return 2
-    except SaereportError as error:
-        if debug:
-            raise
-        _complain(str(error))
-        return error.exit_code
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except ImportError as error:
-        if debug or error.name is None:
-            raise
-        _complain(
-            f"'{error.name}' is not installed. Collecting needs more than rendering: "
-            "pip install 'saereport[collect]'."
-        )
-        return 1
-    except OSError as error:
+    except Exception as error:
         if debug:
             raise
-        _complain(_of_system(error))
-        return 1
+        _complain(_in_words(error, arguments))
+        return error.exit_code if isinstance(error, SaereportError) else 1
     return 0
 
 
+def _in_words(error: Exception, arguments: list[str]) -> str:
+    """Any error as one line."""
+    command = next((part for part in arguments if part in cli.commands), "")
+    if came_of_memory(error):
+        if command in ("build", "collect", "demo"):
+            return (
+                "Memory ran out. Give fewer SAEs or latents, a smaller --context-size or "
+                "--batch-size, or --dtype bfloat16; the same command goes on from the last "
+                "checkpoint where only the batch differs."
+            )
+        return (
+            "Memory ran out. Close other programs, or cut the report with 'saereport extract' "
+            "where there is more memory."
+        )
+    if isinstance(error, SaereportError):
+        return str(error)
+    if isinstance(error, ImportError):
+        return not_importable(error)
+    if isinstance(error, OSError):
+        return _of_system(error)
+    return fault(error, command)
+
+
 def _of_system(error: OSError) -> str:
-    where = f" '{error.filename}'" if error.filename else ""
+    where = f" '{shortened(str(error.filename), 160)}'" if error.filename else ""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return (
             f"The disk is full{' at' + where if where else ''}. Make room and give the same "
             "command again; it goes on from the last checkpoint that could be saved."
         )
-    return f"{error.strerror or error}{':' + where if where else ''}."
+    said = shortened(str(error.strerror or error), 200).rstrip(".")
+    return f"{said}{':' + where if where else ''}."
 
 
 def _complain(message: str) -> None:
-    click.echo(f"saereport: {' '.join(message.split())}", err=True)
+    # A message may quote what was typed or read; on a terminal it must be only text.
+    with contextlib.suppress(OSError):
+        line = shortened(visible_text(" ".join(message.split())), LONGEST_LINE)
+        click.echo(f"saereport: {line}", err=True)

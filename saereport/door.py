@@ -17,6 +17,7 @@ from pathlib import Path
 from saereport.circuits.blind import parse_blind
 from saereport.config import BuildConfig, PromptConfig, SaeConfig
 from saereport.errors import SaereportError, UsageError, did_you_mean, shortened
+from saereport.limits import MIB, Limits, content
 from saereport.measure import STATISTICS
 from saereport.run.files import target_folder
 from saereport.run.store import require_run_or_nothing
@@ -26,12 +27,16 @@ from saereport.site.single_write import require_single_or_nothing
 from saereport.sources.explanations import read_explanations
 from saereport.sources.folders import SaeFacts, check_model, look_at_release, look_at_sae
 from saereport.sources.text import open_text
+from saereport.yaml_files import exists
 
 EVALUATION = "sae_metrics"
 """The table of figures of a whole SAE, and what to skip to do without it."""
 
 HASHED_AT_ONCE = 64 * 2**20
 """Bytes of a text that is opened here already; a larger one is only looked for."""
+
+PROMPTS_FILE = Limits(file_bytes=256 * MIB, text_bytes=256 * MIB)
+"""How much of a prompts file is read."""
 
 Labels = dict[int, list[tuple[str, str]]]
 
@@ -225,24 +230,17 @@ def read_lines(path: Path | None) -> tuple[str | None, ...]:
     """
     if path is None:
         return ()
+    if not exists(path.expanduser()):
+        raise SaereportError(f"There is no prompts file '{path}'.", "It has a prompt on each line.")
     try:
-        content = path.expanduser().read_text(encoding="utf-8-sig")
-    except FileNotFoundError as error:
-        raise SaereportError(
-            f"There is no prompts file '{path}'.", "It has a prompt on each line."
-        ) from error
+        text = content(path.expanduser(), PROMPTS_FILE).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         raise SaereportError(
             f"The prompts file '{path}', line {line}: not UTF-8.", "Save it as UTF-8."
         ) from error
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else None
-        raise SaereportError(
-            f"The prompts file '{path}' cannot be read: {reason or error}."
-        ) from error
     # `splitlines` would also cut at separators that JSON allows inside a string.
-    lines = [line for line in content.split("\n") if line.strip()]
+    lines = [line for line in text.split("\n") if line.strip()]
     if not lines:
         raise SaereportError(
             f"The prompts file '{path}' holds no prompt.", "It has a prompt on each line."
@@ -290,7 +288,7 @@ def _check_text(config: BuildConfig) -> None:
     if config.dataset is None:
         return
     path = Path(config.dataset).expanduser()
-    local = config.dataset == "demo" or path.exists() or _looks_like_path(config.dataset)
+    local = config.dataset == "demo" or exists(path) or _looks_like_path(config.dataset)
     files = [file for file in path.iterdir() if file.is_file()] if path.is_dir() else [path]
     size = sum(file.stat().st_size for file in files if file.exists())
     if local and size <= HASHED_AT_ONCE:

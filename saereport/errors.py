@@ -9,6 +9,7 @@ prints it as a single line on stderr and leaves with `exit_code`; only `--debug`
 from __future__ import annotations
 
 import difflib
+import errno
 import reprlib
 from collections.abc import Iterable
 
@@ -50,6 +51,39 @@ class GateError(SaereportError):
     """Everything ran, and a threshold that the user set was not met."""
 
     exit_code = 3
+
+
+_NO_MEMORY = (
+    *("out of memory", "can't allocate memory", "not enough memory"),
+    *("cublas_status_alloc_failed", "unable to allocate"),
+)
+
+
+def says_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out, on any device; torch need not be loaded."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    text = str(error).lower() if isinstance(error, RuntimeError) else ""
+    return any(words in text for words in _NO_MEMORY)
+
+
+def came_of_memory(error: BaseException) -> bool:
+    """Whether memory running out is what an error came of, though it may say something else.
+
+    An error that speaks of memory itself knows better what to do.
+    """
+    if isinstance(error, SaereportError) and "memory" in str(error).lower():
+        return False
+    link: BaseException | None = error
+    for _ in range(16):
+        if link is None:
+            return False
+        if says_out_of_memory(link):
+            return True
+        link = link.__cause__ or link.__context__
+    return False
 
 
 def shortened(value: object, limit: int = 120) -> str:

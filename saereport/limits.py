@@ -28,8 +28,15 @@ _CHUNK = MIB
 _ESCAPE = re.compile(rb"\\.", re.DOTALL)
 _GZIP_MAGIC = b"\x1f\x8b"
 
-UNREADABLE = (pa.ArrowException, OSError, UnicodeDecodeError)
-"""What pyarrow raises for what is no Parquet; the last for names of columns that are no text."""
+UNREADABLE = (
+    *(pa.ArrowInvalid, pa.ArrowKeyError, pa.ArrowTypeError, pa.ArrowIndexError),
+    *(pa.ArrowNotImplementedError, pa.ArrowCapacityError, pa.ArrowSerializationError),
+    *(OSError, UnicodeDecodeError),
+)
+"""What pyarrow raises for what is no Parquet; the last for names of columns that are no text.
+
+Not `ArrowMemoryError`: when memory runs out, no file is damaged.
+"""
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@ import errno
 from pathlib import Path
 
 import click
+import pyarrow as pa
 import pytest
 
 from saereport import cli
@@ -53,6 +54,19 @@ def test_errors_are_one_line_with_a_code(
     assert message in err
 
 
+def came_of(error: Exception, cause: Exception) -> Exception:
+    """An error raised from another one."""
+    error.__cause__ = cause
+    return error
+
+
+class Silent(Exception):
+    """An error that cannot even be said."""
+
+    def __str__(self) -> str:
+        raise RuntimeError
+
+
 @pytest.mark.parametrize(
     ("error", "code", "message"),
     [
@@ -62,6 +76,24 @@ def test_errors_are_one_line_with_a_code(
         (OSError(errno.ENOSPC, "No space left on device"), 1, "disk is full"),
         (PermissionError(errno.EACCES, "Permission denied", "/x"), 1, "Permission denied: '/x'"),
         (ModuleNotFoundError("no", name="torch"), 1, "pip install 'saereport[collect]'"),
+        (ImportError("cannot import name 'x' from 'transformers'", name="transformers"), 1, "fit"),
+        (ModuleNotFoundError("no", name="transformers.models.x"), 1, "does not fit"),
+        (ImportError("DLL load failed"), 1, "DLL load failed"),
+        (MemoryError(), 1, "Memory ran out"),
+        (pa.ArrowMemoryError("malloc of size 9 failed"), 1, "Memory ran out"),
+        (
+            RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"),
+            1,
+            "Memory ran",
+        ),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), 1, "Memory ran out"),
+        (came_of(SaereportError("The SAE may be damaged."), MemoryError()), 1, "Memory ran out"),
+        (came_of(SaereportError("No memory for it.", "Give less."), MemoryError()), 1, "Give less"),
+        (KeyError("activty"), 1, "KeyError: 'activty'"),
+        (RecursionError("maximum recursion depth exceeded"), 1, "Please report it"),
+        (UnicodeEncodeError("utf-8", "\ud800", 0, 1, "surrogates not allowed"), 1, "report it"),
+        (ValueError("long \n\x1b[2J" * 900), 1, "Please report it"),
+        (Silent(), 1, "Silent"),
     ],
 )
 def test_every_kind_of_failure_has_its_line_and_code(
@@ -78,10 +110,39 @@ def test_every_kind_of_failure_has_its_line_and_code(
     given, _, err = run(capsys, "info", "x")
     assert (given, err.strip().count("\n")) == (code, 0)
     assert message in err
+    assert len(err) < 450
+    assert "\x1b" not in err
     shown = click.Abort if isinstance(error, KeyboardInterrupt) else type(error)
     with pytest.raises(shown):
         cli.run(["info", "x", "--debug"])
     capsys.readouterr()
+
+
+@pytest.mark.parametrize("writable", [True, False])
+def test_the_last_net_keeps_the_traceback_in_a_file(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    writable: bool,
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise KeyError("half \ud800")
+
+    monkeypatch.setattr("saereport.run.opened", fail)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path if writable else tmp_path / "none"))
+    code, _, err = run(capsys, "info", "my-private-report")
+    assert code == 1
+    files = list(tmp_path.iterdir())
+    if not writable:
+        assert not files
+        assert "with --debug the traceback is shown" in err
+        return
+    assert f"'{files[0]}'" in err
+    text = files[0].read_text(encoding="utf-8")
+    assert "Traceback (most recent call last)" in text
+    assert "in fail" in text
+    assert "command 'info'" in text
+    assert "my-private-report" not in text
 
 
 def test_debug_changes_no_exit_code(

@@ -257,7 +257,7 @@ class Run:
                 path, columns=list(columns) if columns is not None else None, filters=filters
             )
         except UNREADABLE as error:
-            raise _damaged(path, _first_line(error)) from error
+            raise _unreadable(path, error) from error
 
     def verify(self) -> None:
         """Check every file against its SHA-256, and that what it holds can be.
@@ -290,7 +290,7 @@ class Run:
             check_file(path, table, listed.rows)
             check_content(path, table, Place(self.info, slug, self._lengths_of))
         except (Flaw, *UNREADABLE) as error:
-            raise _damaged(path, _first_line(error)) from error
+            raise _unreadable(path, error) from error
         self._checked.add(relative)
         return path
 
@@ -443,6 +443,16 @@ def _check_layout(path: Path, info: RunInfo) -> None:
             f"'{path}' holds another version of the table '{newer[0][:60]}'.",
             "Install the saereport that made it, or collect the run again.",
         )
+
+
+def _unreadable(path: Path, error: Exception) -> SaereportError:
+    """A file that the system does not give is not damaged."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return SaereportError(
+            f"'{path}' cannot be read: {error.strerror or error}.",
+            "See to its permissions and the disk.",
+        )
+    return _damaged(path, _first_line(error))
 
 
 def _damaged(path: Path, why: str) -> SaereportError:

@@ -6,7 +6,7 @@ import re
 
 import torch
 
-from saereport.errors import SaereportError, UsageError, did_you_mean
+from saereport.errors import SaereportError, UsageError, did_you_mean, says_out_of_memory
 
 DTYPES: dict[str, torch.dtype] = {
     "float32": torch.float32,
@@ -92,12 +92,4 @@ def float64_of(x: torch.Tensor) -> torch.Tensor:
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether `error` says that memory ran out, on any device, so that a smaller batch may do."""
-    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
-        return True
-    text = str(error).lower()
-    return isinstance(error, RuntimeError) and (
-        "out of memory" in text
-        or "can't allocate memory" in text
-        or "not enough memory" in text
-        or "cublas_status_alloc_failed" in text
-    )
+    return says_out_of_memory(error)

@@ -105,7 +105,8 @@ def require_sae_folder(path: Path) -> None:
         if not (path / file).is_file():
             inside = sorted(p.parent.name for p in path.glob(f"*/{file}"))
             raise SaereportError(
-                f"The directory {path.name} holds no SAE in SAELens's format: {file} is missing.",
+                f"The directory {path.resolve().name} holds no SAE in SAELens's format: {file} is "
+                "missing.",
                 f"There are SAEs inside it: {', '.join(inside[:5])}." if inside else "",
             )
 
@@ -249,7 +250,8 @@ def check_model(name: str) -> None:
         known = _model_names()
         if not (path / "config.json").is_file() and name not in known:
             raise SaereportError(
-                f"The directory {path.name} holds no Hugging Face model: config.json is missing."
+                f"The directory {path.resolve().name} holds no Hugging Face model: config.json is "
+                "missing."
             )
         if (path / "config.json").is_file():
             _check_model_folder(path)
