@@ -14,10 +14,12 @@ import pytest
 
 from saereport.site import render
 from tests.browser.find_chromium import find_chromium
+from tests.shared import shared
 from tests.synthetic import Shape, write_run
 
 playwright_api = pytest.importorskip("playwright.sync_api")
 
+SITE = Path(__file__).parents[2] / "site"
 FLAGS = [
     "--headless",
     "--no-sandbox",
@@ -95,31 +97,41 @@ def note(seen: Watched, url: str) -> None:
         seen.problems.append(f"request: {url}")
 
 
-def built(folder: Path, shape: Shape, **options: Any) -> Path:
-    write_run(folder / "run", shape)
-    render(folder / "run", folder / "a report #1", **options)
-    return folder / "a report #1"
+def built(factory: pytest.TempPathFactory, name: str, shape: Shape, **options: Any) -> Path:
+    """The report of a synthetic run, beside the run: made once for all tests."""
+
+    def make(folder: Path) -> None:
+        write_run(folder / "run", shape)
+        render(folder / "run", folder / "a report #1", **options)
+
+    return shared(factory, f"report-{name}", make) / "a report #1"
 
 
 @pytest.fixture(scope="session")
 def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three SAEs with hostile tokens, labels and titles, in a folder with an odd name."""
     shape = Shape(d_sae=64, n_chosen=16, n_sequences=200, n_vocabulary=1200, hostile=True, n_saes=3)
-    return built(tmp_path_factory.mktemp("hostile"), shape, shard_size=8)
+    return built(tmp_path_factory, "hostile", shape, shard_size=8)
 
 
 @pytest.fixture(scope="session")
 def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One SAE with 48 of 128 latents, 16 a page."""
     shape = Shape(d_sae=128, n_chosen=48, n_sequences=200, n_vocabulary=1200)
-    return built(tmp_path_factory.mktemp("plain"), shape, shard_size=16)
+    return built(tmp_path_factory, "plain", shape, shard_size=16)
 
 
 @pytest.fixture(scope="session")
 def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One SAE with 6,000 latents and two examples each."""
     shape = Shape(d_sae=6000, n_chosen=6000, n_top=2, per_interval=0, per_quantile=0, list_length=5)
-    return built(tmp_path_factory.mktemp("large"), shape)
+    return built(tmp_path_factory, "large", shape)
+
+
+@pytest.fixture(scope="session")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run of the published demo with the pages of today."""
+    return shared(tmp_path_factory, "published", lambda f: render(SITE, f / "report")) / "report"
 
 
 @pytest.fixture(scope="session")

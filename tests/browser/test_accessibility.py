@@ -22,7 +22,6 @@ pytestmark = pytest.mark.browser
 
 Make = Callable[..., Watched]
 State = Callable[[Any], None]
-PUBLISHED = Path(__file__).parents[2] / "site"
 WINDOWS = [("light", 1360), ("dark", 360)]
 TWO = "#pins=resid-l10.47,resid-l10.324"
 
@@ -30,14 +29,6 @@ TWO = "#pins=resid-l10.47,resid-l10.324"
 UNFOLD = (
     """document.querySelectorAll("main details:not(.c-map)").forEach((box) => box.open = true)"""
 )
-
-
-@pytest.fixture(scope="module")
-def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The demo's run with the pages of today."""
-    folder = tmp_path_factory.mktemp("accessible") / "report"
-    render(PUBLISHED, folder)
-    return folder
 
 
 # ---- what a reader does to a page
@@ -117,11 +108,11 @@ PAGES: dict[str, tuple[str, str, tuple[State, ...]]] = {
 @pytest.mark.parametrize(("theme", "width"), WINDOWS)
 @pytest.mark.parametrize("name", PAGES)
 def test_no_page_type_has_a_violation(
-    report: Path, watched: Make, name: str, theme: str, width: int
+    published: Path, watched: Make, name: str, theme: str, width: int
 ) -> None:
     path, anchor, states = PAGES[name]
     seen = watched(width=width, theme=theme)
-    page = seen.open(report / path, anchor)
+    page = seen.open(published / path, anchor)
     if not states:
         assert violations(page) == []
     for state in states:
@@ -131,10 +122,10 @@ def test_no_page_type_has_a_violation(
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_no_page_has_a_violation_as_it_opens(report: Path, watched: Make, name: str) -> None:
+def test_no_page_has_a_violation_as_it_opens(published: Path, watched: Make, name: str) -> None:
     """Nothing unfolded yet, in a window between a phone's and a desk's."""
     path, anchor, _ = PAGES[name]
-    page = watched(width=820).open(report / path, anchor)
+    page = watched(width=820).open(published / path, anchor)
     assert violations(page) == []
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
@@ -179,8 +170,8 @@ def test_hostile_names_and_tokens_do_not_break_it(hostile: Path, watched: Make) 
     assert violations(page) == []
 
 
-def test_axe_finds_what_is_wrong(report: Path, watched: Make) -> None:
-    page = watched().open(report / "index.html")
+def test_axe_finds_what_is_wrong(published: Path, watched: Make) -> None:
+    page = watched().open(published / "index.html")
     page.evaluate("document.querySelector('main').append(document.createElement('button'))")
     assert any(line.startswith("button-name") for line in violations(page))
 
@@ -195,10 +186,10 @@ CUT_OFF = """() => {
 
 @pytest.mark.parametrize(("page", "axe_at"), [("resid-l16/index.html", 800), ("index.html", 1090)])
 def test_the_bar_has_room_between_phone_and_desk(
-    report: Path, watched: Make, page: str, axe_at: int
+    published: Path, watched: Make, page: str, axe_at: int
 ) -> None:
     view = watched(1360)
-    view.open(report / page)
+    view.open(published / page)
     for width in (360, 600, 761, 800, 900, 1000, 1080, 1081, 1200, 1360):
         view.page.set_viewport_size({"width": width, "height": 700})
         assert view.page.evaluate(CUT_OFF) == [], width
