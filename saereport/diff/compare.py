@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -18,7 +18,13 @@ from saereport.diff.metrics import METRICS
 from saereport.diff.model import Difference, Pairs, SaeDifference, Side, Value
 from saereport.diff.pairing import paired_saes
 from saereport.diff.prompts import compared_prompts
-from saereport.diff.saes import compared_saes, density_distance, sae_values
+from saereport.diff.saes import (
+    Sampled,
+    compared_saes,
+    density_distance,
+    sae_figures,
+    sae_values,
+)
 from saereport.diff.vocabularies import Vocabulary, vocabularies
 from saereport.errors import UsageError, did_you_mean
 from saereport.progress import Progress
@@ -150,7 +156,9 @@ def _compared_sae(
     )
     blind = _blind(*before, matching.before) | _blind(*after, matching.after)
     changed = latent_changes(pairs, columns, (_labels(halves[0]), _labels(halves[1])), blind)
-    values, missing = _sae_level(sides, shown, matching, len(changed), tolerances)
+    values, missing = _sae_level(
+        sides, shown, matching, len(changed), tolerances, options.tolerances
+    )
     difference = SaeDifference(
         before=before[1],
         after=after[1],
@@ -184,9 +192,13 @@ def _sae_level(
     matching: Matching,
     n_changed: int,
     tolerances: Mapping[str, float],
+    fixed: Collection[str],
 ) -> tuple[tuple[Value, ...], dict[str, str]]:
     own = [sae_values(*side, len(found)) for side, found in zip(sides, shown, strict=True)]
-    values, reasons = compared_saes(own[0], own[1], tolerances)
+    figures = [sae_figures(*side) for side in sides]
+    digests = {run.info.text.digest for run, _ in sides}
+    sampled = Sampled(figures[0], figures[1], same_text=len(digests) == 1, fixed=fixed)
+    values, reasons = compared_saes(own[0], own[1], tolerances, sampled)
     counts = {
         "latents.added": len(matching.added),
         "latents.removed": len(matching.removed),

@@ -79,6 +79,13 @@ class ValueDocument(_Part):
     changed: bool
 
 
+class FigureDocument(ValueDocument):
+    """A metric of an SAE, with the ends of the 95 % intervals; `null` where there is none."""
+
+    before_interval: tuple[Number, Number] | None
+    after_interval: tuple[Number, Number] | None
+
+
 class ItemsDocument(_Part):
     """A ranked list on both sides, best first."""
 
@@ -135,7 +142,7 @@ class SaeDocument(_Part):
     same_weights: bool
     pairing: Pairing
     pairing_note: Text
-    values: list[ValueDocument]
+    values: list[FigureDocument]
     pairs: PairsDocument
     changed: list[LatentDocument]
     added: list[int]
@@ -279,7 +286,7 @@ def _sae(sae: SaeDifference) -> SaeDocument:
         same_weights=sae.same_weights,
         pairing=sae.pairing,
         pairing_note=sae.pairing_note,
-        values=[ValueDocument.model_validate(value) for value in sae.values],
+        values=[FigureDocument.model_validate(value) for value in sae.values],
         pairs=_pairs(sae.pairs),
         changed=[LatentDocument.model_validate(change) for change in sae.changed],
         added=list(sae.added),

@@ -106,8 +106,8 @@ class Finding:
     Attributes:
         place: Slug of the SAE or prompt; empty for the report.
         latent: Number of the latent after, for metrics of latents.
-        item: The latent's label, the edge, or the latents that were counted; visible text, empty
-            where there is none.
+        item: The latent's label, the edge, the latents that were counted, or the interval of a
+            figure; visible text, empty where there is none.
         value: The number that met the condition.
     """
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from saereport.diff.columns import shown_latents, values_of
 from saereport.diff.prompts import prompt_values
-from saereport.diff.saes import sae_values
+from saereport.diff.saes import sae_figures, sae_values
 from saereport.run import Run
 
 
@@ -22,11 +22,13 @@ class Measured:
         saes: Slug to metric to value.
         latents: Slug to (int64[n] latents, metric to float64[n]); NaN where there is no value.
         prompts: Slug to metric to value.
+        intervals: Slug of an SAE to metric to the ends of its 95 % interval, where it has one.
     """
 
     saes: Mapping[str, Mapping[str, float]]
     latents: Mapping[str, tuple[NDArray[np.int64], Mapping[str, NDArray[np.float64]]]]
     prompts: Mapping[str, Mapping[str, float]]
+    intervals: Mapping[str, Mapping[str, tuple[float, float]]] = field(default_factory=dict)
 
 
 def measured(run: Run) -> Measured:
@@ -45,4 +47,12 @@ def measured(run: Run) -> Measured:
             table = run.table("activity", sae.slug, columns=["latent", "density", "max"])
             values = {name: values_of(table, name, shown) for name in ("density", "max")}
         latents[sae.slug] = (shown, values)
-    return Measured(saes, latents, prompt_values(run))
+    intervals = {
+        sae.slug: {
+            name: figure.interval
+            for name, figure in sae_figures(run, sae.slug).items()
+            if figure.interval is not None
+        }
+        for sae in run.info.saes
+    }
+    return Measured(saes, latents, prompt_values(run), intervals)

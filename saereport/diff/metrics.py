@@ -9,6 +9,12 @@ A latent that is active on few tokens has noisy numbers. Where a metric has a `r
 tolerance for a latent that is active on n tokens (on the side where they are more) is
 `tolerance * (1 + rare / sqrt(n))`: `tolerance` alone for frequent latents, and 0 stays 0.
 
+A figure of an SAE with a 95 % interval is not known better than that. Half of each side's interval
+makes together h = sqrt(before^2 + after^2), and where h is larger than the metric's tolerance it is
+the tolerance: always for metrics that are `sampled` "always", which divide by what may be little;
+for those that are `sampled` "other text" only where the two runs read different tokens, since on
+the same tokens chance moves both sides alike. A tolerance that a user sets stands as it is.
+
 *Importance* sorts the latents that changed. It is the sum over the metrics that changed of
 `weight * min(size / full, 1)`, and 4 more for a latent that turned: from active to never active or
 back, or across a density of 10 %. So a latent that vanished or became dense stands above one that
@@ -40,6 +46,8 @@ class Metric:
         rare: How much the tolerance grows for latents that are active on few tokens.
         weight: What the metric adds to a latent's importance at most.
         full: The size at which it adds that.
+        sampled: When the tolerance follows the intervals of the two values.
+        relative: Whether its size is a relative change, for metrics of SAEs.
     """
 
     name: str
@@ -51,6 +59,8 @@ class Metric:
     rare: float = 0.0
     weight: float = 0.0
     full: float = 1.0
+    sampled: Literal["never", "other text", "always"] = "never"
+    relative: bool = False
 
     def tolerances(self, tolerance: float, n_active: NDArray[np.float64]) -> NDArray[np.float64]:
         """float64[n]: the tolerance of each latent.
@@ -70,6 +80,73 @@ _JSD = (
 _RBO = (
     "1 minus the rank-biased overlap (extrapolated, persistence 0.9) of the two lists: 0 for equal "
     "lists, 1 for disjoint ones"
+)
+
+_FIGURES = tuple(
+    Metric(
+        name,
+        "sae",
+        title,
+        tolerance,
+        f"{definition}; {'relative' if relative else 'absolute'} change.",
+        one_sided=True,
+        sampled="always" if "_recovered" in name else "other text",
+        relative=relative,
+    )
+    for name, title, tolerance, relative, definition in (
+        ("explained_variance", "Explained variance", 0.01, False, "As on the methods page"),
+        (
+            "explained_variance_usual",
+            "Explained variance, usual tokens",
+            0.01,
+            False,
+            "Without the 0.1 % of tokens of largest norm",
+        ),
+        ("mse", "Squared error", 0.02, True, "As on the methods page"),
+        (
+            "mse_usual",
+            "Squared error, usual tokens",
+            0.02,
+            True,
+            "Without the 0.1 % of tokens of largest norm",
+        ),
+        ("cosine", "Cosine", 0.01, False, "As on the methods page"),
+        ("l2_ratio", "L2 ratio", 0.01, False, "As on the methods page"),
+        ("ce_original", "CE of the model", 0.02, False, "Nats a token"),
+        ("ce_spliced", "CE with the SAE", 0.02, False, "Nats a token"),
+        ("ce_zero", "CE, zero ablation", 0.08, True, "Nats a token"),
+        ("ce_mean", "CE, mean ablation", 0.08, True, "Nats a token"),
+        (
+            "ce_added_spliced",
+            "CE added by the SAE",
+            0.02,
+            False,
+            "spliced - original, nats a token",
+        ),
+        (
+            "ce_recovered",
+            "CE recovered",
+            0.02,
+            False,
+            "(zero - spliced) / (zero - original)",
+        ),
+        (
+            "ce_recovered_mean",
+            "CE recovered of mean ablation",
+            0.02,
+            False,
+            "(mean - spliced) / (mean - original)",
+        ),
+        ("kl_spliced", "KL with the SAE", 0.02, False, "Nats a token"),
+        ("kl_recovered", "KL recovered", 0.02, False, "1 - spliced / zero ablation"),
+        (
+            "kl_recovered_mean",
+            "KL recovered of mean ablation",
+            0.02,
+            False,
+            "1 - spliced / mean ablation",
+        ),
+    )
 )
 
 METRICS: dict[str, Metric] = {
@@ -92,7 +169,9 @@ METRICS: dict[str, Metric] = {
         Metric("latents.added", "sae", "Latents added", 0, "Latents only after."),
         Metric("latents.removed", "sae", "Latents removed", 0, "Latents only before."),
         Metric("latents.changed", "sae", "Latents changed", 0, "Latents that changed."),
-        Metric("l0", "sae", "L0", 0.02, "Active latents a token; relative change.", True),
+        Metric(
+            "l0", "sae", "L0", 0.02, "Active latents a token; relative change.", True, relative=True
+        ),
         Metric(
             "dead_share",
             "sae",
@@ -108,37 +187,7 @@ METRICS: dict[str, Metric] = {
             0.05,
             "Distribution of log10 density over all latents of the SAE: " + _JSD + ".",
         ),
-        *(
-            Metric(name, "sae", title, tolerance, definition, True)
-            for name, title, tolerance, definition in (
-                (
-                    "explained_variance",
-                    "Explained variance",
-                    0.01,
-                    "As on the methods page; absolute change.",
-                ),
-                ("mse", "Squared error", 0.02, "As on the methods page; relative change."),
-                ("cosine", "Cosine", 0.01, "As on the methods page; absolute change."),
-                ("l2_ratio", "L2 ratio", 0.01, "As on the methods page; absolute change."),
-                ("ce_original", "CE of the model", 0.02, "Nats a token; absolute change."),
-                ("ce_spliced", "CE with the SAE", 0.02, "Nats a token; absolute change."),
-                ("ce_zero", "CE, zero ablation", 0.08, "Nats a token; relative change."),
-                ("ce_mean", "CE, mean ablation", 0.08, "Nats a token; relative change."),
-                (
-                    "ce_recovered",
-                    "CE recovered",
-                    0.02,
-                    "(zero - spliced) / (zero - original); absolute change.",
-                ),
-                ("kl_spliced", "KL with the SAE", 0.02, "Nats a token; absolute change."),
-                (
-                    "kl_recovered",
-                    "KL recovered",
-                    0.02,
-                    "1 - spliced / zero ablation; absolute change.",
-                ),
-            )
-        ),
+        *_FIGURES,
         # ---- latent
         Metric(
             "density",

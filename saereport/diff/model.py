@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+Interval = tuple[float, float] | None
 Pairing = Literal["index", "decoder_cosine", "coactivation"]
 
 
@@ -65,6 +66,8 @@ class Value:
         after: Its value after, likewise.
         size: How much it changed, in the measure that the metric defines; never negative.
         tolerance: Sizes up to this are noise.
+        before_interval: Ends of the 95 % interval of the value before; None where it has none.
+        after_interval: Likewise of the value after.
     """
 
     metric: str
@@ -72,6 +75,8 @@ class Value:
     after: float | None
     size: float
     tolerance: float
+    before_interval: Interval = None
+    after_interval: Interval = None
 
     @property
     def changed(self) -> bool:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from saereport.diff.conditions import Condition
 from saereport.diff.measured import Measured
 from saereport.diff.metrics import METRICS
-from saereport.diff.model import Difference, PromptDifference, SaeDifference, Value
+from saereport.diff.model import Difference, Interval, PromptDifference, SaeDifference, Value
 
 NOT_MEASURED = "not measured"
 
@@ -36,7 +36,8 @@ class Reading:
         values: float64[n]; NaN where there is no number. One value for the place itself, or one
             for each latent or edge.
         latents: int64[n], for metrics of latents.
-        items: What each value is about, as a reader sees it: an edge, or the latents counted.
+        items: What each value is about, as a reader sees it: an edge, the latents counted, or the
+            interval of a figure.
         reason: Why there are no values; empty where there are.
         also: Another slug that the user may know the place by.
     """
@@ -69,8 +70,11 @@ def alone(condition: Condition, measured: Measured) -> list[Reading]:
     if scope == "latent":
         return [_of_latents(place, *found, name) for place, found in measured.latents.items()]
     places = measured.prompts if scope == "prompt" else measured.saes
+    intervals = {} if scope == "prompt" else measured.intervals
     return [
-        _single(place, metrics[name]) if name in metrics else absent(place)
+        _single(place, metrics[name], within=intervals.get(place, {}).get(name))
+        if name in metrics
+        else absent(place)
         for place, metrics in places.items()
     ]
 
@@ -148,8 +152,9 @@ def _gap(reading: Reading) -> Gap | None:
     )
 
 
-def _single(place: str, value: float, *, also: str = "") -> Reading:
-    return Reading(place, np.array([value], np.float64), also=also)
+def _single(place: str, value: float, *, also: str = "", within: Interval = None) -> Reading:
+    items = (f"95 % interval {within[0]:.4g} to {within[1]:.4g}",) if within else None
+    return Reading(place, np.array([value], np.float64), items=items, also=also)
 
 
 def _count_of_report(name: str, difference: Difference) -> float:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from math import hypot
 
 import numpy as np
 from numpy.typing import NDArray
 
 from saereport.diff.columns import Lists, numbers
 from saereport.diff.metrics import METRICS
-from saereport.diff.model import Value
+from saereport.diff.model import Interval, Value
 from saereport.diff.overlap import histogram_distance
 from saereport.run import Run
-
-RELATIVE = frozenset({"l0", "mse", "ce_zero", "ce_mean"})
-"""Metrics whose size is a relative change; that of the others is absolute."""
+from saereport.run.figures import FEWEST_SEQUENCES, Figure, figures_of
 
 BINS_A_DECADE = 4
 """Bins of log10 density in `density.jsd`; latents never active have a bin of their own."""
@@ -30,12 +30,7 @@ def sae_values(run: Run, slug: str, n_shown: int) -> dict[str, float]:
     """
     sae = run.info.sae(slug)
     values: dict[str, float] = {"latents.shown": float(n_shown)}
-    if run.has("sae_metrics", slug):
-        table = run.table("sae_metrics", slug, columns=["metric", "value"])
-        found = zip(table.column("metric").to_pylist(), numbers(table, "value"), strict=True)
-        own = {name for name, metric in METRICS.items() if metric.scope == "sae"}
-        # L0 there is over fewer tokens than the one below.
-        values |= {name: float(value) for name, value in found if name in own - {"l0"}}
+    values |= {name: figure.value for name, figure in sae_figures(run, slug).items()}
     if sae.l0 is not None:
         values["l0"] = sae.l0.mean
     if sae.dead_share is not None:
@@ -43,24 +38,94 @@ def sae_values(run: Run, slug: str, n_shown: int) -> dict[str, float]:
     return {name: value for name, value in values.items() if np.isfinite(value)}
 
 
+@dataclass(frozen=True)
+class Sampled:
+    """How sure the figures of two sides are.
+
+    Attributes:
+        before: Metric name to figure, from `sae_figures`.
+        after: Likewise.
+        same_text: Whether the runs read the same text.
+        fixed: Metrics whose tolerance the user set, which stands as it is.
+    """
+
+    before: Mapping[str, Figure]
+    after: Mapping[str, Figure]
+    same_text: bool
+    fixed: Collection[str] = ()
+
+    def noise(self, name: str) -> float:
+        """How much a metric may move by chance, in its own unit; 0 where that is no matter."""
+        sides = self._sides(name)
+        if not sides or name in self.fixed:
+            return 0.0
+        same = self.same_text and sides[0].n_tokens == sides[1].n_tokens
+        when = METRICS[name].sampled
+        if when == "never" or (when == "other text" and same):
+            return 0.0
+        return hypot(*(side.half_width for side in sides))
+
+    def not_compared(self, name: str) -> str:
+        """Why two values of a metric cannot be compared; empty where they can."""
+        if METRICS[name].sampled != "always" or name in self.fixed:
+            return ""
+        for words, side in zip(("before", "after"), self._sides(name), strict=False):
+            if side.interval is None and side.n_sequences >= FEWEST_SEQUENCES:
+                return f"the share {words} is one of a gap that may be nothing"
+        return ""
+
+    def intervals(self, name: str) -> tuple[Interval, Interval]:
+        """The intervals of both sides."""
+        sides = [side.get(name) for side in (self.before, self.after)]
+        before, after = (side.interval if side else None for side in sides)
+        return before, after
+
+    def _sides(self, name: str) -> tuple[Figure, ...]:
+        if name in self.before and name in self.after:
+            return self.before[name], self.after[name]
+        return ()
+
+
+def sae_figures(run: Run, slug: str) -> dict[str, Figure]:
+    """The figures of `sae_metrics` that are metrics, with their intervals."""
+    # L0 there is over fewer tokens than that of all the text, which is the one to compare.
+    own = {name for name, metric in METRICS.items() if metric.scope == "sae"} - {"l0"}
+    return {name: figure for name, figure in figures_of(run, slug).items() if name in own}
+
+
 def compared_saes(
-    before: Mapping[str, float], after: Mapping[str, float], tolerances: Mapping[str, float]
+    before: Mapping[str, float],
+    after: Mapping[str, float],
+    tolerances: Mapping[str, float],
+    sampled: Sampled | None = None,
 ) -> tuple[list[Value], dict[str, str]]:
-    """Values that both sides have, and for those of one side only the reason.
+    """Values that both sides have, and for the others the reason.
 
     Args:
         before: Metric name to value, from `sae_values`.
         after: Likewise.
         tolerances: Metric name to tolerance.
+        sampled: What is known of the intervals of the two sides.
     """
+    sampled = sampled or Sampled({}, {}, same_text=True)
     values, reasons = [], {}
-    for name in METRICS:
+    for name, metric in METRICS.items():
         if name in before and name in after:
+            if reason := sampled.not_compared(name):
+                reasons[name] = reason
+                continue
+            larger = max(abs(before[name]), abs(after[name])) if metric.relative else 1.0
             size = abs(after[name] - before[name])
-            if name in RELATIVE:
-                larger = max(abs(before[name]), abs(after[name]))
-                size = size / larger if larger else 0.0
-            values.append(Value(name, before[name], after[name], size, tolerances[name]))
+            values.append(
+                Value(
+                    name,
+                    before[name],
+                    after[name],
+                    size / larger if larger else 0.0,
+                    max(tolerances[name], sampled.noise(name) / larger if larger else 0.0),
+                    *sampled.intervals(name),
+                )
+            )
         elif name in before or name in after:
             side = "before" if name in after else "after"
             reasons[name] = f"the run {side} did not measure it"

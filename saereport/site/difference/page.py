@@ -10,6 +10,7 @@ from saereport.diff.model import (
     Cluster,
     Difference,
     EdgeChange,
+    Interval,
     Items,
     LatentChange,
     PromptDifference,
@@ -64,7 +65,10 @@ class Line:
 
 @dataclass(frozen=True)
 class Row:
-    """One number on both sides, with how much it changed and how much of that is noise."""
+    """One number on both sides, with how much it changed and how much of that is noise.
+
+    `intervals` are those of both sides, empty where there is none.
+    """
 
     title: str
     before: str
@@ -72,6 +76,7 @@ class Row:
     size: str
     tolerance: str
     changed: bool
+    intervals: tuple[str, str] = ("", "")
 
 
 @dataclass(frozen=True)
@@ -222,10 +227,18 @@ def _row(value: Value) -> Row:
         title=title(value.metric),
         before="" if two_sided else shown(value.metric, value.before),
         after="" if two_sided else shown(value.metric, value.after),
+        intervals=(
+            _span(value.metric, value.before_interval),
+            _span(value.metric, value.after_interval),
+        ),
         size=numbers.value(value.size),
         tolerance=numbers.value(value.tolerance) if value.tolerance else "none",
         changed=value.changed,
     )
+
+
+def _span(metric: str, ends: Interval) -> str:
+    return f"{shown(metric, ends[0])} to {shown(metric, ends[1])}" if ends else ""
 
 
 def _card(sae: SaeDifference, change: LatentChange, before: Told, after: Told) -> Card:
