@@ -132,6 +132,12 @@ def _settings(function: F) -> F:
             default=None,
             help="Make an error of what the sanity checks warn of (no).",
         ),
+        click.option(
+            "--trust-remote-code",
+            is_flag=True,
+            default=None,
+            help="Let Python code of the model's repository run on this machine (no).",
+        ),
     ]
     function = prompt_options(function)
     for option in reversed(options):

@@ -35,6 +35,7 @@ from saereport.reports import render
 from saereport.run import Run, open_run
 from saereport.run.files import target_folder
 from saereport.run.store import require_run_or_nothing, retitle
+from saereport.sanity import check_sanity
 from saereport.selection import parse_selection, tracked_latents
 from saereport.site.folder import require_report_or_nothing
 from saereport.site.single_write import require_single_or_nothing
@@ -44,6 +45,7 @@ from saereport.sources.folders import SaeFacts
 from saereport.sources.model_loading import load_model
 from saereport.sources.models import LanguageModel
 from saereport.sources.packing import Packed, pack
+from saereport.sources.quiet import listening
 from saereport.sources.sae_loading import load_sae
 from saereport.sources.saes import Dictionary, SaeSource, check_fit, unique_slugs
 from saereport.sources.text import Text, open_text
@@ -146,9 +148,9 @@ def _collect(config: BuildConfig, target: Path, work: Path, progress: Progress) 
     ]
     labels = read_labels(config)
     with memory.stage("load"):
-        dictionaries = _load_saes(sources, device, dtype, progress)
+        dictionaries = _load_saes(sources, device, dtype, progress, warned)
         check_against(config, [_facts(dictionary) for dictionary in dictionaries], labels)
-        model = _load_model(config, dictionaries, device, dtype, progress)
+        model = _load_model(config, dictionaries, device, dtype, progress, warned)
         dictionaries = [check_fit(dictionary, model) for dictionary in dictionaries]
     text = _open_text(config, dictionaries)
     context_size = _context_size(config, dictionaries, model)
@@ -187,6 +189,9 @@ def _collect(config: BuildConfig, target: Path, work: Path, progress: Progress) 
         batches=Batches(config.batch_size, context_size, device, progress),
         checkpoint=Checkpoint(work, digest(of_reading(identity)), of_reading(identity)),
     )
+    with memory.stage("check the SAEs"):
+        first = _packed(config, reading, text, context_size, skip=0)
+        check_sanity(model, dictionaries, first, reading.batches, warned)
     with memory.stage("read the text"):
         _read(config, reading, text, context_size, progress)
     with memory.stage("evaluate"):
@@ -236,12 +241,19 @@ def _facts(dictionary: Dictionary) -> SaeFacts:
 
 
 def _load_saes(
-    sources: Sequence[SaeSource], device: torch.device, dtype: torch.dtype, progress: Progress
+    sources: Sequence[SaeSource],
+    device: torch.device,
+    dtype: torch.dtype,
+    progress: Progress,
+    warned: Warned,
 ) -> list[Dictionary]:
     loaded = []
     for source, slug in zip(sources, unique_slugs(sources), strict=True):
         progress.say(f"Loading the SAE {source.label}")
-        loaded.append(load_sae(source, device=device, dtype=dtype, slug=slug))
+        dictionary = load_sae(source, device=device, dtype=dtype, slug=slug)
+        for said in dictionary.said:
+            warned.add(said.text, about=slug, source=said.source, sanity=said.sanity)
+        loaded.append(dictionary)
     return loaded
 
 
@@ -251,7 +263,9 @@ def _load_model(
     device: torch.device,
     dtype: torch.dtype,
     progress: Progress,
+    warned: Warned,
 ) -> LanguageModel:
+    name = config.model or _named_model(dictionaries)
     first = dictionaries[0]
     for other in dictionaries[1:]:
         if config.model is None and other.model_name != first.model_name:
@@ -272,18 +286,46 @@ def _load_model(
                 f"different ways ({first.model_kwargs} and {other.model_kwargs}).",
                 "Make two reports.",
             )
-    name = config.model or first.model_name
-    if name is None:
-        raise SaereportError(
-            f"The metadata of the SAE {first.slug} names no model.", "Give one with --model."
-        )
     progress.say(f"Loading the model {Path(name).name if Path(name).exists() else name}")
     if name == "demo":
         demo_model_dir(progress.say)
     wrapper = first.wrapper if config.model is None else "auto"
     if any(hook.is_module for d in dictionaries for hook in (d.hook_in, d.hook_out) if hook):
         wrapper = "TransformerBridge"  # the other one has no Hugging Face modules
-    return load_model(name, device=device, dtype=dtype, kwargs=first.model_kwargs, wrapper=wrapper)
+    if config.trust_remote_code:
+        warned.add("Code of the model's repository was allowed to run (--trust-remote-code).")
+    with listening() as heard:
+        model = load_model(
+            name,
+            device=device,
+            dtype=dtype,
+            kwargs=first.model_kwargs,
+            wrapper=wrapper,
+            trust_remote_code=config.trust_remote_code,
+        )
+    for said in heard:
+        warned.add(said.text, source=said.source)
+    return model
+
+
+def _named_model(dictionaries: Sequence[Dictionary]) -> str:
+    """The model that the SAEs' metadata name, where nothing speaks against it."""
+    first = dictionaries[0]
+    for sae in dictionaries:
+        if sae.model_doubt:
+            raise SaereportError(f"{sae.slug}: {sae.model_doubt}", "Name the model with --model.")
+    name = first.model_name
+    if name is None:
+        raise SaereportError(
+            f"The metadata of the SAE {first.slug} names no model.", "Give one with --model."
+        )
+    if name != "demo" and Path(name).is_dir():
+        raise SaereportError(
+            f"The metadata of the SAE {first.slug} name the model '{name}', and there is a folder "
+            f"of that name here.",
+            f"Say which is meant with --model: ./{name} is the folder.",
+        )
+    return name
 
 
 def _open_text(config: BuildConfig, dictionaries: Sequence[Dictionary]) -> Text:

@@ -279,6 +279,7 @@ class BuildConfig(Asked):
         neuronpedia_embed: Offer Neuronpedia's own page of a latent in a frame, on a click.
         profile_memory: Record the largest tensors and the peak of each stage.
         strict: Make an error of what the sanity checks warn of.
+        trust_remote_code: Let Python code of the model's repository run; only where it is trusted.
     """
 
     title: str | None = None
@@ -309,6 +310,7 @@ class BuildConfig(Asked):
     neuronpedia_embed: bool = False
     profile_memory: bool = False
     strict: bool = False
+    trust_remote_code: bool = False
 
     @field_validator("latents", mode="before")
     @classmethod

@@ -133,8 +133,8 @@ def in_layer_order(saes: Mapping[str, Dictionary]) -> dict[str, Dictionary]:
 
 
 def writes_before(early: Dictionary, late: Dictionary) -> bool:
-    """Whether one SAE writes strictly before another one reads."""
-    return (early.hook_out or early.hook_in).depth < late.hook_in.depth
+    """Whether one SAE, of which it is known what it writes, does so before another one reads."""
+    return not early.why_no_decoder and (early.hook_out or early.hook_in).depth < late.hook_in.depth
 
 
 def pairs_in_order(saes: Mapping[str, Dictionary]) -> list[tuple[str, str]]:

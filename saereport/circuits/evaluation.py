@@ -193,6 +193,8 @@ def evaluate(
 
 def _problem(model: LanguageModel, sae: Dictionary, text: Sequences) -> str:
     """Why an SAE cannot be spliced in; empty where it can."""
+    if sae.why_no_decoder:
+        return sae.why_no_decoder
     few = text.part(0, 1)
     few = Sequences(few.tokens[:, :2], few.counted[:, :2])
     try:

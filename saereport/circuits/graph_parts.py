@@ -126,6 +126,8 @@ def make_parts(
 
 def _why_not(run: FrozenRun, sae: Dictionary, counted: Tensor) -> str:
     reads, writes = sae.hook_in, write_point(sae)
+    if sae.why_no_decoder:
+        return sae.why_no_decoder
     if sae.is_transcoder:
         if writes.kind != "mlp_out":
             return f"it writes at '{writes.name}', which is not an MLP's output"

@@ -80,6 +80,8 @@ def earlier_saes(
 ) -> list[Dictionary]:
     """Those that write into the residual stream before latents at a hook point read it.
 
+    What has no decoder that means anything is not among them.
+
     Args:
         saes: Any SAEs and transcoders of the model.
         hook: Where the latents read.
@@ -88,6 +90,8 @@ def earlier_saes(
     read = stage_read(hook, parallel=parallel)
     found = []
     for sae in saes:
+        if sae.why_no_decoder:
+            continue
         written = stage_written(_writes(sae), parallel=parallel)
         if written is not None and written <= read and _writes(sae).depth < hook.depth:
             found.append(sae)

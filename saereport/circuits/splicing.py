@@ -58,7 +58,11 @@ def spliced(sae: Dictionary, acts: Mapping[str, Tensor], counted: Tensor) -> Ten
 
     Returns:
         `[..., pos, d_out]`.
+
+    Raises:
+        SaereportError: It has no decoder that means anything.
     """
+    sae.require_decoder()
     true = acts[write_point(sae).name]
     with torch.no_grad():
         reconstruction = sae.sae(acts[sae.hook_in.name]).to(true.dtype)

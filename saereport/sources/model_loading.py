@@ -19,6 +19,8 @@ from saereport.errors import SaereportError, UsageError, did_you_mean
 from saereport.sources.hub import hub_access, is_offline
 from saereport.sources.models import BridgeModel, HookedModel, LanguageModel
 from saereport.sources.quiet import quietly
+from saereport.sources.remote_code import remote_code, untrusted
+from saereport.sources.sae_config import HEEDED
 
 PROCESSING = ("fold_ln", "center_writing_weights", "center_unembed", "fold_value_biases")
 """The keyword arguments with which TransformerLens changes weights on loading."""
@@ -44,6 +46,7 @@ def load_model(
     dtype: torch.dtype = torch.float32,
     kwargs: dict[str, Any] | None = None,
     wrapper: str = "auto",
+    trust_remote_code: bool = False,
 ) -> LanguageModel:
     """Load a language model.
 
@@ -58,13 +61,30 @@ def load_model(
         wrapper: `auto` (a HookedTransformer for names that TransformerLens knows, else a
             TransformerBridge), `HookedTransformer` or `TransformerBridge`. SAELens's
             `AutoModelForCausalLM` means TransformerBridge.
+        trust_remote_code: Whether Python code of the model's repository may run. It is the user's
+            choice alone, never an SAE's.
 
     Raises:
         UsageError: There is no such wrapper, or it cannot load a model of this kind.
         SaereportError: There is no such model, or it cannot be loaded from here.
     """
-    device = torch.device(device)
     kwargs = dict(kwargs or {})
+    for key in kwargs:
+        if key not in HEEDED:
+            raise UsageError(f"A model is not loaded with '{key}' here.", did_you_mean(key, HEEDED))
+    with remote_code(allowed=trust_remote_code, name=Path(name_or_dir).name):
+        return _load(name_or_dir, torch.device(device), dtype, kwargs, wrapper, trust_remote_code)
+
+
+def _load(
+    name_or_dir: str | Path,
+    device: torch.device,
+    dtype: torch.dtype,
+    kwargs: dict[str, Any],
+    wrapper: str,
+    trusted: bool,
+) -> LanguageModel:
+    """`load_model`, behind the door that is closed to code of a repository unless `trusted`."""
     wrapper = "TransformerBridge" if wrapper == "AutoModelForCausalLM" else wrapper
     if wrapper not in ("auto", "HookedTransformer", "TransformerBridge"):
         raise UsageError(
@@ -85,7 +105,7 @@ def load_model(
                 f"HookedTransformer.",
                 "Leave the wrapper to 'auto'.",
             )
-        return _load_local(path, device, dtype, kwargs)
+        return _load_local(path, device, dtype, kwargs, trusted)
     name = str(name_or_dir)
     if path.is_dir() and _official_name(name) is None:
         raise SaereportError(
@@ -101,18 +121,27 @@ def load_model(
             or "Any Hugging Face model can be loaded with the wrapper TransformerBridge.",
         )
     if official is not None and wrapper != "TransformerBridge":
-        return _load_hooked(name, official, device, dtype, kwargs)
-    return _load_bridge(official or name, name, device, dtype, kwargs)
+        return _load_hooked(name, official, device, dtype, kwargs, trusted)
+    return _load_bridge(official or name, name, device, dtype, kwargs, trusted)
+
+
+def _trust(trusted: bool) -> dict[str, bool]:
+    return {"trust_remote_code": True} if trusted else {}
 
 
 def _load_hooked(
-    name: str, official: str, device: torch.device, dtype: torch.dtype, kwargs: dict[str, Any]
+    name: str,
+    official: str,
+    device: torch.device,
+    dtype: torch.dtype,
+    kwargs: dict[str, Any],
+    trusted: bool,
 ) -> LanguageModel:
     from transformer_lens import HookedTransformer
 
     with _loading(name), hub_access(), quietly():
         model = HookedTransformer.from_pretrained_no_processing(
-            official, **{"device": device, "dtype": dtype, **kwargs}
+            official, **{"device": device, "dtype": dtype, **_trust(trusted), **kwargs}
         )
         model.eval()
     return HookedModel(
@@ -121,7 +150,12 @@ def _load_hooked(
 
 
 def _load_bridge(
-    source: str, name: str, device: torch.device, dtype: torch.dtype, kwargs: dict[str, Any]
+    source: str,
+    name: str,
+    device: torch.device,
+    dtype: torch.dtype,
+    kwargs: dict[str, Any],
+    trusted: bool,
 ) -> LanguageModel:
     from transformer_lens.model_bridge import TransformerBridge
 
@@ -129,7 +163,7 @@ def _load_bridge(
     rest = {key: value for key, value in kwargs.items() if key not in PROCESSING}
     with _loading(name), hub_access(), quietly():
         model = TransformerBridge.boot_transformers(
-            source, **{"device": device, "dtype": dtype, **rest}
+            source, **{"device": device, "dtype": dtype, **_trust(trusted), **rest}
         )
         _process(model, processing)
     config = getattr(model.original_model, "config", None)
@@ -140,7 +174,11 @@ def _load_bridge(
 
 
 def _load_local(
-    path: Path, device: torch.device, dtype: torch.dtype, kwargs: dict[str, Any]
+    path: Path,
+    device: torch.device,
+    dtype: torch.dtype,
+    kwargs: dict[str, Any],
+    trusted: bool = False,
 ) -> LanguageModel:
     from transformer_lens.model_bridge import TransformerBridge
 
@@ -152,7 +190,9 @@ def _load_local(
                 path.stem, hf_model=hf_model.to(device), tokenizer=tokenizer, dtype=dtype
             )
         else:
-            model = TransformerBridge.boot_transformers(str(path), device=device, dtype=dtype)
+            model = TransformerBridge.boot_transformers(
+                str(path), device=device, dtype=dtype, **_trust(trusted)
+            )
         _process(model, processing)
     name = path.stem if path.suffix == ".gguf" else path.resolve().name
     return BridgeModel(model, name=name, device=device, dtype=dtype, kwargs=kwargs)
@@ -205,9 +245,14 @@ def _explain(name: str, error: Exception) -> SaereportError:
     chain: list[BaseException] = [error]
     while (previous := chain[-1].__cause__ or chain[-1].__context__) and len(chain) < 12:
         chain.append(previous)
+    for link in chain:
+        if isinstance(link, SaereportError):
+            return link
     kinds = {type(link).__name__ for link in chain}
     text = " ".join(str(link) for link in chain)
     short = " ".join(str(error).split())[:200]
+    if "trust_remote_code" in text:
+        return untrusted(name)
     if "GatedRepoError" in kinds or "gated repo" in text:
         return SaereportError(
             f"The model '{name}' is gated on the Hugging Face hub.",

@@ -6,21 +6,45 @@ of `Dictionary`; what the libraries say when loading fails becomes one sentence.
 
 from __future__ import annotations
 
-import json
 import re
 import tempfile
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from saereport.errors import SaereportError, did_you_mean
+from saereport.limits import content, parse_json
 from saereport.sources.devices import dtype_name
-from saereport.sources.hooks import parse_hook
+from saereport.sources.hooks import HookPoint, parse_hook
 from saereport.sources.hub import hub_access, is_offline
 from saereport.sources.models import hash_tensors
-from saereport.sources.quiet import quietly
+from saereport.sources.quiet import Said, listening, quietly
+from saereport.sources.sae_config import (
+    LIMITS,
+    check_config,
+    is_path,
+    model_arguments,
+    nested_as_version_6,
+    plain_metadata,
+)
+from saereport.sources.sae_names import agreed_names, entry_of, releases_with
+from saereport.sources.sae_scaling import (
+    FOLDED_BEFORE_USE,
+    SCALER,
+    WHITENING,
+    Scaling,
+    fold,
+    read_scaling,
+)
 from saereport.sources.saes import SUPPORTED, Dictionary, SaeSource
+
+SUMMED_DECODER = (
+    "it is one layer of a cross-layer transcoder, whose latents write into many layers, and "
+    "SAELens gives the sum of their decoders, which is not for reconstruction"
+)
+"""`why_no_decoder` of a layer of a cross-layer transcoder."""
 
 
 def load_sae(
@@ -39,20 +63,28 @@ def load_sae(
         slug: Its name in the run, where `source.slug` would not be unique.
 
     Raises:
-        SaereportError: There is no such SAE, it cannot be had from here, or its files are damaged.
+        SaereportError: There is no such SAE, it cannot be had from here, its files are damaged, or
+            it says something that would be computed in another way than its author meant.
     """
     device = torch.device(device)
-    with quietly():
+    said: list[Said] = []
+    with listening() as heard, quietly():
         if source.path is not None:
-            sae = _from_disk(Path(source.path).expanduser(), device, dtype)
+            sae = _from_disk(Path(source.path).expanduser(), device, dtype, said)
         else:
-            sae = _from_hub(str(source.release), str(source.sae_id), device, dtype)
+            sae = _from_hub(str(source.release), str(source.sae_id), device, dtype, said)
     _check_numbers(sae, source.label)
-    return _describe(sae, source, slug or source.slug, device, dtype)
+    return _describe(sae, source, slug or source.slug, device, dtype, said=[*heard, *said])
 
 
-def _from_hub(release: str, sae_id: str, device: torch.device, dtype: torch.dtype) -> Any:
+def _from_hub(
+    release: str, sae_id: str, device: torch.device, dtype: torch.dtype, said: list[Said]
+) -> Any:
     from sae_lens import SAE
+    from sae_lens.loading.pretrained_sae_loaders import (
+        NAMED_PRETRAINED_SAE_LOADERS,
+        get_conversion_loader_name,
+    )
     from sae_lens.loading.pretrained_saes_directory import get_pretrained_saes_directory
 
     directory = get_pretrained_saes_directory()
@@ -70,17 +102,68 @@ def _from_hub(release: str, sae_id: str, device: torch.device, dtype: torch.dtyp
             did_you_mean(release, directory)
             or "Name a release of SAELens's directory, or a Hugging Face repository (owner/name).",
         )
+    label = f"{release} / {sae_id}"
+    loader = NAMED_PRETRAINED_SAE_LOADERS[get_conversion_loader_name(release)]
     try:
         with hub_access():
-            return SAE.from_pretrained(release, sae_id, device=str(device), dtype=dtype_name(dtype))
-    except (MemoryError, torch.OutOfMemoryError):
+            sae = SAE.from_pretrained(
+                release,
+                sae_id,
+                device=str(device),
+                dtype=dtype_name(dtype),
+                converter=_checked(loader, label),
+            )
+            if sae.cfg.normalize_activations in FOLDED_BEFORE_USE:
+                entry = directory.get(release)
+                repo, folder = (
+                    (entry.repo_id, entry.saes_map[sae_id]) if entry else (release, sae_id)
+                )
+                _fold_from_hub(sae, repo, folder, label, said)
+            return sae
+    except (MemoryError, torch.OutOfMemoryError, SaereportError):
         raise
     except Exception as error:
-        raise _explain(f"{release} / {sae_id}", error, directory, release) from error
+        raise _explain(label, error, directory, release, sae_id) from error
+
+
+def _checked(loader: Callable[..., Any], label: str) -> Callable[..., Any]:
+    """A loader of SAELens whose configuration is checked before an SAE is built from it."""
+
+    def load(*args: Any, **kwargs: Any) -> Any:
+        from sae_lens.registry import SAE_CLASS_REGISTRY
+
+        cfg, *rest = loader(*args, **kwargs)
+        check_config(cfg, label)
+        architecture = cfg.get("architecture", "standard")
+        if architecture not in SAE_CLASS_REGISTRY:
+            raise SaereportError(
+                f"SAELens cannot load the architecture '{architecture}' of the SAE {label} from "
+                f"there.",
+                "Download its folder, and name that with --sae-path.",
+            )
+        return (nested_as_version_6(cfg), *rest)
+
+    return load
+
+
+def _fold_from_hub(sae: Any, repo: str, folder: str, label: str, said: list[Said]) -> None:
+    """Fold what SAELens's trainer left beside the weights in a repository."""
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError
+
+    place = None
+    for file in (SCALER, WHITENING):
+        try:
+            place = Path(hf_hub_download(repo, f"{folder}/{file}")).parent
+        except (EntryNotFoundError, OSError):  # offline, it is an OSError; then it is missing
+            continue
+    scaling = read_scaling(place, label) if place is not None else Scaling()
+    if warning := fold(sae, scaling, label):
+        said.append(Said(warning, sanity=True))
 
 
 def _explain(
-    label: str, error: Exception, directory: dict[str, Any], release: str
+    label: str, error: Exception, directory: dict[str, Any], release: str, sae_id: str
 ) -> SaereportError:
     kinds, link = set(), error.__cause__ or error.__context__
     kinds.add(type(error).__name__)
@@ -93,6 +176,11 @@ def _explain(
         return SaereportError(
             f"The SAE {label} is gated on the Hugging Face hub ({repo}).",
             "Accept its licence there, then log in with `hf auth login` or set HF_TOKEN.",
+        )
+    if other := _other_names(release, sae_id, directory):
+        return SaereportError(
+            f"'{release}' is a repository, and SAELens loads it by the names of its releases.",
+            other,
         )
     if "RepositoryNotFoundError" in kinds:
         return SaereportError(
@@ -107,12 +195,27 @@ def _explain(
             f"--sae-path.",
         )
     if "EntryNotFoundError" in kinds or "RemoteEntryNotFoundError" in kinds:
-        return SaereportError(f"The repository '{repo}' holds no SAE at the place of {label}.")
+        return SaereportError(
+            f"The repository '{repo}' holds no SAE at the place of {label}.",
+            "Look there for the folder that has cfg.json in it; its path is the id.",
+        )
     return SaereportError(f"The SAE {label} cannot be loaded: {type(error).__name__}: {short}")
 
 
-def _from_disk(path: Path, device: torch.device, dtype: torch.dtype) -> Any:
-    from sae_lens import SAE
+def _other_names(release: str, sae_id: str, directory: Iterable[str]) -> str:
+    """Which releases a repository holds, where one was named in place of a release."""
+    if release in directory:
+        return ""
+    found = list(releases_with(release, sae_id))
+    exact = [(name, other) for name, other in found if other]
+    if exact:
+        return f"Give --release {exact[0][0]} --sae-id {exact[0][1]}."
+    names = [name for name, _ in found]
+    more = f" and {len(names) - 4} more" if len(names) > 4 else ""
+    return f"Give --release {' or '.join(names[:4])}{more}, with an id of it." if names else ""
+
+
+def _from_disk(path: Path, device: torch.device, dtype: torch.dtype, said: list[Said]) -> Any:
     from sae_lens.registry import SAE_CLASS_REGISTRY, SAE_TRAINING_CLASS_REGISTRY
 
     name = path.name
@@ -125,22 +228,28 @@ def _from_disk(path: Path, device: torch.device, dtype: torch.dtype) -> Any:
                 f"The directory {name} holds no SAE in SAELens's format: {file} is missing.",
                 f"There are SAEs inside it: {', '.join(inside[:5])}." if inside else "",
             )
-    try:
-        cfg = json.loads((path / "cfg.json").read_text(encoding="utf-8"))
-        architecture = cfg.get("architecture", "standard")
-    except (ValueError, AttributeError) as error:
-        raise SaereportError(f"{name}/cfg.json is not a JSON object: {error}.") from error
+    cfg = parse_json(content(path / "cfg.json", LIMITS), f"{name}/cfg.json", LIMITS)
+    if not isinstance(cfg, dict):
+        raise SaereportError(f"{name}/cfg.json is not a JSON object.")
+    # Whether there is a factor, and whether it does anything, the weights say: see `_checked`.
+    check_config({**cfg, "finetuning_scaling_factor": False}, name)
+    architecture = cfg.get("architecture", "standard")
     known = {*SAE_CLASS_REGISTRY, *SAE_TRAINING_CLASS_REGISTRY}
     if architecture not in known:
         raise SaereportError(
             f"{name}/cfg.json names an architecture that SAELens does not know: '{architecture}'.",
             did_you_mean(str(architecture), known),
         )
+    scaling = read_scaling(path, name)
+    for_use = architecture in SAE_CLASS_REGISTRY
     try:
-        if architecture in SAE_CLASS_REGISTRY:
-            return SAE.load_from_disk(path, device=str(device), dtype=dtype_name(dtype))
-        return _from_training_checkpoint(path, device, dtype)
-    except (MemoryError, torch.OutOfMemoryError):
+        # Folded in float32 at least, whatever is computed in afterwards.
+        exact = torch.float32 if cfg.get("normalize_activations") not in (None, "none") else dtype
+        sae = _for_use(path, device, exact, name) if for_use else _in_training(path)
+        if warning := fold(sae, scaling, name):
+            said.append(Said(warning, sanity=True))
+        return sae.to(dtype=dtype, device=device) if for_use else _trained(sae, device, dtype)
+    except (MemoryError, torch.OutOfMemoryError, SaereportError):
         raise
     except Exception as error:
         short = " ".join(str(error).split())[:300]
@@ -150,11 +259,31 @@ def _from_disk(path: Path, device: torch.device, dtype: torch.dtype) -> Any:
         ) from error
 
 
-def _from_training_checkpoint(path: Path, device: torch.device, dtype: torch.dtype) -> Any:
-    """BatchTopK and Matryoshka SAEs exist for training only; SAELens saves them as JumpReLU."""
-    from sae_lens import SAE, TrainingSAE
+def _for_use(path: Path, device: torch.device, dtype: torch.dtype, name: str) -> Any:
+    from sae_lens import SAE
+    from sae_lens.loading.pretrained_sae_loaders import sae_lens_disk_loader
 
-    training = TrainingSAE.load_from_disk(path, device="cpu")
+    def load(*args: Any, **kwargs: Any) -> Any:
+        cfg, weights = _checked(sae_lens_disk_loader, name)(*args, **kwargs)
+        # As SAELens's training JumpReLU SAEs were saved before they had `threshold` itself.
+        if "log_threshold" in weights:
+            weights["threshold"] = weights.pop("log_threshold").exp()
+        return cfg, weights
+
+    return SAE.load_from_disk(path, device=str(device), dtype=dtype_name(dtype), converter=load)
+
+
+def _in_training(path: Path) -> Any:
+    """A training SAE: BatchTopK and Matryoshka SAEs exist as such only, in checkpoints."""
+    from sae_lens import TrainingSAE
+
+    return TrainingSAE.load_from_disk(path, device="cpu", dtype="float32")
+
+
+def _trained(training: Any, device: torch.device, dtype: torch.dtype) -> Any:
+    """What SAELens makes of a training SAE when it is saved for use: a JumpReLU SAE."""
+    from sae_lens import SAE
+
     with tempfile.TemporaryDirectory() as folder:
         training.save_inference_model(folder)
         return SAE.load_from_disk(folder, device=str(device), dtype=dtype_name(dtype))
@@ -168,57 +297,50 @@ def _describe(
     dtype: torch.dtype,
     *,
     weights_sha256: str | None = None,
+    said: Iterable[Said] = (),
 ) -> Dictionary:
     cfg, metadata = sae.cfg, sae.cfg.metadata
     architecture = cfg.architecture()
-    if architecture not in SUPPORTED:
-        raise SaereportError(
-            f"The SAE {source.label} is of the architecture '{architecture}', which cannot be "
-            f"reported on.",
-            f"Supported are {', '.join(sorted(SUPPORTED))}.",
-        )
-    hook_name = metadata.hook_name
-    if not hook_name:
-        raise SaereportError(f"The metadata of the SAE {source.label} names no hook point.")
-    if metadata.hook_head_index is not None:
-        raise SaereportError(
-            f"The SAE {source.label} reads one attention head only (hook_head_index "
-            f"{metadata.hook_head_index}), which is not supported."
-        )
-    hook_name = _true_hook(hook_name, metadata.hf_hook_name)
+    hook_in, hook_out = _hooks(architecture, metadata, source)
     sae.turn_off_forward_pass_hook_z_reshaping()  # heads are flat throughout this program
     sae.eval().requires_grad_(False)
     d_in, d_sae = (int(n) for n in sae.W_enc.shape)
-    d_out = int(sae.W_dec.shape[1])
-    hook_out = None
-    if "transcoder" in architecture:
-        if not metadata.hook_name_out:
-            raise SaereportError(
-                f"The metadata of the transcoder {source.label} does not name the hook point that "
-                f"it writes to (hook_name_out)."
-            )
-        hook_out = parse_hook(metadata.hook_name_out)
+    names = agreed_names(
+        source,
+        model=metadata.model_name,
+        neuronpedia_id=metadata.neuronpedia_id or _neuronpedia_id(source),
+        hook_in=hook_in,
+        is_transcoder=hook_out is not None,
+        d_sae=d_sae,
+    )
+    found = [*said, *names.said]
+    if names.model and is_path(names.model):
+        found.append(Said("Its metadata name the model by a path, which is not followed."))
+        names.model, names.doubt = None, ""
+    model_kwargs, about_kwargs = model_arguments(
+        metadata.model_from_pretrained_kwargs, source.label, dtype_name(dtype)
+    )
     normalizes = getattr(cfg, "normalize_activations", "none")
-    return Dictionary(
+    dictionary = Dictionary(
         slug=slug,
         release=source.release,
         sae_id=source.sae_id,
         architecture=architecture,
-        hook_in=parse_hook(hook_name),
+        hook_in=hook_in,
         hook_out=hook_out,
         d_in=d_in,
         d_sae=d_sae,
-        d_out=d_out,
+        d_out=int(sae.W_dec.shape[1]),
         context_size=None if metadata.context_size is None else int(metadata.context_size),
         prepend_bos=True if metadata.prepend_bos is None else bool(metadata.prepend_bos),
         separator=(
             metadata.sequence_separator_token if "sequence_separator_token" in metadata else "bos"
         ),
-        model_name=metadata.model_name,
+        model_name=names.model,
         model_class=metadata.model_class_name,
-        model_kwargs=dict(metadata.model_from_pretrained_kwargs or {}),
-        neuronpedia_id=metadata.neuronpedia_id or _neuronpedia_id(source),
-        metadata=_plain(metadata.to_dict()),
+        model_kwargs=model_kwargs,
+        neuronpedia_id=names.neuronpedia_id,
+        metadata=plain_metadata(metadata.to_dict()),
         weights_sha256=(
             hash_tensors(dict(sae.state_dict())) if weights_sha256 is None else weights_sha256
         ),
@@ -227,7 +349,85 @@ def _describe(
         dtype=dtype,
         # The others are folded into the weights on loading, or act in training only.
         normalizes=normalizes if normalizes in ("layer_norm", "constant_norm_rescale") else None,
+        why_no_decoder=SUMMED_DECODER if hook_out and _is_summed(source, metadata) else "",
+        model_doubt=names.doubt,
+        stated=_stated(source, cfg, metadata),
+        said=(*found, *about_kwargs),
     )
+    if dictionary.why_no_decoder:
+        dictionary.forget_decoder()
+    return dictionary
+
+
+def _hooks(
+    architecture: str, metadata: Any, source: SaeSource
+) -> tuple[HookPoint, HookPoint | None]:
+    """Where an SAE reads, and where a transcoder writes.
+
+    Raises:
+        SaereportError: Reports are not made of SAEs of this kind, or the metadata do not say where.
+    """
+    if architecture not in SUPPORTED:
+        raise SaereportError(
+            f"The SAE {source.label} is of the architecture '{architecture}', which cannot be "
+            f"reported on.",
+            f"Supported are {', '.join(sorted(SUPPORTED))}.",
+        )
+    if not metadata.hook_name:
+        raise SaereportError(f"The metadata of the SAE {source.label} names no hook point.")
+    if metadata.hook_head_index is not None:
+        raise SaereportError(
+            f"The SAE {source.label} reads one attention head only (hook_head_index "
+            f"{metadata.hook_head_index}), which is not supported."
+        )
+    hook_in = parse_hook(_true_hook(metadata.hook_name, metadata.hf_hook_name))
+    if "transcoder" not in architecture:
+        return hook_in, None
+    if not metadata.hook_name_out:
+        raise SaereportError(
+            f"The metadata of the transcoder {source.label} does not name the hook point that "
+            f"it writes to (hook_name_out)."
+        )
+    return hook_in, parse_hook(metadata.hook_name_out)
+
+
+def _is_summed(source: SaeSource, metadata: Any) -> bool:
+    """Whether SAELens made it of a cross-layer transcoder's layer, by summing over decoders."""
+    entry = entry_of(source)
+    if entry is not None:
+        path = str(entry.saes_map[str(source.sae_id)])
+        loader = entry.conversion_func
+        if loader == "mntss_clt_layer_transcoder" or (loader == "gemma_3" and "clt" in path):
+            return True
+    # One that was saved to disk afterwards, or a repository that has SAELens's format.
+    words = (source.release, source.sae_id, metadata.neuronpedia_id, source.path and source.label)
+    return any(re.search(r"(?<![a-z])clt(?![a-z])", word.lower()) for word in words if word)
+
+
+def _stated(source: SaeSource, cfg: Any, metadata: Any) -> dict[str, float]:
+    """What L0 and explained variance an SAE has by what is written about it."""
+    found: dict[str, float] = {}
+    details = metadata.training_architecture_details
+    trained = details if isinstance(details, dict) else {}
+    candidates: list[Any] = [metadata.l0, trained.get("target_l0")]
+    if metadata.training_architecture in ("batchtopk", "matryoshka_batchtopk", "topk"):
+        candidates.append(trained.get("k"))
+    entry = entry_of(source)
+    if entry is not None:
+        candidates.insert(0, entry.expected_l0.get(str(source.sae_id)))
+        variance = entry.expected_var_explained.get(str(source.sae_id))
+        # SAELens fills in 1 where nothing is stated.
+        if isinstance(variance, (int, float)) and 0 < variance < 1:
+            found["explained_variance"] = float(variance)
+    named = re.search(r"l0[_=-](\d+)", str(source.sae_id or source.label).lower())
+    candidates.append(int(named[1][:9]) if named else None)
+    for value in candidates:
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0:
+            found["l0"] = float(value)
+            break
+    if cfg.architecture() == "topk":
+        found["k"] = float(cfg.k)
+    return found
 
 
 def _check_numbers(sae: Any, label: str) -> None:
@@ -270,17 +470,3 @@ def _neuronpedia_id(source: SaeSource) -> str | None:
 
     release = get_pretrained_saes_directory().get(source.release)
     return release.neuronpedia_id.get(str(source.sae_id)) if release is not None else None
-
-
-def _plain(value: Any) -> Any:
-    """Metadata as JSON, with directories cut off paths: where things lay is nobody's business."""
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if isinstance(value, str):
-        for flavour in (PurePosixPath(value), PureWindowsPath(value)):
-            if flavour.is_absolute():
-                return flavour.name
-        return value
-    return value if isinstance(value, (int, float, bool, type(None))) else str(value)

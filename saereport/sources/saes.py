@@ -12,7 +12,7 @@ SAELens and then sliced.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -25,6 +25,7 @@ from saereport.errors import SaereportError
 from saereport.sources.devices import dtype_name
 from saereport.sources.hooks import HookPoint
 from saereport.sources.locating import locate
+from saereport.sources.quiet import Said
 
 if TYPE_CHECKING:
     from saereport.sources.models import LanguageModel
@@ -121,6 +122,12 @@ class Dictionary:
         dtype: The weights' number format.
         normalizes: How activations are normalised at run time before they are encoded, or None.
             Where it is not None, `W_enc` acts on normalised activations, not on raw ones.
+        why_no_decoder: Why it has no decoder that means anything, a clause such as "it is …";
+            empty where it has one. Its encoder and its activations are as they should be.
+        model_doubt: Why `model_name` may be the wrong model, a sentence; empty where it is not
+            doubted.
+        stated: What is said of it elsewhere: `l0` and `explained_variance`, where known.
+        said: What a reader must know of how it was loaded.
     """
 
     slug: str
@@ -145,6 +152,10 @@ class Dictionary:
     device: torch.device
     dtype: torch.dtype
     normalizes: str | None
+    why_no_decoder: str = ""
+    model_doubt: str = ""
+    stated: Mapping[str, float] = field(default_factory=dict)
+    said: tuple[Said, ...] = ()
     _slices: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @property
@@ -247,9 +258,30 @@ class Dictionary:
         weight: Tensor = self.sae.W_enc.detach()
         return weight if self._decoder_norms is None else weight * self._decoder_norms
 
+    def require_decoder(self) -> None:
+        """Refuse to go on where there is no decoder.
+
+        Raises:
+            SaereportError: There is none; says why.
+        """
+        if self.why_no_decoder:
+            raise SaereportError(
+                f"Nothing can be said of what the latents of {self.slug} write: "
+                f"{self.why_no_decoder}."
+            )
+
+    def forget_decoder(self) -> None:
+        """Give up decoder weights that mean nothing, so that nothing can be computed from them."""
+        del self.sae.W_dec
+
     @property
     def W_dec(self) -> Tensor:
-        """Write directions `[d_sae, d_out]`, one row a latent: what one unit of `f` adds."""
+        """Write directions `[d_sae, d_out]`, one row a latent: what one unit of `f` adds.
+
+        Raises:
+            SaereportError: It has no decoder; see `why_no_decoder`.
+        """
+        self.require_decoder()
         weight: Tensor = self.sae.W_dec.detach()
         return weight if self._decoder_norms is None else weight / self._decoder_norms[:, None]
 

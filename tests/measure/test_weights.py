@@ -52,6 +52,7 @@ def dictionary(kind: str, seed: int = 0, d_sae: int = 14) -> Any:
         hook_out=parse_hook(hook_out) if hook_out else None,
         W_enc=torch.randn(32, d_sae, generator=generator),
         W_dec=torch.randn(d_sae, 32, generator=generator),
+        why_no_decoder="",
     )
 
 

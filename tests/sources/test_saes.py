@@ -264,7 +264,7 @@ def rewrite(folder, **changes):
         (lambda f: shutil.rmtree(f), "There is no SAE directory at"),
         (lambda f: (f / "cfg.json").unlink(), "cfg.json is missing"),
         (lambda f: (f / "sae_weights.safetensors").unlink(), "sae_weights.safetensors is missing"),
-        (lambda f: (f / "cfg.json").write_text("{"), "sae/cfg.json is not a JSON object"),
+        (lambda f: (f / "cfg.json").write_text("{"), "sae/cfg.json: not JSON"),
         (lambda f: (f / "cfg.json").write_text("[]"), "sae/cfg.json is not a JSON object"),
         (lambda f: (f / "sae_weights.safetensors").write_bytes(b"x" * 99), "cannot be loaded"),
         (lambda f: rewrite(f, architecture="standrad"), "Did you mean 'standard'?"),

@@ -55,6 +55,10 @@ class DictionaryView(Protocol):
         """Where a transcoder writes; None for an SAE, which writes where it reads."""
 
     @property
+    def why_no_decoder(self) -> str:
+        """Why `W_dec` means nothing, a clause; empty where it is as it should be."""
+
+    @property
     def W_enc(self) -> Tensor:
         """[d_in, d_sae]."""
 
@@ -208,7 +212,7 @@ class WeightContext:
     def chosen(self) -> Tensor:
         """The latents as an index on the weights' device."""
         index = np.asarray(self.latents, dtype=np.int64)
-        return torch.from_numpy(index).to(self.dictionary.W_dec.device)
+        return torch.from_numpy(index).to(self.dictionary.W_enc.device)
 
     @cached_property
     def encoder(self) -> Tensor:

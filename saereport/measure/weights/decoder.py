@@ -110,10 +110,12 @@ def compute_directions(context: WeightContext) -> dict[str, dict[str, Any]]:
     return {"decoder_directions": {"latent": context.names, "direction": rows}}
 
 
-def _always(context: WeightContext) -> str:
-    return ""
+def _why_not(context: WeightContext) -> str:
+    return context.dictionary.why_no_decoder
 
 
-NEIGHBOURS = WeightTable("neighbours", ("neighbours",), _always, compute_neighbours)
-GEOMETRY = WeightTable("geometry", ("geometry",), _always, compute_geometry)
-DIRECTIONS = WeightTable("decoder_directions", ("decoder_directions",), _always, compute_directions)
+NEIGHBOURS = WeightTable("neighbours", ("neighbours",), _why_not, compute_neighbours)
+GEOMETRY = WeightTable("geometry", ("geometry",), _why_not, compute_geometry)
+DIRECTIONS = WeightTable(
+    "decoder_directions", ("decoder_directions",), _why_not, compute_directions
+)

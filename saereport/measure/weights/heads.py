@@ -191,6 +191,8 @@ def _why_no_deembedding(context: WeightContext) -> str:
 
 
 def _why_no_shares(context: WeightContext) -> str:
+    if reason := context.dictionary.why_no_decoder:
+        return reason
     return "" if context.hook_out.kind == "z" else "it is not an SAE of attention heads (hook_z)"
 
 

@@ -94,6 +94,8 @@ def compute(context: WeightContext) -> dict[str, dict[str, Any]]:
     return {"logit_lens": {**table, **listed(parts or [empty])}}
 
 
-TABLE = WeightTable(
-    "logit_lens", ("logit_lens",), lambda context: why_no_write(context.hook_out), compute
-)
+def _why_not(context: WeightContext) -> str:
+    return context.dictionary.why_no_decoder or why_no_write(context.hook_out)
+
+
+TABLE = WeightTable("logit_lens", ("logit_lens",), _why_not, compute)

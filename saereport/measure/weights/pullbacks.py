@@ -14,12 +14,15 @@ from saereport.measure.weights.extremes import extremes_in_chunks
 def earlier(context: WeightContext) -> list[DictionaryView]:
     """The other SAEs and transcoders that write into the residual stream before this one reads.
 
-    Sorted by slug. Two at the same hook point are not earlier than one another.
+    Sorted by slug; without those that have no decoder. Two at the same hook point are not earlier
+    than one another.
     """
     found = []
     for other in context.others:
         writes = other.hook_out or other.hook_in
-        if writes.depth < context.hook_in.depth and not why_no_write(writes):
+        if other.why_no_decoder or why_no_write(writes):
+            continue
+        if writes.depth < context.hook_in.depth:
             found.append(other)
     return sorted(found, key=lambda other: other.slug)
 

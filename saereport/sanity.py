@@ -1,0 +1,253 @@
+"""Whether an SAE does on this model and text what one may expect of it: asked before the long pass.
+
+Weights in other units, another model, another layer, a hook point before a norm in place of behind
+it: the numbers all come out, and are about something else. What gives such mistakes away is that
+the reconstruction is no good, or that far too many latents are active, or none. A thousand tokens
+show it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from saereport.reading import Batches
+from saereport.sources.devices import float64_of, is_out_of_memory
+from saereport.sources.models import LanguageModel
+from saereport.sources.packing import Packed
+from saereport.sources.saes import Dictionary
+from saereport.warned import Warned
+
+TOKENS = 1000
+"""Counted tokens that are looked at, the first of the text."""
+
+ENCODED = 2**25
+"""Activations of latents that are held at a time."""
+
+DENSE = 0.1
+"""Share of the latents active on a token above which an SAE is no sparse one."""
+
+ALIVE = 0.03
+"""Share of the latents that could have been active below which nearly all count as dead."""
+
+OFF = 4.0
+"""How many times larger or smaller than stated L0 may be: texts differ, and so do its averages."""
+
+WORSE = 0.4
+"""How much lower than stated explained variance may be."""
+
+CAUSES = (
+    "Likely causes: it is of another model, layer or hook point; its activations were scaled, "
+    "normalised or whitened in training; the model was trained on with other processing "
+    "(fold_ln, centring) or without BOS; or it is not trained to the end."
+)
+
+
+@dataclass
+class Look:
+    """Sums over the first tokens for one SAE.
+
+    Attributes:
+        n: Tokens.
+        active: Activations above zero.
+        alive: Latents that were active at all, bool `[d_sae]`.
+        error: Sum of squared errors of the reconstruction.
+        square: Sum of squared norms of what is reconstructed.
+        total: Sum of what is reconstructed, float64 `[d_out]`.
+    """
+
+    alive: Tensor
+    total: Tensor
+    n: int = 0
+    active: int = 0
+    error: float = 0.0
+    square: float = 0.0
+
+    def __add__(self, other: Look) -> Look:
+        return Look(
+            alive=self.alive | other.alive,
+            total=self.total + other.total,
+            n=self.n + other.n,
+            active=self.active + other.active,
+            error=self.error + other.error,
+            square=self.square + other.square,
+        )
+
+    @property
+    def l0(self) -> float:
+        """Active latents a token."""
+        return self.active / max(self.n, 1)
+
+    @property
+    def explained_variance(self) -> float:
+        """As in `sae_metrics`; NaN where there is no variance."""
+        variance = self.square - float(self.total.square().sum()) / max(self.n, 1)
+        return 1 - self.error / variance if variance > 0 else float("nan")
+
+
+def check_sanity(
+    model: LanguageModel,
+    saes: Sequence[Dictionary],
+    packed: Iterable[Packed],
+    batches: Batches,
+    warned: Warned,
+) -> dict[str, Look]:
+    """Look at every SAE on the first tokens of the text, and warn of what is not as expected.
+
+    Args:
+        model: The language model.
+        saes: The SAEs of the report.
+        packed: The sequences of the text from its beginning; only the first are asked for.
+        batches: Sizes of the batches; they halve where memory runs out.
+        warned: Takes at most one warning for each SAE.
+
+    Returns:
+        What was seen, by slug.
+
+    Raises:
+        GateError: There is a warning, and the user asked for strictness.
+        SaereportError: Memory does not hold one sequence.
+    """
+    looks = {
+        sae.slug: Look(
+            alive=torch.zeros(sae.d_sae, dtype=torch.bool, device=sae.device),
+            total=torch.zeros(sae.d_out, dtype=torch.float64),
+        )
+        for sae in saes
+    }
+    for block in _first(packed, TOKENS):
+        for part in batches.parts(block):
+            for found in _looks(model, saes, part, batches):
+                for slug, look in found.items():
+                    looks[slug] += look
+    for sae in saes:
+        look = looks[sae.slug]
+        odd = oddities(look, sae.d_sae, sae.stated, decodes=not sae.why_no_decoder)
+        if odd:
+            warned.add(
+                f"On the first {look.n:,} tokens {'; '.join(odd)}. {CAUSES}",
+                about=sae.slug,
+                sanity=True,
+            )
+    return looks
+
+
+def _first(packed: Iterable[Packed], n: int) -> Iterator[Packed]:
+    """The sequences that hold the first `n` counted tokens; no token after these counts."""
+    for block in packed:
+        counted = block.counted & (block.counted.cumsum().reshape(block.counted.shape) <= n)
+        rows = counted.any(axis=1)
+        n -= int(counted.sum())
+        if rows.any():
+            last = int(np.flatnonzero(rows)[-1]) + 1
+            yield replace(block, counted=counted).part(0, last)
+        if n <= 0:
+            return
+
+
+def _looks(
+    model: LanguageModel, saes: Sequence[Dictionary], part: Packed, batches: Batches
+) -> Iterator[dict[str, Look]]:
+    """What is seen on some sequences, or on smaller parts of them if memory runs out."""
+    found: dict[str, Look] | None = None
+    try:
+        found = _seen(model, saes, part)
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        batches.halve(error)
+    if found is not None:
+        yield found
+        return
+    # Only outside the except block is nothing holding the failed attempt's tensors.
+    if model.device.type == "cuda":
+        torch.cuda.empty_cache()
+    for smaller in batches.parts(part):
+        yield from _looks(model, saes, smaller, batches)
+
+
+def _seen(model: LanguageModel, saes: Sequence[Dictionary], part: Packed) -> dict[str, Look]:
+    reads = {sae.hook_in.name for sae in saes}
+    writes = {sae.hook_out.name for sae in saes if sae.hook_out and not sae.why_no_decoder}
+    tokens = torch.from_numpy(part.tokens.astype(np.int64)).to(model.device)
+    acts = model.run(tokens, sorted(reads | writes))
+    counted = torch.from_numpy(part.counted).to(model.device)
+    rows = {name: a[counted] for name, a in acts.items()}
+    return {sae.slug: look_at(sae, rows) for sae in saes}
+
+
+def look_at(sae: Dictionary, rows: Mapping[str, Tensor]) -> Look:
+    """The sums of one SAE over tokens.
+
+    Args:
+        sae: The SAE or transcoder.
+        rows: Activations at its hook points, each `[n, width]`, heads flat.
+    """
+    reads = rows[sae.hook_in.name]
+    target = None if sae.why_no_decoder else rows[(sae.hook_out or sae.hook_in).name]
+    look = Look(
+        alive=torch.zeros(sae.d_sae, dtype=torch.bool, device=sae.device),
+        total=torch.zeros(sae.d_out, dtype=torch.float64),
+        n=len(reads),
+    )
+    step = max(1, ENCODED // sae.d_sae)
+    for start in range(0, len(reads), step):
+        a = reads[start : start + step]
+        on = sae.encode(a) > 0
+        look.active += int(on.sum())
+        look.alive |= on.any(dim=0)
+        del on
+        if target is not None:
+            with torch.no_grad():
+                made = float64_of(sae.sae(a))
+            true = float64_of(target[start : start + step])
+            look.error += float((made - true).square().sum())
+            look.square += float(true.square().sum())
+            look.total += true.sum(dim=0).cpu()
+    return look
+
+
+def oddities(
+    look: Look, d_sae: int, stated: Mapping[str, float], *, decodes: bool = True
+) -> list[str]:
+    """What is not as the architecture or what is written about an SAE lead one to expect.
+
+    Args:
+        look: What was seen.
+        d_sae: Its latents.
+        stated: `l0` and `explained_variance` as published, `k` of a TopK SAE; where known.
+        decodes: Whether its reconstruction means anything.
+
+    Returns:
+        Clauses; none where all is well.
+    """
+    if not look.n:
+        return []
+    if not look.active:
+        return ["none of its latents is active"]
+    found = []
+    l0, fit = look.l0, look.explained_variance
+    if decodes and not np.isfinite(fit):
+        found.append("its reconstruction is not finite or what it reconstructs never varies")
+    elif decodes and fit < 0:
+        found.append(f"its reconstruction is worse than the mean (explained variance {fit:.2f})")
+    elif decodes and fit < stated.get("explained_variance", -1.0) - WORSE:
+        found.append(
+            f"its explained variance is {fit:.2f}, and {stated['explained_variance']:.2f} is stated"
+        )
+    k, expected = stated.get("k"), stated.get("l0")
+    if l0 > DENSE * d_sae:
+        found.append(f"{l0:,.1f} of its {d_sae:,} latents are active on a token (L0)")
+    elif k and l0 < k / 2:
+        found.append(f"only {l0:,.1f} latents are active on a token (L0), and its k is {k:,.0f}")
+    elif not k and expected and not expected / OFF <= l0 <= expected * OFF:
+        found.append(f"{l0:,.1f} latents are active on a token (L0), and {expected:,.0f} is stated")
+    possible = min(d_sae, look.active)
+    alive = int(look.alive.sum())
+    if alive < ALIVE * possible:
+        found.append(f"all but {alive:,} of its {d_sae:,} latents are dead")
+    return found
