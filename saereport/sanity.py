@@ -176,35 +176,36 @@ def _seen(model: LanguageModel, saes: Sequence[Dictionary], part: Packed) -> dic
     tokens = torch.from_numpy(part.tokens.astype(np.int64)).to(model.device)
     acts = model.run(tokens, sorted(reads | writes))
     counted = torch.from_numpy(part.counted).to(model.device)
-    rows = {name: a[counted] for name, a in acts.items()}
-    return {sae.slug: look_at(sae, rows) for sae in saes}
+    return {sae.slug: look_at(sae, acts, counted) for sae in saes}
 
 
-def look_at(sae: Dictionary, rows: Mapping[str, Tensor]) -> Look:
-    """The sums of one SAE over tokens.
+def look_at(sae: Dictionary, acts: Mapping[str, Tensor], counted: Tensor) -> Look:
+    """The sums of one SAE over some sequences.
 
     Args:
         sae: The SAE or transcoder.
-        rows: Activations at its hook points, each `[n, width]`, heads flat.
+        acts: Activations at its hook points, each `[n, pos, width]`, heads flat.
+        counted: The tokens that count, bool `[n, pos]`, on the same device.
     """
-    reads = rows[sae.hook_in.name]
-    target = None if sae.why_no_decoder else rows[(sae.hook_out or sae.hook_in).name]
+    reads = acts[sae.hook_in.name]
+    target = None if sae.why_no_decoder else acts[(sae.hook_out or sae.hook_in).name]
     look = Look(
         alive=torch.zeros(sae.d_sae, dtype=torch.bool, device=sae.device),
         total=torch.zeros(sae.d_out, dtype=torch.float64),
-        n=len(reads),
+        n=int(counted.sum()),
     )
-    step = max(1, ENCODED // sae.d_sae)
-    for start in range(0, len(reads), step):
-        a = reads[start : start + step]
-        on = sae.encode(a) > 0
+    step = max(1, ENCODED // (sae.d_sae * len(reads)))
+    for start in range(0, reads.shape[1], step):
+        span = slice(start, start + step)
+        a, here = reads[:, span], counted[:, span]
+        on = (sae.encode(a) > 0)[here]
         look.active += int(on.sum())
         look.alive |= on.any(dim=0)
         del on
         if target is not None:
             with torch.no_grad():
-                made = float64_of(sae.sae(a))
-            true = float64_of(target[start : start + step])
+                made = float64_of(sae.sae(a[here]))
+            true = float64_of(target[:, span][here])
             look.error += float((made - true).square().sum())
             look.square += float(true.square().sum())
             look.total += true.sum(dim=0).cpu()
