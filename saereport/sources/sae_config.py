@@ -19,7 +19,7 @@ from saereport.sources.devices import DTYPES
 from saereport.sources.quiet import Said
 from saereport.visible import visible_text
 
-LIMITS = Limits(file_bytes=64 * 2**20, text_bytes=64 * 2**20, values=1_000_000)
+LIMITS = Limits(file_bytes=64 * 2**20, text_bytes=64 * 2**20, depth=500, values=1_000_000)
 """What is read of a `cfg.json`."""
 
 NORMALIZATIONS = (
