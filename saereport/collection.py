@@ -27,12 +27,14 @@ from saereport.door import EVALUATION, check_against, check_settings, read_label
 from saereport.errors import SaereportError
 from saereport.identity import config_record, differences, digest, identity_of, of_reading
 from saereport.measure import STATISTICS, Setting
+from saereport.measure.weights import WEIGHT_TABLES, TokenRows, WeightContext
+from saereport.measure.weights.reasons import unexplained
 from saereport.memory import MemoryProfiler, as_lines
 from saereport.notebook import Report
 from saereport.progress import Progress
 from saereport.reading import Batches, Reading, SaeReader
 from saereport.reports import render
-from saereport.run import Run, open_run
+from saereport.run import TABLES, Run, open_run
 from saereport.run.files import target_folder
 from saereport.run.store import require_run_or_nothing, retitle
 from saereport.sanity import check_sanity
@@ -176,6 +178,7 @@ def _collect(config: BuildConfig, target: Path, work: Path, progress: Progress) 
             retitle(done, title)
         return target
 
+    _say_what_is_left_out(dictionaries, model, warned)
     readers = _readers(
         config,
         dictionaries,
@@ -255,6 +258,19 @@ def _load_saes(
             warned.add(said.text, about=slug, source=said.source, sanity=said.sanity)
         loaded.append(dictionary)
     return loaded
+
+
+def _say_what_is_left_out(
+    dictionaries: Sequence[Dictionary], model: LanguageModel, warned: Warned
+) -> None:
+    """Warn of tables of weights that cannot be right for this model, before any text is read."""
+    tokens = TokenRows(model)
+    for dictionary in dictionaries:
+        others = [other for other in dictionaries if other is not dictionary]
+        context = WeightContext(dictionary, np.zeros(0, dtype=np.int64), tokens, others)
+        for reason, names in unexplained(context, WEIGHT_TABLES).items():
+            titles = ", ".join(TABLES[name].title for name in names)
+            warned.add(f"Left out: {titles}. The reason: {reason}.", about=dictionary.slug)
 
 
 def _load_model(

@@ -10,7 +10,7 @@ import numpy as np
 from saereport.circuits.attribution_rows import Row, as_columns
 from saereport.measure import Columns
 from saereport.measure.weights import TokenRows, WeightContext
-from saereport.measure.weights.heads import deembedding_through
+from saereport.measure.weights.heads import deembedding_through, why_no_heads
 from saereport.sources.saes import Dictionary
 
 HEADS = 3
@@ -21,8 +21,8 @@ def influence_counts(examples: Sequence[Row], influences: Sequence[Row], most: i
     """Table `influence_counts`: earlier latents that are among the listed influences most often.
 
     An example's influence of an early latent is the sum over the routes and sources that are
-    listed; the mean is over all examples of the latent, with 0 where none is listed. Ties by the
-    mean's absolute value, then by early SAE and latent.
+    listed; the mean is over the examples on which there is one. Ties by the mean's absolute value,
+    then by early SAE and latent.
 
     Args:
         examples: One row for each example, with `latent`.
@@ -39,7 +39,7 @@ def influence_counts(examples: Sequence[Row], influences: Sequence[Row], most: i
         found = [
             (-len(by_rank), -abs(mean), early, early_latent, mean)
             for (early, early_latent), by_rank in sums[latent].items()
-            for mean in (sum(by_rank.values()) / n_examples[latent],)
+            for mean in (sum(by_rank.values()) / len(by_rank),)
         ]
         for number, (count, _, early, early_latent, mean) in enumerate(sorted(found)[:most]):
             rows.append(
@@ -71,7 +71,8 @@ def head_deembedding(
         listed: Tokens listed at each end.
 
     Returns:
-        None where no head lies before the place that the SAE reads.
+        None where no head lies before the place that the SAE reads, or where it is not known what
+        the model's heads move.
     """
     n_heads = token_rows.model.n_heads
     hook = sae.hook_in
@@ -92,6 +93,8 @@ def head_deembedding(
     if not rows:
         return None
     context = WeightContext(dictionary=sae, latents=latents, tokens=token_rows, listed=listed)
+    if why_no_heads(context):
+        return None
     places = np.array(rows)
     lists = deembedding_through(context, places, np.array(layers), np.array(heads))
     return {

@@ -320,11 +320,19 @@ _ALL = (
         "The latent's write direction in the residual stream times the unembedding: which tokens "
         "it raises and lowers directly. The write direction is the decoder row; for an attention "
         "SAE (`hook_z`) the row is split by heads and summed through each head's output matrix. "
-        "The final norm's weight is folded into the unembedding, by the model's loading or here, "
-        "as the provenance page says. Mean, standard deviation, skewness and excess kurtosis are "
+        "Where the model has a norm between what the SAE writes and the residual stream (Gemma 2 "
+        "and 3, OLMo 2), its weight is folded into the direction, and so is a multiplier "
+        "(Granite); a norm's scale, which differs from token to token, is not. "
+        "The final norm's weight, its centring and a constant factor of the logits are folded into "
+        "the unembedding, by the model's loading or here, as the provenance page says; a cap on "
+        "the logits is not. Before any text is read, a few vectors are written into the model at "
+        "the SAE's hook point, and what arrives in the residual stream and at the logits is "
+        "compared with these weights; where it does not agree, there is no table, and the reason "
+        "is given. Mean, standard deviation, skewness and excess kurtosis are "
         "population moments over the whole vocabulary; "
         "bin b of the histogram covers [lower + b width, lower + (b + 1) width). SAEs that do not "
         "write into the residual stream have no logit lens.",
+        version=2,
     ),
     Table(
         "deembedding",
@@ -333,16 +341,23 @@ _ALL = (
         (("latent", I32), ("kind", TEXT), *TOKEN_LISTS),
         "De-embedding",
         "Which tokens' embeddings excite the latent most and least. `raw`: embedding times the "
-        "read direction (encoder column). `extended`: in place of the embedding, the embedding "
+        "read direction (encoder column). An embedding is what the token brings to the residual "
+        "stream, without its position: scaled, normalised or projected where the model does so on "
+        "the way in. `extended`: in place of the embedding, the embedding "
         "plus the first MLP's output on it, each row normalised (centred and divided by its "
         "standard deviation; in a model with RMS norms divided by its root mean square). Where "
         "embedding and unembedding are tied, the raw table misleads and the extended one is the "
         "one to read. For an attention SAE (`hook_z`) the read direction is the encoder column "
         "taken back through the heads' value matrices and summed: what a source token would "
-        "contribute if every head attended to it alone. Where the SAE reads behind a norm's weight "
-        "(the MLP's input, the attention's), that weight is part of the read direction. An SAE "
+        "contribute if every head attended to it alone. Where the SAE reads behind a norm (the "
+        "MLP's input, the attention's), the norm's weight and centring are part of the read "
+        "direction; where the model has no norm there (OLMo 2), nothing is. The first MLP's output "
+        "is what the model's own first block adds, its attention held at zero, with any norm or "
+        "multiplier behind the MLP. All of it is compared with passes of the model before any text "
+        "is read, and left out with the reason where it does not agree. An SAE "
         "that reads a sublayer's output has no read direction in one residual stream and is left "
         "out, but for the attention's, which is first taken back through the output matrices.",
+        version=2,
     ),
     Table(
         "head_deembedding",
@@ -356,8 +371,11 @@ _ALL = (
         "reads most strongly: `strength` is the norm of the read direction taken back through the "
         "head's output and value matrices. For an attention SAE the heads are its own, the rows "
         "go through the value matrix and the head's part of the encoder column, and strength is "
-        "the norm of that product. Value matrices include the weight of the norm before the "
-        "attention. Up to three heads.",
+        "the norm of that product. Value matrices include the weight and centring of the norm "
+        "before the attention, output matrices those of a norm behind it. In a block whose "
+        "attention and MLP are parallel, the MLP does not read the heads beside it. Up to three "
+        "heads.",
+        version=2,
     ),
     Table(
         "pullbacks",
@@ -375,8 +393,11 @@ _ALL = (
         "The read direction of this latent taken back onto an earlier SAE or transcoder of the "
         "same report: the earlier one's write directions times this latent's read direction. "
         "Large values mean that the earlier latent, when active, directly pushes this latent up; "
-        "what attention and norms do in between is left out. Earlier means that it writes "
-        "strictly before this one reads.",
+        "what attention and norms do in between is left out. Both directions are in terms of the "
+        "residual stream, with the weights of norms between it and the hook points. Earlier means "
+        "that it writes strictly before this one reads; in a block whose attention and MLP are "
+        "parallel, neither is before the other.",
+        version=2,
     ),
     Table(
         "neighbours",
@@ -385,7 +406,8 @@ _ALL = (
         (("latent", I32), ("rank", I32), ("other", I32), ("cosine", F32)),
         "Neighbours",
         "The latents of the same SAE whose decoder directions have the largest cosine with this "
-        "one's.",
+        "one's, at the hook point that the SAE writes (for `hook_z` the heads' outputs, side by "
+        "side).",
     ),
     Table(
         "head_shares",

@@ -20,7 +20,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -35,6 +35,9 @@ from saereport.sources.attaching import (
 )
 from saereport.sources.devices import dtype_name
 from saereport.sources.hooks import HookPoint, is_module_name, no_such_hook, parse_hook
+
+if TYPE_CHECKING:
+    from saereport.sources.wiring import Wiring
 
 Wrapper = Literal["HookedTransformer", "TransformerBridge"]
 
@@ -202,31 +205,22 @@ class LanguageModel(ABC):
     @property
     def d_vocab(self) -> int:
         """Rows of the embedding."""
-        return int(self.W_E.shape[0])
+        return int(self.model.W_E.shape[0])
 
     @cached_property
+    def wiring(self) -> Wiring:
+        """What stands between hook points and the residual stream, measured when asked."""
+        from saereport.sources.wiring import Wiring
+
+        return Wiring(self)
+
+    @property
     def W_E(self) -> Tensor:
-        """The embedding `[d_vocab, d_model]` as it enters the residual stream.
+        """What tokens bring to the residual stream, without their positions `[d_vocab, d_model]`.
 
-        Models that scale the embedding on the way in (Gemma) are given with the scale applied,
-        whichever wrapper is underneath.
+        The embedding, as it is scaled, normalised or projected on the way in.
         """
-        weight: Tensor = self.model.W_E.detach()
-        scale = self._embedding_scale(weight)
-        return weight if scale == 1.0 else weight * scale
-
-    def _embedding_scale(self, weight: Tensor) -> float:
-        """What the embedding is multiplied with before the first block, measured on one token."""
-        if getattr(self.model.cfg, "positional_embedding_type", "") != "rotary":
-            return 1.0  # a learned position is added too, and no such model scales
-        token = weight.float().norm(dim=1).argmax()
-        name = "blocks.0.hook_resid_pre"
-        entered = self.run(token.reshape(1, 1), [name])[name][0, 0].float()
-        row = weight[token].float()
-        scale = float(entered @ row / (row @ row))
-        if abs(scale - 1) < 1e-3 or not torch.allclose(entered, row * scale, rtol=1e-2, atol=1e-3):
-            return 1.0
-        return scale
+        return self.wiring.embedding
 
     @property
     def W_U(self) -> Tensor:
@@ -315,16 +309,7 @@ class LanguageModel(ABC):
         Returns:
             `[n, d_model]`, through the model's own modules, norm after the MLP included.
         """
-        block = self._block(0)
-        with torch.no_grad():
-            norm = getattr(block, "ln2", None) or getattr(block, "ln1", None)
-            rows = x.to(self.dtype)[None]
-            out = block.mlp(norm(rows) if norm is not None else rows)
-            out = out[0] if isinstance(out, tuple) else out
-            after = getattr(block, "ln2_post", None)
-            out = after(out) if after is not None else out
-        result: Tensor = out[0]
-        return result
+        return self.wiring.mlp0_of(x)
 
     @abstractmethod
     def _parameters(self) -> Iterator[tuple[str, Tensor]]:

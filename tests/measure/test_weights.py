@@ -12,7 +12,7 @@ import torch
 from saereport.errors import SaereportError
 from saereport.measure.weights import WEIGHT_TABLES, TokenRows, WeightContext
 from saereport.measure.weights import decoder as decoder_module
-from saereport.measure.weights.directions import read_directions, write_directions
+from saereport.measure.weights.directions import reads_at, why_no_read, why_no_write, writes_of
 from saereport.measure.weights.extremes import largest
 from saereport.measure.weights.logit_lens import histogram, moments
 from saereport.run.tables import TABLES
@@ -108,15 +108,23 @@ def slow_heads(model: Any, sae: Any, latent: int) -> list[np.ndarray]:
     return [W_O[h] @ column for h in range(4)]
 
 
+def behind_norm(model: Any, read: np.ndarray) -> np.ndarray:
+    """What is read behind a norm, without its weight, of what is before it: its mean is no part."""
+    return read - read.mean(axis=0) if model.norm == "layer" else read
+
+
 def slow_read(model: Any, sae: Any, latent: int) -> np.ndarray:
     hook, column = sae.hook_in, sae.W_enc[:, latent].double().numpy()
-    if hook.kind in ("resid", "mlp_in_normalized"):
+    if hook.kind == "resid":
         return column
+    if hook.kind == "mlp_in_normalized":
+        return behind_norm(model, column)
     if hook.kind == "mlp_in":
-        return column * weight(model.mlp_norm_weight(hook.layer))
+        return behind_norm(model, column * weight(model.mlp_norm_weight(hook.layer)))
     W_V = model.W_V(hook.layer).double().numpy()
     heads = slow_heads(model, sae, latent)
-    return weight(model.attn_norm_weight(hook.layer)) * sum(W_V[h] @ heads[h] for h in range(4))
+    read = weight(model.attn_norm_weight(hook.layer)) * sum(W_V[h] @ heads[h] for h in range(4))
+    return behind_norm(model, read)
 
 
 def rows_of(context: WeightContext, table: str) -> list[dict[str, Any]]:
@@ -151,6 +159,7 @@ def applies(context: WeightContext, table: str) -> bool:
 
 def test_logit_lens(context: WeightContext, model: Any) -> None:
     W_U = weight(model.final_norm_weight)[:, None] * model.W_U.double().numpy()
+    W_U = behind_norm(model, W_U)
     for row in rows_of(context, "logit_lens"):
         scores = slow_write(model, context.dictionary, row["latent"]) @ W_U
         check_extremes(row, scores)
@@ -189,12 +198,14 @@ def test_head_deembedding(context: WeightContext, model: Any) -> None:
             W_V, W_O = (m(layer).double().numpy() for m in (model.W_V, model.W_O))
             for h in range(4):
                 if own:
-                    probe = w * W_V[h] @ slow_heads(model, sae, latent)[h]
+                    probe = behind_norm(model, w * W_V[h]) @ slow_heads(model, sae, latent)[h]
                     strength[layer, h] = np.linalg.norm(probe)
                     scores[layer, h] = tokens @ probe
                 else:
                     read = slow_read(model, sae, latent)
-                    strength[layer, h] = np.linalg.norm((w * W_V[h]) @ W_O[h] @ read)
+                    strength[layer, h] = np.linalg.norm(
+                        behind_norm(model, w * W_V[h]) @ W_O[h] @ read
+                    )
                     moved = tokens @ (w * W_V[h]) @ W_O[h]
                     moved = np.array([as_norm(m, model.norm) for m in moved])
                     scores[layer, h] = moved @ read
@@ -313,12 +324,18 @@ def test_umap_is_optional(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_hook_z_is_known_by_its_kind_and_not_by_its_width() -> None:
-    rows, W_O, W_V = torch.randn(3, 32), torch.randn(4, 8, 32), torch.randn(4, 32, 8)
-    assert torch.equal(write_directions(rows, "resid", W_O), rows)
-    assert not torch.allclose(write_directions(rows, "z", W_O), rows)
-    assert not torch.allclose(read_directions(rows, "z", W_V=W_V, W_O=W_O), rows)
-    assert write_directions(rows, "mlp_in", W_O) is None
-    assert read_directions(rows, "mlp_out", W_V=W_V, W_O=W_O) is None
+    model, rows = tiny_model(), torch.randn(3, 32)
+    resid, z = parse_hook("blocks.1.hook_resid_pre"), parse_hook("blocks.1.attn.hook_z")
+    writes = [
+        writes_of(SimpleNamespace(hook_in=hook, hook_out=None, W_dec=rows), model, None)
+        for hook in (resid, z)
+    ]
+    assert torch.equal(writes[0], rows)
+    assert not torch.allclose(writes[1], rows)
+    assert torch.equal(reads_at(rows, resid, model), rows)
+    assert not torch.allclose(reads_at(rows, z, model), rows)
+    assert why_no_write(parse_hook("blocks.1.mlp.hook_in"), model)
+    assert why_no_read(parse_hook("blocks.1.hook_mlp_out"), model)
 
 
 @pytest.mark.parametrize("table", WEIGHT_TABLES)

@@ -67,6 +67,63 @@ class DictionaryView(Protocol):
         """[d_sae, d_out]."""
 
 
+class LegView(Protocol):
+    """A way between a hook point and the residual stream, as `saereport.sources.legs.Leg`."""
+
+    @property
+    def problem(self) -> str:
+        """Why nothing is known of it, a clause; empty where all is well."""
+
+    def along(self, rows: Tensor) -> Tensor:
+        """Vectors at its start as they arrive, up to a norm's scale."""
+
+    def back(self, rows: Tensor) -> Tensor:
+        """Read directions at its end as ones at its start."""
+
+
+class WiringView(Protocol):
+    """How a model is wired, as `saereport.sources.wiring.Wiring` measures it."""
+
+    @property
+    def stream(self) -> str:
+        """Why what is in the residual stream does not stay there as it is; empty where it does."""
+
+    @property
+    def embedding(self) -> Tensor:
+        """What tokens bring to the residual stream, [d_vocab, d_model]."""
+
+    @property
+    def embedding_problem(self) -> str:
+        """Why `embedding` is not that; empty where it is."""
+
+    @property
+    def unembedding(self) -> Tensor:
+        """From the residual stream to the logits, float32[d_model, d_vocab]."""
+
+    @property
+    def unembedding_problem(self) -> str:
+        """Why there is no `unembedding`; empty where there is."""
+
+    @property
+    def mlp0_problem(self) -> str:
+        """Why the first MLP's output on a token cannot be relied on; empty where it can."""
+
+    def into(self, hook: Any) -> LegView:
+        """From the residual stream (for heads, from their sum) to a hook point."""
+
+    def out_of(self, hook: Any) -> LegView:
+        """From a hook point (for `z`, from its heads' sum) to the residual stream."""
+
+    def values(self, layer: int) -> LegView:
+        """From the residual stream to the value matrices of a layer's heads."""
+
+    def heads(self, layer: int) -> LegView:
+        """From the sum of a layer's heads to the residual stream."""
+
+    def hears_heads(self, hook: Any) -> bool:
+        """Whether what the heads of its own layer add reaches a hook point."""
+
+
 class ModelView(Protocol):
     """A language model's weights, as `saereport.sources.models.LanguageModel` gives them."""
 
@@ -87,28 +144,14 @@ class ModelView(Protocol):
         """Whether the norms centre (`layer`) or not (`rms`)."""
 
     @property
-    def W_E(self) -> Tensor:
-        """[d_vocab, d_model]."""
-
-    @property
-    def W_U(self) -> Tensor:
-        """[d_model, d_vocab], as loaded."""
-
-    @property
-    def final_norm_weight(self) -> Tensor | None:
-        """[d_model], None where it is folded into `W_U`."""
+    def wiring(self) -> WiringView:
+        """What stands between hook points and the residual stream."""
 
     def W_V(self, layer: int) -> Tensor:
         """[n_heads, d_model, d_head]; shared value heads repeated."""
 
     def W_O(self, layer: int) -> Tensor:
         """[n_heads, d_head, d_model]."""
-
-    def attn_norm_weight(self, layer: int) -> Tensor | None:
-        """[d_model], None where it is folded into the attention's matrices."""
-
-    def mlp_norm_weight(self, layer: int) -> Tensor | None:
-        """[d_model], None where it is folded into the MLP's matrices."""
 
     def mlp0_of(self, x: Tensor) -> Tensor:
         """What the first MLP adds for residual vectors, [n, d_model] -> [n, d_model]."""
@@ -129,23 +172,21 @@ class TokenRows:
 
     @cached_property
     def embedding(self) -> Tensor:
-        """`W_E`, [d_vocab, d_model]."""
-        return self.model.W_E.float()
+        """What each token brings to the residual stream, [d_vocab, d_model]."""
+        return self.model.wiring.embedding.float()
 
     @cached_property
     def extended(self) -> Tensor:
         """`E' = W_E + MLP0(norm2_0(W_E))`, rows normalised, [d_vocab, d_model]."""
         with torch.no_grad():
-            chunks = torch.split(self.model.W_E, _TOKEN_CHUNK)
+            chunks = torch.split(self.model.wiring.embedding, _TOKEN_CHUNK)
             rows = [chunk.float() + self.model.mlp0_of(chunk).float() for chunk in chunks]
             return normalized(torch.cat(rows), self.model.norm)
 
-    @cached_property
+    @property
     def unembedding(self) -> Tensor:
-        """`W_U` with the final norm's weight folded in, [d_model, d_vocab]."""
-        weight = self.model.final_norm_weight
-        plain = self.model.W_U.float()
-        return plain if weight is None else plain * weight.float()[:, None]
+        """`W_U` with the final norm folded in, [d_model, d_vocab]."""
+        return self.model.wiring.unembedding
 
 
 def normalized(rows: Tensor, norm: Literal["layer", "rms"]) -> Tensor:

@@ -14,7 +14,6 @@ from saereport.measure.weights.extremes import extremes_in_chunks
 def compute(context: WeightContext) -> dict[str, dict[str, Any]]:
     """Table `deembedding`: raw and extended embedding rows times each latent's read direction."""
     directions = reads_at(context.encoder, context.hook_in, context.model)
-    assert directions is not None
     tokens = context.tokens
     found = {
         kind: extremes_in_chunks(context, directions, rows)
@@ -33,6 +32,14 @@ def compute(context: WeightContext) -> dict[str, dict[str, Any]]:
     return {"deembedding": {"latent": np.repeat(context.names, 2), "kind": kinds, **columns}}
 
 
-TABLE = WeightTable(
-    "deembedding", ("deembedding",), lambda context: why_no_read(context.hook_in), compute
-)
+def why_no_tokens(context: WeightContext) -> str:
+    """Why there are no embeddings, raw and extended, that latents could read."""
+    wiring = context.model.wiring
+    return wiring.embedding_problem or wiring.mlp0_problem
+
+
+def _why_not(context: WeightContext) -> str:
+    return why_no_read(context.hook_in, context.model) or why_no_tokens(context)
+
+
+TABLE = WeightTable("deembedding", ("deembedding",), _why_not, compute)

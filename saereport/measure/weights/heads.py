@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from saereport.measure.weights.context import ModelView, WeightContext, WeightTable
+from saereport.measure.weights.deembedding import why_no_tokens
 from saereport.measure.weights.directions import (
     by_head,
     head_directions,
@@ -19,8 +20,6 @@ from saereport.measure.weights.directions import (
     why_no_read,
 )
 from saereport.measure.weights.extremes import extremes, listed
-
-_BEFORE_ATTENTION = ("hook_resid_pre", "hook_in", "hook_embed")
 
 
 def head_shares(decoder: Tensor, n_heads: int) -> Tensor:
@@ -44,23 +43,27 @@ def layers_read(context: WeightContext) -> list[int]:
     hook = context.hook_in
     if reads_heads(hook):
         return [hook.layer]
-    return list(range(hook.layer if hook.site in _BEFORE_ATTENTION else hook.layer + 1))
+    return list(range(hook.layer + int(context.model.wiring.hears_heads(hook))))
 
 
 def value_weights(model: ModelView, layer: int) -> Tensor:
-    """Value matrices with the norm's weight folded in, float32[n_heads, d_model, d_head]."""
-    weight = model.attn_norm_weight(layer)
-    values = model.W_V(layer).float()
-    return values if weight is None else values * weight.float()[:, None]
+    """Value matrices with a norm before them folded in, float32[n_heads, d_model, d_head]."""
+    values = model.W_V(layer).float().transpose(1, 2)
+    return model.wiring.values(layer).back(values).transpose(1, 2)
+
+
+def output_weights(model: ModelView, layer: int) -> Tensor:
+    """Output matrices with a norm behind them folded in, float32[n_heads, d_head, d_model]."""
+    return model.wiring.heads(layer).along(model.W_O(layer).float())
 
 
 def _through_heads(context: WeightContext, layer: int, read: Tensor) -> Tensor:
     """What each latent reads of the outputs of each head of a layer, [n_heads, n, d_head]."""
     if reads_heads(context.hook_in):
-        own = head_directions(context.encoder, context.hook_in.kind, context.model.W_O(layer))
+        own = head_directions(context.encoder, context.hook_in, context.model)
         assert own is not None
         return own
-    return torch.einsum("nd,hkd->hnk", read, context.model.W_O(layer).float())
+    return torch.einsum("nd,hkd->hnk", read, output_weights(context.model, layer))
 
 
 def strengths(values: Tensor, reads: Tensor) -> Tensor:
@@ -105,7 +108,7 @@ def _head_scores(
         probes = _through_heads(context, layer, read)[head][latents]
         divisor = None
     else:
-        output = context.model.W_O(layer)[head].float()
+        output = output_weights(context.model, layer)[head]
         rows = read[latents]
         if context.model.norm == "layer":
             rows = rows - rows.mean(dim=1, keepdim=True)
@@ -122,7 +125,7 @@ def deembedding_through(
 ) -> dict[str, Any]:
     """The extended de-embedding of latents through given heads, one pair a row.
 
-    The value matrices are taken with the weight of the norm before the attention.
+    Value and output matrices are taken with the weights of norms before and behind them.
 
     Args:
         context: What to compute for.
@@ -135,7 +138,6 @@ def deembedding_through(
     """
     model, extended = context.model, context.tokens.extended
     read = reads_at(context.encoder, context.hook_in, model)
-    assert read is not None
     by_heads = np.lexsort((rows, heads, layers))
     parts = []
     shared: tuple[int, int, Tensor] | None = None
@@ -160,7 +162,6 @@ def compute_deembedding(context: WeightContext) -> dict[str, dict[str, Any]]:
     model = context.model
     layers = layers_read(context)
     read = reads_at(context.encoder, context.hook_in, model)
-    assert read is not None
     found = torch.cat(
         [strengths(value_weights(model, la), _through_heads(context, la, read)) for la in layers]
     )
@@ -184,10 +185,18 @@ def compute_shares(context: WeightContext) -> dict[str, dict[str, Any]]:
     return {"head_shares": {"latent": context.names, "shares": list(shares)}}
 
 
-def _why_no_deembedding(context: WeightContext) -> str:
-    if reason := why_no_read(context.hook_in):
+def why_no_heads(context: WeightContext) -> str:
+    """Why a context has no table that goes through heads."""
+    wiring = context.model.wiring
+    if reason := why_no_read(context.hook_in, context.model) or why_no_tokens(context):
         return reason
-    return "" if layers_read(context) else "there is no attention before the place that it reads"
+    layers = layers_read(context)
+    if not layers:
+        return "there is no attention before the place that it reads"
+    problems = [wiring.values(layer).problem for layer in layers]
+    if not reads_heads(context.hook_in):
+        problems += [wiring.heads(layer).problem for layer in layers]
+    return next(filter(None, problems), "")
 
 
 def _why_no_shares(context: WeightContext) -> str:
@@ -197,6 +206,6 @@ def _why_no_shares(context: WeightContext) -> str:
 
 
 DEEMBEDDING = WeightTable(
-    "head_deembedding", ("head_deembedding",), _why_no_deembedding, compute_deembedding
+    "head_deembedding", ("head_deembedding",), why_no_heads, compute_deembedding
 )
 SHARES = WeightTable("head_shares", ("head_shares",), _why_no_shares, compute_shares)

@@ -71,10 +71,9 @@ def _rows_at_once(scores: Tensor) -> int:
 
 
 def compute(context: WeightContext) -> dict[str, dict[str, Any]]:
-    """Table `logit_lens`: write direction times the unembedding, final norm's weight folded in."""
+    """Table `logit_lens`: write direction times the unembedding, the final norm folded in."""
     unembedding = context.tokens.unembedding
     directions = writes_of(context.dictionary, context.model, context.chosen)
-    assert directions is not None
     columns: dict[str, list[np.ndarray[Any, Any]]] = {}
     parts = []
     for span in context.spans(unembedding.shape[1]):
@@ -95,7 +94,12 @@ def compute(context: WeightContext) -> dict[str, dict[str, Any]]:
 
 
 def _why_not(context: WeightContext) -> str:
-    return context.dictionary.why_no_decoder or why_no_write(context.hook_out)
+    wiring, writes = context.model.wiring, context.hook_out
+    return (
+        context.dictionary.why_no_decoder
+        or why_no_write(writes, context.model)
+        or wiring.unembedding_problem
+    )
 
 
 TABLE = WeightTable("logit_lens", ("logit_lens",), _why_not, compute)

@@ -7,7 +7,13 @@ from typing import Any
 import numpy as np
 
 from saereport.measure.weights.context import DictionaryView, WeightContext, WeightTable
-from saereport.measure.weights.directions import reads_at, why_no_read, why_no_write, writes_of
+from saereport.measure.weights.directions import (
+    reads_at,
+    reads_heads,
+    why_no_read,
+    why_no_write,
+    writes_of,
+)
 from saereport.measure.weights.extremes import extremes_in_chunks
 
 
@@ -15,14 +21,16 @@ def earlier(context: WeightContext) -> list[DictionaryView]:
     """The other SAEs and transcoders that write into the residual stream before this one reads.
 
     Sorted by slug; without those that have no decoder. Two at the same hook point are not earlier
-    than one another.
+    than one another, and in a parallel block the MLP does not read what the heads beside it add.
     """
+    reads, model = context.hook_in, context.model
     found = []
     for other in context.others:
         writes = other.hook_out or other.hook_in
-        if other.why_no_decoder or why_no_write(writes):
+        if writes.depth >= reads.depth or other.why_no_decoder or why_no_write(writes, model):
             continue
-        if writes.depth < context.hook_in.depth:
+        beside = writes.layer == reads.layer and reads_heads(writes)
+        if not beside or reads_heads(reads) or model.wiring.hears_heads(reads):
             found.append(other)
     return sorted(found, key=lambda other: other.slug)
 
@@ -30,12 +38,10 @@ def earlier(context: WeightContext) -> list[DictionaryView]:
 def compute(context: WeightContext) -> dict[str, dict[str, Any]]:
     """Table `pullbacks`: the earlier one's write directions times this one's read directions."""
     directions = reads_at(context.encoder, context.hook_in, context.model)
-    assert directions is not None
     onto = earlier(context)
     found = []
     for other in onto:
         writes = writes_of(other, context.model, None)
-        assert writes is not None
         found.append(extremes_in_chunks(context, directions, writes, names="latents"))
     n = len(context.names)
     columns = {name: [part[name][i] for i in range(n) for part in found] for name in found[0]}
@@ -44,7 +50,7 @@ def compute(context: WeightContext) -> dict[str, dict[str, Any]]:
 
 
 def _why_not(context: WeightContext) -> str:
-    if reason := why_no_read(context.hook_in):
+    if reason := why_no_read(context.hook_in, context.model):
         return reason
     return "" if earlier(context) else "no other SAE of this report writes before it reads"
 

@@ -1,0 +1,171 @@
+"""The two ends of a model: what tokens bring to the residual stream, and what logits read of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from saereport.errors import SaereportError
+from saereport.sources.forward import forward
+from saereport.sources.probing import (
+    FAILURES,
+    Probing,
+    difference,
+    first_line,
+    gains_in,
+    in_place_of,
+    sample_of,
+    unless_full,
+)
+
+_CHUNK = 4096
+"""Tokens at a time."""
+
+
+class Ends(Probing):
+    """Embedding and unembedding of a model, as they act on the residual stream."""
+
+    @cached_property
+    def _embedded(self) -> tuple[Tensor, str]:
+        """Token rows as they enter the residual stream, and why there are none."""
+        raw: Tensor = self.model.model.W_E.detach()
+        try:
+            return self._rows_of(raw), ""
+        except FAILURES as error:
+            unless_full(error)
+            what = "what a token brings to this model's residual stream is not known"
+            return raw, f"{what}: {first_line(error)}"
+
+    @property
+    def embedding(self) -> Tensor:
+        """Token rows as they enter the residual stream, without positions, [d_vocab, d_model].
+
+        Scale, norm or projection of the embedding are applied. Where that could not be found, the
+        embedding as it is; `embedding_problem` says so.
+        """
+        return self._embedded[0]
+
+    @property
+    def embedding_problem(self) -> str:
+        """Why `embedding` is not what enters the residual stream; empty where it is."""
+        return self._embedded[1]
+
+    @cached_property
+    def _unembedded(self) -> tuple[Tensor | None, str]:
+        try:
+            return self._unembedding(), ""
+        except FAILURES as error:
+            unless_full(error)
+            return (
+                None,
+                f"this model's logits are not what its unembedding says: {first_line(error)}",
+            )
+
+    @property
+    def unembedding(self) -> Tensor:
+        """From the residual stream to the logits, up to the final norm's scale.
+
+        The final norm's weight and centring, a projection and a constant on the logits are folded
+        in; float32[d_model, d_vocab]. A cap on the logits is not.
+
+        Raises:
+            SaereportError: There is an `unembedding_problem`.
+        """
+        found, problem = self._unembedded
+        if found is None:
+            raise SaereportError(f"There is no logit lens: {problem}.")
+        return found
+
+    @property
+    def unembedding_problem(self) -> str:
+        """Why there is no `unembedding`; empty where there is one."""
+        return self._unembedded[1]
+
+    def _entered(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """What enters the first block, and what positions bring of it, [batch, pos, d_model]."""
+        before, positions = "blocks.0.hook_resid_pre", self.there(["hook_pos_embed"])
+        with torch.no_grad():
+            try:
+                acts = forward(self.model, tokens, reads=[before, *positions]).acts
+            except SaereportError:
+                acts = forward(self.model, tokens, reads=[before]).acts
+        entered = acts[before]
+        added = acts.get("hook_pos_embed", torch.zeros_like(entered[:1]))
+        return entered, added.expand_as(entered) if added.ndim == 3 else torch.zeros_like(entered)
+
+    def _rows_of(self, raw: Tensor) -> Tensor:
+        sample = sample_of(len(raw))
+        entered, added = self._entered(sample[:, None].expand(-1, 2))
+        here, there = entered[:, 0].float(), entered[:, 1].float()
+        if raw.shape[1] == here.shape[1]:
+            rows = raw[sample.to(raw.device)].float()
+            spread, moved = rows - rows.mean(dim=0), here - here.mean(dim=0)
+            scale = float((spread * moved).sum() / spread.square().sum())
+            if _close(moved, spread * scale, self.tolerance):
+                # Exactly the matrix where nothing is multiplied.
+                return raw if abs(scale - 1) < 2 * self.tolerance else raw * scale
+        alone, again = here - added[:, 0].float(), there - added[:, 1].float()
+        if not _close(alone, again, self.tolerance):
+            raise SaereportError("it cannot be told from what its position brings")
+        found = []
+        for some in torch.split(torch.arange(len(raw)), _CHUNK):
+            entered, added = self._entered(some[:, None])
+            found.append(entered[:, 0] - added[:, 0])
+        return torch.cat(found)
+
+    def _unembedding(self) -> Tensor:
+        matrix: Tensor = self.model.model.W_U.detach()
+        matrix = matrix.float()
+        if len(matrix) != self.model.d_model:
+            narrower = self.model.model.project_out.weight.detach().float()
+            matrix = narrower.T @ matrix
+        probes = self.probes(self.model.d_model)
+        last = f"blocks.{self.model.n_layers - 1}.hook_resid_post"
+        found: list[Tensor] = []
+        handle = self.model.model.unembed.register_forward_hook(
+            lambda _module, _args, out: found.append(out.detach().float())
+        )
+        try:
+            with torch.no_grad():
+                run = forward(
+                    self.model,
+                    self.tokens(2 * len(probes)),
+                    edits={last: in_place_of(probes)},
+                    logits=True,
+                )
+        finally:
+            handle.remove()
+        arrived = difference(found[0], len(probes))[:, : matrix.shape[1]]
+        everywhere = _outside_blocks(self.model.model.named_parameters())
+        gains = gains_in(everywhere, self.model.d_model)
+        leg = self.fit(arrived, probes, gains, lambda rows: rows @ matrix)
+        if leg.problem:
+            raise SaereportError(leg.problem)
+        assert run.logits is not None
+        factor = _ratio(run.logits.float(), found[0], self.tolerance)
+        if leg.gain is not None:
+            matrix = matrix * leg.gain[:, None]
+        if leg.centred:
+            matrix = matrix - matrix.mean(dim=0, keepdim=True)
+        return matrix if leg.scale * factor == 1.0 else matrix * (leg.scale * factor)
+
+
+def _outside_blocks(parameters: Iterable[tuple[str, Any]]) -> list[tuple[str, nn.Parameter]]:
+    return [(name, weight) for name, weight in parameters if not re.search(r"\.\d+\.", name)]
+
+
+def _close(a: Tensor, b: Tensor, tolerance: float) -> bool:
+    return bool((a - b).norm() <= tolerance * b.norm())
+
+
+def _ratio(a: Tensor, b: Tensor, tolerance: float) -> float:
+    """What b is multiplied with to give a; one where that is no single number (a cap)."""
+    scale = float((a * b).sum() / b.square().sum())
+    if abs(scale - 1) < 1e-4 or not _close(a, b * scale, tolerance):
+        return 1.0
+    return float(f"{scale:.4g}")

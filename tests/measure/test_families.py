@@ -1,0 +1,221 @@
+"""Directions and token tables in many families of models, against measurements on plain models.
+
+Nothing is derived a second time: vectors are written into Transformers' own modules and what
+arrives is looked at.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from saereport.measure.weights import WEIGHT_TABLES, TokenRows, WeightContext
+from saereport.measure.weights.context import normalized
+from saereport.measure.weights.directions import reads_at, writes_of
+from saereport.sources.hooks import parse_hook
+from tests.families import TAKEN, Families
+from tests.plain import Plain
+
+LAYER = 1
+CORE = (
+    "bloom",
+    "falcon-7b",
+    "falcon-rw",
+    "gemma",
+    "gemma2",
+    "gemma3",
+    "glm4",
+    "gpt2",
+    "gpt_neox",
+    "gpt_oss",
+    "gptj",
+    "granite",
+    "llama-biased",
+    "mixtral",
+    "mpt",
+    "nemotron",
+    "olmo",
+    "olmo2",
+    "opt",
+    "opt-350m",
+    "phi",
+    "qwen3",
+    "stablelm-parallel",
+    "xglm",
+)
+"""One of each way to be wired; the others are tested with the slow ones."""
+
+POST_NORM = ("opt-350m",)
+"""The residual stream itself is normalised in every block: there are no directions in it."""
+
+SINKS = ("gpt_oss",)
+"""How much attention one token pays to itself depends on it: nothing is said of its heads."""
+
+
+class Case:
+    """A family's model, as the project loads it and as it is."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        from saereport.sources.model_loading import load_model
+
+        self.name = name
+        self.model = load_model(folder)
+        self.plain = Plain(folder)
+        self.tokens = TokenRows(self.model)
+
+    def context(self, hook_in: str, hook_out: str | None = None, seed: int = 0) -> WeightContext:
+        """Six latents with random vectors."""
+        generator = torch.Generator().manual_seed(seed)
+        hooks = [parse_hook(f"blocks.{LAYER}.{name}") for name in (hook_in, hook_out or hook_in)]
+        d_in, d_out = (self.model.width(hook) for hook in hooks)
+        sae = SimpleNamespace(
+            slug=hook_in,
+            why_no_decoder="",
+            hook_in=hooks[0],
+            hook_out=hooks[1] if hook_out else None,
+            W_enc=torch.randn(d_in, 6, generator=generator),
+            W_dec=torch.randn(6, d_out, generator=generator) + 0.3,
+        )
+        return WeightContext(sae, np.arange(6), self.tokens, listed=10)
+
+
+@pytest.fixture(
+    scope="module",
+    params=[name if name in CORE else pytest.param(name, marks=pytest.mark.slow) for name in TAKEN],
+)
+def case(request: pytest.FixtureRequest, families: Families) -> Case:
+    return Case(request.param, families(request.param))
+
+
+def assert_parallel(found: Tensor, measured: Tensor) -> None:
+    """Rows point the same way: as far as single precision tells."""
+    cosine = torch.cosine_similarity(found.double(), measured.double(), dim=-1)
+    assert float(cosine.min()) > 1 - 1e-5
+
+
+WRITES = {
+    "z": ("attn.hook_z", "attention_out", "input"),
+    "attention": ("attn.hook_out", "attention_out", "output"),
+    "MLP": ("mlp.hook_out", "mlp_out", "output"),
+}
+
+
+@pytest.mark.parametrize("where", WRITES)
+def test_logit_lens_is_what_a_write_does_to_the_logits(case: Case, where: str) -> None:
+    site, module, end = WRITES[where]
+    if where == "MLP" and case.name in ("opt", "opt-350m", "xglm"):
+        site = "hook_mlp_out"  # the MLP is no module of its own
+    context = case.context(site)
+    table = WEIGHT_TABLES["logit_lens"]
+    if case.name in POST_NORM:
+        assert "does not pass block" in table.why_not(context) or "measured on this model" in (
+            table.why_not(context)
+        )
+        return
+    assert table.why_not(context) == ""
+    at = getattr(case.plain, module)(LAYER)
+    logits = case.plain.moved(
+        context.dictionary.W_dec,
+        (at, end),
+        (case.plain.head, "output"),
+        case.plain.sublayers(),
+        empty=case.plain.layers[LAYER],
+    )
+    scores = writes_of(context.dictionary, case.model, None) @ case.tokens.unembedding
+    assert_parallel(scores, logits)
+    columns = table.compute(context)["logit_lens"]
+    for row, listed in enumerate(columns["top_tokens"]):
+        assert set(listed.tolist()) == set(logits[row].topk(10).indices.tolist())
+
+
+def test_what_the_mlp_reads(case: Case) -> None:
+    hooks = ("mlp.hook_in", "ln2.hook_out") if case.name in ("opt", "xglm") else ("mlp.hook_in",)
+    context = case.context(hooks[-1])
+    hook = context.hook_in
+    if case.name in POST_NORM:
+        assert WEIGHT_TABLES["deembedding"].why_not(context)
+        return
+    assert WEIGHT_TABLES["deembedding"].why_not(context) == ""
+    rows = torch.randn((4, case.model.d_model), generator=torch.Generator().manual_seed(3)) + 0.5
+    arrived = case.plain.moved(
+        rows,
+        (case.plain.layers[LAYER], "input"),
+        (case.plain.mlp(LAYER), "input"),
+        [case.plain.attention_out(LAYER)],
+    )
+    reads = reads_at(torch.eye(case.model.d_model), hook, case.model)
+    assert_parallel(rows @ reads.T, arrived)
+
+
+def test_what_the_heads_read(case: Case) -> None:
+    context = case.context("attn.hook_z")
+    reason = WEIGHT_TABLES["head_deembedding"].why_not(context)
+    if case.name in POST_NORM + SINKS:
+        assert "this model" in reason
+        return
+    assert reason == ""
+    rows = torch.randn((4, case.model.d_model), generator=torch.Generator().manual_seed(4)) + 0.5
+    arrived = case.plain.moved(
+        rows,
+        (case.plain.layers[LAYER], "input"),
+        (case.plain.attention_out(LAYER), "input"),
+        [],
+        length=1,
+    )
+    width = case.model.n_heads * case.model.d_head
+    assert_parallel(rows @ reads_at(torch.eye(width), context.hook_in, case.model).T, arrived)
+
+
+def test_token_rows_and_what_the_first_mlp_makes_of_them(case: Case) -> None:
+    if case.name in POST_NORM:
+        return
+    some = torch.arange(5, 250, 30)
+    first = case.plain.layers[0]
+    entered = case.plain.run(some[:, None], read=(first, "input"))[:, 0]
+    rows = case.tokens.embedding
+    # Positions add the same to each token, so only differences between tokens are the embedding's.
+    torch.testing.assert_close(
+        rows[some] - rows[some[0]], entered - entered[0], atol=1e-4, rtol=1e-4
+    )
+    out = case.plain.run(
+        some[:, None],
+        inputs={first: rows[some][:, None]},
+        zero=[case.plain.attention_out(0)],
+        read=(first, "output"),
+    )[:, 0]
+    expected = normalized(out.float(), case.model.norm)
+    torch.testing.assert_close(case.tokens.extended[some], expected, atol=1e-3, rtol=1e-3)
+
+
+def test_through_a_head_of_the_layer_before(case: Case) -> None:
+    """What a head moves, up to the norm's scale, is what the table says that it moves."""
+    context = case.context("hook_resid_pre")
+    table = WEIGHT_TABLES["head_deembedding"]
+    if case.name in POST_NORM + SINKS:
+        assert "this model" in table.why_not(context)
+        return
+    assert table.why_not(context) == ""
+    columns = table.compute(context)["head_deembedding"]
+    rows = case.tokens.extended
+    plain, width = case.plain, case.model.d_head
+    assert len(columns["latent"]) == 18
+    for i in range(0, 18, 6):
+        layer, head = int(columns["layer"][i]), int(columns["head"][i])
+        assert layer == 0
+        z = plain.moved(
+            rows, (plain.layers[0], "input"), (plain.attention_out(0), "input"), [], length=1
+        )
+        alone = torch.zeros_like(z)  # what one head puts out
+        alone[:, width * head : width * (head + 1)] = z[:, width * head : width * (head + 1)]
+        moved = plain.moved(
+            alone, (plain.attention_out(0), "input"), (plain.layers[0], "output"), plain.sublayers()
+        )
+        scores = (
+            normalized(moved.float(), case.model.norm) @ context.encoder[int(columns["latent"][i])]
+        )
+        assert columns["top_tokens"][i].tolist() == scores.topk(10).indices.tolist()
