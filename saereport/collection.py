@@ -44,6 +44,7 @@ from saereport.site.single_write import require_single_or_nothing
 from saereport.sources.demo import demo_model_dir
 from saereport.sources.devices import resolve_device, resolve_dtype
 from saereport.sources.folders import SaeFacts
+from saereport.sources.magnitudes import check_magnitudes
 from saereport.sources.model_loading import load_model
 from saereport.sources.models import LanguageModel
 from saereport.sources.packing import Packed, pack
@@ -197,6 +198,9 @@ def _collect(config: BuildConfig, target: Path, work: Path, progress: Progress) 
         check_sanity(model, dictionaries, first, reading.batches, warned)
     with memory.stage("read the text"):
         _read(config, reading, text, context_size, progress)
+    for reader in readers:
+        if reason := reader.broken.reason():
+            warned.add(reason, about=reader.dictionary.slug)
     with memory.stage("evaluate"):
         evaluation = _evaluate(config, reading, text, context_size, progress)
     for slug, lines in evaluation.doubts.items():
@@ -221,7 +225,7 @@ def _collect(config: BuildConfig, target: Path, work: Path, progress: Progress) 
         warned=warned,
     )
     # From here on `reading` alone holds the SAEs and the model; the last step releases them.
-    del model, dictionaries, readers
+    del model, dictionaries, readers, reader
     write_run(target, plan, reading, memory, progress)
     gc.collect()
     profile = memory.profile()
@@ -254,6 +258,7 @@ def _load_saes(
     for source, slug in zip(sources, unique_slugs(sources), strict=True):
         progress.say(f"Loading the SAE {source.label}")
         dictionary = load_sae(source, device=device, dtype=dtype, slug=slug)
+        check_magnitudes(dictionary)
         for said in dictionary.said:
             warned.add(said.text, about=slug, source=said.source, sanity=said.sanity)
         loaded.append(dictionary)

@@ -22,6 +22,7 @@ import torch
 from saereport.checkpoint import Arrays, Checkpoint
 from saereport.errors import SaereportError
 from saereport.measure import STATISTICS, Batch, Measurement, SequenceStore, Setting
+from saereport.measure.broken import Broken
 from saereport.measure.events import events_of
 from saereport.progress import Bar, Progress
 from saereport.sources.devices import is_out_of_memory
@@ -78,12 +79,14 @@ class SaeReader:
         setting: What to measure of it; its `latents` are tracked.
         names: Statistics to collect.
         measurement: Their accumulators.
+        broken: Latents that gave, after the beginning of the text, what cannot be measured.
     """
 
     dictionary: Dictionary
     setting: Setting
     names: Sequence[str]
     measurement: Measurement = field(init=False)
+    broken: Broken = field(default_factory=Broken)
     _slice: torch.Tensor | None = field(init=False)
 
     def __post_init__(self) -> None:
@@ -103,7 +106,8 @@ class SaeReader:
             activations: At the SAE's hook point, `[batch, pos, d_in]`, on the device.
 
         Raises:
-            SaereportError: An activation is NaN or infinite; says where.
+            SaereportError: An activation at the beginning of the text, or many of them later, are
+                no numbers; says where.
         """
         sae = self.dictionary
         if self._slice is None:
@@ -120,6 +124,7 @@ class SaeReader:
             latents=latents,
             name=f"The SAE {sae.slug}",
             hook=sae.hook_in.name,
+            strict=packed.first == 0,
         )
 
 
@@ -216,14 +221,15 @@ class Reading:
             arrays.update({f"{prefix}/{key}": array for key, array in part.state().items()})
         self.checkpoint.save(arrays)
 
-    def _parts(self) -> dict[str, Seen | SequenceStore | Batches | Measurement]:
-        parts: dict[str, Seen | SequenceStore | Batches | Measurement] = {
+    def _parts(self) -> dict[str, Seen | SequenceStore | Batches | Measurement | Broken]:
+        parts: dict[str, Seen | SequenceStore | Batches | Measurement | Broken] = {
             "seen": self.seen,
             "sequences": self.sequences,
             "batches": self.batches,
         }
         for reader in self.readers:
             parts[f"sae.{reader.dictionary.slug}"] = reader.measurement
+            parts[f"broken.{reader.dictionary.slug}"] = reader.broken
         return parts
 
     def run(self, packed: Iterable[Packed], bar: Bar) -> None:
@@ -243,6 +249,7 @@ class Reading:
                     for done, events in self._events(part):
                         for reader, batch in zip(self.readers, events, strict=True):
                             reader.measurement.update(batch)
+                            reader.broken.take(batch.broken)
                         bar.advance(done.tokens.size)
                 self.sequences.add(block.first, block.tokens, block.counted, block.documents)
                 if self.sequences.full:

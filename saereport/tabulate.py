@@ -6,7 +6,7 @@ earlier ones; each is released when its tables are written, and the model after 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from saereport.reading import Reading, SaeReader
 from saereport.run import RunInfo, RunWriter, SaeInfo
 from saereport.run.graph_tables import EXAMPLE_TABLES
 from saereport.run.schema import L0, ModelInfo, TextInfo
+from saereport.run.within import beyond
 from saereport.selection import Selection, shown_latents
 from saereport.sources.devices import is_out_of_memory
 from saereport.sources.models import LanguageModel
@@ -220,7 +221,7 @@ def _write_saes(
             apart, left_out = _taken_apart(
                 plan.circuits, context, reader, others, reading, measured
             )
-            for name, columns in {**measured, **apart}.items():
+            for name, columns in _holdable({**measured, **apart}, left_out):
                 seen = blinded(name, columns, hidden)
                 shown.note(name, seen)
                 writer.write(name, seen, slug=reader.dictionary.slug)
@@ -235,6 +236,18 @@ def _write_saes(
             readers[i] = None
             del reader, context, others
     return [infos[i] for i in range(len(readers))]
+
+
+def _holdable(
+    tables: Mapping[str, Columns], left_out: dict[str, str]
+) -> Iterator[tuple[str, Columns]]:
+    """The tables whose numbers a run may hold; for the others, the reason goes to `left_out`."""
+    for name, columns in tables.items():
+        reason = beyond(name, columns)
+        if reason:
+            left_out[name] = reason
+        else:
+            yield name, columns
 
 
 def _depth(reader: SaeReader | None) -> tuple[int, int]:
@@ -254,7 +267,14 @@ def _latents(plan: Plan, i: int, reader: SaeReader) -> np.ndarray:
             "Read more text with --tokens, or choose latents by number.",
         )
     blind = plan.circuits.blind.get(reader.dictionary.slug, ())
-    return np.union1d(latents, np.array(blind, dtype=np.int64))
+    wanted = np.union1d(latents, np.array(blind, dtype=np.int64))
+    measured = np.setdiff1d(wanted, reader.broken.latents)
+    if not len(measured):
+        raise SaereportError(
+            f"No latent of the SAE {reader.dictionary.slug} can be shown. {reader.broken.reason()}",
+            "Choose other latents, or try --dtype float32.",
+        )
+    return measured
 
 
 def _taken_apart(
@@ -312,7 +332,7 @@ def _write_weights(
         if reason:
             left_out.update(dict.fromkeys(table.tables, reason))
         else:
-            for name, columns in table.compute(context).items():
+            for name, columns in _holdable(table.compute(context), left_out):
                 shown.note(name, columns)
                 writer.write(name, columns, slug=context.dictionary.slug)
         advance(1)
@@ -322,6 +342,8 @@ def _write_weights(
 def _write_evaluation(writer: RunWriter, evaluation: Evaluation, slug: str) -> dict[str, str]:
     """Write the figures of a whole SAE, or give the reason why there are none."""
     if slug in evaluation.tables:
+        if reason := beyond("sae_metrics", evaluation.tables[slug]):
+            return {"sae_metrics": reason}
         writer.write("sae_metrics", evaluation.tables[slug], slug=slug)
         return {}
     return {"sae_metrics": evaluation.left_out[slug]}

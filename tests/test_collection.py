@@ -8,6 +8,7 @@ import signal
 import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -370,6 +371,95 @@ def test_activations_that_are_no_numbers_are_located(
     monkeypatch.setattr(Dictionary, "encode", broken)
     with pytest.raises(SaereportError, match=r"The SAE z gave NaN .*sequence 2, position 5"):
         collection.collect(asked(inputs), tmp_path / "run")
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("nan"), 3e30])
+def test_late_activations_that_cannot_be_measured_cost_their_latents_alone(
+    made: Path, inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: float
+) -> None:
+    """As seen: measured for hours, and then refused by the reader; across an interruption too."""
+    from saereport.measure.events import events_of
+
+    def broken(f: torch.Tensor, **named: Any) -> Any:
+        if named["name"] == "The SAE z" and named["first"] in (24, 48):
+            f = f.clone()
+            f[2, 5, 3] = f[1, 7, 3] = f[0, 9, 30] = value
+            f[0, 0, 1] = float("nan")  # on BOS, which counts nowhere
+        return events_of(f, **named)
+
+    monkeypatch.setattr("saereport.reading.events_of", broken)
+    with monkeypatch.context() as patch:
+        stop_after(patch, 5, lambda: os.kill(os.getpid(), signal.SIGINT))
+        with pytest.raises(KeyboardInterrupt):
+            collection.collect(asked(inputs, "early", "z"), tmp_path / "run")
+    told = Told()
+    path = collection.collect(asked(inputs, "early", "z"), tmp_path / "run", progress=told)
+    assert [line for line in told.lines if line.startswith("Going on from the checkpoint")]
+    run = open_run(path)
+    run.verify()
+    assert run.table("activity", "z")["latent"].to_pylist() == [0, 1, 2, 4, 5, 6, 7, 20]
+    (warning,) = [w for w in run.info.warnings if "no numbers" in w.text]
+    assert warning.about == "z"
+    assert "Latent 30 gave" in warning.text
+    assert "(2 times, first in sequence 24, position 9), and 1 more latents" in warning.text
+    before = open_run(made)
+    same = run.table("activity", "early").equals(before.table("activity", "early"))
+    assert same
+    kept = before.table("activity", "z").to_pylist()
+    assert run.table("activity", "z").to_pylist() == [r for r in kept if r["latent"] != 3]
+    render(path, tmp_path / "report")
+
+
+def test_activations_that_are_huge_from_the_beginning_are_refused(
+    inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from saereport.sources.saes import Dictionary
+
+    encode = Dictionary.encode
+    monkeypatch.setattr(Dictionary, "encode", lambda self, a: encode(self, a) * 1e30)
+    with pytest.raises(SaereportError, match=r"gave absurdly large \(.*e\+\d+\) activations"):
+        collection.collect(asked(inputs, "early"), tmp_path / "run")
+
+
+@pytest.mark.parametrize("name", ["W_dec", "W_enc"])
+def test_absurd_weights_are_refused_before_the_text(
+    inputs: Path, tmp_path: Path, name: str
+) -> None:
+    from safetensors.torch import load_file, save_file
+
+    absurd = tmp_path / "absurd"
+    shutil.copytree(inputs / "early", absurd)
+    weights = load_file(absurd / "sae_weights.safetensors")
+    weights[name][7, 3] = -2e31
+    save_file(weights, absurd / "sae_weights.safetensors")
+    config = {**asked(inputs), "saes": [{"path": absurd}]}
+    with pytest.raises(SaereportError, match=rf"absurdly large numbers in {name}, first -2e\+31"):
+        collection.collect(config, tmp_path / "run")
+
+
+def test_a_table_that_a_run_cannot_hold_is_left_out_with_its_reason(
+    inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from saereport import tabulate
+    from saereport.measure.weights import WEIGHT_TABLES
+
+    spoilt = {}
+    for key, table in WEIGHT_TABLES.items():
+
+        def compute(context: Any, table: Any = table) -> Any:
+            found = dict(table.compute(context))
+            if "geometry" in found:
+                columns = dict(found["geometry"])
+                columns["decoder_norm"] = np.asarray(columns["decoder_norm"]) * 1e37
+                found["geometry"] = columns
+            return found
+
+        spoilt[key] = SimpleNamespace(tables=table.tables, why_not=table.why_not, compute=compute)
+    monkeypatch.setattr(tabulate, "WEIGHT_TABLES", spoilt)
+    run = open_run(collection.collect(asked(inputs, "early"), tmp_path / "run"))
+    run.verify()
+    assert "'decoder_norm' would hold numbers" in run.info.sae("early").left_out["geometry"]
+    assert run.has("activity", "early")
 
 
 def test_only_chosen_latents_are_encoded_when_nothing_needs_the_others(

@@ -12,12 +12,14 @@ place in the sorted array of tracked latents.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
+
+from saereport.measure.broken import NONE, Places
 
 Columns = dict[str, Any]
 """One table's columns: name -> array, or list of arrays for a list column; rows in key order."""
@@ -39,6 +41,7 @@ class Batch:
         sequence: Index in the text (not in the batch), int32[m].
         position: Place in the sequence, int32[m].
         value: Activation, above zero and finite, float32[m].
+        broken: Sequence, position and latent of what is no activation and no event, int64[b, 3].
 
     Events are sorted by (sequence, position, latent) and lie on counted tokens only.
     """
@@ -51,6 +54,7 @@ class Batch:
     sequence: NDArray[np.int32]
     position: NDArray[np.int32]
     value: NDArray[np.float32]
+    broken: Places = field(default_factory=NONE.copy)
 
     @cached_property
     def flat(self) -> NDArray[np.int64]:

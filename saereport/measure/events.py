@@ -11,6 +11,10 @@ from torch import Tensor
 
 from saereport.errors import SaereportError
 from saereport.measure.batch import Batch
+from saereport.measure.broken import LARGEST_ACTIVATION, NONE, Places
+
+MOST_BROKEN = 10
+"""Latents of a batch, or a hundredth of them, that may be broken before the whole SAE is."""
 
 
 def active_entries(f: Tensor, counted: Tensor) -> tuple[Tensor, Tensor]:
@@ -28,9 +32,17 @@ def active_entries(f: Tensor, counted: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def all_finite(f: Tensor) -> Tensor:
-    """Whether `f` holds neither NaN nor infinity, a bool tensor of no dimension on its device."""
+    """Whether `f` can be measured: neither NaN nor infinity, nothing above `LARGEST_ACTIVATION`.
+
+    Returns:
+        A bool tensor of no dimension on its device.
+    """
     low, high = torch.aminmax(f)
-    return torch.isfinite(low) & torch.isfinite(high)
+    return torch.isfinite(low) & torch.isfinite(high) & (high <= LARGEST_ACTIVATION)
+
+
+def _unmeasurable(f: Tensor) -> Tensor:
+    return ~torch.isfinite(f) | (f > LARGEST_ACTIVATION)
 
 
 def events_of(
@@ -43,6 +55,7 @@ def events_of(
     latents: NDArray[Any] | None = None,
     name: str = "the SAE",
     hook: str = "",
+    strict: bool = True,
 ) -> Batch:
     """Make the batch of events that dense activations hold.
 
@@ -55,14 +68,23 @@ def events_of(
         latents: Which latent each column of `f` is (ascending); all of them in order by default.
         name: What to call the SAE in an error.
         hook: The hook point that the SAE reads, for an error.
+        strict: Whether an activation that cannot be measured is an error; if not, it is taken out
+            and named in `broken`, unless a large part of the latents gives some.
 
     Raises:
-        SaereportError: An activation on a counted token is NaN or infinite; says which SAE and
-            hook point, and the sequence, position and latent of the first.
+        SaereportError: An activation on a counted token is NaN, infinite or above
+            `LARGEST_ACTIVATION`; says which SAE and hook point, and the sequence, position and
+            latent of the first.
     """
     _, context, width = f.shape
+    broken = NONE
     if f.numel() and not bool(all_finite(f)):
-        _check_counted(f, counted, first, latents, name, hook)
+        bad = _unmeasurable(f).cpu().numpy() & counted[:, :, None]
+        broken = np.argwhere(bad)
+        few = len(np.unique(broken[:, 2])) <= max(MOST_BROKEN, width // 100)
+        if len(broken) and (strict or not few):
+            raise _not_numbers(f, broken, first, latents, name, hook)
+        f = f.masked_fill(torch.from_numpy(bad).to(f.device), 0)
     on_device = torch.from_numpy(np.ascontiguousarray(counted)).to(f.device)
     where, values = active_entries(f, on_device)
     flat = where.cpu().numpy()
@@ -78,28 +100,33 @@ def events_of(
         sequence=(local + first).astype(np.int32),
         position=position.astype(np.int32),
         value=values.cpu().numpy(),
+        broken=_placed(broken, first, latents),
     )
 
 
-def _check_counted(
+def _placed(found: Places, first: int, latents: NDArray[Any] | None) -> Places:
+    """Places in a batch as places in the text, columns as latents."""
+    placed: Places = found + np.array([first, 0, 0])
+    if latents is not None and len(placed):
+        placed[:, 2] = np.asarray(latents)[placed[:, 2]]
+    return placed
+
+
+def _not_numbers(
     f: Tensor,
-    counted: NDArray[np.bool_],
+    found: Places,
     first: int,
     latents: NDArray[Any] | None,
     name: str,
     hook: str,
-) -> None:
-    bad = ~torch.isfinite(f).cpu().numpy() & counted[:, :, None]
-    found = np.argwhere(bad)
-    if not len(found):
-        return
-    sequence, position, column = (int(v) for v in found[0])
-    latent = column if latents is None else int(latents[column])
-    value = float(f[sequence, position, column])
+) -> SaereportError:
+    sequence, position, latent = _placed(found[:1], first, latents)[0].tolist()
+    value = float(f[tuple(found[0].tolist())])
     kind = "NaN" if np.isnan(value) else "infinite"
+    kind = kind if not np.isfinite(value) else f"absurdly large ({value:.3g})"
     place = f" at {hook}" if hook else ""
-    raise SaereportError(
-        f"{name} gave {kind} activations{place}: first in sequence {first + sequence}, "
+    return SaereportError(
+        f"{name} gave {kind} activations{place}: first in sequence {sequence}, "
         f"position {position}, latent {latent} ({len(found):,} in this batch).",
         "Try --dtype float32, and check that the SAE belongs to this model and hook point.",
     )

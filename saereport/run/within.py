@@ -1,0 +1,52 @@
+"""Whether the numbers of a table are ones that a run may hold, before it is written.
+
+The reader refuses a run with other numbers; asked here first, a table is left out with its reason,
+and what took hours to measure can be read.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from saereport.run.tables import TABLES
+from saereport.run.validation import LARGEST, REAL
+
+
+def beyond(name: str, columns: Any) -> str:
+    """Why a table cannot be held, as the end of a sentence; empty where it can.
+
+    Args:
+        name: The table's name in `TABLES`.
+        columns: Its columns as `RunWriter.write` takes them.
+    """
+    for column, kind in TABLES[name].columns:
+        inner = kind.value_type if pa.types.is_list(kind) else kind
+        if not pa.types.is_floating(inner):
+            continue
+        values = _flat(columns[column])
+        with np.errstate(over="ignore"):
+            stored = values.astype(inner.to_pandas_dtype()).astype(np.float64)
+        low, high = (-np.inf, np.inf) if inner == pa.float16() else REAL.get(column, _BOUNDS)
+        bad = ~(np.isfinite(stored) & (stored >= low) & (stored <= high))
+        if bad.any():
+            worst = values[bad][0]
+            return (
+                f"'{column}' would hold numbers that a report cannot show ({int(bad.sum()):,}, "
+                f"such as {float(worst):.3g})"
+            )
+    return ""
+
+
+_BOUNDS = (-LARGEST, LARGEST)
+
+
+def _flat(values: Any) -> np.ndarray:
+    if isinstance(values, (pa.Array, pa.ChunkedArray)):
+        values = values.to_pylist()
+    if isinstance(values, np.ndarray) and values.dtype != object:
+        return values.reshape(-1)
+    parts = [np.asarray(part, dtype=np.float64).reshape(-1) for part in values]
+    return np.concatenate(parts) if parts else np.zeros(0)

@@ -1,0 +1,39 @@
+"""Weights that no report can be made of: told when they are loaded, not after the text."""
+
+from __future__ import annotations
+
+import torch
+
+from saereport.errors import SaereportError
+from saereport.sources.saes import Dictionary
+
+LARGEST_WEIGHT = 1e12
+"""Above anything that is trained, and far enough below what a run may hold that products with a
+model's weights stay within it."""
+
+
+def check_magnitudes(dictionary: Dictionary) -> None:
+    """Check that an SAE's directions are of a size that can be computed with.
+
+    Biases and thresholds may be huge: that is how some trainers switch a latent off.
+
+    Raises:
+        SaereportError: A number is absurdly large; says which, and where.
+    """
+    weights = {"W_enc": dictionary.W_enc}
+    if not dictionary.why_no_decoder:
+        weights["W_dec"] = dictionary.W_dec
+    for name, weight in weights.items():
+        if not weight.numel():
+            continue
+        low, high = torch.aminmax(weight)
+        # In this order NaN, which loading refuses already, would be refused too.
+        if bool(-low <= LARGEST_WEIGHT) and bool(high <= LARGEST_WEIGHT):
+            continue
+        bad = ~(weight.abs() <= LARGEST_WEIGHT)
+        where = [int(i) for i in bad.nonzero()[0]]
+        raise SaereportError(
+            f"The SAE {dictionary.slug} holds absurdly large numbers in {name}, first "
+            f"{float(weight[tuple(where)]):.3g} at {where} ({int(bad.sum()):,} in all).",
+            "The file is damaged, or training diverged.",
+        )
