@@ -38,6 +38,7 @@ _BANNERS = re.compile(
     r"|norm_scaling_factor not found for"  # such an SAE is refused
     r"|summing all decoders together"  # said in this program's own words
     r"|is deprecated|will be deprecated|is being deprecated"
+    r"|generation flags are not valid"  # nothing is generated
     r"|unauthenticated requests to the HF Hub"
     r"|loading checkpoint shards"
     r"|Loaded pretrained model|Moving model to device|Changing model dtype",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,8 @@ import torch
 from saereport.errors import SaereportError, did_you_mean
 from saereport.limits import content, parse_json
 from saereport.sources.devices import dtype_name
+from saereport.sources.folders import require_sae_folder
 from saereport.sources.hooks import HookPoint, parse_hook
-from saereport.sources.hub import hub_access, is_offline
 from saereport.sources.models import hash_tensors
 from saereport.sources.quiet import Said, listening, quietly
 from saereport.sources.sae_config import (
@@ -26,18 +26,11 @@ from saereport.sources.sae_config import (
     check_config,
     is_path,
     model_arguments,
-    nested_as_version_6,
     plain_metadata,
 )
-from saereport.sources.sae_names import agreed_names, entry_of, releases_with
-from saereport.sources.sae_scaling import (
-    FOLDED_BEFORE_USE,
-    SCALER,
-    WHITENING,
-    Scaling,
-    fold,
-    read_scaling,
-)
+from saereport.sources.sae_hub import checked, from_hub
+from saereport.sources.sae_names import agreed_names, entry_of
+from saereport.sources.sae_scaling import fold, read_scaling
 from saereport.sources.saes import SUPPORTED, Dictionary, SaeSource
 
 SUMMED_DECODER = (
@@ -72,166 +65,20 @@ def load_sae(
         if source.path is not None:
             sae = _from_disk(Path(source.path).expanduser(), device, dtype, said)
         else:
-            sae = _from_hub(str(source.release), str(source.sae_id), device, dtype, said)
+            sae = from_hub(str(source.release), str(source.sae_id), device, dtype, said)
     _check_numbers(sae, source.label)
     return _describe(sae, source, slug or source.slug, device, dtype, said=[*heard, *said])
-
-
-def _from_hub(
-    release: str, sae_id: str, device: torch.device, dtype: torch.dtype, said: list[Said]
-) -> Any:
-    from sae_lens import SAE
-    from sae_lens.loading.pretrained_sae_loaders import (
-        NAMED_PRETRAINED_SAE_LOADERS,
-        get_conversion_loader_name,
-    )
-    from sae_lens.loading.pretrained_saes_directory import get_pretrained_saes_directory
-
-    directory = get_pretrained_saes_directory()
-    if release in directory:
-        ids = directory[release].saes_map
-        if sae_id not in ids:
-            raise SaereportError(
-                f"The release '{release}' has no SAE '{sae_id}'.",
-                did_you_mean(sae_id, ids)
-                or f"It has {len(ids)}, such as {', '.join(repr(i) for i in list(ids)[:3])}.",
-            )
-    elif "/" not in release:
-        raise SaereportError(
-            f"SAELens knows no release '{release}'.",
-            did_you_mean(release, directory)
-            or "Name a release of SAELens's directory, or a Hugging Face repository (owner/name).",
-        )
-    label = f"{release} / {sae_id}"
-    loader = NAMED_PRETRAINED_SAE_LOADERS[get_conversion_loader_name(release)]
-    try:
-        with hub_access():
-            sae = SAE.from_pretrained(
-                release,
-                sae_id,
-                device=str(device),
-                dtype=dtype_name(dtype),
-                converter=_checked(loader, label),
-            )
-            if sae.cfg.normalize_activations in FOLDED_BEFORE_USE:
-                entry = directory.get(release)
-                repo, folder = (
-                    (entry.repo_id, entry.saes_map[sae_id]) if entry else (release, sae_id)
-                )
-                _fold_from_hub(sae, repo, folder, label, said)
-            return sae
-    except (MemoryError, torch.OutOfMemoryError, SaereportError):
-        raise
-    except Exception as error:
-        raise _explain(label, error, directory, release, sae_id) from error
-
-
-def _checked(loader: Callable[..., Any], label: str) -> Callable[..., Any]:
-    """A loader of SAELens whose configuration is checked before an SAE is built from it."""
-
-    def load(*args: Any, **kwargs: Any) -> Any:
-        from sae_lens.registry import SAE_CLASS_REGISTRY
-
-        cfg, *rest = loader(*args, **kwargs)
-        check_config(cfg, label)
-        architecture = cfg.get("architecture", "standard")
-        if architecture not in SAE_CLASS_REGISTRY:
-            raise SaereportError(
-                f"SAELens cannot load the architecture '{architecture}' of the SAE {label} from "
-                f"there.",
-                "Download its folder, and name that with --sae-path.",
-            )
-        return (nested_as_version_6(cfg), *rest)
-
-    return load
-
-
-def _fold_from_hub(sae: Any, repo: str, folder: str, label: str, said: list[Said]) -> None:
-    """Fold what SAELens's trainer left beside the weights in a repository."""
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import EntryNotFoundError
-
-    place = None
-    for file in (SCALER, WHITENING):
-        try:
-            place = Path(hf_hub_download(repo, f"{folder}/{file}")).parent
-        except (EntryNotFoundError, OSError):  # offline, it is an OSError; then it is missing
-            continue
-    scaling = read_scaling(place, label) if place is not None else Scaling()
-    if warning := fold(sae, scaling, label):
-        said.append(Said(warning, sanity=True))
-
-
-def _explain(
-    label: str, error: Exception, directory: dict[str, Any], release: str, sae_id: str
-) -> SaereportError:
-    kinds, link = set(), error.__cause__ or error.__context__
-    kinds.add(type(error).__name__)
-    while link is not None and len(kinds) < 12:
-        kinds.add(type(link).__name__)
-        link = link.__cause__ or link.__context__
-    repo = directory[release].repo_id if release in directory else release
-    short = " ".join(str(error).split())[:200]
-    if "GatedRepoError" in kinds:
-        return SaereportError(
-            f"The SAE {label} is gated on the Hugging Face hub ({repo}).",
-            "Accept its licence there, then log in with `hf auth login` or set HF_TOKEN.",
-        )
-    if other := _other_names(release, sae_id, directory):
-        return SaereportError(
-            f"'{release}' is a repository, and SAELens loads it by the names of its releases.",
-            other,
-        )
-    if "RepositoryNotFoundError" in kinds:
-        return SaereportError(
-            f"There is no repository '{repo}' on the Hugging Face hub, or it is private.",
-            did_you_mean(release, directory),
-        )
-    if is_offline(error):
-        return SaereportError(
-            f"The SAE {label} is not in the Hugging Face cache, and the hub cannot be reached.",
-            f"Fetch it where there is a network with `hf download {repo}` (HF_HOME says where the "
-            f"cache is, HF_HUB_OFFLINE=1 forbids the network), or name a directory with "
-            f"--sae-path.",
-        )
-    if "EntryNotFoundError" in kinds or "RemoteEntryNotFoundError" in kinds:
-        return SaereportError(
-            f"The repository '{repo}' holds no SAE at the place of {label}.",
-            "Look there for the folder that has cfg.json in it; its path is the id.",
-        )
-    return SaereportError(f"The SAE {label} cannot be loaded: {type(error).__name__}: {short}")
-
-
-def _other_names(release: str, sae_id: str, directory: Iterable[str]) -> str:
-    """Which releases a repository holds, where one was named in place of a release."""
-    if release in directory:
-        return ""
-    found = list(releases_with(release, sae_id))
-    exact = [(name, other) for name, other in found if other]
-    if exact:
-        return f"Give --release {exact[0][0]} --sae-id {exact[0][1]}."
-    names = [name for name, _ in found]
-    more = f" and {len(names) - 4} more" if len(names) > 4 else ""
-    return f"Give --release {' or '.join(names[:4])}{more}, with an id of it." if names else ""
 
 
 def _from_disk(path: Path, device: torch.device, dtype: torch.dtype, said: list[Said]) -> Any:
     from sae_lens.registry import SAE_CLASS_REGISTRY, SAE_TRAINING_CLASS_REGISTRY
 
     name = path.name
-    if not path.is_dir():
-        raise SaereportError(f"There is no SAE directory at {path}.")
-    for file in ("cfg.json", "sae_weights.safetensors"):
-        if not (path / file).is_file():
-            inside = sorted(p.parent.name for p in path.glob(f"*/{file}"))
-            raise SaereportError(
-                f"The directory {name} holds no SAE in SAELens's format: {file} is missing.",
-                f"There are SAEs inside it: {', '.join(inside[:5])}." if inside else "",
-            )
+    require_sae_folder(path)
     cfg = parse_json(content(path / "cfg.json", LIMITS), f"{name}/cfg.json", LIMITS)
     if not isinstance(cfg, dict):
         raise SaereportError(f"{name}/cfg.json is not a JSON object.")
-    # Whether there is a factor, and whether it does anything, the weights say: see `_checked`.
+    # Whether there is a factor, and whether it does anything, the weights say: see `checked`.
     check_config({**cfg, "finetuning_scaling_factor": False}, name)
     architecture = cfg.get("architecture", "standard")
     known = {*SAE_CLASS_REGISTRY, *SAE_TRAINING_CLASS_REGISTRY}
@@ -264,7 +111,7 @@ def _for_use(path: Path, device: torch.device, dtype: torch.dtype, name: str) ->
     from sae_lens.loading.pretrained_sae_loaders import sae_lens_disk_loader
 
     def load(*args: Any, **kwargs: Any) -> Any:
-        cfg, weights = _checked(sae_lens_disk_loader, name)(*args, **kwargs)
+        cfg, weights = checked(sae_lens_disk_loader, name)(*args, **kwargs)
         # As SAELens's training JumpReLU SAEs were saved before they had `threshold` itself.
         if "log_threshold" in weights:
             weights["threshold"] = weights.pop("log_threshold").exp()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from saereport.sources.hooks import HookPoint
@@ -102,7 +103,8 @@ def same_model(one: str, other: str) -> bool:
     return bool(_spellings(one) & _spellings(other))
 
 
-def _spellings(name: str) -> set[str]:
+@lru_cache(maxsize=256)
+def _spellings(name: str) -> frozenset[str]:
     from saereport.sources.model_loading import known_model_names
 
     known = known_model_names()
@@ -112,7 +114,7 @@ def _spellings(name: str) -> set[str]:
         text = spelling.rpartition("/")[2].lower().removeprefix("meta-")
         text = re.sub(r"[^a-z0-9.]", "", text.replace("instruct", "it"))
         found.add(text.removesuffix("hf").removesuffix("pt"))
-    return found
+    return frozenset(found)
 
 
 def _doubt(witnesses: dict[str, str | None]) -> str:

@@ -74,8 +74,8 @@ def read_scaling(folder: Path, name: str) -> Scaling:
 def fold(sae: Any, scaling: Scaling, label: str) -> str:
     """Fold what an SAE was trained with into its weights, as SAELens does when training ends.
 
-    Afterwards `W_enc`, `W_dec` and the biases act on the model's own activations. SAEs that need
-    nothing of the kind are left as they are.
+    Afterwards `W_enc`, `W_dec` and the biases act on the model's own activations, and the metadata
+    say what was folded. SAEs that need nothing of the kind are left as they are.
 
     Args:
         sae: SAELens's object, for use or for training, at least float32; changed in place.
@@ -112,6 +112,7 @@ def fold(sae: Any, scaling: Scaling, label: str) -> str:
         if scaling.factor is None:
             raise missing(label, wanted)
         sae.fold_activation_norm_scaling_factor(scaling.factor)
+        sae.cfg.metadata["folded_on_loading"] = f"{wanted}, factor {scaling.factor:g}"
         return ""
     if scaling.factor is not None:
         raise SaereportError(
@@ -122,6 +123,7 @@ def fold(sae: Any, scaling: Scaling, label: str) -> str:
         raise missing(label, wanted)
     mean, matrix, inverse = _whitening(scaling.whitening, int(sae.cfg.d_in), label)
     sae.fold_activation_whitening(mean, matrix, inverse)
+    sae.cfg.metadata["folded_on_loading"] = wanted
     return ""
 
 

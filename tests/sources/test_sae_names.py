@@ -59,24 +59,70 @@ def test_a_release_that_names_two_models(snapshot):
     )
     # SAELens's directory gives the factor that these were trained with, and it is folded.
     assert sae.sae.cfg.normalize_activations == "none"
-    assert not torch.equal(sae.W_enc, weights["encoder.weight"].T)
+    factor = sae.metadata["folded_on_loading"].removeprefix("expected_average_only_in, factor ")
+    expected = weights["encoder.weight"].T * float(factor)
+    torch.testing.assert_close(sae.W_enc, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_the_owner_that_a_loader_drops(snapshot):
-    folder = snapshot("andyrdt/saes-llama-3.1-8b-instruct") / "resid_post_layer_3/trainer_1"
+def test_a_factor_in_the_directory_that_nothing_asks_for(snapshot):
+    from sae_lens.loading.pretrained_saes_directory import get_pretrained_saes_directory
+
+    entry = get_pretrained_saes_directory()["gemma-2b-res-jb"]
+    (sae_id,) = entry.norm_scaling_factor
+    layer = sae_id.split(".")[1]
+    make_sae(
+        d_sae=64,
+        hook_name=f"blocks.{layer}.hook_resid_post",
+        metadata={"model_name": "gemma-2b"},
+    ).save_model(snapshot(entry.repo_id) / entry.saes_map[sae_id])
+    sae = load_sae(SaeSource("gemma-2b-res-jb", sae_id))
+    (said,) = [s for s in sae.said if "lists a scaling factor" in s.text]
+    assert said.sanity
+    torch.testing.assert_close(sae.W_enc, make_sae(d_sae=64).W_enc)
+
+
+def dictionary_learning(folder, **changes):
+    """An SAE of the library dictionary_learning, as its trainers save it."""
     trainer = {
         "dict_class": "BatchTopKSAE",
         "lm_name": "meta-llama/Llama-3.1-8B-Instruct",
         "layer": 3,
         "activation_dim": 32,
         "dict_size": 64,
+        **changes,
     }
     write(folder, "config.json", {"trainer": trainer, "buffer": {"ctx_len": 64}})
     made = make_sae(d_sae=64)
     state = {"encoder.weight": made.W_enc.data.T, "decoder.weight": made.W_dec.data.T}
     state |= {"encoder.bias": made.b_enc.data, "b_dec": made.b_dec.data}
     torch.save({**state, "threshold": torch.tensor(0.3)}, folder / "ae.pt")
-    sae = load_sae(SaeSource("llama-3.1-8b-instruct-andyrdt", "resid_post_layer_3_trainer_1"))
+
+
+ANDYRDT = SaeSource("llama-3.1-8b-instruct-andyrdt", "resid_post_layer_3_trainer_1")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            {"dict_class": "AutoEncoderNew"},
+            "class 'AutoEncoderNew', which SAELens reads",
+        ),
+        ({"dict_class": "CrossCoder"}, "class 'CrossCoder'"),
+        ({"submodule_name": "mlp_out_layer_3"}, "trained at 'mlp_out_layer_3'"),
+    ],
+)
+def test_classes_that_a_loader_takes_for_another(changes, said, snapshot):
+    repo = snapshot("andyrdt/saes-llama-3.1-8b-instruct")
+    dictionary_learning(repo / "resid_post_layer_3/trainer_1", **changes)
+    with pytest.raises(SaereportError, match=said):
+        load_sae(ANDYRDT)
+
+
+def test_the_owner_that_a_loader_drops(snapshot):
+    repo = snapshot("andyrdt/saes-llama-3.1-8b-instruct")
+    dictionary_learning(repo / "resid_post_layer_3/trainer_1")
+    sae = load_sae(ANDYRDT)
     assert sae.model_name == "meta-llama/Llama-3.1-8B-Instruct"
     assert sae.model_doubt == ""
     assert sae.neuronpedia_id == "llama3.1-8b-it/3-resid-post-aa"

@@ -108,6 +108,7 @@ def test_a_checkpoint_on_raw_activations_is_the_trained_sae(
     units = FACTOR if "topk" in architecture and normalize == "expected_average_only_in" else 1
     torch.testing.assert_close(found * units, f, atol=2e-4, rtol=2e-4)
     assert sae.normalizes is None
+    assert sae.metadata["folded_on_loading"].startswith(normalize)
 
 
 def test_half_precision_is_folded_before_it_is_rounded(tmp_path):
