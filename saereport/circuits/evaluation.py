@@ -43,6 +43,7 @@ from saereport.circuits.splicing import places, spliced, write_point
 from saereport.errors import SaereportError
 from saereport.measure import Columns
 from saereport.progress import Bar, Progress
+from saereport.run.validation import LARGEST
 from saereport.sources.devices import is_out_of_memory
 from saereport.sources.forward import forward
 from saereport.sources.models import LanguageModel
@@ -208,17 +209,23 @@ def _problem(model: LanguageModel, sae: Dictionary, text: Sequences) -> str:
 
 
 def _usable(figures: Figures) -> bool:
-    """Whether the sums came out finite; a quotient may have had nothing to divide by."""
+    """Whether the sums came out as numbers; a quotient may have had nothing to divide by."""
     sums = ("mse", "l1", "ce_original", "ce_spliced", "ce_zero", "ce_mean", "kl_spliced")
-    return all(math.isfinite(figures[name].value) for name in sums)
+    return all(_is_kept(figures[name].value) for name in sums)
+
+
+def _is_kept(number: float) -> bool:
+    """Whether a run can hold it: a number that is not beyond all measure."""
+    return math.isfinite(number) and abs(number) <= LARGEST
 
 
 def _columns(figures: Figures) -> Columns:
-    names = [name for name in sorted(figures) if math.isfinite(figures[name].value)]
+    names = [name for name in sorted(figures) if _is_kept(figures[name].value)]
+    ends = [figures[name].interval or () for name in names]
     return {
         "metric": names,
         "value": np.array([figures[name].value for name in names], dtype=np.float64),
-        "interval": [list(figures[name].interval or ()) for name in names],
+        "interval": [list(pair) if all(map(_is_kept, pair)) else [] for pair in ends],
         "n_tokens": np.array([figures[name].n_tokens for name in names], dtype=np.int64),
         "n_sequences": np.array([figures[name].n_sequences for name in names], dtype=np.int64),
     }

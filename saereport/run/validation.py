@@ -334,6 +334,8 @@ def _check_lengths(table: Table, name: str, lengths: Numbers) -> None:
         raise Flaw(f"a list in '{name}' is empty")
     if name == "quantile_values" and not np.isin(lengths, (0, len(QUANTILES))).all():
         raise Flaw(f"'{name}' has not {len(QUANTILES)} entries")
+    if name == "interval" and not np.isin(lengths, (0, 2)).all():
+        raise Flaw(f"'{name}' has not two ends")
 
 
 def _check_places(

@@ -133,7 +133,7 @@ def _activations(figures: Figures) -> FiguresTable:
         )
     ]
     columns = ("all tokens", f"without {_largest(variance, usual)}" if usual else "")
-    return FiguresTable("Activations", "", columns, tuple(rows))
+    return FiguresTable("Activations", "figure", columns, tuple(rows))
 
 
 def _predictions(figures: Figures) -> FiguresTable:

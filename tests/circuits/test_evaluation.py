@@ -363,6 +363,11 @@ def test_the_ends_of_the_scale(tiny: Any, few: Any, tmp_path: Path) -> None:
         sae.sae.W_dec.fill_(float("nan"))
     found = evaluate(tiny, [sae], *few, QUIET)
     assert found.left_out == {"sae": "its numbers are not finite"}
+    with torch.no_grad():
+        # Squared errors of 1e36, which no run can hold.
+        sae.sae.W_dec.fill_(1e17)
+    found = evaluate(tiny, [sae], *few, QUIET)
+    assert found.left_out == {"sae": "its numbers are not finite"}
 
 
 def test_the_first_counted_tokens() -> None:

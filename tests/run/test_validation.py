@@ -95,6 +95,7 @@ def doubled(columns: Columns) -> None:
         ("activity", set_to("n_active", -1), "'n_active' holds -1"),
         ("activity", set_to("n_active", 2**60), "'n_active' holds 1,152,921,504,606,846,976"),
         ("activity", shorter("quantile_values"), "'quantile_values' has not 7 entries"),
+        ("sae_metrics", shorter("interval"), "'interval' has not two ends"),
         ("activity", turned, "not sorted by latent"),
         ("activity", doubled, "not sorted by latent, or two are the same"),
         ("logit_lens", entry("top_tokens", 405_856), "'top_tokens' holds 405,856"),
