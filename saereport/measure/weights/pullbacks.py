@@ -52,7 +52,13 @@ def compute(context: WeightContext) -> dict[str, dict[str, Any]]:
 def _why_not(context: WeightContext) -> str:
     if reason := why_no_read(context.hook_in, context.model):
         return reason
-    return "" if earlier(context) else "no other SAE of this report writes before it reads"
+    if earlier(context):
+        return ""
+    for other in context.others:
+        before = (other.hook_out or other.hook_in).depth < context.hook_in.depth
+        if before and other.why_no_decoder:
+            return f"what {other.slug} writes before it reads is not known: {other.why_no_decoder}"
+    return "no other SAE of this report writes before it reads"
 
 
 TABLE = WeightTable("pullbacks", ("pullbacks",), _why_not, compute)
