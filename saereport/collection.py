@@ -8,10 +8,8 @@ last to the first (a later one is pulled back onto the earlier), and the run is 
 from __future__ import annotations
 
 import gc
-import platform
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +23,14 @@ from saereport.circuits.evaluation import Evaluation, evaluate, first_counted
 from saereport.config import BuildConfig, make_config
 from saereport.door import EVALUATION, check_against, check_settings, read_labels, read_lines
 from saereport.errors import SaereportError
-from saereport.identity import config_record, differences, digest, identity_of, of_reading
+from saereport.identity import (
+    config_record,
+    differences,
+    digest,
+    identity_of,
+    installed_versions,
+    of_reading,
+)
 from saereport.measure import STATISTICS, Setting
 from saereport.measure.weights import WEIGHT_TABLES, TokenRows, WeightContext
 from saereport.measure.weights.reasons import unexplained
@@ -56,7 +61,6 @@ from saereport.tabulate import Plan, write_run
 from saereport.warned import Warned, refuse
 
 DEFAULT_CONTEXT = 128
-LIBRARIES = ("torch", "transformer-lens", "sae-lens", "transformers", "numpy", "pyarrow", "scipy")
 
 Asked = BuildConfig | Mapping[str, Any]
 
@@ -221,7 +225,7 @@ def _collect(config: BuildConfig, target: Path, work: Path, progress: Progress) 
         labels=labels,
         circuits=circuits,
         evaluation=evaluation,
-        libraries=_libraries(),
+        libraries=installed_versions(),
         warned=warned,
     )
     # From here on `reading` alone holds the SAEs and the model; the last step releases them.
@@ -489,13 +493,3 @@ def _title(dictionaries: Sequence[Dictionary], model: LanguageModel) -> str:
     hooks = [d.hook_in.name for d in dictionaries]
     shown = ", ".join(hooks[:3]) + (f" and {len(hooks) - 3} more" if len(hooks) > 3 else "")
     return f"{model.name}: {shown}"
-
-
-def _libraries() -> dict[str, str]:
-    found = {"python": platform.python_version()}
-    for name in LIBRARIES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found

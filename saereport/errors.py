@@ -55,7 +55,7 @@ class GateError(SaereportError):
 
 _NO_MEMORY = (
     *("out of memory", "can't allocate memory", "not enough memory"),
-    *("cublas_status_alloc_failed", "unable to allocate"),
+    *("cublas_status_alloc_failed", "unable to allocate", "cannot allocate memory"),
 )
 
 
@@ -63,9 +63,10 @@ def says_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that memory ran out, on any device; torch need not be loaded."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
-    if isinstance(error, OSError):
-        return error.errno == errno.ENOMEM
-    text = str(error).lower() if isinstance(error, RuntimeError) else ""
+    if isinstance(error, OSError) and error.errno == errno.ENOMEM:
+        return True
+    # What a library says that could not even be loaded is an ImportError or an OSError.
+    text = str(error).lower() if isinstance(error, (RuntimeError, ImportError, OSError)) else ""
     return any(words in text for words in _NO_MEMORY)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import platform
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -28,6 +29,9 @@ from saereport.yaml_files import exists
 
 LIBRARIES = ("torch", "transformers", "tokenizers", "transformer-lens", "sae-lens", "numpy")
 """The libraries in which the numbers are made: another version may make others."""
+
+OTHERS = ("pyarrow", "scipy")
+"""Libraries that a run names as well."""
 
 _PLACES = frozenset(
     {
@@ -62,7 +66,8 @@ def identity_of(
     identity = {
         "saereport": __version__,
         "tables": {name: table.version for name, table in TABLES.items()},
-        "libraries": _libraries(),
+        # Without what says for which device a library was built (`+cu126`).
+        "libraries": {k: v.partition("+")[0] for k, v in _versions(LIBRARIES).items()},
         "config": asked,
         "saes": {d.slug: sae_record(d) for d in dictionaries},
         "explanations": [_labels_digest(config, sae) for sae in config.saes],
@@ -164,12 +169,16 @@ def _tokenizer_digest(tokenizer: Any) -> str:
     return digest({"files": files, "vocabulary": tokenizer.get_vocab()})
 
 
-def _libraries() -> dict[str, str]:
+def installed_versions() -> dict[str, str]:
+    """Python's version and those of the libraries, as a run names them."""
+    return {"python": platform.python_version(), **_versions((*LIBRARIES, *OTHERS))}
+
+
+def _versions(names: Sequence[str]) -> dict[str, str]:
     found = {}
-    for name in LIBRARIES:
+    for name in names:
         try:
-            # Without what says for which device it was built (`+cu126`).
-            found[name] = version(name).partition("+")[0]
+            found[name] = version(name)
         except PackageNotFoundError:
             continue
     return found

@@ -89,6 +89,7 @@ class Silent(Exception):
         (OSError(errno.ENOMEM, "Cannot allocate memory"), 1, "Memory ran out"),
         (came_of(SaereportError("The SAE may be damaged."), MemoryError()), 1, "Memory ran out"),
         (came_of(SaereportError("No memory for it.", "Give less."), MemoryError()), 1, "Give less"),
+        (ImportError("libx.so: cannot map: Cannot allocate memory", name="x"), 1, "Memory ran out"),
         (KeyError("activty"), 1, "KeyError: 'activty'"),
         (RecursionError("maximum recursion depth exceeded"), 1, "Please report it"),
         (UnicodeEncodeError("utf-8", "\ud800", 0, 1, "surrogates not allowed"), 1, "report it"),

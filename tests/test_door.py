@@ -44,6 +44,11 @@ def sae(folder: Path, d_sae: int = 40, architecture: str = "standard", **metadat
     return folder
 
 
+def edit(folder: Path, **values: Any) -> None:
+    path = folder / "early/cfg.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
+
+
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("door")
@@ -123,6 +128,9 @@ def test_damaged_files_are_told_at_the_door(inputs: Path, tmp_path: Path) -> Non
         (lambda: (tmp_path / "early/cfg.json").write_text("[" * 9999), "nested more than"),
         (lambda: (tmp_path / "early/cfg.json").write_text('{"d_sae": ' + "9" * 5000), "not JSON"),
         (lambda: (tmp_path / "early/cfg.json").unlink(), "cfg.json is missing"),
+        (lambda: edit(tmp_path, activation_fn="tanh-relu"), "tanh-relu"),
+        (lambda: edit(tmp_path, d_sae="forty"), "d_sae"),
+        (lambda: edit(tmp_path, normalize_activations="other"), "normalize_activations"),
     ):
         shutil.rmtree(tmp_path / "early", ignore_errors=True)
         shutil.copytree(inputs / "early", tmp_path / "early")

@@ -19,11 +19,11 @@ from typing import Any
 import yaml
 
 from saereport.errors import SaereportError, did_you_mean, shortened
-from saereport.limits import MIB, Limits, content, parse_json
+from saereport.limits import MIB, content, parse_json
 from saereport.sources.hooks import HookPoint, parse_hook
+from saereport.sources.sae_config import LIMITS, check_config
 
 CONFIG, WEIGHTS = "cfg.json", "sae_weights.safetensors"
-LIMITS = Limits(file_bytes=64 * MIB, text_bytes=64 * MIB, depth=500)
 LARGEST_HEADER = 100 * MIB
 
 TOKENIZER_FILES = (
@@ -67,6 +67,8 @@ def look_at_sae(path: Path, slug: str) -> SaeFacts:
     cfg = parse_json(content(path / CONFIG, LIMITS), f"{path.name}/{CONFIG}", LIMITS)
     if not isinstance(cfg, dict):
         raise SaereportError(f"{path.name}/{CONFIG} is not a JSON object.")
+    # Whether there is a factor, and whether it does anything, the weights say.
+    check_config({**cfg, "finetuning_scaling_factor": False}, path.name)
     shapes = tensor_shapes(path / WEIGHTS)
     metadata = cfg.get("metadata")
     said = {**cfg, **(metadata if isinstance(metadata, dict) else {})}

@@ -15,12 +15,14 @@ from typing import Any
 
 from saereport.errors import SaereportError, did_you_mean
 from saereport.limits import Limits
-from saereport.sources.devices import DTYPES
 from saereport.sources.quiet import Said
 from saereport.visible import visible_text
 
 LIMITS = Limits(file_bytes=64 * 2**20, text_bytes=64 * 2**20, depth=500, values=1_000_000)
 """What is read of a `cfg.json`."""
+
+DTYPES = ("float32", "bfloat16", "float16", "float64")
+"""Number formats that weights can be in; the names of `devices.DTYPES`, without torch."""
 
 NORMALIZATIONS = (
     "none",
