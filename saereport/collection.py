@@ -50,12 +50,12 @@ from saereport.sources.demo import demo_model_dir
 from saereport.sources.devices import resolve_device, resolve_dtype
 from saereport.sources.folders import SaeFacts
 from saereport.sources.magnitudes import check_magnitudes
-from saereport.sources.model_loading import load_model
+from saereport.sources.model_loading import described, load_model
 from saereport.sources.models import LanguageModel
 from saereport.sources.packing import Packed, pack
 from saereport.sources.quiet import listening
 from saereport.sources.sae_loading import load_sae
-from saereport.sources.saes import Dictionary, SaeSource, check_fit, unique_slugs
+from saereport.sources.saes import Dictionary, SaeSource, check_fit, unique_slugs, wrapper_for
 from saereport.sources.text import Text, open_text
 from saereport.tabulate import Plan, write_run
 from saereport.warned import Warned, refuse
@@ -311,12 +311,9 @@ def _load_model(
                 f"different ways ({first.model_kwargs} and {other.model_kwargs}).",
                 "Make two reports.",
             )
-    progress.say(f"Loading the model {Path(name).name if Path(name).exists() else name}")
+    progress.say(f"Loading the model {described(name)}")
     if name == "demo":
         demo_model_dir(progress.say)
-    wrapper = first.wrapper if config.model is None else "auto"
-    if any(hook.is_module for d in dictionaries for hook in (d.hook_in, d.hook_out) if hook):
-        wrapper = "TransformerBridge"  # the other one has no Hugging Face modules
     if config.trust_remote_code:
         warned.add("Code of the model's repository was allowed to run (--trust-remote-code).")
     with listening() as heard:
@@ -325,7 +322,7 @@ def _load_model(
             device=device,
             dtype=dtype,
             kwargs=first.model_kwargs,
-            wrapper=wrapper,
+            wrapper=wrapper_for(dictionaries, named=config.model is not None),
             trust_remote_code=config.trust_remote_code,
         )
     for said in heard:

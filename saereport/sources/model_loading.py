@@ -7,19 +7,26 @@ metadata asks for, and what the libraries say when it fails becomes one sentence
 
 from __future__ import annotations
 
-import contextlib
+import json
 import re
-from collections.abc import Iterator
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from saereport.errors import SaereportError, UsageError, did_you_mean
-from saereport.sources.hub import hub_access, is_offline
+from saereport.sources.hub import hub_access
+from saereport.sources.model_checks import (
+    Watched,
+    check_tokenizer,
+    check_tokenizer_files,
+    no_processors,
+)
+from saereport.sources.model_faults import folder_in_the_way, loading
 from saereport.sources.models import BridgeModel, HookedModel, LanguageModel
 from saereport.sources.quiet import quietly
-from saereport.sources.remote_code import remote_code, untrusted
+from saereport.sources.remote_code import remote_code
 from saereport.sources.sae_config import HEEDED
 
 PROCESSING = ("fold_ln", "center_writing_weights", "center_unembed", "fold_value_biases")
@@ -97,8 +104,8 @@ def _load(
         model = _load_local(Path(demo_model_dir()), device, dtype, kwargs)
         model.name = DEMO_MODEL_NAME.rpartition("/")[2]
         return model
-    path = Path(name_or_dir).expanduser()
-    if (path / "config.json").is_file() or (path.suffix == ".gguf" and path.is_file()):
+    path, name = Path(name_or_dir).expanduser(), str(name_or_dir)
+    if is_local(name):
         if wrapper == "HookedTransformer":
             raise UsageError(
                 f"A model from disk ({path.name}) is loaded as a TransformerBridge, not as a "
@@ -106,23 +113,41 @@ def _load(
                 "Leave the wrapper to 'auto'.",
             )
         return _load_local(path, device, dtype, kwargs, trusted)
-    name = str(name_or_dir)
-    if path.is_dir() and _official_name(name) is None:
+    official = _official_name(name)
+    if path.is_dir() and official is None:
         raise SaereportError(
-            f"The directory {path.name} holds no Hugging Face model: config.json is missing."
+            f"The directory {path.name} holds no Hugging Face model: config.json is missing.",
+            "Name a directory that holds one, or a model on the hub.",
         )
     if path.suffix == ".gguf" or path.is_absolute() or name.startswith((".", "~")):
-        raise SaereportError(f"There is no model at {name}.")
-    official = _official_name(name)
+        raise SaereportError(f"There is no model at {name}.", "Check the path.")
     if wrapper == "HookedTransformer" and official is None:
         raise SaereportError(
             f"TransformerLens's HookedTransformer does not know a model '{name}'.",
             did_you_mean(name, known_model_names())
             or "Any Hugging Face model can be loaded with the wrapper TransformerBridge.",
         )
+    if Path(official or name).exists():
+        # The libraries prefer a folder of the working directory to the hub.
+        raise folder_in_the_way(name, official or name)
     if official is not None and wrapper != "TransformerBridge":
         return _load_hooked(name, official, device, dtype, kwargs, trusted)
     return _load_bridge(official or name, name, device, dtype, kwargs, trusted)
+
+
+def is_local(name: str) -> bool:
+    """Whether a model's name means a folder or a file here, which goes before the hub's models."""
+    path = Path(name).expanduser()
+    return (path / "config.json").is_file() or (path.suffix == ".gguf" and path.is_file())
+
+
+def described(name: str) -> str:
+    """Which model a name means, in words: a folder or a file here, or one on the hub."""
+    if name == "demo" or not is_local(name):
+        return name
+    path = Path(name).expanduser()
+    known = ", not the hub's model of this name" if _official_name(name) else ""
+    return f"{path.name} from the {'file' if path.suffix == '.gguf' else 'folder'} here{known}"
 
 
 def _trust(trusted: bool) -> dict[str, bool]:
@@ -139,11 +164,12 @@ def _load_hooked(
 ) -> LanguageModel:
     from transformer_lens import HookedTransformer
 
-    with _loading(name), hub_access(), quietly():
+    with loading(name, local=False, known=known_model_names), hub_access(), quietly():
         model = HookedTransformer.from_pretrained_no_processing(
             official, **{"device": device, "dtype": dtype, **_trust(trusted), **kwargs}
         )
         model.eval()
+    check_tokenizer(name, model.tokenizer)
     return HookedModel(
         model, name=name, device=device, dtype=dtype, kwargs=kwargs, revision=_revision(official)
     )
@@ -157,20 +183,11 @@ def _load_bridge(
     kwargs: dict[str, Any],
     trusted: bool,
 ) -> LanguageModel:
-    from transformer_lens.model_bridge import TransformerBridge
-
-    processing = {key: kwargs[key] for key in PROCESSING if kwargs.get(key)}
-    rest = {key: value for key, value in kwargs.items() if key not in PROCESSING}
-    with _loading(name), hub_access(), quietly():
-        model = TransformerBridge.boot_transformers(
-            source, **{"device": device, "dtype": dtype, **_trust(trusted), **rest}
-        )
-        _process(model, processing)
-    config = getattr(model.original_model, "config", None)
-    revision = getattr(config, "_commit_hash", None) or rest.get("revision")
-    return BridgeModel(
-        model, name=name, device=device, dtype=dtype, kwargs=kwargs, revision=revision
-    )
+    with loading(name, local=False, known=known_model_names), hub_access():
+        model = _wrap(source, name, device, dtype, kwargs, given=_trust(trusted))
+    config = getattr(model.model.original_model, "config", None)
+    model.revision = getattr(config, "_commit_hash", None) or kwargs.get("revision")
+    return model
 
 
 def _load_local(
@@ -180,43 +197,87 @@ def _load_local(
     kwargs: dict[str, Any],
     trusted: bool = False,
 ) -> LanguageModel:
+    # Resolved, no path is one of the names that TransformerLens takes for a model on the hub.
+    path = path.resolve()
+    if path.suffix != ".gguf":
+        check_tokenizer_files(path)
+        with loading(path.name, local=True, known=dict, architecture=_architecture(path)):
+            return _wrap(str(path), path.name, device, dtype, kwargs, given=_trust(trusted))
+    with loading(path.name, local=True, known=dict):
+        with quietly():
+            hf_model, tokenizer = _read_gguf(path, dtype)
+        given = {"hf_model": hf_model.to(device), "tokenizer": tokenizer}
+        return _wrap(str(path), path.stem, device, dtype, kwargs, given=given)
+
+
+def _wrap(
+    source: str,
+    name: str,
+    device: torch.device,
+    dtype: torch.dtype,
+    kwargs: dict[str, Any],
+    *,
+    given: dict[str, Any],
+) -> BridgeModel:
+    """A `TransformerBridge`, checked against the model that it wraps.
+
+    Args:
+        source: What TransformerLens is to load: a path, or a name on the hub.
+        name: What the model is called.
+        device: Where to put it.
+        dtype: The weights' number format.
+        kwargs: What an SAE's metadata asks for.
+        given: What TransformerLens is given besides: the model and the tokeniser where they are
+            loaded already, trust in the repository's code.
+    """
     from transformer_lens.model_bridge import TransformerBridge
 
     processing = {key: kwargs[key] for key in PROCESSING if kwargs.get(key)}
-    with _loading(path.name), quietly():
-        if path.suffix == ".gguf":
-            hf_model, tokenizer = _read_gguf(path, dtype)
-            model = TransformerBridge.boot_transformers(
-                path.stem, hf_model=hf_model.to(device), tokenizer=tokenizer, dtype=dtype
-            )
-        else:
-            model = TransformerBridge.boot_transformers(
-                str(path), device=device, dtype=dtype, **_trust(trusted)
-            )
-        _process(model, processing)
-    name = path.stem if path.suffix == ".gguf" else path.resolve().name
-    return BridgeModel(model, name=name, device=device, dtype=dtype, kwargs=kwargs)
+    rest = {key: value for key, value in kwargs.items() if key not in PROCESSING} | given
+    watched = Watched(device)
+    if "hf_model" in given:
+        watched.watch(given["hf_model"])
+    else:
+        rest |= {"device": device, "model_class": watched}
+    with quietly(), no_processors():
+        bridge = TransformerBridge.boot_transformers(source, **{"dtype": dtype, **rest})
+        if processing:
+            wanted = {key: bool(processing.get(key, False)) for key in PROCESSING}
+            bridge.enable_compatibility_mode(disable_warnings=True, **wanted)
+        bridge.eval()
+    check_tokenizer(name, bridge.tokenizer)
+    model = BridgeModel(bridge, name=name, device=device, dtype=dtype, kwargs=kwargs)
+    watched.check(model)
+    return model
 
 
-def _process(model: Any, processing: dict[str, Any]) -> None:
-    """Fold and centre a Bridge's weights, if anything of the kind is asked for."""
-    if processing:
-        wanted = {key: bool(processing.get(key, False)) for key in PROCESSING}
-        model.enable_compatibility_mode(disable_warnings=True, **wanted)
-    model.eval()
+def _architecture(folder: Path) -> str:
+    """The class that a folder's configuration names, for messages; empty where it names none."""
+    try:
+        named = json.loads((folder / "config.json").read_text(encoding="utf-8"))["architectures"][0]
+    except (OSError, ValueError, LookupError, TypeError):
+        return ""
+    return str(named)[:60]
 
 
 def _read_gguf(path: Path, dtype: torch.dtype) -> tuple[Any, Any]:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    where, file = str(path.parent), path.name
-    model = AutoModelForCausalLM.from_pretrained(
-        where, gguf_file=file, dtype=dtype, attn_implementation="eager"
-    )
+    with tempfile.TemporaryDirectory() as alone:
+        # Beside other files, Transformers would take a tokeniser's settings from among them.
+        (Path(alone) / "model.gguf").symlink_to(path)
+        model = AutoModelForCausalLM.from_pretrained(
+            alone, gguf_file="model.gguf", dtype=dtype, attn_implementation="eager"
+        )
+        tokenizer = AutoTokenizer.from_pretrained(alone, gguf_file="model.gguf")
     # The weights are plain tensors by now; nothing about them is quantised any more.
     if hasattr(model.config, "quantization_config"):
         del model.config.quantization_config
-    return model.eval(), AutoTokenizer.from_pretrained(where, gguf_file=file)
+    # TransformerLens would load the tokeniser again, from whatever lies beside the file.
+    tokenizer.init_kwargs |= {"name_or_path": str(path), "add_bos_token": True}
+    # A GGUF file names its family only; TransformerLens goes by the class.
+    model.config.architectures = [type(model).__name__]
+    return model.eval(), tokenizer
 
 
 def _revision(repo: str) -> str | None:
@@ -228,52 +289,3 @@ def _revision(repo: str) -> str | None:
         return None
     commit = Path(found).parent.name
     return commit if re.fullmatch(r"[0-9a-f]{40}", commit) else None
-
-
-@contextlib.contextmanager
-def _loading(name: str) -> Iterator[None]:
-    """Turn the libraries' many ways to fail at loading into one sentence."""
-    try:
-        yield
-    except (SaereportError, KeyboardInterrupt, MemoryError, torch.OutOfMemoryError):
-        raise
-    except Exception as error:
-        raise _explain(name, error) from error
-
-
-def _explain(name: str, error: Exception) -> SaereportError:
-    chain: list[BaseException] = [error]
-    while (previous := chain[-1].__cause__ or chain[-1].__context__) and len(chain) < 12:
-        chain.append(previous)
-    for link in chain:
-        if isinstance(link, SaereportError):
-            return link
-    kinds = {type(link).__name__ for link in chain}
-    text = " ".join(str(link) for link in chain)
-    short = " ".join(str(error).split())[:200]
-    if "trust_remote_code" in text:
-        return untrusted(name)
-    if "GatedRepoError" in kinds or "gated repo" in text:
-        return SaereportError(
-            f"The model '{name}' is gated on the Hugging Face hub.",
-            "Accept its licence there, then log in with `hf auth login` or set HF_TOKEN.",
-        )
-    if "RepositoryNotFoundError" in kinds or "is not a local folder and is not a valid" in text:
-        return SaereportError(
-            f"There is no model '{name}' on the Hugging Face hub, or it is private.",
-            did_you_mean(name, known_model_names()),
-        )
-    if is_offline(error):
-        guess = "" if _official_name(name) else did_you_mean(name, known_model_names())
-        return SaereportError(
-            f"The model '{name}' is not in the Hugging Face cache, and the hub cannot be reached.",
-            f"{guess} Fetch it where there is a network with `hf download "
-            f"{_official_name(name) or name}` (HF_HOME says where the cache is, HF_HUB_OFFLINE=1 "
-            f"forbids the network), or name a directory that holds it.",
-        )
-    if "not supported" in text.lower() or "Unsupported" in text or "Unrecognized" in text:
-        return SaereportError(f"TransformerLens cannot wrap the model '{name}': {short}")
-    return SaereportError(
-        f"The model '{name}' cannot be loaded: {type(error).__name__}: {short}",
-        "The files may be incomplete; with --debug the full traceback is shown.",
-    )

@@ -310,6 +310,18 @@ class Dictionary:
         }
 
 
+def wrapper_for(dictionaries: Sequence[Dictionary], *, named: bool) -> str:
+    """Which wrapper `load_model` is to use for the model of some SAEs.
+
+    Args:
+        dictionaries: The SAEs, of one model.
+        named: Whether the user names the model, so that what metadata ask for is another matter.
+    """
+    if any(hook.is_module for d in dictionaries for hook in (d.hook_in, d.hook_out) if hook):
+        return "TransformerBridge"  # the other one has no Hugging Face modules
+    return "auto" if named else dictionaries[0].wrapper
+
+
 def check_fit(dictionary: Dictionary, model: LanguageModel) -> Dictionary:
     """An SAE with its hook points as they are in a model, checked before any text is read.
 

@@ -12,7 +12,7 @@ from saereport.sources.forward import forward
 from saereport.sources.hooks import parse_hook, parse_module
 from saereport.sources.locating import locate, probe_tokens
 from saereport.sources.model_loading import load_model
-from saereport.sources.saes import check_fit
+from saereport.sources.saes import check_fit, wrapper_for
 from tests.families import family_model
 
 LAYER = 1
@@ -183,3 +183,11 @@ def test_changed_weights_have_other_activations(families):
     model = load_model(families("llama"), kwargs=kwargs)
     with pytest.raises(SaereportError, match="loaded with changed weights"):
         locate(model, parse_hook("model.layers.1.mlp"))
+
+
+def test_modules_are_read_through_a_bridge(tiny_sae):
+    by_hook = tiny_sae(hook_name="blocks.1.hook_resid_pre")
+    by_module = tiny_sae(hook_name="transformer.h.1.mlp")
+    assert wrapper_for([by_hook], named=False) == wrapper_for([by_hook], named=True) == "auto"
+    for named in (False, True):
+        assert wrapper_for([by_hook, by_module], named=named) == "TransformerBridge"
