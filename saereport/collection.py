@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from saereport.agreement import check_together, named_model
 from saereport.checkpoint import Checkpoint
 from saereport.circuit_stage import blind_latents, plan_circuits
 from saereport.circuit_stage import discard as discard_circuits
@@ -290,27 +291,9 @@ def _load_model(
     progress: Progress,
     warned: Warned,
 ) -> LanguageModel:
-    name = config.model or _named_model(dictionaries)
+    name = config.model or named_model(dictionaries)
+    check_together(dictionaries, named=config.model is not None)
     first = dictionaries[0]
-    for other in dictionaries[1:]:
-        if config.model is None and other.model_name != first.model_name:
-            raise SaereportError(
-                f"The SAE {first.slug} was trained on {first.model_name} and {other.slug} on "
-                f"{other.model_name}; one report is about one model.",
-                "Make two reports, or name the model with --model.",
-            )
-        if other.separator != first.separator:
-            raise SaereportError(
-                f"The SAEs {first.slug} and {other.slug} want different tokens between documents "
-                f"({first.separator} and {other.separator}); one pass cannot serve both.",
-                "Make two reports.",
-            )
-        if other.model_kwargs != first.model_kwargs:
-            raise SaereportError(
-                f"The SAEs {first.slug} and {other.slug} ask for the model to be loaded in "
-                f"different ways ({first.model_kwargs} and {other.model_kwargs}).",
-                "Make two reports.",
-            )
     progress.say(f"Loading the model {described(name)}")
     if name == "demo":
         demo_model_dir(progress.say)
@@ -328,26 +311,6 @@ def _load_model(
     for said in heard:
         warned.add(said.text, source=said.source)
     return model
-
-
-def _named_model(dictionaries: Sequence[Dictionary]) -> str:
-    """The model that the SAEs' metadata name, where nothing speaks against it."""
-    first = dictionaries[0]
-    for sae in dictionaries:
-        if sae.model_doubt:
-            raise SaereportError(f"{sae.slug}: {sae.model_doubt}", "Name the model with --model.")
-    name = first.model_name
-    if name is None:
-        raise SaereportError(
-            f"The metadata of the SAE {first.slug} names no model.", "Give one with --model."
-        )
-    if name != "demo" and Path(name).is_dir():
-        raise SaereportError(
-            f"The metadata of the SAE {first.slug} name the model '{name}', and there is a folder "
-            f"of that name here.",
-            f"Say which is meant with --model: ./{name} is the folder.",
-        )
-    return name
 
 
 def _open_text(config: BuildConfig, dictionaries: Sequence[Dictionary]) -> Text:
