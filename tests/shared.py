@@ -8,6 +8,7 @@ it under a lock, the others wait and then read the same files.
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,7 +29,8 @@ def shared(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], ob
     done = folder.with_name(f"{name}.done")
     with FileLock(f"{folder}.lock"):
         if not done.exists():
-            folder.mkdir(exist_ok=True)
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
             make(folder)
             done.touch()
     return folder

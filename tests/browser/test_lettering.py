@@ -18,8 +18,10 @@ from tests.browser.axe import OF_LETTERS, violations
 from tests.browser.conftest import Watched
 from tests.browser.lettering import LETTERINGS
 from tests.browser.test_accessibility import PAGES, UNFOLD
+from tests.shared import shared
 
 pytestmark = pytest.mark.browser
+SPREAD = True
 
 TYPES = [name for name in PAGES if not name.endswith((", filtered", ", all open", ", four"))]
 Make = Callable[..., Watched]
@@ -40,14 +42,16 @@ OVER_THE_EDGE = """() => {
 }"""
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def reports(hostile: Path, plain: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A landing page over a hostile report and a plain one."""
-    folder = tmp_path_factory.mktemp("lettering") / "all"
-    shutil.copytree(hostile, folder / "hostile #1")
-    shutil.copytree(plain, folder / "plain")
-    index([folder], folder, title="</title><script>self.stolen=1</script>")
-    return folder
+
+    def make(folder: Path) -> None:
+        shutil.copytree(hostile, folder / "hostile #1")
+        shutil.copytree(plain, folder / "plain")
+        index([folder], folder, title="</title><script>self.stolen=1</script>")
+
+    return shared(tmp_path_factory, "reports", make)
 
 
 @pytest.mark.parametrize("name", [*TYPES, *HOSTILE])

@@ -38,7 +38,11 @@ def test_it_passes_its_gates_and_a_changed_latent_does_not(
 
 
 def test_ci_rebuilds_gates_and_checks() -> None:
-    assert re.search(r"^make gate$", (ROOT / ".ci/run").read_text(), re.MULTILINE)
+    steps = (ROOT / ".ci/run").read_text()
+    assert re.search(r"^make .*\bgate\b", steps, re.MULTILINE)
+    # Every test, once.
+    assert len(re.findall(r"\b(?:check|fast|test[\w-]*)$", steps, re.MULTILINE)) == 1
+    assert re.search(r"^make test-all$", steps, re.MULTILINE)
     makefile = (ROOT / "Makefile").read_text()
     recipe = makefile.split("\ngate:", 1)[1].split("\n\n", 1)[0]
     assert "saereport demo --out ci-output/demo" in recipe
