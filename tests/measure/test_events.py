@@ -12,9 +12,10 @@ from saereport.errors import SaereportError
 from saereport.measure import Batch
 from saereport.measure.events import active_entries, all_finite, events_of
 from saereport.measure.weights.context import normalized
-from saereport.measure.weights.directions import read_directions, write_directions
+from saereport.measure.weights.directions import by_head
 from saereport.measure.weights.heads import head_shares, scales_after, strengths
 from saereport.measure.weights.logit_lens import histogram, moments
+from saereport.sources.legs import Leg
 from tests.measure.texts import Dense, random_dense
 
 
@@ -116,10 +117,9 @@ def test_weights_stay_on_the_device(fake: FakeTensorMode) -> None:
         W_O, W_V = torch.randn(4, 8, 32, device="cuda"), torch.randn(4, 32, 8, device="cuda")
         norm = torch.ones(32, device="cuda")
         results = [
-            write_directions(rows, "z", W_O),
-            read_directions(rows, "z", W_V=W_V, W_O=W_O, attn_norm=norm),
-            read_directions(rows, "attn_out", W_V=W_V, W_O=W_O),
-            read_directions(rows, "mlp_in", mlp_norm=norm),
+            by_head(rows, 4),
+            Leg(norm, centred=True, scale=0.5).along(rows),
+            Leg(norm, centred=True, scale=0.5).back(rows),
             normalized(rows, "layer"),
             normalized(rows, "rms"),
             head_shares(rows, 4),
@@ -133,6 +133,6 @@ def test_weights_stay_on_the_device(fake: FakeTensorMode) -> None:
             assert result.device.type == "cuda"
             assert result.dtype != torch.float64
         with pytest.raises(RuntimeError, match="device"):
-            write_directions(rows, "z", W_O.to("cpu"))
+            Leg(norm.to("cpu")).along(rows)
         with pytest.raises(RuntimeError, match="device"):
-            read_directions(rows, "mlp_in", mlp_norm=norm.to("cpu"))
+            Leg(norm.to("cpu")).back(rows)
