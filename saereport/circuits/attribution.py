@@ -26,7 +26,7 @@ from saereport.circuits.attribution_rows import (
 from saereport.circuits.components import components, head_attribution
 from saereport.circuits.examples import example_attributions
 from saereport.circuits.frozen import freeze_batch
-from saereport.circuits.influences import earlier_saes, strongest_influences
+from saereport.circuits.influences import earlier_saes, followed, strongest_influences
 from saereport.measure import Columns
 from saereport.sources.models import LanguageModel
 from saereport.sources.saes import Dictionary
@@ -79,6 +79,7 @@ def prompt_attributions(
     names = dict(enumerate(sae.slug for sae in saes))
     rows: dict[str, list[Row]] = {"head_attributions": [], "components": [], "influences": []}
     patterns: dict[tuple[int, int], Row] = {}
+    writers = followed(model, saes)
     for sae in taken:
         hook, active = sae.hook_in, chosen[sae.slug]
         targets = targets_of(sae, run.acts[hook.name], active.positions, active.latents)
@@ -105,7 +106,7 @@ def prompt_attributions(
             rows["components"] += [
                 {**row, **component_columns(found, i)} for i, row in enumerate(known)
             ]
-        before = {id(other) for other in earlier_saes(saes, hook, parallel=run.parallel)}
+        before = {id(other) for other in earlier_saes(writers, hook, parallel=run.parallel)}
         early = {
             number: (other, acts[other.slug])
             for number, other in enumerate(saes)

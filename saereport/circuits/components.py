@@ -2,7 +2,7 @@
 
 With the attention patterns and the norms' scales of a run fixed, what a latent reads is a sum, and
 nothing here is approximate: the terms are made from their own parts, the biases too, so that their
-sum is a check on all of them.
+sum is a check on all of them; it is made, and a sum that does not come out is an error.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from saereport.circuits.attribution_reads import (
     through_output,
     through_values,
 )
-from saereport.circuits.frozen import FrozenLayer, FrozenRun
+from saereport.circuits.frozen import TOLERANCE, FrozenLayer, FrozenRun
+from saereport.errors import SaereportError
 from saereport.sources.hooks import HookPoint
 
 
@@ -58,6 +59,9 @@ def head_attribution(run: FrozenRun, hook: HookPoint, targets: Targets) -> tuple
         hook: The SAE's hook point, of kind `z`.
         targets: The latents and where.
 
+    Raises:
+        SaereportError: The sum is not the pre-activation: this model computes it in another way.
+
     Returns:
         Contributions `[n, n_heads, pos]`, zero after each target's position, and biases `[n]`;
         together they sum to the pre-activation.
@@ -66,7 +70,9 @@ def head_attribution(run: FrozenRun, hook: HookPoint, targets: Targets) -> tuple
     c_z = on_heads(run, hook, targets)
     bias = targets.bias + torch.einsum("nhk,hk->n", c_z, layer.z_const.float())
     scores = torch.einsum("nhm,sm->nhs", through_values(layer, c_z), _scaled(layer))
-    return _rows(layer, targets.positions) * scores, bias
+    parts = _rows(layer, targets.positions) * scores
+    _require_sum(run, hook, targets, torch.cat([parts.flatten(1), bias[:, None]], dim=1))
+    return parts, bias
 
 
 def components(run: FrozenRun, hook: HookPoint, targets: Targets) -> Components:
@@ -76,6 +82,9 @@ def components(run: FrozenRun, hook: HookPoint, targets: Targets) -> Components:
         run: The frozen pass, of at least as many layers as lie before the hook point.
         hook: The SAE's hook point, of kind `resid`, `mlp_in_normalized` or `mlp_in`.
         targets: The latents and where.
+
+    Raises:
+        SaereportError: The sum is not the pre-activation: this model computes it in another way.
     """
     c, bias = on_residual(run, hook, targets)
     positions = targets.positions
@@ -88,12 +97,27 @@ def components(run: FrozenRun, hook: HookPoint, targets: Targets) -> Components:
         bias = bias + c @ layer.attn_const.float()
     mlps = [(layer.mlp_add[positions].float() * c).sum(dim=-1) for layer in run.layers[:n_mlps]]
     n, n_heads = len(targets), run.layers[0].W_O.shape[0]
-    return Components(
+    found = Components(
         embedding=(run.embedded[positions].float() * c).sum(dim=-1),
         heads=torch.stack(heads, dim=1) if heads else c.new_zeros((n, 0, n_heads)),
         mlps=torch.stack(mlps, dim=1) if mlps else c.new_zeros((n, 0)),
         bias=bias,
     )
+    alone = [found.embedding[:, None], found.bias[:, None]]
+    _require_sum(run, hook, targets, torch.cat([found.heads.flatten(1), found.mlps, *alone], dim=1))
+    return found
+
+
+def _require_sum(run: FrozenRun, hook: HookPoint, targets: Targets, parts: Tensor) -> None:
+    """Hold the parts of pre-activations, `[n, parts]`, against the pre-activations themselves."""
+    off = (parts.sum(dim=1) - targets.pre_activation).abs()
+    room = TOLERANCE * parts.abs().sum(dim=1).clamp(min=1e-6)
+    if bool((off > room).any()):
+        share = float((off / room.clamp(min=1e-12)).max()) * TOLERANCE
+        raise SaereportError(
+            f"What is read at {hook.name} is not the sum of what this model's heads and MLPs add "
+            f"(off by {share:.1%} of its parts), so nothing can be attributed to them."
+        )
 
 
 def _rows(layer: FrozenLayer, positions: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ from saereport.circuits.attribution_rows import (
 from saereport.circuits.components import components, head_attribution
 from saereport.circuits.examples_summary import head_deembedding, influence_counts
 from saereport.circuits.frozen import FrozenRun, freeze_batch, is_parallel
-from saereport.circuits.influences import earlier_saes, strongest_influences
+from saereport.circuits.influences import earlier_saes, followed, strongest_influences
 from saereport.measure import Columns
 from saereport.measure.weights import TokenRows
 from saereport.sources.models import LanguageModel
@@ -90,7 +90,7 @@ def example_attributions(
     if not peaks or not can_be_attributed(sae.hook_in):
         return {}
     hook = sae.hook_in
-    others = [other for other in saes if other is not sae]
+    others = followed(model, [other for other in saes if other is not sae])
     early = earlier_saes(others, hook, parallel=is_parallel(model))
     names = {number: other.slug for number, other in enumerate(early)}
     main: dict[Peak, Row] = {}

@@ -28,6 +28,7 @@ from saereport.circuits.attribution_reads import (
 )
 from saereport.circuits.frozen import FrozenLayer, FrozenRun
 from saereport.sources.hooks import HookPoint
+from saereport.sources.models import LanguageModel
 from saereport.sources.saes import Dictionary
 
 _CHUNK = 2**22
@@ -94,6 +95,21 @@ def earlier_saes(
             continue
         written = stage_written(_writes(sae), parallel=parallel)
         if written is not None and written <= read and _writes(sae).depth < hook.depth:
+            found.append(sae)
+    return found
+
+
+def followed(model: LanguageModel, saes: Sequence[Dictionary]) -> list[Dictionary]:
+    """Those that are known to write into the residual stream as `write_vectors` says.
+
+    Measured on the model, see `saereport.sources.wiring`.
+    """
+    found = []
+    for sae in saes:
+        hook = _writes(sae)
+        leg = model.wiring.out_of(hook)
+        through_norm = hook.kind in ("z", "attn_out") and not leg.problem and leg.scale == 1.0
+        if leg.plain or through_norm or stage_written(hook, parallel=False) is None:
             found.append(sae)
     return found
 

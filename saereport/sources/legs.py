@@ -96,7 +96,8 @@ def fit(
     if normed:
         return Leg(best.gain, best.centred, normed=True)
     scale = float(ratio.mean())
-    scale = 1.0 if abs(scale - 1) < 2 * tolerance else float(f"{scale:.4g}")
+    digits = 4 if tolerance < 0.01 else 2
+    scale = 1.0 if abs(scale - 1) < 2 * tolerance else float(f"{scale:.{digits}g}")
     return Leg(best.gain, best.centred, scale)
 
 

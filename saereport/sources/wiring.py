@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from saereport.errors import SaereportError
 from saereport.sources.ends import Ends
 from saereport.sources.forward import Edit, forward
 from saereport.sources.hooks import HookPoint, parse_hook
@@ -92,8 +91,9 @@ class Wiring(Ends):
         probes = self.probes(self.model.n_heads * self.model.d_head)
         try:
             arrived = self.moved({z: probes}, [hook.name], held=[pre])[hook.name]
-        except SaereportError:
-            return False  # the pass never comes to the heads: it ends where the hook point lies
+        except FAILURES as error:
+            unless_full(error)
+            return True
         return bool(arrived.abs().max() > 1e-5 * SIZE)
 
     @cached_property

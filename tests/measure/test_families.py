@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -219,3 +220,43 @@ def test_through_a_head_of_the_layer_before(case: Case) -> None:
             normalized(moved.float(), case.model.norm) @ context.encoder[int(columns["latent"][i])]
         )
         assert columns["top_tokens"][i].tolist() == scores.topk(10).indices.tolist()
+
+
+@pytest.mark.parametrize("name", ["gemma2", "llama", "bloom"])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_finds_the_same_ways(
+    name: str, dtype: torch.dtype, families: Families
+) -> None:
+    from saereport.sources.model_loading import load_model
+
+    exact, half = (load_model(families(name), dtype=d).wiring for d in (torch.float32, dtype))
+    for hook in map(parse_hook, ("blocks.1.attn.hook_z", "blocks.1.mlp.hook_in")):
+        ways = [(w.into(hook), w.values(1), w.heads(1), w.out_of(hook)) for w in (exact, half)]
+        for a, b in zip(*ways, strict=True):
+            assert (a.problem, a.centred, a.scale) == (b.problem, b.centred, b.scale)
+            assert (a.gain is None) == (b.gain is None)
+            if a.gain is not None:
+                torch.testing.assert_close(a.gain, b.gain, atol=2e-2, rtol=0)
+    for wiring in (exact, half):
+        assert wiring.stream == wiring.mlp0_problem == ""
+        assert wiring.embedding_problem == wiring.unembedding_problem == ""
+
+
+def test_a_model_that_was_changed_behind_its_weights_loses_its_tables(families: Families) -> None:
+    """Nobody knows of this family: its attention's output is turned around on the way."""
+    from saereport.sources.model_loading import load_model
+
+    model = load_model(families("llama"))
+    hook = parse_hook("blocks.1.attn.hook_z")
+    out = model.find_module("blocks.1.attn.hook_out")
+    assert out is not None
+
+    def turned(_module: Any, _args: Any, found: Any) -> Any:
+        first = found[0] if isinstance(found, tuple) else found
+        return (first.roll(1, dims=-1), *found[1:]) if isinstance(found, tuple) else first.roll(1)
+
+    handle = out[0].register_forward_hook(turned)
+    try:
+        assert "is not what its weights say (off by" in model.wiring.out_of(hook).problem
+    finally:
+        handle.remove()
