@@ -35,7 +35,7 @@ from saereport.config import BuildConfig, CircuitsConfig
 from saereport.errors import SaereportError
 from saereport.progress import Progress
 from saereport.run import TABLES
-from saereport.run.store import to_arrow
+from saereport.run.columns import to_arrow
 from saereport.sources.devices import is_out_of_memory
 from saereport.sources.models import LanguageModel
 from saereport.sources.saes import Dictionary

@@ -21,7 +21,7 @@ import click
 
 from saereport import __version__
 from saereport.commands import comparing, exchanging, publishing, sharing
-from saereport.commands.outputs import say
+from saereport.commands.outputs import say, write
 from saereport.commands.sharing import named_out, report_options
 from saereport.config import DTYPES, BuildConfig, make_config, read_config
 from saereport.errors import (
@@ -242,7 +242,7 @@ def init(progress: Progress, /, path: Path, force: bool) -> None:
 
     if path.exists() and not force:
         raise SaereportError(f"'{path}' exists.", "Give another name, or --force.")
-    path.write_text(starting_config(), encoding="utf-8")
+    write(path, starting_config().encode("utf-8"))
     progress.say(f"Wrote '{path}'; edit it, then 'saereport build {path}'.")
 
 

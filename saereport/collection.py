@@ -22,7 +22,14 @@ from saereport.circuit_stage import blind_latents, plan_circuits
 from saereport.circuit_stage import discard as discard_circuits
 from saereport.circuits.evaluation import Evaluation, evaluate, first_counted
 from saereport.config import BuildConfig, make_config
-from saereport.door import EVALUATION, check_against, check_settings, read_labels, read_lines
+from saereport.door import (
+    EVALUATION,
+    check_against,
+    check_settings,
+    held_output,
+    read_labels,
+    read_lines,
+)
 from saereport.errors import SaereportError
 from saereport.identity import (
     config_record,
@@ -45,8 +52,6 @@ from saereport.run.files import target_folder
 from saereport.run.store import require_run_or_nothing, retitle
 from saereport.sanity import check_sanity
 from saereport.selection import parse_selection, tracked_latents
-from saereport.site.folder import require_report_or_nothing
-from saereport.site.single_write import require_single_or_nothing
 from saereport.sources.demo import demo_model_dir
 from saereport.sources.devices import resolve_device, resolve_dtype
 from saereport.sources.folders import SaeFacts
@@ -56,7 +61,7 @@ from saereport.sources.models import LanguageModel
 from saereport.sources.packing import Packed, pack
 from saereport.sources.quiet import listening
 from saereport.sources.sae_loading import load_sae
-from saereport.sources.saes import Dictionary, SaeSource, check_fit, unique_slugs, wrapper_for
+from saereport.sources.saes import Dictionary, SaeSource, check_fit, source_slugs, wrapper_for
 from saereport.sources.text import Text, open_text
 from saereport.tabulate import Plan, write_run
 from saereport.warned import Warned, refuse
@@ -94,28 +99,24 @@ def build(
     """
     config, out = _checked(config), target_folder(out)
     progress = progress or Progress(quiet=True)
-    if single_file:
-        require_single_or_nothing(out)
-    else:
-        require_report_or_nothing(out)
-    work = out.with_name(f"{out.name}.partial")
-    run = _collect(config, work / "run", work, progress)
-    progress.say("Making the pages")
-    try:
-        report = render(
-            run,
-            out,
-            neuronpedia_embed=config.neuronpedia_embed,
-            single_file=single_file,
-            force=force,
-            progress=progress,
-        )
-    except SaereportError as error:
-        hint = f"{error.hint} What was measured is in '{run}'; 'saereport render' takes it."
-        raise SaereportError(error.message, hint) from error
-    shutil.rmtree(run)
-    _forget(work)
-    return report
+    with held_output(config, out, single_file=single_file) as work:
+        run = _collect(config, work / "run", work, progress)
+        progress.say("Making the pages")
+        try:
+            report = render(
+                run,
+                out,
+                neuronpedia_embed=config.neuronpedia_embed,
+                single_file=single_file,
+                force=force,
+                progress=progress,
+            )
+        except SaereportError as error:
+            hint = f"{error.hint} What was measured is in '{run}'; 'saereport render' takes it."
+            raise SaereportError(error.message, hint) from error
+        shutil.rmtree(run)
+        _forget(work)
+        return report
 
 
 def collect(config: Asked, out: Path | str, *, progress: Progress | None = None) -> Path:
@@ -125,10 +126,10 @@ def collect(config: Asked, out: Path | str, *, progress: Progress | None = None)
         The run's folder.
     """
     config, out = _checked(config), target_folder(out)
-    work = out.with_name(f"{out.name}.partial")
-    run = _collect(config, out, work, progress or Progress(quiet=True))
-    _forget(work)
-    return run
+    with held_output(config, out, run=True) as work:
+        run = _collect(config, out, work, progress or Progress(quiet=True))
+        _forget(work)
+        return run
 
 
 def _forget(work: Path) -> None:
@@ -260,7 +261,7 @@ def _load_saes(
     warned: Warned,
 ) -> list[Dictionary]:
     loaded = []
-    for source, slug in zip(sources, unique_slugs(sources), strict=True):
+    for source, slug in zip(sources, source_slugs(sources), strict=True):
         progress.say(f"Loading the SAE {source.label}")
         dictionary = load_sae(source, device=device, dtype=dtype, slug=slug)
         check_magnitudes(dictionary)

@@ -9,8 +9,8 @@ are there.
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -19,7 +19,8 @@ from saereport.config import BuildConfig, PromptConfig, SaeConfig
 from saereport.errors import SaereportError, UsageError, did_you_mean, shortened
 from saereport.limits import MIB, Limits, content
 from saereport.measure import STATISTICS
-from saereport.run.files import target_folder
+from saereport.names import unique_slugs
+from saereport.run.files import require_apart, reserved, target_folder
 from saereport.run.store import require_run_or_nothing
 from saereport.selection import check_width, parse_selection
 from saereport.site.folder import require_report_or_nothing
@@ -98,31 +99,46 @@ def check_settings(config: BuildConfig) -> None:
 
 def sae_slugs(config: BuildConfig) -> list[str]:
     """The names that the SAEs have in the run."""
-    taken: list[str] = []
-    for sae in config.saes:
-        text = sae.path.resolve().name if sae.path else f"{sae.release}-{sae.sae_id}"
-        plain = slug = re.sub(r"[^a-z0-9._]+", "-", text.lower()).strip("-._") or "sae"
-        number = 1
-        while slug in taken:
-            number += 1
-            slug = f"{plain}-{number}"
-        taken.append(slug)
-    return taken
+    return unique_slugs(
+        sae.path.resolve().name if sae.path else f"{sae.release}-{sae.sae_id}"
+        for sae in config.saes
+    )
 
 
 def check_output(out: Path, *, single_file: bool = False, run: bool = False) -> None:
     """Check that an output can be written where it is asked for.
 
     Raises:
-        SaereportError: Something else is there, or it would replace the folder one is in.
+        SaereportError: Something else is there, it would replace the folder one is in, it could
+            not be put into its place, or someone else is writing it.
     """
     target = target_folder(out)
+    with reserved(target, _check_of(single_file, run)):
+        pass
+
+
+@contextmanager
+def held_output(
+    config: BuildConfig, out: Path, *, single_file: bool = False, run: bool = False
+) -> Iterator[Path]:
+    """Hold an output and the folder beside it that keeps what was done; gives that folder.
+
+    Raises:
+        SaereportError: Another process writes one of them, something else is there, or the output
+            could not be put into its place after the measurement.
+    """
+    # A folder of text may be read whole; beside a model or an SAE an output is in nobody's way.
+    require_apart(out, [config.dataset] if config.dataset else [])
+    work = out.with_name(f"{out.name}.partial")
+    with reserved(out, _check_of(single_file, run)), reserved(work):
+        yield work
+
+
+def _check_of(single_file: bool, run: bool) -> Callable[[Path], None]:
+    """What refuses to replace anything but an older output of the same kind."""
     if run:
-        require_run_or_nothing(target)
-    elif single_file:
-        require_single_or_nothing(target)
-    else:
-        require_report_or_nothing(target)
+        return require_run_or_nothing
+    return require_single_or_nothing if single_file else require_report_or_nothing
 
 
 def _called(prompt: PromptConfig, config: BuildConfig) -> str:

@@ -109,3 +109,18 @@ def did_you_mean(name: str, known: Iterable[str], *, limit: int = 3) -> str:
         return ""
     names = [f"'{folded[match]}'" for match in close]
     return f"Did you mean {' or '.join(names)}?"
+
+
+def named_or_near(name: str, known: Iterable[str], *, limit: int = 8) -> str:
+    """A hint for a name that is not known: the spellings closest to it, or else what there is.
+
+    Args:
+        name: What the user wrote.
+        known: The names that exist, in the order in which to list them.
+        limit: At most how many of them to list.
+    """
+    names = list(known)
+    if not names:
+        return "There is none."
+    more = f" and {len(names) - limit:,} more" if len(names) > limit else ""
+    return did_you_mean(name, names) or f"There is {', '.join(names[:limit])}{more}."

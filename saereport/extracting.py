@@ -12,7 +12,10 @@ from saereport.progress import Progress
 from saereport.reports import render
 from saereport.run import Run, opened
 from saereport.run.cutting import cut, shown_latents, taking_part
+from saereport.run.files import real_path, reserved, target_folder
 from saereport.selection import parse_selection
+from saereport.site.folder import require_report_or_nothing
+from saereport.site.single_write import require_single_or_nothing
 
 _NAMED = 12
 
@@ -50,16 +53,22 @@ def extract(
     if not latents and not prompts:
         raise UsageError("Nothing is named.", "Give --latents SAE:47,324 or --prompt NAME.")
     _require_apart(Path(report), Path(out))
-    with opened(str(report)) as run, TemporaryDirectory(prefix="saereport-") as folder:
+    target = real_path(out) if single_file else target_folder(out)
+    check = require_single_or_nothing if single_file else require_report_or_nothing
+    with (
+        reserved(target, check),
+        opened(str(report)) as run,
+        TemporaryDirectory(prefix="saereport-") as folder,
+    ):
         for slug in prompts:
             _require_prompt(run, slug)
         wanted = _wanted(run, latents) if latents else taking_part(run, prompts)
         part = cut(run, Path(folder) / "run", latents=wanted, prompts=prompts, title=title)
-        return render(part.path, out, single_file=single_file, force=force, progress=progress)
+        return render(part.path, target, single_file=single_file, force=force, progress=progress)
 
 
 def _require_apart(report: Path, out: Path) -> None:
-    source, target = report.resolve(), out.resolve()
+    source, target = real_path(report), real_path(out)
     if source == target or source in target.parents or target in source.parents:
         raise UsageError(
             f"'{out}' is not apart from '{report}', which is cut.", "Give --out another name."

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import re
 import stat
 import zlib
@@ -24,8 +25,13 @@ import pyarrow as pa
 from saereport.errors import SaereportError
 
 MIB = 2**20
+TEXT_BYTES = 2**16
+"""Of one label, name or other text in a run."""
+TOKEN_IDS = 405_856
+"""Token ids of a run lie below: as many as the pages' code for them can write."""
 _CHUNK = MIB
 _ESCAPE = re.compile(rb"\\.", re.DOTALL)
+_AT_ONCE = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 _GZIP_MAGIC = b"\x1f\x8b"
 
 UNREADABLE = (
@@ -177,14 +183,16 @@ def check_shape(text: bytes, where: str, limits: Limits) -> None:
 @contextmanager
 def _ordinary(path: Path, limits: Limits) -> Iterator[BinaryIO]:
     try:
-        found = path.stat()
-        if not stat.S_ISREG(found.st_mode):
-            raise SaereportError(f"'{path}' is not a file that can be read.")
-        if found.st_size > limits.file_bytes:
-            raise SaereportError(
-                f"{path.name} is larger than {_size(limits.file_bytes)}, which is the limit."
-            )
-        with path.open("rb") as stream:
+        # A pipe is opened without waiting for its writer, and then refused.
+        descriptor = os.open(path, os.O_RDONLY | _AT_ONCE)
+        with os.fdopen(descriptor, "rb") as stream:
+            found = os.fstat(descriptor)
+            if not stat.S_ISREG(found.st_mode):
+                raise SaereportError(f"'{path}' is not a file that can be read.")
+            if found.st_size > limits.file_bytes:
+                raise SaereportError(
+                    f"{path.name} is larger than {_size(limits.file_bytes)}, which is the limit."
+                )
             yield stream
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else None

@@ -10,7 +10,7 @@ from saereport.config import read_config
 from saereport.notebook import Report
 from saereport.progress import Progress
 from saereport.run import Run, SaeInfo, opened
-from saereport.run.files import target_folder
+from saereport.run.files import real_path, require_apart, reserved, target_folder
 from saereport.visible import visible_text
 
 
@@ -102,13 +102,17 @@ def render(
         SaereportError: The run is missing or damaged, or `out` holds something else.
     """
     from saereport.site import render as render_site
-    from saereport.site.single_write import write_single
+    from saereport.site.folder import require_report_or_nothing
+    from saereport.site.single_write import require_single_or_nothing, write_single
 
-    with opened(str(run)) as source:
+    target = real_path(out) if single_file else target_folder(out)
+    check = require_single_or_nothing if single_file else require_report_or_nothing
+    require_apart(target, [run])
+    with reserved(target, check), opened(str(run)) as source:
         if single_file:
             write_single(
                 source,
-                Path(out),
+                target,
                 embed_neuronpedia=neuronpedia_embed,
                 force=force,
                 progress=progress,
@@ -116,7 +120,7 @@ def render(
         else:
             render_site(
                 source.path,
-                target_folder(out),
+                target,
                 embed_neuronpedia=neuronpedia_embed,
                 progress=progress,
             )

@@ -108,6 +108,7 @@ class Shape:
     part: int = 256
     seed: int = 0
     explanations: tuple[str, ...] = field(default=())
+    slugs: tuple[str, ...] = field(default=(), repr=False)
     tokens: tuple[bytes, ...] = field(default=(), repr=False)
     """A vocabulary of one's own: the text is then every token in order, all of it in examples."""
 
@@ -190,7 +191,7 @@ def _sae(shape: Shape, k: int) -> SaeInfo:
     out = f"blocks.{layer}.hook_mlp_out" if kind == "mlp_in_normalized" else hook
     names = {"resid": "residual", "z": "attention", "mlp_in_normalized": "transcoder"}
     return SaeInfo(
-        slug=f"synthetic-l{layer}-{names[kind]}",
+        slug=shape.slugs[k] if shape.slugs else f"synthetic-l{layer}-{names[kind]}",
         label=f"L{layer} {names[kind]}" + (" <b>&\u202e\x07" if shape.hostile else ""),
         sae_id=f"l{layer}",
         architecture=("jumprelu", "standard", "topk")[k % 3],

@@ -24,6 +24,7 @@ SHARED = {
     "saereport",
     "saereport.errors",
     "saereport.limits",
+    "saereport.names",
     "saereport.priority",
     "saereport.progress",
     "saereport.quantities",

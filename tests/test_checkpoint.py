@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from saereport.checkpoint import Checkpoint, FinishedParts
+from saereport.errors import SaereportError
 
 ARRAYS = hnp.arrays(
     dtype=st.sampled_from([np.int64, np.float64, np.uint8, np.bool_]),
@@ -58,7 +59,7 @@ def test_a_full_disk_leaves_the_previous_state(
 
     with monkeypatch.context() as patch:
         patch.setattr("saereport.run.files.os.fsync", full)
-        with pytest.raises(OSError, match="No space left"):
+        with pytest.raises(SaereportError, match=r"The disk that holds .* is full"):
             checkpoint.save({"a": np.arange(4)})
     loaded = checkpoint.load()
     assert loaded is not None

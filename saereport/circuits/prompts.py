@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from saereport.names import is_prompt_slug
 from saereport.sources.models import LanguageModel
 from saereport.sources.tokens import token_bytes
 
@@ -23,10 +24,6 @@ ARROW = "=>"
 
 NAME_LENGTH = 72
 SLUG_LENGTH = 48
-_RESERVED = frozenset(
-    {"index", "con", "prn", "aux", "nul"}
-    | {f"{device}{n}" for device in ("com", "lpt") for n in range(10)}
-)
 
 
 class PromptAsked(Protocol):
@@ -300,7 +297,7 @@ def prompt_slugs(names: Iterable[str]) -> list[str]:
     slugs = []
     for name in names:
         stem = re.sub(r"[^a-z0-9]+", "-", name.lower())[:SLUG_LENGTH].strip("-")
-        if not stem or stem in _RESERVED or stem == "graph" or stem.endswith("-graph"):
+        if not is_prompt_slug(stem):
             stem = f"{stem}-prompt".strip("-")
         slug, number = stem, 1
         while slug in taken:

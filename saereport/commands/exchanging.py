@@ -60,15 +60,21 @@ def import_(progress: Progress, /, paths: tuple[Path, ...], out: Path, run_only:
     """
     from saereport.exchange import import_files
     from saereport.reports import render
+    from saereport.run.files import reserved, target_folder
+    from saereport.site.folder import require_report_or_nothing
 
     if run_only:
         import_files(paths, out, progress=progress)
         progress.say(f"Wrote the run '{out}'; 'saereport render {out}' makes the pages.")
         return
-    with TemporaryDirectory(prefix="saereport-") as folder:
+    target = target_folder(out)
+    with (
+        reserved(target, require_report_or_nothing),
+        TemporaryDirectory(prefix="saereport-") as folder,
+    ):
         run = Path(folder) / "run"
         import_files(paths, run, progress=progress)
-        render(run, out, progress=progress)
+        render(run, target, progress=progress)
     progress.say(f"Open {out / 'index.html'}")
 
 

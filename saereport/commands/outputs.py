@@ -9,13 +9,15 @@ from pathlib import Path
 import click
 
 from saereport.errors import SaereportError, UsageError
-from saereport.run.files import write_atomically
+from saereport.run.files import real_path, write_atomically
+from saereport.run.locks import all_locked
+from saereport.run.replacing import require_replaceable
 
 STDOUT = Path("-")
 
 
 def checked_targets(targets: Mapping[str, Path | None], inputs: Iterable[str]) -> None:
-    """Raise if one of the files cannot be meant, before anything is computed.
+    """Hold the files until the command ends; raise if one cannot be meant or is held already.
 
     Args:
         targets: Option to file; None where it was not given, `-` for standard output.
@@ -23,14 +25,16 @@ def checked_targets(targets: Mapping[str, Path | None], inputs: Iterable[str]) -
 
     Raises:
         UsageError: Two options name one file, or it lies in what is read.
-        SaereportError: It is a folder, or lies in a file.
+        SaereportError: It is a folder, lies in a file, cannot be written, or another process
+            writes it.
     """
     taken: dict[Path, str] = {}
-    sources = [Path(name).resolve() for name in inputs if Path(name).exists()]
+    held: list[Path] = []
+    sources = [real_path(name) for name in inputs if Path(name).exists()]
     for option, path in targets.items():
         if path is None:
             continue
-        place = path if path == STDOUT else path.resolve()
+        place = path if path == STDOUT else real_path(path)
         if place in taken:
             raise UsageError(f"{taken[place]} and {option} are both written to '{path}'.")
         taken[place] = option
@@ -38,15 +42,19 @@ def checked_targets(targets: Mapping[str, Path | None], inputs: Iterable[str]) -
             continue
         if path.is_dir():
             raise SaereportError(f"'{path}' is a folder.", f"Give {option} the name of a file.")
-        above = next(parent for parent in place.parents if parent.exists())
-        if not above.is_dir():
-            raise SaereportError(f"'{path}' cannot be written: '{above}' is a file.")
+        if not place.exists() or place.is_file():
+            require_replaceable(place)
+            held.append(place)
         for source in sources:
             if place == source or source in place.parents:
                 raise UsageError(
                     f"{option} '{path}' lies in '{source.name}', which is read.",
                     "Write it somewhere else.",
                 )
+    context = click.get_current_context(silent=True)
+    if context is not None:
+        # Two commands with the same outputs must not leave one file each.
+        context.with_resource(all_locked(held))
 
 
 def write(path: Path, data: bytes) -> None:
@@ -59,8 +67,7 @@ def write(path: Path, data: bytes) -> None:
         with path.open("wb") as stream:
             stream.write(data)
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, data)
+    write_atomically(real_path(path), data)
 
 
 def say(text: str, *, to_stderr: bool) -> None:

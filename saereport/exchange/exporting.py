@@ -16,7 +16,15 @@ from saereport.exchange.reading_runs import Exporter, latents_in, sae_of
 from saereport.limits import MIB, Limits, content, parse_json
 from saereport.progress import Bar, Progress
 from saereport.run import Run, opened
-from saereport.run.files import canonical_json, folder_in_place_of, strangers, target_folder
+from saereport.run.files import (
+    canonical_json,
+    folder_in_place_of,
+    require_apart,
+    reserved,
+    strangers,
+    target_folder,
+)
+from saereport.run.inside import holds
 
 Format = Literal["saedashboard", "neuronpedia"]
 MANIFEST = "saereport-export.json"
@@ -48,15 +56,16 @@ def export_report(
     Raises:
         SaereportError: The run is damaged, it has no such SAE, or `out` holds something else.
     """
-    with opened(str(report)) as run:
-        return _exported(run, target_folder(out), format, sae, progress or Progress(quiet=True))
+    target = target_folder(out)
+    require_apart(target, [report])
+    with reserved(target, _require_export_or_nothing), opened(str(report)) as run:
+        return _exported(run, target, format, sae, progress or Progress(quiet=True))
 
 
 def _exported(
     run: Run, target: Path, format: Format, sae: str | None, bars: Progress
 ) -> list[Path]:
     slugs = _chosen(run, sae)
-    _require_export_or_nothing(target)
     per_batch, write = {
         "saedashboard": (dashboard.PER_BATCH, _dashboard),
         "neuronpedia": (neuronpedia.PER_BATCH, _neuronpedia),
@@ -67,7 +76,7 @@ def _exported(
     written: list[str] = []
     with (
         bars.bar("latents", sum(map(len, latents.values())), " latents") as bar,
-        folder_in_place_of(target) as folder,
+        folder_in_place_of(target, _require_export_or_nothing) as folder,
     ):
         for slug in slugs:
             own = "" if len(slugs) == 1 else f"{slug}/"
@@ -158,7 +167,7 @@ def _require_export_or_nothing(target: Path) -> None:
     hint = "Name a new folder, or remove this one."
     if not target.is_dir():
         raise SaereportError(f"'{target}' is a file.", hint)
-    if not (target / MANIFEST).is_file():
+    if not holds(target, MANIFEST):
         raise SaereportError(f"'{target}' exists and is not an export.", hint)
     value = parse_json(content(target / MANIFEST, _MANIFEST), MANIFEST, _MANIFEST)
     files = value.get("files") if isinstance(value, dict) else None

@@ -88,9 +88,9 @@ def _in_folder(folder: Path) -> list[Found]:
         name = entry.name
         if entry.is_dir():
             if neuronpedia.FOLDER.fullmatch(name):
-                _require_inside(entry, folder)
+                _require_plain(entry)
                 result += [
-                    Found(_require_inside(row, folder), folder, name.partition("-")[0])
+                    Found(_require_plain(row), folder, name.partition("-")[0])
                     for row in sorted(entry.iterdir())
                     if neuronpedia.ROWS_FILE.fullmatch(row.name)
                 ]
@@ -98,7 +98,7 @@ def _in_folder(folder: Path) -> list[Found]:
             own, here = folder, folder.resolve()
             if kind == "rows" and neuronpedia.FOLDER.fullmatch(here.name):
                 own, kind = here.parent, here.name.partition("-")[0]
-            result.append(Found(_require_inside(entry, folder), own, kind))
+            result.append(Found(_require_plain(entry), own, kind))
     return result
 
 
@@ -128,10 +128,10 @@ def _kind(path: Path) -> str:
     raise SaereportError(f"'{path}' is neither JSON nor JSON lines by its name.", _HINT)
 
 
-def _require_inside(path: Path, folder: Path) -> Path:
-    if not path.resolve().is_relative_to(folder.resolve()):
+def _require_plain(path: Path) -> Path:
+    if path.is_symlink():
         raise SaereportError(
-            f"'{path}' is a link that leads out of its folder; it is not followed.",
+            f"'{path}' is a link, which is not followed out of a folder.",
             "Name the file itself if it is to be read.",
         )
     return path

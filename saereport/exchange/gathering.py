@@ -44,7 +44,7 @@ class _Sae:
     latents: dict[int, GivenLatent] = field(default_factory=dict)
     origin: dict[int, str] = field(default_factory=dict)
     examples: dict[int, list[Example]] = field(default_factory=dict)
-    labels: dict[int, list[tuple[str, str]]] = field(default_factory=dict)
+    labels: dict[int, dict[tuple[str, str], None]] = field(default_factory=dict)
 
 
 @dataclass
@@ -115,11 +115,11 @@ class Gathering:
             self._example(sae, given.latent, neuronpedia.example_of(given, self.words), where)
         else:
             label = parsed(neuronpedia.ExplanationRow, line, where, ROWS)
-            known = self._sae(label.identity, found.group).labels.setdefault(label.latent, [])
+            known = self._sae(label.identity, found.group).labels.setdefault(label.latent, {})
             entry = neuronpedia.label_of(label)
             if entry is not None and entry not in known:
                 self._bound("labels", EXAMPLES, where)
-                known.append(entry)
+                known[entry] = None
 
     def _sae(self, identity: Identity, group: Path) -> _Sae:
         if identity not in self._saes and len(self._saes) >= 1_000:

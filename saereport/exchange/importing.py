@@ -15,11 +15,12 @@ from typing import Any
 from saereport import __version__
 from saereport.exchange.finding import Found, find
 from saereport.exchange.gathering import gather
-from saereport.exchange.given import GivenSae, GivenText, words_of
+from saereport.exchange.given import GivenSae, GivenText, Identity, Words, words_of
 from saereport.exchange.tabulating import Sequences, Vocabulary, tables
+from saereport.names import unique_slugs
 from saereport.progress import Progress
 from saereport.run import RunInfo, RunWriter, SaeInfo
-from saereport.run.files import canonical_json, sha256_of, target_folder
+from saereport.run.files import canonical_json, reserved, sha256_of, target_folder
 from saereport.run.schema import ModelInfo, TextInfo
 from saereport.run.store import require_run_or_nothing
 
@@ -75,9 +76,13 @@ def import_files(
             something else than a run.
     """
     target = target_folder(out)
-    require_run_or_nothing(target)
-    found = find(Path(path) for path in paths)
-    saes, words = gather(found, progress or Progress(quiet=True))
+    with reserved(target, require_run_or_nothing):
+        found = find(Path(path) for path in paths)
+        saes, words = gather(found, progress or Progress(quiet=True))
+        return _write(target, found, saes, words)
+
+
+def _write(target: Path, found: Sequence[Found], saes: Sequence[GivenSae], words: Words) -> RunInfo:
     vocabulary, sequences = Vocabulary(words), Sequences(saes)
     infos = []
     with RunWriter(target) as writer:
@@ -94,18 +99,13 @@ def import_files(
 
 def _slugs(saes: Sequence[GivenSae]) -> list[str]:
     """A folder's name for each SAE: `l8-res-jb`, with a number where two would be the same."""
-    result: list[str] = []
-    for sae in saes:
-        identity = sae.identity
-        name = f"{identity.sae_set} {identity.suffix}".lower()
-        words = re.sub(r"[^a-z0-9]+", "-", name).strip("-")[:80]
-        base = f"l{identity.layer}" if identity.layer >= 0 else "sae"
-        slug = plain = f"{base}-{words}".rstrip("-")
-        number = 2
-        while slug in result:
-            slug, number = f"{plain}-{number}", number + 1
-        result.append(slug)
-    return result
+    return unique_slugs(_called(sae.identity) for sae in saes)
+
+
+def _called(identity: Identity) -> str:
+    words = re.sub(r"[^a-z0-9]+", "-", f"{identity.sae_set} {identity.suffix}".lower())
+    base = f"l{identity.layer}" if identity.layer >= 0 else "sae"
+    return f"{base}-{words.strip('-')[:80]}".rstrip("-")
 
 
 def _sae_info(sae: GivenSae, slug: str, written: Sequence[str]) -> SaeInfo:

@@ -11,7 +11,7 @@ from typing import Annotated, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from saereport.errors import SaereportError
-from saereport.limits import MIB, Limits, check_shape
+from saereport.limits import MIB, TEXT_BYTES, TOKEN_IDS, Limits, check_shape
 
 DOCUMENT = Limits(file_bytes=256 * MIB, text_bytes=256 * MIB, depth=16)
 """A whole JSON document, such as a batch: a batch of 128 latents takes some 15 MB."""
@@ -23,13 +23,15 @@ LATENTS = 2_000_000
 EXAMPLES = 4_000_000
 TOKENS = 200_000_000
 """Tokens in all examples together: 1.6 GB of memory."""
-WORDS = 2_000_000
+WORDS = TOKEN_IDS
+"""Distinct tokens: as many as a run can number."""
 LARGEST_INDEX = 16_777_215
 
 BIG = 1e30
 Token = Annotated[str, StringConstraints(max_length=1_000)]
 Name = Annotated[str, StringConstraints(max_length=500)]
-Text = Annotated[str, StringConstraints(max_length=20_000)]
+Text = Annotated[str, StringConstraints(max_length=TEXT_BYTES // 4)]
+"""No longer in UTF-8 than a run takes, whatever its characters."""
 Number = Annotated[float, Field(ge=-BIG, le=BIG)]
 Share = Annotated[float, Field(ge=0, le=1)]
 HeadShare = Annotated[float, Field(ge=0, le=1.001)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from saereport.errors import SaereportError
@@ -17,6 +18,7 @@ from saereport.publish.manifests import check_manifests
 from saereport.publish.page import Page, read_page
 from saereport.publish.policy import check_policy
 from saereport.publish.styles import style_references
+from saereport.run.inside import read_inside
 
 ENOUGH_FOR_PROCESSES = 64
 """Pages from which on starting more processes is worth it."""
@@ -87,10 +89,10 @@ def _of_folder(folder: Path, processes: int, progress: Progress) -> Iterator[Fin
     yield from _of_pages(pages, site)
     for relative in sizes:
         if relative.endswith(".css"):
-            for reference in style_references(_text(folder / relative)):
+            for reference in style_references(_text(folder, relative)):
                 yield from check_reference(relative, reference, site)
         elif reads_data(relative):
-            yield from check_data(relative, _text(folder / relative), site)
+            yield from check_data(relative, _text(folder, relative), site)
 
 
 def _walk(folder: Path) -> Iterator[tuple[Path, str]]:
@@ -112,21 +114,21 @@ def _walk(folder: Path) -> Iterator[tuple[Path, str]]:
             yield path, "neither a file nor a folder"
 
 
-def _text(path: Path) -> str:
-    return path.read_text(encoding="utf-8", errors="replace")
+def _text(folder: Path, relative: str) -> str:
+    return read_inside(folder, relative).decode("utf-8", "replace")
 
 
 def _read_pages(
     folder: Path, paths: Iterable[str], processes: int, progress: Progress
 ) -> dict[str, Page]:
     wanted = [path for path in paths if is_page(path)]
-    files = [folder / path for path in wanted]
+    read_one = partial(_read_file, folder)
     with progress.bar("pages", len(wanted), " pages") as bar:
         if processes > 1 and len(wanted) >= ENOUGH_FOR_PROCESSES:
             with ProcessPoolExecutor(processes) as pool:
-                read = _counted(pool.map(_read_file, files, chunksize=8), bar.advance)
+                read = _counted(pool.map(read_one, wanted, chunksize=8), bar.advance)
                 return dict(zip(wanted, read, strict=True))
-        return dict(zip(wanted, _counted(map(_read_file, files), bar.advance), strict=True))
+        return dict(zip(wanted, _counted(map(read_one, wanted), bar.advance), strict=True))
 
 
 def _counted(pages: Iterable[Page], advance: Callable[[int], None]) -> Iterator[Page]:
@@ -135,8 +137,8 @@ def _counted(pages: Iterable[Page], advance: Callable[[int], None]) -> Iterator[
         yield page
 
 
-def _read_file(path: Path) -> Page:
-    return read_page(path.read_bytes())
+def _read_file(folder: Path, relative: str) -> Page:
+    return read_page(read_inside(folder, relative))
 
 
 def _of_pages(pages: dict[str, Page], site: Site) -> Iterator[Finding]:

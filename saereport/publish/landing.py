@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from saereport import __version__
@@ -23,10 +24,21 @@ from saereport.publish.manifests import (
     LANDING_FORMAT,
     LANDING_MANIFEST,
     LANDING_VERSION,
+    listed,
     read_manifest,
 )
 from saereport.publish.reports import MOST_SAES, Row, Summary, find_reports, summarize
-from saereport.run.files import folder_in_place_of, sha256_of, strangers, target_folder
+from saereport.run.files import (
+    folder_in_place_of,
+    real_path,
+    reserved,
+    sha256_of,
+    strangers,
+    target_folder,
+)
+from saereport.run.inside import copy_inside, holds
+from saereport.run.locks import temporary
+from saereport.run.replacing import recover, swap, told_when_full
 from saereport.site import assets, jsonwriter, numbers
 from saereport.site.csp import policy
 from saereport.site.folder import MANIFEST
@@ -105,9 +117,14 @@ def index(
         SaereportError: A report cannot be read or lies elsewhere, or `out` holds other files in
             the places of the page's own.
     """
-    said = progress or Progress(quiet=True)
-    target = target_folder(out) if copy else Path(out).resolve()
-    found = find_reports(map(Path, folders))
+    target = target_folder(out) if copy else real_path(out)
+    with reserved(target, _require_index_or_nothing if copy else _require_free):
+        _index(list(map(Path, folders)), target, title, copy, progress or Progress(quiet=True))
+    return target / "index.html"
+
+
+def _index(folders: Sequence[Path], target: Path, title: str, copy: bool, said: Progress) -> None:
+    found = find_reports(folders)
     summaries = []
     with said.bar("reports", len(found), " reports") as bar:
         for folder in found:
@@ -117,17 +134,15 @@ def index(
         raise SaereportError(f"The reports hold more than {MOST_SAES:,} SAEs.", "Name fewer.")
     if copy:
         places = _new_names(summaries, target)
-        _require_index_or_nothing(target)
-        with folder_in_place_of(target) as fresh:
+        room = sum(file.bytes for summary in summaries for file in summary.files)
+        with folder_in_place_of(target, _require_index_or_nothing, room=room) as fresh:
             for summary, name in zip(summaries, places, strict=True):
                 _copy_report(summary, fresh / name)
             _write(fresh, title, summaries, places)
     else:
         places = [_relative(summary.folder, target) for summary in summaries]
-        _require_free(target)
         with _added_to(target) as fresh:
             _write(fresh, title, summaries, places)
-    return target / "index.html"
 
 
 def _relative(folder: Path, target: Path) -> str:
@@ -161,16 +176,16 @@ def _new_names(summaries: Sequence[Summary], target: Path) -> list[str]:
 
 def _copy_report(summary: Summary, target: Path) -> None:
     """The files that the manifest lists, and it; nothing else that may lie beside them."""
-    for relative in (MANIFEST, *summary.files):
-        source = summary.folder / relative
-        if source.is_symlink() or not source.is_file():
-            raise SaereportError(
-                f"The report '{summary.folder}' is damaged: '{relative[:80]}' is missing.",
-                "Make it again with 'saereport render'.",
-            )
-        path = target / relative
-        path.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, path)
+    hint = "Make it again with 'saereport render'."
+    for file in summary.files:
+        said = f"The report '{summary.folder}' is damaged: '{visible_text(file.path[:80])}'"
+        path = target / file.path
+        try:
+            same = copy_inside(summary.folder, file.path, path, size=file.bytes, sha256=file.sha256)
+        except FileNotFoundError as error:
+            raise SaereportError(f"{said} is missing.", hint) from error
+        if not same:
+            raise SaereportError(f"{said} is not the file that its manifest lists.", hint)
 
 
 def _write(folder: Path, title: str, summaries: Sequence[Summary], places: Sequence[str]) -> None:
@@ -292,10 +307,13 @@ def _href(place: str, path: str) -> str:
 
 
 def _own_files(target: Path) -> list[str]:
-    manifest = target / LANDING_MANIFEST
-    if not manifest.is_file():
+    if not holds(target, LANDING_MANIFEST):
         return []
-    return [LANDING_MANIFEST, *(entry["path"] for entry in read_manifest(manifest)["files"])]
+    return [LANDING_MANIFEST, *(file.path for file in listed(_landing(target)))]
+
+
+def _landing(target: Path) -> dict[str, Any]:
+    return read_manifest(target, LANDING_MANIFEST)
 
 
 def _require_index_or_nothing(target: Path) -> None:
@@ -306,12 +324,12 @@ def _require_index_or_nothing(target: Path) -> None:
     own = _own_files(target) if target.is_dir() else []
     if not own:
         raise SaereportError(f"'{target}' exists and is not a landing page.", hint)
-    places = read_manifest(target / LANDING_MANIFEST).get("reports")
+    places = _landing(target).get("reports")
     for place in places if isinstance(places, list) else []:
-        manifest = target / str(place) / MANIFEST
-        if manifest.is_file() and manifest.resolve().is_relative_to(target):
-            listed = [entry["path"] for entry in read_manifest(manifest)["files"]]
-            own += [posixpath.join(str(place), path) for path in (MANIFEST, *listed)]
+        manifest = f"{place}/{MANIFEST}"
+        if holds(target, manifest):
+            files = [file.path for file in listed(read_manifest(target, manifest))]
+            own += [posixpath.join(str(place), path) for path in (MANIFEST, *files)]
     others = strangers(target, own)
     if others:
         raise SaereportError(f"'{target}' also holds other files, such as '{others[0]}'.", hint)
@@ -342,16 +360,15 @@ def _added_to(target: Path) -> Iterator[Path]:
     """A fresh folder whose files go into `target` if the block ends well, the page itself last."""
     made = not target.exists()
     target.mkdir(parents=True, exist_ok=True)
-    fresh = target / ".landing.writing"
-    if fresh.exists():
-        shutil.rmtree(fresh)
+    recover(target / ASSETS)
+    fresh = temporary(target / ASSETS, "new")
     fresh.mkdir()
     try:
-        yield fresh
-        if (target / ASSETS).exists():
-            shutil.rmtree(target / ASSETS)
-        for name in (ASSETS, ".nojekyll", LANDING_MANIFEST, "index.html"):
-            (fresh / name).replace(target / name)
+        with told_when_full(target):
+            yield fresh
+            swap(fresh / ASSETS, target / ASSETS)
+            for name in (".nojekyll", LANDING_MANIFEST, "index.html"):
+                (fresh / name).replace(target / name)
     except BaseException:
         shutil.rmtree(fresh, ignore_errors=True)
         if made:

@@ -5,16 +5,18 @@ A report has `report.json`, a landing page `landing.json`; both list files with 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import posixpath
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from saereport.errors import SaereportError
 from saereport.publish.findings import Finding, error, warning
-from saereport.run.files import sha256_of
+from saereport.run.inside import read_inside, sha256_inside
 from saereport.site.folder import FORMAT, MANIFEST, VERSION
 
 LANDING_MANIFEST = "landing.json"
@@ -32,17 +34,31 @@ def is_manifest(path: str) -> bool:
     return posixpath.basename(path) in _KNOWN
 
 
-def read_manifest(path: Path) -> dict[str, Any]:
-    """The manifest of a report or of a landing page.
+@dataclass(frozen=True)
+class Listed:
+    """A file that a manifest lists."""
+
+    path: str
+    bytes: int
+    sha256: str
+
+
+def read_manifest(folder: Path, relative: str) -> dict[str, Any]:
+    """The manifest of a report or of a landing page, and under `itself` how it is listed.
+
+    Args:
+        folder: The site, as the user named it; no link in it is followed.
+        relative: The manifest, with `/`.
 
     Raises:
-        SaereportError: It is too large, not JSON, of another format or version, or malformed.
+        SaereportError: It is too large, not JSON, of another format or version, malformed, or
+            behind a link.
     """
-    form, version = _KNOWN[path.name]
-    if path.stat().st_size > MANIFEST_BYTES:
-        raise SaereportError(f"'{path}' is larger than {MANIFEST_BYTES // 2**20} MiB.")
+    form, version = _KNOWN[posixpath.basename(relative)]
+    path = folder / relative
+    data = read_inside(folder, relative, limit=MANIFEST_BYTES)
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(data.decode("utf-8"))
     except (ValueError, RecursionError) as problem:
         raise SaereportError(f"'{path}' is not JSON.", "Make the report again.") from problem
     if not isinstance(value, dict) or value.get("format") != form:
@@ -54,7 +70,13 @@ def read_manifest(path: Path) -> dict[str, Any]:
     files = value.get("files")
     if not isinstance(files, list) or not all(map(_is_entry, files)):
         raise SaereportError(f"'{path}' lists its files in a way that cannot be read.")
-    return value
+    itself = Listed(posixpath.basename(relative), len(data), hashlib.sha256(data).hexdigest())
+    return {**value, "itself": itself}
+
+
+def listed(manifest: dict[str, Any]) -> list[Listed]:
+    """The files that a manifest lists."""
+    return [Listed(one["path"], one["bytes"], one["sha256"]) for one in manifest["files"]]
 
 
 def _is_entry(entry: Any) -> bool:
@@ -83,7 +105,7 @@ def check_manifests(folder: Path, sizes: dict[str, int]) -> Iterator[Finding]:
     homes: set[str] = set()
     for path in manifests:
         try:
-            files = read_manifest(folder / path)["files"]
+            files = read_manifest(folder, path)["files"]
         except SaereportError as problem:
             yield error(path, 0, "manifest", str(problem))
             continue
@@ -108,5 +130,5 @@ def _entry(
         yield error(
             own, 0, "manifest", f"changed since it was made: {was:,} bytes then, {now:,} now"
         )
-    elif entry["sha256"] != sha256_of(folder / own):
+    elif entry["sha256"] != sha256_inside(folder, own):
         yield error(own, 0, "manifest", "changed since it was made: its SHA-256 is another")

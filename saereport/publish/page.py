@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
@@ -56,6 +57,14 @@ _IDS = frozenset(
     }
 )
 """Attributes that name ids of the same page."""
+
+DEEPEST = 512
+"""Elements inside of one another; browsers put what is deeper beside each other."""
+MOST_ATTRIBUTES = 200
+LONGEST = 100_000
+"""Characters of a comment, and of those in an attribute that a parser takes one by one."""
+_COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
+_SINGLE = re.compile("[&<>=`'\"\0]")
 
 _CODE = frozenset({"", "text/javascript", "application/javascript", "module"})
 """Types of script elements that run; all others are data."""
@@ -139,6 +148,11 @@ def read_page(data: bytes) -> Page:
     try:
         reader.feed(text)
         reader.close()
+    except _Unended as unended:
+        line = reader.getpos()[0]
+        page.faults.append((line, "html", "a tag or a comment is opened and not ended"))
+        if unended.slow:
+            return page
     except AssertionError:
         # The standard library gives up on some marked sections, such as `<![if`.
         line = reader.getpos()[0]
@@ -146,8 +160,18 @@ def read_page(data: bytes) -> Page:
             (line, "html", "a marked section of no known kind: what follows was not looked at")
         )
     reader.finish()
-    parser = html5lib.HTMLParser(tree=html5lib.getTreeBuilder("etree"))
-    tree = parser.parse(text)
+    long = reader.too_long()
+    if long or any(len(found[0]) > LONGEST for found in _COMMENT.finditer(text)):
+        message = long or f"a comment has more than {LONGEST:,} characters"
+        page.faults.append((1, "html", f"{message}; the page was not looked at any further"))
+        return page
+    parser = html5lib.HTMLParser(tree=_Tree)
+    try:
+        tree = parser.parse(text)
+    except _TooDeep:
+        message = f"elements are nested more than {DEEPEST} deep: what follows was not looked at"
+        page.faults.append((parser.tokenizer.stream.position()[0], "html", message))
+        return page
     for (line, _), code, values in parser.errors:
         # A control code, such as Plotly has inside a string, is kept as it is by every browser.
         found = page.oddities if code == "invalid-codepoint" else page.faults
@@ -158,6 +182,36 @@ def read_page(data: bytes) -> Page:
             # The two parsers read the page differently; browsers read it as html5lib does.
             page.references.append(Reference(0, tag, "address", url))
     return page
+
+
+class _Unended(Exception):
+    """Raised where the standard library would look for the same missing end again and again.
+
+    Args:
+        slow: Whether html5lib would too.
+    """
+
+    def __init__(self, slow: bool) -> None:
+        super().__init__()
+        self.slow = slow
+
+
+class _TooDeep(Exception):
+    """Raised inside of html5lib, whose time grows with the square of the depth."""
+
+
+class _Tree(html5lib.getTreeBuilder("etree")):  # type: ignore[misc]
+    """html5lib's tree, no deeper than browsers make it."""
+
+    def insertElementNormal(self, token: Any) -> Any:
+        if len(self.openElements) > DEEPEST:
+            raise _TooDeep
+        return super().insertElementNormal(token)
+
+    def insertElementTable(self, token: Any) -> Any:
+        if len(self.openElements) > DEEPEST:
+            raise _TooDeep
+        return super().insertElementTable(token)
 
 
 def _addresses_of(tree: Any) -> Iterator[tuple[str, str]]:
@@ -181,10 +235,48 @@ class _Reader(HTMLParser):
         self._titles = 0
         self._code: tuple[int, str] | None = None
         self._text: list[str] = []
+        self._attributes = 0
+        self._longest = 0
+
+    def parse_starttag(self, i: int) -> int:
+        """Parse a start tag; as the base class, but not without end."""
+        return self._bounded(super().parse_starttag(i), slow=True)
+
+    def parse_endtag(self, i: int) -> int:
+        """Parse an end tag; as the base class, but not without end."""
+        return self._bounded(super().parse_endtag(i))
+
+    def parse_html_declaration(self, i: int) -> int:
+        """Parse a comment or a declaration; as the base class, but not without end."""
+        return self._bounded(super().parse_html_declaration(i))
+
+    def parse_comment(self, i: int, report: bool = True) -> int:
+        """Parse a comment; as the base class, but not without end."""
+        return self._bounded(super().parse_comment(i, report), slow=True)
+
+    def parse_pi(self, i: int) -> int:
+        """Parse a processing instruction; as the base class, but not without end."""
+        return self._bounded(super().parse_pi(i))
+
+    def too_long(self) -> str:
+        """What html5lib would take time for that grows with the square; empty if nothing."""
+        if self._attributes > MOST_ATTRIBUTES:
+            return f"an element has more than {MOST_ATTRIBUTES} attributes"
+        return "an attribute is too long" if self._longest > LONGEST // 4 else ""
+
+    def _bounded(self, end: int, *, slow: bool = False) -> int:
+        # The whole text is there, so what has no end yet never has.
+        if end < 0:
+            raise _Unended(slow)
+        return end
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         line = self.getpos()[0]
+        self._attributes = max(self._attributes, len(attrs))
         values = {name: value or "" for name, value in reversed(attrs)}
+        for value in values.values():
+            if len(value) > LONGEST // 4:
+                self._longest = max(self._longest, sum(1 for _ in _SINGLE.finditer(value)))
         self._ids(line, values)
         self._forbidden(line, tag, values)
         self._addresses(line, tag, values)

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from saereport.errors import SaereportError
-from saereport.publish.manifests import read_manifest
+from saereport.publish.manifests import Listed, listed, read_manifest
 from saereport.run import SaeInfo, open_run
+from saereport.run.inside import check_paths, holds, plain_path
+from saereport.run.store import RUN_FILE
 from saereport.site.folder import MANIFEST, RUN_FOLDER
 from saereport.visible import visible_text
 
@@ -56,7 +58,7 @@ class Summary:
         folder: Where it lies.
         tokens: Counted tokens of its text; 0 where an imported report does not know.
         fingerprint: First characters of the run's identity.
-        files: The paths that its manifest lists.
+        files: What its manifest lists, and it.
     """
 
     folder: Path
@@ -69,7 +71,7 @@ class Summary:
     fingerprint: str
     version: str
     rows: tuple[Row, ...]
-    files: tuple[str, ...]
+    files: tuple[Listed, ...]
 
 
 def find_reports(folders: Iterable[Path]) -> list[Path]:
@@ -95,7 +97,7 @@ def find_reports(folders: Iterable[Path]) -> list[Path]:
 
 
 def _below(folder: Path, depth: int) -> Iterator[Path]:
-    if (folder / MANIFEST).is_file():
+    if holds(folder, MANIFEST):
         yield folder
     elif depth:
         with os.scandir(folder) as entries:
@@ -111,12 +113,16 @@ def summarize(folder: Path) -> Summary:
     Raises:
         SaereportError: They are missing, too large, malformed, or hold numbers that cannot be.
     """
-    manifest = read_manifest(folder / MANIFEST)
-    files = tuple(entry["path"] for entry in manifest["files"])
-    for path in files:
-        if path.startswith("/") or "\\" in path or ".." in path.split("/"):
-            raise SaereportError(f"'{folder}' lists a file outside of it, '{path[:80]}'.")
-    info = open_run(folder / RUN_FOLDER).info
+    try:
+        manifest = read_manifest(folder, MANIFEST)
+        files = (manifest["itself"], *listed(manifest))
+        paths = frozenset(check_paths((file.path for file in files), f"'{folder / MANIFEST}'"))
+        info = open_run(plain_path(folder, f"{RUN_FOLDER}/{RUN_FILE}").parent).info
+    except OSError as error:
+        raise SaereportError(
+            f"The report '{folder}' is damaged: '{error.filename}': {error.strerror}.",
+            "Make it again with 'saereport render'.",
+        ) from error
     return Summary(
         folder=folder,
         title=_words(info.title) or folder.name,
@@ -127,7 +133,7 @@ def summarize(folder: Path) -> Summary:
         context=info.text.context_size,
         fingerprint=info.fingerprint[:12],
         version=_words(info.saereport_version),
-        rows=tuple(_row(sae, frozenset(files)) for sae in info.saes),
+        rows=tuple(_row(sae, paths) for sae in info.saes),
         files=files,
     )
 

@@ -9,10 +9,11 @@ from saereport.publish.page import Reference
 
 _COMMENT = re.compile(r"/\*.*?(?:\*/|\Z)", re.DOTALL)
 _ADDRESS = re.compile(
-    r"""(?:url|src)\(\s*(?:"([^"\n]*)"|'([^'\n]*)'|([^)\s]*))\s*\)"""
+    r"""(?:url|src)\(\s*(?:"([^"\n]*)"|'([^'\n]*)'|((?:(?!(?:url|src)\()[^)\s])*+))"""
     r"""|@import\s+(?:"([^"\n]*)"|'([^'\n]*)')""",
     re.IGNORECASE,
 )
+"""Whether an address is closed does not matter: what is not, browsers close at the end."""
 _ESCAPE = re.compile(r"\\(?:([0-9a-f]{1,6})\s?|(.))", re.IGNORECASE | re.DOTALL)
 
 
@@ -25,8 +26,10 @@ def style_references(text: str, first_line: int = 1) -> Iterator[Reference]:
     """
     # Escapes can spell the words themselves; comments keep their lines.
     plain = _ESCAPE.sub(_escaped, _COMMENT.sub(lambda found: "\n" * found[0].count("\n"), text))
+    line, at = first_line, 0
     for found in _ADDRESS.finditer(plain):
-        line = first_line + plain.count("\n", 0, found.start())
+        line += plain.count("\n", at, found.start())
+        at = found.start()
         url = next((group for group in found.groups() if group is not None), "")
         yield Reference(line, "css", "@import" if found[0][0] == "@" else "url", url)
 

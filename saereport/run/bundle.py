@@ -18,11 +18,14 @@ import struct
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import BinaryIO
 
 from saereport.errors import SaereportError
+from saereport.run.copying import content_of
+from saereport.run.inside import read_inside
 from saereport.run.schema import FileInfo
 from saereport.run.store import RUN_FILE, RUN_FILE_LIMIT, Run, open_run
 
@@ -56,11 +59,13 @@ def bundle(run: Run) -> str:
         )
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archive:
-        for path in (RUN_FILE, *(file.path for file in files)):
+        about = read_inside(run.path, RUN_FILE, limit=RUN_FILE_LIMIT)
+        contents = ((file.path, content_of(run, file.path)) for file in files)
+        for path, content in chain([(RUN_FILE, about)], contents):
             entry = zipfile.ZipInfo(path, _DATE)
             entry.create_system = 3
             entry.external_attr = 0o100644 << 16
-            archive.writestr(entry, (run.path / path).read_bytes())
+            archive.writestr(entry, content)
     text = base64.b64encode(packed.getbuffer()).decode("ascii")
     return "\n".join(text[at : at + LINE] for at in range(0, len(text), LINE))
 

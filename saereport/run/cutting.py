@@ -15,9 +15,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from saereport.errors import SaereportError
+from saereport.run.columns import ROWS_PER_GROUP
 from saereport.run.files import canonical_json
 from saereport.run.schema import RunInfo, SaeInfo
-from saereport.run.store import ROWS_PER_GROUP, Run, RunWriter, open_run
+from saereport.run.store import Run, RunWriter, open_run
 from saereport.run.table import I32, Table, listed
 from saereport.run.tables import TABLES
 

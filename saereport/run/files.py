@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
-import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from saereport.errors import SaereportError
+from saereport.errors import SaereportError, UsageError
+from saereport.run.locks import covering, locked, placed, temporary
+from saereport.run.replacing import (
+    recover,
+    remove_tree,
+    require_replaceable,
+    swap,
+    told_when_full,
+)
 
 
 def sha256_of(path: Path) -> str:
@@ -30,78 +38,145 @@ def canonical_json(value: Any, *, indent: int | None = 1) -> str:
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file under a temporary name and rename it into place.
+    """Write a file under a temporary name and rename it into place, one writer at a time.
 
     Raises:
-        OSError: The disk is full or the folder cannot be written; an older file stays as it was.
+        SaereportError: Someone else is writing it, or the disk is full; an older file stays as it
+            was.
+        OSError: The folder cannot be written; an older file stays as it was.
     """
-    temporary = path.with_name(f".{path.name}.writing")
-    try:
-        with temporary.open("wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with locked(path), told_when_full(path):
+        recover(path)
+        fresh = temporary(path, "new")
+        try:
+            with fresh.open("xb") as stream:
+                stream.write(data)
+                stream.flush()
+                os.fsync(stream.fileno())
+            fresh.replace(path)
+        except BaseException:
+            fresh.unlink(missing_ok=True)
+            raise
 
 
 @contextmanager
-def folder_in_place_of(target: Path) -> Iterator[Path]:
+def reserved(
+    target: Path, check: Callable[[Path], None] | None = None, *, room: int = 0
+) -> Iterator[None]:
+    """Hold an output, and see that it can be replaced, before anything is computed for it.
+
+    Args:
+        target: A folder or a file.
+        check: Raises where something else is there, so that nothing of the user's is lost.
+        room: Bytes that it will have at least.
+
+    Raises:
+        SaereportError: Someone else is writing it, something else is there, or it could not be put
+            into its place.
+    """
+    require_replaceable(target, room=room)
+    with locked(target):
+        recover(target)
+        if check is not None:
+            check(target)
+        yield
+
+
+@contextmanager
+def folder_in_place_of(
+    target: Path, check: Callable[[Path], None] | None = None, *, room: int = 0
+) -> Iterator[Path]:
     """A new empty folder that takes the place of `target` if the block ends well.
 
     If the block raises, the new folder is removed and whatever was at `target` is untouched. The
-    folder lies beside the target, so that the final rename stays on one file system.
+    folder lies beside the target, so that the exchange stays on one file system. Arguments and
+    errors as for `reserved`; what is at the target is checked again before it is replaced, since
+    someone may have put something there in the meantime.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    fresh = target.with_name(f".{target.name}.writing")
-    old = target.with_name(f".{target.name}.old")
-    if old.exists() and not target.exists():
-        # Killed between the two renames below: what is called old is the only one there is.
-        old.rename(target)
-    for leftover in (fresh, old):
-        if leftover.exists():
-            shutil.rmtree(leftover)
-    fresh.mkdir()
-    try:
-        yield fresh
-        if target.exists():
-            target.rename(old)
-        fresh.rename(target)
-    except BaseException:
-        if old.exists() and not target.exists():
-            old.rename(target)
-        shutil.rmtree(fresh, ignore_errors=True)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
+    with reserved(target, check, room=room), told_when_full(target):
+        fresh = temporary(target, "new")
+        fresh.mkdir()
+        try:
+            with covering(placed(fresh)):
+                yield fresh
+            if check is not None:
+                check(target)
+            swap(fresh, target)
+        except BaseException:
+            remove_tree(fresh)
+            raise
 
 
 def strangers(folder: Path, own: Iterable[str]) -> list[str]:
-    """Files below a folder that are not among `own`, relative and sorted.
+    """What lies below a folder and is not among `own`, relative and sorted; no link is followed.
+
+    Links and pipes count too: all of it would be lost with the folder.
 
     Args:
         folder: Where to look.
         own: Relative paths, with `/`, of the files that are expected.
     """
     expected = set(own)
-    found = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    return sorted(path for path in found if path not in expected)
+    return sorted(path for path in _below(folder, "") if path not in expected)
+
+
+def _below(folder: Path, prefix: str) -> Iterator[str]:
+    with os.scandir(folder) as scanned:
+        entries = sorted(scanned, key=lambda entry: entry.name)
+    for entry in entries:
+        if entry.is_dir(follow_symlinks=False):
+            yield from _below(Path(entry.path), f"{prefix}{entry.name}/")
+        else:
+            yield prefix + entry.name
+
+
+def real_path(out: Path | str) -> Path:
+    """Where an output really lies, links followed.
+
+    Raises:
+        SaereportError: It is a link that leads to itself, or no path at all.
+    """
+    try:
+        path = Path(out).resolve()
+        if path.is_symlink():
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+    except (OSError, RuntimeError, ValueError) as error:
+        # Older versions of Python raise RuntimeError for a loop.
+        known = isinstance(error, OSError) and error.errno != errno.ELOOP
+        reason = getattr(error, "strerror", None) if known else None
+        loop = "it is a link that leads back to itself"
+        reason = reason or ("it is not a path" if isinstance(error, ValueError) else loop)
+        raise SaereportError(f"'{out}' cannot be written: {reason}.", "Name another.") from error
+    return path
 
 
 def target_folder(out: Path | str) -> Path:
     """The folder that `out` means, links followed, fit to be replaced as a whole.
 
     Raises:
-        SaereportError: It is the working directory, or holds it.
+        SaereportError: It is the working directory, or holds it; or a link that leads nowhere.
     """
-    path, here = Path(out).resolve(), Path.cwd().resolve()
+    path, here = real_path(out), Path.cwd().resolve()
     if path == here or path in here.parents:
         raise SaereportError(
             f"'{out}' is the folder you are in, or holds it; it cannot be replaced.",
             "Name a folder inside it, such as 'report'.",
         )
     return path
+
+
+def require_apart(target: Path, sources: Iterable[Path | str]) -> None:
+    """Refuse an output that lies inside of what is read, which it would become a part of.
+
+    Raises:
+        UsageError: It does.
+    """
+    place = real_path(target)
+    for source in sources:
+        if os.path.isdir(source) and Path(source).resolve() in place.parents:
+            raise UsageError(
+                f"'{target}' lies in '{source}', which is read.", "Write it somewhere else."
+            )
 
 
 def require_folder(path: Path, what: str) -> Path:

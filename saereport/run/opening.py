@@ -17,12 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from saereport.errors import SaereportError
+from saereport.names import SLUG
 from saereport.run.bundle import opened_run
 from saereport.run.store import RUN_FILE, Run
 
 RUN_PATH = re.compile(
-    rf"{re.escape(RUN_FILE)}|tables/[a-z0-9_]+\.parquet|"
-    r"saes/[a-z0-9][a-z0-9._-]{0,119}/[a-z0-9_]+\.parquet"
+    rf"{re.escape(RUN_FILE)}|tables/[a-z0-9_]+\.parquet|saes/{SLUG}/[a-z0-9_]+\.parquet"
 )
 """Paths that a run can hold; nothing else is ever written from a revision."""
 

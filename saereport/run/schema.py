@@ -11,11 +11,14 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from saereport.errors import SaereportError, named_or_near
+from saereport.names import SLUG
+
 SCHEMA_VERSION: Final = 1
 """Raised when a reader of the previous version would misread a run."""
 
-Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,119}$")]
-"""A name that is safe as a folder on every file system and in a URL."""
+Slug = Annotated[str, StringConstraints(pattern=f"^{SLUG}$")]
+"""An SAE's folder; `saereport.names.is_slug` says what else it must not be."""
 
 Count = Annotated[int, Field(ge=0, le=2**53)]
 """A number of things; up to here whole numbers are exact in JavaScript."""
@@ -260,9 +263,11 @@ class RunInfo(Stored):
         """The SAE with this slug.
 
         Raises:
-            KeyError: There is none.
+            SaereportError: There is none; names those that are alike.
         """
         for sae in self.saes:
             if sae.slug == slug:
                 return sae
-        raise KeyError(slug)
+        raise SaereportError(
+            f"The run has no SAE '{slug}'.", named_or_near(slug, [sae.slug for sae in self.saes])
+        )

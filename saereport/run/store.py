@@ -16,6 +16,7 @@ unpickled.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from os import PathLike
@@ -23,14 +24,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import ValidationError
 
-from saereport.errors import SaereportError
+from saereport.errors import SaereportError, named_or_near
 from saereport.limits import UNREADABLE, Limits, check_shape
+from saereport.run.columns import ROWS_PER_GROUP, Columns, row_groups, to_arrow
 from saereport.run.files import (
     canonical_json,
     folder_in_place_of,
@@ -39,6 +40,7 @@ from saereport.run.files import (
     strangers,
     write_atomically,
 )
+from saereport.run.inside import holds, plain_path, read_inside
 from saereport.run.schema import SCHEMA_VERSION, FileInfo, RunInfo
 from saereport.run.table import Table
 from saereport.run.tables import TABLES
@@ -55,10 +57,6 @@ from saereport.visible import visible_text
 RUN_FILE = "run.json"
 RUN_FILE_LIMIT = 64 * 2**20
 _SHAPE = Limits(depth=48, values=4_000_000)
-ROWS_PER_GROUP = 8192
-
-Columns = Mapping[str, Any]
-"""Column name to values: lists, numpy arrays, or lists of either."""
 
 
 def table_path(table: Table, slug: str | None) -> str:
@@ -70,44 +68,6 @@ def table_path(table: Table, slug: str | None) -> str:
     if (table.scope == "sae") != (slug is not None):
         raise ValueError(f"table '{table.name}' has scope '{table.scope}', slug was {slug!r}")
     return f"saes/{slug}/{table.name}.parquet" if slug else f"tables/{table.name}.parquet"
-
-
-def to_arrow(table: Table, columns: Columns) -> pa.Table:
-    """Columns as an Arrow table with the schema of `table`.
-
-    Raises:
-        ValueError: A column is missing, unknown, of another length, or holds a null.
-    """
-    names = [name for name, _ in table.columns]
-    if set(columns) != set(names):
-        raise ValueError(f"'{table.name}' needs columns {names}, got {sorted(columns)}")
-    arrays = [_to_array(columns[name], kind) for name, kind in table.columns]
-    result = pa.Table.from_arrays(arrays, schema=table.schema)
-    result.validate()
-    for name in names:
-        if result.column(name).null_count:
-            raise ValueError(f"column '{name}' of '{table.name}' holds a null")
-    return result
-
-
-def _to_array(values: Any, kind: pa.DataType) -> pa.Array:
-    if isinstance(values, pa.Array | pa.ChunkedArray):
-        combined = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
-        return combined.cast(kind)
-    if pa.types.is_list(kind):
-        if isinstance(values, np.ndarray) and values.ndim == 2:
-            offsets = np.arange(values.shape[0] + 1, dtype=np.int64) * values.shape[1]
-            flat = values.reshape(-1)
-        else:
-            lengths = [len(item) for item in values]
-            offsets = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
-            filled = [np.asarray(item) for item in values if len(item)]
-            flat = np.concatenate(filled) if filled else np.empty(0)
-        inner = pa.array(flat.astype(kind.value_type.to_pandas_dtype()), type=kind.value_type)
-        return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), inner, type=kind)
-    if isinstance(values, np.ndarray):
-        return pa.array(values.astype(kind.to_pandas_dtype()), type=kind)
-    return pa.array(values, type=kind)
 
 
 class RunWriter:
@@ -129,7 +89,9 @@ class RunWriter:
         self._info: RunInfo | None = None
 
     def __enter__(self) -> RunWriter:
-        self._folder = self._stack.enter_context(folder_in_place_of(self._target))
+        self._folder = self._stack.enter_context(
+            folder_in_place_of(self._target, require_run_or_nothing)
+        )
         return self
 
     def __exit__(
@@ -180,7 +142,8 @@ class RunWriter:
             for part in parts:
                 arrow = to_arrow(table, part)
                 rows += arrow.num_rows
-                writer.write_table(arrow, row_group_size=ROWS_PER_GROUP)
+                for group in row_groups(arrow):
+                    writer.write_table(group, row_group_size=ROWS_PER_GROUP)
         self._files[relative] = FileInfo(
             path=relative, bytes=path.stat().st_size, sha256=sha256_of(path), rows=rows
         )
@@ -214,8 +177,12 @@ class Run:
         self._lengths: dict[str, Lengths | None] = {}
 
     def has(self, name: str, slug: str | None = None) -> bool:
-        """Whether the run holds this table (of this SAE)."""
-        return table_path(TABLES[name], slug) in self._files
+        """Whether the run holds this table (of this SAE).
+
+        Raises:
+            SaereportError: There is no table of this name in any run.
+        """
+        return table_path(_known_table(name), slug) in self._files
 
     def names(self, slug: str | None = None) -> list[str]:
         """Names of the tables that the run holds, for the run itself or for one SAE."""
@@ -225,8 +192,12 @@ class Run:
         ]
 
     def rows(self, name: str, slug: str | None = None) -> int:
-        """Number of rows of a table, without opening it."""
-        return self._files[table_path(TABLES[name], slug)].rows
+        """Number of rows of a table, without opening it.
+
+        Raises:
+            SaereportError: The run does not hold the table.
+        """
+        return self._files[self._held(name, slug)].rows
 
     def table(
         self,
@@ -245,9 +216,15 @@ class Run:
             columns: Only these columns.
 
         Raises:
-            SaereportError: The run does not hold the table, or its file is missing or damaged.
+            SaereportError: The run does not hold the table, the table has no such column, or its
+                file is missing, damaged or not to be read.
         """
-        path = self._checked_file(name, slug)
+        path = self._check(self._held(name, slug))
+        known = [column for column, _ in TABLES[name].columns]
+        for column in columns or ():
+            if column not in known:
+                hint = named_or_near(column, known)
+                raise SaereportError(f"The table '{name}' has no column '{column}'.", hint)
         filters = None
         if latents is not None:
             low, high = latents
@@ -268,21 +245,35 @@ class Run:
         for relative in sorted(self._files):
             self._check(relative)
 
-    def _checked_file(self, name: str, slug: str | None) -> Path:
-        relative = table_path(TABLES[name], slug)
+    def _held(self, name: str, slug: str | None) -> str:
+        """The path of a table that the run holds."""
+        table = _known_table(name)
+        if table.scope == "sae" and slug is None:
+            slugs = ", ".join(f"'{sae.slug}'" for sae in self.info.saes[:8])
+            raise SaereportError(
+                f"The table '{name}' is about one SAE.", f"Say which: {slugs or 'there is none'}."
+            )
+        if table.scope == "run" and slug is not None:
+            raise SaereportError(
+                f"The table '{name}' is about the whole run, not about '{slug}'.",
+                "Leave the SAE out.",
+            )
+        if slug is not None:
+            self.info.sae(slug)
+        relative = table_path(table, slug)
         if relative not in self._files:
-            raise SaereportError(f"The run holds no table '{name}' for '{slug or 'the run'}'.")
-        return self._check(relative)
+            of = f" for '{slug}'" if slug else ""
+            held = ", ".join(self.names(slug)) or "nothing"
+            raise SaereportError(f"The run holds no table '{name}'{of}.", f"It holds {held}.")
+        return relative
 
     def _check(self, relative: str) -> Path:
         path = self.path / relative
         if relative in self._checked:
             return path
         listed = self._files[relative]
-        _require_inside(path, self.path)
-        if not path.is_file():
-            raise _damaged(path, "the file is missing")
         try:
+            plain_path(self.path, relative)
             if path.stat().st_size != listed.bytes or sha256_of(path) != listed.sha256:
                 raise Flaw("its SHA-256 is not the one in run.json")
             table = TABLES[path.stem]
@@ -316,13 +307,18 @@ def open_run(path: str | PathLike[str]) -> Run:
         SaereportError: There is no run, it has another schema version, or `run.json` is damaged.
     """
     path = require_folder(Path(path), "run")
-    folder = path if (path / RUN_FILE).exists() else path / "run"
-    if not (folder / RUN_FILE).is_file():
-        raise SaereportError(
-            f"'{path}' is not a run or a report: it holds no {RUN_FILE}.",
-            "Give the folder that 'saereport collect' or 'saereport build' wrote.",
-        )
-    return Run(folder, _read_info(folder / RUN_FILE))
+    for relative in (RUN_FILE, f"run/{RUN_FILE}"):
+        try:
+            file = plain_path(path, relative)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise _unreadable(path / relative, error) from error
+        return Run(file.parent, _read_info(file))
+    raise SaereportError(
+        f"'{path}' is not a run or a report: it holds no {RUN_FILE}.",
+        "Give the folder that 'saereport collect' or 'saereport build' wrote.",
+    )
 
 
 def require_run_or_nothing(path: Path) -> None:
@@ -331,12 +327,14 @@ def require_run_or_nothing(path: Path) -> None:
     Raises:
         SaereportError: There is a file, or a folder that is not a run or holds more than a run.
     """
+    hint = "Name a new folder, or remove this one."
+    if path.is_symlink():
+        raise SaereportError(f"'{path}' is a link.", hint)
     if not path.exists() or (path.is_dir() and not any(path.iterdir())):
         return
-    hint = "Name a new folder, or remove this one."
     if not path.is_dir():
         raise SaereportError(f"'{path}' is a file.", hint)
-    if not (path / RUN_FILE).is_file():
+    if not holds(path, RUN_FILE):
         raise SaereportError(f"'{path}' exists and is not a run.", hint)
     info = _read_info(path / RUN_FILE)
     others = strangers(path, [RUN_FILE, *(file.path for file in info.files)])
@@ -354,8 +352,14 @@ def retitle(run: Run, title: str) -> None:
     write_atomically(run.path / RUN_FILE, text.encode())
 
 
+def _known_table(name: str) -> Table:
+    table = TABLES.get(name)
+    if table is None:
+        raise SaereportError(f"There is no table '{name}'.", named_or_near(name, TABLES))
+    return table
+
+
 def _read_info(path: Path) -> RunInfo:
-    _require_inside(path, path.parent)
     if path.stat().st_size > RUN_FILE_LIMIT:
         raise _damaged(path, f"it is larger than {RUN_FILE_LIMIT // 2**20} MiB")
     raw = _plain_json(path)
@@ -381,7 +385,7 @@ def _read_info(path: Path) -> RunInfo:
 def _plain_json(path: Path) -> Any:
     """JSON that says one thing: no key twice, no number that is none, nothing bottomless."""
     try:
-        text = path.read_bytes()
+        text = read_inside(path.parent, path.name, limit=RUN_FILE_LIMIT)
         check_shape(text, "as JSON", _SHAPE)
         raw = json.loads(text.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_number)
         # Numbers beyond a float become infinite, and half a character can be escaped: neither
@@ -389,7 +393,9 @@ def _plain_json(path: Path) -> Any:
         canonical_json(raw, indent=None).encode()
     except SaereportError as error:
         raise _damaged(path, error.message.rstrip(".")) from error
-    except (ValueError, RecursionError, OSError) as error:
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    except (ValueError, RecursionError) as error:
         raise _damaged(path, f"it is not JSON ({_first_line(error)})") from error
     return raw
 
@@ -403,16 +409,6 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_number(name: str) -> None:
     raise ValueError(f"{name} is not a number")
-
-
-def _require_inside(path: Path, folder: Path) -> None:
-    """Refuse a link that leads out of the run's folder.
-
-    Raises:
-        SaereportError: It does.
-    """
-    if not path.resolve().is_relative_to(folder.resolve()):
-        raise _damaged(path, "it is a link to somewhere else")
 
 
 def _first_line(error: Exception) -> str:
@@ -447,10 +443,12 @@ def _check_layout(path: Path, info: RunInfo) -> None:
 
 def _unreadable(path: Path, error: Exception) -> SaereportError:
     """A file that the system does not give is not damaged."""
-    if isinstance(error, OSError) and error.errno is not None:
+    if isinstance(error, FileNotFoundError):
+        return _damaged(path, "the file is missing")
+    if isinstance(error, OSError) and error.errno:
+        reason = os.strerror(error.errno)
         return SaereportError(
-            f"'{path}' cannot be read: {error.strerror or error}.",
-            "See to its permissions and the disk.",
+            f"'{path}' cannot be read: {reason}.", "Check its permissions, and the disk."
         )
     return _damaged(path, _first_line(error))
 

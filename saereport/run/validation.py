@@ -24,11 +24,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from saereport.limits import TEXT_BYTES, TOKEN_IDS
+from saereport.names import SLUG, is_prompt_slug, is_slug
 from saereport.run.schema import RunInfo
 from saereport.run.table import Table
 from saereport.run.tables import QUANTILES
 
-TOKENS: Final = 405_856
+TOKENS: Final = TOKEN_IDS
 """Token ids lie below: as many as the pages' code for them can write."""
 LATENTS: Final = 2**24
 """Latents of one SAE at most."""
@@ -43,7 +45,6 @@ ROWS: Final = 2**28
 GROUP_ROWS: Final = 2**17
 GROUP_VALUES: Final = 2**27
 VALUES: Final = 2**30
-TEXT_BYTES: Final = 2**16
 TEXT_TOTAL: Final = 2**30
 
 Numbers = np.ndarray[Any, Any]
@@ -132,10 +133,7 @@ REAL: dict[str, tuple[float, float]] = {
 What imported files give (`contains`, `cosine`) is kept as they give it.
 """
 
-_NAME = re.compile(r"(?:[a-z0-9][a-z0-9._-]{0,119})?")
-_DEVICES = frozenset(
-    ["con", "prn", "aux", "nul", *(f"{name}{n}" for name in ("com", "lpt") for n in range(1, 10))]
-)
+_NAME = re.compile(f"(?:{SLUG})?")
 WORDS: dict[str, re.Pattern[str]] = {
     **dict.fromkeys(("sae", "early", "late", "splice", "saes"), _NAME),
     "group": re.compile(r"top|(?:interval|quantile):\d{1,4}"),
@@ -166,16 +164,6 @@ LISTS: dict[str, int] = {
     "values": GROUP_VALUES,
 }
 """Entries of one list at most; elsewhere 65,536."""
-
-
-def safe_name(name: str) -> bool:
-    """Whether a name can be a folder or a file on every system."""
-    return bool(
-        name
-        and _NAME.fullmatch(name)
-        and not name.endswith(".")
-        and name.partition(".")[0] not in _DEVICES
-    )
 
 
 def check_file(path: Path, table: Table, n_rows: int) -> None:
@@ -292,7 +280,7 @@ def _check_words(table: Table, name: str, column: pa.ChunkedArray) -> int:
         for word in chunk.dictionary.to_pylist() if pattern or name == "slug" else ():
             if pattern and not pattern.fullmatch(word):
                 raise Flaw(f"'{name}' holds {_shown(word)}, which it cannot")
-            if name == "slug" and (not safe_name(word) or word.endswith("graph")):
+            if name == "slug" and (not is_prompt_slug(word)):
                 raise Flaw(f"'{name}' holds {_shown(word)}, which cannot be the name of a file")
     return total
 
@@ -437,7 +425,7 @@ def check_names(info: RunInfo) -> None:
     """
     slugs = sorted(sae.slug for sae in info.saes)
     for slug in slugs:
-        if not safe_name(slug):
+        if not is_slug(slug):
             raise Flaw(f"the slug '{slug}' cannot be the name of a folder everywhere")
     if any(one == other for one, other in pairwise(slugs)):
         raise Flaw("two SAEs share a slug")

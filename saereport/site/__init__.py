@@ -26,7 +26,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from saereport import __version__
-from saereport.errors import SaereportError
 from saereport.progress import Progress
 from saereport.run import Run, RunInfo, SaeInfo, open_run
 from saereport.site import jsonwriter
@@ -36,7 +35,7 @@ from saereport.site.circuits import write_circuits
 from saereport.site.compare import PAGE as COMPARE
 from saereport.site.compare import compare_page
 from saereport.site.context import Report, SaeView, Shards, Vocabulary, page_name
-from saereport.site.folder import RESERVED, report_folder, write_manifest
+from saereport.site.folder import report_folder, write_manifest
 from saereport.site.latent_pages import data_name, write_shards
 from saereport.site.methods import methods
 from saereport.site.overview import Card, card, place_in_model, report_facts
@@ -88,9 +87,6 @@ def render(
 
 
 def _report(run: Run, embed_neuronpedia: bool, shard_size: int) -> Report:
-    for sae in run.info.saes:
-        if sae.slug in RESERVED or sae.slug.endswith((".html", ".js", ".json")):
-            raise SaereportError(f"'{sae.slug}' cannot be the folder of an SAE in a report.")
     shards = {sae.slug: Shards(_latents(run, sae), shard_size) for sae in run.info.saes}
     return Report(
         run=run,

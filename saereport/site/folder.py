@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from saereport.errors import SaereportError
 from saereport.run import Run
+from saereport.run.copying import copy_run
 from saereport.run.files import folder_in_place_of, sha256_of, strangers
-from saereport.run.store import RUN_FILE, require_run_or_nothing
+from saereport.run.inside import read_inside
+from saereport.run.store import require_run_or_nothing
 from saereport.site import jsonwriter
 
 MANIFEST = "report.json"
 FORMAT = "saereport-report"
 VERSION = 1
 RUN_FOLDER = "run"
-RESERVED = frozenset({"assets", "circuits", "text", RUN_FOLDER})
 
 
 def require_report_or_nothing(out_dir: Path) -> None:
@@ -27,7 +27,7 @@ def require_report_or_nothing(out_dir: Path) -> None:
     Raises:
         SaereportError: `out_dir` is a file, or a folder that is not a report.
     """
-    if not out_dir.exists():
+    if not out_dir.exists() or (out_dir.is_dir() and not any(out_dir.iterdir())):
         return
     hint = "Name a new folder, or remove this one."
     if not out_dir.is_dir():
@@ -36,7 +36,7 @@ def require_report_or_nothing(out_dir: Path) -> None:
     if names <= {RUN_FOLDER}:
         require_run_or_nothing(out_dir / RUN_FOLDER)
         return
-    own = _listed_files(out_dir / MANIFEST)
+    own = _listed_files(out_dir)
     if own is None:
         raise SaereportError(f"'{out_dir}' exists and is not a report.", hint)
     others = strangers(out_dir, [MANIFEST, *own])
@@ -47,11 +47,11 @@ def require_report_or_nothing(out_dir: Path) -> None:
         )
 
 
-def _listed_files(manifest: Path) -> list[str] | None:
+def _listed_files(folder: Path) -> list[str] | None:
     """The files that a report's manifest lists; None if it is not a report's manifest."""
     try:
-        value = json.loads(manifest.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        value = json.loads(read_inside(folder, MANIFEST))
+    except (SaereportError, OSError, ValueError, RecursionError):
         return None
     if not isinstance(value, dict) or value.get("format") != FORMAT:
         return None
@@ -67,18 +67,10 @@ def report_folder(out_dir: Path, run: Run) -> Iterator[Path]:
     Raises:
         SaereportError: `out_dir` holds something else.
     """
-    require_report_or_nothing(out_dir)
-    with folder_in_place_of(out_dir) as folder:
-        _copy_run(run, folder / RUN_FOLDER)
+    room = sum(file.bytes for file in run.info.files)
+    with folder_in_place_of(out_dir, require_report_or_nothing, room=room) as folder:
+        copy_run(run, folder / RUN_FOLDER)
         yield folder
-
-
-def _copy_run(run: Run, target: Path) -> None:
-    """The files that `run.json` lists, and it; nothing else that may lie beside them."""
-    for relative in (RUN_FILE, *(file.path for file in run.info.files)):
-        path = target / relative
-        path.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(run.path / relative, path)
 
 
 def write_manifest(folder: Path, *, version: str, title: str, slugs: list[str]) -> None:

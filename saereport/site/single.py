@@ -25,6 +25,7 @@ from pathlib import Path
 
 from markupsafe import escape
 
+from saereport.run.inside import files_below, read_inside
 from saereport.site.assets import EARLY, PLOTLY, SCRIPTS, STYLES, templates
 from saereport.site.csp import EMPTY_STYLE, digest, single_policy
 from saereport.site.folder import MANIFEST, RUN_FOLDER
@@ -66,17 +67,17 @@ def single_file(folder: Path, *, bundled: str, embed_neuronpedia: bool = False) 
     Raises:
         ValueError: A page is not as the templates make them.
     """
-    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    manifest = json.loads(_text(folder, MANIFEST))
     slugs = [str(slug) for slug in manifest["saes"]]
     paths = sorted(_paths(folder, ".html"), key=lambda path: _place(path, slugs))
-    pages = [read_page(path, _text(folder / path), frozenset(paths)) for path in paths]
+    pages = [read_page(path, _text(folder, path), frozenset(paths)) for path in paths]
     files = sorted({name for page in pages for name in page.files})
     data = sorted(_paths(folder, ".js"))
     blocks = {
-        **{path: _block(path, _records(folder / path)) for path in data},
-        **{path: _block(path, _inert(_text(folder / path)), name=path) for path in files},
+        **{path: _block(path, _records(path, _text(folder, path))) for path in data},
+        **{path: _block(path, _inert(_text(folder, path)), name=path) for path in files},
     }
-    plotly = _text(folder / "assets" / PLOTLY)
+    plotly = _text(folder, f"assets/{PLOTLY}")
     frames = list(dict.fromkeys((page.before, page.after) for page in pages))
     sections = {page.path: _section(page, frames) for page in pages}
     html = "".join(
@@ -102,10 +103,9 @@ def single_file(folder: Path, *, bundled: str, embed_neuronpedia: bool = False) 
 
 def _paths(folder: Path, ending: str) -> Iterator[str]:
     """Files of the report with this ending, but for assets and the run."""
-    for path in folder.rglob(f"*{ending}"):
-        relative = path.relative_to(folder)
-        if relative.parts[0] not in ("assets", RUN_FOLDER):
-            yield relative.as_posix()
+    for path in files_below(folder):
+        if path.endswith(ending) and path.partition("/")[0] not in ("assets", RUN_FOLDER):
+            yield path
 
 
 def _place(path: str, slugs: list[str]) -> tuple[int, bool, str]:
@@ -136,13 +136,12 @@ def _template(number: int, before: str, after: str) -> str:
     return f'<template id="{name}">\n{prefixed(before + after, name + "#")}</template>\n'
 
 
-def _records(path: Path) -> str:
+def _records(path: str, text: str) -> str:
     """The records of a data script, as a JSON list."""
-    text = _text(path)
     pieces = text.split(_PUSH)
     records = [piece.rstrip().removesuffix(");") for piece in pieces[1:]]
     if pieces[0].strip() or not records:
-        raise ValueError(f"'{path.name}' is not a data script")
+        raise ValueError(f"'{path}' is not a data script")
     return "[" + ",\n".join(records) + "]"
 
 
@@ -192,11 +191,12 @@ def _joined(names: Iterable[str]) -> str:
 
 
 def _static(name: str) -> str:
-    return _text(templates() / "static" / name)
+    return (templates() / "static" / name).read_bytes().decode("utf-8")
 
 
-def _text(path: Path) -> str:
-    return path.read_bytes().decode("utf-8")
+def _text(folder: Path, relative: str) -> str:
+    """A file of the report; what a stranger's pages name outside of it is not read."""
+    return read_inside(folder, relative).decode("utf-8")
 
 
 def _parts(pieces: dict[str, str], slugs: list[str]) -> dict[str, int]:

@@ -12,7 +12,8 @@ from saereport.errors import SaereportError, UsageError
 from saereport.progress import Progress
 from saereport.run import Run
 from saereport.run.bundle import bundle
-from saereport.run.files import write_atomically
+from saereport.run.files import real_path, reserved, write_atomically
+from saereport.run.inside import read_inside
 from saereport.site.folder import MANIFEST
 from saereport.site.single import GENERATOR, single_file
 
@@ -66,28 +67,29 @@ def write_single(
     from saereport.site import render
 
     progress = progress or Progress(quiet=True)
-    require_single_or_nothing(out)
+    out = real_path(out)
     within = sum(file.bytes for file in run.info.files) * 4 // 3
     if within > REFUSE_ABOVE and not force:
         raise _too_large(within, [("the run itself", within)])
-    with TemporaryDirectory(prefix="saereport-") as name:
-        folder = Path(name) / "report"
-        render(run.path, folder, embed_neuronpedia=embed_neuronpedia, progress=progress)
-        made = single_file(folder, bundled=bundle(run), embed_neuronpedia=embed_neuronpedia)
-    size = made.size
-    if size > REFUSE_ABOVE and not force:
-        raise _too_large(size, made.parts)
-    if size > WARN_ABOVE:
-        progress.say(f"The file has {_megabytes(size)}: {_listed(made.parts)}. {_ADVICE}")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(out, made.html.encode("utf-8"))
+    with reserved(out, require_single_or_nothing, room=within):
+        with TemporaryDirectory(prefix="saereport-") as name:
+            folder = Path(name) / "report"
+            render(run.path, folder, embed_neuronpedia=embed_neuronpedia, progress=progress)
+            made = single_file(folder, bundled=bundle(run), embed_neuronpedia=embed_neuronpedia)
+        size = made.size
+        if size > REFUSE_ABOVE and not force:
+            raise _too_large(size, made.parts)
+        if size > WARN_ABOVE:
+            progress.say(f"The file has {_megabytes(size)}: {_listed(made.parts)}. {_ADVICE}")
+        require_single_or_nothing(out)
+        write_atomically(out, made.html.encode("utf-8"))
 
 
 def fits_here(folder: Path) -> bool:
     """Whether a folder holds the pages of a report that this saereport made."""
     try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        manifest = json.loads(read_inside(folder, MANIFEST))
+    except (SaereportError, OSError, ValueError, RecursionError):
         return False
     return isinstance(manifest, dict) and manifest.get("saereport") == __version__
 

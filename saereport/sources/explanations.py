@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from saereport.errors import SaereportError, did_you_mean
-from saereport.limits import MIB, Limits, content, parse_json
+from saereport.limits import MIB, TEXT_BYTES, Limits, content, parse_json
 
 INDEX_NAMES = ("index", "latent", "feature", "feature_index")
 TEXT_NAMES = ("description", "explanation", "label", "text")
@@ -44,7 +44,7 @@ def read_explanations(path: str | Path, *, sae: str = "") -> dict[int, list[tupl
     path = Path(path).expanduser()
     whole = _read(path)
     rows = _csv_rows(path, whole) if _is_csv(path) else _json_rows(path, whole)
-    labels: dict[int, list[tuple[str, str]]] = {}
+    labels: dict[int, dict[tuple[str, str], None]] = {}
     some = False
     for where, row in rows:
         text = _pick(row, TEXT_NAMES)
@@ -54,13 +54,13 @@ def read_explanations(path: str | Path, *, sae: str = "") -> dict[int, list[tupl
         if sae and row.get("sae") not in (None, "", sae):
             continue
         entry = (" ".join(str(text).split()), _source(row))
-        known = labels.setdefault(_index(row, where), [])
-        if entry not in known:
-            known.append(entry)
+        if max(len(part.encode("utf-8", "replace")) for part in entry) > TEXT_BYTES:
+            raise SaereportError(f"{where}: the label is longer than {TEXT_BYTES:,} bytes.")
+        labels.setdefault(_index(row, where), {})[entry] = None
     # One file of notes serves every SAE of a report, and few readers write about all of them.
     if not some:
         raise SaereportError(f"{path.name} holds no explanations.")
-    return dict(sorted(labels.items()))
+    return {index: list(found) for index, found in sorted(labels.items())}
 
 
 def _is_csv(path: Path) -> bool:

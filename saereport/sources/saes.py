@@ -11,7 +11,6 @@ SAELens and then sliced.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -22,6 +21,7 @@ import torch
 from torch import Tensor
 
 from saereport.errors import SaereportError
+from saereport.names import slug_of, unique_slugs
 from saereport.sources.devices import dtype_name
 from saereport.sources.hooks import HookPoint
 from saereport.sources.locating import locate
@@ -75,23 +75,18 @@ class SaeSource:
 
     @property
     def slug(self) -> str:
-        """A lower-case name that can be a file's or a URL's: letters, digits, `.`, `_`, `-`."""
-        text = Path(self.path).resolve().name if self.path else f"{self.release}-{self.sae_id}"
-        return re.sub(r"[^a-z0-9._]+", "-", text.lower()).strip("-._") or "sae"
+        """Its folder's name in a run and a report, where no other SAE has the same."""
+        return slug_of(self.name)
+
+    @property
+    def name(self) -> str:
+        """What slugs are made of: the folder's name, or release and id."""
+        return Path(self.path).resolve().name if self.path else f"{self.release}-{self.sae_id}"
 
 
-def unique_slugs(sources: Sequence[SaeSource]) -> list[str]:
+def source_slugs(sources: Sequence[SaeSource]) -> list[str]:
     """A slug for each SAE, no two the same: later ones of equal name get a number."""
-    taken: set[str] = set()
-    slugs = []
-    for source in sources:
-        slug, number = source.slug, 1
-        while slug in taken:
-            number += 1
-            slug = f"{source.slug}-{number}"
-        taken.add(slug)
-        slugs.append(slug)
-    return slugs
+    return unique_slugs(source.name for source in sources)
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,7 @@ import torch
 
 from saereport.circuits.attribution import prompt_attributions
 from saereport.circuits.attribution_rows import strongest_latents
-from saereport.run.store import to_arrow
+from saereport.run.columns import to_arrow
 from saereport.run.tables import TABLES
 from saereport.sources.forward import forward
 from saereport.sources.models import LanguageModel

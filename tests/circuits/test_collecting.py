@@ -27,7 +27,7 @@ from saereport.config import PromptConfig
 from saereport.errors import SaereportError
 from saereport.progress import Progress
 from saereport.run import TABLES
-from saereport.run.store import to_arrow
+from saereport.run.columns import to_arrow
 from saereport.sources.models import LanguageModel
 
 MEMORY = 1 << 24

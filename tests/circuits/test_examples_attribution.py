@@ -17,7 +17,7 @@ from saereport.circuits.examples_summary import influence_counts
 from saereport.circuits.frozen import freeze_batch
 from saereport.circuits.influences import earlier_saes, strongest_influences
 from saereport.measure.weights import TokenRows
-from saereport.run.store import to_arrow
+from saereport.run.columns import to_arrow
 from saereport.run.tables import TABLES
 from saereport.sources.models import LanguageModel
 from saereport.sources.saes import Dictionary

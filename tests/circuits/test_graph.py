@@ -14,8 +14,8 @@ from torch import Tensor
 from saereport.circuits.graph import Graph, GraphSettings, build_graph, graph_tables
 from saereport.circuits.graph_scores import LATENT, LOGIT
 from saereport.errors import SaereportError
+from saereport.run.columns import to_arrow
 from saereport.run.graph_tables import GRAPH_TABLES
-from saereport.run.store import to_arrow
 from saereport.sources.forward import forward
 from saereport.sources.model_loading import load_model
 from saereport.sources.models import LanguageModel

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from saereport.publish.limits import check_names
 from saereport.publish.manifests import check_manifests
 from saereport.publish.page import Page, read_page
 from saereport.publish.policy import check_policy
+from saereport.publish.styles import style_references
 from saereport.reports import render
 from saereport.site.csp import policy
 
@@ -358,3 +360,34 @@ def test_the_command(report: Path, tmp_path: Path, capsys: pytest.CaptureFixture
     assert cli.run([*arguments[:3], "--json", str(report / "inside.json")]) == 2
     assert not (report / "inside.json").exists()
     assert cli.run(["publish-check", str(tmp_path / "gone")]) == 1
+
+
+HEAD = '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>x</title></head><body>'
+SLOW = {
+    "deep": "<div>" * 60_000,
+    "formatting": "".join(f"<b id=a{i}>" for i in range(20_000)),
+    "lists": "<ul><li>" * 20_000,
+    "misnested": "<b><i></b>" * 20_000,
+    "in a table": "<table>" + "a<b>" * 20_000,
+    "comments": "<!--" * 40_000,
+    "long comment": f"<!--{'a--b' * 40_000}-->",
+    "tags": '<div a="' * 20_000,
+    "tags without quotes": "<div a=" * 20_000,
+    "attributes": f"<div {' '.join(f'a{i}=1' for i in range(20_000))}>",
+    "value": f"<div a={'<' * 60_000}>",
+    "styles": f"<style>{'url(' * 40_000}</style>",
+}
+"""What took minutes: each is read in a few seconds at most, and found to be wrong."""
+
+
+@pytest.mark.parametrize("case", SLOW)
+def test_no_page_takes_time_that_grows_with_its_square(case: str, tmp_path: Path) -> None:
+    (tmp_path / "index.html").write_text(HEAD + SLOW[case], encoding="utf-8")
+    start = time.process_time()
+    assert [found for found in check(tmp_path / "index.html") if found.severity == "error"]
+    assert time.process_time() - start < 10
+
+
+def test_an_address_that_is_not_closed_is_an_address() -> None:
+    found = [one.url for one in style_references("a{b:url(https://x.y/\\url(z)} c{d:url(q")]
+    assert found == ["https://x.y/", "z", "q"]

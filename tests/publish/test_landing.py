@@ -176,8 +176,9 @@ def test_a_link_in_a_report_is_not_followed(made: Path, tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("x")
     (report / "methods.html").unlink()
     os.symlink(tmp_path / "secret", report / "methods.html")
-    with pytest.raises(SaereportError, match="missing"):
+    with pytest.raises(SaereportError, match="is a link, which is not followed"):
         index([report], tmp_path / "out", copy=True)
+    assert not (tmp_path / "out").exists()
 
 
 def test_what_is_foreign_stays(reports: Path, made: Path) -> None:
@@ -185,7 +186,7 @@ def test_what_is_foreign_stays(reports: Path, made: Path) -> None:
     with pytest.raises(SaereportError, match="is not a landing page"):
         index([made], made)
     with pytest.raises(SaereportError, match="inside the report"):
-        index([made], made / "run", copy=True)
+        index([made], made / "new", copy=True)
     with pytest.raises(SaereportError, match="is not a landing page"):
         index([reports], made, copy=True)
     assert files(made) == before

@@ -135,14 +135,6 @@ def test_an_unfinished_or_failed_run_leaves_the_old_one(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["r"]
 
 
-def test_what_a_kill_left_between_two_renames_is_put_back(tmp_path: Path) -> None:
-    path = write(tmp_path / "r")
-    path.rename(tmp_path / ".r.old")
-    with pytest.raises(OSError, match="no room"), RunWriter(path):
-        raise OSError("no room")
-    open_run(path).verify()
-
-
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     path = write(tmp_path / "r")
     target = path / "saes" / "a" / "head_shares.parquet"

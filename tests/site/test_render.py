@@ -209,7 +209,7 @@ def test_a_failure_leaves_the_old_report(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("saereport.site.write_manifest", fail)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(SaereportError, match=r"The disk that holds .* is full"):
         render(single_run, out)
     assert contents(out) == before
     assert [path.name for path in tmp_path.iterdir()] == ["out"]

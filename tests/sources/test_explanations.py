@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import time
 from pathlib import Path
 
 import pytest
@@ -104,3 +105,21 @@ def test_lines_about_another_sae_are_passed_over(tmp_path: Path) -> None:
     # Notes on one SAE are no reason to refuse the build of the others.
     file.write_text('{"index": 1, "description": "b", "sae": "two"}\n', encoding="utf-8")
     assert read_explanations(file, sae="one") == {}
+
+
+def test_many_labels_of_one_latent_take_time_by_their_number(tmp_path: Path) -> None:
+    path = tmp_path / "labels.jsonl"
+    rows = (f'{{"index": 7, "description": "label {n % 60_000}"}}' for n in range(70_000))
+    path.write_text("\n".join(rows), encoding="utf-8")
+    start = time.process_time()
+    labels = read_explanations(path)
+    assert time.process_time() - start < 20
+    assert len(labels[7]) == 60_000
+    assert labels[7][:2] == [("label 0", ""), ("label 1", "")]
+
+
+def test_a_label_that_no_run_takes_is_told_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "labels.csv"
+    path.write_text(f"index,label\n1,short\n2,{'é' * 33_000}\n", encoding="utf-8")
+    with pytest.raises(SaereportError, match=r"labels.csv:3: the label is longer than 65,536"):
+        read_explanations(path)

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from saereport.errors import SaereportError
 from saereport.sources.sae_loading import load_sae
-from saereport.sources.saes import SLICEABLE, SaeSource, check_fit, unique_slugs
+from saereport.sources.saes import SLICEABLE, SaeSource, check_fit, source_slugs
 from tests.factories import ARCHITECTURES, TRAINING_ONLY, make_sae, save_sae, tiny_tokens
 
 LATENTS = torch.tensor([3, 0, 47, 11])
@@ -199,7 +199,7 @@ def test_slugs():
         SaeSource(path="/b/layer-8"),
         SaeSource(path="/c/layer-8"),
     ]
-    assert unique_slugs(sources) == [
+    assert source_slugs(sources) == [
         "gpt2-small-res-jb-blocks.8.hook_resid_pre",
         "gemma-scope-2b-pt-res-layer_12-width_16k-average_l0_82",
         "owner-my-saes-x",
