@@ -99,7 +99,14 @@ def _json_rows(path: Path, text: str) -> Iterator[tuple[str, dict[str, Any]]]:
             raise SaereportError(
                 f"{where}: no 'index'.", did_you_mean("index", map(str, row)) if row else ""
             )
-        yield where, row
+        yield where, {key: _whole(value) for key, value in row.items()}
+
+
+def _whole(value: Any) -> Any:
+    """Text without halves of characters, which JSON can name and no report can hold."""
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return value
 
 
 def _csv_rows(path: Path, text: str) -> Iterator[tuple[str, dict[str, Any]]]:

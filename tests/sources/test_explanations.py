@@ -123,3 +123,17 @@ def test_a_label_that_no_run_takes_is_told_at_once(tmp_path: Path) -> None:
     path.write_text(f"index,label\n1,short\n2,{'é' * 33_000}\n", encoding="utf-8")
     with pytest.raises(SaereportError, match=r"labels.csv:3: the label is longer than 65,536"):
         read_explanations(path)
+
+
+def test_halves_of_characters_do_not_reach_the_run(tmp_path: Path) -> None:
+    """Real exports have them; they ended in a traceback after the whole measurement."""
+    file = tmp_path / "labels.jsonl"
+    file.write_text(
+        '{"index": 1, "description": "half \\ud800 one", "explanationModelName": "m\\udc00"}\n'
+        '{"index": 2, "description": "whole \\ud83d\\ude00"}\n'
+    )
+    labels = read_explanations(file)
+    assert labels == {1: [("half \ufffd one", "m\ufffd")], 2: [("whole \U0001f600", "")]}
+    for texts in labels.values():
+        for text, source in texts:
+            assert (text + source).encode()
