@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import gc
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,15 +58,12 @@ from saereport.sources.folders import SaeFacts
 from saereport.sources.magnitudes import check_magnitudes
 from saereport.sources.model_loading import described, load_model
 from saereport.sources.models import LanguageModel
-from saereport.sources.packing import Packed, pack
 from saereport.sources.quiet import listening
 from saereport.sources.sae_loading import load_sae
 from saereport.sources.saes import Dictionary, SaeSource, check_fit, source_slugs, wrapper_for
-from saereport.sources.text import Text, open_text
 from saereport.tabulate import Plan, write_run
+from saereport.text_stage import TextStage, text_of, text_stage
 from saereport.warned import Warned, refuse
-
-DEFAULT_CONTEXT = 128
 
 Asked = BuildConfig | Mapping[str, Any]
 
@@ -159,10 +156,11 @@ def _collect(config: BuildConfig, target: Path, work: Path, progress: Progress) 
     with memory.stage("load"):
         dictionaries = _load_saes(sources, device, dtype, progress, warned)
         check_against(config, [_facts(dictionary) for dictionary in dictionaries], labels)
+        # A text that is not there is told before the model is loaded.
+        text = text_of(config, dictionaries, warned)
         model = _load_model(config, dictionaries, device, dtype, progress, warned)
         dictionaries = [check_fit(dictionary, model) for dictionary in dictionaries]
-    text = _open_text(config, dictionaries)
-    context_size = _context_size(config, dictionaries, model)
+    stage = text_stage(config, text, dictionaries, model, warned)
     selections = [parse_selection(sae.latents or config.latents) for sae in config.saes]
     blind = blind_latents(config, dictionaries)
     tracked = [
@@ -173,7 +171,7 @@ def _collect(config: BuildConfig, target: Path, work: Path, progress: Progress) 
         dictionary.slug: sorted(set(blind.get(dictionary.slug, ())) - set(own.tolist()))
         for dictionary, own in zip(dictionaries, tracked, strict=True)
     }
-    identity = identity_of(config, dictionaries, model, text, context_size, added=added)
+    identity = identity_of(config, dictionaries, model, text, stage.context_size, added=added)
     fingerprint = digest(identity)
     title = config.title or _title(dictionaries, model)
     done = None if config.profile_memory else _done(target, fingerprint)
@@ -192,23 +190,25 @@ def _collect(config: BuildConfig, target: Path, work: Path, progress: Progress) 
         [np.union1d(own, added[d.slug]) for d, own in zip(dictionaries, tracked, strict=True)],
         model,
     )
+    stage.look(warned)
     circuits = plan_circuits(config, lines, blind, dictionaries, model, work, fingerprint)
     reading = Reading(
         model=model,
         readers=readers,
-        batches=Batches(config.batch_size, context_size, device, progress),
+        batches=Batches(config.batch_size, stage.context_size, device, progress),
         checkpoint=Checkpoint(work, digest(of_reading(identity)), of_reading(identity)),
     )
     with memory.stage("check the SAEs"):
-        first = _packed(config, reading, text, context_size, skip=0)
+        first = stage.packed(batch=reading.batches.block)
         check_sanity(model, dictionaries, first, reading.batches, warned)
     with memory.stage("read the text"):
-        _read(config, reading, text, context_size, progress)
+        _read(config, reading, stage, progress)
+        stage.conclude(warned)
     for reader in readers:
         if reason := reader.broken.reason():
             warned.add(reason, about=reader.dictionary.slug)
     with memory.stage("evaluate"):
-        evaluation = _evaluate(config, reading, text, context_size, progress)
+        evaluation = _evaluate(config, reading, stage, progress)
     for slug, lines in evaluation.doubts.items():
         for line in lines:
             warned.add(line, about=slug)
@@ -216,10 +216,7 @@ def _collect(config: BuildConfig, target: Path, work: Path, progress: Progress) 
         config=config_record(config),
         title=title,
         fingerprint=fingerprint,
-        text=text,
-        context_size=context_size,
-        prepend_bos=dictionaries[0].prepend_bos,
-        include_special=config.include_special,
+        text=stage,
         map=config.map,
         seed=config.seed,
         listed=config.examples.listed,
@@ -231,7 +228,7 @@ def _collect(config: BuildConfig, target: Path, work: Path, progress: Progress) 
         warned=warned,
     )
     # From here on `reading` alone holds the SAEs and the model; the last step releases them.
-    del model, dictionaries, readers, reader
+    del model, dictionaries, readers, reader, stage
     write_run(target, plan, reading, memory, progress)
     gc.collect()
     profile = memory.profile()
@@ -314,43 +311,6 @@ def _load_model(
     return model
 
 
-def _open_text(config: BuildConfig, dictionaries: Sequence[Dictionary]) -> Text:
-    dataset = config.dataset or dictionaries[0].metadata.get("dataset_path")
-    if not dataset:
-        raise SaereportError(
-            f"The metadata of the SAE {dictionaries[0].slug} names no text.",
-            "Give one with --dataset: a Hugging Face dataset, a file, a folder or 'demo'.",
-        )
-    return open_text(
-        dataset,
-        config=config.dataset_config,
-        split=config.dataset_split,
-        column=config.text_column,
-    )
-
-
-def _context_size(
-    config: BuildConfig, dictionaries: Sequence[Dictionary], model: LanguageModel
-) -> int:
-    """The context that was asked for, else the smallest that one of the SAEs was trained with."""
-    known = [d.context_size for d in dictionaries if d.context_size]
-    size = config.context_size or min(known, default=DEFAULT_CONTEXT)
-    if size > model.n_ctx:
-        raise SaereportError(
-            f"A context of {size:,} tokens is longer than the model's {model.n_ctx:,}.",
-            "Give a smaller --context-size.",
-        )
-    policies = {d.prepend_bos for d in dictionaries}
-    if len(policies) > 1:
-        names = [d.slug for d in dictionaries if d.prepend_bos]
-        raise SaereportError(
-            f"Of these SAEs only {', '.join(names)} want BOS before each sequence; one pass "
-            "over the text cannot serve both.",
-            "Make two reports.",
-        )
-    return size
-
-
 def _done(target: Path, fingerprint: str) -> Run | None:
     """The run if it is there already; one that cannot be read is simply collected again."""
     try:
@@ -394,9 +354,7 @@ def _readers(
     ]
 
 
-def _read(
-    config: BuildConfig, reading: Reading, text: Text, context_size: int, progress: Progress
-) -> None:
+def _read(config: BuildConfig, reading: Reading, stage: TextStage, progress: Progress) -> None:
     seen = reading.seen
     if reading.resume():
         progress.say(f"Going on from the checkpoint, after {seen.tokens:,} tokens")
@@ -405,47 +363,27 @@ def _read(
         changed = differences(kept, reading.checkpoint.identity) if kept else ""
         reason = f"{changed} changed" if changed else "it is damaged, or of an older version"
         progress.say(f"The checkpoint beside the output cannot be used: {reason}; starting anew")
-    packed = _packed(config, reading, text, context_size, skip=seen.sequences)
-    total = -(-config.tokens // context_size) * context_size
+    packed = stage.packed(batch=reading.batches.block, skip=seen.sequences, tally=stage.tally)
+    total = -(-config.tokens // stage.context_size) * stage.context_size
     with progress.bar("Reading the text", total, "tok", done=seen.tokens) as bar:
         reading.run(packed, bar)
     if seen.counted == 0:
-        raise SaereportError(
-            f"The text {text.name} has no token that counts.", "Give another --dataset."
-        )
+        raise stage.tally.nothing_counts(stage.context_size)
     if seen.tokens < config.tokens:
         progress.say(f"The text ended after {seen.tokens:,} of {config.tokens:,} tokens")
+    if summary := stage.tally.summary(stage.context_size):
+        progress.say(summary)
     reading.save()
 
 
-def _packed(
-    config: BuildConfig, reading: Reading, text: Text, context_size: int, *, skip: int
-) -> Iterator[Packed]:
-    """The sequences of the text, without the first `skip`."""
-    model, first = reading.model, reading.readers[0].dictionary
-    return pack(
-        text.documents(),
-        model.tokenizer,
-        context_size=context_size,
-        prepend_bos=first.prepend_bos,
-        bos_id=model.bos_id,
-        special_ids=model.special_ids,
-        separator=first.separator,
-        include_special=config.include_special,
-        limit_tokens=config.tokens,
-        batch=reading.batches.block,
-        skip=skip,
-    )
-
-
 def _evaluate(
-    config: BuildConfig, reading: Reading, text: Text, context_size: int, progress: Progress
+    config: BuildConfig, reading: Reading, stage: TextStage, progress: Progress
 ) -> Evaluation:
     """Figures of the whole SAEs over the first tokens, packed anew: a resumed run has them too."""
     saes = [reader.dictionary for reader in reading.readers]
     if config.evaluation_tokens == 0 or EVALUATION in config.skip:
         return Evaluation(left_out={sae.slug: "it was skipped" for sae in saes})
-    packed = _packed(config, reading, text, context_size, skip=0)
+    packed = stage.packed(batch=reading.batches.block)
     tokens, counted = first_counted(packed, config.evaluation_tokens)
     return evaluate(reading.model, saes, tokens, counted, progress)
 

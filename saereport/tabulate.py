@@ -32,8 +32,8 @@ from saereport.selection import Selection, shown_latents
 from saereport.sources.devices import is_out_of_memory
 from saereport.sources.models import LanguageModel
 from saereport.sources.saes import Dictionary
-from saereport.sources.text import Text
 from saereport.sources.tokens import token_bytes
+from saereport.text_stage import TextStage
 from saereport.warned import Warned
 
 L0_BINS = 64
@@ -53,10 +53,7 @@ class Plan:
         config: The configuration as it is recorded.
         title: Heading of the report.
         fingerprint: Identity of everything that the numbers depend on.
-        text: The text that was read.
-        context_size: Tokens in a sequence.
-        prepend_bos: Whether each sequence begins with BOS.
-        include_special: Whether special tokens count.
+        text: The text that was read, and how.
         map: How the map of latents is made.
         seed: Seed of everything random.
         listed: Entries of each list of tokens or latents.
@@ -71,10 +68,7 @@ class Plan:
     config: dict[str, Any]
     title: str
     fingerprint: str
-    text: Text
-    context_size: int
-    prepend_bos: bool
-    include_special: bool
+    text: TextStage
     map: str
     seed: int
     listed: int
@@ -162,7 +156,7 @@ def write_run(
                 title=plan.title,
                 config=plan.config,
                 model=model_info,
-                text=_text_info(plan, reading),
+                text=_text_info(plan.text, reading),
                 saes=tuple(saes),
                 tables={},
                 libraries=plan.libraries,
@@ -439,17 +433,19 @@ def _model_info(model: LanguageModel) -> ModelInfo:
     )
 
 
-def _text_info(plan: Plan, reading: Reading) -> TextInfo:
+def _text_info(stage: TextStage, reading: Reading) -> TextInfo:
     seen = reading.seen
     return TextInfo(
-        name=plan.text.name,
-        source=plan.text.provenance,
-        context_size=plan.context_size,
+        name=stage.text.name,
+        source=stage.text.provenance,
+        context_size=stage.context_size,
         n_sequences=seen.sequences,
         n_tokens=seen.tokens,
         n_counted=seen.counted,
         n_documents=seen.documents,
-        prepend_bos=plan.prepend_bos,
-        include_special=plan.include_special,
+        prepend_bos=stage.begins_with_bos,
+        include_special=stage.include_special,
         digest=seen.digest.hex(),
+        training=stage.training,
+        counts=stage.counts,
     )

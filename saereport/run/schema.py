@@ -69,6 +69,36 @@ class ModelInfo(Stored):
     dtype: str
 
 
+class TextCounts(Stored):
+    """What became of a text's documents: nothing of it is lost without being counted.
+
+    Attributes:
+        documents: Documents, or rows of token ids, that were begun and hold something.
+        empty: Those that hold nothing, or nothing but padding.
+        tokens: Tokens of those that were begun, padding left out.
+        padding: Tokens of rows that were padding.
+        cut: Documents that are longer than a sequence of their own, and were cut.
+        cut_tokens: Tokens of theirs that were not read.
+        short: Documents that are shorter than a sequence of their own, and were filled up.
+        filled: Places that were filled up, which do not count.
+        without_bos: Rows that do not begin with BOS though the SAEs want that.
+        left_over: Tokens at the end of the text that fill no sequence and were not read.
+        replaced: Lone halves of surrogate pairs, read as U+FFFD.
+    """
+
+    documents: Count
+    empty: Count
+    tokens: Count
+    padding: Count
+    cut: Count
+    cut_tokens: Count
+    short: Count
+    filled: Count
+    without_bos: Count
+    left_over: Count
+    replaced: Count
+
+
 class TextInfo(Stored):
     """The text that the statistics are over.
 
@@ -83,6 +113,9 @@ class TextInfo(Stored):
         prepend_bos: Whether each sequence begins with BOS.
         include_special: Whether special tokens count.
         digest: SHA-256 over the token ids, the identity of the text as the model saw it.
+        training: What the SAEs' metadata says of the tokens that they were trained on, and what it
+            does not say, by subject.
+        counts: What became of the documents; absent where it is not known.
     """
 
     name: str
@@ -95,6 +128,8 @@ class TextInfo(Stored):
     prepend_bos: bool
     include_special: bool
     digest: Sha256
+    training: dict[str, str] = Field(default_factory=dict)
+    counts: TextCounts | None = None
 
 
 class L0(Stored):

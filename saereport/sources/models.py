@@ -35,6 +35,7 @@ from saereport.sources.attaching import (
 )
 from saereport.sources.devices import dtype_name
 from saereport.sources.hooks import HookPoint, is_module_name, no_such_hook, parse_hook
+from saereport.sources.tokens import special_ids, without_padding_side
 
 if TYPE_CHECKING:
     from saereport.sources.wiring import Wiring
@@ -84,7 +85,7 @@ class LanguageModel(ABC):
         norm: `layer` (centred, divided by the standard deviation) or `rms`.
         tokenizer: The Hugging Face tokeniser.
         bos_id: The token that starts a sequence, if there is one.
-        special_ids: Ids of the tokeniser's special tokens.
+        special_ids: Ids of the tokeniser's special tokens: see `tokens.special_ids`.
         final_norm_folded: Whether the final norm's weight is already part of `W_U`.
     """
 
@@ -117,11 +118,10 @@ class LanguageModel(ABC):
         self.n_kv_heads = int(getattr(cfg, "n_key_value_heads", None) or cfg.n_heads)
         self.d_head = int(cfg.d_head)
         self.n_ctx = int(cfg.n_ctx)
-        self.tokenizer = model.tokenizer
+        self.tokenizer = without_padding_side(model.tokenizer)
         tokenizer = self.tokenizer
         self.bos_id: int | None = None if tokenizer is None else tokenizer.bos_token_id
-        special = [] if tokenizer is None else [*tokenizer.all_special_ids, self.bos_id]
-        self.special_ids: frozenset[int] = frozenset(int(i) for i in special if i is not None)
+        self.special_ids: frozenset[int] = special_ids(tokenizer)
 
     # What differs between the wrappers.
 

@@ -5,24 +5,58 @@ on sequences of the kind that it was trained on: documents are tokenised without
 joined with a separator token (BOS unless the SAE's metadata says otherwise), and cut into
 sequences of the SAE's context size, each of which begins with BOS where the SAE wants that.
 Nothing is shuffled: the same text, tokeniser and settings give the same sequences.
+
+Rows of token ids, and documents where the SAE was trained without joining them, are a sequence
+each: what is longer than the context is cut, as SAELens does. What is shorter, which SAELens
+leaves out, is filled up on the right and the filling does not count: in a causal model no token
+sees what stands behind it, so the row's own activations are those that it has alone.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import chain, islice
-from typing import Any
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import chain, islice, takewhile
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from saereport.errors import SaereportError
-from saereport.sources.text import Document
+from saereport.sources.documents import Document
+from saereport.sources.tally import Tally
+from saereport.visible import visible_text
 
 # Documents are tokenised together until this many characters have come together.
 _CHARACTERS = 1 << 18
+
+_HALVES = re.compile("[\ud800-\udfff]")
+
+Place = Callable[[int], str]
+"""Says of a document's number, from 0, where it stands."""
+
+
+def _numbered(number: int) -> str:
+    return f"document {number + 1:,}"
+
+
+@dataclass(frozen=True, eq=False)
+class Rules:
+    """What an SAE's training has to say about sequences, beyond their size and BOS.
+
+    Attributes:
+        joined: Whether documents are joined; otherwise each is a sequence of its own.
+        positions: Positions of a sequence that the SAE saw `[context_size]`; None for all.
+        excluded: Tokens that it never saw, special ones aside.
+        n_vocab: Rows of the model's embedding; None where ids need not be checked.
+    """
+
+    joined: bool = True
+    positions: npt.NDArray[np.bool_] | None = None
+    excluded: frozenset[int] = field(default_factory=frozenset)
+    n_vocab: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,11 +95,17 @@ def separator_id(separator: str | int | None, tokenizer: Any) -> int | None:
     Args:
         separator: `bos`, `eos`, `sep`, a token id, or None for none.
         tokenizer: The model's tokeniser.
+
+    Raises:
+        SaereportError: It is none of these.
     """
-    if separator is None or isinstance(separator, int):
+    if separator is None or (isinstance(separator, int) and not isinstance(separator, bool)):
         return separator
     if separator not in ("bos", "eos", "sep"):
-        raise SaereportError(f"The SAE's metadata names an unknown separator '{separator}'.")
+        raise SaereportError(
+            f"The SAE's metadata names an unknown separator '{str(separator)[:40]}'.",
+            "Known are bos, eos, sep and token ids.",
+        )
     value: int | None = getattr(tokenizer, f"{separator}_token_id")
     return value
 
@@ -81,6 +121,7 @@ class _Rows:
         self.context_size = context_size
         self.bos = bos
         self.separator = separator
+        self.filling = next((i for i in (bos, separator) if i is not None), 0)
         self.fresh()
 
     def fresh(self) -> None:
@@ -127,17 +168,17 @@ def pack(
     limit_tokens: int | None = None,
     batch: int = 32,
     skip: int = 0,
+    rules: Rules | None = None,
+    tally: Tally | None = None,
+    place: Place = _numbered,
 ) -> Iterator[Packed]:
     """Tokenise documents and pack them into sequences.
-
-    Documents that are token ids already are taken as they are, as SAELens does: each is cut to
-    `context_size`, and shorter ones are left out.
 
     Args:
         documents: Text, or token ids.
         tokenizer: The model's Hugging Face tokeniser.
         context_size: Tokens in a sequence.
-        prepend_bos: Begin each sequence with BOS.
+        prepend_bos: Begin each sequence of text with BOS; rows of token ids stay as they are.
         bos_id: The BOS token.
         special_ids: Tokens that do not count, unless `include_special`. BOS and separators that
             were put in by packing do not count either.
@@ -147,33 +188,30 @@ def pack(
             special ones included (so `ceil(limit_tokens / context_size)` sequences).
         batch: Sequences in each batch; the last may be shorter.
         skip: Leave out this many sequences from the start, to continue where a run stopped.
+        rules: What else the SAE's training says; by default nothing.
+        tally: Counts what becomes of the documents.
+        place: Says where a document stands, for messages.
 
     Yields:
-        Batches of consecutive sequences. The incomplete last sequence is left out, unless it is
-        the only one: then it is padded, and the padding does not count.
+        Batches of consecutive sequences. The incomplete last sequence of joined documents is left
+        out, unless it is the only one: then it is filled up, and the filling does not count.
 
     Raises:
-        SaereportError: No token of the text counts.
+        SaereportError: No token of the text counts, or one is none of the model's.
     """
-    if context_size < 2:
-        raise SaereportError(f"A context size of {context_size} tokens leaves nothing to read.")
     if prepend_bos and bos_id is None:
         raise SaereportError(
             "The SAE wants sequences that begin with BOS, and the model's tokeniser has no such "
             "token."
         )
+    rules, tally = rules or Rules(), Tally() if tally is None else tally
+    bos, between = bos_id if prepend_bos else None, separator_id(separator, tokenizer)
+    _check_own(rules, context_size, {"BOS token": bos, "separator": between})
     limit = None if limit_tokens is None else max(1, math.ceil(limit_tokens / context_size))
-    special = np.array(sorted(set(special_ids)), np.int32)
-    sequences = islice(
-        _sequences(
-            documents,
-            tokenizer,
-            _Rows(
-                context_size, bos_id if prepend_bos else None, separator_id(separator, tokenizer)
-            ),
-        ),
-        limit,
-    )
+    never = [np.array(sorted(some), np.int32) for some in (set(special_ids), rules.excluded)]
+    found = _tokenized(documents, tokenizer, rules, place)
+    rows = _Rows(context_size, bos, between)
+    sequences = islice(_sequences(found, rows, _padding_of(tokenizer), rules, tally), limit)
     first, any_counted = 0, False
     pending: list[tuple[Any, Any, Any]] = []
     for tokens, origin, inserted in sequences:
@@ -181,19 +219,35 @@ def pack(
             first, any_counted = first + 1, True
             continue
         pad = origin < 0
-        counted = ~pad if include_special else ~(pad | inserted | np.isin(tokens, special))
+        counted = ~(pad | np.isin(tokens, never[1]))
+        if not include_special:
+            counted &= ~(inserted | np.isin(tokens, never[0]))
+        if rules.positions is not None:
+            counted &= rules.positions
         any_counted = any_counted or bool(counted.any())
         pending.append((tokens, counted, np.where(pad, np.int32(origin.max()), origin)))
         if len(pending) == batch:
             yield _batch(first, pending)
             first, pending = first + len(pending), []
     if not any_counted:
-        raise SaereportError(
-            "The text is too short: no token of it counts.",
-            f"A sequence has {context_size} tokens.",
-        )
+        raise tally.nothing_counts(context_size)
     if pending:
         yield _batch(first, pending)
+
+
+def _check_own(rules: Rules, context_size: int, tokens: dict[str, int | None]) -> None:
+    if context_size < 2:
+        raise SaereportError(
+            f"A context size of {context_size} tokens leaves nothing to read.",
+            "Give a larger --context-size.",
+        )
+    for name, token in tokens.items():
+        if token is not None and not 0 <= token < (rules.n_vocab or 2**31):
+            raise SaereportError(
+                f"The {name} is {token}, which is none of the model's {rules.n_vocab or 2**31:,} "
+                "tokens.",
+                "The tokeniser and the model do not belong together.",
+            )
 
 
 def _batch(first: int, rows: Sequence[tuple[Any, Any, Any]]) -> Packed:
@@ -201,67 +255,189 @@ def _batch(first: int, rows: Sequence[tuple[Any, Any, Any]]) -> Packed:
     return Packed(first, tokens, counted, documents.astype(np.int32))
 
 
-def _sequences(documents: Iterable[Document], tokenizer: Any, rows: _Rows) -> Iterator[_Sequence]:
+class _Tokenized(NamedTuple):
+    """A document's number and token ids, and what is known of how they came about."""
+
+    number: int
+    ids: npt.NDArray[np.int32]
+    given: bool
+    masked: int | None = None
+    replaced: int = 0
+
+
+class _Padding(NamedTuple):
+    """A token that rows may be padded with, what else it is, and the token that begins texts."""
+
+    token: int
+    is_pad: bool
+    is_end: bool
+    bos: int | None
+
+
+def _padding_of(tokenizer: Any) -> list[_Padding]:
+    """What rows may be padded with: the tokeniser's token for it, or the end of text.
+
+    Where a tokeniser has no token for padding, the end of text usually stands in for it.
+    """
+    pad, bos, eos, sep = (
+        getattr(tokenizer, f"{name}_token_id", None) for name in ("pad", "bos", "eos", "sep")
+    )
+    tokens = dict.fromkeys(token for token in (pad, eos) if token is not None)
+    return [_Padding(t, t == pad, t in (eos, sep), bos) for t in tokens]
+
+
+def _without_padding(
+    ids: npt.NDArray[np.int32], paddings: Iterable[_Padding]
+) -> npt.NDArray[np.int32]:
+    """A row that has no mask, without the padding on either side of it.
+
+    Where the same token also ends texts, one is left on the right: that is what it means there,
+    and it counts as little as padding does. On the left the one that is BOS is left, and an end of
+    text that stands there alone.
+    """
+    for padding in paddings:
+        if not len(ids) or padding.token not in (ids[0], ids[-1]):
+            continue
+        kept = np.flatnonzero(ids != padding.token)
+        if not len(kept):
+            return ids[:0]
+        start, stop = int(kept[0]), int(kept[-1]) + 1
+        alone = start == 1 and padding.is_end and not (padding.is_pad and ids[1] == padding.bos)
+        if start and (padding.token == padding.bos or alone):
+            start -= 1
+        stop += padding.is_end and stop < len(ids)
+        ids = ids[start:stop]
+    return ids
+
+
+def _sequences(
+    documents: Iterable[_Tokenized],
+    rows: _Rows,
+    paddings: Sequence[_Padding],
+    rules: Rules,
+    tally: Tally,
+) -> Iterator[_Sequence]:
     """Sequences as (tokens, documents, whether packing put a token in); padding has document -1."""
     complete = False
-    for number, ids, given in _tokenized(documents, tokenizer):
-        if given:
-            if len(ids) >= rows.context_size:
-                complete = True
-                size = rows.context_size
-                where = np.full(size, number, np.int32)
-                yield ids[:size], where, np.zeros(size, np.bool_)
-            elif not complete:
-                _keep_longest(rows, ids, number)
+    for found in documents:
+        ids = found.ids
+        if found.given and found.masked is None:
+            ids = _without_padding(ids, paddings)
+        tally.take(found, ids, alone=found.given or not rules.joined)
+        if not len(ids):
             continue
-        for sequence in rows.add(ids, number):
+        if found.given or not rules.joined:
+            complete = True
+            yield _alone(rows, found, ids, tally)
+            continue
+        for sequence in rows.add(ids, found.number):
             complete = True
             yield sequence
-    if not complete and rows.used:
+    left = int(rows.used - rows.inserted[: rows.used].sum())
+    if not complete and left:
         rows.documents[rows.used :] = -1
-        rows.tokens[rows.used :] = next((i for i in (rows.bos, rows.separator) if i is not None), 0)
+        rows.tokens[rows.used :] = rows.filling
         yield rows.tokens, rows.documents, rows.inserted
+    else:
+        tally.left_over = left
 
 
-def _keep_longest(rows: _Rows, ids: npt.NDArray[np.int32], number: int) -> None:
-    """Of rows that are all too short, keep the longest to be the only sequence."""
-    if len(ids) > rows.used:
-        rows.fresh()
-        rows.tokens[: len(ids)] = ids
-        rows.documents[: len(ids)] = number
-        rows.used = len(ids)
+def _alone(rows: _Rows, found: _Tokenized, ids: npt.NDArray[np.int32], tally: Tally) -> _Sequence:
+    """A document that is a sequence of its own, cut or filled up."""
+    size = rows.context_size
+    tokens = np.full(size, rows.filling, np.int32)
+    documents = np.full(size, -1, np.int32)
+    inserted = np.zeros(size, np.bool_)
+    begins = int(not found.given and rows.bos is not None and ids[0] != rows.bos)
+    if begins:
+        tokens[0], inserted[0] = rows.filling, True
+    elif found.given and rows.bos is not None:
+        tally.without_bos += int(ids[0] != rows.bos)
+    kept = ids[: size - begins]
+    stop = begins + len(kept)
+    tokens[begins:stop] = kept
+    documents[:stop] = found.number
+    tally.fit(len(ids), len(kept), size - stop)
+    return tokens, documents, inserted
 
 
 def _tokenized(
-    documents: Iterable[Document], tokenizer: Any
-) -> Iterator[tuple[int, npt.NDArray[np.int32], bool]]:
-    """Each document's index and token ids, and whether the ids were given."""
+    documents: Iterable[Document], tokenizer: Any, rules: Rules, place: Place
+) -> Iterator[_Tokenized]:
     group: list[tuple[int, str]] = []
     size = 0
     for number, document in chain(enumerate(documents), [(-1, "")]):
         if not isinstance(document, str):
-            yield number, np.asarray(document, np.int32), True
+            _check_ids(document, number, tokenizer, rules, place)
+            masked = getattr(document, "masked", None)
+            yield _Tokenized(number, np.asarray(document, np.int32), True, masked)
             continue
         if number >= 0:
             group.append((number, document))
             size += len(document)
         if group and (size >= _CHARACTERS or number < 0):
-            yield from _tokenize(group, tokenizer)
+            for found in _tokenize(group, tokenizer):
+                _check_ids(found.ids, found.number, tokenizer, rules, place)
+                yield found
             group, size = [], 0
 
 
-def _tokenize(
-    group: Sequence[tuple[int, str]], tokenizer: Any
-) -> Iterator[tuple[int, npt.NDArray[np.int32], bool]]:
+def _check_ids(
+    ids: Sequence[int] | npt.NDArray[np.int32],
+    number: int,
+    tokenizer: Any,
+    rules: Rules,
+    place: Place,
+) -> None:
+    """Refuse a token that has no row in the model's embedding, and say where it stands."""
+    size = rules.n_vocab or 2**31
+    if not len(ids):
+        return
+    low, high = (ids.min(), ids.max()) if isinstance(ids, np.ndarray) else (min(ids), max(ids))
+    if low >= 0 and high < size:
+        return
+    position = sum(1 for _ in takewhile(lambda token: 0 <= token < size, ids))
+    token = int(ids[position])
+    name, hint = "", "The rows may be of another tokeniser: name another --dataset or --model."
+    if token == -100:
+        hint = "It marks labels that are not learnt; name the column of tokens with --text-column."
+    elif isinstance(ids, np.ndarray):
+        word = (
+            tokenizer.convert_ids_to_tokens(token)
+            if hasattr(tokenizer, "convert_ids_to_tokens")
+            else None
+        )
+        name = f" ('{visible_text(str(word))[:40]}')" if word else ""
+        hint = "It was added to the tokeniser and not to the model: take it out of the text."
+    shown = f"{token:,}" if abs(token) < 2**63 else f"a number of {len(str(abs(token)))} digits"
+    raise SaereportError(
+        f"{place(number)}: token {position + 1:,} is {shown}{name}, and the model's vocabulary has "
+        f"{size:,} tokens, numbered from 0.",
+        hint,
+    )
+
+
+def _tokenize(group: Sequence[tuple[int, str]], tokenizer: Any) -> Iterator[_Tokenized]:
     # The fast tokeniser's own batch call: no attention masks, and all cores. It is also silent
     # about documents longer than the model's context, which are cut here anyway.
     fast = getattr(tokenizer, "backend_tokenizer", None) or getattr(tokenizer, "_tokenizer", None)
-    texts = [document for _, document in group]
+    cleaned = [_without_halves(document) for _, document in group]
+    texts = [text for text, _ in cleaned]
     if fast is not None:
         fast.no_truncation()
         fast.no_padding()
         encoded = [e.ids for e in fast.encode_batch_fast(texts, add_special_tokens=False)]
     else:
         encoded = tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]
-    for (number, _), ids in zip(group, encoded, strict=True):
-        yield number, np.asarray(ids, np.int32), False
+    for (number, _), (_, replaced), ids in zip(group, cleaned, encoded, strict=True):
+        yield _Tokenized(number, np.asarray(ids, np.int32), False, None, replaced)
+
+
+def _without_halves(text: str) -> tuple[str, int]:
+    """Text without lone halves of surrogate pairs, which no encoding can hold, and their number.
+
+    Scraped JSON has them where a program cut a text inside an emoji.
+    """
+    if text.isascii():
+        return text, 0
+    return _HALVES.subn("\ufffd", text)

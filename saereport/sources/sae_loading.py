@@ -32,6 +32,7 @@ from saereport.sources.sae_hub import checked, from_hub
 from saereport.sources.sae_names import agreed_names, entry_of
 from saereport.sources.sae_scaling import fold, read_scaling
 from saereport.sources.saes import SUPPORTED, Dictionary, SaeSource
+from saereport.sources.training import TrainingTokens
 
 SUMMED_DECODER = (
     "it is one layer of a cross-layer transcoder, whose latents write into many layers, and "
@@ -168,6 +169,7 @@ def _describe(
         metadata.model_from_pretrained_kwargs, source.label, dtype_name(dtype)
     )
     normalizes = getattr(cfg, "normalize_activations", "none")
+    trained = TrainingTokens.of(metadata, source.label)
     dictionary = Dictionary(
         slug=slug,
         release=source.release,
@@ -178,7 +180,7 @@ def _describe(
         d_in=d_in,
         d_sae=d_sae,
         d_out=int(sae.W_dec.shape[1]),
-        context_size=None if metadata.context_size is None else int(metadata.context_size),
+        context_size=trained.context_size,
         prepend_bos=True if metadata.prepend_bos is None else bool(metadata.prepend_bos),
         separator=(
             metadata.sequence_separator_token if "sequence_separator_token" in metadata else "bos"
@@ -200,6 +202,7 @@ def _describe(
         model_doubt=names.doubt,
         stated=_stated(source, cfg, metadata),
         said=(*found, *about_kwargs),
+        trained=trained,
     )
     if dictionary.why_no_decoder:
         dictionary.forget_decoder()

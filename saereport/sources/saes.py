@@ -26,6 +26,7 @@ from saereport.sources.devices import dtype_name
 from saereport.sources.hooks import HookPoint
 from saereport.sources.locating import locate
 from saereport.sources.quiet import Said
+from saereport.sources.training import TrainingTokens
 
 if TYPE_CHECKING:
     from saereport.sources.models import LanguageModel
@@ -123,6 +124,7 @@ class Dictionary:
             doubted.
         stated: What is said of it elsewhere: `l0` and `explained_variance`, where known.
         said: What a reader must know of how it was loaded.
+        trained: On which tokens it was trained, as far as its metadata says.
     """
 
     slug: str
@@ -151,6 +153,7 @@ class Dictionary:
     model_doubt: str = ""
     stated: Mapping[str, float] = field(default_factory=dict)
     said: tuple[Said, ...] = ()
+    trained: TrainingTokens = field(default_factory=TrainingTokens)
     _slices: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @property

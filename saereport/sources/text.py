@@ -6,25 +6,28 @@ provenance. How they become sequences of tokens is the business of `packing`.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from saereport.errors import SaereportError, did_you_mean
-from saereport.limits import UNREADABLE
+from saereport.limits import UNREADABLE, Limits, check_shape
+from saereport.sources.documents import TOKEN_COLUMNS, Document, document, mask_column
 
-Document = str | Sequence[int]
-"""A document: its text, or, in a dataset that is tokenised already, its token ids."""
+Placed = tuple[str, Document]
+"""A document, and where it stands, for messages."""
 
 SUFFIXES = (".txt", ".jsonl", ".ndjson", ".parquet")
 """The kinds of files that are read as text."""
 
-TOKEN_COLUMNS = ("tokens", "input_ids")
+ROW = Limits(depth=256)
+"""How deeply a row of a file may be nested; deeper ones are made to break readers."""
 
 
 @dataclass(frozen=True)
@@ -41,11 +44,16 @@ class Text:
     name: str
     provenance: dict[str, Any]
     pretokenized: bool
-    _read: Callable[[], Iterator[Document]] = field(repr=False)
+    _read: Callable[[], Iterator[Placed]] = field(repr=False)
 
     def documents(self) -> Iterator[Document]:
         """The documents, from the first, in an order that does not change."""
-        return self._read()
+        return (found for _, found in self._read())
+
+    def place(self, number: int) -> str:
+        """Where a document stands, by its number from 0: its file and line, or its row."""
+        found = next(islice(self._read(), number, None), None)
+        return f"document {number + 1:,}" if found is None else found[0]
 
 
 def open_text(
@@ -56,7 +64,7 @@ def open_text(
     config: str | None = None,
     revision: str | None = None,
 ) -> Text:
-    """Open a text and read as much of it as it takes to know that it can be read.
+    """Open a text that a user named, and read as much of it as shows that it can be read.
 
     Args:
         spec: A file (`.txt`: one document; `.jsonl` or `.parquet`: one a row), a directory of
@@ -77,11 +85,29 @@ def open_text(
 
             text = _open_files([Path(demo_text_dir())], column)
             return Text("demo text", text.provenance, text.pretokenized, text._read)
-        path = Path(spec).expanduser()
-        if not path.exists() and not _looks_like_path(str(spec)):
-            return _open_hub(str(spec), column, split, config, revision)
+        path = _expanded(spec)
+        if not _exists(path) and not _looks_like_path(str(spec)):
+            from saereport.sources.hub_text import open_dataset
+
+            return open_dataset(
+                str(spec), column=column, split=split, config=config, revision=revision
+            )
         return _open_files([path], column)
-    return _open_files([Path(item).expanduser() for item in spec], column)
+    return _open_files([_expanded(item) for item in spec], column)
+
+
+def _expanded(spec: str | Path) -> Path:
+    try:
+        return Path(spec).expanduser()
+    except RuntimeError:
+        return Path(spec)  # there is no such user: the name leads nowhere
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
 
 
 def _looks_like_path(spec: str) -> bool:
@@ -89,262 +115,224 @@ def _looks_like_path(spec: str) -> bool:
         spec.endswith(SUFFIXES)
         or spec.startswith((".", "/", "~"))
         or "\\" in spec
-        or spec.count("/") > 1
+        or (spec.count("/") > 1 and "://" not in spec)
     )
 
 
-# Local files.
-
-
 def _open_files(paths: Sequence[Path], column: str | None) -> Text:
-    files: list[Path] = []
-    for path in paths:
-        if path.is_dir():
-            inside = sorted(p for p in path.iterdir() if p.suffix in SUFFIXES and p.is_file())
-            if not inside:
-                raise SaereportError(
-                    f"The directory {path.name} holds no text.",
-                    f"Files that can be read end in {', '.join(SUFFIXES)}.",
-                )
-            files.extend(inside)
-        elif path.is_file():
-            if path.suffix not in SUFFIXES:
-                raise SaereportError(
-                    f"{path.name} is not a file that can be read as text.",
-                    f"Files that can be read end in {', '.join(SUFFIXES)}.",
-                )
-            files.append(path)
-        else:
-            near = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
-            raise SaereportError(f"There is no text at {path}.", did_you_mean(path.name, near))
+    files = [file for path in paths for file in _files_at(path)]
     if not files:
-        raise SaereportError("No text was named.")
+        raise SaereportError("No text was named.", "Give one with --dataset.")
     hashes = [{"name": file.name, "sha256": _hash_file(file)} for file in files]
     columns: dict[Path, str] = {}
     for file in files:
         if file.suffix != ".txt":
-            columns[file] = _choose_column(_columns(file), column, file.name)
-    tokenized = {_is_tokens(_first_row(file), columns.get(file), file.name) for file in files}
+            columns[file] = choose_column(_columns(file), column, file.name)
+    tokenized = {_holds_tokens(file, columns.get(file)) for file in files} - {None}
     if len(tokenized) > 1:
-        raise SaereportError("Some of the files hold text and others token ids.")
+        raise SaereportError(
+            "Some of the files hold text and others token ids.", "Make a report of each kind."
+        )
     used = sorted(set(columns.values()))
     provenance = {"kind": "files", "files": hashes, "column": used[0] if len(used) == 1 else None}
     name = files[0].name if len(files) == 1 else ", ".join(p.name for p in paths)
+    if not tokenized:
+        raise SaereportError(f"The text {name} is empty.", "Give another --dataset.")
+    pretokenized = tokenized == {True}
 
-    def read() -> Iterator[Document]:
+    def read() -> Iterator[Placed]:
         for file in files:
-            yield from _read_file(file, columns.get(file))
+            yield from _read_file(file, columns.get(file), pretokenized)
 
-    return Text(name, provenance, tokenized == {True}, _not_empty(read, name))
+    return Text(name, provenance, pretokenized, read)
+
+
+def _files_at(path: Path) -> list[Path]:
+    """The files that a path names: itself, or those in the folder, by name."""
+    kinds = f"Files that can be read end in {', '.join(SUFFIXES)}."
+    with _system_errors(path):
+        if path.is_dir():
+            inside = sorted(p for p in path.iterdir() if p.suffix in SUFFIXES and p.is_file())
+            if not inside:
+                raise SaereportError(f"The directory {path.name} holds no text.", kinds)
+            return inside
+        if path.is_file():
+            if path.suffix not in SUFFIXES:
+                raise SaereportError(f"{path.name} is not a file that can be read as text.", kinds)
+            return [path]
+        near = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+    raise SaereportError(f"There is no text at {path}.", did_you_mean(path.name, near))
+
+
+@contextlib.contextmanager
+def _system_errors(path: Path) -> Iterator[None]:
+    """What the system says about a file (no permission, a failing disk) as one line."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else None
+        raise SaereportError(f"{path.name} cannot be read: {reason or error}.") from error
 
 
 def _hash_file(file: Path) -> str:
-    try:
-        with file.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError as error:
-        raise SaereportError(f"{file.name} cannot be read: {error.strerror or error}.") from error
+    with _system_errors(file), file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _not_empty(read: Callable[[], Iterator[Document]], name: str) -> Callable[[], Any]:
-    """Check that the first document with anything in it exists."""
-    if not any(True for document in read() if len(document)):
-        raise SaereportError(f"The text {name} is empty.")
-    return read
-
-
-def _read_file(file: Path, column: str | None) -> Iterator[Document]:
-    if column is None:
-        try:
-            yield file.read_text(encoding="utf-8-sig")
-        except UnicodeDecodeError as error:
-            line = file.read_bytes()[: error.start].count(b"\n") + 1
+def _read_file(file: Path, column: str | None, pretokenized: bool) -> Iterator[Placed]:
+    """The documents of a file, all of one kind."""
+    for where, found in _documents(file, column):
+        if isinstance(found, str) == pretokenized:
+            kinds = ("text", "token ids") if pretokenized else ("token ids", "text")
             raise SaereportError(
-                f"{file.name}:{line}: not UTF-8 (byte 0x{error.object[error.start]:02x}).",
-                "Save the file as UTF-8.",
-            ) from error
+                f"{where}: the column '{column}' holds {kinds[0]} here and {kinds[1]} elsewhere.",
+                "Make a file of each kind.",
+            )
+        yield where, found
+
+
+def _documents(file: Path, column: str | None) -> Iterator[Placed]:
+    if column is None:
+        yield file.name, _plain_text(file)
         return
-    for where, row in _rows(file):
-        value = row.get(column)
-        if value is None:
-            if column not in row:
-                raise SaereportError(
-                    f"{where}: no column '{column}'.",
-                    did_you_mean(column, row) or f"It has {', '.join(sorted(row)) or 'none'}.",
-                )
-            continue
-        yield _document(value, where, column)
+    for where, row in _rows(file, column):
+        if column not in row:
+            raise SaereportError(
+                f"{where}: no column '{column}'.",
+                did_you_mean(column, row) or f"It has {', '.join(sorted(row)) or 'none'}.",
+            )
+        found = document(row, column, where)
+        if found is not None:
+            yield where, found
 
 
-def _document(value: Any, where: str, column: str) -> Document:
-    if isinstance(value, str):
-        return value
-    if isinstance(value, (list, tuple, np.ndarray)) and all(
-        isinstance(item, (int, np.integer)) and not isinstance(item, bool) for item in value
-    ):
-        return [int(item) for item in value]
-    raise SaereportError(
-        f"{where}: the column '{column}' holds neither text nor token ids, but "
-        f"{type(value).__name__}."
-    )
+def _plain_text(file: Path) -> str:
+    with _system_errors(file):
+        content = file.read_bytes()
+    try:
+        return content.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise SaereportError(
+            f"{file.name}:{line}: not UTF-8 (byte 0x{content[error.start]:02x}).",
+            "Save the file as UTF-8.",
+        ) from error
 
 
-def _rows(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The rows of a file, each with where it stands."""
+def _rows(file: Path, column: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The rows of a file, each with where it stands; of Parquet only the columns that matter."""
     if file.suffix == ".parquet":
-        import pyarrow.parquet as pq
+        return _parquet_rows(file, column)
+    return _json_rows(file)
 
-        try:
-            with pq.ParquetFile(file) as table:
-                number = 0
-                for batch in table.iter_batches(batch_size=1024):
-                    for row in batch.to_pylist():
-                        number += 1
-                        yield f"{file.name}: row {number}", row
-        except UNREADABLE as error:
-            short = " ".join(str(error).split())[:200]
-            raise SaereportError(f"{file.name} cannot be read as Parquet: {short}") from error
-        return
-    with file.open("rb") as stream:
+
+def _parquet_rows(file: Path, column: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    import pyarrow.parquet as pq
+
+    with _parquet_errors(file), pq.ParquetFile(file) as table:
+        names = table.schema_arrow.names
+        wanted = [name for name in (column, mask_column(column, names)) if name is not None]
+        # A dot in a name would be read as a path into a nested column.
+        columns = None if any("." in name for name in wanted) else wanted
+        number = 0
+        for batch in table.iter_batches(batch_size=1024, columns=columns):
+            for row in batch.to_pylist():
+                number += 1
+                yield f"{file.name}: row {number:,}", row
+
+
+@contextlib.contextmanager
+def _parquet_errors(file: Path) -> Iterator[None]:
+    """What reading Parquet fails with, told apart: the system, the encoding, or the file itself."""
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        raise SaereportError(
+            f"{file.name} holds text that is not UTF-8 (byte 0x{error.object[error.start]:02x}).",
+            "Write the file anew with text in UTF-8.",
+        ) from error
+    except PermissionError as error:
+        raise SaereportError(f"{file.name} cannot be read: {error.strerror}.") from error
+    except UNREADABLE as error:
+        short = " ".join(str(error).split())[:100]
+        raise SaereportError(
+            f"{file.name} cannot be read as Parquet: {short}", "It may be damaged, or cut short."
+        ) from error
+
+
+def _json_rows(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    with _system_errors(file), file.open("rb") as stream:
         for number, line in enumerate(stream, 1):
-            where = f"{file.name}:{number}"
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
-            except UnicodeDecodeError as error:
-                raise SaereportError(f"{where}: not UTF-8.", "Save it as UTF-8.") from error
-            except ValueError as error:
-                raise SaereportError(f"{where}: not JSON: {error}.") from error
-            if not isinstance(row, dict):
-                raise SaereportError(f"{where}: not a JSON object.")
-            yield where, row
+            if line.strip():
+                where = f"{file.name}:{number}"
+                yield where, _json_row(line, where)
 
 
-def _first_row(file: Path) -> dict[str, Any]:
-    if file.suffix == ".txt":
-        return {}
-    return next((row for _, row in _rows(file)), {})
+def _json_row(line: bytes, where: str) -> dict[str, Any]:
+    check_shape(line, where, ROW)
+    try:
+        row = json.loads(_decoded(line))
+    except UnicodeDecodeError as error:
+        raise SaereportError(f"{where}: not UTF-8.", "Save the file as UTF-8.") from error
+    except RecursionError as error:
+        raise SaereportError(f"{where}: nested too deeply.", "Take that line out.") from error
+    except ValueError as error:
+        if "integer string conversion" in str(error):
+            digits = sys.get_int_max_str_digits()
+            raise SaereportError(
+                f"{where}: a number of more than {digits:,} digits.", "Take that line out."
+            ) from error
+        raise SaereportError(f"{where}: not JSON: {error}.") from error
+    if not isinstance(row, dict):
+        raise SaereportError(f"{where}: not a JSON object.")
+    return row
+
+
+def _decoded(line: bytes) -> str:
+    """A line as text; halves of surrogate pairs, which some programs write as bytes, are kept."""
+    try:
+        return line.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return line.decode("utf-8", errors="surrogatepass")
 
 
 def _columns(file: Path) -> list[str]:
     if file.suffix == ".parquet":
         import pyarrow.parquet as pq
 
-        try:
+        with _parquet_errors(file):
             return list(pq.read_schema(file).names)
-        except UNREADABLE as error:
-            short = " ".join(str(error).split())[:200]
-            raise SaereportError(f"{file.name} cannot be read as Parquet: {short}") from error
-    row = _first_row(file)
+    row = next((row for _, row in _json_rows(file)), None)
     if not row:
-        raise SaereportError(f"The text {file.name} is empty.")
+        raise SaereportError(f"The text {file.name} is empty.", "Give another --dataset.")
     return list(row)
 
 
-def _choose_column(columns: Sequence[str], wanted: str | None, name: str) -> str:
+def choose_column(columns: Sequence[str], wanted: str | None, name: str) -> str:
+    """The column that holds the text: the one that was asked for, or the usual one.
+
+    Raises:
+        SaereportError: There is none; `name` says of what.
+    """
+    has = f"it has {', '.join(sorted(columns)[:12]) or 'none'}"
     if wanted is not None:
         if wanted in columns:
             return wanted
         raise SaereportError(
-            f"{name} has no column '{wanted}'; it has {', '.join(sorted(columns)) or 'none'}.",
-            did_you_mean(wanted, columns),
+            f"{name} has no column '{wanted}'; {has}.", did_you_mean(wanted, columns)
         )
     for usual in ("text", *TOKEN_COLUMNS):
         if usual in columns:
             return usual
     raise SaereportError(
-        f"{name} has no column 'text'; it has {', '.join(sorted(columns)) or 'none'}.",
+        f"{name} has no column 'text'; {has}.",
         did_you_mean("text", columns) or "Name the one that holds the text with --text-column.",
     )
 
 
-def _is_tokens(row: dict[str, Any], column: str | None, name: str) -> bool:
-    if column is None or row.get(column) is None:
-        return False
-    return not isinstance(_document(row[column], name, column), str)
-
-
-# Hugging Face datasets.
-
-
-def _open_hub(
-    name: str, column: str | None, split: str, config: str | None, revision: str | None
-) -> Text:
-    import datasets
-
-    from saereport.sources.hub import hub_access
-    from saereport.sources.quiet import quietly
-
-    def load() -> Any:
-        with hub_access(), quietly():
-            return datasets.load_dataset(
-                name, config, split=split, streaming=True, revision=revision
-            )
-
-    try:
-        with hub_access():
-            first = next(iter(load()), None)
-    except Exception as error:
-        raise _explain(name, split, error) from error
-    if first is None:
-        raise SaereportError(f"The dataset '{name}' has nothing in its split '{split}'.")
-    chosen = _choose_column(list(first), column, f"The dataset '{name}'")
-    tokenized = _is_tokens(first, chosen, name)
-
-    def read() -> Iterator[Document]:
-        try:
-            rows = load()
-            if rows.column_names:
-                rows = rows.select_columns([chosen])
-            for number, row in enumerate(rows, 1):
-                if row[chosen] is not None:
-                    yield _document(row[chosen], f"{name}: row {number}", chosen)
-        except SaereportError:
-            raise
-        except Exception as error:
-            raise _explain(name, split, error) from error
-
-    provenance = {
-        "kind": "dataset",
-        "dataset": name,
-        "config": config,
-        "split": split,
-        "column": chosen,
-        "revision": _dataset_revision(name, revision),
-    }
-    return Text(name, provenance, tokenized, read)
-
-
-def _dataset_revision(name: str, revision: str | None) -> str | None:
-    from huggingface_hub import HfApi
-
-    from saereport.sources.hub import hub_access
-
-    try:
-        with hub_access():
-            return str(HfApi().dataset_info(name, revision=revision, timeout=10).sha)
-    except Exception:
-        return revision  # offline: what was asked for is all that is known
-
-
-def _explain(name: str, split: str, error: Exception) -> SaereportError:
-    from saereport.sources.hub import is_offline
-
-    short = " ".join(str(error).split())[:300]
-    kinds = {type(error).__name__, type(error.__cause__).__name__}
-    if "Unknown split" in short or "Bad split" in short:
-        return SaereportError(f"The dataset '{name}' has no split '{split}': {short}")
-    if "Config name is missing" in short or "BuilderConfig" in short:
-        return SaereportError(f"The dataset '{name}' needs another configuration: {short}")
-    if is_offline(error):
-        return SaereportError(
-            f"The dataset '{name}' is not a local file, and the Hugging Face hub cannot be "
-            f"reached.",
-            "Name a local .txt, .jsonl or .parquet file, or `demo` for the built-in text.",
-        )
-    if kinds & {"DatasetNotFoundError", "RepositoryNotFoundError", "FileNotFoundError"}:
-        return SaereportError(
-            f"There is neither a file nor a Hugging Face dataset '{name}', or it is private."
-        )
-    return SaereportError(f"The dataset '{name}' cannot be read: {type(error).__name__}: {short}")
+def _holds_tokens(file: Path, column: str | None) -> bool | None:
+    """Whether a file's first document with anything in it is token ids; None if all are empty."""
+    for _, found in _documents(file, column):
+        if len(found) or (not isinstance(found, str) and getattr(found, "masked", None)):
+            return not isinstance(found, str)
+    return None

@@ -27,14 +27,48 @@ def byte_alphabet() -> dict[str, int]:
     }
 
 
+def without_padding_side(tokenizer: Any) -> Any:
+    """A tokeniser that does not pad on the left; the same object, or None.
+
+    TransformerLens takes the tokens at the left of a row for padding where the tokeniser pads
+    there: a row that begins with the token for padding, which often is BOS too, would be run with
+    its first tokens hidden and all positions moved.
+    """
+    if tokenizer is not None:
+        tokenizer.padding_side = "right"
+    return tokenizer
+
+
+def special_ids(tokenizer: Any) -> frozenset[int]:
+    """Ids of the tokens that stand for no text: begin, end, padding, turns of a chat.
+
+    Those that the tokeniser lists as its special tokens, and those that are special in its
+    vocabulary alone (Llama-3's `<|start_header_id|>`): what `decode(skip_special_tokens=True)`
+    leaves out. Tokens that were added to a vocabulary without being special (runs of spaces,
+    `<tool_call>`) are text.
+
+    Args:
+        tokenizer: A Hugging Face tokeniser, or None.
+    """
+    if tokenizer is None:
+        return frozenset()
+    named = [getattr(tokenizer, f"{name}_token_id", None) for name in ("bos", "eos", "sep", "pad")]
+    added = getattr(tokenizer, "added_tokens_decoder", {})
+    marked = [number for number, token in added.items() if getattr(token, "special", False)]
+    listed = getattr(tokenizer, "all_special_ids", ())
+    return frozenset(int(i) for i in (*named, *listed, *marked) if i is not None)
+
+
 def token_bytes(tokenizer: Any, ids: Iterable[int]) -> list[bytes]:
     """The bytes that each token stands for.
 
     Byte-level BPE tokens are exact: the tokens of an encoded text, joined, are the text. For
     SentencePiece, `▁` is a space and `<0x0A>` the byte that it names. For WordPiece a token that
     begins a word gets a space before it, and one that continues a word (`##`) does not; the
-    original spacing is lost in such tokenisers. Special and added tokens are their own text. An id
-    that the tokeniser does not use, as in a padded vocabulary, is shown as `<unused 50300>`.
+    original spacing is lost in such tokenisers. Special and added tokens are their own text, but
+    that in SentencePiece an added one that is not special is a piece like others (Gemma's runs of
+    spaces). An id that the tokeniser does not use, as in a padded vocabulary, is shown as
+    `<unused 50300>`.
 
     Args:
         tokenizer: A Hugging Face tokeniser.
@@ -43,7 +77,13 @@ def token_bytes(tokenizer: Any, ids: Iterable[int]) -> list[bytes]:
     wanted = [int(i) for i in ids]
     kind = _kind(tokenizer)
     convert = _CONVERTERS[kind]
-    added = {int(i): token.content for i, token in tokenizer.added_tokens_decoder.items()}
+    pieces_too = kind == "sentencepiece"
+    added = {
+        int(i): _from_sentencepiece(token.content)
+        if pieces_too and not token.special
+        else token.content.encode(errors="replace")
+        for i, token in tokenizer.added_tokens_decoder.items()
+    }
     size = len(tokenizer)
     # A vocabulary can have holes and padding: ask only for what is there.
     known = [i for i in wanted if 0 <= i < size and i not in added]
@@ -51,7 +91,7 @@ def token_bytes(tokenizer: Any, ids: Iterable[int]) -> list[bytes]:
     result = []
     for i in wanted:
         if i in added:
-            result.append(added[i].encode())
+            result.append(added[i])
         elif pieces.get(i) is None:
             result.append(f"<unused {i}>".encode())
         else:

@@ -15,7 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from saereport.errors import SaereportError
-from saereport.sources.packing import pack, separator_id
+from saereport.sources.documents import TokenIds
+from saereport.sources.hub_text import open_dataset, training_text
+from saereport.sources.packing import Rules, pack, separator_id
+from saereport.sources.tally import Tally
 from saereport.sources.text import open_text
 from tests.factories import BOS, EOS, word_tokenizer
 
@@ -165,24 +168,138 @@ def test_grouping_of_documents_does_not_matter(monkeypatch):
 
 
 def test_token_ids_are_taken_as_they_are():
-    rows = [[BOS, *range(2, 9)], [BOS, *range(20, 40)], [3, 4]]
-    [batch] = packed(rows)
-    assert batch.tokens.tolist() == [[BOS, *range(2, 9)], [BOS, *range(20, 27)]]
-    assert batch.documents.tolist() == [[0] * 8, [1] * 8]
-    assert batch.counted[:, 1:].all()
-    assert not batch.counted[:, 0].any()
+    tally = Tally()
+    rows = [[BOS, *range(2, 9)], [BOS, *range(20, 40)], [3, 4], []]
+    [batch] = packed(rows, tally=tally)
+    assert batch.tokens.tolist() == [
+        [BOS, *range(2, 9)],
+        [BOS, *range(20, 27)],
+        [3, 4, *[BOS] * 6],
+    ]
+    assert batch.documents.tolist() == [[0] * 8, [1] * 8, [2] * 8]
+    assert batch.counted[:2, 1:].all()
+    assert not batch.counted[:2, 0].any()
+    assert batch.counted[2].tolist() == [True] * 2 + [False] * 6
+    assert (tally.documents, tally.empty, tally.tokens) == (3, 1, 31)
+    assert (tally.cut, tally.cut_tokens, tally.short, tally.filled) == (1, 13, 1, 6)
+    assert tally.without_bos == 1
 
 
-def test_token_ids_that_are_all_too_short():
-    [batch] = packed([[3], [BOS, 4, 5], [6]])
-    assert batch.tokens.tolist() == [[BOS, 4, 5, BOS, BOS, BOS, BOS, BOS]]
-    assert batch.counted.sum() == 2
-
-
-@pytest.mark.parametrize("documents", [[], ["", ""], ["<eos> <bos>"], [[]]])
-def test_nothing_that_counts(documents):
-    with pytest.raises(SaereportError, match="too short: no token of it counts"):
+@pytest.mark.parametrize(
+    ("documents", "said"),
+    [
+        ([], "too short: it holds no document"),
+        (["", ""], "too short: there is no token in it"),
+        (["<eos> <bos>"], "No token of the text counts: the 2 that were read are special"),
+        ([[]], "there is no token in it"),
+        ([TokenIds([], 8)], "nothing but padding: 8 tokens"),
+        ([[EOS] * 8], "nothing but padding: 8 tokens"),
+    ],
+)
+def test_nothing_that_counts(documents, said):
+    with pytest.raises(SaereportError, match=said):
         packed(documents)
+
+
+PADDING = {
+    "a mask on the left": TokenIds([BOS, 2, 3, 4], 4),
+    "the tokeniser's own on the right": [BOS, 2, 3, 4, *[EOS] * 4],
+    "the tokeniser's own on the left": [*[EOS] * 4, BOS, 2, 3, 4],
+    "both sides": [*[EOS] * 2, BOS, 2, 3, 4, *[EOS] * 2],
+    "none": [BOS, 2, 3, 4],
+}
+
+
+@pytest.mark.parametrize("row", PADDING.values(), ids=PADDING)
+@pytest.mark.parametrize("include_special", [False, True])
+def test_padding_of_a_row_never_counts(row, include_special):
+    class Tokenizer:
+        pad_token_id, bos_token_id, eos_token_id = EOS, BOS, 99
+
+    settings = {"context_size": 8, "prepend_bos": True, "bos_id": BOS, "special_ids": {BOS}}
+    [batch] = pack([row], Tokenizer(), include_special=include_special, **settings)
+    assert batch.tokens[0, :4].tolist() == [BOS, 2, 3, 4], "from the first position on"
+    assert batch.counted[0].tolist() == [include_special, True, True, True] + [False] * 4
+
+
+def test_a_token_for_padding_that_also_begins_texts_is_kept_once():
+    class Tokenizer:
+        pad_token_id = bos_token_id = eos_token_id = BOS
+
+    settings = {"context_size": 8, "prepend_bos": True, "bos_id": BOS, "special_ids": {BOS}}
+    rows = [[BOS, BOS, BOS, 2, 3, 4], [BOS, 2, 3, BOS, 4, BOS, BOS], [2, 3, BOS]]
+    tally = Tally()
+    [batch] = pack(rows, Tokenizer(), tally=tally, **settings)
+    assert batch.tokens[:, :5].tolist() == [[0, 2, 3, 4, 0], [0, 2, 3, 0, 4], [2, 3, 0, 0, 0]]
+    assert tally.padding == 3
+
+
+def test_documents_that_are_not_joined():
+    """As SAELens does with `disable_concat_sequences`; it leaves out what is shorter."""
+    from sae_lens.tokenization_and_batching import concat_and_batch_sequences
+
+    documents = [list(range(2, 30)), [BOS, *range(40, 60)], list(range(60, 67)), [70, 71]]
+    expected = concat_and_batch_sequences(
+        iter([torch.tensor(document) for document in documents]),
+        8,
+        begin_batch_token_id=BOS,
+        disable_concat_sequences=True,
+    )
+    texts = [words(*d).replace("w0 ", "<bos> ") for d in documents]
+    got = joined(packed(texts, rules=Rules(joined=False)))
+    assert got[:3].tolist() == [row.tolist() for row in expected]
+    assert got[3].tolist() == [BOS, 70, 71] + [BOS] * 5
+    counted = joined(packed(texts, rules=Rules(joined=False)), "counted")
+    assert counted.sum(axis=1).tolist() == [7, 7, 7, 2]
+
+
+def test_tokens_that_an_sae_never_saw_do_not_count():
+    positions = np.array([False, True, True, True, True, True, False, False])
+    rules = Rules(positions=positions, excluded=frozenset({4}))
+    for include_special in (False, True):
+        [batch] = packed([words(2, 3, 4, 5, 6, 7, 8)], rules=rules, include_special=include_special)
+        assert batch.counted[0].tolist() == [False, True, True, False, True, True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("document", "said"),
+    [
+        ("w2 w3 w9 w4", "document 2: token 3 is 9 ('w9'), and the model's vocabulary has 9 tokens"),
+        ([2, 9], "document 2: token 2 is 9, and"),
+        (
+            [2, -100, 3],
+            "token 2 is -100, and the model's vocabulary has 9 tokens, numbered from 0. "
+            "It marks labels",
+        ),
+        ([2, 2**31], "is 2,147,483,648, and"),
+        ([10**400], "is a number of 401 digits, and"),
+    ],
+)
+def test_tokens_beyond_the_vocabulary(document, said):
+    first = "w2" if isinstance(document, str) else [2]
+    with pytest.raises(SaereportError) as caught:
+        packed([first, document], rules=Rules(n_vocab=9))
+    assert said in str(caught.value)
+
+
+def test_a_tokenizer_of_another_model():
+    with pytest.raises(SaereportError, match="The BOS token is 600, which is none of the model's"):
+        packed(["w2"], rules=Rules(n_vocab=100), bos_id=600)
+    with pytest.raises(SaereportError, match="The separator is 200, which is none of the model's"):
+        packed(["w2"], rules=Rules(n_vocab=100), separator=200)
+    with pytest.raises(SaereportError, match="unknown separator 'True'"):
+        packed(["w2"], separator=True)
+
+
+def test_halves_of_surrogate_pairs_are_replaced_and_counted(tmp_path):
+    lines = ['{"text": "w2 \\ud83d w3"}', '{"text": "\\ud83d\\ude00 w4"}']
+    raw = b'{"text": "w5 \xed\xa0\xbd w6"}'
+    (tmp_path / "a.jsonl").write_bytes("\n".join(lines).encode() + b"\n" + raw)
+    tally = Tally()
+    [batch] = packed(open_text(tmp_path / "a.jsonl").documents(), tally=tally, separator=None)
+    assert batch.tokens[0].tolist() == [BOS, 2, 2, 3, 2, 4, 5, 2], "a word that is unknown is w2"
+    assert tally.replaced == 2
+    assert any("2 lone halves" in remark.text for remark in tally.remarks(8, 64))
 
 
 def test_settings_that_make_no_sense():
@@ -285,6 +402,70 @@ def test_token_columns(tmp_path, column):
         assert [list(d) for d in text.documents()] == [[0, 5, 6], [0, 7, 8]]
 
 
+def test_an_attention_mask_takes_padding_away(tmp_path):
+    rows = [
+        {"input_ids": [9, 9, 5, 6], "attention_mask": [0, 0, 1, 1]},
+        {"input_ids": [5, 6, 9, 9], "attention_mask": [1, 1, 0, 0]},
+        {"input_ids": [9, 9, 9, 9], "attention_mask": [0, 0, 0, 0]},
+        {"input_ids": [9, 5, 6, 9], "attention_mask": None},
+    ]
+    write_jsonl(tmp_path / "a.jsonl", rows)
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "a.parquet")
+    for name in ("a.jsonl", "a.parquet"):
+        found = list(open_text(tmp_path / name).documents())
+        assert found == [[5, 6], [5, 6], [], [9, 5, 6, 9]]
+        assert [row.masked for row in found] == [2, 2, 4, None]
+
+
+def test_where_a_document_stands(tmp_path):
+    write_jsonl(tmp_path / "a.jsonl", [{"text": "x"}, {"text": None}, {"text": "y"}])
+    text = open_text(tmp_path / "a.jsonl")
+    assert [text.place(number) for number in range(3)] == ["a.jsonl:1", "a.jsonl:3", "document 3"]
+
+
+def test_other_columns_are_not_looked_at(tmp_path):
+    """A date that Python cannot hold, beside the text, is nobody's business."""
+    dates = pa.array([10**18], pa.timestamp("ms"))
+    table = pa.table({"text": ["x"], "when": dates})
+    pq.write_table(table, tmp_path / "a.parquet")
+    assert list(open_text(tmp_path / "a.parquet").documents()) == ["x"]
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.jsonl", "a.parquet"])
+def test_a_file_that_may_not_be_read_is_not_called_damaged(tmp_path, monkeypatch, name):
+    import io
+
+    file = tmp_path / name
+    file.write_bytes(b"{}")
+
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(io, "open", refuse)
+    with pytest.raises(SaereportError) as caught:
+        open_text(file)
+    assert str(caught.value) == f"{name} cannot be read: Permission denied."
+
+
+def test_a_folder_that_may_not_be_read(tmp_path, monkeypatch):
+    from pathlib import Path
+
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(SaereportError, match="cannot be read: Permission denied"):
+        open_text(tmp_path)
+
+
+def test_text_that_is_no_utf8_inside_parquet(tmp_path):
+    table = pa.table({"text": pa.array([b"b\xe9d"], pa.binary())})
+    cast = pa.Array.from_buffers(pa.string(), 1, table["text"].chunk(0).buffers())
+    pq.write_table(pa.table({"text": cast}), tmp_path / "a.parquet")
+    with pytest.raises(SaereportError, match=r"holds text that is not UTF-8 \(byte 0xe9\)"):
+        open_text(tmp_path / "a.parquet")
+
+
 @pytest.mark.parametrize(
     ("name", "content", "options", "said"),
     [
@@ -299,9 +480,43 @@ def test_token_columns(tmp_path, column):
         ("a.jsonl", b'{"body": "x"}\n', {}, "a.jsonl has no column 'text'; it has body."),
         ("a.jsonl", b'{"text": "x"}\n', {"column": "txet"}, "Did you mean 'text'?"),
         ("a.jsonl", b'{"text": 3}\n', {}, "neither text nor token ids, but int"),
-        ("a.jsonl", b'{"tokens": [1, 0.5]}\n', {}, "neither text nor token ids, but list"),
+        (
+            "a.jsonl",
+            b'{"tokens": [1, 0.5]}\n',
+            {},
+            "neither text nor token ids, but a list of float",
+        ),
         ("a.parquet", b"PAR1 no", {}, "a.parquet cannot be read as Parquet"),
         ("a.md", b"x", {}, "a.md is not a file that can be read as text"),
+        (
+            "a.jsonl",
+            b'{"text": "x", "m": ' + b"[" * 9000 + b"]" * 9000 + b"}",
+            {},
+            "a.jsonl:1: nest",
+        ),
+        ("a.jsonl", b'{"text": "x", "n": ' + b"9" * 5000 + b"}", {}, "a.jsonl:1: a number of more"),
+        (
+            "a.jsonl",
+            b'{"text": "x"}\n{"text": [1]}',
+            {},
+            "a.jsonl:2: the column 'text' holds token",
+        ),
+        (
+            "a.jsonl",
+            b'{"tokens": [1]}\n{"tokens": "x"}',
+            {},
+            "a.jsonl:2: the column 'tokens' holds",
+        ),
+        ("a.jsonl", b'{"tokens": [1], "attention_mask": [1, 1]}', {}, "2 values for 1 tokens"),
+        ("a.jsonl", b'{"tokens": [1], "attention_mask": 1}', {}, "0 values for 1 tokens"),
+        ("a.jsonl", b'{"tokens": [1], "attention_mask": [2]}', {}, "other values than 0 and 1"),
+        ("a.jsonl", b'{"tokens": [1], "attention_mask": [[1]]}', {}, "other values than 0 and 1"),
+        (
+            "a.jsonl",
+            b'{"tokens": [1, 2, 3], "attention_mask": [1, 0, 1]}',
+            {},
+            "a.jsonl:1: the column 'attention_mask' leaves out token 2 between",
+        ),
     ],
 )
 def test_bad_files(tmp_path, name, content, options, said):
@@ -402,10 +617,100 @@ def test_dataset_is_streamed(dataset):
 
 
 def test_dataset_of_tokens(dataset):
-    dataset([{"tokens": [0, 3, 4]}])
+    dataset([{"tokens": [0, 3, 4], "attention_mask": [1, 1, 0], "other": 1}])
     text = open_text("owner/corpus")
     assert text.pretokenized
-    assert list(text.documents()) == [[0, 3, 4]]
+    assert list(text.documents()) == [[0, 3]]
+    assert text.place(0) == "owner/corpus: row 1"
+
+
+def test_dataset_by_its_address(dataset):
+    asked = dataset([{"text": "one"}])
+    text = open_text("https://huggingface.co/datasets/owner/corpus")
+    assert (text.name, asked[0][0]) == ("owner/corpus", "owner/corpus")
+
+
+def test_a_dataset_is_never_a_folder_of_the_same_name(dataset, tmp_path, monkeypatch):
+    asked = dataset([{"text": "of the hub"}])
+    (tmp_path / "owner" / "corpus").mkdir(parents=True)
+    (tmp_path / "owner" / "corpus" / "a.txt").write_text("of this folder")
+    monkeypatch.chdir(tmp_path)
+    assert list(open_text("owner/corpus").documents()) == ["of this folder"], "a user's own word"
+    text = open_dataset("owner/corpus")
+    assert list(text.documents()) == ["of the hub"]
+    assert {name for name, *_ in asked} == {"hf://datasets/owner/corpus"}
+
+
+def test_the_libraries_own_reader_takes_that_address_for_the_hub_alone(tmp_path, monkeypatch):
+    """What the test above relies on, of the real library: it does not read the folder."""
+    import datasets
+
+    (tmp_path / "owner" / "corpus").mkdir(parents=True)
+    (tmp_path / "owner" / "corpus" / "a.txt").write_text("of this folder")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(SaereportError, match="hub cannot be reached"):
+        open_dataset("owner/corpus")
+
+
+HOSTILE_NAMES = {
+    "~/secret.txt": "secret.txt",
+    "../x": "x",
+    "/data/private/wikitext": "wikitext",
+    "C:\\Users\\me\\pile": "pile",
+    "file:///etc/passwd": "passwd",
+    "https://example.org/a/b": "b",
+    "hf://datasets/owner/name": "name",
+    "demo": "demo",
+    "json": "json",
+    "parquet": "parquet",
+    "text": "text",
+    "imagefolder": "imagefolder",
+    "wikitext": "wikitext",
+    "owner/name/more": "more",
+    "owner/..": "..",
+    "owner/na--me": "na--me",
+    "./corpus": "corpus",
+    "owner/name.git": "name.git",
+    "ow ner/name": "name",
+    "ownr/name\n": "name",
+    "ownr/name\0": "name",
+    "buckets/a/b/c": "c",
+    "…/name": "name",
+}
+
+
+@pytest.mark.parametrize("value", HOSTILE_NAMES, ids=repr)
+def test_what_metadata_names_is_followed_only_to_the_hub(value):
+    with pytest.raises(SaereportError) as caught:
+        training_text(value, "mine")
+    said = str(caught.value)
+    assert "not looked for on this machine. Give the text with --dataset" in said
+    assert HOSTILE_NAMES[value] in said
+    assert value == HOSTILE_NAMES[value] or value.strip() not in said, "not where things lay"
+
+
+@pytest.mark.parametrize("value", [None, "", 3, ["owner/name"], {"a": 1}, True])
+def test_metadata_that_names_no_text(value):
+    with pytest.raises(SaereportError, match=r"of the SAE mine (names no text|holds no name)"):
+        training_text(value, "mine")
+
+
+@pytest.mark.parametrize("value", ["Skylion007/openwebtext", "monology/pile-uncopyrighted", "a/b"])
+def test_metadata_that_names_a_dataset(value):
+    assert training_text(value, "mine") == value
+
+
+@pytest.mark.parametrize("name", ["json", "parquet", "text", "imagefolder", "csv"])
+def test_a_file_format_is_no_dataset(name):
+    with pytest.raises(SaereportError, match=f"'{name}' is a file format, not a dataset"):
+        open_text(name)
+
+
+def test_a_name_that_no_dataset_can_have():
+    with pytest.raises(SaereportError, match="Datasets on the hub are called owner/name"):
+        open_text("my corpus")
 
 
 @pytest.mark.parametrize(
@@ -419,6 +724,12 @@ def test_dataset_of_tokens(dataset):
         (ValueError("Config name is missing."), {}, "needs another configuration"),
         (FileNotFoundError("nope"), {}, "neither a file nor a Hugging Face dataset"),
         (RuntimeError("odd"), {}, "cannot be read: RuntimeError: odd"),
+        (
+            RuntimeError("Dataset scripts are no longer supported, but found corpus.py"),
+            {},
+            "is made by a script of its own, which is not run",
+        ),
+        (FileNotFoundError("Dataset 'owner/corpus' is a gated dataset"), {}, "is gated"),
     ],
 )
 def test_bad_datasets(dataset, result, options, said):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from saereport.sources.tokens import byte_alphabet, token_bytes
+from saereport.sources.tokens import byte_alphabet, special_ids, token_bytes
 from tests.factories import byte_tokenizer
 
 HOSTILE = [
@@ -124,3 +124,46 @@ def test_wordpiece():
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, unk_token="[UNK]")
     ids = tokenizer("playing plays", add_special_tokens=False)["input_ids"]
     assert b"".join(token_bytes(tokenizer, ids)) == b" playing plays"
+
+
+def added(content, *, special=False):
+    from tokenizers import AddedToken
+
+    return AddedToken(content, normalized=False, special=special)
+
+
+def test_runs_of_spaces_that_were_added_to_a_vocabulary():
+    """Gemma's: added tokens of SentencePiece's sign for a space, which are text."""
+    tokenizer = sentencepiece_tokenizer()
+    texts = ["▁▁", "▁▁▁▁", "\n\n", "<0x09>", "<table>"]
+    tokenizer.add_tokens([added(content) for content in texts])
+    marker = "<｜begin▁of▁sentence｜>"
+    tokenizer.add_tokens([added(marker, special=True)], special_tokens=True)
+    ids = tokenizer.convert_tokens_to_ids([*texts, marker])
+    expected = [b"  ", b"    ", b"\n\n", b"\t", b"<table>", marker.encode()]
+    assert token_bytes(tokenizer, ids) == expected
+    assert special_ids(tokenizer) & set(ids) == {ids[-1]}, "the others are text"
+
+
+CHAT = ["<|start_header_id|>", "<|eot_id|>", "<start_of_turn>", "[INST]", "<|reserved_7|>"]
+
+
+@pytest.mark.parametrize("make", [byte_tokenizer, sentencepiece_tokenizer], ids=["bytes", "pieces"])
+def test_tokens_that_are_special_in_the_vocabulary_alone(make, tmp_path):
+    from transformers import AutoTokenizer
+
+    tokenizer = make()
+    tokenizer.backend_tokenizer.add_special_tokens([added(c, special=True) for c in CHAT])
+    tokenizer.add_tokens([added("<tool_call>"), added("[/INST]")])
+    tokenizer.add_special_tokens({"extra_special_tokens": ["<|extra|>"]})
+    tokenizer.save_pretrained(tmp_path)
+    for one in (tokenizer, AutoTokenizer.from_pretrained(tmp_path)):
+        chat = set(one.convert_tokens_to_ids([*CHAT, "<|extra|>"]))
+        text = set(one.convert_tokens_to_ids(["<tool_call>", "[/INST]"]))
+        assert chat <= special_ids(one)
+        assert not text & special_ids(one)
+        ids = one("a <|start_header_id|>b<tool_call>", add_special_tokens=False)["input_ids"]
+        kept = one.decode(ids, skip_special_tokens=True)
+        counted = [i for i in ids if i not in special_ids(one)]
+        assert one.decode(counted) == kept, "as the tokeniser itself tells them apart"
+    assert special_ids(None) == frozenset()

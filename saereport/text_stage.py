@@ -1,0 +1,264 @@
+"""The text of a run: which one it is, how it is cut into sequences, and what became of it.
+
+One rule says which tokens count, for statistics, examples, evaluation and checks alike: the ones
+of the text itself that the SAEs were trained on the like of. Special tokens and padding are not,
+nor is what the metadata of the SAEs leaves out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from saereport.config import BuildConfig
+from saereport.errors import SaereportError
+from saereport.run.schema import TextCounts
+from saereport.sources.packing import Packed, Rules, pack
+from saereport.sources.tally import NothingCountsError, Remark, Tally
+from saereport.sources.text import Text, open_text
+from saereport.sources.tokens import token_bytes
+from saereport.sources.training import agree
+from saereport.visible import visible
+from saereport.warned import Warned
+
+if TYPE_CHECKING:
+    from saereport.sources.models import LanguageModel
+    from saereport.sources.saes import Dictionary
+
+DEFAULT_CONTEXT = 128
+
+LOOK_DOCUMENTS, LOOK_CHARACTERS = 256, 1 << 20
+"""How much of a text is looked at before the long work."""
+
+
+@dataclass(frozen=True, eq=False)
+class TextStage:
+    """A text and how it is read.
+
+    Attributes:
+        text: The text.
+        context_size: Tokens in a sequence.
+        prepend_bos: Whether each sequence of text begins with BOS.
+        separator: What stands between documents: see `packing.separator_id`.
+        include_special: Whether special tokens count.
+        rules: What else the SAEs' training says about sequences.
+        training: What is known of their training tokens, in words.
+        tokenizer: The model's tokeniser.
+        bos_id: Its BOS token.
+        special_ids: Its special tokens.
+        n_ctx: Longest sequence that the model takes.
+        limit: Tokens to read.
+        tally: What became of the documents in the pass over the text.
+    """
+
+    text: Text
+    context_size: int
+    prepend_bos: bool
+    separator: str | int | None
+    include_special: bool
+    rules: Rules
+    training: dict[str, str]
+    tokenizer: Any
+    bos_id: int | None
+    special_ids: frozenset[int]
+    n_ctx: int
+    limit: int
+    tally: Tally = field(default_factory=Tally)
+
+    def packed(
+        self, *, batch: int, skip: int = 0, tally: Tally | None = None, documents: Any = None
+    ) -> Iterator[Packed]:
+        """The sequences of the text.
+
+        Args:
+            batch: Sequences in each batch.
+            skip: Leave out this many at the start.
+            tally: Counts what becomes of the documents.
+            documents: Instead of all documents, these, which are the first.
+        """
+        return pack(
+            self.text.documents() if documents is None else documents,
+            self.tokenizer,
+            context_size=self.context_size,
+            prepend_bos=self.prepend_bos,
+            bos_id=self.bos_id,
+            special_ids=self.special_ids,
+            separator=self.separator,
+            include_special=self.include_special,
+            limit_tokens=self.limit,
+            batch=batch,
+            skip=skip,
+            rules=self.rules,
+            tally=tally,
+            place=self.text.place,
+        )
+
+    def look(self, warned: Warned) -> None:
+        """Read the first documents, so that what is wrong with them is known before the long work.
+
+        Raises:
+            SaereportError: One holds a token that the model does not have, or most hold nothing.
+            GateError: Something makes the numbers doubtful, and warnings are errors.
+        """
+        tally = Tally()
+        try:
+            for _ in self.packed(batch=32, tally=tally, documents=self._first()):
+                pass
+        except NothingCountsError:
+            return  # there may be more behind them
+        tally.check()
+        n = f"Of the first {tally.documents:,}: " if tally.alone else "At the beginning: "
+        for remark in self._remarks(tally):
+            if remark.doubtful:
+                warned.add(n + remark.text, sanity=True)
+
+    def _first(self) -> Iterator[Any]:
+        size = 0
+        for document in islice(self.text.documents(), LOOK_DOCUMENTS):
+            size += len(document)
+            yield document[:LOOK_CHARACTERS] if isinstance(document, str) else document
+            if size > LOOK_CHARACTERS:
+                return
+
+    def conclude(self, warned: Warned) -> None:
+        """Say what a reader must know of what was read and what was not."""
+        for remark in self._remarks(self.tally):
+            if not remark.doubtful:
+                warned.add(remark.text)
+
+    def _remarks(self, tally: Tally) -> list[Remark]:
+        def shown(token: int) -> str:
+            return visible(token_bytes(self.tokenizer, [token])[0])
+
+        special = self.special_ids | self.rules.excluded
+        return tally.remarks(self.context_size, self.n_ctx, special, shown)
+
+    @property
+    def counts(self) -> TextCounts:
+        """What became of the documents, for the run."""
+        tally = asdict(self.tally)
+        return TextCounts(**{name: tally[name] for name in TextCounts.model_fields})
+
+    @property
+    def begins_with_bos(self) -> bool:
+        """Whether every sequence that was read begins with BOS."""
+        return self.prepend_bos and not self.tally.without_bos
+
+
+def text_of(config: BuildConfig, dictionaries: Sequence[Dictionary], warned: Warned) -> Text:
+    """Open the text that was asked for, else the one that the SAEs were trained on.
+
+    Raises:
+        SaereportError: There is none, or it cannot be read.
+    """
+    asked: dict[str, Any] = {
+        "config": config.dataset_config,
+        "split": config.dataset_split,
+        "column": config.text_column,
+    }
+    if config.dataset:
+        return open_text(config.dataset, **asked)
+    from saereport.sources.hub_text import is_hub_name, open_dataset, training_text
+
+    first, *others = dictionaries
+    name = training_text(first.metadata.get("dataset_path"), first.slug)
+    for other in others:
+        own = other.metadata.get("dataset_path")
+        if own and own != name:
+            what = own if isinstance(own, str) and is_hub_name(own) else "another text"
+            warned.add(
+                f"It was trained on {what}; this report reads the text of {first.slug}, {name}.",
+                about=other.slug,
+            )
+    return open_dataset(name, **asked)
+
+
+def text_stage(
+    config: BuildConfig,
+    text: Text,
+    dictionaries: Sequence[Dictionary],
+    model: LanguageModel,
+    warned: Warned,
+) -> TextStage:
+    """Settle how a text is read for these SAEs.
+
+    Raises:
+        SaereportError: The SAEs want different sequences, or the model takes none so long.
+    """
+    context_size = _context_size(config, dictionaries, model)
+    trained = {d.slug: d.trained for d in dictionaries}
+    agree(trained, context_size, model.special_ids)
+    first = dictionaries[0]
+    for d in dictionaries:
+        _warn(config, d, context_size, warned)
+    return TextStage(
+        text=text,
+        context_size=context_size,
+        prepend_bos=first.prepend_bos,
+        separator=first.separator,
+        include_special=config.include_special,
+        rules=Rules(
+            joined=first.trained.joined is not False,
+            positions=first.trained.seen(context_size),
+            excluded=first.trained.excluded_ids(model.special_ids),
+            n_vocab=model.d_vocab,
+        ),
+        training=_in_words({slug: one.words() for slug, one in trained.items()}),
+        tokenizer=model.tokenizer,
+        bos_id=model.bos_id,
+        special_ids=model.special_ids,
+        n_ctx=model.n_ctx,
+        limit=config.tokens,
+    )
+
+
+def _context_size(
+    config: BuildConfig, dictionaries: Sequence[Dictionary], model: LanguageModel
+) -> int:
+    """The context that was asked for, else the smallest that one of the SAEs was trained with."""
+    known = [d.context_size for d in dictionaries if d.context_size]
+    size = config.context_size or min(known, default=min(DEFAULT_CONTEXT, model.n_ctx))
+    if size > model.n_ctx:
+        raise SaereportError(
+            f"A context of {size:,} tokens is longer than the model's {model.n_ctx:,}.",
+            "Give a smaller --context-size.",
+        )
+    policies = {d.prepend_bos for d in dictionaries}
+    if len(policies) > 1:
+        names = [d.slug for d in dictionaries if d.prepend_bos]
+        raise SaereportError(
+            f"Of these SAEs only {', '.join(names)} want BOS before each sequence; one pass "
+            "over the text cannot serve both.",
+            "Make two reports.",
+        )
+    return size
+
+
+def _warn(config: BuildConfig, sae: Dictionary, context_size: int, warned: Warned) -> None:
+    trained = sae.trained
+    if trained.context_size is not None and context_size > trained.context_size:
+        warned.add(
+            f"It was trained on sequences of {trained.context_size:,} tokens; of sequences of "
+            f"{context_size:,} it never saw the later positions.",
+            about=sae.slug,
+        )
+    if config.include_special and trained.excluded is not False and trained.excluded is not None:
+        warned.add(
+            "It was trained without special tokens, which --include-special counts.",
+            about=sae.slug,
+        )
+
+
+def _in_words(said: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    """By subject, what the SAEs say of it: once where they say the same."""
+    first = next(iter(said.values()))
+    found = {}
+    for subject in first:
+        each = {slug: words[subject] for slug, words in said.items()}
+        same = len(set(each.values())) == 1
+        found[subject] = (
+            first[subject] if same else "; ".join(f"{slug}: {one}" for slug, one in each.items())
+        )
+    return found
