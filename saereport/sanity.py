@@ -42,8 +42,8 @@ WORSE = 0.4
 
 CAUSES = (
     "Likely causes: it is of another model, layer or hook point; its activations were scaled, "
-    "normalised or whitened in training; the model was trained on with other processing "
-    "(fold_ln, centring) or without BOS; or it is not trained to the end."
+    "normalised or whitened in training; it was trained with other processing of the model "
+    "(fold_ln, centring), or without BOS; or it is not trained to the end."
 )
 
 

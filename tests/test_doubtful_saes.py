@@ -337,6 +337,33 @@ def test_a_model_named_like_a_folder_here(
         collection.collect(asked(inputs, "late", model=None), tmp_path / "run")
 
 
+def test_a_model_that_two_places_name_differently(inputs: Path, tmp_path: Path) -> None:
+    described = {"model_name": "meta-llama/Llama-3.1-8B"}
+    described["neuronpedia_id"] = "deepseek-r1-distill-llama-8b/1-res"
+    folder = save_sae(tmp_path / "sae", metadata=described)
+    config = {**asked(inputs, "late"), "saes": [{"path": folder}]}
+    with pytest.raises(SaereportError, match=r"sae: It is not clear which model .* --model\."):
+        collection.collect({**config, "model": None}, tmp_path / "run")
+    collection.collect({**config, "evaluation_tokens": 0}, tmp_path / "run")
+
+
+def test_trusted_code_is_the_users_choice_and_stands_in_the_report(
+    inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handed: list[Any] = []
+
+    def load(name: str, **options: Any) -> Any:
+        handed.append(options["trust_remote_code"])
+        return tiny_model()
+
+    monkeypatch.setattr(collection, "load_model", load)
+    for trusted in (False, True):
+        config = asked(inputs, "late", trust_remote_code=trusted, tokens=300, evaluation_tokens=0)
+        run = open_run(collection.collect(config, tmp_path / str(trusted)))
+        assert handed.pop() is trusted
+        assert any("--trust-remote-code" in w.text for w in run.info.warnings) is trusted
+
+
 def test_a_model_that_is_a_path_is_asked_for(inputs: Path, tmp_path: Path) -> None:
     for number, name in enumerate(("~/model", "../model", "/home/someone/model", "C:\\model")):
         folder = save_sae(tmp_path / f"sae{number}", metadata={"model_name": name})

@@ -186,6 +186,20 @@ def _check_outputs(said: Mapping[str, Any], architecture: str, label: str) -> No
         )
 
 
+def config_doubts(cfg: Mapping[str, Any]) -> list[Said]:
+    """Where a configuration contradicts itself in what SAELens no longer reads: the layer."""
+    metadata = cfg.get("metadata")
+    said = {**cfg, **(metadata if isinstance(metadata, dict) else {})}
+    found = []
+    for hook, layer in (("hook_name", "hook_layer"), ("hook_point", "hook_point_layer")):
+        named = re.match(r"blocks\.(\d+)\.", str(said.get(hook)))
+        number = said.get(layer)
+        if named and _whole(0, 10**6)(number) and number != int(named[1]):
+            text = f"Its configuration names layer {number} ({layer}), but {hook} '{said[hook]}'."
+            found.append(Said(text, sanity=True))
+    return found
+
+
 def _odd(label: str, name: str, value: Any, what: str, hint: str = "") -> SaereportError:
     shown = visible_text(repr(value))
     shown = shown if len(shown) <= 60 else f"{shown[:59]}…"

@@ -18,7 +18,7 @@ from saereport.limits import content, parse_json
 from saereport.sources.devices import dtype_name
 from saereport.sources.hub import hub_access, is_offline
 from saereport.sources.quiet import Said
-from saereport.sources.sae_config import LIMITS, check_config, nested_as_version_6
+from saereport.sources.sae_config import LIMITS, check_config, config_doubts, nested_as_version_6
 from saereport.sources.sae_names import releases_with
 from saereport.sources.sae_scaling import (
     FOLDED_BEFORE_USE,
@@ -79,7 +79,7 @@ def from_hub(
                 sae_id,
                 device=str(device),
                 dtype=dtype_name(dtype),
-                converter=checked(loader, label, asked),
+                converter=checked(loader, label, said, asked),
             )
             if factor is not None and asked[-1] not in FOLDED_BEFORE_USE:
                 said.append(
@@ -104,13 +104,14 @@ def from_hub(
 
 
 def checked(
-    loader: Callable[..., Any], label: str, asked: list[Any] | None = None
+    loader: Callable[..., Any], label: str, said: list[Said], asked: list[Any] | None = None
 ) -> Callable[..., Any]:
     """A loader of SAELens whose configuration is checked before an SAE is built from it.
 
     Args:
         loader: The loader.
         label: The SAE, for messages.
+        said: Takes what a reader must know.
         asked: Takes `normalize_activations` as the configuration had it.
     """
 
@@ -120,6 +121,7 @@ def checked(
 
         cfg, *rest = loader(*args, **kwargs)
         check_config(cfg, label)
+        said.extend(config_doubts(cfg))
         if loader is loaders.dictionary_learning_sae_huggingface_loader_1:
             _check_trainer(kwargs["repo_id"], kwargs["folder_name"], label)
         if asked is not None:

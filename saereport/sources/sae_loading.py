@@ -93,7 +93,7 @@ def _from_disk(path: Path, device: torch.device, dtype: torch.dtype, said: list[
     try:
         # Folded in float32 at least, whatever is computed in afterwards.
         exact = torch.float32 if cfg.get("normalize_activations") not in (None, "none") else dtype
-        sae = _for_use(path, device, exact, name) if for_use else _in_training(path)
+        sae = _for_use(path, device, exact, said) if for_use else _in_training(path)
         if warning := fold(sae, scaling, name):
             said.append(Said(warning, sanity=True))
         return sae.to(dtype=dtype, device=device) if for_use else _trained(sae, device, dtype)
@@ -107,12 +107,12 @@ def _from_disk(path: Path, device: torch.device, dtype: torch.dtype, said: list[
         ) from error
 
 
-def _for_use(path: Path, device: torch.device, dtype: torch.dtype, name: str) -> Any:
+def _for_use(path: Path, device: torch.device, dtype: torch.dtype, said: list[Said]) -> Any:
     from sae_lens import SAE
     from sae_lens.loading.pretrained_sae_loaders import sae_lens_disk_loader
 
     def load(*args: Any, **kwargs: Any) -> Any:
-        cfg, weights = checked(sae_lens_disk_loader, name)(*args, **kwargs)
+        cfg, weights = checked(sae_lens_disk_loader, path.name, said)(*args, **kwargs)
         # As SAELens's training JumpReLU SAEs were saved before they had `threshold` itself.
         if "log_threshold" in weights:
             weights["threshold"] = weights.pop("log_threshold").exp()

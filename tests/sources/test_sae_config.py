@@ -157,6 +157,17 @@ def test_json_that_is_none_or_too_deep(text, tmp_path):
         load_sae(source)
 
 
+@pytest.mark.parametrize("changes", [{"hook_point_layer": 2}, {"hook_point_layer": 1}])
+def test_layers_that_one_configuration_names_twice(changes, tmp_path):
+    sae = load_sae(legacy(tmp_path / "sae", **changes))
+    told = [said.text for said in sae.said if said.sanity]
+    expected = (
+        "Its configuration names layer 2 (hook_point_layer), but hook_point "
+        "'blocks.1.hook_resid_pre'."
+    )
+    assert told == ([expected] if changes["hook_point_layer"] == 2 else [])
+
+
 def test_nested_metadata_without_a_version_are_kept(tmp_path):
     source = modern(tmp_path / "sae", metadata={"prepend_bos": False, "context_size": 17})
     file = tmp_path / "sae" / "cfg.json"
