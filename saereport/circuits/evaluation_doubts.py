@@ -64,12 +64,15 @@ def _shares(figures: Figures) -> Iterator[str]:
         return
     digits = max(3, 1 - floor(log10(abs(added)))) if added else 3
     pair = f"({own:.{digits}f} nats against {original:.{digits}f})"
-    if figures["ce_recovered"].value > 1:
+    share = figures["ce_recovered"]
+    if share.value > 1:
+        chance = share.interval is not None and share.interval[0] <= 1
         yield (
             "The share of cross-entropy recovered is above 1: with the SAE the model predicts "
-            f"this text better than without {pair}."
+            f"this text better than without {pair}"
+            + (", which may be chance: the interval begins below 1." if chance else ".")
         )
-    elif figures["ce_recovered"].value < 0:
+    elif share.value < 0:
         zero = figures["ce_zero"].value
         yield (
             "The share of cross-entropy recovered is below 0: with the SAE the model predicts "

@@ -102,6 +102,9 @@ def test_a_share_of_a_small_gap() -> None:
         f"text better than without ({found['ce_spliced'].value:.4f} nats against "
         f"{found['ce_original'].value:.4f}).",
     )
+    closer = loss_figures(runs(gap=0.6, lost=-0.001, noise=0.02))
+    (line,) = doubts(fit() | closer)
+    assert line.endswith(", which may be chance: the interval begins below 1.")
     # The gap is that of pairs: the sequences' own spread is no part of it.
     original = found["ce_original"]
     assert gap.half_width < original.half_width / 5
