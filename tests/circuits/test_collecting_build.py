@@ -223,7 +223,14 @@ def test_averages_need_two_saes(inputs: Path, tmp_path: Path) -> None:
 def test_circuits_are_a_stage_of_the_memory_profile(made: Run) -> None:
     assert made.info.memory is not None
     stages = [peak.stage for peak in made.info.memory.peaks]
-    assert stages == ["load", "read the text", "evaluate", "circuits", "weights"]
+    assert stages == [
+        "load",
+        "check the SAEs",
+        "read the text",
+        "evaluate",
+        "circuits",
+        "weights",
+    ]
 
 
 def test_the_configuration_is_recorded_without_paths(made: Run, inputs: Path) -> None:

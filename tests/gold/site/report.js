@@ -49,7 +49,7 @@
 ["pullbacks",{"b":"columns"}],
 ["influences.often",{"b":"latents","columns":["among","of","mean"],"formats":["count","count","value"],"bar":2}],
 ["influences.grid",{"b":"columns"}],
-["influences.note",{"b":"text","text":"Earlier latents most often among the strongest influences: on how many of the top examples, and the mean influence over all of them, every path together."}],
+["influences.note",{"b":"text","text":"Earlier latents most often among the strongest influences: on how many of the top examples, and the mean influence over all examples (0 where not among the strongest), every path together."}],
 ["influences",{"b":"influences","title":"The strongest influences on an example"}],
 ["components",{"b":"figure","title":"What each part of the model adds to the pre-activation","choice":"which example","summary":"Heatmap of heads and MLPs by layer, mean over {n} top examples; the largest part is {part}, {value}. All parts with embedding and bias sum to the pre-activation.","alike":true,"views":[{"prefix":"L","note":"{about}: embedding {embedding} + heads {heads} + MLPs {mlps} + bias {bias} = pre-activation {total}, with the norm's scale held fixed.","data":[{"type":"heatmap","hoverinfo":"none","x0":0,"dx":1}],"layout":{"xaxis":{"title":{"text":"layer"},"dtick":1,"ticks":""},"yaxis":{"type":"category","autorange":"reversed","showgrid":false,"ticks":""}}}]}],
 ["through_heads.top",{"b":"tokens","columns":["score"],"formats":["value"],"bar":0}],
