@@ -8,14 +8,18 @@ it. Ordinary text, of any script, is left alone.
 
 from __future__ import annotations
 
+import codecs
 import re
 import unicodedata
+from collections.abc import Iterator, Sequence
 
 SPACE, NEWLINE, TAB = "␣", "↵", "⇥"
 DOTTED_CIRCLE = "◌"
 
 _SIGNS = {" ": SPACE, "\n": NEWLINE, "\t": TAB}
 _HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"})
+LONGEST_JOINT = 16
+"""Tokens that are looked at for a text that they make together."""
 _HIDDEN = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
 _PLAIN = re.compile(r"[!-~]*", re.ASCII)
 
@@ -42,6 +46,64 @@ def visible(data: bytes) -> str:
     if text and unicodedata.combining(text[0]):
         text = DOTTED_CIRCLE + text
     return text
+
+
+Piece = tuple[int, int, str]
+"""A piece of running text: the first of its tokens, how many there are, and what is read."""
+
+
+def running(tokens: Sequence[bytes]) -> list[Piece]:
+    """Tokens as text to be read: characters that are split over several tokens are whole.
+
+    Args:
+        tokens: The bytes of consecutive tokens.
+
+    Returns:
+        Pieces in order, their text as `visible` shows it. A token that is text by itself is a
+        piece; of tokens that are text together, each character is one (or with those that lie in
+        the same tokens), so that a token may take part in two. What is no text either way stays
+        bytes.
+    """
+    pieces: list[Piece] = []
+    at = 0
+    while at < len(tokens):
+        size = joint(tokens, at)
+        if size == 1:
+            pieces.append((at, 1, visible(tokens[at])))
+        else:
+            pieces += [(at + i, n, text) for i, n, text in _whole(tokens[at : at + size])]
+        at += size
+    return pieces
+
+
+def joint(tokens: Sequence[bytes], at: int) -> int:
+    """How many tokens from one on are text together, of which no shorter part is; else 1."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    for i, token in enumerate(tokens[at : at + LONGEST_JOINT], 1):
+        try:
+            decoder.decode(token)
+        except UnicodeDecodeError:
+            return 1
+        if not decoder.getstate()[0]:
+            return i
+    return 1
+
+
+def _whole(tokens: Sequence[bytes]) -> Iterator[Piece]:
+    """The characters of tokens that are text together, with the tokens that each lies in."""
+    owner = [i for i, token in enumerate(tokens) for _ in token]
+    at, first, last, held = 0, 0, 0, ""
+    for char in b"".join(tokens).decode("utf-8"):
+        end = at + len(char.encode("utf-8"))
+        place = owner[at], owner[end - 1]
+        if held == " ":
+            place = first, place[1]  # a space goes with the word behind it
+        elif held and place != (first, last):
+            yield first, last - first + 1, visible(held.encode("utf-8"))
+            held = ""
+        (first, last), held, at = place, held + char, end
+    if held:
+        yield first, last - first + 1, visible(held.encode("utf-8"))
 
 
 def visible_text(text: str) -> str:

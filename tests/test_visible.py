@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import itertools
 import unicodedata
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from saereport.visible import visible, visible_text
+from saereport.visible import DOTTED_CIRCLE, running, visible, visible_text
 
 
 @pytest.mark.parametrize(
@@ -55,3 +56,48 @@ def test_labels_keep_spaces_and_lose_controls(text: str) -> None:
 
 def test_a_label_with_line_breaks_is_one_line() -> None:
     assert visible_text("one\r\ntwo\n three\tfour") == "one two  three four"
+
+
+def test_characters_over_several_tokens_are_read_whole() -> None:
+    # Hebrew, with a space before it and a token that ends one letter and begins the next.
+    assert running([b"<s>", b" \xd7", b"\x95\xd7", b"\x91", b"ok"]) == [
+        (0, 1, "<s>"),
+        (1, 2, "␣ו"),
+        (2, 2, "ב"),
+        (4, 1, "ok"),
+    ]
+    # An emoji in four tokens; a character that never ends; bytes that are none.
+    assert running([bytes([byte]) for byte in "😀".encode()]) == [(0, 4, "😀")]
+    assert running([b"\xf0\x9f", b"\x98", b"a"]) == [
+        (0, 1, "<0xF0><0x9F>"),
+        (1, 1, "<0x98>"),
+        (2, 1, "a"),
+    ]
+    assert running([b"\xed\xa0", b"\x80"]) == [(0, 1, "<0xED><0xA0>"), (1, 1, "<0x80>")]
+    # What turns the text around is seen all the same.
+    assert running([b"\xe2\x80", b"\xae", b"x"]) == [(0, 2, "<U+202E>"), (2, 1, "x")]
+    assert running([]) == []
+
+
+@given(st.text(max_size=12), st.data())
+def test_text_cut_anywhere_is_read_as_it_was(text: str, data: st.DataObject) -> None:
+    whole = text.encode()
+    cuts = sorted(data.draw(st.sets(st.integers(1, max(len(whole) - 1, 1)), max_size=6)))
+    edges = [0, *(cut for cut in cuts if cut < len(whole)), len(whole)]
+    tokens = [whole[a:b] for a, b in itertools.pairwise(edges)]
+    pieces = running(tokens)
+    plain = "".join(visible(char.encode()) for char in text)
+    assert "".join(piece for _, _, piece in pieces).replace(DOTTED_CIRCLE, "") == plain.replace(
+        DOTTED_CIRCLE, ""
+    )
+    covered = sorted({i for first, count, _ in pieces for i in range(first, first + count)})
+    assert covered == list(range(len(tokens)))
+
+
+@given(st.lists(st.binary(max_size=3), max_size=20))
+def test_any_bytes_are_read_without_loss_of_place(tokens: list[bytes]) -> None:
+    pieces = running(tokens)
+    firsts = [first for first, _, _ in pieces]
+    assert firsts == sorted(firsts)
+    covered = {i for first, count, _ in pieces for i in range(first, first + count)}
+    assert covered == set(range(len(tokens)))

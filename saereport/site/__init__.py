@@ -157,7 +157,9 @@ def _write(report: Report, folder: Path, progress: Progress) -> None:
     write_circuits(report, pages, folder)
     sequences.write(folder / TEXT_FOLDER, latents_by_sequence(report))
     _save(folder / "report.js", "\n".join(_report_script(report, sequences)) + "\n")
-    _save(folder / "vocabulary.js", "\n".join(_vocabulary_script(report.vocabulary)) + "\n")
+    _save(
+        folder / "vocabulary.js", "\n".join(_vocabulary_script(report.vocabulary, sequences)) + "\n"
+    )
     slugs = [sae.slug for sae in report.info.saes]
     write_manifest(folder, version=__version__, title=report.info.title, slugs=slugs)
 
@@ -256,9 +258,13 @@ def _report_script(report: Report, sequences: Sequences) -> list[str]:
     return list(jsonwriter.script("report", head, lists))
 
 
-def _vocabulary_script(vocabulary: Vocabulary) -> list[str]:
+def _vocabulary_script(vocabulary: Vocabulary, sequences: Sequences) -> list[str]:
     tokens = (
         jsonwriter.dumps([token, shown, 1] if token in vocabulary.special else [token, shown])
         for token, shown in sorted(vocabulary.shown.items())
     )
-    return list(jsonwriter.script("vocabulary", {}, {"tokens": tokens}))
+    joints = (
+        jsonwriter.dumps([list(tokens), [list(piece) for piece in pieces]])
+        for tokens, pieces in sorted(vocabulary.joints(sequences.flat).items())
+    )
+    return list(jsonwriter.script("vocabulary", {}, {"tokens": tokens, "joints": joints}))

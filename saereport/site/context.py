@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
+import numpy as np
+import numpy.typing as npt
+
 from saereport.run import Run, RunInfo, SaeInfo
 from saereport.site.columns import NO_ROWS, Band, Rows
 from saereport.site.neuronpedia import base_url
-from saereport.visible import visible
+from saereport.visible import LONGEST_JOINT, Piece, joint, running, visible
 
 SPOILING = frozenset({"examples", "example_groups", "token_statistics", "explanations"})
 """Tables that say on which text a latent is active, or what others think that it means."""
@@ -22,13 +26,53 @@ class Vocabulary:
         table = run.table("vocabulary")
         ids = table.column("token").to_pylist()
         special = table.column("special").to_pylist()
-        shown = [visible(data) for data in table.column("bytes").to_pylist()]
+        self._bytes: dict[int, bytes] = dict(
+            zip(ids, table.column("bytes").to_pylist(), strict=True)
+        )
+        shown = [visible(data) for data in self._bytes.values()]
         self.shown: dict[int, str] = dict(zip(ids, shown, strict=True))
         self.special = frozenset(t for t, flag in zip(ids, special, strict=True) if flag)
 
     def __getitem__(self, token: int) -> str:
         """How a token looks; one that the run does not describe is shown by its id."""
         return self.shown.get(token) or f"<token {token}>"
+
+    def running(self, tokens: Sequence[int]) -> list[Piece]:
+        """Tokens as text to be read; see `visible.running`."""
+        return running([self._known(token) for token in tokens])
+
+    def _known(self, token: int) -> bytes:
+        return self._bytes.get(token) or self[token].encode()
+
+    def joints(self, tokens: npt.NDArray[np.int32]) -> dict[tuple[int, ...], list[Piece]]:
+        """Runs of tokens of a text of which each is no text alone, and what they are together.
+
+        Args:
+            tokens: The token ids of the text.
+
+        Returns:
+            By run, its pieces, in the order in which the runs come first.
+        """
+        parts = [token for token, data in self._bytes.items() if not _is_text(data)]
+        found: dict[tuple[int, ...], list[Piece]] = {}
+        end = 0
+        for at in np.flatnonzero(np.isin(tokens, np.asarray(parts, dtype=np.int32))).tolist():
+            if at < end:
+                continue
+            ids = tokens[at : at + LONGEST_JOINT].tolist()
+            size = joint([self._known(token) for token in ids], 0)
+            if size > 1:
+                end = at + size
+                found.setdefault(tuple(ids[:size]), self.running(ids[:size]))
+        return found
+
+
+def _is_text(data: bytes) -> bool:
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,11 @@ class Sequences:
         self._per_file = max(1, TOKENS_PER_FILE // max(1, longest))
 
     @property
+    def flat(self) -> npt.NDArray[np.int32]:
+        """The token ids of all sequences, one after the other."""
+        return self._tokens
+
+    @property
     def firsts(self) -> list[int]:
         """The first sequence of each file: enough to find the file of any sequence."""
         return [int(sequence) for sequence in self._ids[:: self._per_file]]

@@ -193,9 +193,10 @@ def _snippets(latent: Latent, sequences: Sequences) -> list[Snippet]:
         active = dict(zip(places, values, strict=True))
         tokens = sequences.tokens(sequence, low, high)
         pieces: list[tuple[str, str]] = []
-        for place, token in enumerate(tokens, low):
-            name = f"a{level(active[place], maximum)}" if place in active else ""
-            text = prose(latent.token(token))
+        for first, count, shown in latent.sae.report.vocabulary.running(tokens):
+            values = [active[i] for i in range(low + first, low + first + count) if i in active]
+            name = f"a{level(max(values), maximum)}" if values else ""
+            text = prose(shown)
             # The space before a word stays outside its colour, so that lines break cleanly.
             if name and len(text) > 1 and text.startswith(" "):
                 _add(pieces, "", " ")

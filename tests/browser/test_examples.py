@@ -169,6 +169,53 @@ def scripts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "report"
 
 
+SPLIT = (
+    b"<|endoftext|>",
+    *(b" see", b" \xd7", b"\xa9", "לו".encode(), b"\xd7", b"\x9d", b" and", b" "),
+    *(bytes([byte]) for byte in "😀".encode()),
+    *(b" x", b"\xd7", b" end", b"."),
+)
+"""Letters and an emoji in several tokens each, and a byte that stays one."""
+
+
+@pytest.fixture(scope="module")
+def split(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("split")
+    shape = Shape(
+        d_sae=8,
+        n_chosen=4,
+        n_sequences=12,
+        n_vocabulary=len(SPLIT),
+        context=len(SPLIT),
+        tokens=SPLIT,
+        n_dead=0,
+    )
+    write_run(folder / "run", shape)
+    render(folder / "run", folder / "report")
+    return folder / "report"
+
+
+def test_characters_over_several_tokens_are_read_whole(split: Path, watched: Make) -> None:
+    seen = watched()
+    page = opened(seen, split, place=0)
+    html = latent_pages(split)[0].read_text("utf-8")
+    assert "שלום" in html
+    page.locator(f"{CURRENT} .fold").first.click()
+    words = page.locator(f"{CURRENT} .words").first
+    until(page, f"document.querySelector('{CURRENT} .words').textContent.includes('end')")
+    text = words.text_content()
+    assert " see שלום and 😀 x<0xD7> end." in text
+    # Reached by keyboard, the bytes are told one by one; lists of tokens keep them.
+    letter = words.locator("span", has_text="ש").first
+    assert letter.get_attribute("tabindex") == "0"
+    letter.focus()
+    tip = page.locator("[role=tooltip]").first
+    tip.wait_for()
+    said = tip.text_content()
+    assert all(part in said for part in ("in 2 tokens", "␣<0xD7>", "<0xA9>"))
+    seen.check()
+
+
 def test_cuts_go_round_and_stay_in_the_address(scripts: Path, watched: Make) -> None:
     seen = watched()
     page = opened(seen, scripts, place=0)

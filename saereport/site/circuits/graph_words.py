@@ -89,7 +89,9 @@ def plain_token(shown: str) -> str:
 
 def lead(words: Words) -> str:
     """The prompt as running text."""
-    return "".join(prose(words.token(token)) for token in words.graph.tokens)
+    return "".join(
+        prose(text) for _, _, text in words.report.vocabulary.running(words.graph.tokens)
+    )
 
 
 def sentences(words: Words) -> list[str]:
