@@ -177,6 +177,8 @@ def _map(
         n_one_only=8 if late else 0,
         n_early_all=12,
         n_late_all=15,
+        early_share=1.0,
+        late_share=0.9,
         n_pairs=4 * len(ranked),
         n_kept=len(ranked),
         total=2 * total,
@@ -209,7 +211,14 @@ def _map(
 def _averages(made: Columns, slugs: list[str], shown: dict[str, Any]) -> None:
     names = {"early": slugs[0], "late": slugs[1]}
     made.add(
-        "pair_mean_maps", **names, n_prompts=40, n_skipped=2, n_pairs=300, n_kept=5, kept_share=0.4
+        "pair_mean_maps",
+        **names,
+        n_prompts=40,
+        n_skipped=2,
+        n_limited=3,
+        n_pairs=300,
+        n_kept=5,
+        kept_share=0.4,
     )
     for rank in range(5):
         made.add(

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from saereport.sources.devices import float64_of
+
 
 @dataclass(frozen=True, eq=False)
 class Active:
@@ -45,6 +47,12 @@ def active_of(f: Tensor, counted: Tensor, limit: int | None = None) -> Active:
     found = (f > 0) & counted.to(f.device)[:, None]
     positions, latents = found.nonzero(as_tuple=True)
     return largest(Active(positions, latents, f[positions, latents]), limit)
+
+
+def share_of(some: Active, every: Active) -> float:
+    """The share of the sum of activations that some of them hold; 1 where there is none."""
+    whole = float(float64_of(every.values).sum())
+    return min(float(float64_of(some.values).sum()) / whole, 1.0) if whole > 0 else 1.0
 
 
 def largest(active: Active, limit: int | None) -> Active:

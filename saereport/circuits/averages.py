@@ -37,6 +37,7 @@ class PairSums:
         used: Prompts that were added.
         total: Sum of all absolute gradients, dropped pairs included.
         n_dropped: Pairs that were dropped; one that comes again counts again.
+        n_limited: Prompts of which not all inputs or outputs were looked at.
     """
 
     width: int
@@ -48,10 +49,13 @@ class PairSums:
     used: int = 0
     total: float = 0.0
     n_dropped: int = 0
+    n_limited: int = 0
 
     def add(self, found: GradientMap) -> None:
         """Add one prompt's gradients."""
         self.used += 1
+        looked_at = (len(found.early), len(found.late))
+        self.n_limited += looked_at != (found.n_early_all, found.n_late_all)
         keys, sums, n_both = summed(found, self.width)
         self.total += float(sums.sum())
         every = np.concatenate([self.keys, keys])
@@ -79,7 +83,7 @@ class PairSums:
             "sums": self.sums,
             "n_both": self.n_both,
             "n_prompts": self.n_prompts,
-            "counts": np.array([self.used, self.n_dropped], dtype=np.int64),
+            "counts": np.array([self.used, self.n_dropped, self.n_limited], dtype=np.int64),
             "total": np.array(self.total, dtype=np.float64),
         }
 
@@ -87,7 +91,7 @@ class PairSums:
         """Become what `state` was made from."""
         self.keys, self.sums = state["keys"], state["sums"]
         self.n_both, self.n_prompts = state["n_both"], state["n_prompts"]
-        self.used, self.n_dropped = state["counts"].tolist()
+        self.used, self.n_dropped, self.n_limited = state["counts"].tolist()
         self.total = float(state["total"])
 
     def rows(self, early: str, late: str, limit: int) -> dict[str, Any]:
@@ -126,6 +130,7 @@ class PairSums:
             "late": late,
             "n_prompts": self.used,
             "n_skipped": n_skipped,
+            "n_limited": self.n_limited,
             "n_pairs": len(self.keys) + self.n_dropped,
             "n_kept": len(kept),
             "kept_share": float(kept.sum()) / self.total if self.total else 1.0,

@@ -94,6 +94,8 @@ def map_row(early: str, late: str, found: GradientMap, kept: KeptPairs) -> dict[
         "n_one_only": found.n_one_only,
         "n_early_all": found.n_early_all,
         "n_late_all": found.n_late_all,
+        "early_share": found.early_share,
+        "late_share": found.late_share,
         "n_pairs": kept.n_pairs,
         "n_kept": len(kept),
         "total": kept.total,
@@ -161,13 +163,13 @@ def limit_note(found: GradientMap) -> str:
 
     What is not stored because it is small is said by the map's own row, not here.
     """
-    parts: Sequence[tuple[str, int, int]] = (
-        ("inputs", len(found.early), found.n_early_all),
-        ("outputs", len(found.late), found.n_late_all),
+    parts: Sequence[tuple[str, int, int, float]] = (
+        ("inputs", len(found.early), found.n_early_all, found.early_share),
+        ("outputs", len(found.late), found.n_late_all, found.late_share),
     )
     cut = [
-        f"{used:,} of {all_:,} {what} ({used / all_:.0%})"
-        for what, used, all_ in parts
+        f"{used:,} of {all_:,} {what} ({share:.0%} of their activation)"
+        for what, used, all_, share in parts
         if used < all_
     ]
     if not cut:

@@ -21,8 +21,8 @@ def influence_counts(examples: Sequence[Row], influences: Sequence[Row], most: i
     """Table `influence_counts`: earlier latents that are among the listed influences most often.
 
     An example's influence of an early latent is the sum over the routes and sources that are
-    listed; the mean is over the examples on which there is one. Ties by the mean's absolute value,
-    then by early SAE and latent.
+    listed; the mean is over all examples of the latent, with 0 where none is listed. Ties by the
+    mean's absolute value, then by early SAE and latent.
 
     Args:
         examples: One row for each example, with `latent`.
@@ -39,7 +39,7 @@ def influence_counts(examples: Sequence[Row], influences: Sequence[Row], most: i
         found = [
             (-len(by_rank), -abs(mean), early, early_latent, mean)
             for (early, early_latent), by_rank in sums[latent].items()
-            for mean in (sum(by_rank.values()) / len(by_rank),)
+            for mean in (sum(by_rank.values()) / n_examples[latent],)
         ]
         for number, (count, _, early, early_latent, mean) in enumerate(sorted(found)[:most]):
             rows.append(

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from saereport.circuits.active import Active, active_of, largest
+from saereport.circuits.active import Active, active_of, largest, share_of
 from saereport.circuits.derivatives import (
     Advance,
     Probes,
@@ -67,6 +67,8 @@ class GradientMap:
         n_one_only: Those active in one of the two runs but not in both.
         n_early_all: Inputs before limits.
         n_late_all: Outputs before limits.
+        early_share: Share of the sum of the inputs' activations that `early` holds.
+        late_share: Likewise of the outputs.
     """
 
     early: Active
@@ -77,6 +79,8 @@ class GradientMap:
     n_one_only: int
     n_early_all: int
     n_late_all: int
+    early_share: float = 1.0
+    late_share: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -123,14 +127,16 @@ def latents_to_latents(
     """
     check_order(early, late)
     true = true_at(model, tokens, (*places(early), late.hook_in.name))
-    inputs, n_early = _active_inputs(early, true, counted, limits.inputs)
+    every = _active_inputs(early, true, counted)
+    inputs = largest(every, limits.inputs)
     at = spliced(early, true, counted)
 
     read = late.hook_in.name
     with torch.no_grad():
         run = forward(model, tokens[None], edits=edits_to(early, at), reads=[read])
     f_true, f_late = late.encode(true[read]), late.encode(run.acts[read][0])
-    outputs = active_of(f_late, counted, limits.outputs)
+    every_late = active_of(f_late, counted)
+    outputs = largest(every_late, limits.outputs)
     here = counted.to(f_late.device)
     is_true, is_late = (f_true > 0)[here], (f_late > 0)[here]
     if len(outputs) == 0:
@@ -150,8 +156,10 @@ def latents_to_latents(
         n_true=int(is_true.sum()),
         n_reconstructed=int(is_late.sum()),
         n_one_only=int((is_true ^ is_late).sum()),
-        n_early_all=n_early,
-        n_late_all=int(is_late.sum()),
+        n_early_all=len(every),
+        n_late_all=len(every_late),
+        early_share=share_of(inputs, every),
+        late_share=share_of(outputs, every_late),
     )
 
 
@@ -172,7 +180,8 @@ def tokens_to_latents(
     true = true_at(model, tokens, (TOKENS, late.hook_in.name))
     at = true[TOKENS]
     f_late = late.encode(true[late.hook_in.name])
-    outputs = active_of(f_late, counted, limits.outputs)
+    every = active_of(f_late, counted)
+    outputs = largest(every, limits.outputs)
     if len(outputs) == 0:
         raise _dead(late)
     positions = counted.to(at.device).nonzero()[:, 0]
@@ -188,16 +197,16 @@ def tokens_to_latents(
         budget_for(model, limits.memory),
         advance=advance,
     )
-    n_true = int((f_late > 0)[counted.to(f_late.device)].sum())
     return GradientMap(
         early=inputs,
         late=outputs,
         values=values,
-        n_true=n_true,
-        n_reconstructed=n_true,
+        n_true=len(every),
+        n_reconstructed=len(every),
         n_one_only=0,
         n_early_all=len(inputs),
-        n_late_all=n_true,
+        n_late_all=len(every),
+        late_share=share_of(outputs, every),
     )
 
 
@@ -226,7 +235,8 @@ def latents_to_logits(
         SaereportError: No latent is active on the prompt, or memory does not suffice.
     """
     true = true_at(model, tokens, places(early))
-    inputs, n_early = _active_inputs(early, true, counted, limits.inputs)
+    every = _active_inputs(early, true, counted)
+    inputs = largest(every, limits.inputs)
     at = spliced(early, true, counted)
     wanted = torch.as_tensor(targets, device=at.device, dtype=torch.int64)
 
@@ -252,8 +262,9 @@ def latents_to_logits(
         n_true=0,
         n_reconstructed=0,
         n_one_only=0,
-        n_early_all=n_early,
+        n_early_all=len(every),
         n_late_all=len(outputs),
+        early_share=share_of(inputs, every),
     )
 
 
@@ -317,13 +328,11 @@ def _through(model: LanguageModel, tokens: Tensor, place: str, late: Dictionary)
     return through
 
 
-def _active_inputs(
-    early: Dictionary, true: dict[str, Tensor], counted: Tensor, limit: int | None
-) -> tuple[Active, int]:
+def _active_inputs(early: Dictionary, true: dict[str, Tensor], counted: Tensor) -> Active:
     every = active_of(early.encode(true[early.hook_in.name]), counted)
     if len(every) == 0:
         raise _dead(early)
-    return largest(every, limit), len(every)
+    return every
 
 
 def _writes(early: Dictionary, true: dict[str, Tensor], inputs: Active) -> Probes:

@@ -110,6 +110,8 @@ PROMPT_TABLES = (
             ("n_one_only", I32),
             ("n_early_all", I32),
             ("n_late_all", I32),
+            ("early_share", F64),
+            ("late_share", F64),
             ("n_pairs", I64),
             ("n_kept", I64),
             ("total", F64),
@@ -119,14 +121,17 @@ PROMPT_TABLES = (
         "One row for each pair of places on a prompt: tokens to the latents of an SAE, latents to "
         "later latents, latents to logits. `n_early` inputs and `n_late` outputs, each an active "
         "(position, latent), were used, of `n_early_all` and `n_late_all` that were active: where "
-        "there are too many, those with the largest activations are kept. Later latents "
+        "there are too many, those with the largest activations are looked at, and `early_share` "
+        "and `late_share` are the shares of all the activation that they hold. Later latents "
         "are downstream of the earlier SAE's reconstruction, so they are not quite those of the "
         "true run: `n_true` are active in the true run, `n_reconstructed` in the run with the "
         "reconstruction, `n_one_only` in one but not both. Of the `n_pairs` pairs with a gradient, "
         "the `n_kept` largest in absolute value are stored; they hold `kept_share` of the sum of "
-        "absolute gradients, `total`. On repeated random tokens as many of the largest of one "
-        "block are stored besides: into latents that are active throughout the second half, at "
-        "its positions. " + _BOS,
+        "absolute gradients, `total`, which is over the inputs and outputs that were looked at: "
+        "what the others would add is not known. On repeated random tokens as many of the largest "
+        "of one block are stored besides: into latents that are active throughout the second "
+        "half, at its positions. " + _BOS,
+        version=2,
     ),
     Table(
         "gradients",
@@ -272,13 +277,17 @@ PROMPT_TABLES = (
             ("late", TEXT),
             ("n_prompts", I32),
             ("n_skipped", I32),
+            ("n_limited", I32),
             ("n_pairs", I64),
             ("n_kept", I64),
             ("kept_share", F64),
         ),
         "Gradients averaged over a set of prompts",
         "For each pair of SAEs, over the prompts of the prompts file: how many were used, how "
-        "many pairs of latents were active together in at least one, and how many are stored.",
+        "many pairs of latents were active together in at least one, and how many are stored. On "
+        "`n_limited` of the prompts more was active than is looked at: there only the inputs and "
+        "outputs of largest activation take part, and `kept_share` is of their sum.",
+        version=2,
     ),
     Table(
         "pair_means",

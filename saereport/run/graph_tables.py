@@ -182,7 +182,10 @@ EXAMPLE_TABLES = (
         ),
         "Latents that are most often an influence",
         "Earlier latents by the number of a latent's top examples on which they are among the "
-        "strongest influences, all routes together, and their mean influence over those examples.",
+        "strongest influences, all routes together. `mean` is the mean of their listed influence "
+        "over all `n_examples` examples: an example on which they are not among the strongest "
+        "counts as 0, so what is small is missing from it.",
+        version=2,
     ),
     Table(
         "example_head_deembedding",

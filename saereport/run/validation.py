@@ -121,7 +121,9 @@ VEILED = {
 """Columns that are -1 where a latent is blind and its texts are not told."""
 _SHARE, _COSINE = (0.0, 1.001), (-1.01, 1.01)
 REAL: dict[str, tuple[float, float]] = {
-    **dict.fromkeys(("density", "kept_share", "probability", "jaccard"), _SHARE),
+    **dict.fromkeys(
+        ("density", "kept_share", "early_share", "late_share", "probability", "jaccard"), _SHARE
+    ),
     **dict.fromkeys(("encoder_decoder_cosine", "pearson"), _COSINE),
     **dict.fromkeys(("share", "shares", "influence", "node_threshold", "edge_threshold"), _SHARE),
     **dict.fromkeys(("max", "std_active", "mean_active", "width"), (0.0, LARGEST)),

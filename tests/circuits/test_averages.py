@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import defaultdict
 
 import numpy as np
@@ -104,6 +105,15 @@ def test_it_goes_on_from_its_state() -> None:
         second.add(found)
     assert second.rows("a", "b", 99) == added(maps).rows("a", "b", 99)
     assert second.map_row("a", "b", 9, 0) == added(maps).map_row("a", "b", 9, 0)
+
+
+def test_prompts_of_which_a_part_was_looked_at_are_counted() -> None:
+    cut = dataclasses.replace(some_map(1), n_late_all=99)
+    sums = added([some_map(0), cut, some_map(2)])
+    assert sums.map_row("a", "b", 5, 0)["n_limited"] == [1]
+    again = PairSums(WIDTH)
+    again.restore(sums.state())
+    assert again.n_limited == 1
 
 
 def test_no_prompt_gives_no_rows() -> None:

@@ -29,6 +29,7 @@ from saereport.progress import Progress
 from saereport.run import TABLES
 from saereport.run.columns import to_arrow
 from saereport.sources.models import LanguageModel
+from tests.circuits import dense
 
 MEMORY = 1 << 24
 QUIET = Progress(quiet=True)
@@ -310,6 +311,15 @@ def test_what_cannot_be_done_is_noted_and_the_rest_is_there(subject: Subject) ->
     (kept,) = rows(made["gradient_maps"], early="early", late="late")
     assert (kept["n_early"], kept["n_late"]) == (4, 3)
     assert kept["n_early_all"] > 4
+    early = without.saes["early"]
+    tokens = torch.tensor(asked.prompt.tokens)
+    f = dense.true_f(subject.model, early, tokens)[torch.tensor(asked.prompt.counted)]
+    largest = sorted(f[f > 0].tolist(), reverse=True)
+    assert kept["early_share"] == pytest.approx(sum(largest[:4]) / sum(largest), rel=1e-5)
+    assert 0 < kept["late_share"] < 1
+    assert (
+        f"4 of {len(largest)} inputs ({kept['early_share']:.0%} of their" in notes["early to late"]
+    )
     (logits,) = rows(made["gradient_maps"], early="late", late="")
     assert logits["n_late"] == 100
 

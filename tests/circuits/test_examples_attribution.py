@@ -195,7 +195,7 @@ def test_influences_are_counted_over_a_latents_examples() -> None:
             "early_latent": 7,
             "n_among": 2,
             "n_examples": 3,
-            "mean": 1.0,
+            "mean": 2.0 / 3,  # 3 and -1 on two of the three examples
         },
         {
             "latent": 4,
@@ -204,7 +204,7 @@ def test_influences_are_counted_over_a_latents_examples() -> None:
             "early_latent": 2,
             "n_among": 1,
             "n_examples": 3,
-            "mean": -9.0,
+            "mean": -3.0,
         },
         {
             "latent": 9,

@@ -14,6 +14,7 @@ from saereport.site import render
 from saereport.site.circuits.agreement import correlation, verdict
 from saereport.site.circuits.graph_data import Scores, read_graphs
 from saereport.site.circuits.graph_strength import scores
+from saereport.site.circuits.graph_words import Words, check_summary
 from tests.synthetic import Shape, write_run
 from tests.synthetic_graph import LARGE, SMALL, GraphShape, graphs
 
@@ -113,6 +114,27 @@ def test_the_correlation_is_pearsons() -> None:
     assert correlation(rows) == pytest.approx(np.corrcoef(pairs.T)[0, 1])
     assert correlation(rows[:1]) is None
     assert correlation([rows[0], rows[0]]) is None
+
+
+def test_links_to_latents_and_to_outputs_are_not_pooled(run: Path) -> None:
+    """Each agrees perfectly on its own scale; pooled, the correlation would be another one."""
+    graph = read_graphs(open_run(run))[0]
+    at = {
+        kind: next(i for i, n in enumerate(graph.nodes) if n.kind == kind)
+        for kind in ("latent", "logit")
+    }
+    checks = [
+        replace(graph.checks[0], target=at[kind], predicted=x, measured=factor * x)
+        for kind, factor in (("latent", 0.01), ("logit", -40.0))
+        for x in (1.0, 2.0, 4.0)
+    ]
+    words = Words(None, replace(graph, checks=checks), {})  # type: ignore[arg-type]
+    said = check_summary(words)
+    assert "is 1 over 3 links to latents and −1 over 3 links to outputs." in said
+    one = replace(graph, checks=checks[:3])
+    assert "is 1 over 3 links to latents." in check_summary(Words(None, one, {}))  # type: ignore[arg-type]
+    alone = replace(graph, checks=checks[:1])
+    assert "correlation" not in check_summary(Words(None, alone, {}))  # type: ignore[arg-type]
 
 
 def test_shares_by_intervention(run: Path) -> None:

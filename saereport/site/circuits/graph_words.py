@@ -210,9 +210,22 @@ def check_rows(words: Words) -> list[Row]:
 def check_summary(words: Words) -> str:
     """What the checks say together."""
     checks = words.graph.checks
-    r = correlation([(check.predicted, check.measured) for check in checks])
     failed = sum(bool(verdict(check.predicted, check.measured)) for check in checks)
-    together = "" if r is None else f" The correlation with the prediction is {numbers.value(r)}."
+    # Activations and logits have scales of their own, over which a correlation means nothing.
+    parts = []
+    for to_logits, one, many in (
+        (False, "link to a latent", "links to latents"),
+        (True, "link to an output", "links to outputs"),
+    ):
+        pairs = [
+            (check.predicted, check.measured)
+            for check in checks
+            if (words.graph.nodes[check.target].kind == "logit") is to_logits
+        ]
+        r = correlation(pairs)
+        if r is not None:
+            parts.append(f"{numbers.value(r)} over {numbers.plural(len(pairs), one, many)}")
+    together = f" The correlation with the prediction is {' and '.join(parts)}." if parts else ""
     return (
         f"For the {numbers.plural(len(checks), 'strongest link')} from latents, the source was set "
         "to zero in the true model, errors kept, and the change of the target measured."

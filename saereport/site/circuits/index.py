@@ -112,7 +112,7 @@ def _means(names: Names) -> list[MeanMap]:
                 facts=f"{numbers.plural(head['n_prompts'], 'prompt')} used, "
                 f"{numbers.count(head['n_skipped'])} skipped; "
                 f"{numbers.count(head['n_kept'])} of {numbers.plural(head['n_pairs'], 'pair')} "
-                f"kept, {numbers.percent(head['kept_share'])} of the sum",
+                f"kept, {numbers.percent(head['kept_share'])} of the sum{_limited(head)}",
                 rows=[
                     (
                         _name(names, early, r["early_latent"]),
@@ -128,6 +128,14 @@ def _means(names: Names) -> list[MeanMap]:
             )
         )
     return found
+
+
+def _limited(head: Record) -> str:
+    """On how many prompts not everything was looked at."""
+    n = head["n_limited"]
+    if not n:
+        return ""
+    return f" over what was looked at (on {numbers.plural(n, 'prompt')} more was active than that)"
 
 
 def _name(names: Names, slug: str, latent: int) -> Name:

@@ -141,15 +141,21 @@ def counts(some: GradientPairs) -> list[str]:
         )
     elif some.kind == "tokens":
         said.append(f"{numbers.plural(row['n_true'], 'latent')} active in the true run")
-    for side, used, found in (
-        ("inputs", row["n_early"], row["n_early_all"]),
-        ("outputs", row["n_late"], row["n_late_all"]),
+    looked_at = []
+    for side, used, found, share in (
+        ("inputs", row["n_early"], row["n_early_all"], row["early_share"]),
+        ("outputs", row["n_late"], row["n_late_all"], row["late_share"]),
     ):
         if used < found:
-            said.append(f"the {count(used)} strongest of {count(found)} {side}")
+            looked_at.append(f"the {count(used)} {side}")
+            said.append(
+                f"the {count(used)} strongest of {count(found)} {side} looked at; the others hold "
+                f"{numbers.percent(max(0.0, 1 - share))} of their activation"
+            )
+    of = f" of {' and '.join(looked_at)} looked at" if looked_at else ""
     said.append(
         f"{count(row['n_kept'])} of {numbers.plural(row['n_pairs'], 'pair')} kept, "
-        f"{numbers.percent(row['kept_share'])} of the absolute gradient"
+        f"{numbers.percent(row['kept_share'])} of the absolute gradient{of}"
     )
     return said
 

@@ -28,7 +28,8 @@ NOTE = base(
     "influences.note",
     b="text",
     text="Earlier latents most often among the strongest influences: on how many of the top "
-    "examples, and the mean influence over all of them, every path together.",
+    "examples, and the mean influence over all examples (0 where not among the strongest), every "
+    "path together.",
 )
 EXAMPLES = base("influences", b="influences", title="The strongest influences on an example")
 
