@@ -211,8 +211,15 @@ def jacobian(
     length = outputs.positions[-1] + 1
     reverse_cost = sum(stop * (b - a) for stop, a, b in prefixes(outputs.positions))
     forward_cost = FORWARD_COST * len(inputs.before(length)) * length
-    mode = by_forward_mode if forward_cost < reverse_cost else by_reverse_mode
-    return mode(through, at, inputs, outputs, budget, advance=advance)
+    if forward_cost < reverse_cost:
+        try:
+            return by_forward_mode(through, at, inputs, outputs, budget, advance=advance)
+        except RuntimeError as error:
+            # Some models compute with what torch has no forward mode for (BLOOM's own GELU, the
+            # grouped matrices of experts).
+            if is_out_of_memory(error):
+                raise
+    return by_reverse_mode(through, at, inputs, outputs, budget, advance=advance)
 
 
 def prefixes(positions: Sequence[int]) -> list[tuple[int, int, int]]:
@@ -262,10 +269,7 @@ def by_reverse_mode(
             group: Probes = group,
         ) -> Tensor:
             reads = group.part(start, stop).spread(rows).to(later.dtype)
-            (back,) = torch.autograd.grad(
-                later, leaf, reads, retain_graph=True, is_grads_batched=True
-            )
-            return seen.dot(back, range(len(leaf)))
+            return seen.dot(_pulled_back(later, leaf, reads), range(len(leaf)))
 
         size = budget.rows(length)
         for start, stop, part in in_chunks(len(group), size, pulled, at.device):
@@ -273,6 +277,19 @@ def by_reverse_mode(
             if advance is not None:
                 advance((stop - start) * len(inputs))
     return values
+
+
+def _pulled_back(later: Tensor, leaf: Tensor, reads: Tensor) -> Tensor:
+    """Vector-Jacobian products of reads `[n, rows, width]`, in one batch if the model allows."""
+    try:
+        (back,) = torch.autograd.grad(later, leaf, reads, retain_graph=True, is_grads_batched=True)
+    except RuntimeError as error:
+        if is_out_of_memory(error):
+            raise
+        one_by_one = [torch.autograd.grad(later, leaf, read, retain_graph=True) for read in reads]
+        return torch.stack([back for (back,) in one_by_one])
+    result: Tensor = back
+    return result
 
 
 def by_forward_mode(
