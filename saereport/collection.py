@@ -25,6 +25,7 @@ from saereport.config import BuildConfig, make_config
 from saereport.door import (
     EVALUATION,
     check_against,
+    check_fits_a_run,
     check_settings,
     held_output,
     read_labels,
@@ -162,6 +163,8 @@ def _collect(config: BuildConfig, target: Path, work: Path, progress: Progress) 
         dictionaries = [check_fit(dictionary, model) for dictionary in dictionaries]
     stage = text_stage(config, text, dictionaries, model, warned)
     selections = [parse_selection(sae.latents or config.latents) for sae in config.saes]
+    words = [config.title or "", *(selection.words for selection in selections)]
+    check_fits_a_run(dictionaries, model, context_size, words)
     blind = blind_latents(config, dictionaries)
     tracked = [
         tracked_latents(selection, dictionary.d_sae, config.seed)

@@ -13,14 +13,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Protocol
 
 from saereport.circuits.blind import parse_blind
 from saereport.config import BuildConfig, PromptConfig, SaeConfig
 from saereport.errors import SaereportError, UsageError, did_you_mean, shortened
-from saereport.limits import MIB, Limits, content
+from saereport.limits import MIB, TEXT_BYTES, Limits, content
 from saereport.measure import STATISTICS
 from saereport.names import unique_slugs
+from saereport.run import validation
 from saereport.run.files import require_apart, reserved, target_folder
+from saereport.run.schema import MOST_LAYERS, MOST_SAES
 from saereport.run.store import require_run_or_nothing
 from saereport.selection import check_width, parse_selection
 from saereport.site.folder import require_report_or_nothing
@@ -132,6 +135,52 @@ def held_output(
     work = out.with_name(f"{out.name}.partial")
     with reserved(out, _check_of(single_file, run)), reserved(work):
         yield work
+
+
+def check_fits_a_run(
+    saes: Sequence[WithWidth], model: WithSizes, context_size: int, texts: Sequence[str]
+) -> None:
+    """Refuse what a run cannot hold before the text is read, by the limits of its reader.
+
+    Args:
+        saes: The SAEs.
+        model: The model.
+        context_size: Tokens in a sequence.
+        texts: What `run.json` will say in words: the title, and how latents were chosen.
+
+    Raises:
+        SaereportError: Something is larger; says what, and the limit.
+    """
+    sizes = [
+        ("SAEs", len(saes), MOST_SAES),
+        ("tokens in the model's vocabulary", model.d_vocab, validation.TOKENS),
+        ("tokens in a sequence", context_size, validation.POSITIONS),
+        ("layers of the model", model.n_layers, MOST_LAYERS),
+        *((f"latents of {sae.slug}", sae.d_sae, validation.LATENTS) for sae in saes),
+        *(("characters in a title or in a choice of latents", len(t), TEXT_BYTES) for t in texts),
+    ]
+    for what, size, limit in sizes:
+        if size > limit:
+            raise SaereportError(f"A run holds up to {limit:,} {what}; there are {size:,} here.")
+
+
+class WithWidth(Protocol):
+    """What is asked of an SAE."""
+
+    slug: str
+    d_sae: int
+
+
+class WithSizes(Protocol):
+    """What is asked of a model."""
+
+    @property
+    def d_vocab(self) -> int:
+        """Tokens of its vocabulary."""
+
+    @property
+    def n_layers(self) -> int:
+        """Layers."""
 
 
 def _check_of(single_file: bool, run: bool) -> Callable[[Path], None]:

@@ -84,13 +84,27 @@ def _wanted(run: Run, latents: Sequence[str]) -> dict[str, list[int]]:
             if asked in slugs:
                 raise UsageError(f"'{asked}' names no latents.", f"Write '{asked}:all'.")
             if len(slugs) != 1:
-                raise UsageError(f"'{asked}' names no SAE.", f"Write '{slugs[0]}:{asked}'.")
+                raise UsageError(f"'{asked}' names no SAE.", _which(run, slugs, asked))
             slug, words = slugs[0], asked
         if slug not in slugs:
             hint = did_you_mean(slug, slugs) or f"It has {_some(slugs)}."
             raise SaereportError(f"The report has no SAE '{slug}'.", hint)
         found.setdefault(slug, set()).update(_indices(run, slug, words))
     return {slug: sorted(own) for slug, own in found.items()}
+
+
+def _which(run: Run, slugs: Sequence[str], words: str) -> str:
+    """A hint that names the SAEs that show what is asked for."""
+    showing = []
+    for slug in slugs:
+        try:
+            _indices(run, slug, words)
+        except SaereportError:
+            continue
+        showing.append(f"'{slug}:{words}'")
+    if not showing:
+        return f"Write SAE:{words}; but none of {_some(slugs)} shows all of it."
+    return f"Write {' or '.join(showing[:_NAMED])}."
 
 
 def _indices(run: Run, slug: str, words: str) -> set[int]:

@@ -7,13 +7,15 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from saereport import cli, door
 from saereport.config import make_config
-from saereport.errors import SaereportError
+from saereport.errors import SaereportError, UsageError
+from saereport.run.locks import locked
 from saereport.sources import folders
 
 HEAVY = {"torch", "transformer_lens", "sae_lens", "transformers", "datasets"}
@@ -235,3 +237,30 @@ def test_the_output_is_looked_at_before_the_inputs(
     code = cli.run(["build", "--sae-path", "nowhere", "--out", str(tmp_path)])
     assert code == 1
     assert "exists and is not a" in capsys.readouterr().err
+
+
+def test_what_no_run_holds_is_refused_before_the_text_is_read() -> None:
+    sae, model = SimpleNamespace(slug="a", d_sae=64), SimpleNamespace(d_vocab=99, n_layers=2)
+    door.check_fits_a_run([sae], model, 128, ["title"])
+    asked: list[tuple[list[Any], Any, int, list[str], str]] = [
+        ([sae], SimpleNamespace(d_vocab=901_629, n_layers=2), 128, [], "405,856 tokens in the"),
+        ([SimpleNamespace(slug="a", d_sae=2**25)], model, 128, [], "16,777,216 latents of a"),
+        ([sae] * 5000, model, 128, [], "4,096 SAEs; there are 5,000"),
+        ([sae], model, 2**21, [], "1,048,576 tokens in a sequence"),
+        ([sae], model, 128, [",".join(map(str, range(20_000)))], "65,536 characters in a title"),
+    ]
+    for saes, other, context, texts, said in asked:
+        with pytest.raises(SaereportError, match=said):
+            door.check_fits_a_run(saes, other, context, texts)
+
+
+def test_an_output_that_cannot_be_written_is_told_at_the_door(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for run in (True, False):
+        with pytest.raises(SaereportError, match="is a file"):
+            door.check_output(tmp_path / "file" / "out", run=run)
+        with locked(tmp_path / "out"):
+            door.check_output(tmp_path / "out", run=run)
+    config = make_config({"saes": [{"path": "x"}], "dataset": str(tmp_path)})
+    with pytest.raises(UsageError, match="which is read"), door.held_output(config, tmp_path / "o"):
+        pass

@@ -149,3 +149,17 @@ def test_what_is_cut_is_never_written_over(
         assert (code, err.count("\n")) == (2, 1), err
         assert "is not apart from" in err
     assert sorted(path for path in report.rglob("*")) == before
+
+
+def test_what_is_suggested_shows_what_is_asked_for(
+    capsys: pytest.CaptureFixture[str], run: Path, tmp_path: Path
+) -> None:
+    found = open_run(run)
+    one, two = (sae.slug for sae in found.info.saes[:2])
+    latent = min(set(shown_latents(found, two)) - set(shown_latents(found, one)))
+    code, _, err = call(capsys, "extract", run, "--latents", latent, "--out", tmp_path / "x")
+    assert code == 2
+    assert f"Write '{two}:{latent}'" in err
+    assert one not in err
+    code, _, err = call(capsys, "extract", run, "--latents", 31000, "--out", tmp_path / "x")
+    assert "shows all of it" in err

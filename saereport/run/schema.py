@@ -26,7 +26,10 @@ Count = Annotated[int, Field(ge=0, le=2**53)]
 Size = Annotated[int, Field(ge=0, le=2**24)]
 """A dimension of a model or an SAE, or a length of a context."""
 
-Layers = Annotated[int, Field(ge=0, le=4096)]
+MOST_SAES: Final = 4096
+MOST_LAYERS: Final = 4096
+
+Layers = Annotated[int, Field(ge=0, le=MOST_LAYERS)]
 """A layer, or a number of layers or heads."""
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -278,7 +281,7 @@ class RunInfo(Stored):
     config: dict[str, Any]
     model: ModelInfo
     text: TextInfo
-    saes: Annotated[tuple[SaeInfo, ...], Field(max_length=4096, fail_fast=True)]
+    saes: Annotated[tuple[SaeInfo, ...], Field(max_length=MOST_SAES, fail_fast=True)]
     tables: dict[str, int]
     libraries: dict[str, str]
     warnings: Annotated[tuple[RunWarning, ...], Field(max_length=4096, fail_fast=True)] = ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -13,6 +14,7 @@ from bs4 import BeautifulSoup
 from saereport import cli
 from saereport.errors import SaereportError
 from saereport.publish import check, index
+from saereport.publish.findings import errors
 from saereport.publish.reports import summarize
 from saereport.run import open_run
 from saereport.site import numbers
@@ -222,3 +224,38 @@ def test_the_command(reports: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert f"Open {reports / 'index.html'}" in capsys.readouterr().err
     assert cli.run(["index", "--out", str(reports)]) == 2
     assert cli.run(["index", str(reports / "gone"), "--out", str(reports)]) == 1
+
+
+@pytest.mark.parametrize("level", ["folder", "file", "run"])
+def test_no_linked_folder_is_published(made: Path, tmp_path: Path, level: str) -> None:
+    """A link in a report and an entry of its manifest would publish any file of the machine."""
+    report = Path(shutil.copytree(made, tmp_path / "report"))
+    secret = tmp_path / "secret"
+    secret.mkdir()
+    (secret / "passwd").write_text("root")
+    value = json.loads((report / "report.json").read_text())
+    digest = hashlib.sha256(b"root").hexdigest()
+    if level == "run":
+        (report / "run").rename(tmp_path / "run")
+        (report / "run").symlink_to(tmp_path / "run")
+    elif level == "folder":
+        (report / "linked").symlink_to(secret)
+        value["files"].append({"path": "linked/passwd", "bytes": 4, "sha256": digest})
+    else:
+        (report / "linked").mkdir()
+        (report / "linked" / "passwd").symlink_to(secret / "passwd")
+        value["files"].append({"path": "linked/passwd", "bytes": 4, "sha256": digest})
+    (report / "report.json").write_text(json.dumps(value))
+    with pytest.raises(SaereportError, match="is a link, which is not followed"):
+        index([report], tmp_path / "out", copy=True)
+    assert not (tmp_path / "out").exists()
+    assert errors(check(report))
+
+
+def test_a_copy_is_what_the_manifest_lists(made: Path, tmp_path: Path) -> None:
+    report = Path(shutil.copytree(made, tmp_path / "report"))
+    page = report / "methods.html"
+    page.write_bytes(page.read_bytes().replace(b"</body>", b"<!-- </body>", 1)[:-5])
+    with pytest.raises(SaereportError, match="not the file that its manifest lists"):
+        index([report], tmp_path / "out", copy=True)
+    assert not (tmp_path / "out").exists()

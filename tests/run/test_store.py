@@ -1,16 +1,20 @@
 import json
+import shutil
+import tempfile
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from saereport.errors import SaereportError
-from saereport.run import TABLES, RunInfo, RunWriter, open_run
+from saereport.run import TABLES, RunInfo, RunWriter, columns, open_run
 from saereport.run.schema import ModelInfo, SaeInfo, TextInfo
 from saereport.run.store import to_arrow
+from tests.run.outputs import as_nobody
 
 ZEROS = "0" * 64
 
@@ -224,3 +228,67 @@ def test_columns_that_do_not_fit_are_refused() -> None:
         to_arrow(table, {"latent": [None], "shares": [[0.5]]})
     ragged = to_arrow(table, {"latent": np.arange(3), "shares": [[0.5], [], np.ones(2)]})
     assert ragged["shares"].to_pylist() == [[0.5], [], [1.0, 1.0]]
+
+
+def test_names_that_are_not_there_are_told_with_those_that_are(tmp_path: Path) -> None:
+    run = open_run(write(tmp_path / "r"))
+    asked: list[tuple[dict[str, object], str]] = [
+        (
+            {"name": "head_shraes", "slug": "a"},
+            "no table 'head_shraes'. Did you mean 'head_shares'",
+        ),
+        ({"name": "head_shares"}, "is about one SAE. Say which: 'a'"),
+        ({"name": "head_shares", "slug": "b"}, "no SAE 'b'"),
+        (
+            {"name": "activity", "slug": "a"},
+            "no table 'activity' for 'a'. It holds head_sh",
+        ),
+        ({"name": "prompts", "slug": "a"}, "is about the whole run, not about 'a'"),
+        ({"name": "head_shares", "slug": "a", "columns": ["share"]}, "Did you mean 'shares'"),
+    ]
+    for arguments, said in asked:
+        with pytest.raises(SaereportError) as caught:
+            run.table(**arguments)  # type: ignore[arg-type]
+        assert said in str(caught.value)
+    with pytest.raises(SaereportError, match="no table 'activty'"):
+        run.has("activty")
+    with pytest.raises(SaereportError, match=r"no SAE 'x'. There is a\."):
+        run.info.sae("x")
+
+
+@pytest.mark.parametrize("name", ["run.json", "saes/a/head_shares.parquet"])
+def test_a_file_that_cannot_be_read_is_not_called_damaged(name: str) -> None:
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o755)
+    try:
+        path = write(folder / "r")
+        with as_nobody(folder):
+            (path / name).chmod(0)
+            with pytest.raises(SaereportError, match="cannot be read: Permission denied"):
+                open_run(path).verify()
+    finally:
+        shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("name", ["saes", "saes/a", "saes/a/head_shares.parquet", "run.json"])
+def test_no_link_in_a_run_is_followed(tmp_path: Path, name: str) -> None:
+    path = write(tmp_path / "r")
+    (path / name).rename(tmp_path / "elsewhere")
+    (path / name).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(SaereportError, match="is a link, which is not followed"):
+        open_run(path).verify()
+
+
+def test_a_link_to_a_run_in_a_report_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "report").mkdir()
+    (tmp_path / "report" / "run").symlink_to(write(tmp_path / "r"))
+    with pytest.raises(SaereportError, match="is a link, which is not followed"):
+        open_run(tmp_path / "report")
+
+
+def test_row_groups_hold_no_more_than_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(columns, "VALUES_PER_GROUP", 10)
+    lists = pa.array([[0] * n for n in (4, 4, 4, 25, 0, 1)], pa.list_(pa.int32()))
+    groups = list(columns.row_groups(pa.table({"x": lists})))
+    assert [group.num_rows for group in groups] == [2, 1, 1, 2]
+    assert pa.concat_tables(groups).column("x").combine_chunks() == lists
