@@ -164,7 +164,7 @@ def _collect(config: BuildConfig, target: Path, work: Path, progress: Progress) 
     stage = text_stage(config, text, dictionaries, model, warned)
     selections = [parse_selection(sae.latents or config.latents) for sae in config.saes]
     words = [config.title or "", *(selection.words for selection in selections)]
-    check_fits_a_run(dictionaries, model, context_size, words)
+    check_fits_a_run(dictionaries, model, stage.context_size, words)
     blind = blind_latents(config, dictionaries)
     tracked = [
         tracked_latents(selection, dictionary.d_sae, config.seed)

@@ -167,8 +167,13 @@ def check_fits_a_run(
 class WithWidth(Protocol):
     """What is asked of an SAE."""
 
-    slug: str
-    d_sae: int
+    @property
+    def slug(self) -> str:
+        """Its folder in the run."""
+
+    @property
+    def d_sae(self) -> int:
+        """How many latents it has."""
 
 
 class WithSizes(Protocol):
