@@ -114,3 +114,16 @@ def test_a_damaged_part_is_computed_again(tmp_path: Path) -> None:
     kept.save("one", {"x": TABLE})
     (kept.path / "one" / "x.parquet").write_bytes(b"PAR1 half of it")
     assert kept.load("one") is None
+
+
+def test_a_part_is_kept_inside_an_output_that_is_held_already(tmp_path: Path) -> None:
+    """A build holds its working folder, which may not be there yet when a prompt is finished."""
+    from saereport.run.locks import locked
+
+    work = tmp_path / "report.partial"
+    parts = FinishedParts(work, "f" * 64)
+    with locked(work):
+        parts.save("prompt-0", {"numbers": pa.table({"n": [1, 2]})})
+    found = parts.load("prompt-0")
+    assert found is not None
+    assert found["numbers"].to_pydict() == {"n": [1, 2]}

@@ -91,6 +91,7 @@ def locked(target: Path) -> Iterator[None]:
     """
     place = placed(target)
     if _is_ours(place):
+        place.parent.mkdir(parents=True, exist_ok=True)
         yield
         return
     with _parents(place.parent):
