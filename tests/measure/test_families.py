@@ -18,7 +18,9 @@ from torch import Tensor
 from saereport.measure.weights import WEIGHT_TABLES, TokenRows, WeightContext
 from saereport.measure.weights.context import normalized
 from saereport.measure.weights.directions import reads_at, writes_of
+from saereport.measure.weights.heads import layers_read
 from saereport.sources.hooks import parse_hook
+from saereport.sources.locating import locate
 from tests.families import TAKEN, Families
 from tests.plain import Plain
 
@@ -260,3 +262,39 @@ def test_a_model_that_was_changed_behind_its_weights_loses_its_tables(families: 
         assert "is not what its weights say (off by" in model.wiring.out_of(hook).problem
     finally:
         handle.remove()
+
+
+MODULES = {
+    ("gemma2", "model.layers.1.mlp"): "mlp_out",
+    ("gemma3", "model.layers.1.self_attn"): "attention_out",
+    ("olmo2", "model.layers.1.mlp"): "mlp_out",
+    ("granite", "model.layers.1.mlp"): "mlp_out",
+    ("gpt_neox", "gpt_neox.layers.1.attention"): "attention_out",
+}
+
+
+@pytest.mark.parametrize(("name", "module"), MODULES)
+def test_what_a_named_module_writes(name: str, module: str, families: Families) -> None:
+    """An SAE of a Hugging Face module writes before a norm that stands behind it."""
+    case = Case(name, families(name))
+    hook = locate(case.model, parse_hook(module))
+    rows = torch.randn((5, 48), generator=torch.Generator().manual_seed(1)) + 0.3
+    sae: Any = SimpleNamespace(hook_in=hook, hook_out=None, W_dec=rows)
+    at = getattr(case.plain, MODULES[name, module])(1)
+    last = case.plain.layers[-1]
+    arrived = case.plain.moved(
+        rows, (at, "output"), (last, "output"), case.plain.sublayers(), empty=case.plain.layers[1]
+    )
+    assert_parallel(writes_of(sae, case.model, None), arrived)
+
+
+def test_an_mlp_reads_the_heads_beside_it_unless_the_block_is_parallel(families: Families) -> None:
+    expected = {"gptj": False, "gpt_neox": False, "gpt_neox-sequential": True, "gemma2": True}
+    for name, sequential in expected.items():
+        case = Case(name, families(name))
+        context = case.context("mlp.hook_in", "hook_mlp_out")
+        assert layers_read(context) == ([0, 1] if sequential else [0]), name
+        heads = SimpleNamespace(**vars(case.context("attn.hook_z").dictionary))
+        heads.slug = "heads"
+        beside = WeightContext(context.dictionary, context.latents, case.tokens, [heads])
+        assert bool(WEIGHT_TABLES["pullbacks"].why_not(beside)) != sequential

@@ -52,18 +52,15 @@ def value_weights(model: ModelView, layer: int) -> Tensor:
     return model.wiring.values(layer).back(values).transpose(1, 2)
 
 
-def output_weights(model: ModelView, layer: int) -> Tensor:
-    """Output matrices with a norm behind them folded in, float32[n_heads, d_head, d_model]."""
-    return model.wiring.heads(layer).along(model.W_O(layer).float())
-
-
 def _through_heads(context: WeightContext, layer: int, read: Tensor) -> Tensor:
     """What each latent reads of the outputs of each head of a layer, [n_heads, n, d_head]."""
     if reads_heads(context.hook_in):
         own = head_directions(context.encoder, context.hook_in, context.model)
         assert own is not None
         return own
-    return torch.einsum("nd,hkd->hnk", read, output_weights(context.model, layer))
+    # Behind the output matrices a norm may stand.
+    back = context.model.wiring.heads(layer).back(read)
+    return torch.einsum("nd,hkd->hnk", back, context.model.W_O(layer).float())
 
 
 def strengths(values: Tensor, reads: Tensor) -> Tensor:
@@ -108,7 +105,8 @@ def _head_scores(
         probes = _through_heads(context, layer, read)[head][latents]
         divisor = None
     else:
-        output = output_weights(context.model, layer)[head]
+        W_O = context.model.W_O(layer)[head].float()
+        output = context.model.wiring.heads(layer).along(W_O)
         rows = read[latents]
         if context.model.norm == "layer":
             rows = rows - rows.mean(dim=1, keepdim=True)
