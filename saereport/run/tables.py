@@ -33,7 +33,10 @@ _ALL = (
         "The packed sequences that examples refer to: token ids, the document that each token "
         "comes from, and whether the token counts. BOS, padding and other special tokens do not "
         "count: they are left out of every statistic and out of the examples' maxima, unless the "
-        "report was made with special tokens included.",
+        "report was made with special tokens included. Rows of token ids, and documents that are "
+        "not joined, are a sequence each: longer ones are cut, shorter ones are filled up on the "
+        "right, which does not count and which no other token sees. Tokens that the SAE did not "
+        "see in training, by its metadata, do not count either.",
     ),
     Table(
         "vocabulary",

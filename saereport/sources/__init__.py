@@ -10,8 +10,12 @@ files of a run, or HTML. Each module turns one kind of outside thing into one sm
 | `model_loading` | `LanguageModel` | names, directories and GGUF, what fails at loading |
 | `saes` | `Dictionary` | SAELens's architectures, slicing of encoders |
 | `sae_loading` | `Dictionary` | SAELens's loaders and metadata, what fails at loading |
-| `text` | `Text` | datasets and files |
-| `packing` | `Packed` | tokenising, separators, sequences of equal length |
+| `text` | `Text` | files, columns, encodings |
+| `hub_text` | `Text` | datasets of the hub, and what may be followed there |
+| `documents` | `Document` | rows and their attention masks |
+| `packing` | `Packed` | tokenising, separators, padding, sequences of equal length |
+| `tally` | `Tally` | nothing: it counts what becomes of documents |
+| `training` | `TrainingTokens` | what metadata says of the tokens an SAE was trained on |
 | `tokens` | bytes | what a vocabulary token is, byte for byte |
 | `explanations` | labels | Neuronpedia's export and CSV |
 | `hub` | errors | whether the Hugging Face hub can be reached |
