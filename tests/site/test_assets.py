@@ -73,3 +73,20 @@ def test_templates_trust_nothing(path: object) -> None:
     )
     assert not re.search(r"<script(?![^>]* src=)", own), "a script that is not one of our files"
     assert not re.search(r"=\{\{", text), "an attribute without quotes"
+
+
+FIXED = re.compile(r"[\w-]+:[^;{}]*?(?<![\w.])(?:[4-9]|\d{2,})(?:\.\d+)?px")
+SCREEN = sorted(
+    path for path in (assets.templates() / "static").glob("*.css") if path.name != "print.css"
+)
+
+
+@pytest.mark.parametrize("path", SCREEN, ids=lambda path: path.name)
+def test_lengths_follow_the_text_size(path: Path) -> None:
+    """A reader who sets larger text gets larger boxes: lengths are in rem, windows in em.
+
+    Hairlines are in pixels, and so are paper and what stands inside the drawing of a graph.
+    """
+    text = re.sub(r"^@media print \{.*?^\}", "", path.read_text(), flags=re.DOTALL | re.MULTILINE)
+    lines = [line for line in text.split("\n") if not line.startswith(("@media print", ".node"))]
+    assert FIXED.findall("\n".join(lines)) == []
