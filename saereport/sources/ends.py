@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 
 from saereport.errors import SaereportError
 from saereport.sources.forward import forward
+from saereport.sources.legs import Leg
 from saereport.sources.probing import (
     FAILURES,
     Probing,
@@ -56,15 +58,14 @@ class Ends(Probing):
         return self._embedded[1]
 
     @cached_property
-    def _unembedded(self) -> tuple[Tensor | None, str]:
+    def _unembedded(self) -> Leg:
+        """The way from the residual stream through the final norm; its scale is the logits'."""
         try:
-            return self._unembedding(), ""
+            return self._to_logits()
         except FAILURES as error:
             unless_full(error)
-            return (
-                None,
-                f"this model's logits are not what its unembedding says: {first_line(error)}",
-            )
+            says = "this model's logits are not what its unembedding says"
+            return Leg(problem=f"{says}: {first_line(error)}")
 
     @property
     def unembedding(self) -> Tensor:
@@ -76,15 +77,20 @@ class Ends(Probing):
         Raises:
             SaereportError: There is an `unembedding_problem`.
         """
-        found, problem = self._unembedded
-        if found is None:
-            raise SaereportError(f"There is no logit lens: {problem}.")
-        return found
+        leg = self._unembedded
+        if leg.problem:
+            raise SaereportError(f"There is no logit lens: {leg.problem}.")
+        matrix = self._matrix()
+        if leg.gain is not None:
+            matrix = matrix * leg.gain[:, None]
+        if leg.centred:
+            matrix = matrix - matrix.mean(dim=0, keepdim=True)
+        return matrix if leg.scale == 1.0 else matrix * leg.scale
 
     @property
     def unembedding_problem(self) -> str:
         """Why there is no `unembedding`; empty where there is one."""
-        return self._unembedded[1]
+        return self._unembedded.problem
 
     def _entered(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """What enters the first block, and what positions bring of it, [batch, pos, d_model]."""
@@ -118,12 +124,16 @@ class Ends(Probing):
             found.append(entered[:, 0] - added[:, 0])
         return torch.cat(found)
 
-    def _unembedding(self) -> Tensor:
-        matrix: Tensor = self.model.model.W_U.detach()
-        matrix = matrix.float()
+    def _matrix(self) -> Tensor:
+        """`W_U`, with a projection before it; float32[d_model, d_vocab]."""
+        matrix: Tensor = self.model.model.W_U.detach().float()
         if len(matrix) != self.model.d_model:
             narrower = self.model.model.project_out.weight.detach().float()
             matrix = narrower.T @ matrix
+        return matrix
+
+    def _to_logits(self) -> Leg:
+        matrix = self._matrix()
         probes = self.probes(self.model.d_model)
         last = f"blocks.{self.model.n_layers - 1}.hook_resid_post"
         found: list[Tensor] = []
@@ -148,11 +158,7 @@ class Ends(Probing):
             raise SaereportError(leg.problem)
         assert run.logits is not None
         factor = _ratio(run.logits.float(), found[0], self.tolerance)
-        if leg.gain is not None:
-            matrix = matrix * leg.gain[:, None]
-        if leg.centred:
-            matrix = matrix - matrix.mean(dim=0, keepdim=True)
-        return matrix if leg.scale * factor == 1.0 else matrix * (leg.scale * factor)
+        return replace(leg, scale=leg.scale * factor)
 
 
 def _outside_blocks(parameters: Iterable[tuple[str, Any]]) -> list[tuple[str, nn.Parameter]]:

@@ -183,7 +183,7 @@ class TokenRows:
             rows = [chunk.float() + self.model.mlp0_of(chunk).float() for chunk in chunks]
             return normalized(torch.cat(rows), self.model.norm)
 
-    @property
+    @cached_property
     def unembedding(self) -> Tensor:
         """`W_U` with the final norm folded in, [d_model, d_vocab]."""
         return self.model.wiring.unembedding
