@@ -151,6 +151,7 @@ class FinishedParts:
             OSError: The disk is full; what was kept before stays.
         """
         self._forget_others()
+        self.path.mkdir(parents=True, exist_ok=True)
         with folder_in_place_of(self.path / part) as fresh:
             for name, table in tables.items():
                 pq.write_table(table, fresh / f"{name}.parquet")
