@@ -6,8 +6,12 @@ files of a run, or HTML. Each module turns one kind of outside thing into one sm
 | module | type | what it hides |
 |---|---|---|
 | `hooks` | `HookPoint` | the spellings of hook names |
+| `attaching` | modules | finding a wrapped model's modules by name, hooks that fire on demand |
+| `locating` | `HookPoint` | what a hook point really holds in a family of models, measured |
 | `models` | `LanguageModel` | HookedTransformer and TransformerBridge, early stopping |
-| `model_loading` | `LanguageModel` | names, directories and GGUF, what fails at loading |
+| `model_loading` | `LanguageModel` | names, directories and GGUF |
+| `model_checks` | errors | wrappers that compute something else, missing tokenisers |
+| `model_faults` | errors | what the libraries say when a model cannot be loaded |
 | `saes` | `Dictionary` | SAELens's architectures, slicing of encoders |
 | `sae_loading` | `Dictionary` | SAELens's loaders and metadata, what fails at loading |
 | `text` | `Text` | files, columns, encodings |
