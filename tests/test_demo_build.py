@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ import pytest
 from saereport.sources.demo import demo_saes
 
 ROOT = Path(__file__).parents[1]
+TOKENS = 8192
 
 
 def command(out: Path, tokens: int) -> list[str]:
@@ -39,45 +39,75 @@ def files(folder: Path) -> dict[str, bytes]:
     }
 
 
+STOPPED = """
+import sys
+from saereport import checkpoint, cli
+
+left = int(sys.argv[1])
+write = checkpoint.write_atomically
+
+def stopping(path, data):
+    global left
+    left -= 1
+    if not left:
+        print("saving", flush=True)
+        sys.stdin.read()
+    write(path, data)
+
+checkpoint.write_atomically = stopping
+checkpoint.Checkpoint.due = property(lambda self: True)
+sys.exit(cli.run(sys.argv[2:]))
+"""
+"""Saves after every block; when it is about to save for the n-th time it says so and waits."""
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """The report that is made without an interruption."""
+    cwd = tmp_path_factory.mktemp("whole")
+    changes = {"PYTHONHASHSEED": "1", "TZ": "UTC", "LC_ALL": "C"}
+    made = command(Path("report"), TOKENS)
+    subprocess.run(made, check=True, cwd=cwd, env=environment(**changes), timeout=1200)
+    return files(cwd / "report")
+
+
 @pytest.mark.model
 @pytest.mark.slow
-def test_two_builds_in_different_surroundings_are_the_same_bytes(tmp_path: Path) -> None:
-    surroundings = [
-        {"PYTHONHASHSEED": "1", "TZ": "UTC", "LC_ALL": "C"},
-        {"PYTHONHASHSEED": "2", "TZ": "Pacific/Kiritimati", "LC_ALL": "C.UTF-8", "LANG": "de_DE"},
-    ]
-    made = []
-    for i, changes in enumerate(surroundings):
-        cwd = tmp_path / f"at {i}"
-        cwd.mkdir()
-        out = cwd / "a report" if i else Path("report")
-        subprocess.run(
-            command(out, 4096), check=True, cwd=cwd, env=environment(**changes), timeout=600
-        )
-        made.append(files(cwd / out))
-    assert len(made[0]) > 15
-    assert made[0].keys() == made[1].keys()
-    for name, content in made[0].items():
-        assert content == made[1][name], name
+def test_two_builds_in_different_surroundings_are_the_same_bytes(
+    tmp_path: Path, whole: dict[str, bytes]
+) -> None:
+    cwd = tmp_path / "elsewhere"
+    cwd.mkdir()
+    out = cwd / "a report"
+    changes = {"PYTHONHASHSEED": "2", "TZ": "Pacific/Kiritimati", "LC_ALL": "C.UTF-8"}
+    env = environment(**changes, LANG="de_DE")
+    subprocess.run(command(out, TOKENS), check=True, cwd=cwd, env=env, timeout=1200)
+    made = files(out)
+    assert len(made) > 15
+    assert made.keys() == whole.keys()
+    for name, content in made.items():
+        assert content == whole[name], name
 
 
 @pytest.mark.slow
 @pytest.mark.model
-def test_after_kill_9_the_same_command_ends_with_the_same_bytes(tmp_path: Path) -> None:
-    tokens = 131_072
-    subprocess.run(command(tmp_path / "whole", tokens), check=True, env=environment(), timeout=1200)
-    started = subprocess.Popen(command(tmp_path / "killed", tokens), env=environment())
-    checkpoint = tmp_path / "killed.partial" / "checkpoint.npz"
-    until = time.monotonic() + 600
-    while not checkpoint.exists():
-        assert started.poll() is None, "it ended before it saved a checkpoint"
-        assert time.monotonic() < until
-        time.sleep(0.2)
-    started.send_signal(signal.SIGKILL)
-    started.wait()
+def test_after_kill_9_the_same_command_ends_with_the_same_bytes(
+    tmp_path: Path, whole: dict[str, bytes]
+) -> None:
+    words = command(tmp_path / "killed", TOKENS)[3:]
+    with subprocess.Popen(
+        [sys.executable, "-c", STOPPED, "3", *words],
+        env=environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as started:
+        assert started.stdout is not None
+        assert started.stdout.readline() == b"saving\n", "it ended before it saved a checkpoint"
+        started.send_signal(signal.SIGKILL)
+    assert (tmp_path / "killed.partial" / "checkpoint.npz").exists()
     assert not (tmp_path / "killed").exists()
     resumed = subprocess.run(
-        [part for part in command(tmp_path / "killed", tokens) if part != "--quiet"],
+        [part for part in command(tmp_path / "killed", TOKENS) if part != "--quiet"],
         check=True,
         env=environment(),
         capture_output=True,
@@ -85,5 +115,6 @@ def test_after_kill_9_the_same_command_ends_with_the_same_bytes(tmp_path: Path) 
         timeout=1200,
     )
     assert "Going on from the checkpoint" in resumed.stderr
-    assert files(tmp_path / "killed") == files(tmp_path / "whole")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["killed", "whole"]
+    assert files(tmp_path / "killed") == whole
+    left = [path.name for path in tmp_path.iterdir() if not path.name.endswith("-lock")]
+    assert left == ["killed"]
