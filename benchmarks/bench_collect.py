@@ -21,6 +21,9 @@ import numpy as np
 import torch
 
 from saereport.checkpoint import Checkpoint
+from saereport.circuit_stage import plan_circuits
+from saereport.circuits.evaluation import Evaluation
+from saereport.config import make_config
 from saereport.measure import STATISTICS, Setting
 from saereport.memory import MemoryProfiler
 from saereport.progress import Progress
@@ -28,11 +31,13 @@ from saereport.reading import Batches, Reading, SaeReader
 from saereport.selection import parse_selection, tracked_latents
 from saereport.sources.demo import demo_saes
 from saereport.sources.model_loading import load_model
-from saereport.sources.packing import Packed, pack
+from saereport.sources.packing import Packed
 from saereport.sources.sae_loading import load_sae
 from saereport.sources.saes import SaeSource
 from saereport.sources.text import open_text
 from saereport.tabulate import Plan, write_run
+from saereport.text_stage import text_stage
+from saereport.warned import Warned
 
 QUIET = Progress(quiet=True)
 
@@ -55,20 +60,10 @@ def main(tokens: int, rounds: int, sae_id: str | None) -> None:
     model = load_model("demo")
     sae = load_sae(SaeSource(path=str(saes[name])))
     text = open_text("demo")
-    context = sae.context_size or 128
-    batches = Batches("auto", context, model.device, QUIET)
-    packed = list(
-        pack(
-            text.documents(),
-            model.tokenizer,
-            context_size=context,
-            prepend_bos=sae.prepend_bos,
-            bos_id=model.bos_id,
-            special_ids=model.special_ids,
-            limit_tokens=tokens,
-            batch=batches.block,
-        )
-    )
+    config = make_config({"saes": [{"path": saes[name]}], "dataset": "demo", "tokens": tokens})
+    stage = text_stage(config, text, [sae], model, Warned())
+    batches = Batches("auto", stage.context_size, model.device, QUIET)
+    packed = list(stage.packed(batch=batches.block))
 
     def forward() -> None:
         for block in packed:
@@ -82,27 +77,28 @@ def main(tokens: int, rounds: int, sae_id: str | None) -> None:
             latents=tracked_latents(selection, sae.d_sae, 0),
         )
         with tempfile.TemporaryDirectory() as folder:
+            work = Path(folder) / "work"
             reading = Reading(
                 model=model,
                 readers=[SaeReader(sae, setting, list(STATISTICS))],
                 batches=batches,
-                checkpoint=Checkpoint(Path(folder) / "work", "0" * 64),
+                checkpoint=Checkpoint(work, "0" * 64),
             )
             read = seconds(lambda: reading.run(iter(packed), QUIET.bar("", None, "")))
             plan = Plan(
                 config={},
                 title="benchmark",
                 fingerprint="0" * 64,
-                text=text,
-                context_size=context,
-                prepend_bos=sae.prepend_bos,
-                include_special=False,
+                text=stage,
                 map="pca",
                 seed=0,
                 listed=15,
                 selections=[selection],
                 labels=[{}],
+                circuits=plan_circuits(config, (), {}, [sae], model, work, "0" * 64),
+                evaluation=Evaluation(left_out={sae.slug: "it is not measured here"}),
                 libraries={},
+                warned=Warned(),
             )
             wrote = seconds(
                 lambda: write_run(

@@ -30,7 +30,7 @@ from saereport.site.folder import require_report_or_nothing
 from saereport.site.single_write import require_single_or_nothing
 from saereport.sources.explanations import read_explanations
 from saereport.sources.folders import SaeFacts, check_model, look_at_release, look_at_sae
-from saereport.sources.text import open_text
+from saereport.sources.text import looks_like_path, open_text
 from saereport.yaml_files import exists
 
 EVALUATION = "sae_metrics"
@@ -358,12 +358,8 @@ def _check_text(config: BuildConfig) -> None:
     if config.dataset is None:
         return
     path = Path(config.dataset).expanduser()
-    local = config.dataset == "demo" or exists(path) or _looks_like_path(config.dataset)
+    local = config.dataset == "demo" or exists(path) or looks_like_path(config.dataset)
     files = [file for file in path.iterdir() if file.is_file()] if path.is_dir() else [path]
     size = sum(file.stat().st_size for file in files if file.exists())
     if local and size <= HASHED_AT_ONCE:
         open_text(config.dataset, column=config.text_column)
-
-
-def _looks_like_path(spec: str) -> bool:
-    return spec.startswith((".", "/", "~")) or "\\" in spec or spec.count("/") > 1

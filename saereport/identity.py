@@ -139,10 +139,7 @@ def tokenizer_record(model: LanguageModel) -> dict[str, Any] | None:
         "class": type(tokenizer).__name__,
         "content_sha256": _tokenizer_digest(tokenizer),
         "special_tokens": tokenizer.special_tokens_map,
-        "added_tokens": {
-            int(i): str(token)
-            for i, token in getattr(tokenizer, "added_tokens_decoder", {}).items()
-        },
+        "added_tokens": _added_tokens(tokenizer),
         "add_bos_token": getattr(tokenizer, "add_bos_token", None),
         "add_eos_token": getattr(tokenizer, "add_eos_token", None),
         "bos_id": model.bos_id,

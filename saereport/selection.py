@@ -38,11 +38,6 @@ class Selection:
     ranges: tuple[tuple[int, int], ...] = ()
     count: int = 0
 
-    @property
-    def needs_activity(self) -> bool:
-        """Whether the choice can only be made after the text was read."""
-        return self.kind in ("live", "top")
-
 
 def parse_selection(words: str) -> Selection:
     """Parse the value of `--latents`.

@@ -82,6 +82,8 @@ def test_what_is_right_passes(inputs: Path) -> None:
     check(inputs, latents="0 39", blind=["early:3"], prompts=[{"text": "a", "pairs": pairs}])
     check(inputs, model="demo", dataset="demo")
     check(inputs, model=None, dataset="owner/name")
+    # The hub is asked later, with the configuration and the split that were asked for.
+    check(inputs, dataset="https://huggingface.co/datasets/owner/name", dataset_config="en")
 
 
 @pytest.mark.parametrize(
@@ -106,6 +108,7 @@ def test_what_is_right_passes(inputs: Path) -> None:
         ({"model": "@/early"}, "config.json is missing"),
         ({"model": "@/text.jsonl"}, "Name a folder with a config.json"),
         ({"dataset": "@/txt.jsonl"}, "There is no text at .*Did you mean 'text.jsonl'"),
+        ({"dataset": "nothing.txt"}, "There is no text at nothing.txt"),
         ({"text_column": "txt"}, "no column 'txt'.*Did you mean 'text'"),
         ({"skip": ["coactivations"]}, "Did you mean 'coactivation'"),
     ],
@@ -150,7 +153,7 @@ def test_a_model_folder_that_is_not_whole(inputs: Path, tmp_path: Path) -> None:
         check(inputs, model=str(folder))
     (folder / "model.safetensors.index.json").unlink()
     (folder / "tokenizer.json").unlink()
-    with pytest.raises(SaereportError, match="holds no tokeniser"):
+    with pytest.raises(SaereportError, match="comes without a tokeniser"):
         check(inputs, model=str(folder))
 
 

@@ -41,11 +41,6 @@ def fine_edge(bins: NDArray[Any]) -> NDArray[np.float64]:
     return bits.astype(np.uint32).view(np.float32).astype(np.float64)
 
 
-def fine_octave(octave: int) -> int:
-    """The first fine bin of the octave (2^octave, 2^(octave + 1)]."""
-    return (octave + _BIAS) * FINE
-
-
 def significand(bits: NDArray[np.int32]) -> tuple[NDArray[np.int32], Ints]:
     """Take activations apart: `value = integer * 2 ** (exponent - 150)`, integer below 2^24.
 

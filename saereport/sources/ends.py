@@ -33,15 +33,14 @@ class Ends(Probing):
     """Embedding and unembedding of a model, as they act on the residual stream."""
 
     @cached_property
-    def _embedded(self) -> tuple[Tensor, str]:
-        """Token rows as they enter the residual stream, and why there are none."""
-        raw: Tensor = self.model.model.W_E.detach()
+    def _embedded(self) -> tuple[float | Tensor, str]:
+        """Token rows as they enter the residual stream, or their scale, and why there are none."""
         try:
-            return self._rows_of(raw), ""
+            return self._rows_of(self.model.model.W_E.detach()), ""
         except FAILURES as error:
             unless_full(error)
             what = "what a token brings to this model's residual stream is not known"
-            return raw, f"{what}: {first_line(error)}"
+            return 1.0, f"{what}: {first_line(error)}"
 
     @property
     def embedding(self) -> Tensor:
@@ -50,7 +49,12 @@ class Ends(Probing):
         Scale, norm or projection of the embedding are applied. Where that could not be found, the
         embedding as it is; `embedding_problem` says so.
         """
-        return self._embedded[0]
+        found = self._embedded[0]
+        if isinstance(found, Tensor):
+            return found
+        raw: Tensor = self.model.model.W_E.detach()
+        # Exactly the matrix where nothing is multiplied; a scaled one is not kept beside it.
+        return raw if found == 1.0 else raw * found
 
     @property
     def embedding_problem(self) -> str:
@@ -80,12 +84,18 @@ class Ends(Probing):
         leg = self._unembedded
         if leg.problem:
             raise SaereportError(f"There is no logit lens: {leg.problem}.")
-        matrix = self._matrix()
+        matrix, narrower = self._matrices
+        if narrower is not None:
+            matrix = narrower.T @ matrix.float()
+        if leg.gain is None and not leg.centred and leg.scale == 1.0:
+            return matrix.float()
+        # In place in one copy: of a large vocabulary it takes gigabytes.
+        matrix = matrix.to(torch.float32, copy=True)
         if leg.gain is not None:
-            matrix = matrix * leg.gain[:, None]
+            matrix *= leg.gain[:, None]
         if leg.centred:
-            matrix = matrix - matrix.mean(dim=0, keepdim=True)
-        return matrix if leg.scale == 1.0 else matrix * leg.scale
+            matrix -= matrix.mean(dim=0, keepdim=True)
+        return matrix.mul_(leg.scale)
 
     @property
     def unembedding_problem(self) -> str:
@@ -104,7 +114,8 @@ class Ends(Probing):
         added = acts.get("hook_pos_embed", torch.zeros_like(entered[:1]))
         return entered, added.expand_as(entered) if added.ndim == 3 else torch.zeros_like(entered)
 
-    def _rows_of(self, raw: Tensor) -> Tensor:
+    def _rows_of(self, raw: Tensor) -> float | Tensor:
+        """What `raw` is multiplied with on its way, or the rows where it is more than that."""
         sample = sample_of(len(raw))
         entered, added = self._entered(sample[:, None].expand(-1, 2))
         here, there = entered[:, 0].float(), entered[:, 1].float()
@@ -113,8 +124,7 @@ class Ends(Probing):
             spread, moved = rows - rows.mean(dim=0), here - here.mean(dim=0)
             scale = float((spread * moved).sum() / spread.square().sum())
             if _close(moved, spread * scale, self.tolerance):
-                # Exactly the matrix where nothing is multiplied.
-                return raw if abs(scale - 1) < 2 * self.tolerance else raw * scale
+                return 1.0 if abs(scale - 1) < 2 * self.tolerance else scale
         alone, again = here - added[:, 0].float(), there - added[:, 1].float()
         if not _close(alone, again, self.tolerance):
             raise SaereportError("it cannot be told from what its position brings")
@@ -124,16 +134,23 @@ class Ends(Probing):
             found.append(entered[:, 0] - added[:, 0])
         return torch.cat(found)
 
-    def _matrix(self) -> Tensor:
-        """`W_U`, with a projection before it; float32[d_model, d_vocab]."""
-        matrix: Tensor = self.model.model.W_U.detach().float()
-        if len(matrix) != self.model.d_model:
-            narrower = self.model.model.project_out.weight.detach().float()
-            matrix = narrower.T @ matrix
-        return matrix
+    @property
+    def _matrices(self) -> tuple[Tensor, Tensor | None]:
+        """`W_U` as it is loaded, and the projection before it, float32, where there is one."""
+        matrix: Tensor = self.model.model.W_U.detach()
+        if len(matrix) == self.model.d_model:
+            return matrix, None
+        return matrix, self.model.model.project_out.weight.detach().float()
+
+    def _unembed(self, rows: Tensor) -> Tensor:
+        """Rows times the unembedding, some tokens at a time: it is not made float32 as a whole."""
+        matrix, narrower = self._matrices
+        rows = rows if narrower is None else rows @ narrower.T
+        return torch.cat(
+            [rows @ part.float() for part in torch.split(matrix, _CHUNK, dim=1)], dim=1
+        )
 
     def _to_logits(self) -> Leg:
-        matrix = self._matrix()
         probes = self.probes(self.model.d_model)
         last = f"blocks.{self.model.n_layers - 1}.hook_resid_post"
         found: list[Tensor] = []
@@ -150,10 +167,10 @@ class Ends(Probing):
                 )
         finally:
             handle.remove()
-        arrived = difference(found[0], len(probes))[:, : matrix.shape[1]]
+        arrived = difference(found[0], len(probes))[:, : self._matrices[0].shape[1]]
         everywhere = _outside_blocks(self.model.model.named_parameters())
         gains = gains_in(everywhere, self.model.d_model)
-        leg = self.fit(arrived, probes, gains, lambda rows: rows @ matrix)
+        leg = self.fit(arrived, probes, gains, self._unembed)
         if leg.problem:
             raise SaereportError(leg.problem)
         assert run.logits is not None

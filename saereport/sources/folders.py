@@ -27,9 +27,16 @@ CONFIG, WEIGHTS = "cfg.json", "sae_weights.safetensors"
 LARGEST_HEADER = 100 * MIB
 
 TOKENIZER_FILES = (
-    *("tokenizer.json", "tokenizer.model", "tokenizer_config.json", "vocab.json", "vocab.txt"),
-    *("spiece.model", "sentencepiece.bpe.model", "tekken.json", "merges.txt"),
+    "tokenizer.json",
+    "tokenizer.model",
+    "vocab.json",
+    "vocab.txt",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+    "tekken.json",
+    "*.tiktoken",
 )
+"""What a folder with a tokeniser holds one of."""
 
 
 @dataclass(frozen=True)
@@ -274,12 +281,8 @@ def _check_model_folder(path: Path) -> None:
     where = f"{path.name}/config.json"
     if not isinstance(parse_json(content(path / "config.json", LIMITS), where, LIMITS), dict):
         raise SaereportError(f"{where} is not a JSON object.")
+    check_tokenizer_files(path)
     names = {p.name for p in path.iterdir()}
-    if not names & set(TOKENIZER_FILES) and not any(n.endswith(".tiktoken") for n in names):
-        raise SaereportError(
-            f"The model folder {path.name} holds no tokeniser.",
-            "Copy tokenizer.json and tokenizer_config.json into it.",
-        )
     index = path / "model.safetensors.index.json"
     if index.is_file():
         found = parse_json(content(index, LIMITS), f"{path.name}/{index.name}", LIMITS)
@@ -291,9 +294,28 @@ def _check_model_folder(path: Path) -> None:
                 f"{f' and {len(missing) - 1} more' if len(missing) > 1 else ''}.",
                 "Download it whole.",
             )
-    for file in ("model.safetensors",):
-        if (path / file).is_file():
-            tensor_shapes(path / file)
+    if (path / "model.safetensors").is_file():
+        tensor_shapes(path / "model.safetensors")
+
+
+def check_tokenizer_files(folder: Path) -> None:
+    """Check that a folder holds a tokeniser, before its weights are loaded.
+
+    Transformers makes an empty one where it finds none, for some families.
+
+    Raises:
+        SaereportError: It holds none.
+    """
+    if not any(any(folder.glob(pattern)) for pattern in TOKENIZER_FILES):
+        raise no_tokenizer(folder.resolve().name)
+
+
+def no_tokenizer(name: str) -> SaereportError:
+    """The error that says that a model has no tokeniser."""
+    return SaereportError(
+        f"The model '{name}' comes without a tokeniser.",
+        "Put the tokeniser's files (tokenizer.json, tokenizer_config.json) beside its weights.",
+    )
 
 
 def _check_name(name: str) -> None:

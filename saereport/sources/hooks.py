@@ -105,18 +105,6 @@ class HookPoint:
         return is_module_name(self.name)
 
     @property
-    def before_post_norm(self) -> bool:
-        """Whether what lies here still passes what the model has behind the sublayer.
-
-        That is a norm (Gemma-2 and 3, OLMo-2) or a multiplier (Granite) on the way from the
-        sublayer into the residual stream. True for the sublayers' own outputs (a Hugging Face
-        module's, `mlp.hook_out`, `attn.hook_out`) and for `hook_z`: a write direction here goes
-        through that norm. False for `hook_mlp_out` and `hook_attn_out`, which lie behind it, and
-        for the residual stream.
-        """
-        return self.kind == "z" or (self.kind in ("mlp_out", "attn_out") and self.site in _MODULES)
-
-    @property
     def depth(self) -> tuple[int, int]:
         """Sorts hook points in the order in which a forward pass reaches them."""
         return (self.layer, _ORDER.get(self.site, -1))

@@ -186,7 +186,8 @@ def _explain(name: str, split: str, error: Exception) -> SaereportError:
             f"The dataset '{name}' is made by a script of its own, which is not run.",
             "Name its files, or another dataset, with --dataset.",
         )
-    if "gated" in text:
+    # The hub's text for a missing repository speaks of gated ones.
+    if "is a gated dataset" in text or "GatedRepoError" in kinds:
         return SaereportError(
             f"The dataset '{name}' is gated on the Hugging Face hub.",
             "Accept its terms there, then log in with `hf auth login` or set HF_TOKEN.",

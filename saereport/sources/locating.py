@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from saereport.errors import SaereportError
+from saereport.sources.devices import float64_of
 from saereport.sources.hooks import HookPoint, parse_module
 
 if TYPE_CHECKING:
@@ -148,8 +149,9 @@ class _Reading:
 
 def _close(a: Tensor, b: Tensor, *terms: Tensor) -> bool:
     """Whether two tensors differ by rounding alone, that of the `terms` of a sum included."""
-    size = torch.stack([x.double().abs() for x in (a, b, *terms)]).amax(0)
+    dtype = b.dtype
+    a, b, *terms_ = (float64_of(x) for x in (a, b, *terms))
+    size = torch.stack([x.abs() for x in (a, b, *terms_)]).amax(0)
     # Entries are sums over the width: the large ones of a position count in its small ones too.
     size = size + 0.01 * size.amax(-1, keepdim=True)
-    off = (a.double() - b.double()).abs()
-    return bool((off <= 64 * torch.finfo(b.dtype).eps * size).all())
+    return bool(((a - b).abs() <= 64 * torch.finfo(dtype).eps * size).all())

@@ -11,27 +11,15 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from saereport.errors import SaereportError
+from saereport.sources.folders import no_tokenizer
 from saereport.sources.locating import probe_tokens
 from saereport.sources.models import LanguageModel
-
-TOKENIZER_FILES = (
-    "tokenizer.json",
-    "tokenizer.model",
-    "vocab.json",
-    "vocab.txt",
-    "spiece.model",
-    "sentencepiece.bpe.model",
-    "tekken.json",
-    "*.tiktoken",
-)
-"""What a folder with a tokeniser holds one of."""
 
 _FEWEST_TOKENS = 10
 
@@ -123,18 +111,6 @@ def difference(expected: Tensor, found: Tensor | None) -> float:
     return float((a - b).abs().max() / a.abs().max().clamp(min=1e-12))
 
 
-def check_tokenizer_files(folder: Path) -> None:
-    """Check that a folder holds a tokeniser, before its weights are loaded.
-
-    Transformers makes an empty one where it finds none, for some families.
-
-    Raises:
-        SaereportError: It holds none.
-    """
-    if not any(any(folder.glob(pattern)) for pattern in TOKENIZER_FILES):
-        raise _no_tokenizer(folder.resolve().name)
-
-
 def check_tokenizer(name: str, tokenizer: Any) -> None:
     """Check that a tokeniser has tokens of its own.
 
@@ -142,17 +118,10 @@ def check_tokenizer(name: str, tokenizer: Any) -> None:
         SaereportError: There is none, or it knows special tokens only.
     """
     if tokenizer is None:
-        raise _no_tokenizer(name)
+        raise no_tokenizer(name)
     special = {*tokenizer.all_special_tokens, *getattr(tokenizer, "added_tokens_encoder", ())}
     if len(tokenizer.get_vocab().keys() - special) < _FEWEST_TOKENS:
-        raise _no_tokenizer(name)
-
-
-def _no_tokenizer(name: str) -> SaereportError:
-    return SaereportError(
-        f"The model '{name}' comes without a tokeniser.",
-        "Put the tokeniser's files (tokenizer.json, tokenizer_config.json) beside its weights.",
-    )
+        raise no_tokenizer(name)
 
 
 class _Nothing:

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from saereport.errors import SaereportError, did_you_mean
+from saereport.sources.folders import no_tokenizer
 from saereport.sources.hub import is_offline
 from saereport.sources.remote_code import untrusted
 
@@ -101,10 +102,7 @@ def _of_files(name: str, error: Exception, architecture: str, *, local: bool) ->
     where = f"The model '{name}'" + (f" ({architecture})" if architecture else "")
     lens, transformers = version("transformer-lens"), version("transformers")
     if "backend tokenizer" in text:
-        return SaereportError(
-            f"{where} comes without a tokeniser.",
-            "Put the tokeniser's files (tokenizer.json, tokenizer_config.json) beside its weights.",
-        )
+        return no_tokenizer(name)
     if "trust_remote_code" in text:
         return untrusted(name)
     if "Unrecognized" in text or "does not recognize this architecture" in text:

@@ -16,13 +16,9 @@ from typing import Any
 import torch
 
 from saereport.errors import SaereportError, UsageError, did_you_mean
+from saereport.sources.folders import check_tokenizer_files
 from saereport.sources.hub import hub_access
-from saereport.sources.model_checks import (
-    Watched,
-    check_tokenizer,
-    check_tokenizer_files,
-    no_processors,
-)
+from saereport.sources.model_checks import Watched, check_tokenizer, no_processors
 from saereport.sources.model_faults import folder_in_the_way, loading
 from saereport.sources.models import BridgeModel, HookedModel, LanguageModel
 from saereport.sources.quiet import quietly

@@ -86,7 +86,7 @@ def open_text(
             text = _open_files([Path(demo_text_dir())], column)
             return Text("demo text", text.provenance, text.pretokenized, text._read)
         path = _expanded(spec)
-        if not _exists(path) and not _looks_like_path(str(spec)):
+        if not _exists(path) and not looks_like_path(str(spec)):
             from saereport.sources.hub_text import open_dataset
 
             return open_dataset(
@@ -110,7 +110,8 @@ def _exists(path: Path) -> bool:
         return False
 
 
-def _looks_like_path(spec: str) -> bool:
+def looks_like_path(spec: str) -> bool:
+    """Whether a text that is not there was meant as a file or a folder, not as a dataset's name."""
     return (
         spec.endswith(SUFFIXES)
         or spec.startswith((".", "/", "~"))

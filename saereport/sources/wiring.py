@@ -237,10 +237,11 @@ class Wiring(Ends):
     def _stream_to_embedding(self) -> Leg:
         if self.embedding_problem:
             return Leg(problem=self.embedding_problem)
-        sample = sample_of(len(self.embedding))
+        embedding = self.embedding
+        sample = sample_of(len(embedding))
         with torch.no_grad():
             read = forward(self.model, sample[:, None], reads=["hook_embed"]).acts["hook_embed"]
-        rows = self.embedding[sample.to(self.embedding.device)].float()
+        rows = embedding[sample.to(embedding.device)].float()
         leg = self.fit(read[:, 0].float(), rows, [])
         return Leg(problem=leg.problem) if leg.problem or leg.centred else leg
 

@@ -244,6 +244,31 @@ def test_half_precision_finds_the_same_ways(
         assert wiring.embedding_problem == wiring.unembedding_problem == ""
 
 
+@pytest.mark.parametrize("name", ["gemma2", "llama"])
+def test_no_table_of_the_vocabulary_is_kept_while_the_text_is_read(
+    name: str, families: Families
+) -> None:
+    """Of Gemma's vocabulary one takes gigabytes on the device."""
+    from saereport.sources.model_loading import load_model
+
+    wiring = load_model(families(name), dtype=torch.bfloat16).wiring
+    assert wiring.embedding_problem == wiring.unembedding_problem == ""
+    rows, columns = wiring.embedding, wiring.unembedding
+    kept = [part for value in vars(wiring).values() for part in _parts(value)]
+    assert max((part.numel() for part in kept), default=0) < min(rows.numel(), columns.numel())
+    weights = [w for _, w in wiring.model.model.named_parameters()]
+    assert columns.data_ptr() not in [w.data_ptr() for w in weights], "weights are not written to"
+
+
+def _parts(value: Any) -> list[Tensor]:
+    if isinstance(value, Tensor):
+        return [value]
+    if isinstance(value, (tuple, list)):
+        return [part for item in value for part in _parts(item)]
+    gain = getattr(value, "gain", None)
+    return [gain] if isinstance(gain, Tensor) else []
+
+
 def test_a_model_that_was_changed_behind_its_weights_loses_its_tables(families: Families) -> None:
     """Nobody knows of this family: its attention's output is turned around on the way."""
     from saereport.sources.model_loading import load_model

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import ast
+from pathlib import Path
+
 import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+import saereport
 from saereport.errors import SaereportError, UsageError
 from saereport.sources.devices import (
     DTYPES,
@@ -109,3 +113,15 @@ def test_float64_is_made_where_there_are_such_numbers(device, where):
 def test_float64_holds_the_same_numbers():
     x = torch.tensor([0.1, -3.0])
     assert float64_of(x).tolist() == x.tolist()
+
+
+def test_float64_is_asked_for_where_a_device_may_not_have_it():
+    """Apple's MPS has none: `float64_of` alone may ask for it, or who holds a file's tensors."""
+    package = Path(saereport.__file__).parent
+    found = {
+        path.name
+        for path in package.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and node.attr == "double"
+    }
+    assert found == {"devices.py", "sae_scaling.py"}

@@ -51,25 +51,6 @@ def test_hugging_face_names_stay_themselves(name, layer, kind, site):
     point = parse_hook(name)
     assert point == HookPoint(name, layer, kind, site)
     assert point.is_module
-    assert point.before_post_norm == (kind != "resid")
-
-
-@pytest.mark.parametrize(
-    ("name", "before"),
-    [
-        ("blocks.3.hook_mlp_out", False),
-        ("blocks.3.hook_attn_out", False),
-        ("blocks.3.hook_resid_post", False),
-        ("blocks.3.mlp.hook_in", False),
-        ("blocks.3.mlp.hook_out", True),
-        ("blocks.3.attn.hook_out", True),
-        ("blocks.3.attn.hook_z", True),
-    ],
-)
-def test_what_lies_before_the_norm_behind_a_sublayer(name, before):
-    point = parse_hook(name)
-    assert point.before_post_norm == before
-    assert not point.is_module
 
 
 @pytest.mark.parametrize(

@@ -161,7 +161,7 @@ def test_what_sublayers_add_adds_up(family, families):
 def test_post_norm_on_the_stream_itself(families):
     """OPT-350m's norms act on the stream after the addition: nothing is added as it stands."""
     point = locate(_loaded("opt-350m", families), parse_hook(f"blocks.{LAYER}.hook_mlp_out"))
-    assert point.before_post_norm
+    assert point.site == "mlp.hook_out"
 
 
 def test_an_sae_is_fitted_to_the_model(families, tiny_sae):

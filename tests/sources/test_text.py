@@ -730,6 +730,7 @@ def test_a_name_that_no_dataset_can_have():
             "is made by a script of its own, which is not run",
         ),
         (FileNotFoundError("Dataset 'owner/corpus' is a gated dataset"), {}, "is gated"),
+        (FileNotFoundError("private or gated repo"), {}, "neither a file nor"),
     ],
 )
 def test_bad_datasets(dataset, result, options, said):
