@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -33,7 +34,7 @@ def test_replacements_are_made_on_the_device(cuda_model: Any, architecture: str,
     tokens = tiny_tokens().to(CUDA)
     acts = forward(cuda_model, tokens, reads=places(sae)).acts
     place = write_point(sae).name
-    means = {place: torch.zeros(acts[place].shape[-1], dtype=torch.float64)}
+    means = {place: np.zeros(acts[place].shape[-1])}
     kinds = []
     for (kind, _), name, value in _variants([sae], acts, tokens > 0, means):
         kinds.append(kind)
