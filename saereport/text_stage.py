@@ -17,7 +17,7 @@ from saereport.errors import SaereportError
 from saereport.run.schema import TextCounts
 from saereport.sources.packing import Packed, Rules, pack
 from saereport.sources.tally import NothingCountsError, Remark, Tally
-from saereport.sources.text import Text, open_text
+from saereport.sources.text import SUFFIXES, Text, open_text
 from saereport.sources.tokens import token_bytes
 from saereport.sources.training import agree
 from saereport.visible import visible
@@ -159,7 +159,14 @@ def text_of(config: BuildConfig, dictionaries: Sequence[Dictionary], warned: War
         "column": config.text_column,
     }
     if config.dataset:
-        return open_text(config.dataset, **asked)
+        text = open_text(config.dataset, **asked)
+        if text.unread:
+            names = ", ".join(text.unread[:5]) + (", …" if len(text.unread) > 5 else "")
+            warned.add(
+                f"Of the folder {text.name} only files of its own that end in "
+                f"{', '.join(SUFFIXES)} are read; not read: {names} ({len(text.unread):,} in all)."
+            )
+        return text
     from saereport.sources.hub_text import is_hub_name, open_dataset, training_text
 
     first, *others = dictionaries

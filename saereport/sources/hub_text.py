@@ -14,7 +14,7 @@ from typing import Any
 
 from saereport.errors import SaereportError
 from saereport.sources.documents import document, mask_column
-from saereport.sources.text import Placed, Text, choose_column
+from saereport.sources.text import Placed, Text, choose_column, require_text
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
 _ADDRESS = re.compile(r"(?:https?://)?(?:www\.)?huggingface\.co/datasets/([^/?#]+/[^/?#]+)/?")
@@ -107,6 +107,8 @@ def open_dataset(
     chosen = choose_column(list(first), column, f"The dataset '{name}'")
     mask = mask_column(chosen, first)
     tokenized = not isinstance(document(first, chosen, f"{name}: row 1") or "", str)
+    if column is None and not tokenized:
+        require_text(chosen, f"The dataset '{name}'")
 
     def read() -> Iterator[Placed]:
         try:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,15 @@ Placed = tuple[str, Document]
 SUFFIXES = (".txt", ".jsonl", ".ndjson", ".parquet")
 """The kinds of files that are read as text."""
 
+OTHER_KINDS = (
+    *(".json", ".csv", ".tsv", ".arrow", ".feather", ".xml", ".html"),
+    *(".gz", ".zst", ".xz", ".bz2", ".zip", ".tar", ".7z"),
+)
+"""Kinds of files that hold text too, or other files that do, and are not read."""
+
+_DESCRIPTIONS = ("dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json")
+"""Files of the datasets library that say what the others are."""
+
 ROW = Limits(depth=256)
 """How deeply a row of a file may be nested; deeper ones are made to break readers."""
 
@@ -39,12 +49,14 @@ class Text:
         provenance: What exactly was read, as JSON: content hashes of files (by base name), or
             dataset, configuration, split, column and revision.
         pretokenized: Whether the documents are token ids.
+        unread: Names of what lies in the named folders, may hold text too, and is not read.
     """
 
     name: str
     provenance: dict[str, Any]
     pretokenized: bool
     _read: Callable[[], Iterator[Placed]] = field(repr=False)
+    unread: tuple[str, ...] = ()
 
     def documents(self) -> Iterator[Document]:
         """The documents, from the first, in an order that does not change."""
@@ -84,9 +96,9 @@ def open_text(
             from saereport.sources.demo import demo_text_dir
 
             text = _open_files([Path(demo_text_dir())], column)
-            return Text("demo text", text.provenance, text.pretokenized, text._read)
+            return replace(text, name="demo text")
         path = _expanded(spec)
-        if not _exists(path) and not looks_like_path(str(spec)):
+        if not os.path.lexists(path) and not looks_like_path(str(spec)):
             from saereport.sources.hub_text import open_dataset
 
             return open_dataset(
@@ -101,13 +113,6 @@ def _expanded(spec: str | Path) -> Path:
         return Path(spec).expanduser()
     except RuntimeError:
         return Path(spec)  # there is no such user: the name leads nowhere
-
-
-def _exists(path: Path) -> bool:
-    try:
-        return path.exists()
-    except (OSError, ValueError):
-        return False
 
 
 def looks_like_path(spec: str) -> bool:
@@ -129,7 +134,11 @@ def _open_files(paths: Sequence[Path], column: str | None) -> Text:
     for file in files:
         if file.suffix != ".txt":
             columns[file] = choose_column(_columns(file), column, file.name)
-    tokenized = {_holds_tokens(file, columns.get(file)) for file in files} - {None}
+    kinds = {file: _holds_tokens(file, columns.get(file)) for file in files}
+    for file, chosen in columns.items():
+        if column is None and kinds[file] is False:
+            require_text(chosen, file.name)
+    tokenized = set(kinds.values()) - {None}
     if len(tokenized) > 1:
         raise SaereportError(
             "Some of the files hold text and others token ids.", "Make a report of each kind."
@@ -145,7 +154,19 @@ def _open_files(paths: Sequence[Path], column: str | None) -> Text:
         for file in files:
             yield from _read_file(file, columns.get(file), pretokenized)
 
-    return Text(name, provenance, pretokenized, read)
+    unread = tuple(found for path in paths if path.is_dir() for found in _not_read(path))
+    return Text(name, provenance, pretokenized, read, unread)
+
+
+def _not_read(folder: Path) -> list[str]:
+    """What in a folder may hold text too, and is not read: other kinds of files, and folders."""
+    return sorted(
+        f"{p.name}/" if p.is_dir() else p.name
+        for p in folder.iterdir()
+        if not p.name.startswith(".")
+        and (p.is_dir() or p.suffix.lower() in OTHER_KINDS)
+        and p.name not in _DESCRIPTIONS
+    )
 
 
 def _files_at(path: Path) -> list[Path]:
@@ -161,6 +182,8 @@ def _files_at(path: Path) -> list[Path]:
             if path.suffix not in SUFFIXES:
                 raise SaereportError(f"{path.name} is not a file that can be read as text.", kinds)
             return [path]
+        if path.is_symlink():
+            raise SaereportError(f"'{path}' is a link that leads nowhere.", "Name the file itself.")
         near = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
     raise SaereportError(f"There is no text at {path}.", did_you_mean(path.name, near))
 
@@ -329,6 +352,20 @@ def choose_column(columns: Sequence[str], wanted: str | None, name: str) -> str:
         f"{name} has no column 'text'; {has}.",
         did_you_mean("text", columns) or "Name the one that holds the text with --text-column.",
     )
+
+
+def require_text(column: str, name: str) -> None:
+    """Check that a column of text which nobody named is not called like token ids.
+
+    Raises:
+        SaereportError: It is; `name` says of what it is a column.
+    """
+    if column in TOKEN_COLUMNS:
+        raise SaereportError(
+            f"{name}: the column '{column}' holds text in place of token ids.",
+            "Write them as lists of whole numbers; if it is the text to read, give "
+            f"--text-column {column}.",
+        )
 
 
 def _holds_tokens(file: Path, column: str | None) -> bool | None:

@@ -14,12 +14,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from saereport.config import BuildConfig
 from saereport.errors import SaereportError
 from saereport.sources.documents import TokenIds
 from saereport.sources.hub_text import open_dataset, training_text
 from saereport.sources.packing import Rules, pack, separator_id
 from saereport.sources.tally import Tally
 from saereport.sources.text import open_text
+from saereport.text_stage import text_of
+from saereport.warned import Warned
 from tests.factories import BOS, EOS, word_tokenizer
 
 TOKENIZER = word_tokenizer()
@@ -378,6 +381,20 @@ def test_directory_in_the_order_of_names(tmp_path):
     assert str(tmp_path) not in json.dumps(text.provenance)
 
 
+def test_what_a_folder_holds_besides_is_named(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"text": "A"}')
+    for name in ("b.jsonl.gz", "c.CSV", "dataset_info.json", "README.md", ".hidden.gz"):
+        (tmp_path / name).write_bytes(b"")
+    (tmp_path / "train").mkdir()
+    text = open_text(tmp_path)
+    assert text.unread == ("b.jsonl.gz", "c.CSV", "train/")
+    assert open_text(tmp_path / "a.jsonl").unread == ()
+    warned = Warned()
+    text_of(BuildConfig(dataset=str(tmp_path)), (), warned)
+    [warning] = warned.result()
+    assert "not read: b.jsonl.gz, c.CSV, train/ (3 in all)" in warning.text
+
+
 def test_several_files_in_the_order_given(tmp_path):
     for name in "ab":
         (tmp_path / f"{name}.txt").write_text(name)
@@ -389,6 +406,14 @@ def test_several_files_in_the_order_given(tmp_path):
 def test_chosen_column(tmp_path):
     file = write_jsonl(tmp_path / "a.jsonl", [{"body": "x", "text": "y"}])
     assert list(open_text(file, column="body").documents()) == ["x"]
+
+
+@pytest.mark.parametrize("column", ["tokens", "input_ids"])
+def test_token_ids_written_as_text_are_not_read_as_text(tmp_path, column):
+    file = write_jsonl(tmp_path / "a.jsonl", [{column: "72 101 108"}])
+    with pytest.raises(SaereportError, match=f"'{column}' holds text in place of token ids"):
+        open_text(file)
+    assert list(open_text(file, column=column).documents()) == ["72 101 108"]
 
 
 @pytest.mark.parametrize("column", ["tokens", "input_ids"])
@@ -548,6 +573,10 @@ def test_paths_that_lead_nowhere(tmp_path):
         open_text("corpus.jsonl")
     with pytest.raises(SaereportError, match="No text was named"):
         open_text([])
+    for link, target in (("loop", "loop"), ("gone", "nowhere.txt")):
+        (tmp_path / link).symlink_to(target)
+        with pytest.raises(SaereportError, match=f"{link}' is a link that leads nowhere"):
+            open_text(tmp_path / link)
 
 
 def test_text_and_tokens_do_not_mix(tmp_path):
