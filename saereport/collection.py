@@ -52,7 +52,7 @@ from saereport.run import TABLES, Run, open_run
 from saereport.run.files import target_folder
 from saereport.run.store import require_run_or_nothing, retitle
 from saereport.sanity import check_sanity
-from saereport.selection import parse_selection, tracked_latents
+from saereport.selection import Selection, parse_selection, tracked_latents
 from saereport.sources.demo import demo_model_dir
 from saereport.sources.devices import resolve_device, resolve_dtype
 from saereport.sources.folders import SaeFacts
@@ -149,13 +149,9 @@ def _collect(config: BuildConfig, target: Path, work: Path, progress: Progress) 
     memory = MemoryProfiler(config.profile_memory, device)
     warned = Warned(progress, strict=config.strict)
     lines = read_lines(config.prompts_file)
-    sources = [
-        SaeSource(release=sae.release, sae_id=sae.sae_id, path=str(sae.path) if sae.path else None)
-        for sae in config.saes
-    ]
     labels = read_labels(config)
     with memory.stage("load"):
-        dictionaries = _load_saes(sources, device, dtype, progress, warned)
+        dictionaries = _load_saes(config, device, dtype, progress, warned)
         check_against(config, [_facts(dictionary) for dictionary in dictionaries], labels)
         # A text that is not there is told before the model is loaded.
         text = text_of(config, dictionaries, warned)
@@ -166,10 +162,7 @@ def _collect(config: BuildConfig, target: Path, work: Path, progress: Progress) 
     words = [config.title or "", *(selection.words for selection in selections)]
     check_fits_a_run(dictionaries, model, stage.context_size, words)
     blind = blind_latents(config, dictionaries)
-    tracked = [
-        tracked_latents(selection, dictionary.d_sae, config.seed)
-        for selection, dictionary in zip(selections, dictionaries, strict=True)
-    ]
+    tracked = _tracked(config, selections, dictionaries)
     added = {
         dictionary.slug: sorted(set(blind.get(dictionary.slug, ())) - set(own.tolist()))
         for dictionary, own in zip(dictionaries, tracked, strict=True)
@@ -207,14 +200,9 @@ def _collect(config: BuildConfig, target: Path, work: Path, progress: Progress) 
     with memory.stage("read the text"):
         _read(config, reading, stage, progress)
         stage.conclude(warned)
-    for reader in readers:
-        if reason := reader.broken.reason():
-            warned.add(reason, about=reader.dictionary.slug)
     with memory.stage("evaluate"):
         evaluation = _evaluate(config, reading, stage, progress)
-    for slug, lines in evaluation.doubts.items():
-        for line in lines:
-            warned.add(line, about=slug)
+    _say_what_was_found(reading, evaluation, warned)
     plan = Plan(
         config=config_record(config),
         title=title,
@@ -231,7 +219,7 @@ def _collect(config: BuildConfig, target: Path, work: Path, progress: Progress) 
         warned=warned,
     )
     # From here on `reading` alone holds the SAEs and the model; the last step releases them.
-    del model, dictionaries, readers, reader, stage
+    del model, dictionaries, readers, stage
     write_run(target, plan, reading, memory, progress)
     gc.collect()
     profile = memory.profile()
@@ -254,12 +242,16 @@ def _facts(dictionary: Dictionary) -> SaeFacts:
 
 
 def _load_saes(
-    sources: Sequence[SaeSource],
+    config: BuildConfig,
     device: torch.device,
     dtype: torch.dtype,
     progress: Progress,
     warned: Warned,
 ) -> list[Dictionary]:
+    sources = [
+        SaeSource(release=sae.release, sae_id=sae.sae_id, path=str(sae.path) if sae.path else None)
+        for sae in config.saes
+    ]
     loaded = []
     for source, slug in zip(sources, source_slugs(sources), strict=True):
         progress.say(f"Loading the SAE {source.label}")
@@ -324,6 +316,26 @@ def _done(target: Path, fingerprint: str) -> Run | None:
     except SaereportError:
         return None
     return run
+
+
+def _say_what_was_found(reading: Reading, evaluation: Evaluation, warned: Warned) -> None:
+    """Warn of activations that could not be measured, and of figures that hang on little."""
+    for reader in reading.readers:
+        if reason := reader.broken.reason():
+            warned.add(reason, about=reader.dictionary.slug)
+    for slug, doubts in evaluation.doubts.items():
+        for doubt in doubts:
+            warned.add(doubt, about=slug)
+
+
+def _tracked(
+    config: BuildConfig, selections: Sequence[Selection], dictionaries: Sequence[Dictionary]
+) -> list[np.ndarray]:
+    """The latents of each SAE that are followed over the whole text."""
+    return [
+        tracked_latents(selection, dictionary.d_sae, config.seed)
+        for selection, dictionary in zip(selections, dictionaries, strict=True)
+    ]
 
 
 def _readers(

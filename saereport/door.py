@@ -59,7 +59,9 @@ def check_everything(config: BuildConfig) -> None:
     model = config.model or facts[0].model_name
     if model is None and config.saes[0].path is not None:
         raise SaereportError(
-            f"The metadata of the SAE {facts[0].slug} names no model.", "Give one with --model."
+            f"The metadata of the SAE {facts[0].slug} names no model, or one by a path, which is "
+            "not followed.",
+            "Give one with --model.",
         )
     if model is not None:
         check_model(model)

@@ -120,6 +120,14 @@ def test_slips_are_told_at_the_door(inputs: Path, changes: dict[str, Any], messa
     assert "\n" not in str(caught.value)
 
 
+def test_a_model_named_by_a_path_is_not_followed(inputs: Path, tmp_path: Path) -> None:
+    for name in (str(inputs / "model"), "../model", "~/model", "C:\\models\\mine"):
+        folder = sae(tmp_path / f"sae{len(name)}", model_name=name)
+        assert folders.look_at_sae(folder, "sae").model_name is None
+        with pytest.raises(SaereportError, match="by a path, which is not followed"):
+            check(inputs, saes=[{"path": folder}], model=None)
+
+
 def test_damaged_files_are_told_at_the_door(inputs: Path, tmp_path: Path) -> None:
     file = tmp_path / "early/sae_weights.safetensors"
     for damage, message in (

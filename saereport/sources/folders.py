@@ -21,7 +21,7 @@ import yaml
 from saereport.errors import SaereportError, did_you_mean, shortened
 from saereport.limits import MIB, content, parse_json
 from saereport.sources.hooks import HookPoint, parse_hook
-from saereport.sources.sae_config import LIMITS, check_config
+from saereport.sources.sae_config import LIMITS, check_config, is_path
 
 CONFIG, WEIGHTS = "cfg.json", "sae_weights.safetensors"
 LARGEST_HEADER = 100 * MIB
@@ -88,14 +88,15 @@ def look_at_sae(path: Path, slug: str) -> SaeFacts:
             f"{d_sae:,}.",
             "The two files do not belong together.",
         )
-    hook_out = _hook(said.get("hook_name_out"))
+    hook_out, name = _hook(said.get("hook_name_out")), said.get("model_name")
     return SaeFacts(
         slug=slug,
         d_sae=d_sae,
         hook_in=_hook(said.get("hook_name", said.get("hook_point"))),
         hook_out=hook_out,
         is_transcoder="transcoder" in str(cfg.get("architecture")),
-        model_name=name if isinstance(name := said.get("model_name"), str) else None,
+        # A place on its author's disk is not followed.
+        model_name=name if isinstance(name, str) and not is_path(name) else None,
     )
 
 

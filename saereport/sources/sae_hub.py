@@ -7,7 +7,7 @@ class that it does not know) is refused.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -53,20 +53,7 @@ def from_hub(
     from sae_lens.loading.pretrained_saes_directory import get_pretrained_saes_directory
 
     directory = get_pretrained_saes_directory()
-    if release in directory:
-        ids = directory[release].saes_map
-        if sae_id not in ids:
-            raise SaereportError(
-                f"The release '{release}' has no SAE '{sae_id}'.",
-                did_you_mean(sae_id, ids)
-                or f"It has {len(ids)}, such as {', '.join(repr(i) for i in list(ids)[:3])}.",
-            )
-    elif "/" not in release:
-        raise SaereportError(
-            f"SAELens knows no release '{release}'.",
-            did_you_mean(release, directory)
-            or "Name a release of SAELens's directory, or a Hugging Face repository (owner/name).",
-        )
+    _check_listed(release, sae_id, directory)
     label = f"{release} / {sae_id}"
     loader = NAMED_PRETRAINED_SAE_LOADERS[get_conversion_loader_name(release)]
     entry = directory.get(release)
@@ -101,6 +88,24 @@ def from_hub(
         raise
     except Exception as error:
         raise _explain(label, error, directory, release, sae_id) from error
+
+
+def _check_listed(release: str, sae_id: str, directory: Mapping[str, Any]) -> None:
+    """Refuse a release or an id that SAELens's directory does not have."""
+    if release in directory:
+        ids = directory[release].saes_map
+        if sae_id not in ids:
+            raise SaereportError(
+                f"The release '{release}' has no SAE '{sae_id}'.",
+                did_you_mean(sae_id, ids)
+                or f"It has {len(ids)}, such as {', '.join(repr(i) for i in list(ids)[:3])}.",
+            )
+    elif "/" not in release:
+        raise SaereportError(
+            f"SAELens knows no release '{release}'.",
+            did_you_mean(release, directory)
+            or "Name a release of SAELens's directory, or a Hugging Face repository (owner/name).",
+        )
 
 
 def checked(
