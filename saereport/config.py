@@ -35,6 +35,12 @@ _READERS: dict[str, Callable[[str], Any]] = {
 }
 """Settings that can be written in a person's way, and how that is read."""
 
+_NAMES = (
+    *("release", "sae_id", "path", "model", "explanations", "prompts_file"),
+    *("dataset", "dataset_config", "dataset_split", "text_column"),
+)
+"""Settings that name something; an empty one is a shell variable that is not set, or a slip."""
+
 DEVICE_PATTERN = r"^(auto|cpu|mps|cuda(:\d+)?)$"
 
 
@@ -53,6 +59,8 @@ class Asked(BaseModel):
         if "bool" not in kind and any(isinstance(part, bool) for part in parts):
             # Python takes `true` for 1.
             raise ValueError("yes or no says nothing here")
+        if name in _NAMES and isinstance(value, str) and not value.strip():
+            raise ValueError("it names nothing; give a name, or leave it out")
         reader = _READERS.get(name)
         if reader is None or not isinstance(value, str):
             return value
@@ -446,7 +454,12 @@ def _with_paths_from(values: dict[str, Any], folder: Path) -> dict[str, Any]:
     def moved(value: Any) -> Any:
         if value == "demo":
             return value
-        if isinstance(value, str) and not Path(value).is_absolute() and exists(folder / value):
+        if (
+            isinstance(value, str)
+            and value.strip()
+            and not Path(value).is_absolute()
+            and exists(folder / value)
+        ):
             return str(folder / value)
         return value
 

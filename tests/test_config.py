@@ -61,6 +61,9 @@ def test_the_examples_are_valid(path: Path) -> None:
         ({"circuits": {"memory": -5}}, "'circuits.memory' in the configuration cannot be -5"),
         ({"prompts": [{"repeat_random": 0}]}, "prompts.0.repeat_random"),
         ({"prompts": [{"text": "a", "pairs": [["x"]]}]}, "prompts.0.pairs"),
+        ({"model": ""}, "'model' in the configuration cannot be '': it names nothing"),
+        ({"dataset": " "}, "it names nothing; give a name, or leave it out"),
+        ({"saes": [{"path": ""}]}, "'saes.0.path' in the configuration cannot be ''"),
         ({"prompts": [{"text": "half a character \ud800"}]}, "prompts.0.text"),
     ],
 )
@@ -89,6 +92,12 @@ def test_what_cannot_be_built_is_refused_before_anything_is_opened(
     with pytest.raises(UsageError) as caught:
         make_config(values).checked()
     assert message in str(caught.value)
+
+
+def test_an_empty_name_is_not_the_folder_of_the_file(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("dataset: ''\nsaes:\n- {path: '', explanations: ''}\n")
+    values = read_config(tmp_path / "a.yaml")
+    assert values == {"dataset": "", "saes": [{"path": "", "explanations": ""}]}
 
 
 def test_numbers_and_lists_in_yaml_choose_latents() -> None:
