@@ -9,6 +9,7 @@ are there.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -360,8 +361,13 @@ def _check_text(config: BuildConfig) -> None:
     if config.dataset is None:
         return
     path = Path(config.dataset).expanduser()
-    local = config.dataset == "demo" or exists(path) or looks_like_path(config.dataset)
+    local = config.dataset == "demo" or os.path.lexists(path) or looks_like_path(config.dataset)
     files = [file for file in path.iterdir() if file.is_file()] if path.is_dir() else [path]
     size = sum(file.stat().st_size for file in files if file.exists())
     if local and size <= HASHED_AT_ONCE:
-        open_text(config.dataset, column=config.text_column)
+        open_text(
+            config.dataset,
+            column=config.text_column,
+            split=config.dataset_split,
+            config=config.dataset_config,
+        )

@@ -109,6 +109,8 @@ def test_what_is_right_passes(inputs: Path) -> None:
         ({"model": "@/text.jsonl"}, "Name a folder with a config.json"),
         ({"dataset": "@/txt.jsonl"}, "There is no text at .*Did you mean 'text.jsonl'"),
         ({"dataset": "nothing.txt"}, "There is no text at nothing.txt"),
+        ({"dataset_split": "test"}, "Files and folders have no split"),
+        ({"dataset": "demo", "dataset_config": "en"}, "Files and folders have no split"),
         ({"text_column": "txt"}, "no column 'txt'.*Did you mean 'text'"),
         ({"skip": ["coactivations"]}, "Did you mean 'coactivation'"),
     ],

@@ -17,7 +17,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from saereport.errors import SaereportError, did_you_mean
+from saereport.errors import SaereportError, UsageError, did_you_mean
 from saereport.limits import UNREADABLE, Limits, check_shape
 from saereport.sources.documents import TOKEN_COLUMNS, Document, document, mask_column
 
@@ -89,23 +89,28 @@ def open_text(
         revision: Its revision, where not the newest.
 
     Raises:
+        UsageError: A split, a configuration or a revision of files is named, which have none.
         SaereportError: There is no such text, or it is empty or cannot be read as text.
     """
-    if isinstance(spec, (str, Path)):
-        if str(spec) == "demo":
-            from saereport.sources.demo import demo_text_dir
+    specs = [spec] if isinstance(spec, (str, Path)) else list(spec)
+    name = str(specs[0]) if len(specs) == 1 else ""
+    paths = [_expanded(item) for item in specs]
+    local = name in ("", "demo") or os.path.lexists(paths[0]) or looks_like_path(name)
+    if not local:
+        from saereport.sources.hub_text import open_dataset
 
-            text = _open_files([Path(demo_text_dir())], column)
-            return replace(text, name="demo text")
-        path = _expanded(spec)
-        if not os.path.lexists(path) and not looks_like_path(str(spec)):
-            from saereport.sources.hub_text import open_dataset
+        return open_dataset(name, column=column, split=split, config=config, revision=revision)
+    if split != "train" or config is not None or revision is not None:
+        raise UsageError(
+            "Files and folders have no split, configuration or revision, as datasets of the hub "
+            "have.",
+            "Leave --dataset-split and --dataset-config out, and name the files to read.",
+        )
+    if name == "demo":
+        from saereport.sources.demo import demo_text_dir
 
-            return open_dataset(
-                str(spec), column=column, split=split, config=config, revision=revision
-            )
-        return _open_files([path], column)
-    return _open_files([_expanded(item) for item in spec], column)
+        return replace(_open_files([Path(demo_text_dir())], column), name="demo text")
+    return _open_files(paths, column)
 
 
 def _expanded(spec: str | Path) -> Path:
