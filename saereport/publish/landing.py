@@ -8,6 +8,7 @@ the page's own are listed in `landing.json`; no other file is ever replaced.
 
 from __future__ import annotations
 
+import os
 import posixpath
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -303,7 +304,8 @@ def _cell(value: float | None, shown: Callable[[float], str]) -> Cell:
 
 
 def _href(place: str, path: str) -> str:
-    return quote(posixpath.join(place, path))
+    # By its bytes: a folder's name need not be UTF-8.
+    return quote(os.fsencode(posixpath.join(place, path)))
 
 
 def _own_files(target: Path) -> list[str]:

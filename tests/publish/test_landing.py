@@ -81,6 +81,13 @@ def test_reports_beside_the_page(reports: Path) -> None:
     assert hrefs == {"../first/index.html", "../deeper/second%20one/index.html"}
 
 
+def test_a_folder_whose_name_is_no_utf8_is_linked(made: Path, tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    shutil.copytree(made, folder)
+    index([folder], tmp_path)
+    assert 'href="caf%E9/index.html"' in (tmp_path / "index.html").read_text("utf-8")
+
+
 def test_copies_make_one_folder_with_everything(made: Path, tmp_path: Path) -> None:
     for name in ("x/demo", "y/Demo", "z/landing"):
         shutil.copytree(made, tmp_path / name)
