@@ -192,29 +192,6 @@ class FrozenRun:
             return layer.resid_mid
         raise ValueError(f"'{hook.name}' is what a sublayer adds, not the residual stream")
 
-    def back_to_residual(self, hook: HookPoint, c: Tensor) -> Tensor:
-        """Read directions at a hook point as read directions on `residual_at` it.
-
-        Args:
-            hook: Where the directions read: the residual stream, an MLP's input or `hook_z`.
-            c: `[..., pos, width]`, heads flat.
-
-        Returns:
-            `[..., pos, d_model]`; for `hook_z` spread over source positions by the patterns.
-
-        Raises:
-            ValueError: What lies there is not linear in the residual stream.
-        """
-        if hook.kind == "resid":
-            return c
-        layer = self.layers[hook.layer]
-        if hook.kind in ("mlp_in_normalized", "mlp_in"):
-            return layer.mlp_norm.back(c, weighted=hook.kind == "mlp_in")
-        if hook.kind == "z":
-            heads = c.reshape(*c.shape[:-1], *layer.W_O.shape[:2]).transpose(-3, -2)
-            return layer.back_through_attention(heads)
-        raise ValueError(f"'{hook.name}' is not linear in the residual stream")
-
 
 def is_parallel(model: LanguageModel) -> bool:
     """Whether attention and MLP of a block read the same residual stream."""
