@@ -1,7 +1,8 @@
 """Circuits as a stage of a build: what is computed on prompts after the text.
 
 What is plainly a slip (an SAE that the report does not have, a file that is not there) is refused
-at the door. What depends on a prompt is noted on that prompt, and the rest of the report is made.
+at the door, and a prompt that cannot be used as soon as there is a tokeniser. What shows only when
+a prompt is run is noted on that prompt, and the rest of the report is made.
 Each finished prompt is kept beside the output, so that an interrupted build goes on after it.
 """
 
@@ -30,7 +31,14 @@ from saereport.circuits.collecting import (
 from saereport.circuits.collecting_maps import limit_note
 from saereport.circuits.gradients import GradientMap, Limits, auto_memory, latents_to_latents
 from saereport.circuits.graph import GraphSettings
-from saereport.circuits.prompts import make_prompts, shown, split_answer, text_tokens
+from saereport.circuits.prompts import (
+    Prompt,
+    make_prompts,
+    require_usable,
+    shown,
+    split_answer,
+    text_tokens,
+)
 from saereport.config import BuildConfig, CircuitsConfig
 from saereport.errors import SaereportError
 from saereport.progress import Progress
@@ -39,6 +47,7 @@ from saereport.run.columns import to_arrow
 from saereport.sources.devices import is_out_of_memory
 from saereport.sources.models import LanguageModel
 from saereport.sources.saes import Dictionary
+from saereport.warned import Warned
 
 AVERAGES = "averages"
 BOUND_OF_ALL = 16_000_000
@@ -98,6 +107,25 @@ def blind_latents(config: BuildConfig, dictionaries: Sequence[Dictionary]) -> di
     return parse_blind(config.blind, widths, transcoders)
 
 
+def prompts_of(
+    config: BuildConfig, dictionaries: Sequence[Dictionary], model: LanguageModel
+) -> list[Prompt]:
+    """The prompts that were asked for, as token ids.
+
+    Raises:
+        SaereportError: Nothing can be computed on one of them; told before any text is read.
+    """
+    prompts = make_prompts(
+        config.prompts,
+        model,
+        prepend_bos=dictionaries[0].prepend_bos,
+        include_bos=config.circuits.include_bos,
+        longest=config.circuits.max_prompt,
+    )
+    require_usable(prompts)
+    return prompts
+
+
 def plan_circuits(
     config: BuildConfig,
     lines: tuple[str | None, ...],
@@ -110,7 +138,7 @@ def plan_circuits(
     """What is to be computed; prompts become token ids.
 
     Args:
-        config: What was asked for.
+        config: What was asked for; its prompts can be used.
         lines: The prompts file's.
         blind: Latents that are met blind, by SAE.
         dictionaries: The SAEs.
@@ -119,14 +147,7 @@ def plan_circuits(
         fingerprint: Identity of the work.
     """
     circuits = config.circuits
-    prepend_bos = dictionaries[0].prepend_bos
-    prompts = make_prompts(
-        config.prompts,
-        model,
-        prepend_bos=prepend_bos,
-        include_bos=circuits.include_bos,
-        longest=circuits.max_prompt,
-    )
+    prompts = prompts_of(config, dictionaries, model)
     tasks = tuple(
         PromptTask(prompt, asked.saes, asked.pairs, asked.graph)
         for prompt, asked in zip(prompts, config.prompts, strict=True)
@@ -136,7 +157,7 @@ def plan_circuits(
         lines=lines,
         settings=circuit_settings(circuits, model.device),
         include_bos=circuits.include_bos,
-        prepend_bos=prepend_bos,
+        prepend_bos=dictionaries[0].prepend_bos,
         blind=blind,
         with_reveal=config.with_reveal,
         examples=circuits.examples,
@@ -176,6 +197,7 @@ def collect_circuits(
     dictionaries: Iterable[Dictionary],
     chosen: Mapping[str, np.ndarray],
     progress: Progress,
+    warned: Warned,
 ) -> dict[str, pa.Table]:
     """Compute circuits on all prompts, going on after those that were finished before.
 
@@ -184,7 +206,8 @@ def collect_circuits(
         model: The language model.
         dictionaries: All SAEs of the report.
         chosen: The latents of each that the report shows, ascending.
-        progress: Where to say what is going on, and what could not be done.
+        progress: Where to say what is going on, and what could not be done on a prompt.
+        warned: Takes what of the prompts file could not be done.
 
     Returns:
         Tables of the run by name, in the order of the prompts.
@@ -210,7 +233,7 @@ def collect_circuits(
             progress.say(f"Prompt {name}, {shown(note['topic'])}: {shown(note['text'], 400)}")
         found.append(tables)
     if plan.lines:
-        found.append(_averages(plan, subject, progress))
+        found.append(_averages(plan, subject, progress, warned))
     names = sorted({name for tables in found for name in tables})
     return {
         name: pa.concat_tables([tables[name] for tables in found if name in tables])
@@ -218,14 +241,16 @@ def collect_circuits(
     }
 
 
-def _averages(plan: CircuitPlan, subject: Subject, progress: Progress) -> dict[str, pa.Table]:
+def _averages(
+    plan: CircuitPlan, subject: Subject, progress: Progress, warned: Warned
+) -> dict[str, pa.Table]:
     """Mean absolute gradients over the prompts file; what was added before is not added again."""
     saes = subject.saes
     pairs = pairs_in_order(saes)
     if not pairs:
-        progress.say(
+        warned.add(
             "The prompts file is left out: gradients are averaged between two SAEs of which one "
-            "writes before the other reads, and the report has no such pair"
+            "writes before the other reads, and the report has no such pair."
         )
         return {}
     bound = min(BOUND, BOUND_OF_ALL // len(pairs))
@@ -252,15 +277,15 @@ def _averages(plan: CircuitPlan, subject: Subject, progress: Progress) -> dict[s
                 checkpoint.save(_state(sums, (done, skipped, cut)))
     checkpoint.save(_state(sums, (done, skipped, cut)))
     if skipped:
-        progress.say(
+        warned.add(
             f"{skipped:,} of the prompts file's {done:,} prompts were left out: no text, fewer "
             f"than two tokens that count, longer than the model's {subject.model.n_ctx:,}, or too "
-            "long for the memory"
+            "long for the memory."
         )
     if cut:
-        progress.say(
+        warned.add(
             f"On {cut:,} of the prompts file's prompts too many latents are active: those with the "
-            "largest activations were used (circuits.max_inputs, circuits.max_outputs)"
+            "largest activations were used (circuits.max_inputs, circuits.max_outputs)."
         )
     limit = plan.settings.pairs_kept
     maps = [one.map_row(*pair, limit, skipped) for pair, one in sums.items()]

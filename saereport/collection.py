@@ -18,7 +18,7 @@ import torch
 
 from saereport.agreement import check_together, named_model
 from saereport.checkpoint import Checkpoint
-from saereport.circuit_stage import blind_latents, plan_circuits
+from saereport.circuit_stage import blind_latents, plan_circuits, prompts_of
 from saereport.circuit_stage import discard as discard_circuits
 from saereport.circuits.evaluation import Evaluation, evaluate, first_counted
 from saereport.config import BuildConfig, make_config
@@ -157,6 +157,7 @@ def _collect(config: BuildConfig, target: Path, work: Path, progress: Progress) 
         text = text_of(config, dictionaries, warned)
         model = _load_model(config, dictionaries, device, dtype, progress, warned)
         dictionaries = [check_fit(dictionary, model) for dictionary in dictionaries]
+        prompts_of(config, dictionaries, model)  # one that cannot be used is told at once
     stage = text_stage(config, text, dictionaries, model, warned)
     selections = [parse_selection(sae.latents or config.latents) for sae in config.saes]
     words = [config.title or "", *(selection.words for selection in selections)]

@@ -90,17 +90,36 @@ def check_settings(config: BuildConfig) -> None:
         )
     config.checked()
     for prompt in config.prompts:
-        if prompt.text is not None and not prompt.text.partition("=>")[0].strip():
-            raise UsageError(
-                f"{_called(prompt, config)} has no text.", "Write something for the model to read."
-            )
-        if prompt.tokens is not None and not prompt.tokens:
-            raise UsageError(f"{_called(prompt, config)} has no token.", "Give token ids, or text.")
+        _check_prompt(prompt, _called(prompt, config), config.circuits.max_prompt)
     if config.with_reveal and not config.blind:
         raise UsageError(
             "There is nothing to reveal: no latent is met blind.", "Name some with --blind."
         )
     _check_names(config, sae_slugs(config))
+
+
+def _check_prompt(prompt: PromptConfig, called: str, longest: int) -> None:
+    """Check of a prompt what needs no tokeniser."""
+    if prompt.text is not None and not prompt.text.partition("=>")[0].strip():
+        raise UsageError(f"{called} has no text.", "Write something for the model to read.")
+    if prompt.tokens is not None and not prompt.tokens:
+        raise UsageError(f"{called} has no token.", "Give token ids, or text.")
+    negative = next((token for token in prompt.tokens or () if token < 0), None)
+    if negative is not None:
+        raise UsageError(
+            f"{called} has the token id {negative}.", "Token ids are whole numbers from 0."
+        )
+    answer = prompt.answer
+    if answer is None and prompt.text is not None and "=>" in prompt.text:
+        answer = prompt.text.rpartition("=>")[2]
+    if answer is not None and not answer.strip():
+        raise UsageError(f"{called} has an empty answer.", "Write it after '=>', or leave it out.")
+    n_tokens = len(prompt.tokens or ()) or 2 * (prompt.repeat_random or 0)
+    if n_tokens > longest:
+        raise UsageError(
+            f"{called} has {n_tokens:,} tokens, and circuits.max_prompt allows {longest:,}.",
+            "Make the prompt shorter.",
+        )
 
 
 def sae_slugs(config: BuildConfig) -> list[str]:

@@ -178,7 +178,9 @@ def _write_circuits(
         hidden = np.array(sorted(plan.circuits.hidden(slug)), dtype=np.int64)
         chosen[slug] = np.setdiff1d(_latents(plan, i, reader), hidden)
     dictionaries = [reader.dictionary for reader in readers]
-    tables = collect_circuits(plan.circuits, reading.model, dictionaries, chosen, progress)
+    tables = collect_circuits(
+        plan.circuits, reading.model, dictionaries, chosen, progress, plan.warned
+    )
     for name, table in tables.items():
         shown.note(name, table.to_pydict())
         writer.write(name, {column: table.column(column) for column in table.column_names})

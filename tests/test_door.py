@@ -277,3 +277,19 @@ def test_an_output_that_cannot_be_written_is_told_at_the_door(tmp_path: Path) ->
     config = make_config({"saes": [{"path": "x"}], "dataset": str(tmp_path)})
     with pytest.raises(UsageError, match="which is read"), door.held_output(config, tmp_path / "o"):
         pass
+
+
+@pytest.mark.parametrize(
+    ("prompt", "message"),
+    [
+        ({"tokens": [-1, 2]}, "Prompt 1 has the token id -1"),
+        ({"text": "a =>"}, "'a =>' has an empty answer"),
+        ({"text": "a", "answer": ""}, "has an empty answer"),
+        ({"repeat_random": 10_000}, "has 20,000 tokens, and circuits.max_prompt allows 1,024"),
+    ],
+)
+def test_prompts_that_need_no_tokeniser_to_be_refused(
+    inputs: Path, prompt: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        check(inputs, prompts=[prompt])

@@ -1,9 +1,9 @@
 """Prompts: from what was asked to token ids that circuits can be computed on.
 
-A prompt that makes no sense (too long, too short, ids that the model does not have) is a fact
-about that prompt, not an error of the whole build: it is kept, with the reason, and nothing is
-computed on it. What the user wrote is data: it never becomes a file's name unchanged, and never
-reaches the terminal with its control characters.
+A prompt that makes no sense (too long, too short, ids that the model does not have) is kept here
+with the reason, and nothing is computed on it; a build refuses it before it reads any text. What
+the user wrote is data: it never becomes a file's name unchanged, and never reaches the terminal
+with its control characters.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from saereport.errors import SaereportError
 from saereport.names import is_prompt_slug
 from saereport.sources.models import LanguageModel
 from saereport.sources.tokens import token_bytes
@@ -84,6 +85,7 @@ class Prompt:
         first: Position of the first of them; 0 otherwise.
         problem: Why nothing can be computed on this prompt; empty where it can.
         notes: What else there is to say.
+        answered: Whether an answer was asked for, whatever became of it.
     """
 
     number: int
@@ -98,6 +100,7 @@ class Prompt:
     first: int = 0
     problem: str = ""
     notes: tuple[Note, ...] = ()
+    answered: bool = False
 
 
 def make_prompts(
@@ -177,7 +180,23 @@ def _make(
         first=first,
         problem=problem,
         notes=tuple(notes),
+        answered=answer is not None,
     )
+
+
+def require_usable(prompts: Sequence[Prompt]) -> None:
+    """Refuse prompts that nothing can be computed on, and answers that are no token.
+
+    Raises:
+        SaereportError: There is one; names the first.
+    """
+    for prompt in prompts:
+        reason, hint = prompt.problem, "Change this prompt or leave it out."
+        if not reason and prompt.answered and prompt.answer < 0:
+            reason, hint = prompt.answer_note, "Write another answer, or none."
+        if reason:
+            named = f"Prompt {prompt.number + 1} ('{shown(prompt.name)}') cannot be used"
+            raise SaereportError(f"{named}: {reason}", hint)
 
 
 def text_tokens(model: LanguageModel, text: str, bos: tuple[int, ...]) -> tuple[int, ...]:

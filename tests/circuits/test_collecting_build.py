@@ -37,12 +37,7 @@ PROMPTS: list[dict[str, Any]] = [
     {"name": HOSTILE, "text": "w5 w9 w13 w5 => w9", "graph": True},
     {"tokens": [0, 7, 8, 7], "saes": ["late", "mlp"], "pairs": [["late", "mlp"]]},
     {"repeat_random": 5, "seed": 1, "saes": ["early", "late"]},
-    {"text": "<bos>"},
-    {"text": "w5"},
-    {"text": "w5 " * 70},
-    {"tokens": [5, 6, 100]},
     {"text": "w5 w6 => w7 w8", "saes": ["early"]},
-    {"text": "w5 w6 =>", "saes": ["early"]},
     {"text": "w5 w6", "pairs": [["early", "late"]]},
 ]
 CIRCUITS = {"checks": 3, "attributed": 2, "pairs_kept": 40, "top_logits": 101, "examples": 2}
@@ -117,21 +112,18 @@ def test_every_prompt_is_in_the_run_whatever_became_of_it(made: Run) -> None:
     assert prompts[0]["slug"] == "script-b-2j-x"
     assert prompts[0]["tokens"] == [0, 5, 9, 13, 5]
     assert prompts[0]["answer"] == 9
-    kinds = ["text", "ids", "random", *["text"] * 3, "ids", *["text"] * 3]
+    kinds = ["text", "ids", "random", "text", "text"]
     assert [p["kind"] for p in prompts] == kinds
     assert prompts[2]["period"] == 5
     assert prompts[2]["tokens"][1:6] == prompts[2]["tokens"][6:]
 
 
-def test_every_bad_input_has_its_line_in_the_run_and_on_the_terminal(made: Run, told: Told) -> None:
+def test_what_there_is_to_say_has_its_line_in_the_run_and_on_the_terminal(
+    made: Run, told: Told
+) -> None:
     notes = [(n["prompt"], n["topic"], n["text"]) for n in made.table("prompt_notes").to_pylist()]
     for prompt, topic, words in [
-        (3, "prompt", "no token that counts"),
-        (4, "prompt", "one token that counts"),
-        (5, "prompt", "has 71 tokens, and the model's context holds 64"),
-        (6, "prompt", "Token 100 is not in the model's vocabulary"),
-        (7, "answer", "has 2 tokens"),
-        (8, "answer", "The answer is empty"),
+        (3, "answer", "has 2 tokens"),
         (0, "logits", "the vocabulary has 100 tokens"),
     ]:
         found = [text for p, t, text in notes if (p, t) == (prompt, topic) and words in text]
@@ -142,7 +134,7 @@ def test_every_bad_input_has_its_line_in_the_run_and_on_the_terminal(made: Run, 
 
 def test_the_rest_of_the_report_is_made(made: Run) -> None:
     mapped = set(made.table("gradient_maps")["prompt"].to_pylist())
-    assert mapped == {0, 1, 2, 7, 8, 9}
+    assert mapped == {0, 1, 2, 3, 4}
     assert made.table("graphs")["prompt"].to_pylist() == [0]
     assert set(made.table("induction_latents").schema.names) == {"prompt", "sae", "latent", "mean"}
     for name in ("graph_nodes", "graph_links", "gradient_checks", "components", "influences"):
@@ -188,7 +180,9 @@ def test_averages_skip_and_count_what_is_no_prompt(made: Run, told: Told) -> Non
     for row in maps:
         own = [m for m in means if (m["early"], m["late"]) == (row["early"], row["late"])]
         assert len(own) == row["n_kept"] <= 40
-    assert any("3 of the prompts file's 5 prompts were left out" in line for line in told.lines)
+    said = "3 of the prompts file's 5 prompts were left out"
+    assert any(f"Warning: {said}" in line for line in told.lines)
+    assert any(said in warning.text for warning in made.info.warnings)
 
 
 def test_averages_say_what_limits_and_memory_left_out(inputs: Path, tmp_path: Path) -> None:
@@ -241,7 +235,7 @@ def test_the_configuration_is_recorded_without_paths(made: Run, inputs: Path) ->
 
 
 def test_what_is_said_about_a_run_names_its_prompts(made: Run) -> None:
-    assert "prompts 10, 1 with an attribution graph" in describe(made)
+    assert "prompts 5, 1 with an attribution graph" in describe(made)
     tables = [line for line in describe(made).splitlines() if line.startswith("  example_head")]
     assert tables
     assert all(line.split()[0].isidentifier() and "  " in line.strip() for line in tables)
@@ -351,6 +345,39 @@ def test_slips_stop_the_build_before_the_text_is_read(
     with pytest.raises(error) as caught:
         collection.collect(asked(inputs, **changes), tmp_path / "run")
     assert message in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("prompt", "message"),
+    [
+        ({"text": "<bos>"}, "Prompt 2 ('<bos>') cannot be used: The prompt has no token that"),
+        ({"text": "w5"}, "has one token that counts, and circuits need two"),
+        ({"text": "w5 " * 70}, "has 71 tokens, and the model's context holds 64"),
+        ({"tokens": [5, 6, 100]}, "Token 100 is not in the model's vocabulary of 100 tokens"),
+        ({"repeat_random": 40}, "has 81 tokens, and the model's context holds 64"),
+        ({"repeat_random": 99}, "only 98 ordinary tokens to draw 99 different"),
+        ({"tokens": [5, 6, -1]}, "Prompt 2 has the token id -1"),
+        ({"text": "w5 " * 31, "answer": " "}, "has an empty answer. Write it after '=>'"),
+        ({"text": "w5 w6 =>"}, "has an empty answer"),
+        ({"repeat_random": 10_000}, "Prompt 2 has 20,000 tokens, and circuits.max_prompt"),
+        ({"tokens": [5] * 1025}, "has 1,025 tokens, and circuits.max_prompt allows 1,024"),
+    ],
+)
+def test_a_prompt_that_cannot_be_used_stops_the_build_before_the_text_is_read(
+    inputs: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    prompt: dict[str, Any],
+    message: str,
+) -> None:
+    monkeypatch.setattr("saereport.reading.Reading.run", lambda *_: pytest.fail("it was read"))
+    config = asked(inputs, "early", prompts=[{"text": "w5 w6"}, prompt])
+    with pytest.raises(SaereportError) as caught:
+        collection.collect(config, tmp_path / "run")
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 250
     assert list(tmp_path.iterdir()) == []
 
 
