@@ -293,3 +293,58 @@ def test_prompts_that_need_no_tokeniser_to_be_refused(
 ) -> None:
     with pytest.raises(UsageError, match=message):
         check(inputs, prompts=[prompt])
+
+
+RIGHT = {"W_enc": [8, 40], "W_dec": [40, 8], "b_enc": [40], "b_dec": [8]}
+TRANSCODER = {"architecture": "transcoder", "d_out": 6}
+GATED = {name: [40] for name in ("b_gate", "b_mag", "r_mag")}
+
+
+@pytest.mark.parametrize(
+    ("cfg", "shapes", "message"),
+    [
+        ({}, {"b_enc": [7]}, r"b_enc has shape \[7\], and \[40\] goes with cfg.json \(40 latents"),
+        ({}, {"b_dec": [40]}, r"b_dec has shape \[40\], and \[8\]"),
+        ({}, {"b_dec": [1, 8]}, r"b_dec has shape \[1, 8\], and \[8\]"),
+        ({}, {"W_enc": [40, 8]}, r"W_enc has shape \[40, 8\], and \[8, 40\].*transposed"),
+        ({}, {"W_dec": [40, 9]}, r"W_dec has shape \[40, 9\]"),
+        ({"d_in": 9}, {}, r"W_dec has shape|W_enc has shape|b_dec has shape"),
+        ({}, {"b_enc": None}, "lacks the tensor b_enc"),
+        ({}, {"b_encc": [40]}, "holds a tensor 'b_encc'.*Did you mean 'b_enc'"),
+        ({}, {"threshold": [40]}, "holds a tensor 'threshold'.*architecture 'standard'"),
+        ({"architecture": "jumprelu"}, {}, "lacks the tensor threshold"),
+        ({"architecture": "jumprelu"}, {"log_threshold": [7]}, "log_threshold has shape"),
+        ({"architecture": "gated"}, {**GATED}, "holds a tensor 'b_enc'"),
+        ({"architecture": "gated"}, {**GATED, "b_enc": None, "r_mag": [8]}, "r_mag has shape"),
+        (TRANSCODER, {}, r"W_dec has shape \[40, 8\], and \[40, 6\]|b_dec has shape \[8\], and"),
+        ({"architecture": "transcoder"}, {}, "does not say d_out"),
+        ({"d_in": None}, {}, "does not say d_in, the number of inputs"),
+        ({"architecture": "topk"}, {}, "does not say k"),
+        ({"architecture": "topk", "k": 41}, {}, "says k 41, more than its 40 latents"),
+        ({"architecture": ..., "sae_lens_version": "6.3.1"}, {}, "names no architecture"),
+        ({"reshape_activations": "hook_z"}, {}, "reshape_activations 'hook_z'.*has no heads"),
+    ],
+)
+def test_tensors_that_do_not_go_with_the_configuration(
+    inputs: Path, tmp_path: Path, cfg: dict[str, Any], shapes: dict[str, Any], message: str
+) -> None:
+    folder = tmp_path / "early"
+    shutil.copytree(inputs / "early", folder)
+    said = {**json.loads((folder / "cfg.json").read_text()), **cfg}
+    kept = {name: value for name, value in said.items() if value is not ...}
+    (folder / "cfg.json").write_text(json.dumps(kept))
+    held = {name: shape for name, shape in {**RIGHT, **shapes}.items() if shape is not None}
+    weights(folder / "sae_weights.safetensors", held)
+    with pytest.raises(SaereportError, match=message) as caught:
+        check(inputs, saes=[{"path": folder}])
+    assert len(str(caught.value)) < 260
+    assert "\n" not in str(caught.value)
+
+
+def test_a_byte_order_mark_is_told_at_the_door(inputs: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "early"
+    shutil.copytree(inputs / "early", folder)
+    file = folder / "cfg.json"
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+    with pytest.raises(SaereportError, match=r"byte order mark.*Save it as UTF-8 without one"):
+        check(inputs, saes=[{"path": folder}])

@@ -10,6 +10,7 @@ import ast
 import json
 import os
 import re
+from codecs import BOM_UTF8
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
@@ -22,6 +23,7 @@ from saereport.errors import SaereportError, did_you_mean, shortened
 from saereport.limits import MIB, content, parse_json
 from saereport.sources.hooks import HookPoint, parse_hook
 from saereport.sources.sae_config import LIMITS, check_config, is_path
+from saereport.sources.sae_shapes import check_tensors
 
 CONFIG, WEIGHTS = "cfg.json", "sae_weights.safetensors"
 LARGEST_HEADER = 100 * MIB
@@ -70,24 +72,11 @@ def look_at_sae(path: Path, slug: str) -> SaeFacts:
     Raises:
         SaereportError: There is no such folder, it holds no SAE, or its files are damaged.
     """
-    require_sae_folder(path)
-    cfg = parse_json(content(path / CONFIG, LIMITS), f"{path.name}/{CONFIG}", LIMITS)
-    if not isinstance(cfg, dict):
-        raise SaereportError(f"{path.name}/{CONFIG} is not a JSON object.")
-    # Whether there is a factor, and whether it does anything, the weights say.
-    check_config({**cfg, "finetuning_scaling_factor": False}, path.name)
-    shapes = tensor_shapes(path / WEIGHTS)
+    cfg, shapes = read_sae_folder(path)
     metadata = cfg.get("metadata")
     said = {**cfg, **(metadata if isinstance(metadata, dict) else {})}
     stored = shapes.get("W_dec", shapes.get("W_enc", [])[::-1])
     d_sae = stored[0] if len(stored) == 2 else None
-    named = cfg.get("d_sae")
-    if d_sae is not None and isinstance(named, int) and named != d_sae:
-        raise SaereportError(
-            f"{path.name}/{CONFIG} says that the SAE has {named:,} latents, and {WEIGHTS} holds "
-            f"{d_sae:,}.",
-            "The two files do not belong together.",
-        )
     hook_out, name = _hook(said.get("hook_name_out")), said.get("model_name")
     return SaeFacts(
         slug=slug,
@@ -98,6 +87,40 @@ def look_at_sae(path: Path, slug: str) -> SaeFacts:
         # A place on its author's disk is not followed.
         model_name=name if isinstance(name, str) and not is_path(name) else None,
     )
+
+
+def read_sae_folder(path: Path) -> tuple[dict[str, Any], dict[str, list[int]]]:
+    """An SAE's configuration and the shapes of its tensors, checked against each other.
+
+    Args:
+        path: The folder.
+
+    Raises:
+        SaereportError: It holds no SAE, a file is damaged, or the two do not go together.
+    """
+    require_sae_folder(path)
+    raw = content(path / CONFIG, LIMITS)
+    cfg = parse_json(raw, f"{path.name}/{CONFIG}", LIMITS)
+    if raw.startswith(BOM_UTF8):
+        raise SaereportError(
+            f"{path.name}/{CONFIG} begins with a byte order mark, which SAELens does not read.",
+            "Save it as UTF-8 without one.",
+        )
+    if not isinstance(cfg, dict):
+        raise SaereportError(f"{path.name}/{CONFIG} is not a JSON object.")
+    # Whether there is a factor, and whether it does anything, the weights say.
+    check_config({**cfg, "finetuning_scaling_factor": False}, path.name)
+    shapes = tensor_shapes(path / WEIGHTS)
+    stored = shapes.get("W_dec", shapes.get("W_enc", [])[::-1])
+    named = cfg.get("d_sae")
+    if len(stored) == 2 and isinstance(named, int) and named != stored[0]:
+        raise SaereportError(
+            f"{path.name}/{CONFIG} says that the SAE has {named:,} latents, and {WEIGHTS} holds "
+            f"{stored[0]:,}.",
+            "The two files do not belong together.",
+        )
+    check_tensors(cfg, shapes, path.name)
+    return cfg, shapes
 
 
 def require_sae_folder(path: Path) -> None:

@@ -117,7 +117,12 @@ def check_config(cfg: Any, label: str) -> None:
     architecture = cfg.get("architecture", "standard")
     _check_normalisation(cfg, label)
     _check_activation(cfg, architecture, label)
-    _check_outputs({**cfg, **metadata}, architecture, label)
+    said = {**cfg, **metadata}
+    hook = said.get("hook_name") or said.get("hook_point")
+    if cfg.get("reshape_activations") == "hook_z" and hook and not hook.endswith("_z"):
+        what = f"not possible at '{visible_text(hook)[:80]}', which has no heads"
+        raise _odd(label, "reshape_activations", "hook_z", what)
+    _check_outputs(said, architecture, label)
 
 
 def _check_normalisation(cfg: Mapping[str, Any], label: str) -> None:

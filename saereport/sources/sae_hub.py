@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from saereport.errors import SaereportError, did_you_mean
+from saereport.errors import SaereportError, did_you_mean, shortened
 from saereport.limits import content, parse_json
 from saereport.sources.devices import dtype_name
 from saereport.sources.hub import hub_access, is_offline
@@ -205,7 +205,7 @@ def _explain(
         kinds.add(type(link).__name__)
         link = link.__cause__ or link.__context__
     repo = directory[release].repo_id if release in directory else release
-    short = " ".join(str(error).split())[:200]
+    short = shortened(" ".join(str(error).split()))
     if "GatedRepoError" in kinds:
         return SaereportError(
             f"The SAE {label} is gated on the Hugging Face hub ({repo}).",

@@ -14,16 +14,13 @@ from typing import Any
 
 import torch
 
-from saereport.errors import SaereportError, did_you_mean
-from saereport.limits import content, parse_json
+from saereport.errors import SaereportError, did_you_mean, shortened
 from saereport.sources.devices import dtype_name
-from saereport.sources.folders import require_sae_folder
+from saereport.sources.folders import read_sae_folder
 from saereport.sources.hooks import HookPoint, parse_hook
 from saereport.sources.models import hash_tensors
 from saereport.sources.quiet import Said, listening, quietly
 from saereport.sources.sae_config import (
-    LIMITS,
-    check_config,
     is_path,
     model_arguments,
     plain_metadata,
@@ -75,12 +72,16 @@ def _from_disk(path: Path, device: torch.device, dtype: torch.dtype, said: list[
     from sae_lens.registry import SAE_CLASS_REGISTRY, SAE_TRAINING_CLASS_REGISTRY
 
     name = path.name
-    require_sae_folder(path)
-    cfg = parse_json(content(path / "cfg.json", LIMITS), f"{name}/cfg.json", LIMITS)
-    if not isinstance(cfg, dict):
-        raise SaereportError(f"{name}/cfg.json is not a JSON object.")
-    # Whether there is a factor, and whether it does anything, the weights say: see `checked`.
-    check_config({**cfg, "finetuning_scaling_factor": False}, name)
+    # Whether there is a factor that does anything, the weights say: see `checked`.
+    cfg, shapes = read_sae_folder(path)
+    if cfg.get("finetuning_scaling_factor") and "scaling_factor" not in shapes:
+        said.append(
+            Said(
+                "Its configuration says finetuning_scaling_factor, and its weights hold no such "
+                "factor: none is applied.",
+                sanity=True,
+            )
+        )
     architecture = cfg.get("architecture", "standard")
     known = {*SAE_CLASS_REGISTRY, *SAE_TRAINING_CLASS_REGISTRY}
     if architecture not in known:
@@ -100,7 +101,7 @@ def _from_disk(path: Path, device: torch.device, dtype: torch.dtype, said: list[
     except (MemoryError, torch.OutOfMemoryError, SaereportError):
         raise
     except Exception as error:
-        short = " ".join(str(error).split())[:300]
+        short = shortened(" ".join(str(error).split()))
         raise SaereportError(
             f"The SAE in {name} cannot be loaded: {type(error).__name__}: {short}",
             "cfg.json and sae_weights.safetensors may not belong together, or be damaged.",

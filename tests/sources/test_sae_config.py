@@ -103,11 +103,13 @@ def test_what_would_be_computed_otherwise_is_refused(make, changes, said, tmp_pa
 def test_a_factor_on_each_latent_is_refused_unless_it_is_one(tmp_path):
     """SAELens once finetuned SAEs with a factor on each latent, and applies it no more."""
     source = legacy(tmp_path / "sae", finetuning_scaling_factor=True)
-    load_sae(source)
+    (said,) = load_sae(source).said
+    assert "its weights hold no such factor" in said.text
+    assert said.sanity
     file = tmp_path / "sae" / "sae_weights.safetensors"
     weights = load_file(file)
     save_file({**weights, "scaling_factor": torch.ones(48)}, file)
-    load_sae(source)
+    assert not load_sae(source).said
     save_file({**weights, "scaling_factor": torch.full((48,), 1.5)}, file)
     with pytest.raises(SaereportError, match="Multiply the rows of W_dec"):
         load_sae(source)
