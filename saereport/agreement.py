@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from saereport.errors import SaereportError
+from saereport.limits import content, parse_json
+from saereport.sources.demo import DEMO_MODEL_NAME
+from saereport.sources.sae_config import LIMITS
+from saereport.sources.sae_names import same_model
 from saereport.sources.saes import Dictionary
+from saereport.warned import Warned
 
 
 def named_model(dictionaries: Sequence[Dictionary]) -> str:
@@ -32,6 +38,45 @@ def named_model(dictionaries: Sequence[Dictionary]) -> str:
             f"Say which is meant with --model: ./{name} is the folder.",
         )
     return name
+
+
+def check_named(name: str, dictionaries: Sequence[Dictionary], warned: Warned) -> None:
+    """Warn, once, where the model that the user named is another than the SAEs' metadata name.
+
+    Args:
+        name: What the user named: a model of the hub, a folder, a GGUF file, or `demo`.
+        dictionaries: The SAEs.
+        warned: Takes the warning.
+    """
+    called = _called(name)
+    for sae in dictionaries:
+        if sae.model_name and not any(same_model(one, sae.model_name) for one in called):
+            warned.add(
+                f"The model is '{called[0]}', as was asked for; the metadata of the SAE name "
+                f"'{sae.model_name}'.",
+                about=sae.slug,
+            )
+            return
+
+
+def _called(name: str) -> list[str]:
+    """What a model may be known by; a folder by its place in a cache and its configuration too."""
+    path = Path(name).expanduser()
+    if name == "demo":
+        return [name, DEMO_MODEL_NAME]
+    if not path.exists():
+        return [name]
+    place = path.resolve()
+    parts = [part.rpartition("--")[2] for part in place.parts if part.startswith("models--")]
+    stems = [place.stem, place.stem.partition(".")[0]] if path.is_file() else []
+    config: Any = None
+    if (path / "config.json").is_file():
+        try:
+            config = parse_json(content(path / "config.json", LIMITS), "config.json", LIMITS)
+        except SaereportError:  # loading has more to say about it
+            config = None
+    said = config.get("_name_or_path") if isinstance(config, dict) else None
+    return [place.name, *stems, *parts, *([said] if isinstance(said, str) and said else [])]
 
 
 def check_together(dictionaries: Sequence[Dictionary], *, named: bool) -> None:

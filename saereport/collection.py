@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from saereport.agreement import check_together, named_model
+from saereport.agreement import check_named, check_together, named_model
 from saereport.checkpoint import Checkpoint
 from saereport.circuit_stage import blind_latents, plan_circuits, prompts_of
 from saereport.circuit_stage import discard as discard_circuits
@@ -287,6 +287,8 @@ def _load_model(
 ) -> LanguageModel:
     name = config.model or named_model(dictionaries)
     check_together(dictionaries, named=config.model is not None)
+    if config.model is not None:
+        check_named(config.model, dictionaries, warned)
     first = dictionaries[0]
     progress.say(f"Loading the model {described(name)}")
     if name == "demo":

@@ -200,6 +200,14 @@ def text_stage(
     first = dictionaries[0]
     for d in dictionaries:
         _warn(config, d, context_size, warned)
+        beyond = [i for i in d.trained.excluded_ids(()) if not 0 <= i < model.d_vocab]
+        if beyond:
+            warned.add(
+                f"Its metadata name token {min(beyond)} in exclude_special_tokens, which is not in "
+                f"the model's vocabulary of {model.d_vocab:,} tokens: is it of another model?",
+                about=d.slug,
+                sanity=True,
+            )
     return TextStage(
         text=text,
         context_size=context_size,

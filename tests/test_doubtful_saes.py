@@ -372,3 +372,20 @@ def test_a_model_that_is_a_path_is_asked_for(inputs: Path, tmp_path: Path) -> No
         with pytest.raises(SaereportError, match=r"names no model\. Give one with --model"):
             collection.collect(config, tmp_path / "run", progress=told)
         assert any("by a path, which is not followed" in line for line in told.lines)
+
+
+def test_metadata_of_another_model_are_warned_of(inputs: Path, tmp_path: Path) -> None:
+    odd = {
+        "model_name": "m-gpt2",
+        "model_class_name": "Foo\x1b",
+        "exclude_special_tokens": [99_999],
+    }
+    save_sae(tmp_path / "odd", metadata=odd)
+    config = asked(inputs, evaluation_tokens=0, tokens=512) | {"saes": [{"path": tmp_path / "odd"}]}
+    found = open_run(collection.collect(config, tmp_path / "run")).info.warnings
+    for words in (
+        "The model is 'tiny', as was asked for; the metadata of the SAE name 'm-gpt2'",
+        "a model of the class 'Foo<0x1B>', which is not known here",
+        "token 99999 in exclude_special_tokens, which is not in the model's vocabulary of 100",
+    ):
+        assert len([w for w in found if words in w.text and w.about == "odd"]) == 1, (words, found)

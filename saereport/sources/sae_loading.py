@@ -30,6 +30,10 @@ from saereport.sources.sae_names import agreed_names, entry_of
 from saereport.sources.sae_scaling import fold, read_scaling
 from saereport.sources.saes import SUPPORTED, Dictionary, SaeSource
 from saereport.sources.training import TrainingTokens
+from saereport.visible import visible_text
+
+MODEL_CLASSES = ("HookedTransformer", "AutoModelForCausalLM", "TransformerBridge")
+"""What metadata may ask a model to be loaded as."""
 
 SUMMED_DECODER = (
     "it is one layer of a cross-layer transcoder, whose latents write into many layers, and "
@@ -166,6 +170,10 @@ def _describe(
     if names.model and is_path(names.model):
         found.append(Said("Its metadata name the model by a path, which is not followed."))
         names.model, names.doubt = None, ""
+    asked = metadata.model_class_name
+    if asked not in (None, "", *MODEL_CLASSES):
+        text = f"Its metadata ask for a model of the class '{visible_text(str(asked))[:60]}'"
+        found.append(Said(f"{text}, which is not known here: ignored.", sanity=True))
     model_kwargs, about_kwargs = model_arguments(
         metadata.model_from_pretrained_kwargs, source.label, dtype_name(dtype)
     )
