@@ -185,7 +185,7 @@ def no_room(*_: object, **__: object) -> None:
         ("diff.md", "saereport.run.files.os.fsync"),
         ("gates.xml", "saereport.run.files.os.fsync"),
         ("batches", "saereport.exchange.exporting.canonical_json"),
-        ("index", "saereport.run.files.Path.rename"),
+        ("index", "saereport.run.files.swap"),
     ],
 )
 def test_a_full_disk_leaves_the_old_output(
