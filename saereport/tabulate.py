@@ -444,7 +444,8 @@ def _text_info(stage: TextStage, reading: Reading) -> TextInfo:
         n_sequences=seen.sequences,
         n_tokens=seen.tokens,
         n_counted=seen.counted,
-        n_documents=seen.documents,
+        # Rows that hold nothing have a number and are no documents.
+        n_documents=min(seen.documents, stage.tally.documents),
         prepend_bos=stage.begins_with_bos,
         include_special=stage.include_special,
         digest=seen.digest.hex(),

@@ -155,6 +155,20 @@ def test_rows_that_mostly_hold_nothing(collect: Callable[..., Run]) -> None:
         collect(rows)
 
 
+def test_rows_without_text_are_counted_and_told(collect: Callable[..., Run]) -> None:
+    real = [{"text": " ".join(f"w{i}" for i in row[1:])} for row in rows_of(5, 40)]
+    run = collect([*[{"text": None}] * 300, *[{"text": ""}] * 20, *real])
+    text = run.info.text
+    assert text.counts is not None
+    assert (text.counts.documents, text.counts.empty, text.n_documents) == (5, 320, 5)
+    assert "320 of the text's first 325 rows are empty; 5 documents were read." in texts(run)
+    rows = [{"input_ids": row} for row in rows_of(9, CONTEXT)]
+    run = collect([*rows, *[{"input_ids": None}] * 8])
+    assert run.info.text.counts is not None
+    assert (run.info.text.counts.documents, run.info.text.counts.empty) == (9, 8)
+    assert "empty" not in texts(run)
+
+
 def test_padding_without_a_mask_is_suspected(collect: Callable[..., Run]) -> None:
     rows = [padded(row, 0, 9, PAD, False) for row in rows_of(20, 7)]
     run = collect(rows)

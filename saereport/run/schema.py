@@ -77,8 +77,9 @@ class TextCounts(Stored):
 
     Attributes:
         documents: Documents, or rows of token ids, that were begun and hold something.
-        empty: Those that hold nothing, or nothing but padding.
-        tokens: Tokens of those that were begun, padding left out.
+        empty: Those that hold nothing, or nothing but padding; rows without a text are among them.
+        tokens: Tokens of those that were begun, padding left out; of a document of more than
+            262,144 characters at least those that were needed.
         padding: Tokens of rows that were padding.
         cut: Documents that are longer than a sequence of their own, and were cut.
         cut_tokens: Tokens of theirs that were not read.

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from saereport.errors import SaereportError
-from saereport.sources.documents import document, mask_column
+from saereport.sources.documents import TokenIds, document, mask_column
 from saereport.sources.text import Placed, Text, choose_column, require_text
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
@@ -113,7 +113,7 @@ def open_dataset(
     def read() -> Iterator[Placed]:
         try:
             yield from _documents(
-                load(), name, chosen, [chosen] if mask is None else [chosen, mask]
+                load(), name, [chosen] if mask is None else [chosen, mask], tokenized
             )
         except SaereportError:
             raise
@@ -131,14 +131,14 @@ def open_dataset(
     return Text(name, provenance, tokenized, read)
 
 
-def _documents(rows: Any, name: str, column: str, columns: Sequence[str]) -> Iterator[Placed]:
+def _documents(rows: Any, name: str, columns: Sequence[str], tokenized: bool) -> Iterator[Placed]:
+    """The documents in the first of these columns; the other is its attention mask."""
     if rows.column_names:
         rows = rows.select_columns(list(columns))
     for number, row in enumerate(rows, 1):
         where = f"{name}: row {number:,}"
-        found = document(row, column, where)
-        if found is not None:
-            yield where, found
+        found = document(row, columns[0], where)
+        yield where, (TokenIds([]) if tokenized else "") if found is None else found
 
 
 def _check_name(name: str) -> None:

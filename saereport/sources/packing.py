@@ -29,8 +29,15 @@ from saereport.sources.documents import Document
 from saereport.sources.tally import Tally
 from saereport.visible import visible_text
 
-# Documents are tokenised together until this many characters have come together.
+# Documents are tokenised together until this many characters have come together; of a longer one
+# only as long a beginning as is needed, for a token takes a kilobyte of memory on its way.
 _CHARACTERS = 1 << 18
+
+# So many tokens before a cut are not used: what stands behind it could have changed them.
+_MARGIN = 1024
+
+# A word's end, then space, then another word's beginning: no tokeniser's words reach across it.
+_BETWEEN_WORDS = re.compile(r"\S\s+\S")
 
 _HALVES = re.compile("[\ud800-\udfff]")
 
@@ -209,7 +216,8 @@ def pack(
     _check_own(rules, context_size, {"BOS token": bos, "separator": between})
     limit = None if limit_tokens is None else max(1, math.ceil(limit_tokens / context_size))
     never = [np.array(sorted(some), np.int32) for some in (set(special_ids), rules.excluded)]
-    found = _tokenized(documents, tokenizer, rules, place)
+    most = None if limit is None else limit * context_size
+    found = _tokenized(documents, tokenizer, rules, place, _Need(most, context_size))
     rows = _Rows(context_size, bos, between)
     sequences = islice(_sequences(found, rows, _padding_of(tokenizer), rules, tally), limit)
     first, any_counted = 0, False
@@ -256,13 +264,29 @@ def _batch(first: int, rows: Sequence[tuple[Any, Any, Any]]) -> Packed:
 
 
 class _Tokenized(NamedTuple):
-    """A document's number and token ids, and what is known of how they came about."""
+    """A document's number and token ids, and what is known of how they came about.
+
+    `whole` is false where only the beginning of a long document was tokenised.
+    """
 
     number: int
     ids: npt.NDArray[np.int32]
     given: bool
     masked: int | None = None
     replaced: int = 0
+    whole: bool = True
+
+
+@dataclass
+class _Need:
+    """How many tokens are still needed, at most: `total` of all documents, None for no limit."""
+
+    total: int | None
+    context_size: int
+
+    def characters(self) -> int:
+        """How many characters are worth tokenising together."""
+        return _CHARACTERS if self.total is None else min(_CHARACTERS, 8 * self.total + 4096)
 
 
 class _Padding(NamedTuple):
@@ -362,8 +386,17 @@ def _alone(rows: _Rows, found: _Tokenized, ids: npt.NDArray[np.int32], tally: Ta
 
 
 def _tokenized(
-    documents: Iterable[Document], tokenizer: Any, rules: Rules, place: Place
+    documents: Iterable[Document], tokenizer: Any, rules: Rules, place: Place, need: _Need
 ) -> Iterator[_Tokenized]:
+    """Documents as token ids, those of text in groups; no further than is needed."""
+
+    def used(some: Iterable[_Tokenized]) -> Iterator[_Tokenized]:
+        for found in some:
+            _check_ids(found.ids, found.number, tokenizer, rules, place)
+            if rules.joined and need.total is not None:
+                need.total = max(0, need.total - len(found.ids))
+            yield found
+
     group: list[tuple[int, str]] = []
     size = 0
     for number, document in chain(enumerate(documents), [(-1, "")]):
@@ -372,14 +405,35 @@ def _tokenized(
             masked = getattr(document, "masked", None)
             yield _Tokenized(number, np.asarray(document, np.int32), True, masked)
             continue
-        if number >= 0:
+        long = len(document) > _CHARACTERS
+        if number >= 0 and not long:
             group.append((number, document))
             size += len(document)
-        if group and (size >= _CHARACTERS or number < 0):
-            for found in _tokenize(group, tokenizer):
-                _check_ids(found.ids, found.number, tokenizer, rules, place)
-                yield found
+        if group and (size >= need.characters() or long or number < 0):
+            yield from used(_tokenize(group, tokenizer))
             group, size = [], 0
+        if long:
+            needed = need.total if rules.joined or need.total is None else need.context_size
+            yield from used([_beginning(number, document, tokenizer, needed)])
+
+
+def _beginning(number: int, document: str, tokenizer: Any, needed: int | None) -> _Tokenized:
+    """A long document, or as much of its beginning as has the tokens that are needed.
+
+    The first `needed` are those of the whole document: behind them stand so many more that words
+    end between them and the cut, and over the ends of words a tokeniser does not look.
+    """
+    size = len(document) if needed is None else max(_CHARACTERS, 8 * needed)
+    while size < len(document):
+        [found] = _tokenize([(number, document[:size])], tokenizer)
+        unused = len(found.ids) - (needed or 0)
+        # No character is more than 32 tokens: these stand behind the tokens that are used.
+        behind = document[max(0, size - unused // 32) : size]
+        if unused >= 2 * _MARGIN and _BETWEEN_WORDS.search(behind):
+            return found._replace(ids=found.ids[:-_MARGIN], whole=False)
+        size *= 4
+    [found] = _tokenize([(number, document)], tokenizer)
+    return found
 
 
 def _check_ids(

@@ -32,8 +32,11 @@ class Tally:
 
     Attributes:
         documents: Documents with something in them that were begun.
-        empty: Documents with nothing in them.
-        tokens: Tokens of the documents that were begun, padding left out.
+        empty: Documents with nothing in them, and rows without any.
+        blank: Those of them that do not even hold padding.
+        tokens: Tokens of the documents that were begun, padding left out; at least so many
+            where one was not needed whole.
+        partly: Documents of which only a beginning was tokenised.
         padding: Tokens that were padding, by an attention mask or by the tokeniser's token for it.
         alone: Whether documents are a sequence each.
         cut: Documents that are longer than a sequence.
@@ -49,7 +52,9 @@ class Tally:
 
     documents: int = 0
     empty: int = 0
+    blank: int = 0
     tokens: int = 0
+    partly: int = 0
     padding: int = 0
     alone: bool = False
     cut: int = 0
@@ -64,9 +69,13 @@ class Tally:
 
     def take(self, found: Any, ids: npt.NDArray[np.int32], *, alone: bool) -> None:
         """Count a document: as it was tokenised, and its ids without padding."""
-        self.alone = alone
+        blank = not len(found.ids) and not found.masked
+        # A row without anything does not even say whether it is text or token ids.
+        self.alone = self.alone if blank else alone
         self.documents += bool(len(ids))
         self.empty += not len(ids)
+        self.blank += blank
+        self.partly += not found.whole
         self.tokens += len(ids)
         self.padding += len(found.ids) - len(ids) + (found.masked or 0)
         self.replaced += found.replaced
@@ -109,9 +118,10 @@ class Tally:
         Raises:
             SaereportError: Most documents hold nothing.
         """
-        if self.alone and self.empty > self.documents:
+        padded = self.empty - self.blank
+        if self.alone and padded > self.documents:
             raise SaereportError(
-                f"Of the text's first {self.empty + self.documents:,} rows {self.empty:,} hold "
+                f"Of the text's first {self.empty + self.documents:,} rows {padded:,} hold "
                 "nothing but padding.",
                 "Give another --dataset, or another column with --text-column.",
             )
@@ -120,7 +130,10 @@ class Tally:
         """What was read of rows, and how they fitted, in a line; empty for joined documents."""
         if not self.alone:
             return ""
-        parts = [f"Read {self.documents:,} rows of {self.tokens:,} tokens"]
+        least = "at least " if self.partly else ""
+        parts = [f"Read {self.documents:,} rows of {least}{self.tokens:,} tokens"]
+        if self.blank:
+            parts.append(f"{self.blank:,} empty rows left out")
         if self.padding:
             parts.append(f"{self.padding:,} tokens of padding left out")
         if self.cut:
@@ -170,12 +183,14 @@ class Tally:
     def _of_lengths(self, rows: str, context_size: int, n_ctx: int) -> Iterator[Remark]:
         if self.cut:
             fit = min(self.longest, n_ctx)
-            more = "whole" if fit == self.longest else "further"
+            more = "whole" if fit == self.longest and not self.partly else "further"
+            least = "at least " if self.partly else ""
+            share = "" if self.partly else f" ({self.cut_tokens / self.tokens:.0%})"
             hint = f" --context-size {fit} reads them {more}." if fit > context_size else ""
             yield Remark(
                 f"{self.cut:,} of {rows} are longer than the context of {context_size:,} tokens "
-                f"and were cut, as SAELens does: {self.cut_tokens:,} of {self.tokens:,} tokens "
-                f"({self.cut_tokens / self.tokens:.0%}) were not read.{hint}"
+                f"and were cut, as SAELens does: {least}{self.cut_tokens:,} of {self.tokens:,} "
+                f"tokens{share} were not read.{hint}"
             )
         if self.filled > self.tokens - self.cut_tokens:
             yield Remark(
@@ -183,8 +198,14 @@ class Tally:
                 f"tokens; {self.filled:,} places, more than half, were filled up and do not "
                 f"count. --context-size {max(self.longest, 2)} is enough and takes less time."
             )
-        if self.alone and self.empty * 10 > self.documents:
-            yield Remark(f"{self.empty:,} rows hold nothing but padding; {rows} were read.")
+        padded = self.empty - self.blank
+        if self.alone and padded * 10 > self.documents:
+            yield Remark(f"{padded:,} rows hold nothing but padding; {rows} were read.")
+        if self.blank > self.documents + padded:
+            yield Remark(
+                f"{self.blank:,} of the text's first {self.documents + self.empty:,} rows are "
+                f"empty; {rows} were read. Another column may hold the text (--text-column)."
+            )
         if not self.alone and self.left_over * 20 > self.tokens:
             yield Remark(
                 f"The last {self.left_over:,} of {self.tokens:,} tokens fill no sequence of "

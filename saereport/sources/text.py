@@ -19,7 +19,13 @@ from typing import Any
 
 from saereport.errors import SaereportError, UsageError, did_you_mean
 from saereport.limits import UNREADABLE, Limits, check_shape
-from saereport.sources.documents import TOKEN_COLUMNS, Document, document, mask_column
+from saereport.sources.documents import (
+    TOKEN_COLUMNS,
+    Document,
+    TokenIds,
+    document,
+    mask_column,
+)
 
 Placed = tuple[str, Document]
 """A document, and where it stands, for messages."""
@@ -59,7 +65,10 @@ class Text:
     unread: tuple[str, ...] = ()
 
     def documents(self) -> Iterator[Document]:
-        """The documents, from the first, in an order that does not change."""
+        """The documents, from the first, in an order that does not change.
+
+        A row that holds none is an empty document, so that it is counted.
+        """
         return (found for _, found in self._read())
 
     def place(self, number: int) -> str:
@@ -211,6 +220,9 @@ def _hash_file(file: Path) -> str:
 def _read_file(file: Path, column: str | None, pretokenized: bool) -> Iterator[Placed]:
     """The documents of a file, all of one kind."""
     for where, found in _documents(file, column):
+        if found is None:
+            yield where, TokenIds([]) if pretokenized else ""
+            continue
         if isinstance(found, str) == pretokenized:
             kinds = ("text", "token ids") if pretokenized else ("token ids", "text")
             raise SaereportError(
@@ -220,7 +232,8 @@ def _read_file(file: Path, column: str | None, pretokenized: bool) -> Iterator[P
         yield where, found
 
 
-def _documents(file: Path, column: str | None) -> Iterator[Placed]:
+def _documents(file: Path, column: str | None) -> Iterator[tuple[str, Document | None]]:
+    """What each row holds, None where it is null."""
     if column is None:
         yield file.name, _plain_text(file)
         return
@@ -230,9 +243,7 @@ def _documents(file: Path, column: str | None) -> Iterator[Placed]:
                 f"{where}: no column '{column}'.",
                 did_you_mean(column, row) or f"It has {', '.join(sorted(row)) or 'none'}.",
             )
-        found = document(row, column, where)
-        if found is not None:
-            yield where, found
+        yield where, document(row, column, where)
 
 
 def _plain_text(file: Path) -> str:
@@ -376,6 +387,8 @@ def require_text(column: str, name: str) -> None:
 def _holds_tokens(file: Path, column: str | None) -> bool | None:
     """Whether a file's first document with anything in it is token ids; None if all are empty."""
     for _, found in _documents(file, column):
+        if found is None:
+            continue
         if len(found) or (not isinstance(found, str) and getattr(found, "masked", None)):
             return not isinstance(found, str)
     return None

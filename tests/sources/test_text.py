@@ -170,6 +170,102 @@ def test_grouping_of_documents_does_not_matter(monkeypatch):
     assert np.array_equal(joined(packed(documents)), together)
 
 
+@pytest.fixture(scope="module")
+def byte_pairs():
+    """Byte pairs like GPT-2's, and ones that do not stop at the ends of words, like Llama's."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+    made = []
+    text = ["the lower lowest newer wide – über 東京 ééé 12345 1999 \n  \n\n new" * 3] * 20
+    for regex in (True, False):
+        backend = Tokenizer(models.BPE())
+        backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=regex)
+        backend.decoder = decoders.ByteLevel()
+        alphabet = pre_tokenizers.ByteLevel.alphabet()
+        known = trainers.BpeTrainer(vocab_size=400, initial_alphabet=alphabet, show_progress=False)
+        backend.train_from_iterator(text if regex else text[0].split(), known)
+        made.append(type("Fast", (), {"backend_tokenizer": backend, "bos_token_id": 0})())
+    return made
+
+
+PIECES = ["lower", "lowest", "e\u0301", "über", "東京東京", "😀👩‍👩‍👧", "12345", "\ud83d", "a" * 40]
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(PIECES), st.sampled_from(["", " ", "\n", "  \n "])), min_size=3
+    ),
+    st.integers(1, 40),
+    st.integers(200, 260),
+    st.booleans(),
+)
+@settings(max_examples=40, deadline=None)
+def test_of_a_long_document_only_a_beginning_is_tokenised(byte_pairs, parts, limit, cut, use_regex):
+    """Wherever the beginning is cut, the tokens are those of the whole document."""
+    from saereport.sources import packing
+
+    document = "".join(piece + space for piece, space in parts) + " end "
+    document *= 6000 // len(document) + 1
+    fast = byte_pairs[use_regex]
+    options = {"context_size": 8, "prepend_bos": True, "bos_id": 0, "special_ids": {0}}
+    options |= {"limit_tokens": limit * 8, "batch": 3}
+    documents = ["lower wide", document, "new"]
+    whole, part = Tally(), Tally()
+    expected = list(pack(documents, fast, **options, tally=whole))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(packing, "_CHARACTERS", cut)
+        patch.setattr(packing, "_MARGIN", 64)
+        found = list(pack(documents, fast, **options, tally=part))
+        later = list(pack(documents, fast, **options, skip=limit // 2))
+    for name in ("tokens", "counted", "documents"):
+        assert np.array_equal(joined(found, name), joined(expected, name))
+    assert np.array_equal(joined(later), joined(expected)[limit // 2 :])
+    assert part.documents == whole.documents
+    assert part.tokens <= whole.tokens
+    assert part.partly == (part.tokens < whole.tokens)
+
+
+def counting(tokenizer):
+    """A tokeniser, and how many characters it was given."""
+    seen = []
+
+    class Counting:
+        bos_token_id = BOS
+
+        def __call__(self, texts, **options):
+            seen.extend(map(len, texts))
+            return tokenizer(texts, **options)
+
+    return Counting(), seen
+
+
+def test_no_more_is_tokenised_than_the_limit_needs():
+    options = {"context_size": 8, "prepend_bos": True, "bos_id": BOS, "special_ids": {BOS}}
+    long = "w5 w6 w7 " * 200_000
+    for documents in ([long], ["w8 w9", long], ["w5 w6 w7 " * 50] * 4000):
+        tokenizer, seen = counting(TOKENIZER)
+        tally = Tally()
+        [*_] = pack(documents, tokenizer, **options, limit_tokens=256, tally=tally)
+        assert sum(seen) < 300_000
+        assert tally.partly == (long in documents)
+    tally = Tally()
+    rules = Rules(joined=False)
+    batches = list(
+        pack([long, "w5"], TOKENIZER, **options, limit_tokens=16, rules=rules, tally=tally)
+    )
+    assert joined(batches).tolist()[1][:2] == [BOS, 5]
+    assert "cut, as SAELens does: at least " in tally.remarks(8, 64)[0].text
+    assert "reads them further" in tally.remarks(8, 64)[0].text
+    assert "of at least " in tally.summary(8)
+
+
+def test_a_long_document_without_ends_of_words_is_tokenised_whole(byte_pairs):
+    tally = Tally()
+    options = {"context_size": 8, "prepend_bos": True, "bos_id": 0, "special_ids": {0}}
+    [*_] = pack(["ab" * 200_000], byte_pairs[1], **options, limit_tokens=64, tally=tally)
+    assert (tally.partly, tally.documents) == (0, 1)
+
+
 def test_token_ids_are_taken_as_they_are():
     tally = Tally()
     rows = [[BOS, *range(2, 9)], [BOS, *range(20, 40)], [3, 4], []]
@@ -365,7 +461,7 @@ def test_jsonl_and_parquet_hold_one_document_a_row(tmp_path):
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "a.parquet")
     for file in (jsonl, tmp_path / "a.parquet"):
         text = open_text(str(file))
-        assert list(text.documents()) == ["one", "two"]
+        assert list(text.documents()) == ["one", "", "two"], "nothing is no document"
         assert text.provenance["column"] == "text"
         assert not text.pretokenized
 
@@ -445,7 +541,7 @@ def test_an_attention_mask_takes_padding_away(tmp_path):
 def test_where_a_document_stands(tmp_path):
     write_jsonl(tmp_path / "a.jsonl", [{"text": "x"}, {"text": None}, {"text": "y"}])
     text = open_text(tmp_path / "a.jsonl")
-    assert [text.place(number) for number in range(3)] == ["a.jsonl:1", "a.jsonl:3", "document 3"]
+    assert [text.place(number) for number in (0, 2, 3)] == ["a.jsonl:1", "a.jsonl:3", "document 4"]
 
 
 def test_other_columns_are_not_looked_at(tmp_path):
@@ -628,7 +724,7 @@ def dataset(monkeypatch):
 def test_dataset_is_streamed(dataset):
     asked = dataset([{"text": "one", "meta": 1}, {"text": None, "meta": 2}, {"text": "two"}])
     text = open_text("owner/corpus", split="validation", config="en", revision="v1")
-    assert list(text.documents()) == ["one", "two"]
+    assert list(text.documents()) == ["one", "", "two"]
     assert asked[0] == (
         "owner/corpus",
         "en",
