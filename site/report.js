@@ -1,4 +1,4 @@
-(self.saereport=self.saereport||[]).push({"kind":"report","title":"SmolLM2-135M, seven SAEs","fingerprint":"7d811a684258","single":false,"texts":[0,440,884]
+(self.saereport=self.saereport||[]).push({"kind":"report","title":"SmolLM2-135M, seven SAEs","fingerprint":"7c215fcb51b4","single":false,"texts":[0,444,889]
 ,"saes":[
 {"slug":"transcoder-l3","label":"transcoder-l3","neuronpedia":"","count":10,"last":2046,"firsts":[162]},
 {"slug":"resid-l10","label":"resid-l10","neuronpedia":"","count":10,"last":2206,"firsts":[47]},
@@ -34,8 +34,8 @@
 ["logits.top",{"b":"tokens","title":"Raises most","columns":["logit"],"formats":["value"],"bar":0}],
 ["logits.bottom",{"b":"tokens","title":"Lowers most","columns":["logit"],"formats":["value"],"bar":0}],
 ["logits",{"b":"columns"}],
-["tokens.share",{"b":"tokens","title":"By share of its activation","columns":["share","lift","active","of","mean"],"formats":["percent","times","count","count","value"],"bar":0}],
-["tokens.lift",{"b":"tokens","title":"By lift","columns":["share","lift","active","of","mean"],"formats":["percent","times","count","count","value"],"bar":1}],
+["tokens.share",{"b":"tokens","title":"By share of its activation","columns":["share","lift","at least","active","of","mean"],"formats":["percent","times","times","count","count","value"],"bar":0}],
+["tokens.lift",{"b":"tokens","title":"By lift","columns":["share","lift","at least","active","of","mean"],"formats":["percent","times","times","count","count","value"],"bar":2}],
 ["tokens",{"b":"columns"}],
 ["deembedding.extended.top",{"title":"Extended: excited by","b":"tokens","columns":["score"],"formats":["value"],"bar":0}],
 ["deembedding.extended.bottom",{"title":"Extended: inhibited by","b":"tokens","columns":["score"],"formats":["value"],"bar":0}],
@@ -55,7 +55,7 @@
 ["pullbacks",{"b":"columns"}],
 ["influences.often",{"b":"latents","columns":["among","of","mean"],"formats":["count","count","value"],"bar":2}],
 ["influences.grid",{"b":"columns"}],
-["influences.note",{"b":"text","text":"Earlier latents most often among the strongest influences: on how many of the top examples, and the mean influence over all of them, every path together."}],
+["influences.note",{"b":"text","text":"Earlier latents most often among the strongest influences: on how many of the top examples, and the mean influence over all examples (0 where not among the strongest), every path together."}],
 ["influences",{"b":"influences","title":"The strongest influences on an example"}],
 ["components",{"b":"figure","title":"What each part of the model adds to the pre-activation","choice":"which example","summary":"Heatmap of heads and MLPs by layer, mean over {n} top examples; the largest part is {part}, {value}. All parts with embedding and bias sum to the pre-activation.","alike":true,"views":[{"prefix":"L","note":"{about}: embedding {embedding} + heads {heads} + MLPs {mlps} + bias {bias} = pre-activation {total}, with the norm's scale held fixed.","data":[{"type":"heatmap","hoverinfo":"none","x0":0,"dx":1}],"layout":{"xaxis":{"title":{"text":"layer"},"dtick":1,"ticks":""},"yaxis":{"type":"category","autorange":"reversed","showgrid":false,"ticks":""}}}]}],
 ["through_heads.top",{"b":"tokens","columns":["score"],"formats":["value"],"bar":0}],

@@ -20,6 +20,8 @@
     bases: new Map(),
     saes: new Map(),
     tokens: new Map(),
+    // By first token, runs of tokens that are text together only; see saereport/site/context.py.
+    joints: new Map(),
     special: new Set(),
     tables: new Map(),
     shards: new Map(),
@@ -44,6 +46,10 @@
       for (const [id, text, special] of record.tokens) {
         S.tokens.set(id, text);
         if (special) S.special.add(id);
+      }
+      for (const joint of record.joints) {
+        const [first] = joint[0];
+        S.joints.set(first, [...(S.joints.get(first) || []), joint]);
       }
     },
     latents(record) {
@@ -109,6 +115,18 @@
   };
 
   S.token = (id) => S.tokens.get(id) || "<token " + id + ">";
+  // Tokens as text to be read: [first, count, text], a character that is split over tokens whole.
+  // A token may take part in two pieces; one that is no text even with its neighbours stays bytes.
+  S.running = function (ids) {
+    const pieces = [];
+    for (let at = 0; at < ids.length; ) {
+      const found = (S.joints.get(ids[at]) || []).find(([run]) => run.every((id, i) => id === ids[at + i]));
+      if (found) found[1].forEach(([first, count, text]) => pieces.push([at + first, count, text]));
+      else pieces.push([at, 1, S.token(ids[at])]);
+      at += found ? found[0].length : 1;
+    }
+    return pieces;
+  };
   // Inside running text a token's leading space is a space.
   S.prose = (shown) => (shown.startsWith("␣") ? " " + shown.slice(1) : shown);
 

@@ -27,9 +27,15 @@
   function about(token) {
     const data = info.get(token);
     if (!data || data.lines) return data ? data.lines : null;
-    const active = data.value === undefined ? "not active" : "activation " + S.format.value(data.value);
-    const by = data.name ? active + ", " + data.name : active;
-    return [S.token(data.id), by, "token " + data.id + " · position " + data.position];
+    const active = (value) => (value === undefined ? "not active" : "activation " + S.format.value(value));
+    const by = (value) => (data.name ? active(value) + ", " + data.name : active(value));
+    if (data.tokens.length === 1) {
+      const [[id, position, value]] = data.tokens;
+      return [S.token(id), by(value), "token " + id + " · position " + position];
+    }
+    // The bytes of a character that is split over several tokens, and what each was.
+    const each = data.tokens.map(([id, position, value]) => S.token(id) + " " + by(value) + " · token " + id + " · position " + position);
+    return [data.text + ", in " + data.tokens.length + " tokens", ...each];
   }
 
   // A mark that a token begins with stands on a dotted circle; in running text it joins the letter
@@ -41,23 +47,28 @@
     const parts = [];
     if (low > 0 && !own.whole) parts.push("…");
     let last = "";
-    ids.forEach((id, i) => {
-      const position = low + i;
-      const value = eyes.active.get(position);
+    let stop = false;
+    S.running(ids).forEach(([first, count, read]) => {
+      const tokens = ids.slice(first, first + count).map((id, i) => [id, low + first + i, eyes.active.get(low + first + i)]);
+      const values = tokens.map((token) => token[2]).filter((active) => active !== undefined);
+      const value = values.length ? Math.max(...values) : undefined;
+      const isPeak = !stop && tokens.some((token) => token[1] === own.peak);
       const classes = [];
       if (value !== undefined) classes.push("a" + level(value, eyes.max));
-      if (position === own.peak) classes.push("peak");
-      if (S.special.has(id)) classes.push("special");
-      if (!own.whole && (position < own.start || position >= own.stop)) classes.push("far");
-      let text = S.prose(S.token(id));
+      if (isPeak) classes.push("peak");
+      if (S.special.has(tokens[0][0])) classes.push("special");
+      if (!own.whole && (low + first + count <= own.start || low + first >= own.stop)) classes.push("far");
+      let text = S.prose(read);
       if (value === undefined && last && !last.endsWith(" ")) text = text.replace(JOINS, "");
       last = text;
       // The space before a word stays outside its colour, so that lines break cleanly.
       const word = text.length > 1 && text.startsWith(" ") ? text.slice(1) : text;
       if (word !== text) parts.push(" ");
       const span = el("span", classes.length ? { class: classes.join(" ") } : {}, word);
-      info.set(span, { id, position, value, name: eyes.name });
-      if (position === own.peak) span.tabIndex = 0;
+      info.set(span, { tokens, text: read, name: eyes.name });
+      // The peak is reached by keyboard; the bytes of any split character as well.
+      if (isPeak || count > 1) span.tabIndex = 0;
+      stop = stop || isPeak;
       parts.push(span);
     });
     if (low + ids.length === own.stop) parts.push("…");
@@ -169,7 +180,11 @@
     const { rows, limit } = section;
     rows.slice(0, limit).forEach((example) => list.append(row(example, max, here)));
     const box = el("section", { class: "group" }, heading, list);
-    if (!rows.length) box.append(el("p", { class: "none" }, group ? "No example was drawn from this range." : "No stored example lies in this range."));
+    if (!rows.length) {
+      const empty = group && group.range && group.range[2] === 0;
+      const why = empty ? "None of its active tokens lies in this range." : group ? "No example was drawn from this range." : "No stored example lies in this range.";
+      box.append(el("p", { class: "none" }, why));
+    }
     if (rows.length > limit) {
       const more = el("button", { class: "linkish", type: "button" }, "all " + rows.length + " examples");
       more.addEventListener("click", () => {
@@ -284,7 +299,7 @@
       rows: sections().flatMap((section) =>
         section.rows.map(([example]) => {
           const [sequence, peak, activation, , text, document_, places, values] = example;
-          const prose = S.unpack(text).map((id) => S.prose(S.token(id))).join("");
+          const prose = S.running(S.unpack(text)).map((piece) => S.prose(piece[2])).join("");
           return [section.title, activation, S.token(S.peakToken(example)), prose, document_, sequence, peak, places.join(" "), values.join(" ")];
         }),
       ),

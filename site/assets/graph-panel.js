@@ -17,9 +17,10 @@
   function example(card, [activation, low, packed, places, values]) {
     const active = new Map(places.map((place, i) => [place, values[i]]));
     const words = el("q", { dir: "auto" });
-    S.unpack(packed).forEach((id, i) => {
-      const text = S.prose(S.token(id));
-      const value = active.get(low + i);
+    S.running(S.unpack(packed)).forEach(([first, count, read]) => {
+      const text = S.prose(read);
+      const values = Array.from({ length: count }, (_, i) => active.get(low + first + i)).filter((each) => each !== undefined);
+      const value = values.length ? Math.max(...values) : undefined;
       if (value === undefined) words.append(text);
       else {
         const word = text.length > 1 && text.startsWith(" ") ? text.slice(1) : text;

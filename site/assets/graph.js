@@ -3,7 +3,7 @@
 (function () {
   const S = self.saereport;
   const { el } = S;
-  const NARROW = "(max-width: 760px)";
+  const NARROW = "(max-width: 47.5em)";
   const MIN_WIDTH = 520;
 
   class GraphPage {

@@ -3,7 +3,7 @@
 (function () {
   const S = self.saereport;
   const { el } = S;
-  const SHORT = self.matchMedia("(max-width: 760px)").matches ? 6 : 10;
+  const SHORT = self.matchMedia("(max-width: 47.5em)").matches ? 6 : 10;
 
   // ---- tooltip: lines of text near a point
   let tip = null;
@@ -124,7 +124,7 @@
     const box = el("div", { class: "block" });
     if (block.title) box.append(el("h3", {}, block.title));
     if (!block.rows.length) box.append(el("p", { class: "none" }, "none"));
-    else box.append(S.offer(block.title || "list", data), content);
+    else box.append(S.offer(block.title || "list", data), el("div", { class: "scroll-x" }, content));
     return box;
   }
 

@@ -36,9 +36,9 @@
     const [, peak, activation, start, packed, , places] = example;
     const active = new Set(places);
     let runs = [];
-    S.unpack(packed).forEach((id, i) => {
-      const on = active.has(start + i);
-      const own = S.prose(S.token(id));
+    S.running(S.unpack(packed)).forEach(([first, count, read]) => {
+      const on = Array.from({ length: count }, (_, i) => start + first + i).some((place) => active.has(place));
+      const own = S.prose(read);
       if (on && own.startsWith(" ") && own.length > 1) runs.push([false, " "], [true, own.slice(1)]);
       else runs.push([on, own]);
     });

@@ -2,6 +2,7 @@
 "use strict";
 (function () {
   const NAME = "Scrolls; use the arrow keys";
+  const BOXES = ".scroll, .scroll-x";
 
   function mark(box) {
     const scrolls = box.scrollWidth > box.clientWidth + 1 || box.scrollHeight > box.clientHeight + 1;
@@ -15,15 +16,16 @@
     } else for (const name of ["tabindex", "role", "aria-label"]) box.removeAttribute(name);
   }
 
-  const sizes = new ResizeObserver((entries) => entries.forEach((entry) => mark(entry.target)));
+  const sizes = new ResizeObserver((entries) => entries.forEach((entry) => mark(entry.target.closest(BOXES))));
   const seen = new WeakSet();
   function find(node) {
     if (!(node instanceof Element)) return;
-    const inside = Array.from(node.querySelectorAll(".scroll"));
-    for (const box of node.matches(".scroll") ? [node, ...inside] : inside) {
+    const inside = Array.from(node.querySelectorAll(BOXES));
+    for (const box of node.matches(BOXES) ? [node, ...inside] : inside) {
       if (seen.has(box)) continue;
       seen.add(box);
-      sizes.observe(box);
+      // What is inside grows without the box where the reader's font or text size changes.
+      for (const part of [box, ...box.children]) sizes.observe(part);
       mark(box);
     }
   }

@@ -94,7 +94,9 @@
     }
 
     function draw() {
-      const height = parseFloat(getComputedStyle(scroller).getPropertyValue("--row")) || 35;
+      // A row's height is in rem: it follows the reader's text size.
+      const rem = parseFloat(getComputedStyle(document.documentElement).fontSize) || 16;
+      const height = rem * (parseFloat(getComputedStyle(scroller).getPropertyValue("--row")) || 2.1875);
       const first = S.paper ? 0 : Math.max(0, Math.floor(scroller.scrollTop / height) - MARGIN);
       const last = S.paper ? Math.min(shown.length, PRINTED) : Math.min(shown.length, first + Math.ceil(self.innerHeight / height) + 2 * MARGIN);
       const key = first + "-" + last;
