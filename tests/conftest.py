@@ -6,9 +6,8 @@ in `tests/browser/conftest.py` are such. What needs the demo's model asks for `d
 needs
 any model for `tiny` and `tiny_sae`: each is made once in a worker.
 
-A file's tests stay together in one worker, so its module's fixtures are made once. A file whose
-tests share nothing but what `shared` makes says `SPREAD = True`: its tests go wherever there is
-room. All tests also run without workers, in the order of the files.
+A file's tests stay together in one worker, so its module's fixtures are made once. All tests also
+run without workers, in the order of the files.
 """
 
 from __future__ import annotations
@@ -36,15 +35,12 @@ RANKS = {"slow": 0, "package": 0, "model": 1, "browser": 2}
 """Files with such tests are begun first, in this order: a long one begun last is waited for."""
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Divide the tests among workers; without workers all stays as it is."""
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin the long files first; without workers all stays as it is."""
     if "PYTEST_XDIST_WORKER" not in os.environ:
         return
     first: dict[Path, int] = {}
     for item in items:
-        if not getattr(item.getparent(pytest.Module).obj, "SPREAD", False):
-            item.add_marker(pytest.mark.xdist_group(str(item.path.relative_to(config.rootpath))))
         ranks = [RANKS[mark.name] for mark in item.iter_markers() if mark.name in RANKS]
         first[item.path] = min([*ranks, first.get(item.path, len(RANKS))])
     items.sort(key=lambda item: first[item.path])

@@ -19,7 +19,6 @@ from tests.browser.axe import violations
 from tests.browser.conftest import Watched, latent_pages, until
 
 pytestmark = pytest.mark.browser
-SPREAD = True
 
 Make = Callable[..., Watched]
 State = Callable[[Any], None]

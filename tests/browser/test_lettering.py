@@ -21,7 +21,6 @@ from tests.browser.test_accessibility import PAGES, UNFOLD
 from tests.shared import shared
 
 pytestmark = pytest.mark.browser
-SPREAD = True
 
 TYPES = [name for name in PAGES if not name.endswith((", filtered", ", all open", ", four"))]
 Make = Callable[..., Watched]

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 ROOT = Path(__file__).parents[2]
 SIDE = Path(__file__).with_name("dashboard_side.py")
@@ -50,12 +51,14 @@ def environment(cache: pytest.Cache) -> Path:
     folder = cache.mkdir("dashboard") / name
     python = folder / ("Scripts" if os.name == "nt" else "bin") / "python"
     done = folder / "complete"
-    if not done.exists():
-        subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
-        install = [str(python), "-m", "pip", "install", "--quiet"]
-        subprocess.run([*install, "-c", str(ROOT / "constraints.txt"), *pins()], check=True)
-        # SAEDashboard's code does not need it, and one made for another build of torch breaks it.
-        uninstall = [str(python), "-m", "pip", "uninstall", "--quiet", "--yes", "torchvision"]
-        subprocess.run(uninstall, check=True)
-        done.touch()
+    # Two workers, or two runs of the tests, may want it at once.
+    with FileLock(f"{folder}.lock"):
+        if not done.exists():
+            subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
+            install = [str(python), "-m", "pip", "install", "--quiet"]
+            subprocess.run([*install, "-c", str(ROOT / "constraints.txt"), *pins()], check=True)
+            # SAEDashboard's code does not need it, and one made for another torch breaks it.
+            uninstall = [str(python), "-m", "pip", "uninstall", "--quiet", "--yes", "torchvision"]
+            subprocess.run(uninstall, check=True)
+            done.touch()
     return python
