@@ -14,7 +14,7 @@ import torch
 
 from saereport import collection
 from saereport.config import make_config
-from saereport.identity import differences, digest, identity_of, of_reading
+from saereport.identity import config_record, differences, digest, identity_of, of_reading
 from saereport.run import open_run
 from tests.factories import save_hf_model, save_sae
 
@@ -195,7 +195,6 @@ CHANGES: dict[str, tuple[Change, str]] = {
     "evaluation": (setting(evaluation_tokens=9), "the setting 'evaluation_tokens'"),
     "prompts": (setting(prompts=[{"text": "a prompt"}]), "the setting 'prompts'"),
     "circuits": (setting(circuits={"checks": 1}), "the setting 'circuits.checks'"),
-    "split": (setting(dataset_split="test"), "the setting 'dataset_split'"),
 }
 """Every input, changed once, and what is then said to differ."""
 
@@ -298,3 +297,10 @@ def test_a_changed_tokeniser_is_told_and_nothing_old_is_used(inputs: Path, tmp_p
     again = open_run(tmp_path / "run")
     assert again.info.fingerprint != first.info.fingerprint
     assert not np.array_equal(before, again.table("activity", "sae")["max"].to_numpy())
+
+
+def test_the_split_of_a_hubs_dataset_is_part_of_it() -> None:
+    asked = {"saes": [{"path": "sae"}], "dataset": "owner/name"}
+    one, two = (config_record(make_config({**asked, "dataset_split": s})) for s in ("a", "b"))
+    assert one != two
+    assert {**one, "dataset_split": "b"} == two
