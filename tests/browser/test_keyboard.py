@@ -63,6 +63,10 @@ def test_tab_reaches_only_what_is_seen(
     }[kind]
     seen = watched(width=width)
     page = seen.open(path, anchor)
+    # Figures are drawn when they come into view: what is drawn later moves what has the focus.
+    page.evaluate("scrollTo(0, document.body.scrollHeight)")
+    page.wait_for_timeout(600)
+    page.evaluate("scrollTo(0, 0)")
     page.wait_for_timeout(300)
     steps = walk(page)
     assert len(steps) > 10
