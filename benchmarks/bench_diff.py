@@ -7,12 +7,15 @@ Prints one JSON object. Both runs have every table that a residual-stream SAE ca
 a latent, and other numbers throughout, so that every latent counts as changed. With `--match` the
 runs are of different SAEs of 768 dimensions, and latents are matched by decoder direction: three
 quarters of them have a partner, at another number and 5 degrees off. Checking the files' SHA-256
-counts in the time. `reading` is the time of only reading the same files, to compare with.
+counts in the time. `command_seconds` are those of the whole command with the comparison as JSON,
+HTML and Markdown. `reading` is the time of only reading the same files, to compare with.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import json
 import resource
 import subprocess
@@ -101,6 +104,26 @@ def compare_runs(before: Path, after: Path) -> dict[str, Any]:
     }
 
 
+def write_outputs(before: Path, after: Path) -> dict[str, float]:
+    """The whole command with every document that it writes."""
+    from saereport.cli import run
+
+    start = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        outputs = [f"--{kind}={folder}/{kind}" for kind in ("json", "html", "markdown")]
+        with contextlib.redirect_stdout(io.StringIO()):
+            code = run(["--quiet", "diff", str(before), str(after), *outputs])
+        if code:
+            raise SystemExit(code)
+        size = sum(path.stat().st_size for path in Path(folder).iterdir())
+    seconds = time.perf_counter() - start
+    return {
+        "command_seconds": round(seconds, 2),
+        "command_peak_mb": peak_mb(),
+        "documents_mb": round(size / 1e6, 1),
+    }
+
+
 def read_runs(before: Path, after: Path) -> dict[str, float]:
     """Seconds for reading every table of both runs, checked, and nothing else."""
     from saereport.diff import opened
@@ -114,6 +137,9 @@ def read_runs(before: Path, after: Path) -> dict[str, float]:
     return {"reading": round(time.perf_counter() - start, 2)}
 
 
+WHAT = {"read": read_runs, "compare": compare_runs, "write": write_outputs}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--latents", type=int, default=25_000)
@@ -122,7 +148,7 @@ def main() -> None:
     parser.add_argument("--only", nargs=3, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.only:
-        what = {"compare": compare_runs, "read": read_runs}[given.only[0]]
+        what = WHAT[given.only[0]]
         print(json.dumps(what(Path(given.only[1]), Path(given.only[2]))))
         return
     with tempfile.TemporaryDirectory() as temporary:
@@ -132,7 +158,7 @@ def main() -> None:
             if not run.exists():
                 make_run(run, given.latents, seed, match=given.match)
         result: dict[str, Any] = {"latents": given.latents}
-        for what in ("read", "compare"):
+        for what in WHAT:
             # Processes of their own, so that nothing else counts towards the peak.
             command = [sys.executable, __file__, "--only", what, *map(str, runs)]
             done = subprocess.run(command, check=True, capture_output=True, text=True)

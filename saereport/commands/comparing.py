@@ -139,9 +139,9 @@ def diff(
         said = summary(found, outcomes, **_terminal(targets))
         _say(said, targets, progress)
         if json_file:
-            from saereport.diff.document import as_json, document
+            from saereport.diff.document import diff_json
 
-            write(json_file, as_json(document(found, outcomes)).encode())
+            write(json_file, (piece.encode() for piece in diff_json(found, outcomes)))
         _write_junit(junit, outcomes, f"saereport diff {before} {after}")
         if markdown:
             from saereport.diff.markdown import markdown as as_markdown
@@ -195,9 +195,9 @@ def check(
         said = gate_lines(outcomes, **_terminal(targets))
         _say("\n".join(said), targets, progress)
         if json_file:
-            from saereport.diff.document import as_json, check_document
+            from saereport.diff.document import check_json
 
-            write(json_file, as_json(check_document(report, run.info, outcomes)).encode())
+            write(json_file, check_json(report, run.info, outcomes).encode())
         _write_junit(junit, outcomes, f"saereport check {report}")
     _leave(outcomes)
 

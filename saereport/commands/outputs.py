@@ -57,17 +57,24 @@ def checked_targets(targets: Mapping[str, Path | None], inputs: Iterable[str]) -
         context.with_resource(all_locked(held))
 
 
-def write(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all, making its folder; `-` is standard output."""
+def write(path: Path, data: bytes | Iterable[bytes]) -> None:
+    """Write a file whole or not at all, making its folder; `-` is standard output.
+
+    Args:
+        path: The file.
+        data: What it is to hold, in one piece or in several.
+    """
+    pieces = [data] if isinstance(data, bytes) else data
     if path == STDOUT:
-        click.echo(data, nl=False)
+        for piece in pieces:
+            click.echo(piece, nl=False)
         return
     if path.exists() and not path.is_file():
         # A pipe or a device, such as /dev/stdout: what is there is written to, never replaced.
         with path.open("wb") as stream:
-            stream.write(data)
+            stream.writelines(pieces)
         return
-    write_atomically(real_path(path), data)
+    write_atomically(real_path(path), pieces)
 
 
 def say(text: str, *, to_stderr: bool) -> None:

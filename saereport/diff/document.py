@@ -7,15 +7,16 @@ latents are there only for pairs that changed; of all others there are quantiles
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from math import isfinite
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import numpy as np
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter
 
 from saereport.diff.gates import Outcome, Severity, State
-from saereport.diff.model import Difference, Pairing, Pairs, SaeDifference
+from saereport.diff.model import Difference, LatentChange, Pairing, Pairs, SaeDifference
 from saereport.run import RunInfo
 from saereport.run.files import canonical_json
 from saereport.visible import visible_text
@@ -27,6 +28,13 @@ QUANTILES = (0.0, 0.5, 0.9, 0.99, 1.0)
 """Of the sizes of all pairs, in this order."""
 
 _DIGITS = 6
+
+_AT_ONCE: Final = 256
+"""Changed latents in one piece of text: whole documents of 25,000 would take a gigabyte."""
+
+_CHANGED: Final = '\n   "changed": []'
+"""Where an SAE's changed latents belong in the document without them. A line end within text is
+escaped, so it is nowhere else."""
 
 
 def _number(value: float | None) -> float | None:
@@ -223,8 +231,34 @@ class CheckDocument(_Part):
     gates: list[OutcomeDocument]
 
 
-def document(difference: Difference, outcomes: Sequence[Outcome] = ()) -> DiffDocument:
-    """A comparison and the gates on it in the published format."""
+def diff_json(difference: Difference, outcomes: Sequence[Outcome] = ()) -> Iterator[str]:
+    """A comparison and the gates on it in the published format, in pieces that follow each other.
+
+    Equal comparisons give equal text. The latents that changed are made a few at a time, so that
+    the memory does not grow with their number.
+    """
+    bare = replace(difference, saes=tuple(replace(sae, changed=()) for sae in difference.saes))
+    before, *after = _text_of(_document(bare, outcomes)).split(_CHANGED)
+    yield before
+    for sae, text in zip(difference.saes, after, strict=True):
+        yield _CHANGED[:-1]
+        yield from _changed(sae.changed)
+        yield "]" + text
+
+
+def _changed(changed: Sequence[LatentChange]) -> Iterator[str]:
+    """The items of a list that stands in an SAE of the document, with the line ends around them."""
+    for start in range(0, len(changed), _AT_ONCE):
+        lines = [
+            LatentDocument.model_validate(change).model_dump_json(indent=1).replace("\n", "\n    ")
+            for change in changed[start : start + _AT_ONCE]
+        ]
+        yield ("," if start else "") + "\n    " + ",\n    ".join(lines)
+    if changed:
+        yield "\n   "
+
+
+def _document(difference: Difference, outcomes: Sequence[Outcome]) -> DiffDocument:
     return DiffDocument(
         kind="diff",
         version=VERSION,
@@ -242,9 +276,9 @@ def document(difference: Difference, outcomes: Sequence[Outcome] = ()) -> DiffDo
     )
 
 
-def check_document(name: str, info: RunInfo, outcomes: Sequence[Outcome]) -> CheckDocument:
+def check_json(name: str, info: RunInfo, outcomes: Sequence[Outcome]) -> str:
     """The gates on one report, as the user named it, in the published format."""
-    return CheckDocument(
+    made = CheckDocument(
         kind="check",
         version=VERSION,
         report=SideDocument(
@@ -255,10 +289,10 @@ def check_document(name: str, info: RunInfo, outcomes: Sequence[Outcome]) -> Che
         ),
         gates=[OutcomeDocument.model_validate(outcome) for outcome in outcomes],
     )
+    return _text_of(made)
 
 
-def as_json(made: DiffDocument | CheckDocument) -> str:
-    """A document as text that ends with an end of line; equal documents give equal text."""
+def _text_of(made: DiffDocument | CheckDocument) -> str:
     return made.model_dump_json(indent=1) + "\n"
 
 

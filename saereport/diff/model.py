@@ -55,7 +55,7 @@ class Fact:
     matters: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Value:
     """One metric of one subject (an SAE, a prompt, a pair of latents) on both sides.
 
@@ -84,7 +84,7 @@ class Value:
         return self.size > self.tolerance
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Items:
     """A ranked list on both sides, as a reader sees it: tokens, latents or explanations.
 
@@ -99,7 +99,7 @@ class Items:
     after: tuple[str, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class LatentChange:
     """A pair of latents that differ by more than noise.
 

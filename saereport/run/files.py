@@ -37,8 +37,12 @@ def canonical_json(value: Any, *, indent: int | None = 1) -> str:
     return json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False, indent=indent)
 
 
-def write_atomically(path: Path, data: bytes) -> None:
+def write_atomically(path: Path, data: bytes | Iterable[bytes]) -> None:
     """Write a file under a temporary name and rename it into place, one writer at a time.
+
+    Args:
+        path: The file.
+        data: What it is to hold, in one piece or in several.
 
     Raises:
         SaereportError: Someone else is writing it, or the disk is full; an older file stays as it
@@ -50,7 +54,7 @@ def write_atomically(path: Path, data: bytes) -> None:
         fresh = temporary(path, "new")
         try:
             with fresh.open("xb") as stream:
-                stream.write(data)
+                stream.writelines([data] if isinstance(data, bytes) else data)
                 stream.flush()
                 os.fsync(stream.fileno())
             fresh.replace(path)

@@ -7,7 +7,7 @@ from pathlib import Path
 from bs4 import BeautifulSoup
 
 from saereport.diff import Difference, compare
-from saereport.diff.document import as_json, document
+from saereport.diff.document import diff_json
 from saereport.diff.markdown import markdown
 from saereport.diff.model import LatentChange
 from saereport.diff.terminal import summary
@@ -33,7 +33,7 @@ def both(folder: Path, *, blind: bool) -> tuple[Run, Run]:
 
 
 def texts(found: Difference) -> list[str]:
-    return [summary(found), markdown(found), as_json(document(found))]
+    return [summary(found), markdown(found), "".join(diff_json(found))]
 
 
 def test_a_latent_that_is_not_blind_is_named_by_its_tokens(tmp_path: Path) -> None:

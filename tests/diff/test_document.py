@@ -1,5 +1,6 @@
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import jsonschema
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 
 from saereport.diff.conditions import parse
-from saereport.diff.document import as_json, check_document, document, schema, schema_json
+from saereport.diff.document import check_json, diff_json, schema, schema_json
 from saereport.diff.gates import Gate, judge, judge_alone
 from saereport.diff.metrics import METRICS
 from saereport.diff.model import Difference
@@ -26,14 +27,14 @@ def test_the_published_schema_is_that_of_the_models() -> None:
 
 @pytest.mark.parametrize("of", [difference(), unchanged(), difference(HOSTILE_TEXT)])
 def test_what_is_written_follows_the_schema(of: Difference) -> None:
-    made = as_json(document(of, judge(GATES, of, measured())))
+    made = "".join(diff_json(of, judge(GATES, of, measured())))
     jsonschema.validate(json.loads(made), json.loads(PUBLISHED.read_text(encoding="utf-8")))
-    assert made.encode("utf-8").decode() == as_json(document(of, judge(GATES, of, measured())))
+    assert made.encode("utf-8").decode() == "".join(diff_json(of, judge(GATES, of, measured())))
 
 
 def test_a_check_follows_the_schema_too(tmp_path: Path) -> None:
     info = write_run(tmp_path / "run", Shape(n_chosen=4))
-    made = json.loads(as_json(check_document("run", info, judge_alone(GATES, measured()))))
+    made = json.loads(check_json("run", info, judge_alone(GATES, measured())))
     jsonschema.validate(made, schema())
     assert made["kind"] == "check"
     assert made["report"]["fingerprint"] == info.fingerprint
@@ -41,7 +42,7 @@ def test_a_check_follows_the_schema_too(tmp_path: Path) -> None:
 
 
 def test_a_document_that_says_more_or_less_does_not_follow_it() -> None:
-    made = json.loads(as_json(document(difference())))
+    made = json.loads("".join(diff_json(difference())))
     for broken in ({**made, "more": 1}, {k: v for k, v in made.items() if k != "saes"}):
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate(broken, schema())
@@ -49,7 +50,7 @@ def test_a_document_that_says_more_or_less_does_not_follow_it() -> None:
 
 def test_everything_of_a_comparison_is_there() -> None:
     of = difference()
-    made = json.loads(as_json(document(of, judge(GATES[:1], of, measured()))))
+    made = json.loads("".join(diff_json(of, judge(GATES[:1], of, measured()))))
     assert (made["kind"], made["version"], made["identical"]) == ("diff", 1, False)
     assert made["before"]["name"] == "main:site"
     assert made["saes_added"] == ["mlp-l3"]
@@ -71,11 +72,26 @@ def test_everything_of_a_comparison_is_there() -> None:
     assert made["gates"][0]["gate"] == "saes.added > 0.3"
 
 
+@pytest.mark.parametrize("times", [0, 1, 128, 129, 400])
+def test_thousands_of_changed_latents_are_written_a_few_at_a_time(times: int) -> None:
+    of = difference(HOSTILE_TEXT)
+    (sae,) = of.saes
+    many = replace(of, saes=(replace(sae, changed=sae.changed * times), sae))
+    pieces = list(diff_json(many))
+    written = "".join(pieces)
+    # Two a time, 256 in a piece.
+    assert len(pieces) == sum(2 + bool(n) + -(-2 * n // 256) for n in (times, 1)) + 1
+    made = json.loads(written)
+    one = json.loads("".join(diff_json(of)))["saes"][0]
+    assert made["saes"] == [{**one, "changed": one["changed"] * times}, one]
+    assert written == json.dumps(made, indent=1, ensure_ascii=False) + "\n"
+
+
 def test_all_pairs_are_there_in_summary() -> None:
     of = difference()
     pairs = of.saes[0].pairs
     pairs.sizes["histogram.jsd"][3] = math.nan
-    made = json.loads(as_json(document(of)))["saes"][0]["pairs"]
+    made = json.loads("".join(diff_json(of)))["saes"][0]["pairs"]
     assert made["count"] == 4
     found = {one["metric"]: one for one in made["sizes"]}
     assert found["density"]["comparable"] == 4

@@ -12,7 +12,7 @@ import pytest
 
 from saereport.diff import Options, compare
 from saereport.diff.conditions import parse
-from saereport.diff.document import as_json, document
+from saereport.diff.document import diff_json
 from saereport.diff.gates import Gate, judge_alone
 from saereport.diff.measured import measured
 from saereport.diff.metrics import METRICS
@@ -112,7 +112,7 @@ def test_runs(sides: tuple[Run, Run]) -> None:
     assert {name for name, value in values.items() if value.changed} == {"mse"}
     # Half-intervals of 0.001 and 0.17, so a change of 0.137 is noise.
     assert values["ce_recovered"].tolerance == pytest.approx(hypot(0.001, 0.17))
-    (sae,) = json.loads(as_json(document(found)))["saes"]
+    (sae,) = json.loads("".join(diff_json(found)))["saes"]
     written = {value["metric"]: value for value in sae["values"]}
     assert written["ce_recovered"]["after_interval"] == [1.01, 1.35]
     assert written["latents.shown"]["after_interval"] is None
