@@ -27,7 +27,6 @@ from saereport.config import make_config
 from saereport.measure import STATISTICS, Setting
 from saereport.memory import MemoryProfiler
 from saereport.progress import Progress
-from saereport.reading import Batches, Reading, SaeReader
 from saereport.selection import parse_selection, tracked_latents
 from saereport.sources.demo import demo_saes
 from saereport.sources.model_loading import load_model
@@ -36,6 +35,7 @@ from saereport.sources.sae_loading import load_sae
 from saereport.sources.saes import SaeSource
 from saereport.sources.text import open_text
 from saereport.tabulate import Plan, write_run
+from saereport.text_pass import Batches, SaeCollector, TextPass
 from saereport.text_stage import text_stage
 from saereport.warned import Warned
 
@@ -78,9 +78,9 @@ def main(tokens: int, rounds: int, sae_id: str | None) -> None:
         )
         with tempfile.TemporaryDirectory() as folder:
             work = Path(folder) / "work"
-            reading = Reading(
+            reading = TextPass(
                 model=model,
-                readers=[SaeReader(sae, setting, list(STATISTICS))],
+                readers=[SaeCollector(sae, setting, list(STATISTICS))],
                 batches=batches,
                 checkpoint=Checkpoint(work, "0" * 64),
             )

@@ -30,7 +30,7 @@ from saereport.sources.forward import forward
 from saereport.sources.model_loading import load_model
 from saereport.sources.models import LanguageModel
 from saereport.sources.sae_loading import load_sae
-from saereport.sources.saes import Dictionary, SaeSource
+from saereport.sources.saes import Sae, SaeSource
 
 EARLY, LATE = "resid-l10", "resid-l16"
 TEXT = "The Eiffel tower is in Paris, and the Colosseum is in the city of Rome, the capital of "
@@ -42,8 +42,8 @@ class Setting:
     """A prompt, and two SAEs to follow it between."""
 
     model: LanguageModel
-    early: Dictionary
-    late: Dictionary
+    early: Sae
+    late: Sae
     tokens: Tensor
     counted: Tensor
 

@@ -11,19 +11,19 @@ from saereport.limits import content, parse_json
 from saereport.sources.demo import DEMO_MODEL_NAME
 from saereport.sources.sae_config import LIMITS
 from saereport.sources.sae_names import same_model
-from saereport.sources.saes import Dictionary
+from saereport.sources.saes import Sae
 from saereport.warned import Warned
 
 
-def named_model(dictionaries: Sequence[Dictionary]) -> str:
+def named_model(saes: Sequence[Sae]) -> str:
     """The model that the SAEs' metadata name, where nothing speaks against it.
 
     Raises:
         SaereportError: They name none, what is said elsewhere contradicts them, or a folder of
             that name lies here; the user is to say which is meant.
     """
-    first = dictionaries[0]
-    for sae in dictionaries:
+    first = saes[0]
+    for sae in saes:
         if sae.model_doubt:
             raise SaereportError(f"{sae.slug}: {sae.model_doubt}", "Name the model with --model.")
     name = first.model_name
@@ -40,16 +40,16 @@ def named_model(dictionaries: Sequence[Dictionary]) -> str:
     return name
 
 
-def check_named(name: str, dictionaries: Sequence[Dictionary], warned: Warned) -> None:
+def check_named(name: str, saes: Sequence[Sae], warned: Warned) -> None:
     """Warn, once, where the model that the user named is another than the SAEs' metadata name.
 
     Args:
         name: What the user named: a model of the hub, a folder, a GGUF file, or `demo`.
-        dictionaries: The SAEs.
+        saes: The SAEs.
         warned: Takes the warning.
     """
     called = _called(name)
-    for sae in dictionaries:
+    for sae in saes:
         if sae.model_name and not any(same_model(one, sae.model_name) for one in called):
             warned.add(
                 f"The model is '{called[0]}', as was asked for; the metadata of the SAE name "
@@ -79,18 +79,18 @@ def _called(name: str) -> list[str]:
     return [place.name, *stems, *parts, *([said] if isinstance(said, str) and said else [])]
 
 
-def check_together(dictionaries: Sequence[Dictionary], *, named: bool) -> None:
+def check_together(saes: Sequence[Sae], *, named: bool) -> None:
     """Check that the SAEs want the same model, loaded in the same way, and the same text.
 
     Args:
-        dictionaries: The SAEs of the report.
+        saes: The SAEs of the report.
         named: Whether the user named the model, which then is that of all.
 
     Raises:
         SaereportError: Two of them do not; says in what they differ.
     """
-    first = dictionaries[0]
-    for other in dictionaries[1:]:
+    first = saes[0]
+    for other in saes[1:]:
         if not named and other.model_name != first.model_name:
             raise SaereportError(
                 f"The SAE {first.slug} was trained on {first.model_name} and {other.slug} on "

@@ -46,7 +46,7 @@ from saereport.run import TABLES
 from saereport.run.columns import to_arrow
 from saereport.sources.devices import is_out_of_memory
 from saereport.sources.models import LanguageModel
-from saereport.sources.saes import Dictionary
+from saereport.sources.saes import Sae
 from saereport.warned import Warned
 
 AVERAGES = "averages"
@@ -66,9 +66,9 @@ class CircuitPlan:
         settings: How circuits are computed.
         include_bos: Whether BOS takes part.
         prepend_bos: Whether text begins with BOS.
-        blind: Latents that are met blind, by SAE.
+        blind: Latents that are blinded, by SAE.
         with_reveal: Whether what activates them is in the run all the same.
-        examples: Top examples of each chosen latent that are taken apart.
+        examples: Top examples of each chosen latent that are decomposed.
         example_latents: Chosen latents of an SAE up to which that is done.
         work: Folder where finished parts are kept.
         fingerprint: Identity of the work.
@@ -96,20 +96,18 @@ class CircuitPlan:
         return frozenset() if self.with_reveal else frozenset(self.blind.get(slug, ()))
 
 
-def blind_latents(config: BuildConfig, dictionaries: Sequence[Dictionary]) -> dict[str, list[int]]:
-    """The latents that are met blind, by SAE.
+def blind_latents(config: BuildConfig, saes: Sequence[Sae]) -> dict[str, list[int]]:
+    """The latents that are blinded, by SAE.
 
     Raises:
         UsageError: One is not a latent of an SAE of the report.
     """
-    widths = {sae.slug: sae.d_sae for sae in dictionaries}
-    transcoders = [sae.slug for sae in dictionaries if sae.is_transcoder]
+    widths = {sae.slug: sae.d_sae for sae in saes}
+    transcoders = [sae.slug for sae in saes if sae.is_transcoder]
     return parse_blind(config.blind, widths, transcoders)
 
 
-def prompts_of(
-    config: BuildConfig, dictionaries: Sequence[Dictionary], model: LanguageModel
-) -> list[Prompt]:
+def prompts_of(config: BuildConfig, saes: Sequence[Sae], model: LanguageModel) -> list[Prompt]:
     """The prompts that were asked for, as token ids.
 
     Raises:
@@ -118,7 +116,7 @@ def prompts_of(
     prompts = make_prompts(
         config.prompts,
         model,
-        prepend_bos=dictionaries[0].prepend_bos,
+        prepend_bos=saes[0].prepend_bos,
         include_bos=config.circuits.include_bos,
         longest=config.circuits.max_prompt,
     )
@@ -130,7 +128,7 @@ def plan_circuits(
     config: BuildConfig,
     lines: tuple[str | None, ...],
     blind: Mapping[str, Sequence[int]],
-    dictionaries: Sequence[Dictionary],
+    saes: Sequence[Sae],
     model: LanguageModel,
     work: Path,
     fingerprint: str,
@@ -140,14 +138,14 @@ def plan_circuits(
     Args:
         config: What was asked for; its prompts can be used.
         lines: The prompts file's.
-        blind: Latents that are met blind, by SAE.
-        dictionaries: The SAEs.
+        blind: Latents that are blinded, by SAE.
+        saes: The SAEs.
         model: The language model.
         work: Folder where finished parts are kept.
         fingerprint: Identity of the work.
     """
     circuits = config.circuits
-    prompts = prompts_of(config, dictionaries, model)
+    prompts = prompts_of(config, saes, model)
     tasks = tuple(
         PromptTask(prompt, asked.saes, asked.pairs, asked.graph)
         for prompt, asked in zip(prompts, config.prompts, strict=True)
@@ -157,7 +155,7 @@ def plan_circuits(
         lines=lines,
         settings=circuit_settings(circuits, model.device),
         include_bos=circuits.include_bos,
-        prepend_bos=dictionaries[0].prepend_bos,
+        prepend_bos=saes[0].prepend_bos,
         blind=blind,
         with_reveal=config.with_reveal,
         examples=circuits.examples,
@@ -194,7 +192,7 @@ def circuit_settings(circuits: CircuitsConfig, device: torch.device) -> CircuitS
 def collect_circuits(
     plan: CircuitPlan,
     model: LanguageModel,
-    dictionaries: Iterable[Dictionary],
+    saes: Iterable[Sae],
     chosen: Mapping[str, np.ndarray],
     progress: Progress,
     warned: Warned,
@@ -204,7 +202,7 @@ def collect_circuits(
     Args:
         plan: What is to be computed.
         model: The language model.
-        dictionaries: All SAEs of the report.
+        saes: All SAEs of the report.
         chosen: The latents of each that the report shows, ascending.
         progress: Where to say what is going on, and what could not be done on a prompt.
         warned: Takes what of the prompts file could not be done.
@@ -215,8 +213,7 @@ def collect_circuits(
     Raises:
         OSError: The disk is full.
     """
-    saes = in_layer_order({sae.slug: sae for sae in dictionaries})
-    subject = Subject(model, saes, chosen)
+    subject = Subject(model, in_layer_order({one.slug: one for one in saes}), chosen)
     kept = FinishedParts(plan.work, plan.fingerprint)
     found: list[dict[str, pa.Table]] = []
     for task in plan.tasks:

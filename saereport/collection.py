@@ -46,7 +46,6 @@ from saereport.measure.weights.reasons import unexplained
 from saereport.memory import MemoryProfiler, as_lines
 from saereport.notebook import Report
 from saereport.progress import Progress
-from saereport.reading import Batches, Reading, SaeReader
 from saereport.reports import render
 from saereport.run import TABLES, Run, open_run
 from saereport.run.files import target_folder
@@ -61,8 +60,9 @@ from saereport.sources.model_loading import described, load_model
 from saereport.sources.models import LanguageModel
 from saereport.sources.quiet import listening
 from saereport.sources.sae_loading import load_sae
-from saereport.sources.saes import Dictionary, SaeSource, check_fit, source_slugs, wrapper_for
+from saereport.sources.saes import Sae, SaeSource, check_fit, source_slugs, wrapper_for
 from saereport.tabulate import Plan, write_run
+from saereport.text_pass import Batches, SaeCollector, TextPass
 from saereport.text_stage import TextStage, text_of, text_stage
 from saereport.warned import Warned, refuse
 
@@ -151,26 +151,26 @@ def _collect(config: BuildConfig, target: Path, work: Path, progress: Progress) 
     lines = read_lines(config.prompts_file)
     labels = read_labels(config)
     with memory.stage("load"):
-        dictionaries = _load_saes(config, device, dtype, progress, warned)
-        check_against(config, [_facts(dictionary) for dictionary in dictionaries], labels)
+        saes = _load_saes(config, device, dtype, progress, warned)
+        check_against(config, [_facts(sae) for sae in saes], labels)
         # A text that is not there is told before the model is loaded.
-        text = text_of(config, dictionaries, warned)
-        model = _load_model(config, dictionaries, device, dtype, progress, warned)
-        dictionaries = [check_fit(dictionary, model) for dictionary in dictionaries]
-        prompts_of(config, dictionaries, model)  # one that cannot be used is told at once
-    stage = text_stage(config, text, dictionaries, model, warned)
+        text = text_of(config, saes, warned)
+        model = _load_model(config, saes, device, dtype, progress, warned)
+        saes = [check_fit(sae, model) for sae in saes]
+        prompts_of(config, saes, model)  # one that cannot be used is told at once
+    stage = text_stage(config, text, saes, model, warned)
     selections = [parse_selection(sae.latents or config.latents) for sae in config.saes]
     words = [config.title or "", *(selection.words for selection in selections)]
-    check_fits_a_run(dictionaries, model, stage.context_size, words)
-    blind = blind_latents(config, dictionaries)
-    tracked = _tracked(config, selections, dictionaries)
+    check_fits_a_run(saes, model, stage.context_size, words)
+    blind = blind_latents(config, saes)
+    tracked = _tracked(config, selections, saes)
     added = {
-        dictionary.slug: sorted(set(blind.get(dictionary.slug, ())) - set(own.tolist()))
-        for dictionary, own in zip(dictionaries, tracked, strict=True)
+        sae.slug: sorted(set(blind.get(sae.slug, ())) - set(own.tolist()))
+        for sae, own in zip(saes, tracked, strict=True)
     }
-    identity = identity_of(config, dictionaries, model, text, stage.context_size, added=added)
+    identity = identity_of(config, saes, model, text, stage.context_size, added=added)
     fingerprint = digest(identity)
-    title = config.title or _title(dictionaries, model)
+    title = config.title or _title(saes, model)
     done = None if config.profile_memory else _done(target, fingerprint)
     if done is not None:
         progress.say("This run is already collected; using it")
@@ -180,16 +180,16 @@ def _collect(config: BuildConfig, target: Path, work: Path, progress: Progress) 
             retitle(done, title)
         return target
 
-    _say_what_is_left_out(dictionaries, model, warned)
+    _say_what_is_left_out(saes, model, warned)
     readers = _readers(
         config,
-        dictionaries,
-        [np.union1d(own, added[d.slug]) for d, own in zip(dictionaries, tracked, strict=True)],
+        saes,
+        [np.union1d(own, added[d.slug]) for d, own in zip(saes, tracked, strict=True)],
         model,
     )
     stage.look(warned)
-    circuits = plan_circuits(config, lines, blind, dictionaries, model, work, fingerprint)
-    reading = Reading(
+    circuits = plan_circuits(config, lines, blind, saes, model, work, fingerprint)
+    reading = TextPass(
         model=model,
         readers=readers,
         batches=Batches(config.batch_size, stage.context_size, device, progress),
@@ -197,7 +197,7 @@ def _collect(config: BuildConfig, target: Path, work: Path, progress: Progress) 
     )
     with memory.stage("check the SAEs"):
         first = stage.packed(batch=reading.batches.block)
-        check_sanity(model, dictionaries, first, reading.batches, warned)
+        check_sanity(model, saes, first, reading.batches, warned)
     with memory.stage("read the text"):
         _read(config, reading, stage, progress)
         stage.conclude(warned)
@@ -220,7 +220,7 @@ def _collect(config: BuildConfig, target: Path, work: Path, progress: Progress) 
         warned=warned,
     )
     # From here on `reading` alone holds the SAEs and the model; the last step releases them.
-    del model, dictionaries, readers, stage
+    del model, saes, readers, stage
     write_run(target, plan, reading, memory, progress)
     gc.collect()
     profile = memory.profile()
@@ -230,15 +230,15 @@ def _collect(config: BuildConfig, target: Path, work: Path, progress: Progress) 
     return target
 
 
-def _facts(dictionary: Dictionary) -> SaeFacts:
+def _facts(sae: Sae) -> SaeFacts:
     """What the door knows of an SAE, once it is loaded."""
     return SaeFacts(
-        slug=dictionary.slug,
-        d_sae=dictionary.d_sae,
-        hook_in=dictionary.hook_in,
-        hook_out=dictionary.hook_out,
-        is_transcoder=dictionary.is_transcoder,
-        model_name=dictionary.model_name,
+        slug=sae.slug,
+        d_sae=sae.d_sae,
+        hook_in=sae.hook_in,
+        hook_out=sae.hook_out,
+        is_transcoder=sae.is_transcoder,
+        model_name=sae.model_name,
     )
 
 
@@ -248,7 +248,7 @@ def _load_saes(
     dtype: torch.dtype,
     progress: Progress,
     warned: Warned,
-) -> list[Dictionary]:
+) -> list[Sae]:
     sources = [
         SaeSource(release=sae.release, sae_id=sae.sae_id, path=str(sae.path) if sae.path else None)
         for sae in config.saes
@@ -256,40 +256,38 @@ def _load_saes(
     loaded = []
     for source, slug in zip(sources, source_slugs(sources), strict=True):
         progress.say(f"Loading the SAE {source.label}")
-        dictionary = load_sae(source, device=device, dtype=dtype, slug=slug)
-        check_magnitudes(dictionary)
-        for said in dictionary.said:
+        sae = load_sae(source, device=device, dtype=dtype, slug=slug)
+        check_magnitudes(sae)
+        for said in sae.said:
             warned.add(said.text, about=slug, source=said.source, sanity=said.sanity)
-        loaded.append(dictionary)
+        loaded.append(sae)
     return loaded
 
 
-def _say_what_is_left_out(
-    dictionaries: Sequence[Dictionary], model: LanguageModel, warned: Warned
-) -> None:
+def _say_what_is_left_out(saes: Sequence[Sae], model: LanguageModel, warned: Warned) -> None:
     """Warn of tables of weights that cannot be right for this model, before any text is read."""
     tokens = TokenRows(model)
-    for dictionary in dictionaries:
-        others = [other for other in dictionaries if other is not dictionary]
-        context = WeightContext(dictionary, np.zeros(0, dtype=np.int64), tokens, others)
+    for sae in saes:
+        others = [other for other in saes if other is not sae]
+        context = WeightContext(sae, np.zeros(0, dtype=np.int64), tokens, others)
         for reason, names in unexplained(context, WEIGHT_TABLES).items():
             titles = ", ".join(TABLES[name].title for name in names)
-            warned.add(f"Left out: {titles}. The reason: {reason}.", about=dictionary.slug)
+            warned.add(f"Left out: {titles}. The reason: {reason}.", about=sae.slug)
 
 
 def _load_model(
     config: BuildConfig,
-    dictionaries: Sequence[Dictionary],
+    saes: Sequence[Sae],
     device: torch.device,
     dtype: torch.dtype,
     progress: Progress,
     warned: Warned,
 ) -> LanguageModel:
-    name = config.model or named_model(dictionaries)
-    check_together(dictionaries, named=config.model is not None)
+    name = config.model or named_model(saes)
+    check_together(saes, named=config.model is not None)
     if config.model is not None:
-        check_named(config.model, dictionaries, warned)
-    first = dictionaries[0]
+        check_named(config.model, saes, warned)
+    first = saes[0]
     progress.say(f"Loading the model {described(name)}")
     if name == "demo":
         demo_model_dir(progress.say)
@@ -301,7 +299,7 @@ def _load_model(
             device=device,
             dtype=dtype,
             kwargs=first.model_kwargs,
-            wrapper=wrapper_for(dictionaries, named=config.model is not None),
+            wrapper=wrapper_for(saes, named=config.model is not None),
             trust_remote_code=config.trust_remote_code,
         )
     for said in heard:
@@ -321,38 +319,38 @@ def _done(target: Path, fingerprint: str) -> Run | None:
     return run
 
 
-def _say_what_was_found(reading: Reading, evaluation: Evaluation, warned: Warned) -> None:
+def _say_what_was_found(reading: TextPass, evaluation: Evaluation, warned: Warned) -> None:
     """Warn of activations that could not be measured, and of figures that hang on little."""
     for reader in reading.readers:
         if reason := reader.broken.reason():
-            warned.add(reason, about=reader.dictionary.slug)
+            warned.add(reason, about=reader.sae.slug)
     for slug, doubts in evaluation.doubts.items():
         for doubt in doubts:
             warned.add(doubt, about=slug)
 
 
 def _tracked(
-    config: BuildConfig, selections: Sequence[Selection], dictionaries: Sequence[Dictionary]
+    config: BuildConfig, selections: Sequence[Selection], saes: Sequence[Sae]
 ) -> list[np.ndarray]:
     """The latents of each SAE that are followed over the whole text."""
     return [
-        tracked_latents(selection, dictionary.d_sae, config.seed)
-        for selection, dictionary in zip(selections, dictionaries, strict=True)
+        tracked_latents(selection, sae.d_sae, config.seed)
+        for selection, sae in zip(selections, saes, strict=True)
     ]
 
 
 def _readers(
     config: BuildConfig,
-    dictionaries: Sequence[Dictionary],
+    saes: Sequence[Sae],
     tracked: Sequence[np.ndarray],
     model: LanguageModel,
-) -> list[SaeReader]:
+) -> list[SaeCollector]:
     names = [name for name in STATISTICS if name not in config.skip]
     return [
-        SaeReader(
-            dictionary,
+        SaeCollector(
+            sae,
             Setting(
-                d_sae=dictionary.d_sae,
+                d_sae=sae.d_sae,
                 d_vocab=model.d_vocab,
                 latents=latents.astype(np.int64),
                 seed=config.seed,
@@ -368,11 +366,11 @@ def _readers(
             ),
             names,
         )
-        for dictionary, latents in zip(dictionaries, tracked, strict=True)
+        for sae, latents in zip(saes, tracked, strict=True)
     ]
 
 
-def _read(config: BuildConfig, reading: Reading, stage: TextStage, progress: Progress) -> None:
+def _read(config: BuildConfig, reading: TextPass, stage: TextStage, progress: Progress) -> None:
     seen = reading.seen
     if reading.resume():
         progress.say(f"Going on from the checkpoint, after {seen.tokens:,} tokens")
@@ -395,10 +393,10 @@ def _read(config: BuildConfig, reading: Reading, stage: TextStage, progress: Pro
 
 
 def _evaluate(
-    config: BuildConfig, reading: Reading, stage: TextStage, progress: Progress
+    config: BuildConfig, reading: TextPass, stage: TextStage, progress: Progress
 ) -> Evaluation:
     """Figures of the whole SAEs over the first tokens, packed anew: a resumed run has them too."""
-    saes = [reader.dictionary for reader in reading.readers]
+    saes = [reader.sae for reader in reading.readers]
     if config.evaluation_tokens == 0 or EVALUATION in config.skip:
         return Evaluation(left_out={sae.slug: "it was skipped" for sae in saes})
     packed = stage.packed(batch=reading.batches.block)
@@ -406,7 +404,7 @@ def _evaluate(
     return evaluate(reading.model, saes, tokens, counted, progress)
 
 
-def _title(dictionaries: Sequence[Dictionary], model: LanguageModel) -> str:
-    hooks = [d.hook_in.name for d in dictionaries]
+def _title(saes: Sequence[Sae], model: LanguageModel) -> str:
+    hooks = [d.hook_in.name for d in saes]
     shown = ", ".join(hooks[:3]) + (f" and {len(hooks) - 3} more" if len(hooks) > 3 else "")
     return f"{model.name}: {shown}"

@@ -216,9 +216,9 @@ class CircuitsConfig(Asked):
         max_inputs: Active latents used as inputs, those with the largest activations first.
         max_outputs: Active latents used as outputs, likewise.
         checks: Pairs checked by intervention, for each pair of places.
-        attributed: Active latents of each SAE on a prompt that are taken apart.
+        attributed: Active latents of each SAE on a prompt that are decomposed.
         influences: Influences listed for each of them.
-        examples: Top examples of each chosen latent that are taken apart; 0 for none.
+        examples: Top examples of each chosen latent that are decomposed; 0 for none.
         example_latents: Chosen latents of an SAE up to which that is done.
         memory: Bytes that batched derivatives may take, or `auto`.
         graph: How attribution graphs are made.

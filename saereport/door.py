@@ -93,7 +93,7 @@ def check_settings(config: BuildConfig) -> None:
         _check_prompt(prompt, _called(prompt, config), config.circuits.max_prompt)
     if config.with_reveal and not config.blind:
         raise UsageError(
-            "There is nothing to reveal: no latent is met blind.", "Name some with --blind."
+            "There is nothing to reveal: no latent is blinded.", "Name some with --blind."
         )
     _check_names(config, sae_slugs(config))
 

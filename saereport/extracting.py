@@ -11,8 +11,8 @@ from saereport.notebook import Report
 from saereport.progress import Progress
 from saereport.reports import render
 from saereport.run import Run, opened
-from saereport.run.cutting import cut, shown_latents, taking_part
 from saereport.run.files import real_path, reserved, target_folder
+from saereport.run.subset import shown_latents, subset, taking_part
 from saereport.selection import parse_selection
 from saereport.site.folder import require_report_or_nothing
 from saereport.site.single_write import require_single_or_nothing
@@ -63,7 +63,7 @@ def extract(
         for slug in prompts:
             _require_prompt(run, slug)
         wanted = _wanted(run, latents) if latents else taking_part(run, prompts)
-        part = cut(run, Path(folder) / "run", latents=wanted, prompts=prompts, title=title)
+        part = subset(run, Path(folder) / "run", latents=wanted, prompts=prompts, title=title)
         return render(part.path, target, single_file=single_file, force=force, progress=progress)
 
 

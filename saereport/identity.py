@@ -23,7 +23,7 @@ from saereport.run import TABLES
 from saereport.run.files import canonical_json
 from saereport.selection import parse_selection
 from saereport.sources.models import LanguageModel, hash_tensors
-from saereport.sources.saes import Dictionary
+from saereport.sources.saes import Sae
 from saereport.sources.text import Text
 from saereport.yaml_files import exists
 
@@ -45,7 +45,7 @@ what is in it stand beside them."""
 
 def identity_of(
     config: BuildConfig,
-    dictionaries: Sequence[Dictionary],
+    saes: Sequence[Sae],
     model: LanguageModel,
     text: Text,
     context_size: int,
@@ -56,7 +56,7 @@ def identity_of(
 
     Args:
         config: What was asked for.
-        dictionaries: The SAEs.
+        saes: The SAEs.
         model: The language model.
         text: The text.
         context_size: Tokens in a sequence.
@@ -69,7 +69,7 @@ def identity_of(
         # Without what says for which device a library was built (`+cu126`).
         "libraries": {k: v.partition("+")[0] for k, v in _versions(LIBRARIES).items()},
         "config": asked,
-        "saes": {d.slug: sae_record(d) for d in dictionaries},
+        "saes": {d.slug: sae_record(d) for d in saes},
         "explanations": [_labels_digest(config, sae) for sae in config.saes],
         "prompts_file": _file_digest(config.prompts_file),
         "added": {slug: list(latents) for slug, latents in added.items()},
@@ -82,15 +82,15 @@ def identity_of(
     return dict(json.loads(json.dumps(_plain(identity))))
 
 
-def sae_record(dictionary: Dictionary) -> dict[str, Any]:
+def sae_record(sae: Sae) -> dict[str, Any]:
     """What an SAE's activations depend on: weights, configuration and metadata as they are used."""
-    cfg = getattr(dictionary.sae, "cfg", None)
+    cfg = getattr(sae.sae, "cfg", None)
     settings = _as_dict(cfg)
-    named = dictionary.provenance
+    named = sae.provenance
     return {
         **{key: value for key, value in named.items() if key != "metadata"},
-        "separator": dictionary.separator,
-        "wrapper": dictionary.wrapper,
+        "separator": sae.separator,
+        "wrapper": sae.wrapper,
         "metadata": named["metadata"],
         "configuration": {
             key: value for key, value in settings.items() if key not in ("metadata", *_PLACES)
@@ -233,7 +233,7 @@ _WORDS = {
     "context_size": "the context size",
     "explanations": "the explanations",
     "prompts_file": "the prompts file",
-    "added": "the latents that are met blind",
+    "added": "the latents that are blinded",
     "tokenizer": "the tokeniser",
     "text": "the text",
 }

@@ -15,11 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from saereport.reading import Batches
 from saereport.sources.devices import float64_of, is_out_of_memory
 from saereport.sources.models import LanguageModel
 from saereport.sources.packing import Packed
-from saereport.sources.saes import Dictionary
+from saereport.sources.saes import Sae
+from saereport.text_pass import Batches
 from saereport.warned import Warned
 
 TOKENS = 1000
@@ -91,7 +91,7 @@ class Look:
 
 def check_sanity(
     model: LanguageModel,
-    saes: Sequence[Dictionary],
+    saes: Sequence[Sae],
     packed: Iterable[Packed],
     batches: Batches,
     warned: Warned,
@@ -150,7 +150,7 @@ def _first(packed: Iterable[Packed], n: int) -> Iterator[Packed]:
 
 
 def _looks(
-    model: LanguageModel, saes: Sequence[Dictionary], part: Packed, batches: Batches
+    model: LanguageModel, saes: Sequence[Sae], part: Packed, batches: Batches
 ) -> Iterator[dict[str, Look]]:
     """What is seen on some sequences, or on smaller parts of them if memory runs out."""
     found: dict[str, Look] | None = None
@@ -170,7 +170,7 @@ def _looks(
         yield from _looks(model, saes, smaller, batches)
 
 
-def _seen(model: LanguageModel, saes: Sequence[Dictionary], part: Packed) -> dict[str, Look]:
+def _seen(model: LanguageModel, saes: Sequence[Sae], part: Packed) -> dict[str, Look]:
     reads = {sae.hook_in.name for sae in saes}
     writes = {sae.hook_out.name for sae in saes if sae.hook_out and not sae.why_no_decoder}
     tokens = torch.from_numpy(part.tokens.astype(np.int64)).to(model.device)
@@ -179,7 +179,7 @@ def _seen(model: LanguageModel, saes: Sequence[Dictionary], part: Packed) -> dic
     return {sae.slug: look_at(sae, acts, counted) for sae in saes}
 
 
-def look_at(sae: Dictionary, acts: Mapping[str, Tensor], counted: Tensor) -> Look:
+def look_at(sae: Sae, acts: Mapping[str, Tensor], counted: Tensor) -> Look:
     """The sums of one SAE over some sequences.
 
     Args:

@@ -23,7 +23,6 @@ from saereport.measure import STATISTICS, Columns
 from saereport.measure.weights import WEIGHT_TABLES, TokenRows, WeightContext
 from saereport.memory import MemoryProfiler
 from saereport.progress import Progress
-from saereport.reading import Reading, SaeReader
 from saereport.run import RunInfo, RunWriter, SaeInfo
 from saereport.run.graph_tables import EXAMPLE_TABLES
 from saereport.run.schema import L0, ModelInfo, TextInfo
@@ -31,8 +30,9 @@ from saereport.run.within import beyond
 from saereport.selection import Selection, shown_latents
 from saereport.sources.devices import is_out_of_memory
 from saereport.sources.models import LanguageModel
-from saereport.sources.saes import Dictionary
+from saereport.sources.saes import Sae
 from saereport.sources.tokens import token_bytes
+from saereport.text_pass import SaeCollector, TextPass
 from saereport.text_stage import TextStage
 from saereport.warned import Warned
 
@@ -80,7 +80,7 @@ class Plan:
     warned: Warned
 
 
-class Shown:
+class ReferencedTokens:
     """The tokens and sequences that some table refers to, gathered while tables are written."""
 
     def __init__(self) -> None:
@@ -116,7 +116,7 @@ def _tokens_among_latents(name: str, columns: Columns) -> set[int]:
 def write_run(
     target: Path,
     plan: Plan,
-    reading: Reading,
+    reading: TextPass,
     memory: MemoryProfiler,
     progress: Progress,
 ) -> None:
@@ -134,7 +134,7 @@ def write_run(
         OSError: The disk is full.
     """
     model_info = _model_info(reading.model)
-    shown = Shown()
+    shown = ReferencedTokens()
     with RunWriter(target) as writer:
         if plan.circuits.asked:
             with memory.stage("circuits"):
@@ -167,32 +167,30 @@ def write_run(
 
 
 def _write_circuits(
-    writer: RunWriter, plan: Plan, reading: Reading, shown: Shown, progress: Progress
+    writer: RunWriter, plan: Plan, reading: TextPass, shown: ReferencedTokens, progress: Progress
 ) -> None:
     """Everything that needs the model and all SAEs at once."""
     readers = reading.readers
     chosen = {}
     for i, reader in enumerate(readers):
-        slug = reader.dictionary.slug
+        slug = reader.sae.slug
         # Where on a prompt a hidden latent is active would show the text that activates it.
         hidden = np.array(sorted(plan.circuits.hidden(slug)), dtype=np.int64)
         chosen[slug] = np.setdiff1d(_latents(plan, i, reader), hidden)
-    dictionaries = [reader.dictionary for reader in readers]
-    tables = collect_circuits(
-        plan.circuits, reading.model, dictionaries, chosen, progress, plan.warned
-    )
+    saes = [reader.sae for reader in readers]
+    tables = collect_circuits(plan.circuits, reading.model, saes, chosen, progress, plan.warned)
     for name, table in tables.items():
         shown.note(name, table.to_pydict())
         writer.write(name, {column: table.column(column) for column in table.column_names})
 
 
 def _write_saes(
-    writer: RunWriter, plan: Plan, reading: Reading, shown: Shown, progress: Progress
+    writer: RunWriter, plan: Plan, reading: TextPass, shown: ReferencedTokens, progress: Progress
 ) -> list[SaeInfo]:
     tokens = TokenRows(reading.model)
     collected = set(reading.readers[0].measurement.accumulators)
     skipped = [s for name, s in STATISTICS.items() if name not in collected]
-    readers: list[SaeReader | None] = list(reading.readers)
+    readers: list[SaeCollector | None] = list(reading.readers)
     reading.readers = ()
     infos: dict[int, SaeInfo] = {}
     order = sorted(range(len(readers)), key=lambda i: _depth(readers[i]), reverse=True)
@@ -201,10 +199,10 @@ def _write_saes(
         for i in order:
             reader = readers[i]
             assert reader is not None
-            others = [r.dictionary for r in readers if r is not None and r is not reader]
+            others = [r.sae for r in readers if r is not None and r is not reader]
             latents = _latents(plan, i, reader)
             context = WeightContext(
-                dictionary=reader.dictionary,
+                sae=reader.sae,
                 latents=latents,
                 tokens=tokens,
                 others=others,
@@ -212,22 +210,20 @@ def _write_saes(
                 map=plan.map,
                 seed=plan.seed,
             )
-            hidden = plan.circuits.hidden(reader.dictionary.slug)
+            hidden = plan.circuits.hidden(reader.sae.slug)
             measured = reader.measurement.result(latents)
-            apart, left_out = _taken_apart(
-                plan.circuits, context, reader, others, reading, measured
-            )
+            apart, left_out = _decomposed(plan.circuits, context, reader, others, reading, measured)
             for name, columns in _holdable({**measured, **apart}, left_out):
                 seen = blinded(name, columns, hidden)
                 shown.note(name, seen)
-                writer.write(name, seen, slug=reader.dictionary.slug)
+                writer.write(name, seen, slug=reader.sae.slug)
             bar.advance(1)
             left_out |= _write_weights(writer, context, shown, bar.advance)
             left_out |= {table: "it was skipped" for s in skipped for table in s.tables}
-            left_out |= _write_evaluation(writer, plan.evaluation, reader.dictionary.slug)
+            left_out |= _write_evaluation(writer, plan.evaluation, reader.sae.slug)
             labels = blinded("explanations", _label_columns(plan.labels[i], latents), hidden)
             if labels["latent"]:
-                writer.write("explanations", labels, slug=reader.dictionary.slug)
+                writer.write("explanations", labels, slug=reader.sae.slug)
             infos[i] = _sae_info(reader, plan.selections[i], latents, left_out)
             readers[i] = None
             del reader, context, others
@@ -246,39 +242,39 @@ def _holdable(
             yield name, columns
 
 
-def _depth(reader: SaeReader | None) -> tuple[int, int]:
+def _depth(reader: SaeCollector | None) -> tuple[int, int]:
     assert reader is not None
-    return reader.dictionary.hook_in.depth
+    return reader.sae.hook_in.depth
 
 
-def _latents(plan: Plan, i: int, reader: SaeReader) -> np.ndarray:
+def _latents(plan: Plan, i: int, reader: SaeCollector) -> np.ndarray:
     """The latents of the SAE of number `i` that are shown, ascending; the blind among them."""
     selection = plan.selections[i]
     tracked = reader.setting.latents
     latents = shown_latents(selection, tracked, reader.measurement.n_active())
     if not len(latents):
         raise SaereportError(
-            f"No latent of the SAE {reader.dictionary.slug} was active, so '{selection.words}' "
+            f"No latent of the SAE {reader.sae.slug} was active, so '{selection.words}' "
             "shows none.",
             "Read more text with --tokens, or choose latents by number.",
         )
-    blind = plan.circuits.blind.get(reader.dictionary.slug, ())
+    blind = plan.circuits.blind.get(reader.sae.slug, ())
     wanted = np.union1d(latents, np.array(blind, dtype=np.int64))
     measured = np.setdiff1d(wanted, reader.broken.latents)
     if not len(measured):
         raise SaereportError(
-            f"No latent of the SAE {reader.dictionary.slug} can be shown. {reader.broken.reason()}",
+            f"No latent of the SAE {reader.sae.slug} can be shown. {reader.broken.reason()}",
             "Choose other latents, or try --dtype float32.",
         )
     return measured
 
 
-def _taken_apart(
+def _decomposed(
     circuits: CircuitPlan,
     context: WeightContext,
-    reader: SaeReader,
-    others: Sequence[Dictionary],
-    reading: Reading,
+    reader: SaeCollector,
+    others: Sequence[Sae],
+    reading: TextPass,
     measured: Mapping[str, Columns],
 ) -> tuple[dict[str, Columns], dict[str, str]]:
     """Attribution on the top examples of an SAE's latents, and why tables of it are missing."""
@@ -297,8 +293,8 @@ def _taken_apart(
     try:
         found = example_attributions(
             reading.model,
-            [*others, reader.dictionary],
-            reader.dictionary,
+            [*others, reader.sae],
+            reader.sae,
             context.latents,
             examples,
             lambda sequence: tokens[sequence].tolist(),
@@ -319,7 +315,7 @@ def _taken_apart(
 
 
 def _write_weights(
-    writer: RunWriter, context: WeightContext, shown: Shown, advance: Any
+    writer: RunWriter, context: WeightContext, shown: ReferencedTokens, advance: Any
 ) -> dict[str, str]:
     """Write the tables of weights that an SAE has; for the others, give the reason."""
     left_out = {}
@@ -330,7 +326,7 @@ def _write_weights(
         else:
             for name, columns in _holdable(table.compute(context), left_out):
                 shown.note(name, columns)
-                writer.write(name, columns, slug=context.dictionary.slug)
+                writer.write(name, columns, slug=context.sae.slug)
         advance(1)
     return left_out
 
@@ -365,9 +361,9 @@ def _vocabulary(model: LanguageModel, tokens: set[int]) -> Columns:
 
 
 def _sae_info(
-    reader: SaeReader, selection: Selection, latents: np.ndarray, left_out: dict[str, str]
+    reader: SaeCollector, selection: Selection, latents: np.ndarray, left_out: dict[str, str]
 ) -> SaeInfo:
-    sae = reader.dictionary
+    sae = reader.sae
     hook_out = sae.hook_out or sae.hook_in
     l0, n_dead = _activity_of_all(reader.measurement.summary())
     return SaeInfo(
@@ -396,7 +392,7 @@ def _sae_info(
     )
 
 
-def _label(sae: Dictionary) -> str:
+def _label(sae: Sae) -> str:
     return f"{sae.release} {sae.sae_id}" if sae.release else sae.slug
 
 
@@ -435,7 +431,7 @@ def _model_info(model: LanguageModel) -> ModelInfo:
     )
 
 
-def _text_info(stage: TextStage, reading: Reading) -> TextInfo:
+def _text_info(stage: TextStage, reading: TextPass) -> TextInfo:
     seen = reading.seen
     return TextInfo(
         name=stage.text.name,

@@ -25,7 +25,7 @@ from saereport.warned import Warned
 
 if TYPE_CHECKING:
     from saereport.sources.models import LanguageModel
-    from saereport.sources.saes import Dictionary
+    from saereport.sources.saes import Sae
 
 DEFAULT_CONTEXT = 128
 
@@ -147,7 +147,7 @@ class TextStage:
         return self.prepend_bos and not self.tally.without_bos
 
 
-def text_of(config: BuildConfig, dictionaries: Sequence[Dictionary], warned: Warned) -> Text:
+def text_of(config: BuildConfig, saes: Sequence[Sae], warned: Warned) -> Text:
     """Open the text that was asked for, else the one that the SAEs were trained on.
 
     Raises:
@@ -169,7 +169,7 @@ def text_of(config: BuildConfig, dictionaries: Sequence[Dictionary], warned: War
         return text
     from saereport.sources.hub_text import is_hub_name, open_dataset, training_text
 
-    first, *others = dictionaries
+    first, *others = saes
     name = training_text(first.metadata.get("dataset_path"), first.slug)
     for other in others:
         own = other.metadata.get("dataset_path")
@@ -185,7 +185,7 @@ def text_of(config: BuildConfig, dictionaries: Sequence[Dictionary], warned: War
 def text_stage(
     config: BuildConfig,
     text: Text,
-    dictionaries: Sequence[Dictionary],
+    saes: Sequence[Sae],
     model: LanguageModel,
     warned: Warned,
 ) -> TextStage:
@@ -194,11 +194,11 @@ def text_stage(
     Raises:
         SaereportError: The SAEs want different sequences, or the model takes none so long.
     """
-    context_size = _context_size(config, dictionaries, model)
-    trained = {d.slug: d.trained for d in dictionaries}
+    context_size = _context_size(config, saes, model)
+    trained = {d.slug: d.trained for d in saes}
     agree(trained, context_size, model.special_ids)
-    first = dictionaries[0]
-    for d in dictionaries:
+    first = saes[0]
+    for d in saes:
         _warn(config, d, context_size, warned)
         beyond = [i for i in d.trained.excluded_ids(()) if not 0 <= i < model.d_vocab]
         if beyond:
@@ -229,20 +229,18 @@ def text_stage(
     )
 
 
-def _context_size(
-    config: BuildConfig, dictionaries: Sequence[Dictionary], model: LanguageModel
-) -> int:
+def _context_size(config: BuildConfig, saes: Sequence[Sae], model: LanguageModel) -> int:
     """The context that was asked for, else the smallest that one of the SAEs was trained with."""
-    known = [d.context_size for d in dictionaries if d.context_size]
+    known = [d.context_size for d in saes if d.context_size]
     size = config.context_size or min(known, default=min(DEFAULT_CONTEXT, model.n_ctx))
     if size > model.n_ctx:
         raise SaereportError(
             f"A context of {size:,} tokens is longer than the model's {model.n_ctx:,}.",
             "Give a smaller --context-size.",
         )
-    policies = {d.prepend_bos for d in dictionaries}
+    policies = {d.prepend_bos for d in saes}
     if len(policies) > 1:
-        names = [d.slug for d in dictionaries if d.prepend_bos]
+        names = [d.slug for d in saes if d.prepend_bos]
         raise SaereportError(
             f"Of these SAEs only {', '.join(names)} want BOS before each sequence; one pass "
             "over the text cannot serve both.",
@@ -251,7 +249,7 @@ def _context_size(
     return size
 
 
-def _warn(config: BuildConfig, sae: Dictionary, context_size: int, warned: Warned) -> None:
+def _warn(config: BuildConfig, sae: Sae, context_size: int, warned: Warned) -> None:
     trained = sae.trained
     if trained.context_size is not None and context_size > trained.context_size:
         warned.add(

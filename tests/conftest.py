@@ -22,7 +22,7 @@ from hypothesis import settings
 
 if TYPE_CHECKING:
     from saereport.sources.models import LanguageModel
-    from saereport.sources.saes import Dictionary
+    from saereport.sources.saes import Sae
     from tests.families import Families
 
 settings.register_profile("same", derandomize=True)
@@ -63,7 +63,7 @@ def tiny() -> LanguageModel:
 
 
 @pytest.fixture(scope="session")
-def tiny_sae(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Dictionary]:
+def tiny_sae(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Sae]:
     """Makes, saves and loads an SAE: `tiny_sae("gated", hook_name=..., d_sae=...)`.
 
     Equal calls give the same object.
@@ -72,9 +72,9 @@ def tiny_sae(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Dictiona
     from saereport.sources.saes import SaeSource
     from tests.factories import save_sae
 
-    made: dict[str, Dictionary] = {}
+    made: dict[str, Sae] = {}
 
-    def make(architecture: str = "standard", **options: Any) -> Dictionary:
+    def make(architecture: str = "standard", **options: Any) -> Sae:
         key = repr((architecture, sorted(options.items())))
         if key not in made:
             folder: Path = tmp_path_factory.mktemp("saes") / f"{architecture}-{len(made)}"

@@ -65,9 +65,9 @@ def without_spoilers(source: Path, target: Path) -> RunInfo:
         for name in run.names():
             writer.write(name, _columns(run.table(name)))
         for sae in run.info.saes:
-            sealed = {r["latent"] for r in blind if r["sae"] == sae.slug and not r["reveal"]}
+            redacted = {r["latent"] for r in blind if r["sae"] == sae.slug and not r["reveal"]}
             for name in run.names(sae.slug):
-                columns = blinded(name, _columns(run.table(name, sae.slug)), sealed)
+                columns = blinded(name, _columns(run.table(name, sae.slug)), redacted)
                 writer.write(name, columns, slug=sae.slug)
         return writer.finish(run.info)
 

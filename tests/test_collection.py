@@ -253,7 +253,7 @@ class Stopped(Exception):
 
 
 def stop_after(monkeypatch: pytest.MonkeyPatch, blocks: int, act: Callable[[], None]) -> None:
-    from saereport.reading import Seen
+    from saereport.text_pass import Seen
 
     take = Seen.take
     calls = [0]
@@ -315,16 +315,16 @@ def test_a_checkpoint_of_other_work_is_not_used(inputs: Path, tmp_path: Path) ->
 
 
 def run_out_of_memory_above(monkeypatch: pytest.MonkeyPatch, limit: int) -> None:
-    from saereport.sources.saes import Dictionary
+    from saereport.sources.saes import Sae
 
-    encode = Dictionary.encode
+    encode = Sae.encode
 
-    def limited(self: Dictionary, a: torch.Tensor) -> torch.Tensor:
+    def limited(self: Sae, a: torch.Tensor) -> torch.Tensor:
         if len(a) > limit and self.slug == "late":
             raise torch.OutOfMemoryError("CUDA out of memory")
         return encode(self, a)
 
-    monkeypatch.setattr(Dictionary, "encode", limited)
+    monkeypatch.setattr(Sae, "encode", limited)
 
 
 def test_batches_halve_when_memory_runs_out_and_nothing_is_counted_twice(
@@ -358,17 +358,17 @@ def test_a_fixed_batch_that_does_not_fit_says_so(
 def test_activations_that_are_no_numbers_are_located(
     inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from saereport.sources.saes import Dictionary
+    from saereport.sources.saes import Sae
 
-    encode = Dictionary.encode
+    encode = Sae.encode
 
-    def broken(self: Dictionary, a: torch.Tensor) -> torch.Tensor:
+    def broken(self: Sae, a: torch.Tensor) -> torch.Tensor:
         f = encode(self, a).clone()
         if self.slug == "z":
             f[2:3, 5, 3] = float("nan")
         return f
 
-    monkeypatch.setattr(Dictionary, "encode", broken)
+    monkeypatch.setattr(Sae, "encode", broken)
     with pytest.raises(SaereportError, match=r"The SAE z gave NaN .*sequence 2, position 5"):
         collection.collect(asked(inputs), tmp_path / "run")
 
@@ -387,7 +387,7 @@ def test_late_activations_that_cannot_be_measured_cost_their_latents_alone(
             f[0, 0, 1] = float("nan")  # on BOS, which counts nowhere
         return events_of(f, **named)
 
-    monkeypatch.setattr("saereport.reading.events_of", broken)
+    monkeypatch.setattr("saereport.text_pass.events_of", broken)
     with monkeypatch.context() as patch:
         stop_after(patch, 5, lambda: os.kill(os.getpid(), signal.SIGINT))
         with pytest.raises(KeyboardInterrupt):
@@ -413,10 +413,10 @@ def test_late_activations_that_cannot_be_measured_cost_their_latents_alone(
 def test_activations_that_are_huge_from_the_beginning_are_refused(
     inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from saereport.sources.saes import Dictionary
+    from saereport.sources.saes import Sae
 
-    encode = Dictionary.encode
-    monkeypatch.setattr(Dictionary, "encode", lambda self, a: encode(self, a) * 1e30)
+    encode = Sae.encode
+    monkeypatch.setattr(Sae, "encode", lambda self, a: encode(self, a) * 1e30)
     with pytest.raises(SaereportError, match=r"gave absurdly large \(.*e\+\d+\) activations"):
         collection.collect(asked(inputs, "early"), tmp_path / "run")
 
@@ -465,12 +465,12 @@ def test_a_table_that_a_run_cannot_hold_is_left_out_with_its_reason(
 def test_only_chosen_latents_are_encoded_when_nothing_needs_the_others(
     made: Path, inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from saereport.sources.saes import Dictionary
+    from saereport.sources.saes import Sae
 
-    def whole(self: Dictionary, a: torch.Tensor) -> torch.Tensor:
+    def whole(self: Sae, a: torch.Tensor) -> torch.Tensor:
         raise AssertionError(f"{self.slug} was encoded whole")
 
-    monkeypatch.setattr(Dictionary, "encode", whole)
+    monkeypatch.setattr(Sae, "encode", whole)
     # The look at the first tokens is for the whole SAE, whatever is measured afterwards.
     monkeypatch.setattr(collection, "check_sanity", lambda *_: {})
     skipped = [name for name, s in STATISTICS.items() if s.needs_all_latents]
@@ -525,7 +525,7 @@ def test_a_new_title_needs_no_new_reading(
     inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     collection.collect(asked(inputs, "early", title="one"), tmp_path / "run")
-    monkeypatch.setattr("saereport.reading.Reading.run", lambda *_: crash())
+    monkeypatch.setattr("saereport.text_pass.TextPass.run", lambda *_: crash())
     collection.collect(asked(inputs, "early", title="two"), tmp_path / "run")
     run = open_run(tmp_path / "run")
     run.verify()
@@ -698,7 +698,7 @@ def test_a_build_whose_rendering_failed_does_not_read_the_text_again(
         with pytest.raises(Stopped):
             collection.build(asked(inputs, "early"), out)
     told = Told()
-    monkeypatch.setattr("saereport.reading.Reading.run", lambda *_: crash())
+    monkeypatch.setattr("saereport.text_pass.TextPass.run", lambda *_: crash())
     collection.build(asked(inputs, "early"), out, progress=told)
     assert "This run is already collected; using it" in told.lines
     assert (out / "index.html").is_file()

@@ -14,13 +14,13 @@ import torch
 from saereport import collection, sanity
 from saereport.errors import GateError, SaereportError
 from saereport.progress import Progress
-from saereport.reading import Batches
 from saereport.reports import render
 from saereport.run import Run, open_run
 from saereport.sources.packing import Packed, pack
 from saereport.sources.sae_loading import load_sae
 from saereport.sources.saes import SaeSource
 from saereport.sources.text import open_text
+from saereport.text_pass import Batches
 from saereport.warned import Warned
 from tests.factories import save_sae, tiny_model, tiny_tokens
 

@@ -8,7 +8,7 @@ import pytest
 from saereport import cli
 from saereport.run import open_run
 from saereport.run.bundle import opened_run
-from saereport.run.cutting import shown_latents
+from saereport.run.subset import shown_latents
 from tests.synthetic import Shape, write_run
 from tests.synthetic_circuits import prompts as circuits
 

@@ -14,8 +14,8 @@ import torch
 from saereport import collection
 from saereport.errors import GateError, SaereportError
 from saereport.progress import Progress
-from saereport.reading import Reading
 from saereport.run import Run, open_run
+from saereport.text_pass import TextPass
 from tests.factories import BOS, EOS, make_sae, tiny_model
 
 CONTEXT = 16
@@ -244,7 +244,7 @@ def test_tokens_beyond_the_vocabulary_are_found_before_the_model_runs(
     def runs(*_: Any, **__: Any) -> Any:
         raise AssertionError("the text was run")
 
-    monkeypatch.setattr(Reading, "run", runs)
+    monkeypatch.setattr(TextPass, "run", runs)
     with pytest.raises(SaereportError) as caught:
         collect([{"input_ids": rows_of(1, CONTEXT)[0]}, row])
     assert said in str(caught.value)

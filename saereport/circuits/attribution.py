@@ -1,4 +1,4 @@
-"""Exact attribution on prompts: latents taken apart into what they read.
+"""Exact attribution on prompts: latents decomposed into what they read.
 
 Attention latents come apart by head and source position, readers of the residual stream and of an
 MLP's input by component, and both by the earlier latents that reach them. Everything is a sum over
@@ -29,7 +29,7 @@ from saereport.circuits.frozen import freeze_batch
 from saereport.circuits.influences import earlier_saes, followed, strongest_influences
 from saereport.measure import Columns
 from saereport.sources.models import LanguageModel
-from saereport.sources.saes import Dictionary
+from saereport.sources.saes import Sae
 
 __all__ = ["example_attributions", "prompt_attributions"]
 
@@ -39,7 +39,7 @@ PATTERNS = 2
 
 def prompt_attributions(
     model: LanguageModel,
-    saes: Sequence[Dictionary],
+    saes: Sequence[Sae],
     tokens: Tensor,
     counted: Tensor,
     acts: Mapping[str, Tensor],

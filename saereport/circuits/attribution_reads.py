@@ -16,7 +16,7 @@ from torch import Tensor
 
 from saereport.circuits.frozen import FrozenLayer, FrozenRun
 from saereport.sources.hooks import HookPoint
-from saereport.sources.saes import Dictionary
+from saereport.sources.saes import Sae
 
 _BEFORE_ATTENTION = ("hook_resid_pre", "hook_in", "hook_embed")
 _AFTER_BLOCK = ("hook_resid_post", "hook_out")
@@ -45,7 +45,7 @@ class Targets:
         return len(self.positions)
 
 
-def targets_of(sae: Dictionary, a: Tensor, positions: Tensor, latents: Tensor) -> Targets:
+def targets_of(sae: Sae, a: Tensor, positions: Tensor, latents: Tensor) -> Targets:
     """The pre-activations of some latents, as linear functions of the activations.
 
     For gated SAEs it is the magnitude path, `x @ (W_enc * exp(r_mag)) + b_mag`, since that decides
@@ -71,7 +71,7 @@ def targets_of(sae: Dictionary, a: Tensor, positions: Tensor, latents: Tensor) -
         )
 
 
-def _encoder(sae: Dictionary, latents: Tensor) -> tuple[Tensor, Tensor]:
+def _encoder(sae: Sae, latents: Tensor) -> tuple[Tensor, Tensor]:
     """Read directions `[n, d_in]` and biases `[n]` as the encoder applies them."""
     weights = sae.sae
     read = weights.W_enc.detach()[:, latents].T.float()
@@ -85,7 +85,7 @@ def _encoder(sae: Dictionary, latents: Tensor) -> tuple[Tensor, Tensor]:
     return read, bias
 
 
-def _before_normalising(sae: Dictionary, rows: Tensor, read: Tensor) -> Tensor:
+def _before_normalising(sae: Sae, rows: Tensor, read: Tensor) -> Tensor:
     """Read directions on what SAELens normalises at run time, its scale fixed."""
     if sae.normalizes == "constant_norm_rescale":
         length: Tensor = rows.norm(dim=-1, keepdim=True)

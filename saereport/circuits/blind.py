@@ -34,7 +34,7 @@ MASKED = {
 def parse_blind(
     asked: Sequence[str], widths: Mapping[str, int], transcoders: Collection[str]
 ) -> dict[str, list[int]]:
-    """The latents that are met blind, by SAE.
+    """The latents that are blinded, by SAE.
 
     Args:
         asked: `sae:latent`, or the latent alone where one SAE or one transcoder can be meant;
@@ -73,13 +73,13 @@ def _listed(number: str, words: str) -> list[int]:
         selection = parse_selection(number)
     except UsageError as error:
         raise UsageError(
-            f"'{shortened(words)}' is not a latent to be met blind.",
+            f"'{shortened(words)}' is not a latent to be blinded.",
             "Write the SAE and the latent, such as 'transcoder-l10:196'.",
         ) from error
     latents = {n for low, high in selection.ranges for n in range(low, min(high, low + MANY) + 1)}
     if not latents or len(latents) > MANY:
         raise UsageError(
-            f"'{shortened(words)}' is not a choice of latents to be met blind.",
+            f"'{shortened(words)}' is not a choice of latents to be blinded.",
             f"Name each of them, at most {MANY:,}.",
         )
     return sorted(latents)

@@ -56,7 +56,7 @@ from saereport.measure import Columns
 from saereport.progress import Progress
 from saereport.sources.devices import is_out_of_memory
 from saereport.sources.models import LanguageModel
-from saereport.sources.saes import Dictionary
+from saereport.sources.saes import Sae
 
 TOKENS = ""
 """What the tokens are called where an earlier SAE is named."""
@@ -79,7 +79,7 @@ class CircuitSettings:
         pairs_kept: Gradients stored for each pair of places.
         limits: Active latents used, and memory for batched derivatives.
         checks: Pairs checked by intervention, for each pair of places.
-        attributed: Active latents of each SAE that are taken apart.
+        attributed: Active latents of each SAE that are decomposed.
         influences: Influences listed for each of them.
         graph: How attribution graphs are made.
         graph_saes: SAEs that take part in them; the MLP transcoders where None.
@@ -106,7 +106,7 @@ class Subject:
     """
 
     model: LanguageModel
-    saes: Mapping[str, Dictionary]
+    saes: Mapping[str, Sae]
     chosen: Mapping[str, NDArray[np.int64]]
 
 
@@ -127,17 +127,17 @@ class PromptTask:
     graph: bool = False
 
 
-def in_layer_order(saes: Mapping[str, Dictionary]) -> dict[str, Dictionary]:
+def in_layer_order(saes: Mapping[str, Sae]) -> dict[str, Sae]:
     """SAEs in the order in which a forward pass reaches where they read."""
     return dict(sorted(saes.items(), key=lambda item: (item[1].hook_in.depth, item[0])))
 
 
-def writes_before(early: Dictionary, late: Dictionary) -> bool:
+def writes_before(early: Sae, late: Sae) -> bool:
     """Whether one SAE, of which it is known what it writes, does so before another one reads."""
     return not early.why_no_decoder and (early.hook_out or early.hook_in).depth < late.hook_in.depth
 
 
-def pairs_in_order(saes: Mapping[str, Dictionary]) -> list[tuple[str, str]]:
+def pairs_in_order(saes: Mapping[str, Sae]) -> list[tuple[str, str]]:
     """Every pair of SAEs of which the first writes before the second reads, in layer order."""
     return [(a, b) for a in saes for b in saes if writes_before(saes[a], saes[b])]
 

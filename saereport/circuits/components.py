@@ -27,7 +27,7 @@ from saereport.sources.hooks import HookPoint
 
 @dataclass(frozen=True, eq=False)
 class Components:
-    """Pre-activations of residual readers, taken apart; float32.
+    """Pre-activations of residual readers, decomposed; float32.
 
     Attributes:
         embedding: `[n]`.

@@ -19,7 +19,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from saereport.circuits.evaluation_doubts import doubts
 from saereport.circuits.evaluation_figures import (
     Figures,
     Runs,
@@ -39,6 +38,7 @@ from saereport.circuits.evaluation_sums import (
     fit_of,
     losses_of,
 )
+from saereport.circuits.evaluation_warnings import doubts
 from saereport.circuits.splicing import places, spliced, write_point
 from saereport.errors import SaereportError
 from saereport.measure import Columns
@@ -48,7 +48,7 @@ from saereport.sources.devices import is_out_of_memory
 from saereport.sources.forward import forward
 from saereport.sources.models import LanguageModel
 from saereport.sources.packing import Packed
-from saereport.sources.saes import Dictionary
+from saereport.sources.saes import Sae
 
 LOGIT_BYTES = 128 * 2**20
 """Bytes of float32 logits of one batch, if that has more than one sequence."""
@@ -144,7 +144,7 @@ def first_counted(packed: Iterable[Packed], n: int) -> tuple[NDArray[np.int32], 
 
 def evaluate(
     model: LanguageModel,
-    saes: Sequence[Dictionary],
+    saes: Sequence[Sae],
     tokens: NDArray[np.int32],
     counted: NDArray[np.bool_],
     progress: Progress,
@@ -192,7 +192,7 @@ def evaluate(
     return Evaluation(tables, {slug: why for slug, why in left_out.items() if why}, said)
 
 
-def _problem(model: LanguageModel, sae: Dictionary, text: Sequences) -> str:
+def _problem(model: LanguageModel, sae: Sae, text: Sequences) -> str:
     """Why an SAE cannot be spliced in; empty where it can."""
     if sae.why_no_decoder:
         return sae.why_no_decoder
@@ -232,7 +232,7 @@ def _columns(figures: Figures) -> Columns:
 
 
 def _measured(
-    model: LanguageModel, saes: Sequence[Dictionary], text: Sequences, progress: Progress
+    model: LanguageModel, saes: Sequence[Sae], text: Sequences, progress: Progress
 ) -> dict[str, Figures]:
     if not saes:
         return {}
@@ -308,7 +308,7 @@ class _Batches:
                 torch.cuda.empty_cache()
 
 
-def _read(model: LanguageModel, saes: Sequence[Dictionary], batch: Sequences, bar: Bar) -> _Read:
+def _read(model: LanguageModel, saes: Sequence[Sae], batch: Sequences, bar: Bar) -> _Read:
     names = sorted({name for sae in saes for name in places(sae)})
     run = forward(model, batch.tokens, reads=names)
     counts = _counts(batch.counted)
@@ -329,7 +329,7 @@ def _counts(chosen: Tensor) -> list[int]:
 
 def _judge(
     model: LanguageModel,
-    saes: Sequence[Dictionary],
+    saes: Sequence[Sae],
     batch: Sequences,
     means: Mapping[str, Floats],
     unusual: Mapping[str, Tensor],
@@ -370,7 +370,7 @@ def _put(name: str, value: Tensor) -> dict[str, Callable[[Tensor], Tensor]]:
 
 
 def _variants(
-    saes: Sequence[Dictionary],
+    saes: Sequence[Sae],
     acts: Mapping[str, Tensor],
     counted: Tensor,
     means: Mapping[str, Floats],
@@ -385,7 +385,7 @@ def _variants(
             yield (kind, name), name, torch.where(counted[..., None], instead, true)
 
 
-def _spliced(sae: Dictionary, acts: Mapping[str, Tensor], counted: Tensor) -> Tensor:
+def _spliced(sae: Sae, acts: Mapping[str, Tensor], counted: Tensor) -> Tensor:
     """`splicing.spliced` for sequences `[n, pos]` in place of one."""
     flat = {name: acts[name].flatten(0, 1) for name in places(sae)}
     return spliced(sae, flat, counted.reshape(-1)).reshape(acts[write_point(sae).name].shape)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from saereport.circuits.splicing import spliced, write_point
 from saereport.sources.devices import float64_of
-from saereport.sources.saes import Dictionary
+from saereport.sources.saes import Sae
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
@@ -115,7 +115,7 @@ def activations_of(acts: Tensor, counts: Sequence[int]) -> Activations:
     )
 
 
-def fit_of(sae: Dictionary, acts: Mapping[str, Tensor], counts: Sequence[int]) -> Fit:
+def fit_of(sae: Sae, acts: Mapping[str, Tensor], counts: Sequence[int]) -> Fit:
     """The sums for an SAE over some tokens.
 
     Args:

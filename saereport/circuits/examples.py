@@ -25,7 +25,7 @@ from saereport.circuits.influences import earlier_saes, followed, strongest_infl
 from saereport.measure import Columns
 from saereport.measure.weights import TokenRows
 from saereport.sources.models import LanguageModel
-from saereport.sources.saes import Dictionary
+from saereport.sources.saes import Sae
 
 SOURCES = 24
 """Source positions before the peak that are told apart; what comes from before them is summed."""
@@ -47,8 +47,8 @@ class Peak:
 
 def example_attributions(
     model: LanguageModel,
-    saes: Sequence[Dictionary],
-    sae: Dictionary,
+    saes: Sequence[Sae],
+    sae: Sae,
     latents: NDArray[Any] | Sequence[int],
     examples: Columns,
     tokens_of: Callable[[int], list[int]],
@@ -98,7 +98,7 @@ def example_attributions(
     for sequences in _batches(peaks, model, hook.layer + 1):
         runs = _freeze(model, sae, early, sequences, tokens_of)
         for run, mine in zip(runs, sequences.values(), strict=True):
-            main |= _taken_apart(run, sae, mine)
+            main |= _decomposed(run, sae, mine)
             stop = max(peak.position for peak in mine) + 1
             tokens = run.tokens[:stop].tolist()
             counted = torch.tensor([include_bos or t not in model.special_ids for t in tokens])
@@ -162,8 +162,8 @@ def _batches(
 
 def _freeze(
     model: LanguageModel,
-    sae: Dictionary,
-    early: Sequence[Dictionary],
+    sae: Sae,
+    early: Sequence[Sae],
     sequences: dict[int, list[Peak]],
     tokens_of: Callable[[int], list[int]],
 ) -> list[FrozenRun]:
@@ -181,14 +181,14 @@ def _freeze(
     )
 
 
-def _targets(run: FrozenRun, sae: Dictionary, peaks: Sequence[Peak]) -> Targets:
+def _targets(run: FrozenRun, sae: Sae, peaks: Sequence[Peak]) -> Targets:
     a = run.acts[sae.hook_in.name]
     positions = torch.tensor([peak.position for peak in peaks], device=a.device)
     latents = torch.tensor([peak.latent for peak in peaks], device=a.device)
     return targets_of(sae, a, positions, latents)
 
 
-def _taken_apart(run: FrozenRun, sae: Dictionary, peaks: Sequence[Peak]) -> dict[Peak, Row]:
+def _decomposed(run: FrozenRun, sae: Sae, peaks: Sequence[Peak]) -> dict[Peak, Row]:
     hook, targets = sae.hook_in, _targets(run, sae, peaks)
     rows: dict[Peak, Row] = {
         peak: {

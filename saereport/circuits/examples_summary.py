@@ -11,7 +11,7 @@ from saereport.circuits.attribution_rows import Row, as_columns
 from saereport.measure import Columns
 from saereport.measure.weights import TokenRows, WeightContext
 from saereport.measure.weights.heads import deembedding_through, why_no_heads
-from saereport.sources.saes import Dictionary
+from saereport.sources.saes import Sae
 
 HEADS = 3
 """Heads of each latent that it is de-embedded through."""
@@ -57,7 +57,7 @@ def influence_counts(examples: Sequence[Row], influences: Sequence[Row], most: i
 
 
 def head_deembedding(
-    sae: Dictionary, examples: Sequence[Row], token_rows: TokenRows, listed: int
+    sae: Sae, examples: Sequence[Row], token_rows: TokenRows, listed: int
 ) -> Columns | None:
     """Table `example_head_deembedding`: the heads that matter on the examples, de-embedded.
 
@@ -92,7 +92,7 @@ def head_deembedding(
             means.append(values[:, head].mean())
     if not rows:
         return None
-    context = WeightContext(dictionary=sae, latents=latents, tokens=token_rows, listed=listed)
+    context = WeightContext(sae=sae, latents=latents, tokens=token_rows, listed=listed)
     if why_no_heads(context):
         return None
     places = np.array(rows)

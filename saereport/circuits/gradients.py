@@ -36,7 +36,7 @@ from saereport.circuits.splicing import (
 from saereport.errors import SaereportError
 from saereport.sources.forward import forward
 from saereport.sources.models import LanguageModel
-from saereport.sources.saes import Dictionary
+from saereport.sources.saes import Sae
 
 __all__ = [
     "GradientMap",
@@ -101,8 +101,8 @@ class Limits:
 
 def latents_to_latents(
     model: LanguageModel,
-    early: Dictionary,
-    late: Dictionary,
+    early: Sae,
+    late: Sae,
     tokens: Tensor,
     counted: Tensor,
     limits: Limits,
@@ -165,7 +165,7 @@ def latents_to_latents(
 
 def tokens_to_latents(
     model: LanguageModel,
-    late: Dictionary,
+    late: Sae,
     tokens: Tensor,
     counted: Tensor,
     limits: Limits,
@@ -212,7 +212,7 @@ def tokens_to_latents(
 
 def latents_to_logits(
     model: LanguageModel,
-    early: Dictionary,
+    early: Sae,
     tokens: Tensor,
     counted: Tensor,
     targets: Sequence[int],
@@ -269,7 +269,7 @@ def latents_to_logits(
 
 
 def spliced_logits(
-    model: LanguageModel, sae: Dictionary | None, tokens: Tensor, counted: Tensor
+    model: LanguageModel, sae: Sae | None, tokens: Tensor, counted: Tensor
 ) -> Tensor:
     """Logits of the last position `[d_vocab]`, with an SAE's reconstruction spliced in.
 
@@ -287,14 +287,14 @@ def spliced_logits(
 
 
 def true_activations(
-    model: LanguageModel, saes: Sequence[Dictionary], tokens: Tensor
+    model: LanguageModel, saes: Sequence[Sae], tokens: Tensor
 ) -> dict[str, Tensor]:
     """Each SAE's latent activations `[pos, d_sae]` in the true run, by slug."""
     acts = true_at(model, tokens, [sae.hook_in.name for sae in saes])
     return {sae.slug: sae.encode(acts[sae.hook_in.name]) for sae in saes}
 
 
-def check_order(early: Dictionary, late: Dictionary) -> None:
+def check_order(early: Sae, late: Sae) -> None:
     """Check that what one SAE writes can reach what another reads.
 
     Raises:
@@ -316,7 +316,7 @@ def check_order(early: Dictionary, late: Dictionary) -> None:
     )
 
 
-def _through(model: LanguageModel, tokens: Tensor, place: str, late: Dictionary) -> Through:
+def _through(model: LanguageModel, tokens: Tensor, place: str, late: Sae) -> Through:
     read = late.hook_in.name
 
     def through(activation: Tensor) -> Tensor:
@@ -328,24 +328,24 @@ def _through(model: LanguageModel, tokens: Tensor, place: str, late: Dictionary)
     return through
 
 
-def _active_inputs(early: Dictionary, true: dict[str, Tensor], counted: Tensor) -> Active:
+def _active_inputs(early: Sae, true: dict[str, Tensor], counted: Tensor) -> Active:
     every = active_of(early.encode(true[early.hook_in.name]), counted)
     if len(every) == 0:
         raise _dead(early)
     return every
 
 
-def _writes(early: Dictionary, true: dict[str, Tensor], inputs: Active) -> Probes:
+def _writes(early: Sae, true: dict[str, Tensor], inputs: Active) -> Probes:
     a = true[early.hook_in.name]
     vectors = write_vectors(early, a, inputs.positions, inputs.latents)
     return Probes(inputs.positions.tolist(), vectors)
 
 
-def _reads(late: Dictionary, outputs: Active) -> Probes:
+def _reads(late: Sae, outputs: Active) -> Probes:
     return Probes(outputs.positions.tolist(), read_vectors(late, outputs.latents))
 
 
-def _dead(sae: Dictionary, when: str = "") -> SaereportError:
+def _dead(sae: Sae, when: str = "") -> SaereportError:
     return SaereportError(
         f"The SAE {sae.slug} is dead on this prompt: none of its latents is active{when}.",
         "Choose another prompt or another SAE.",

@@ -17,14 +17,14 @@ from saereport.circuits.graph_scene import GraphSettings, make_scene
 from saereport.circuits.graph_scores import LATENT, prune, scores
 from saereport.circuits.graph_tables import Graph, graph_tables
 from saereport.sources.models import LanguageModel
-from saereport.sources.saes import Dictionary
+from saereport.sources.saes import Sae
 
 __all__ = ["Graph", "GraphSettings", "build_graph", "graph_tables"]
 
 
 def build_graph(
     model: LanguageModel,
-    saes: Sequence[Dictionary],
+    saes: Sequence[Sae],
     tokens: Tensor,
     counted: Tensor,
     settings: GraphSettings,

@@ -19,7 +19,7 @@ from saereport.circuits.active import Active, active_of
 from saereport.circuits.frozen import TOLERANCE, FrozenRun
 from saereport.circuits.splicing import write_point, write_vectors
 from saereport.sources.hooks import HookPoint
-from saereport.sources.saes import Dictionary
+from saereport.sources.saes import Sae
 
 Place = Literal["stream", "z", "attention", "mlp"]
 """What an SAE's latents are terms of."""
@@ -53,7 +53,7 @@ class Part:
         counted: Positions that count, bool `[pos]`.
     """
 
-    sae: Dictionary
+    sae: Sae
     place: Place
     point: int
     inputs: Tensor
@@ -96,7 +96,7 @@ def stream_point(parallel: bool, hook: HookPoint) -> int:
 
 
 def make_parts(
-    run: FrozenRun, saes: Sequence[Dictionary], counted: Tensor
+    run: FrozenRun, saes: Sequence[Sae], counted: Tensor
 ) -> tuple[tuple[Part, ...], dict[str, str]]:
     """The SAEs that can take part, from the shallowest to the deepest, and why others cannot.
 
@@ -124,7 +124,7 @@ def make_parts(
     return tuple(parts), refused
 
 
-def _why_not(run: FrozenRun, sae: Dictionary, counted: Tensor) -> str:
+def _why_not(run: FrozenRun, sae: Sae, counted: Tensor) -> str:
     reads, writes = sae.hook_in, write_point(sae)
     if sae.why_no_decoder:
         return sae.why_no_decoder
@@ -174,7 +174,7 @@ def _linear(run: FrozenRun, hook: HookPoint) -> Tensor:
     return x + bias if weighted and bias is not None else x
 
 
-def _decoder_bias(sae: Dictionary, inputs: Tensor) -> Tensor:
+def _decoder_bias(sae: Sae, inputs: Tensor) -> Tensor:
     """What the decoder makes of no latent at all, `[pos, d_out]`."""
     with torch.no_grad():
         # SAELens undoes on decoding the normalisation of what it encoded last.
@@ -183,7 +183,7 @@ def _decoder_bias(sae: Dictionary, inputs: Tensor) -> Tensor:
     return found
 
 
-def _part(run: FrozenRun, sae: Dictionary, counted: Tensor) -> Part:
+def _part(run: FrozenRun, sae: Sae, counted: Tensor) -> Part:
     writes = write_point(sae)
     inputs, true = run.acts[sae.hook_in.name], run.acts[writes.name]
     active = active_of(sae.encode(inputs).to(true.dtype), counted)

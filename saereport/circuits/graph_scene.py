@@ -16,7 +16,7 @@ from saereport.errors import SaereportError
 from saereport.sources.devices import float64_of
 from saereport.sources.forward import forward
 from saereport.sources.models import LanguageModel
-from saereport.sources.saes import Dictionary
+from saereport.sources.saes import Sae
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Scene:
 
 def make_scene(
     model: LanguageModel,
-    saes: Sequence[Dictionary],
+    saes: Sequence[Sae],
     tokens: Tensor,
     counted: Tensor,
     settings: GraphSettings,

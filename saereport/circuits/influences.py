@@ -29,7 +29,7 @@ from saereport.circuits.attribution_reads import (
 from saereport.circuits.frozen import FrozenLayer, FrozenRun
 from saereport.sources.hooks import HookPoint
 from saereport.sources.models import LanguageModel
-from saereport.sources.saes import Dictionary
+from saereport.sources.saes import Sae
 
 _CHUNK = 2**22
 """Numbers in one table of influences, about: 16 MB."""
@@ -76,9 +76,7 @@ class Influences:
         return len(self.value)
 
 
-def earlier_saes(
-    saes: Sequence[Dictionary], hook: HookPoint, *, parallel: bool
-) -> list[Dictionary]:
+def earlier_saes(saes: Sequence[Sae], hook: HookPoint, *, parallel: bool) -> list[Sae]:
     """Those that write into the residual stream before latents at a hook point read it.
 
     What has no decoder that means anything is not among them.
@@ -99,7 +97,7 @@ def earlier_saes(
     return found
 
 
-def followed(model: LanguageModel, saes: Sequence[Dictionary]) -> list[Dictionary]:
+def followed(model: LanguageModel, saes: Sequence[Sae]) -> list[Sae]:
     """Those that are known to write into the residual stream as `write_vectors` says.
 
     Measured on the model, see `saereport.sources.wiring`.
@@ -114,7 +112,7 @@ def followed(model: LanguageModel, saes: Sequence[Dictionary]) -> list[Dictionar
     return found
 
 
-def _writes(sae: Dictionary) -> HookPoint:
+def _writes(sae: Sae) -> HookPoint:
     return sae.hook_out or sae.hook_in
 
 
@@ -141,7 +139,7 @@ def stage_read(hook: HookPoint, *, parallel: bool) -> int:
     return n_attention + n_mlps
 
 
-def write_vectors(run: FrozenRun, sae: Dictionary, active: Active) -> Tensor | None:
+def write_vectors(run: FrozenRun, sae: Sae, active: Active) -> Tensor | None:
     """What active latents add to the residual stream, `[events, d_model]`, float32.
 
     None where a norm stands between what they write and the stream, other than the one after the
@@ -214,7 +212,7 @@ def strongest_influences(
     run: FrozenRun,
     hook: HookPoint,
     targets: Targets,
-    early: Mapping[int, tuple[Dictionary, Tensor]],
+    early: Mapping[int, tuple[Sae, Tensor]],
     counted: Tensor,
     k: int,
 ) -> list[Influences]:

@@ -10,13 +10,13 @@ from saereport.circuits.gradients import check_order
 from saereport.circuits.splicing import last_logits, true_at, write_point, write_vectors
 from saereport.sources.forward import Edit, forward
 from saereport.sources.models import LanguageModel
-from saereport.sources.saes import Dictionary
+from saereport.sources.saes import Sae
 
 
 def ablation_effects(
     model: LanguageModel,
-    early: Dictionary,
-    late: Dictionary | None,
+    early: Sae,
+    late: Sae | None,
     tokens: Tensor,
     counted: Tensor,
     pairs: Tensor,
@@ -77,7 +77,7 @@ def ablation_effects(
     return effects
 
 
-def _taken(model: LanguageModel, early: Dictionary, prompt: Tensor, sources: Tensor) -> Tensor:
+def _taken(model: LanguageModel, early: Sae, prompt: Tensor, sources: Tensor) -> Tensor:
     """What each source `[n, 2]`, a position and a latent, writes in the true run: `[n, d_out]`."""
     a = true_at(model, prompt, [early.hook_in.name])[early.hook_in.name]
     positions, latents = sources.T
@@ -97,7 +97,7 @@ def _take_away(positions: Tensor, amounts: Tensor) -> Edit:
 
 def _outcomes(
     model: LanguageModel,
-    late: Dictionary | None,
+    late: Sae | None,
     batch: Tensor,
     edits: dict[str, Edit],
     runs: Tensor,

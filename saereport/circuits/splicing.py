@@ -15,15 +15,15 @@ from saereport.errors import SaereportError
 from saereport.sources.forward import Edit, forward
 from saereport.sources.hooks import HookPoint
 from saereport.sources.models import LanguageModel
-from saereport.sources.saes import Dictionary
+from saereport.sources.saes import Sae
 
 
-def write_point(sae: Dictionary) -> HookPoint:
+def write_point(sae: Sae) -> HookPoint:
     """Where an SAE or transcoder writes."""
     return sae.hook_out or sae.hook_in
 
 
-def places(sae: Dictionary) -> tuple[str, ...]:
+def places(sae: Sae) -> tuple[str, ...]:
     """The hook points whose activations `spliced` wants."""
     return tuple(dict.fromkeys((sae.hook_in.name, write_point(sae).name)))
 
@@ -35,7 +35,7 @@ def true_at(model: LanguageModel, tokens: Tensor, names: Sequence[str]) -> dict[
     return {name: acts[0] for name, acts in run.acts.items()}
 
 
-def edits_to(sae: Dictionary, activation: Tensor) -> dict[str, Edit]:
+def edits_to(sae: Sae, activation: Tensor) -> dict[str, Edit]:
     """Edits for `forward` that put an activation `[pos, d_out]` at an SAE's write point."""
     return {write_point(sae).name: lambda _: activation[None]}
 
@@ -48,7 +48,7 @@ def last_logits(model: LanguageModel, tokens: Tensor, edits: Mapping[str, Edit])
     return logits[:, -1]
 
 
-def spliced(sae: Dictionary, acts: Mapping[str, Tensor], counted: Tensor) -> Tensor:
+def spliced(sae: Sae, acts: Mapping[str, Tensor], counted: Tensor) -> Tensor:
     """What stands at an SAE's write point once its reconstruction is spliced in.
 
     Args:
@@ -69,7 +69,7 @@ def spliced(sae: Dictionary, acts: Mapping[str, Tensor], counted: Tensor) -> Ten
     return torch.where(counted.to(true.device)[:, None], reconstruction, true)
 
 
-def write_vectors(sae: Dictionary, a: Tensor, positions: Tensor, latents: Tensor) -> Tensor:
+def write_vectors(sae: Sae, a: Tensor, positions: Tensor, latents: Tensor) -> Tensor:
     """What one unit of a latent adds at the write point, `[n, d_out]`.
 
     Args:
@@ -96,7 +96,7 @@ def write_vectors(sae: Dictionary, a: Tensor, positions: Tensor, latents: Tensor
     )
 
 
-def read_vectors(sae: Dictionary, latents: Tensor) -> Tensor:
+def read_vectors(sae: Sae, latents: Tensor) -> Tensor:
     """The derivative of active latents with respect to `process_sae_in(a)`, `[n, d_in]`.
 
     For gated SAEs it is the magnitude's direction: the gate is a step.

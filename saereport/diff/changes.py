@@ -14,7 +14,7 @@ from saereport.diff.model import Items, LatentChange, Pairs, Value
 DENSE = 0.1
 """Density above which a latent is called dense."""
 
-SPOILING = frozenset({"top_tokens.rbo", "examples", "explanations"})
+REVEALS_TEXT = frozenset({"top_tokens.rbo", "examples", "explanations"})
 """Lists that say what a latent is active on, or what others think that it means."""
 
 TURNED = 4.0
@@ -33,7 +33,7 @@ def latent_changes(
         pairs: All compared pairs.
         columns: The metrics that were compared.
         labels: Visible label of each pair before and after; empty where there is none.
-        blind: bool[n], pairs of which a side is met blind: their numbers are told, but neither
+        blind: bool[n], pairs of which a side is blinded: their numbers are told, but neither
             their labels nor the lists that would give them away.
     """
     changed = np.zeros(len(pairs.before), bool)
@@ -97,7 +97,7 @@ def _items(
         for name, column in columns.items()
         if column.lists is not None
         and pairs.sizes[name][row] > pairs.tolerances[name][row]
-        and not (blind and name in SPOILING)
+        and not (blind and name in REVEALS_TEXT)
     )
 
 

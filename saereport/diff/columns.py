@@ -83,7 +83,7 @@ def _gathered(items: NDArray[Any], rows: NDArray[np.int64], n: int) -> Lists:
 
 def shown_latents(run: Run, slug: str) -> NDArray[np.int64]:
     """Latents of one SAE that the run holds anything about, ascending and without repetition."""
-    # Where one of these tables is there the others add nothing, but for latents met blind, which
+    # Where one of these tables is there the others add nothing, but for latents blinded, which
     # have no statistics of the text.
     names = [name for name in ONE_ROW_A_LATENT if run.has(name, slug)]
     if not names:

@@ -109,7 +109,7 @@ def compared_latents(
     """
     columns: dict[str, Column] = {}
     reasons: dict[str, str] = {}
-    unread, sealed = _unread(before, after), _sealed(before) | _sealed(after)
+    unread, redacted = _unread(before, after), _redacted(before) | _redacted(after)
     for name in METRICS:
         if name not in COMPARERS:
             continue
@@ -122,14 +122,14 @@ def compared_latents(
             reasons[name] = found
         else:
             hidden = (unread if table in OF_TEXT else False) | (
-                sealed if table in SEALED else False
+                redacted if table in REDACTED else False
             )
             columns[name] = replace(found, sizes=np.where(hidden, np.nan, found.sizes))
     return columns, reasons
 
 
 def _unread(before: Half, after: Half) -> NDArray[np.bool_]:
-    """bool[n]: latents without statistics of the text on one side, as those that are met blind."""
+    """bool[n]: latents without statistics of the text on one side, as those that are blinded."""
     unread = np.zeros(len(before.latents), bool)
     for half in (before, after):
         if half.run.has("activity", half.slug):
@@ -137,13 +137,13 @@ def _unread(before: Half, after: Half) -> NDArray[np.bool_]:
     return unread
 
 
-def _sealed(half: Half) -> NDArray[np.bool_]:
-    """bool[n]: latents that are met blind, and whose texts the run does not hold."""
+def _redacted(half: Half) -> NDArray[np.bool_]:
+    """bool[n]: latents that are blinded, and whose texts the run does not hold."""
     if not half.run.has("blind_latents"):
         return np.zeros(len(half.latents), bool)
     rows = half.run.table("blind_latents").to_pylist()
-    sealed = [row["latent"] for row in rows if row["sae"] == half.slug and not row["reveal"]]
-    return np.isin(half.latents, sealed)
+    redacted = [row["latent"] for row in rows if row["sae"] == half.slug and not row["reveal"]]
+    return np.isin(half.latents, redacted)
 
 
 def active_tokens(before: Half, after: Half) -> NDArray[np.float64]:
@@ -318,9 +318,9 @@ def _explanations(before: Half, after: Half, setting: Setting) -> Column | str:
 OF_TEXT = frozenset(
     {"activity", "activation_histogram", "token_statistics", "examples", "coactivation"}
 )
-"""Tables in which a latent that was never active, or is met blind, has no row."""
+"""Tables in which a latent that was never active, or is blinded, has no row."""
 
-SEALED = frozenset({"token_statistics", "examples", "explanations"})
+REDACTED = frozenset({"token_statistics", "examples", "explanations"})
 """Tables in which a latent has no row whose texts a blind study keeps out of the run."""
 
 Comparer = Callable[[Half, Half, Setting], Column | str]

@@ -9,7 +9,7 @@ and are therefore not imported here.
 Nothing in this package reads a file, prints, or knows of HTML.
 """
 
-from saereport.measure.batch import Accumulator, Batch, Columns, Prepared, Rows, State
+from saereport.measure.batch import Accumulator, Columns, Events, Rows, SortedEvents, State
 from saereport.measure.measurement import Measurement
 from saereport.measure.registry import STATISTICS, Statistic
 from saereport.measure.sequences import SequenceStore
@@ -18,13 +18,13 @@ from saereport.measure.setting import Setting
 __all__ = [
     "STATISTICS",
     "Accumulator",
-    "Batch",
     "Columns",
+    "Events",
     "Measurement",
-    "Prepared",
     "Rows",
     "SequenceStore",
     "Setting",
+    "SortedEvents",
     "State",
     "Statistic",
 ]

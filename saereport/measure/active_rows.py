@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from saereport.measure.batch import Prepared, State
+from saereport.measure.batch import SortedEvents, State
 from saereport.measure.candidates import row_key
 from saereport.measure.spacing import distinct
 
@@ -35,7 +35,7 @@ class ActiveRows:
         """Whether it is time to `keep` what is needed: the waiting outgrew the kept."""
         return self._n_waiting > max(_WAITING, len(self._values))
 
-    def add(self, prepared: Prepared, events: NDArray[np.int64]) -> None:
+    def add(self, prepared: SortedEvents, events: NDArray[np.int64]) -> None:
         """Remember the sequences' activations around some events of a batch."""
         if not len(events):
             return

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from saereport.measure.batch import Columns, Prepared, Rows, State
+from saereport.measure.batch import Columns, Rows, SortedEvents, State
 from saereport.measure.floats import FINE, fine_edge
 from saereport.measure.histograms import LinearHistogram, LogHistogram, Sums
 from saereport.measure.order import KEPT, LargestValues, rank_of
@@ -39,7 +39,7 @@ class Activity:
         self.sums = Sums(len(self.rows))
         self.largest = LargestValues(len(self.rows))
 
-    def update(self, prepared: Prepared) -> None:
+    def update(self, prepared: SortedEvents) -> None:
         """Take in one batch."""
         self.counted += prepared.batch.n_counted
         if len(prepared.row):

@@ -4,7 +4,7 @@ An *event* is one counted token on which one latent is active. Sparse autoencode
 twenty of thousands of latents, so a batch is a list of events and never a dense array, and the
 work of every accumulator grows with the events only.
 
-`Prepared` does once what several accumulators need: it drops the events of latents that nobody
+`SortedEvents` does once what several accumulators need: it drops the events of latents that nobody
 asked about and puts the others in order of (row, sequence, position), where a *row* is a latent's
 place in the sorted array of tracked latents.
 """
@@ -29,7 +29,7 @@ State = dict[str, NDArray[Any]]
 
 
 @dataclass(frozen=True, eq=False)
-class Batch:
+class Events:
     """The events of some whole sequences for one SAE.
 
     Attributes:
@@ -110,7 +110,7 @@ class Rows:
         return rows
 
 
-class Prepared:
+class SortedEvents:
     """A batch, with its tracked events ordered by (row, sequence, position).
 
     Attributes:
@@ -121,7 +121,7 @@ class Prepared:
         flat: The event's token as an index into the flattened batch, int64[k].
     """
 
-    def __init__(self, batch: Batch, rows: Rows) -> None:
+    def __init__(self, batch: Events, rows: Rows) -> None:
         self.batch = batch
         self.rows = rows
         row = batch.latent if rows.everything else rows.of(batch.latent)
@@ -166,7 +166,7 @@ class Accumulator(Protocol):
     the batches and the order of merging.
     """
 
-    def update(self, prepared: Prepared) -> None:
+    def update(self, prepared: SortedEvents) -> None:
         """Take in one batch."""
 
     def merge(self, other: Self) -> None:

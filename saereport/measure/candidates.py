@@ -14,7 +14,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from saereport.measure.batch import Prepared, State
+from saereport.measure.batch import SortedEvents, State
 from saereport.measure.floats import FINE, fine_bin, priorities
 from saereport.measure.histograms import cover
 from saereport.measure.spacing import distinct, rank_in_runs, sort_by, spaced
@@ -53,7 +53,7 @@ class Candidates(ABC):
         if self._n_waiting > max(_WAITING, len(self)):
             self.compact()
 
-    def _take(self, prepared: Prepared, events: NDArray[np.int64]) -> None:
+    def _take(self, prepared: SortedEvents, events: NDArray[np.int64]) -> None:
         if len(events):
             document = prepared.batch.documents.reshape(-1)[prepared.flat[events]]
             columns = {name: getattr(prepared, name)[events] for name, _ in FIELDS[:3]}
@@ -119,7 +119,7 @@ class Largest(Candidates):
         self.reach = reach
         self._threshold = np.zeros(rows, dtype=np.float32)
 
-    def offer(self, prepared: Prepared) -> NDArray[np.int64]:
+    def offer(self, prepared: SortedEvents) -> NDArray[np.int64]:
         """Consider a batch of whole sequences; the indices of its events that became candidates."""
         # An event below the threshold can neither be kept nor keep a larger one out.
         if not self.k:
@@ -172,7 +172,7 @@ class Sample(Candidates):
         latent = self.latents[columns["row"]]
         return priorities(self.seed, latent, columns["sequence"], columns["position"])
 
-    def offer(self, prepared: Prepared) -> NDArray[np.int64]:
+    def offer(self, prepared: SortedEvents) -> NDArray[np.int64]:
         """Consider a batch; the indices of its events that became candidates."""
         if not self.size or not len(prepared.row):
             return np.zeros(0, dtype=np.int64)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from saereport.measure.batch import Columns, Prepared, Rows, State
+from saereport.measure.batch import Columns, Rows, SortedEvents, State
 from saereport.measure.histograms import Sums
 from saereport.measure.pairs import Factors, PairTable, TokenEvents
 from saereport.measure.setting import Setting
@@ -49,7 +49,7 @@ class Coactivation:
         self._events: dict[int, list[tuple[NDArray[Any], ...]]] = {}
         self._n_waiting = 0
 
-    def update(self, prepared: Prepared) -> None:
+    def update(self, prepared: SortedEvents) -> None:
         """Take in one batch."""
         batch = prepared.batch
         n, context = batch.tokens.shape

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from saereport.errors import SaereportError
-from saereport.measure.batch import Batch
+from saereport.measure.batch import Events
 from saereport.measure.broken import LARGEST_ACTIVATION, NONE, Places
 
 MOST_BROKEN = 10
@@ -56,7 +56,7 @@ def events_of(
     name: str = "the SAE",
     hook: str = "",
     strict: bool = True,
-) -> Batch:
+) -> Events:
     """Make the batch of events that dense activations hold.
 
     Args:
@@ -91,7 +91,7 @@ def events_of(
     token, column = np.divmod(flat, max(width, 1))
     local, position = np.divmod(token, context)
     latent = column if latents is None else np.asarray(latents)[column]
-    return Batch(
+    return Events(
         first=first,
         tokens=tokens,
         counted=counted,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from saereport.measure import groups
 from saereport.measure.active_rows import ActiveRows
-from saereport.measure.batch import Columns, Prepared, Rows, State
+from saereport.measure.batch import Columns, Rows, SortedEvents, State
 from saereport.measure.candidates import FIELDS, Drawer, Largest, Sample, by_size
 from saereport.measure.groups import Group
 from saereport.measure.setting import Setting
@@ -39,7 +39,7 @@ class Examples:
         self.active = ActiveRows()
         self.context_size = 0
 
-    def update(self, prepared: Prepared) -> None:
+    def update(self, prepared: SortedEvents) -> None:
         """Take in one batch of whole sequences."""
         self.context_size = max(self.context_size, prepared.batch.tokens.shape[1])
         if not len(prepared.row):

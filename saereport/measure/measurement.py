@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from saereport.measure.batch import Batch, Columns, Prepared, Rows, State
+from saereport.measure.batch import Columns, Events, Rows, SortedEvents, State
 from saereport.measure.registry import STATISTICS
 from saereport.measure.setting import Setting
 
@@ -49,9 +49,9 @@ class Measurement:
         """Names of the tables that `result` gives."""
         return tuple(table for name in self.accumulators for table in STATISTICS[name].tables)
 
-    def update(self, batch: Batch) -> None:
+    def update(self, batch: Events) -> None:
         """Take in one batch of whole sequences."""
-        prepared = Prepared(batch, self.rows)
+        prepared = SortedEvents(batch, self.rows)
         for accumulator in self.accumulators.values():
             accumulator.update(prepared)
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from saereport.measure.batch import Columns, Prepared, State
+from saereport.measure.batch import Columns, SortedEvents, State
 from saereport.measure.setting import Setting
 
 
@@ -24,7 +24,7 @@ class SaeActivity:
         """Counted tokens so far."""
         return int(self.l0.sum())
 
-    def update(self, prepared: Prepared) -> None:
+    def update(self, prepared: SortedEvents) -> None:
         """Take in one batch."""
         batch = prepared.batch
         self.n_active += np.bincount(batch.latent, minlength=len(self.n_active))

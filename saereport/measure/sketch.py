@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from saereport.measure.batch import Columns, Prepared, Rows, State
+from saereport.measure.batch import Columns, Rows, SortedEvents, State
 from saereport.measure.candidates import NEVER, Candidates
 from saereport.measure.setting import Setting
 from saereport.measure.spacing import rank_in_runs, sort_by
@@ -29,7 +29,7 @@ class Lowest(Candidates):
         self.k = k
         self._threshold = np.full(rows, NEVER)
 
-    def offer(self, prepared: Prepared) -> None:
+    def offer(self, prepared: SortedEvents) -> None:
         """Consider a batch."""
         n, context = prepared.batch.tokens.shape
         sequence = np.arange(prepared.batch.first, prepared.batch.first + n)
@@ -55,7 +55,7 @@ class Sketch:
         self.lowest = Lowest(len(self.rows), SKETCHED)
         self.context_size = 0
 
-    def update(self, prepared: Prepared) -> None:
+    def update(self, prepared: SortedEvents) -> None:
         """Take in one batch of whole sequences."""
         self.context_size = max(self.context_size, prepared.batch.tokens.shape[1])
         self.lowest.offer(prepared)

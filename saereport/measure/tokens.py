@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from saereport.measure.batch import Columns, Prepared, Rows, State
+from saereport.measure.batch import Columns, Rows, SortedEvents, State
 from saereport.measure.floats import scale, significand
 from saereport.measure.setting import Setting
 from saereport.measure.spacing import rank_in_runs
@@ -56,7 +56,7 @@ class TokenStatistics:
         self._waiting: list[tuple[NDArray[np.int64], ...]] = []
         self._n_waiting = 0
 
-    def update(self, prepared: Prepared) -> None:
+    def update(self, prepared: SortedEvents) -> None:
         """Take in one batch."""
         batch = prepared.batch
         counted = batch.tokens[batch.counted]

@@ -43,7 +43,7 @@ from saereport.run.replacing import recover, swap, told_when_full
 from saereport.site import assets, jsonwriter, numbers
 from saereport.site.csp import policy
 from saereport.site.folder import MANIFEST
-from saereport.site.story import Fact
+from saereport.site.latent_summary import Fact
 from saereport.site.templating import environment
 from saereport.visible import visible_text
 

@@ -45,7 +45,7 @@ from saereport.run.schema import SCHEMA_VERSION, FileInfo, RunInfo
 from saereport.run.table import Table
 from saereport.run.tables import TABLES
 from saereport.run.validation import (
-    Flaw,
+    InvalidTable,
     Lengths,
     Place,
     check_content,
@@ -275,12 +275,12 @@ class Run:
         try:
             plain_path(self.path, relative)
             if path.stat().st_size != listed.bytes or sha256_of(path) != listed.sha256:
-                raise Flaw("its SHA-256 is not the one in run.json")
+                raise InvalidTable("its SHA-256 is not the one in run.json")
             table = TABLES[path.stem]
             slug = path.parent.name if table.scope == "sae" else None
             check_file(path, table, listed.rows)
             check_content(path, table, Place(self.info, slug, self._lengths_of))
-        except (Flaw, *UNREADABLE) as error:
+        except (InvalidTable, *UNREADABLE) as error:
             raise _unreadable(path, error) from error
         self._checked.add(relative)
         return path
@@ -427,7 +427,7 @@ def _check_layout(path: Path, info: RunInfo) -> None:
             raise _damaged(path, f"it lists an unknown file {ascii(file.path)[:200]}")
     try:
         check_names(info)
-    except Flaw as flaw:
+    except InvalidTable as flaw:
         raise _damaged(path, str(flaw)) from flaw
     newer = [
         name

@@ -50,7 +50,7 @@ TEXT_TOTAL: Final = 2**30
 Numbers = np.ndarray[Any, Any]
 
 
-class Flaw(ValueError):
+class InvalidTable(ValueError):
     """What is wrong with a table or a file, in words that follow the name of the file."""
 
 
@@ -113,7 +113,7 @@ WHOLE: dict[str, tuple[int, int]] = {
     "log_first": (-800, 800),
 }
 """Bounds of whole numbers, ends included; counts, ranks and numbers lie in [0, `COUNT`]."""
-VEILED = {
+HIDDEN = {
     "example_influences": "token",
     "example_heads": "sequence",
     "example_components": "sequence",
@@ -182,22 +182,24 @@ def check_file(path: Path, table: Table, n_rows: int) -> None:
     """
     with pq.ParquetFile(path) as file:
         if not file.schema_arrow.equals(table.schema):
-            raise Flaw("its columns are not those of this table")
+            raise InvalidTable("its columns are not those of this table")
         about = file.metadata
         if about.num_rows != n_rows:
-            raise Flaw(f"it has {about.num_rows:,} rows and run.json says {n_rows:,}")
+            raise InvalidTable(f"it has {about.num_rows:,} rows and run.json says {n_rows:,}")
         groups = [about.row_group(k) for k in range(about.num_row_groups)]
     total = 0
     for group in groups:
         if not 0 <= group.num_rows <= GROUP_ROWS:
-            raise Flaw(f"it has {group.num_rows:,} rows in one group; {GROUP_ROWS:,} is the limit")
+            raise InvalidTable(
+                f"it has {group.num_rows:,} rows in one group; {GROUP_ROWS:,} is the limit"
+            )
         for k in range(group.num_columns):
             n_values = group.column(k).num_values
             total += n_values
             if not 0 <= n_values <= GROUP_VALUES or total > VALUES:
-                raise Flaw("it holds more values than are read")
+                raise InvalidTable("it holds more values than are read")
     if n_rows > ROWS or sum(group.num_rows for group in groups) != n_rows:
-        raise Flaw("its row groups do not add up")
+        raise InvalidTable("its row groups do not add up")
 
 
 def check_content(path: Path, table: Table, place: Place) -> None:
@@ -224,7 +226,7 @@ def check_content(path: Path, table: Table, place: Place) -> None:
             for name in words:
                 text += _check_words(table, name, part.column(name))
             if text > TEXT_TOTAL:
-                raise Flaw("it holds more text than is read")
+                raise InvalidTable("it holds more text than is read")
             last = _check_part(table, part, place, last)
             for name in uniform.keys() & set(part.column_names):
                 lengths = pc.list_value_length(part.column(name))
@@ -232,10 +234,10 @@ def check_content(path: Path, table: Table, place: Place) -> None:
             if table.name == "prompts":
                 names += part.column("slug").to_pylist()
     if len(set(names)) != len(names):
-        raise Flaw("two prompts share a slug")
+        raise InvalidTable("two prompts share a slug")
     for name, found in uniform.items():
         if len(found) > 1:
-            raise Flaw(f"'{name}' has not equally many entries in all rows")
+            raise InvalidTable(f"'{name}' has not equally many entries in all rows")
 
 
 def _check_part(table: Table, part: pa.Table, place: Place, last: Any) -> list[Any] | None:
@@ -258,10 +260,10 @@ def _check_part(table: Table, part: pa.Table, place: Place, last: Any) -> list[A
             _check_numbers(table, name, columns[name], place)
     for one, other in TOGETHER:
         if one in lengths and other in lengths and (lengths[one] != lengths[other]).any():
-            raise Flaw(f"'{one}' and '{other}' have not equally many entries")
+            raise InvalidTable(f"'{one}' and '{other}' have not equally many entries")
     n_heads = place.info.model.n_heads
     if "heads" in lengths and (not n_heads or (lengths["heads"] % n_heads).any()):
-        raise Flaw(f"'heads' has not an entry for each of the model's {n_heads:,} heads")
+        raise InvalidTable(f"'heads' has not an entry for each of the model's {n_heads:,} heads")
     _check_places(table, columns, lengths, place)
     return _check_order(table, part, last)
 
@@ -273,17 +275,19 @@ def _check_words(table: Table, name: str, column: pa.ChunkedArray) -> int:
         chunk.dictionary.validate(full=True)
         sizes = pc.binary_length(chunk.dictionary).to_numpy(zero_copy_only=False)
         if sizes.max(initial=0) > TEXT_BYTES:
-            raise Flaw(f"a text in '{name}' is longer than {TEXT_BYTES:,} bytes")
+            raise InvalidTable(f"a text in '{name}' is longer than {TEXT_BYTES:,} bytes")
         used = chunk.indices.to_numpy(zero_copy_only=False)
         if len(used) and (used.min() < 0 or used.max() >= len(sizes)):
-            raise Flaw(f"'{name}' is not text")
+            raise InvalidTable(f"'{name}' is not text")
         total += int(sizes[used].sum()) if len(used) else 0
         pattern = WORDS.get(name)
         for word in chunk.dictionary.to_pylist() if pattern or name == "slug" else ():
             if pattern and not pattern.fullmatch(word):
-                raise Flaw(f"'{name}' holds {_shown(word)}, which it cannot")
+                raise InvalidTable(f"'{name}' holds {_shown(word)}, which it cannot")
             if name == "slug" and (not is_prompt_slug(word)):
-                raise Flaw(f"'{name}' holds {_shown(word)}, which cannot be the name of a file")
+                raise InvalidTable(
+                    f"'{name}' holds {_shown(word)}, which cannot be the name of a file"
+                )
     return total
 
 
@@ -293,7 +297,7 @@ def _check_numbers(table: Table, name: str, values: Numbers, place: Place) -> No
     if values.dtype == np.float16:
         # Infinite and not a number: every bit of the exponent is set. NumPy's minimum is slow.
         if int((values.view(np.uint16) & 0x7FFF).max()) >= 0x7C00:
-            raise Flaw(f"'{name}' holds what is not a number")
+            raise InvalidTable(f"'{name}' holds what is not a number")
         return
     if values.dtype.kind == "f":
         low, high = REAL.get(name, (-LARGEST, LARGEST))
@@ -301,31 +305,31 @@ def _check_numbers(table: Table, name: str, values: Numbers, place: Place) -> No
         least, most = float(values.min()), float(values.max())
         if not (low <= least and most <= high):
             value = most if most > high else least
-            raise Flaw(f"'{name}' holds {value:.6g}, outside of {low:g} to {high:g}")
+            raise InvalidTable(f"'{name}' holds {value:.6g}, outside of {low:g} to {high:g}")
         return
     low, high = WHOLE.get(name, (0, COUNT))
     if table.scope == "sae" and name in ("latent", "other"):
         low, high = 0, place.n_latents - 1
     elif table.name == "active_sketch" and name == "tokens":
         high = COUNT
-    elif table.name in VEILED and name == VEILED[table.name]:
+    elif table.name in HIDDEN and name == HIDDEN[table.name]:
         low = -1
     least, most = int(values.min()), int(values.max())
     if not (low <= least and most <= high):
         value = most if most > high else least
-        raise Flaw(f"'{name}' holds {value:,}, outside of {low:,} to {high:,}")
+        raise InvalidTable(f"'{name}' holds {value:,}, outside of {low:,} to {high:,}")
 
 
 def _check_lengths(table: Table, name: str, lengths: Numbers) -> None:
     most = LISTS.get(name, 65_536)
     if lengths.max(initial=0) > most:
-        raise Flaw(f"a list in '{name}' has more than {most:,} entries")
+        raise InvalidTable(f"a list in '{name}' has more than {most:,} entries")
     if name in FILLED and not lengths.min(initial=1):
-        raise Flaw(f"a list in '{name}' is empty")
+        raise InvalidTable(f"a list in '{name}' is empty")
     if name == "quantile_values" and not np.isin(lengths, (0, len(QUANTILES))).all():
-        raise Flaw(f"'{name}' has not {len(QUANTILES)} entries")
+        raise InvalidTable(f"'{name}' has not {len(QUANTILES)} entries")
     if name == "interval" and not np.isin(lengths, (0, 2)).all():
-        raise Flaw(f"'{name}' has not two ends")
+        raise InvalidTable(f"'{name}' has not two ends")
 
 
 def _check_places(
@@ -339,30 +343,34 @@ def _check_places(
     if known is None:
         return
     size = known.of(columns[whose])
-    if VEILED.get(table.name) == whose:
+    if HIDDEN.get(table.name) == whose:
         size = np.where(columns[whose] < 0, POSITIONS, size)
     if (size < 0).any():
         number = int(columns[whose][int(np.argmax(size < 0))])
-        raise Flaw(f"it names the {whose} {number:,}, which the run does not hold")
+        raise InvalidTable(f"it names the {whose} {number:,}, which the run does not hold")
     for name in ("position", "early_position", "late_position", "start"):
         if name in columns and (columns[name] >= size).any():
-            raise Flaw(f"a '{name}' lies behind the end of its {whose}")
+            raise InvalidTable(f"a '{name}' lies behind the end of its {whose}")
     if table.name == "influences":
         source = columns["source"]
         if (source < 0).any() or (source >= size).any():
-            raise Flaw("a 'source' lies outside of its prompt")
+            raise InvalidTable("a 'source' lies outside of its prompt")
     if "stop" in columns:
         start, position, stop = (columns[name] for name in ("start", "position", "stop"))
         if not ((start <= position) & (position < stop) & (stop <= size)).all():
-            raise Flaw("an example does not lie in its window, or the window not in its sequence")
+            raise InvalidTable(
+                "an example does not lie in its window, or the window not in its sequence"
+            )
     if "active_positions" in columns:
         rows = np.repeat(np.arange(len(size)), lengths["active_positions"])
         places = columns["active_positions"]
         rising = (np.diff(places) > 0) | (np.diff(rows) > 0)
         if (places >= size[rows]).any() or not rising.all():
-            raise Flaw("'active_positions' do not rise, or lie behind the end of their sequence")
+            raise InvalidTable(
+                "'active_positions' do not rise, or lie behind the end of their sequence"
+            )
     for problem in _list_problems(table, columns, lengths, size):
-        raise Flaw(problem)
+        raise InvalidTable(problem)
 
 
 def _list_problems(
@@ -408,7 +416,9 @@ def _check_order(table: Table, part: pa.Table, last: list[Any] | None) -> list[A
     elif last is not None and numbered:
         ordered = ordered and last <= ends[0]
     if not (rising.all() and ordered):
-        raise Flaw(f"its rows are not sorted by {', '.join(table.key)}, or two are the same")
+        raise InvalidTable(
+            f"its rows are not sorted by {', '.join(table.key)}, or two are the same"
+        )
     return ends[1]
 
 
@@ -428,12 +438,12 @@ def check_names(info: RunInfo) -> None:
     slugs = sorted(sae.slug for sae in info.saes)
     for slug in slugs:
         if not is_slug(slug):
-            raise Flaw(f"the slug '{slug}' cannot be the name of a folder everywhere")
+            raise InvalidTable(f"the slug '{slug}' cannot be the name of a folder everywhere")
     if any(one == other for one, other in pairwise(slugs)):
-        raise Flaw("two SAEs share a slug")
+        raise InvalidTable("two SAEs share a slug")
     paths = [file.path for file in info.files]
     if len(set(paths)) != len(paths):
-        raise Flaw("it lists a file twice")
+        raise InvalidTable("it lists a file twice")
 
 
 def _shown(word: str) -> str:

@@ -37,6 +37,7 @@ from saereport.site.compare import compare_page
 from saereport.site.context import Report, SaeView, Shards, Vocabulary, page_name
 from saereport.site.folder import report_folder, write_manifest
 from saereport.site.latent_pages import data_name, write_shards
+from saereport.site.latent_summary import LatentSummary
 from saereport.site.methods import methods
 from saereport.site.overview import Card, card, place_in_model, report_facts
 from saereport.site.pages import Pages
@@ -52,7 +53,6 @@ from saereport.site.sae_page import (
 )
 from saereport.site.sequences import FOLDER as TEXT_FOLDER
 from saereport.site.sequences import Sequences, latents_by_sequence
-from saereport.site.story import Story
 from saereport.visible import visible_text
 
 __all__ = ["render"]
@@ -171,7 +171,7 @@ def _write_sae(
     own.mkdir()
     count = sae.shards.count
 
-    def page(shard: int, latents: tuple[int, ...], stories: list[Story]) -> str:
+    def page(shard: int, latents: tuple[int, ...], stories: list[LatentSummary]) -> str:
         return pages.render(
             "latents.html",
             root="../",
@@ -240,7 +240,7 @@ def _report_script(report: Report, sequences: Sequences) -> list[str]:
             "title": p.title,
             "tables": list(p.tables),
             "wide": p.wide,
-            **({"spoils": True} if p.spoils else {}),
+            **({"reveals_text": True} if p.reveals_text else {}),
         }
         for p in PANELS.values()
     ]

@@ -1,7 +1,8 @@
-"""Read a run in bands of latents, so that memory does not grow with the number of latents.
+"""Read a run a chunk of latents at a time, so that memory does not grow with their number.
 
-A `Band` holds the tables of one SAE for a range of latents as plain Python lists; `Band.rows` hands
-out the rows of one latent. The bands follow each other through the run in order.
+A `LatentChunk` holds the tables of one SAE for a range of latents as plain Python lists;
+`LatentChunk.rows` hands out the rows of one latent. The chunks follow each other through the run
+in order.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ class Rows:
 NO_ROWS = Rows({}, 0, 0)
 
 
-class Band:
+class LatentChunk:
     """All tables of one SAE for the latents from `low` up to, not including, `high`."""
 
     def __init__(self, run: Run, slug: str, names: Sequence[str], low: int, high: int) -> None:

@@ -11,11 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from saereport.run import Run, RunInfo, SaeInfo
-from saereport.site.columns import NO_ROWS, Band, Rows
+from saereport.site.columns import NO_ROWS, LatentChunk, Rows
 from saereport.site.neuronpedia import base_url
 from saereport.visible import LONGEST_JOINT, Piece, joint, running, visible
 
-SPOILING = frozenset({"examples", "example_groups", "token_statistics", "explanations"})
+REVEALS_TEXT = frozenset({"examples", "example_groups", "token_statistics", "explanations"})
 """Tables that say on which text a latent is active, or what others think that it means."""
 
 
@@ -132,7 +132,7 @@ class Report:
 
     @cached_property
     def blind(self) -> dict[tuple[str, int], bool]:
-        """Latents that are met blind, by SAE, with whether the reader may reveal the rest."""
+        """Latents that are blinded, by SAE, with whether the reader may reveal the rest."""
         if not self.run.has("blind_latents"):
             return {}
         rows = self.run.table("blind_latents").to_pylist()
@@ -174,18 +174,18 @@ class Latent:
 
     sae: SaeView
     index: int
-    band: Band
+    band: LatentChunk
     _rows: dict[str, Rows] = field(default_factory=dict, compare=False)
 
     @cached_property
-    def blind(self) -> Literal["", "veiled", "sealed"]:
-        """Whether it is met blind: `veiled` may be revealed, of `sealed` the rest is not here."""
+    def blind(self) -> Literal["", "hidden", "redacted"]:
+        """Whether it is blinded: `hidden` may be revealed, of `redacted` the rest is not here."""
         reveal = self.sae.report.blind.get((self.sae.info.slug, self.index))
-        return "" if reveal is None else "veiled" if reveal else "sealed"
+        return "" if reveal is None else "hidden" if reveal else "redacted"
 
     def rows(self, table: str) -> Rows:
-        """Its rows in a table; none where the run lacks the table, or the latent is sealed."""
-        if table in SPOILING and self.blind == "sealed":
+        """Its rows in a table; none where the run lacks the table, or the latent is redacted."""
+        if table in REVEALS_TEXT and self.blind == "redacted":
             return NO_ROWS
         if table not in self._rows:
             self._rows[table] = self.band.rows(table, self.index)

@@ -10,13 +10,13 @@ from typing import Any
 from saereport.run import Run
 from saereport.site import jsonwriter
 from saereport.site.blocks import Block
-from saereport.site.columns import Band
+from saereport.site.columns import LatentChunk
 from saereport.site.context import Latent, SaeView, page_name
+from saereport.site.latent_summary import LatentSummary, label, story
 from saereport.site.packing import packed
 from saereport.site.panels import PANELS
 from saereport.site.panels.activation import histogram_counts, sparkline
 from saereport.site.sequences import Sequences
-from saereport.site.story import Story, label, story
 
 BAND = 512
 """Latents read from the run at once."""
@@ -27,7 +27,7 @@ NOT_ON_PAGES = frozenset({"sae_activity", "sae_metrics", "decoder_directions", "
 TOP = 5
 SPARK = 16
 
-Page = Callable[[int, tuple[int, ...], list[Story]], str]
+Page = Callable[[int, tuple[int, ...], list[LatentSummary]], str]
 
 
 @dataclass(frozen=True)
@@ -142,10 +142,10 @@ def _group(group: Block) -> str:
     return f'{head[:-1]},"examples":[\n{lines}]}}'
 
 
-def read_band(run: Run, sae: SaeView, sequences: Sequences, low: int, high: int) -> Band:
+def read_band(run: Run, sae: SaeView, sequences: Sequences, low: int, high: int) -> LatentChunk:
     """The tables of a range of latents, with the tokens of their examples packed."""
     names = [name for name in run.names(sae.info.slug) if name not in NOT_ON_PAGES]
-    band = Band(run, sae.info.slug, names, low, high)
+    band = LatentChunk(run, sae.info.slug, names, low, high)
     if "examples" in names:
         ends = [band.column("examples", name) for name in ("sequence", "start", "stop")]
         band.add("examples", "window", sequences.windows(*ends))

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from saereport.run import SaeInfo
 from saereport.site import numbers
 from saereport.site.context import Report
+from saereport.site.latent_summary import Fact
 from saereport.site.quality import quality_facts
-from saereport.site.story import Fact
 
 KINDS = {
     "resid": "residual stream",

@@ -10,7 +10,7 @@ from saereport.run import Run
 from saereport.run.figures import FEWEST_SEQUENCES, SMALL_GAP, Figure, figures_of
 from saereport.site import numbers
 from saereport.site.context import SaeView
-from saereport.site.story import Fact
+from saereport.site.latent_summary import Fact
 
 DECIMALS = 3
 """Of shares, cosines and nats, unless more are needed to tell what matters."""

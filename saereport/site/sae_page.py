@@ -12,9 +12,9 @@ from saereport.site.blocks import Block, base, merged
 from saereport.site.context import SaeView
 from saereport.site.jsonwriter import Exact
 from saereport.site.latent_pages import IndexRow
+from saereport.site.latent_summary import Fact
 from saereport.site.neuronpedia import quick_lists
 from saereport.site.quality import quality_facts
-from saereport.site.story import Fact
 
 SERVER_ROWS = 100
 """Rows of the table that are in the HTML itself."""
@@ -226,7 +226,7 @@ def table_rows(sae: SaeView, rows: list[IndexRow]) -> list[TableRow]:
 
 
 def lists_on_neuronpedia(sae: SaeView) -> list[tuple[str, str]]:
-    """Quick lists of the latents that are shown, without those that are met blind."""
+    """Quick lists of the latents that are shown, without those that are blinded."""
     name = f"{sae.info.label}, {sae.report.info.title}"
     blind = sae.report.blind
     open_ = [i for i in sae.shards.latents if (sae.info.slug, i) not in blind]

@@ -111,7 +111,7 @@ class Sequences:
 def latents_by_sequence(report: Report) -> dict[int, str]:
     """For each sequence, the latents of the report that have a stored example in it.
 
-    A latent that is met blind is left out: that it is active on a text would say what it reads.
+    A latent that is blinded is left out: that it is active on a text would say what it reads.
 
     Returns:
         By sequence, packed numbers: for each SAE its place in the report, how many latents follow,

@@ -5,14 +5,14 @@ from __future__ import annotations
 import torch
 
 from saereport.errors import SaereportError
-from saereport.sources.saes import Dictionary
+from saereport.sources.saes import Sae
 
 LARGEST_WEIGHT = 1e12
 """Above anything that is trained, and far enough below what a run may hold that products with a
 model's weights stay within it."""
 
 
-def check_magnitudes(dictionary: Dictionary) -> None:
+def check_magnitudes(sae: Sae) -> None:
     """Check that an SAE's directions are of a size that can be computed with.
 
     Biases and thresholds may be huge: that is how some trainers switch a latent off.
@@ -20,9 +20,9 @@ def check_magnitudes(dictionary: Dictionary) -> None:
     Raises:
         SaereportError: A number is absurdly large; says which, and where.
     """
-    weights = {"W_enc": dictionary.W_enc}
-    if not dictionary.why_no_decoder:
-        weights["W_dec"] = dictionary.W_dec
+    weights = {"W_enc": sae.W_enc}
+    if not sae.why_no_decoder:
+        weights["W_dec"] = sae.W_dec
     for name, weight in weights.items():
         if not weight.numel():
             continue
@@ -33,7 +33,7 @@ def check_magnitudes(dictionary: Dictionary) -> None:
         bad = ~(weight.abs() <= LARGEST_WEIGHT)
         where = [int(i) for i in bad.nonzero()[0]]
         raise SaereportError(
-            f"The SAE {dictionary.slug} holds absurdly large numbers in {name}, first "
+            f"The SAE {sae.slug} holds absurdly large numbers in {name}, first "
             f"{float(weight[tuple(where)]):.3g} at {where} ({int(bad.sum()):,} in all).",
             "The file is damaged, or training diverged.",
         )

@@ -1,7 +1,7 @@
 """Loading SAEs and transcoders: by SAELens, from the hub or from disk.
 
 What SAELens's configuration and metadata say is read here once, checked, and put into the terms
-of `Dictionary`; what the libraries say when loading fails becomes one sentence.
+of `Sae`; what the libraries say when loading fails becomes one sentence.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from saereport.sources.sae_config import (
 from saereport.sources.sae_hub import checked, from_hub
 from saereport.sources.sae_names import agreed_names, entry_of
 from saereport.sources.sae_scaling import fold, read_scaling
-from saereport.sources.saes import SUPPORTED, Dictionary, SaeSource
+from saereport.sources.saes import SUPPORTED, Sae, SaeSource
 from saereport.sources.training import TrainingTokens
 from saereport.visible import visible_text
 
@@ -48,7 +48,7 @@ def load_sae(
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
     slug: str | None = None,
-) -> Dictionary:
+) -> Sae:
     """Load an SAE or a transcoder as SAELens does.
 
     Args:
@@ -143,7 +143,7 @@ def _trained(training: Any, device: torch.device, dtype: torch.dtype) -> Any:
 
 
 def _describe(
-    sae: Any,
+    loaded: Any,
     source: SaeSource,
     slug: str,
     device: torch.device,
@@ -151,13 +151,13 @@ def _describe(
     *,
     weights_sha256: str | None = None,
     said: Iterable[Said] = (),
-) -> Dictionary:
-    cfg, metadata = sae.cfg, sae.cfg.metadata
+) -> Sae:
+    cfg, metadata = loaded.cfg, loaded.cfg.metadata
     architecture = cfg.architecture()
     hook_in, hook_out = _hooks(architecture, metadata, source)
-    sae.turn_off_forward_pass_hook_z_reshaping()  # heads are flat throughout this program
-    sae.eval().requires_grad_(False)
-    d_in, d_sae = (int(n) for n in sae.W_enc.shape)
+    loaded.turn_off_forward_pass_hook_z_reshaping()  # heads are flat throughout this program
+    loaded.eval().requires_grad_(False)
+    d_in, d_sae = (int(n) for n in loaded.W_enc.shape)
     names = agreed_names(
         source,
         model=metadata.model_name,
@@ -179,7 +179,7 @@ def _describe(
     )
     normalizes = getattr(cfg, "normalize_activations", "none")
     trained = TrainingTokens.of(metadata, source.label)
-    dictionary = Dictionary(
+    sae = Sae(
         slug=slug,
         release=source.release,
         sae_id=source.sae_id,
@@ -188,7 +188,7 @@ def _describe(
         hook_out=hook_out,
         d_in=d_in,
         d_sae=d_sae,
-        d_out=int(sae.W_dec.shape[1]),
+        d_out=int(loaded.W_dec.shape[1]),
         context_size=trained.context_size,
         prepend_bos=True if metadata.prepend_bos is None else bool(metadata.prepend_bos),
         separator=(
@@ -200,9 +200,9 @@ def _describe(
         neuronpedia_id=names.neuronpedia_id,
         metadata=plain_metadata(metadata.to_dict()),
         weights_sha256=(
-            hash_tensors(dict(sae.state_dict())) if weights_sha256 is None else weights_sha256
+            hash_tensors(dict(loaded.state_dict())) if weights_sha256 is None else weights_sha256
         ),
-        sae=sae,
+        sae=loaded,
         device=device,
         dtype=dtype,
         # The others are folded into the weights on loading, or act in training only.
@@ -213,9 +213,9 @@ def _describe(
         said=(*found, *about_kwargs),
         trained=trained,
     )
-    if dictionary.why_no_decoder:
-        dictionary.forget_decoder()
-    return dictionary
+    if sae.why_no_decoder:
+        sae.forget_decoder()
+    return sae
 
 
 def _hooks(

@@ -1,6 +1,6 @@
 """Sparse autoencoders and transcoders: what one is, once it is loaded.
 
-`Dictionary` is what the rest of the program sees: where it reads, where it writes, how wide it
+`Sae` is what the rest of the program sees: where it reads, where it writes, how wide it
 is, and how to encode. The weights are SAELens's own, and so are the activations: where the
 encoder of an architecture acts on each latent alone (standard, gated, JumpReLU and their
 transcoders), the same arithmetic is done here with fewer passes over memory and only for the
@@ -91,7 +91,7 @@ def source_slugs(sources: Sequence[SaeSource]) -> list[str]:
 
 
 @dataclass(frozen=True, eq=False)
-class Dictionary:
+class Sae:
     """An SAE or a transcoder, loaded.
 
     Attributes:
@@ -308,19 +308,19 @@ class Dictionary:
         }
 
 
-def wrapper_for(dictionaries: Sequence[Dictionary], *, named: bool) -> str:
+def wrapper_for(saes: Sequence[Sae], *, named: bool) -> str:
     """Which wrapper `load_model` is to use for the model of some SAEs.
 
     Args:
-        dictionaries: The SAEs, of one model.
+        saes: The SAEs, of one model.
         named: Whether the user names the model, so that what metadata ask for is another matter.
     """
-    if any(hook.is_module for d in dictionaries for hook in (d.hook_in, d.hook_out) if hook):
+    if any(hook.is_module for d in saes for hook in (d.hook_in, d.hook_out) if hook):
         return "TransformerBridge"  # the other one has no Hugging Face modules
-    return "auto" if named else dictionaries[0].wrapper
+    return "auto" if named else saes[0].wrapper
 
 
-def check_fit(dictionary: Dictionary, model: LanguageModel) -> Dictionary:
+def check_fit(sae: Sae, model: LanguageModel) -> Sae:
     """An SAE with its hook points as they are in a model, checked before any text is read.
 
     Raises:
@@ -328,8 +328,8 @@ def check_fit(dictionary: Dictionary, model: LanguageModel) -> Dictionary:
             or the widths differ (both are named).
     """
     for hook, width, verb in (
-        (dictionary.hook_in, dictionary.d_in, "reads"),
-        (dictionary.hook_out, dictionary.d_out, "writes"),
+        (sae.hook_in, sae.d_in, "reads"),
+        (sae.hook_out, sae.d_out, "writes"),
     ):
         if hook is None:
             continue
@@ -337,11 +337,11 @@ def check_fit(dictionary: Dictionary, model: LanguageModel) -> Dictionary:
             raise model.no_such_hook(hook)
         if model.width(hook) != width:
             raise SaereportError(
-                f"The SAE {dictionary.slug} {verb} {width} numbers at '{hook.name}', but "
+                f"The SAE {sae.slug} {verb} {width} numbers at '{hook.name}', but "
                 f"{model.name} has {model.width(hook)} there.",
-                f"It was trained on {dictionary.model_name}."
-                if dictionary.model_name
+                f"It was trained on {sae.model_name}."
+                if sae.model_name
                 else "Was it trained on another model?",
             )
-    hook_out = dictionary.hook_out and locate(model, dictionary.hook_out)
-    return replace(dictionary, hook_in=locate(model, dictionary.hook_in), hook_out=hook_out)
+    hook_out = sae.hook_out and locate(model, sae.hook_out)
+    return replace(sae, hook_in=locate(model, sae.hook_in), hook_out=hook_out)

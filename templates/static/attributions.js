@@ -1,4 +1,4 @@
-// Top examples taken apart: source tokens by what they add, heads as bars, earlier latents by path.
+// Top examples decomposed: source tokens by what they add, heads as bars, earlier latents by path.
 "use strict";
 (function () {
   const S = self.saereport;

@@ -8,10 +8,10 @@
 
   const own = (what, slug) => what + "-" + S.report.fingerprint + "-" + slug + "-";
 
-  // Whether the reader has revealed a latent that is met blind.
+  // Whether the reader has revealed a latent that is blinded.
   S.revealed = (slug, latent) => S.remember(own("revealed", slug) + latent) === "yes";
 
-  // What is known on a page of latents about who is met blind.
+  // What is known on a page of latents about who is blinded.
   S.blindness = function (sae) {
     const slug = sae ? sae.slug : "";
     const boxes = new Map();
@@ -19,7 +19,7 @@
 
     function of(article, latent) {
       const start = article.dataset.blind;
-      return start === "sealed" || asked || (start === "veiled" && !S.revealed(slug, latent));
+      return start === "redacted" || asked || (start === "hidden" && !S.revealed(slug, latent));
     }
 
     function all(latent, text) {
@@ -76,12 +76,12 @@
       const switch_ = el("button", { type: "button", class: "blind-switch", "aria-keyshortcuts": "b" });
       switch_.addEventListener("click", () => {
         const now = of(article, latent);
-        if (now && start === "sealed") return;
-        if (now && start === "veiled") S.remember(own("revealed", slug) + latent, "yes");
+        if (now && start === "redacted") return;
+        if (now && start === "hidden") S.remember(own("revealed", slug) + latent, "yes");
         change(!now);
       });
       const header = article.querySelector(":scope > header");
-      if (start !== "sealed") header.append(switch_);
+      if (start !== "redacted") header.append(switch_);
       const note = article.querySelector(".blind-note");
       const { area, node } = hypothesis(latent);
       const box = el("section", { class: "blind-box", "aria-label": "Blind case study" });
@@ -91,16 +91,16 @@
       return { switch_, note, box, area };
     }
 
-    // Hide or show what spoils, in the article that the server made.
+    // Hide or show what reveals_text, in the article that the server made.
     function dress(article, latent, change) {
       if (!boxes.has(latent)) boxes.set(latent, make(article, latent, change));
       const { switch_, note, box, area } = boxes.get(latent);
       const now = of(article, latent);
       article.classList.toggle("blind", now);
-      article.querySelectorAll("[data-spoils]").forEach((node) => (node.hidden = now));
+      article.querySelectorAll("[data-reveals-text]").forEach((node) => (node.hidden = now));
       switch_.textContent = now ? "Reveal" : "Blind";
       switch_.title = now ? "Show what is hidden (b)" : "Hide examples and explanation (b)";
-      if (note && article.dataset.blind === "veiled") note.hidden = !now;
+      if (note && article.dataset.blind === "hidden") note.hidden = !now;
       box.hidden = !now && !area.value.trim() && !article.dataset.blind;
     }
 

@@ -74,7 +74,7 @@
     const box = el("div", { class: "panels" });
     for (const [name, blocks] of record.panels) {
       const panel = known.get(name);
-      if (!panel || (blind && panel.spoils)) continue;
+      if (!panel || (blind && panel.reveals_text)) continue;
       const header = el("header", {}, el("h2", {}, panel.title));
       const section = el("section", { class: panel.wide ? "panel wide" : "panel" }, header);
       section.dataset.panel = name;

@@ -120,7 +120,7 @@
 
   function pairs(items) {
     const lines = [];
-    const blind = new Set(S.report.panels.filter((panel) => panel.spoils).map((panel) => panel.name));
+    const blind = new Set(S.report.panels.filter((panel) => panel.reveals_text).map((panel) => panel.name));
     for (const item of items) {
       for (const [name, blocks] of item.panels) {
         if (item.hidden && blind.has(name)) continue;
@@ -161,7 +161,7 @@
     const cells = items.map((item) => {
       const cell = el("div", { class: "cell" }, title(item));
       const blocks = item.panels.get(panel.name);
-      if (item.hidden && panel.spoils) cell.append(el("p", { class: "none" }, "Hidden: it is met blind."));
+      if (item.hidden && panel.reveals_text) cell.append(el("p", { class: "none" }, "Hidden: it is blinded."));
       else if (!blocks) cell.append(el("p", { class: "none" }, "Not given for this latent."));
       else cell.append(...blocks.map((block) => S.block(block, item.shard, item.record.max, item.hidden)));
       for (const block of cell.querySelectorAll(".block")) if (block.controls) block.prepend(...block.controls);

@@ -110,7 +110,7 @@
     tell();
   };
 
-  // What a reader wrote about a latent that is met blind stays hidden with the rest.
+  // What a reader wrote about a latent that is blinded stays hidden with the rest.
   N.label = (slug, row) => (row[9] && !S.revealed(slug, row[0]) ? "" : N.of(slug, row[0]).label.trim());
 
   // ---- files

@@ -26,14 +26,14 @@ RESIDUAL, ATTENTION, TRANSCODER = (
     "synthetic-l9-transcoder",
 )
 EVIL = '<img src=x onerror="self.stolen=1"></textarea><script>self.stolen=1</script>'
-OPEN, VEILED, SEALED = 4, 3, 5
+OPEN, HIDDEN, REDACTED = 4, 3, 5
 
 
 def choose(shown: dict[str, Any]) -> list[tuple[str, int, bool]]:
     return [
-        (TRANSCODER, int(shown[TRANSCODER][VEILED]), True),
-        (TRANSCODER, int(shown[TRANSCODER][SEALED]), False),
-        (ATTENTION, int(shown[ATTENTION][SEALED]), False),
+        (TRANSCODER, int(shown[TRANSCODER][HIDDEN]), True),
+        (TRANSCODER, int(shown[TRANSCODER][REDACTED]), False),
+        (ATTENTION, int(shown[ATTENTION][REDACTED]), False),
     ]
 
 
@@ -71,7 +71,7 @@ def hidden_words(report: Path, latent: int) -> list[str]:
     article = BeautifulSoup(html, "html.parser").select_one(f"#latent-{latent}")
     assert article is not None
     label = article.select_one(".label")
-    line = article.select_one("p.line[data-spoils]")
+    line = article.select_one("p.line[data-reveals-text]")
     assert label is not None
     assert line is not None
     snippets = [q.text[:24] for q in article.select("ul.snips q")]
@@ -95,7 +95,7 @@ def squeezed(text: str) -> str:
 
 
 def test_a_veiled_latent_is_blind_until_it_is_revealed(report: Path, watched: Make) -> None:
-    latent = latent_at(report, VEILED)
+    latent = latent_at(report, HIDDEN)
     seen = watched()
     page = go(seen, report, latent)
     words = [squeezed(word) for word in hidden_words(report, latent)]
@@ -179,7 +179,7 @@ def test_what_an_address_says_besides_is_not_blind(report: Path, watched: Make, 
 
 def test_without_scripts_nothing_is_spoilt(report: Path, watched: Make) -> None:
     seen = watched(java_script_enabled=False)
-    latent = latent_at(report, VEILED)
+    latent = latent_at(report, HIDDEN)
     page = seen.page
     page.goto(page_of(report, latent).as_uri())
     text = squeezed(page.locator(f"#latent-{latent}").inner_text())
@@ -193,7 +193,7 @@ def test_a_hypothesis_is_kept_exported_and_read_back(
     report: Path, watched: Make, tmp_path: Path
 ) -> None:
     seen = watched()
-    first, second = latent_at(report, VEILED), latent_at(report, OPEN)
+    first, second = latent_at(report, HIDDEN), latent_at(report, OPEN)
     page = go(seen, report, first)
     box = page.locator("article.current .blind-box")
     assert box.locator("text=Export").is_disabled()
@@ -242,16 +242,16 @@ def test_another_report_has_its_own_hypotheses(report: Path, watched: Make) -> N
 
 def test_a_sealed_latent_has_nothing_to_reveal(report: Path, watched: Make) -> None:
     seen = watched()
-    page = go(seen, report, latent_at(report, SEALED))
+    page = go(seen, report, latent_at(report, REDACTED))
     assert "It has no examples" in text_of(page)
     assert not page.locator("article.current .blind-switch").count()
     page.keyboard.press("b")
-    assert page.title().startswith(f"Latent {latent_at(report, SEALED)}, blind")
+    assert page.title().startswith(f"Latent {latent_at(report, REDACTED)}, blind")
     assert not {"examples", "tokens"} & set(panels(page))
     paths = page.locator("article.current .paths td:nth-child(3)").all_inner_texts()
     assert len(paths) == 6
     assert all(text.strip() == "peak" or int(text.replace("−", "-")) < 1 for text in paths)
-    page = go(seen, report, latent_at(report, SEALED, ATTENTION), slug=ATTENTION)
+    page = go(seen, report, latent_at(report, REDACTED, ATTENTION), slug=ATTENTION)
     words = page.locator("article.current [data-panel=attribution] .words").first
     spans = words.locator("span").all_inner_texts()
     assert spans == [*(f"−{i}" for i in range(len(spans) - 1, 0, -1)), "0"]
@@ -264,10 +264,10 @@ def test_the_table_finds_blind_latents_by_that_word(report: Path, watched: Make)
     page.fill("#filter", "blind")
     until(page, "document.getElementById('found').textContent.startsWith('2 of')")
     assert page.locator("#rows .blind-mark").count() == 2
-    page.fill("#filter", f"secret phrase {VEILED}")
+    page.fill("#filter", f"secret phrase {HIDDEN}")
     until(page, "!document.getElementById('found').textContent.startsWith('2 of')")
     shown = page.locator("#rows th a").all_inner_texts()
-    assert str(latent_at(report, VEILED)) not in shown
+    assert str(latent_at(report, HIDDEN)) not in shown
     seen.check()
 
 

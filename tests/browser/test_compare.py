@@ -176,9 +176,9 @@ def test_a_blind_latent_stays_blind(watched: Make, tmp_path: Path) -> None:
     rest = "panels=examples,tokens,logits&"
     names = [f"{slug}.{shown[1]}", f"{slug}.{shown[2]}"]
     page = open_at(seen, tmp_path / "report", *names, rest=rest)
-    veiled = page.locator(".aspect[data-panel=examples] .cell").nth(1)
-    assert "it is met blind" in veiled.inner_text()
-    assert veiled.locator(".example").count() == 0
+    hidden = page.locator(".aspect[data-panel=examples] .cell").nth(1)
+    assert "it is blinded" in hidden.inner_text()
+    assert hidden.locator(".example").count() == 0
     assert page.locator(".aspect[data-panel=tokens] .cell").nth(1).locator("code").count() == 0
     assert page.locator(".aspect[data-panel=logits] .cell").nth(1).locator("code").count() > 3
     assert "secret phrase 2" not in page.locator("#compare").inner_text()

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from saereport.sources.saes import Dictionary
+from saereport.sources.saes import Sae
 
 Key = tuple[str, int, int]
 """What a source is: its kind or SAE, its latent (-1 for an error), its position."""
@@ -33,7 +33,7 @@ class Dense:
 
 
 def dense_graph(
-    hooked: Any, saes: Sequence[Dictionary], tokens: Tensor, counted: Tensor, logits: Tensor
+    hooked: Any, saes: Sequence[Sae], tokens: Tensor, counted: Tensor, logits: Tensor
 ) -> Dense:
     """Direct effects and values of all targets.
 
@@ -92,13 +92,13 @@ def dense_graph(
         embedded = clean["blocks.0.hook_resid_pre"][0] * at(ones, "embedding")
         hooks.insert(0, ("blocks.0.hook_resid_pre", lambda value, hook: embedded[None]))
 
-        def see(sae: Dictionary) -> Any:
+        def see(sae: Sae) -> Any:
             def hook_at(value: Tensor, hook: Any) -> None:
                 seen[sae.slug] = value.reshape(n_pos, -1)
 
             return hook_at
 
-        def write(sae: Dictionary) -> Any:
+        def write(sae: Sae) -> Any:
             def hook_at(value: Tensor, hook: Any) -> Tensor:
                 keys = [key for key in sources if key[0] == sae.slug and key[1] >= 0]
                 index = [place[key] for key in keys]

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from saereport.sources.models import HookedModel
 from saereport.sources.sae_loading import load_sae
-from saereport.sources.saes import Dictionary, SaeSource
+from saereport.sources.saes import Sae, SaeSource
 from tests.factories import make_sae, word_tokenizer
 
 V = 8
@@ -104,7 +104,7 @@ def _fill(weights: dict[str, Tensor]) -> None:
     weights["unembed.W_U"][O] = 4 * one
 
 
-def planted_transcoders(model: HookedModel, folder: Path) -> list[Dictionary]:
+def planted_transcoders(model: HookedModel, folder: Path) -> list[Sae]:
     """Both MLPs as transcoders, called `bigrams` and `induction`."""
     found = []
     for layer, name in enumerate(("bigrams", "induction")):

@@ -10,7 +10,7 @@ from torch import Tensor
 from saereport.sources.forward import forward
 from saereport.sources.hooks import HookPoint
 from saereport.sources.models import LanguageModel
-from saereport.sources.saes import Dictionary
+from saereport.sources.saes import Sae
 
 Vector = NDArray[np.float64]
 
@@ -115,7 +115,7 @@ class Slow:
         z = self.moved_z(layer, head, position, source, x)
         return float(self.read(hook, position, self.out(layer, head, position, z)) @ encoder)
 
-    def written(self, sae: Dictionary, position: int, latent: int, value: float) -> Vector:
+    def written(self, sae: Sae, position: int, latent: int, value: float) -> Vector:
         """What a latent adds to the residual stream."""
         hook = sae.hook_out or sae.hook_in
         row = array(sae.W_dec[latent]) * value
@@ -130,7 +130,7 @@ class Slow:
         )
 
 
-def pre_activations(sae: Dictionary, a: Tensor) -> Tensor:
+def pre_activations(sae: Sae, a: Tensor) -> Tensor:
     """Everything that SAELens's own encoder computes before its nonlinearity, `[pos, d_sae]`."""
     seen: list[Tensor] = []
     handle = sae.sae.hook_sae_acts_pre.register_forward_hook(lambda _m, _a, out: seen.append(out))

@@ -17,12 +17,12 @@ from saereport.circuits.frozen import FrozenRun, freeze_batch
 from saereport.errors import SaereportError
 from saereport.sources.model_loading import load_model
 from saereport.sources.models import LanguageModel
-from saereport.sources.saes import Dictionary
+from saereport.sources.saes import Sae
 from tests.circuits.slow_attribution import Slow, array, pre_activations
 from tests.circuits.test_frozen import KINDS, model_of
 from tests.factories import save_hf_model, tiny_model, tiny_tokens
 
-Make = Callable[..., Dictionary]
+Make = Callable[..., Sae]
 ALL_KINDS = (*KINDS, "hooked-folded", "gpt2-folded", "gemma2-folded")
 SITES = (
     "hook_resid_pre",
@@ -53,7 +53,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Language
     return get
 
 
-def frozen(model: LanguageModel, sae: Dictionary, length: int = 12) -> tuple[FrozenRun, Any]:
+def frozen(model: LanguageModel, sae: Sae, length: int = 12) -> tuple[FrozenRun, Any]:
     tokens = tiny_tokens(1, length)
     hook = sae.hook_in
     run = freeze_batch(model, tokens, n_layers=hook.layer + 1, reads=[hook.name])[0]

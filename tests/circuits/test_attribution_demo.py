@@ -17,7 +17,7 @@ from saereport.measure.weights import TokenRows
 from saereport.sources.demo import demo_saes
 from saereport.sources.models import LanguageModel
 from saereport.sources.sae_loading import load_sae
-from saereport.sources.saes import Dictionary, SaeSource
+from saereport.sources.saes import Sae, SaeSource
 from tests.circuits.slow_attribution import Slow, array, pre_activations
 
 pytestmark = pytest.mark.model
@@ -25,7 +25,7 @@ TEXT = "The Eiffel tower is in the city of Paris, and the Colosseum is in the ci
 
 
 @pytest.fixture(scope="module")
-def saes() -> list[Dictionary]:
+def saes() -> list[Sae]:
     return [load_sae(SaeSource(path=str(path)), slug=name) for name, path in demo_saes().items()]
 
 
@@ -36,7 +36,7 @@ def tokens(demo_model: LanguageModel) -> torch.Tensor:
 
 @pytest.fixture(scope="module")
 def acts(
-    demo_model: LanguageModel, saes: list[Dictionary], tokens: torch.Tensor
+    demo_model: LanguageModel, saes: list[Sae], tokens: torch.Tensor
 ) -> dict[str, torch.Tensor]:
     found = demo_model.run(tokens[None], [sae.hook_in.name for sae in saes])
     return {sae.slug: found[sae.hook_in.name][0] for sae in saes}
@@ -44,7 +44,7 @@ def acts(
 
 def test_every_sum_is_the_pre_activation(
     demo_model: LanguageModel,
-    saes: list[Dictionary],
+    saes: list[Sae],
     tokens: torch.Tensor,
     acts: dict[str, torch.Tensor],
 ) -> None:
@@ -69,7 +69,7 @@ def test_every_sum_is_the_pre_activation(
 
 
 def test_z_times_encoder_by_head_and_source(
-    demo_model: LanguageModel, saes: list[Dictionary], tokens: torch.Tensor
+    demo_model: LanguageModel, saes: list[Sae], tokens: torch.Tensor
 ) -> None:
     sae = next(sae for sae in saes if sae.slug == "attn-z-l16")
     hook = sae.hook_in
@@ -84,7 +84,7 @@ def test_z_times_encoder_by_head_and_source(
 
 
 def test_influences_errors_and_biases_sum_to_the_mlps_component(
-    demo_model: LanguageModel, saes: list[Dictionary], tokens: torch.Tensor
+    demo_model: LanguageModel, saes: list[Sae], tokens: torch.Tensor
 ) -> None:
     """transcoder-l10 onto transcoder-l14: directly, and through one head between."""
     early = next(sae for sae in saes if sae.slug == "transcoder-l10")
@@ -119,7 +119,7 @@ def test_influences_errors_and_biases_sum_to_the_mlps_component(
 
 def test_an_example_cut_at_its_peak_gives_what_the_prompt_does(
     demo_model: LanguageModel,
-    saes: list[Dictionary],
+    saes: list[Sae],
     tokens: torch.Tensor,
     acts: dict[str, torch.Tensor],
 ) -> None:

@@ -15,11 +15,11 @@ from saereport.run.columns import to_arrow
 from saereport.run.tables import TABLES
 from saereport.sources.forward import forward
 from saereport.sources.models import LanguageModel
-from saereport.sources.saes import Dictionary
+from saereport.sources.saes import Sae
 from tests.circuits.slow_attribution import pre_activations
 from tests.factories import tiny_tokens
 
-Make = Callable[..., Dictionary]
+Make = Callable[..., Sae]
 
 
 def test_the_strongest_latents_each_at_its_strongest_position() -> None:
@@ -42,7 +42,7 @@ def test_the_strongest_latents_each_at_its_strongest_position() -> None:
     assert len(strongest_latents(f * 0, counted, 3)) == 0
 
 
-def saes_of(make: Make) -> list[Dictionary]:
+def saes_of(make: Make) -> list[Sae]:
     z, late = "blocks.1.attn.hook_z", "blocks.2.hook_resid_post"
     return [
         make("transcoder", hook_name="blocks.0.ln2.hook_normalized", d_sae=24, seed=1),
@@ -53,7 +53,7 @@ def saes_of(make: Make) -> list[Dictionary]:
 
 
 def taken_apart(
-    model: LanguageModel, saes: list[Dictionary], tokens: torch.Tensor, **settings: int
+    model: LanguageModel, saes: list[Sae], tokens: torch.Tensor, **settings: int
 ) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     names = [sae.hook_in.name for sae in saes]
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Which latents are met blind, and what is taken out of tables for them."""
+"""Which latents are blinded, and what is taken out of tables for them."""
 
 from __future__ import annotations
 

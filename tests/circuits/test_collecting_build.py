@@ -341,7 +341,7 @@ def test_slips_stop_the_build_before_the_text_is_read(
     error: type[SaereportError],
     message: str,
 ) -> None:
-    monkeypatch.setattr("saereport.reading.Reading.run", lambda *_: pytest.fail("it was read"))
+    monkeypatch.setattr("saereport.text_pass.TextPass.run", lambda *_: pytest.fail("it was read"))
     with pytest.raises(error) as caught:
         collection.collect(asked(inputs, **changes), tmp_path / "run")
     assert message in str(caught.value)
@@ -371,7 +371,7 @@ def test_a_prompt_that_cannot_be_used_stops_the_build_before_the_text_is_read(
     prompt: dict[str, Any],
     message: str,
 ) -> None:
-    monkeypatch.setattr("saereport.reading.Reading.run", lambda *_: pytest.fail("it was read"))
+    monkeypatch.setattr("saereport.text_pass.TextPass.run", lambda *_: pytest.fail("it was read"))
     config = asked(inputs, "early", prompts=[{"text": "w5 w6"}, prompt])
     with pytest.raises(SaereportError) as caught:
         collection.collect(config, tmp_path / "run")

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from saereport.circuits.evaluation_doubts import doubts
 from saereport.circuits.evaluation_figures import (
     Figures,
     Runs,
@@ -18,6 +17,7 @@ from saereport.circuits.evaluation_figures import (
     unusual_tokens,
 )
 from saereport.circuits.evaluation_sums import Activations, Fit, Losses
+from saereport.circuits.evaluation_warnings import doubts
 from saereport.measure import resampling
 from saereport.run.figures import Figure
 

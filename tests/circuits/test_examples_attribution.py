@@ -20,17 +20,17 @@ from saereport.measure.weights import TokenRows
 from saereport.run.columns import to_arrow
 from saereport.run.tables import TABLES
 from saereport.sources.models import LanguageModel
-from saereport.sources.saes import Dictionary
+from saereport.sources.saes import Sae
 from tests.factories import tiny_tokens
 
-Make = Callable[..., Dictionary]
+Make = Callable[..., Sae]
 PER_LATENT = 3
 TEXT = tiny_tokens(5, 40, seed=7)
 TEXT[3, 9] = 1  # a special token inside a sequence
 
 
 @pytest.fixture(scope="module")
-def saes(tiny_sae: Make) -> list[Dictionary]:
+def saes(tiny_sae: Make) -> list[Sae]:
     return [
         tiny_sae("transcoder", hook_name="blocks.0.ln2.hook_normalized", d_sae=24, seed=1),
         tiny_sae("topk", hook_name="blocks.1.attn.hook_z", d_sae=24, seed=2),
@@ -44,11 +44,11 @@ def rows(tiny: LanguageModel) -> TokenRows:
     return TokenRows(tiny)
 
 
-def whole_runs(model: LanguageModel, saes: list[Dictionary]) -> list[Any]:
+def whole_runs(model: LanguageModel, saes: list[Sae]) -> list[Any]:
     return freeze_batch(model, TEXT, n_layers=3, reads=[sae.hook_in.name for sae in saes])
 
 
-def top_examples(model: LanguageModel, sae: Dictionary) -> dict[str, list[Any]]:
+def top_examples(model: LanguageModel, sae: Sae) -> dict[str, list[Any]]:
     """Each latent's four strongest tokens, and some rows of another group."""
     names = ("latent", "group", "rank", "sequence", "position", "activation")
     found: list[tuple[Any, ...]] = []
@@ -68,8 +68,8 @@ def top_examples(model: LanguageModel, sae: Dictionary) -> dict[str, list[Any]]:
 
 def attributed(
     model: LanguageModel,
-    saes: list[Dictionary],
-    sae: Dictionary,
+    saes: list[Sae],
+    sae: Sae,
     token_rows: TokenRows,
     latents: list[int],
     **settings: Any,
@@ -95,7 +95,7 @@ def as_rows(columns: dict[str, Any]) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("which", range(4))
 def test_a_truncated_example_gives_what_the_whole_sequence_does(
-    which: int, tiny: LanguageModel, saes: list[Dictionary], rows: TokenRows
+    which: int, tiny: LanguageModel, saes: list[Sae], rows: TokenRows
 ) -> None:
     sae = saes[which]
     latents = list(range(0, 24, 2))
@@ -158,7 +158,7 @@ def test_a_truncated_example_gives_what_the_whole_sequence_does(
 
 
 def test_both_starts_and_lumped_sources_occur(
-    tiny: LanguageModel, saes: list[Dictionary], rows: TokenRows
+    tiny: LanguageModel, saes: list[Sae], rows: TokenRows
 ) -> None:
     table = attributed(tiny, saes, saes[1], rows, list(range(24)))["example_heads"]
     lengths = [len(sources) for sources in table["sources"]]
@@ -220,7 +220,7 @@ def test_influences_are_counted_over_a_latents_examples() -> None:
 
 @pytest.mark.parametrize("which", [1, 3])
 def test_heads_are_the_strongest_and_their_tokens_are_those_of_the_weights(
-    which: int, tiny: LanguageModel, saes: list[Dictionary], rows: TokenRows
+    which: int, tiny: LanguageModel, saes: list[Sae], rows: TokenRows
 ) -> None:
     sae = saes[which]
     chosen = sorted(set(top_examples(tiny, sae)["latent"]))[1:7:2]
@@ -255,7 +255,7 @@ def test_heads_are_the_strongest_and_their_tokens_are_those_of_the_weights(
 
 def test_work_is_counted_and_batches_change_nothing(
     tiny: LanguageModel,
-    saes: list[Dictionary],
+    saes: list[Sae],
     rows: TokenRows,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -275,9 +275,7 @@ def test_work_is_counted_and_batches_change_nothing(
                     assert np.allclose(a, b, rtol=1e-3, atol=1e-4)
 
 
-def test_nothing_to_take_apart(
-    tiny: LanguageModel, saes: list[Dictionary], rows: TokenRows
-) -> None:
+def test_nothing_to_take_apart(tiny: LanguageModel, saes: list[Sae], rows: TokenRows) -> None:
     assert attributed(tiny, saes, saes[0], rows, []) == {}
     assert attributed(tiny, saes, saes[0], rows, [1, 2], per_latent=0) == {}
     alone = attributed(tiny, [saes[3]], saes[3], rows, [2, 4])
@@ -285,7 +283,7 @@ def test_nothing_to_take_apart(
 
 
 def test_bos_is_a_source_only_where_it_is_asked_for(
-    tiny: LanguageModel, saes: list[Dictionary], rows: TokenRows
+    tiny: LanguageModel, saes: list[Sae], rows: TokenRows
 ) -> None:
     settings = {"per_latent": 1, "influences": 10**6}
     for include in (False, True):

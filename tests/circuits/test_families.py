@@ -15,7 +15,7 @@ from saereport.circuits.influences import followed
 from saereport.errors import SaereportError
 from saereport.sources.hooks import parse_hook
 from saereport.sources.model_loading import load_model
-from saereport.sources.saes import Dictionary
+from saereport.sources.saes import Sae
 from tests.families import TAKEN, Families
 
 REFUSED = {
@@ -45,7 +45,7 @@ def family(request: pytest.FixtureRequest, families: Families) -> tuple[str, Any
 
 @pytest.mark.parametrize("place", PLACES)
 def test_parts_sum_to_the_pre_activation_or_are_refused(
-    family: tuple[str, Any], place: str, tiny_sae: Callable[..., Dictionary]
+    family: tuple[str, Any], place: str, tiny_sae: Callable[..., Sae]
 ) -> None:
     name, model = family
     hook = parse_hook(f"blocks.1.{place}")
@@ -71,7 +71,7 @@ def test_parts_sum_to_the_pre_activation_or_are_refused(
     torch.testing.assert_close(total, targets.pre_activation, atol=1e-3 * scale, rtol=0)
 
 
-def test_what_is_not_a_sum_is_refused(tiny_sae: Callable[..., Dictionary], tiny: Any) -> None:
+def test_what_is_not_a_sum_is_refused(tiny_sae: Callable[..., Sae], tiny: Any) -> None:
     """The embedding alone, without the position that enters the first block with it."""
     hook = parse_hook("hook_embed")
     sae = tiny_sae(hook_name="hook_embed", d_in=32)
@@ -82,7 +82,7 @@ def test_what_is_not_a_sum_is_refused(tiny_sae: Callable[..., Dictionary], tiny:
 
 
 def test_writers_are_followed_into_the_stream(
-    families: Families, tiny_sae: Callable[..., Dictionary]
+    families: Families, tiny_sae: Callable[..., Sae]
 ) -> None:
     """Before the norm after Gemma 2's MLP, what is written is turned; at OLMo 2's heads too."""
     expected = {

@@ -19,7 +19,7 @@ from saereport.run.graph_tables import GRAPH_TABLES
 from saereport.sources.forward import forward
 from saereport.sources.model_loading import load_model
 from saereport.sources.models import LanguageModel
-from saereport.sources.saes import Dictionary
+from saereport.sources.saes import Sae
 from tests.factories import tiny_tokens
 
 SETTINGS = GraphSettings(
@@ -37,11 +37,11 @@ MLP = {"hook_name": "blocks.1.ln2.hook_normalized", "seed": 1}
 LATE = {"hook_name": "blocks.2.hook_resid_mid", "seed": 2}
 Z = {"hook_name": "blocks.1.attn.hook_z", "seed": 3}
 
-Make = Callable[..., Dictionary]
+Make = Callable[..., Sae]
 
 
 @pytest.fixture(scope="module")
-def saes(tiny_sae: Make) -> list[Dictionary]:
+def saes(tiny_sae: Make) -> list[Sae]:
     return [
         tiny_sae("transcoder", **LATE),
         tiny_sae("standard", **Z),
@@ -50,7 +50,7 @@ def saes(tiny_sae: Make) -> list[Dictionary]:
 
 
 @pytest.fixture(scope="module")
-def graph(tiny: LanguageModel, saes: list[Dictionary]) -> Graph:
+def graph(tiny: LanguageModel, saes: list[Sae]) -> Graph:
     return build_graph(tiny, saes, TOKENS, COUNTED, SETTINGS)
 
 
@@ -84,7 +84,7 @@ def test_names_of_nodes(graph: Graph) -> None:
 
 
 def test_equal_inputs_give_equal_tables_whatever_the_order(
-    graph: Graph, tiny: LanguageModel, saes: list[Dictionary]
+    graph: Graph, tiny: LanguageModel, saes: list[Sae]
 ) -> None:
     again = graph_tables(build_graph(tiny, saes[::-1], TOKENS, COUNTED, SETTINGS))
     for name, columns in graph_tables(graph).items():
@@ -93,7 +93,7 @@ def test_equal_inputs_give_equal_tables_whatever_the_order(
 
 
 def test_little_memory_changes_nothing_but_the_batches(
-    graph: Graph, tiny: LanguageModel, saes: list[Dictionary]
+    graph: Graph, tiny: LanguageModel, saes: list[Sae]
 ) -> None:
     small = build_graph(tiny, saes, TOKENS, COUNTED, replace(SETTINGS, memory=1))
     np.testing.assert_allclose(
@@ -102,7 +102,7 @@ def test_little_memory_changes_nothing_but_the_batches(
 
 
 def test_latents_beyond_the_limit_are_left_out_by_influence(
-    graph: Graph, tiny: LanguageModel, saes: list[Dictionary]
+    graph: Graph, tiny: LanguageModel, saes: list[Sae]
 ) -> None:
     assert graph.effects.left_out == 0
     told: list[int] = []
@@ -125,7 +125,7 @@ def test_latents_beyond_the_limit_are_left_out_by_influence(
 
 
 def test_measured_changes_are_those_of_the_true_model(
-    graph: Graph, tiny: LanguageModel, saes: list[Dictionary]
+    graph: Graph, tiny: LanguageModel, saes: list[Sae]
 ) -> None:
     nodes, checks = graph.effects.nodes, graph.checks
     assert len(checks.sources) == SETTINGS.checks
@@ -150,7 +150,7 @@ def test_measured_changes_are_those_of_the_true_model(
     ):
         sae = by_slug[graph.slugs[nodes.parts[source]]]
 
-        def drop(a: Tensor, sae: Dictionary = sae, source: int = source) -> Tensor:
+        def drop(a: Tensor, sae: Sae = sae, source: int = source) -> Tensor:
             a = a.clone()
             row = sae.sae.W_dec[nodes.latents[source]]
             a[0, nodes.positions[source]] -= float(nodes.activations[source]) * row
@@ -161,7 +161,7 @@ def test_measured_changes_are_those_of_the_true_model(
         assert measured == pytest.approx(change, rel=1e-3, abs=1e-4)
 
 
-def test_a_graph_of_everything_is_the_model(tiny: LanguageModel, saes: list[Dictionary]) -> None:
+def test_a_graph_of_everything_is_the_model(tiny: LanguageModel, saes: list[Sae]) -> None:
     everything = replace(SETTINGS, node_threshold=1.0, edge_threshold=1.0)
     whole = build_graph(tiny, saes, TOKENS, COUNTED, everything)
     metric = whole.metric
@@ -169,7 +169,7 @@ def test_a_graph_of_everything_is_the_model(tiny: LanguageModel, saes: list[Dict
     assert metric.inside == pytest.approx(metric.model, rel=1e-3)
     assert abs(metric.none - metric.model) > 0.01
 
-    def without(sae: Dictionary) -> Callable[[Tensor], Tensor]:
+    def without(sae: Sae) -> Callable[[Tensor], Tensor]:
         names = [sae.hook_in.name, (sae.hook_out or sae.hook_in).name]
         acts = forward(tiny, TOKENS[None], reads=names).acts
         f = sae.encode(acts[names[0]]) * COUNTED[:, None]
@@ -185,7 +185,7 @@ def test_a_graph_of_everything_is_the_model(tiny: LanguageModel, saes: list[Dict
 
 
 def test_what_cannot_take_part_is_named_with_the_reason(
-    tiny: LanguageModel, tiny_sae: Make, saes: list[Dictionary]
+    tiny: LanguageModel, tiny_sae: Make, saes: list[Sae]
 ) -> None:
     output = tiny_sae("standard", hook_name="blocks.1.hook_mlp_out")
     second = tiny_sae("transcoder", **{**LATE, "seed": 9})
@@ -200,7 +200,7 @@ def test_what_cannot_take_part_is_named_with_the_reason(
 
 
 def test_a_prompt_without_active_latents_has_errors_only(
-    tiny: LanguageModel, saes: list[Dictionary]
+    tiny: LanguageModel, saes: list[Sae]
 ) -> None:
     found = build_graph(tiny, saes, TOKENS, torch.zeros(7, dtype=torch.bool), SETTINGS)
     tables = graph_tables(found)

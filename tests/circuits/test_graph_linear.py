@@ -16,7 +16,7 @@ from saereport.circuits.graph_scores import EMBEDDING, LATENT, LOGIT
 from saereport.sources.model_loading import load_model
 from saereport.sources.models import HookedModel, LanguageModel
 from saereport.sources.sae_loading import load_sae
-from saereport.sources.saes import Dictionary, SaeSource
+from saereport.sources.saes import Sae, SaeSource
 from tests.circuits.graph_dense import Key, dense_graph
 from tests.factories import save_hf_model, save_sae, tiny_hooked, tiny_tokens, word_tokenizer
 
@@ -55,7 +55,7 @@ SETS = {
 }
 """SAEs that take part together."""
 
-Make = Callable[..., Dictionary]
+Make = Callable[..., Sae]
 
 
 def double_model(**changes: object) -> HookedModel:
@@ -70,7 +70,7 @@ def double_model(**changes: object) -> HookedModel:
 def double_sae(tmp_path_factory: pytest.TempPathFactory) -> Make:
     """Makes an SAE in float64."""
 
-    def make(architecture: str, **options: object) -> Dictionary:
+    def make(architecture: str, **options: object) -> Sae:
         name = f"{architecture}-{str(options['hook_name']).replace('.', '-').replace('_', '-')}"
         folder = tmp_path_factory.mktemp("double") / name
         path = save_sae(folder, architecture, **options)

@@ -22,12 +22,12 @@ from saereport.circuits.influences import (
 )
 from saereport.sources.hooks import parse_hook
 from saereport.sources.models import LanguageModel
-from saereport.sources.saes import Dictionary
+from saereport.sources.saes import Sae
 from tests.circuits.slow_attribution import Slow, array
 from tests.circuits.test_frozen import KINDS, model_of
 from tests.factories import tiny_tokens
 
-Make = Callable[..., Dictionary]
+Make = Callable[..., Sae]
 EARLY = (
     ("transcoder", "blocks.0.mlp.hook_in"),
     ("standard", "blocks.1.attn.hook_z"),
@@ -48,13 +48,13 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Language
     return get
 
 
-def sae_at(make: Make, model: LanguageModel, name: str, architecture: str) -> Dictionary:
+def sae_at(make: Make, model: LanguageModel, name: str, architecture: str) -> Sae:
     width = model.width(parse_hook(name))
     options = {"d_out": model.d_model} if architecture == "transcoder" else {}
     return make(architecture, hook_name=name, d_in=width, d_sae=24, seed=len(name), **options)
 
 
-def frozen(model: LanguageModel, saes: list[Dictionary], length: int = 10) -> FrozenRun:
+def frozen(model: LanguageModel, saes: list[Sae], length: int = 10) -> FrozenRun:
     tokens = tiny_tokens(1, length, seed=4)
     reads = list(dict.fromkeys(sae.hook_in.name for sae in saes))
     return freeze_batch(model, tokens, n_layers=model.n_layers, reads=reads)[0]
@@ -64,7 +64,7 @@ def counted(run: FrozenRun) -> torch.Tensor:
     return torch.arange(len(run.tokens)) > 0
 
 
-def activations(run: FrozenRun, sae: Dictionary) -> torch.Tensor:
+def activations(run: FrozenRun, sae: Sae) -> torch.Tensor:
     return sae.encode(run.acts[sae.hook_in.name])
 
 
@@ -118,7 +118,7 @@ def test_every_influence_is_what_the_slow_definition_says(
             assert value == pytest.approx(expected[key], rel=2e-3, abs=1e-5)
 
 
-def everything(run: FrozenRun, sae: Dictionary) -> Active:
+def everything(run: FrozenRun, sae: Sae) -> Active:
     return active_of(activations(run, sae), torch.ones(len(run.tokens), dtype=torch.bool))
 
 

@@ -1,4 +1,4 @@
-"""A latent that is met blind: a comparison tells its numbers, and nothing that gives it away."""
+"""A latent that is blinded: a comparison tells its numbers, and nothing that gives it away."""
 
 from __future__ import annotations
 

@@ -73,11 +73,11 @@ def test_a_threefold_density_is_a_change_though_no_count_is_known(run: Run, tmp_
 
 
 def test_texts_that_a_blind_study_keeps_back_are_no_change(tmp_path: Path) -> None:
-    def sealed(shown: dict[str, Any]) -> list[tuple[str, int, bool]]:
+    def redacted(shown: dict[str, Any]) -> list[tuple[str, int, bool]]:
         return [(SLUG, int(shown[SLUG][5]), False)]
 
     write_run(tmp_path / "open", SHAPE)
-    write_run(tmp_path / "told", SHAPE, blind_extra(sealed))
+    write_run(tmp_path / "told", SHAPE, blind_extra(redacted))
     without_spoilers(tmp_path / "told", tmp_path / "kept")
     before, after = open_run(tmp_path / "open"), open_run(tmp_path / "kept")
     (sae,) = compare(before, after).saes

@@ -9,7 +9,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.experimental.symbolic_shapes import ShapeEnv
 
 from saereport.errors import SaereportError
-from saereport.measure import Batch
+from saereport.measure import Events
 from saereport.measure.events import active_entries, all_finite, events_of
 from saereport.measure.weights.context import normalized
 from saereport.measure.weights.directions import by_head
@@ -19,7 +19,7 @@ from saereport.sources.legs import Leg
 from tests.measure.texts import Dense, random_dense
 
 
-def found(text: Dense, f: torch.Tensor, **options: object) -> Batch:
+def found(text: Dense, f: torch.Tensor, **options: object) -> Events:
     return events_of(
         f,
         first=40,

@@ -123,13 +123,13 @@ def test_logit_lens_is_what_a_write_does_to_the_logits(case: Case, where: str) -
     assert table.why_not(context) == ""
     at = getattr(case.plain, module)(LAYER)
     logits = case.plain.moved(
-        context.dictionary.W_dec,
+        context.sae.W_dec,
         (at, end),
         (case.plain.head, "output"),
         case.plain.sublayers(),
         empty=case.plain.layers[LAYER],
     )
-    scores = writes_of(context.dictionary, case.model, None) @ case.tokens.unembedding
+    scores = writes_of(context.sae, case.model, None) @ case.tokens.unembedding
     assert_parallel(scores, logits)
     columns = table.compute(context)["logit_lens"]
     for row, listed in enumerate(columns["top_tokens"]):
@@ -319,7 +319,7 @@ def test_an_mlp_reads_the_heads_beside_it_unless_the_block_is_parallel(families:
         case = Case(name, families(name))
         context = case.context("mlp.hook_in", "hook_mlp_out")
         assert layers_read(context) == ([0, 1] if sequential else [0]), name
-        heads = SimpleNamespace(**vars(case.context("attn.hook_z").dictionary))
+        heads = SimpleNamespace(**vars(case.context("attn.hook_z").sae))
         heads.slug = "heads"
-        beside = WeightContext(context.dictionary, context.latents, case.tokens, [heads])
+        beside = WeightContext(context.sae, context.latents, case.tokens, [heads])
         assert bool(WEIGHT_TABLES["pullbacks"].why_not(beside)) != sequential

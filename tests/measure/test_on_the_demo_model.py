@@ -16,7 +16,7 @@ from saereport.measure.weights import WEIGHT_TABLES, TokenRows, WeightContext
 from saereport.sources.demo import demo_model_dir
 from saereport.sources.packing import pack
 from saereport.sources.sae_loading import load_sae
-from saereport.sources.saes import Dictionary, SaeSource
+from saereport.sources.saes import Sae, SaeSource
 from saereport.sources.text import open_text
 from tests.factories import save_sae
 from tests.measure import slow
@@ -36,7 +36,7 @@ SAES = {
 
 
 @pytest.fixture(scope="module")
-def saes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Dictionary]:
+def saes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Sae]:
     """Random SAEs of the demo model's width, 64 latents each, one of each kind."""
     folder: Path = tmp_path_factory.mktemp("saes")
     loaded = {
@@ -52,7 +52,7 @@ def saes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Dictionary]:
 
 
 @pytest.fixture(scope="module")
-def read(demo_model: Any, saes: dict[str, Dictionary]) -> dict[str, tuple[Dense, Measurement]]:
+def read(demo_model: Any, saes: dict[str, Sae]) -> dict[str, tuple[Dense, Measurement]]:
     """Each SAE's dense activations on a little of the demo text, and its measurement."""
     packed = list(
         pack(
@@ -223,7 +223,7 @@ def output(weights: dict[str, torch.Tensor], layer: int, head: int) -> torch.Ten
     return whole[:, 64 * head : 64 * head + 64].T
 
 
-def direct_read(weights: dict[str, torch.Tensor], sae: Dictionary, latent: int) -> torch.Tensor:
+def direct_read(weights: dict[str, torch.Tensor], sae: Sae, latent: int) -> torch.Tensor:
     column, layer = sae.W_enc[:, latent].detach(), sae.hook_in.layer
     if sae.hook_in.kind == "z":
         return sum(values(weights, layer, h) @ column[64 * h : 64 * h + 64] for h in range(9))
@@ -232,7 +232,7 @@ def direct_read(weights: dict[str, torch.Tensor], sae: Dictionary, latent: int) 
     return column
 
 
-def direct_write(weights: dict[str, torch.Tensor], sae: Dictionary, latent: int) -> torch.Tensor:
+def direct_write(weights: dict[str, torch.Tensor], sae: Sae, latent: int) -> torch.Tensor:
     row, layer = sae.W_dec[latent].detach(), sae.hook_in.layer
     if (sae.hook_out or sae.hook_in).kind != "z":
         return row
@@ -240,9 +240,7 @@ def direct_write(weights: dict[str, torch.Tensor], sae: Dictionary, latent: int)
 
 
 @pytest.fixture(params=SAES)
-def context(
-    request: pytest.FixtureRequest, saes: dict[str, Dictionary], rows: TokenRows
-) -> WeightContext:
+def context(request: pytest.FixtureRequest, saes: dict[str, Sae], rows: TokenRows) -> WeightContext:
     others = [sae for name, sae in saes.items() if name != request.param]
     return WeightContext(saes[request.param], LATENTS, rows, others)
 
@@ -260,7 +258,7 @@ def test_logit_lens(context: WeightContext, weights: dict[str, torch.Tensor]) ->
     table = computed(context, "logit_lens")
     W_U = (weights["model.embed_tokens.weight"] * weights["model.norm.weight"]).T  # tied
     for i, latent in enumerate(LATENTS):
-        scores = direct_write(weights, context.dictionary, latent) @ W_U
+        scores = direct_write(weights, context.sae, latent) @ W_U
         check(table, i, scores)
         assert table["std"][i] == pytest.approx(float(scores.double().std()), rel=1e-3)
         assert table["counts"][i].sum() == W_U.shape[1]
@@ -272,7 +270,7 @@ def test_deembeddings(
     table = computed(context, "deembedding")
     embedding = weights["model.embed_tokens.weight"]
     for i, latent in enumerate(np.repeat(LATENTS, 2)):
-        read = direct_read(weights, context.dictionary, latent)
+        read = direct_read(weights, context.sae, latent)
         check(table, i, (extended if table["kind"][i] == "extended" else embedding) @ read)
 
 
@@ -280,7 +278,7 @@ def test_deembedding_through_heads(
     context: WeightContext, weights: dict[str, torch.Tensor], extended: torch.Tensor
 ) -> None:
     table = computed(context, "head_deembedding")
-    sae = context.dictionary
+    sae = context.sae
     for i in range(0, len(table["latent"]), 5):
         latent, layer, head = (int(table[name][i]) for name in ("latent", "layer", "head"))
         moved = extended @ values(weights, layer, head)
@@ -295,25 +293,25 @@ def test_deembedding_through_heads(
 
 
 def test_pullbacks(
-    context: WeightContext, weights: dict[str, torch.Tensor], saes: dict[str, Dictionary]
+    context: WeightContext, weights: dict[str, torch.Tensor], saes: dict[str, Sae]
 ) -> None:
-    if context.dictionary.slug == "z":
+    if context.sae.slug == "z":
         assert "writes before it reads" in WEIGHT_TABLES["pullbacks"].why_not(context)
         return
     table = computed(context, "pullbacks")
     by_slug = {sae.slug: sae for sae in saes.values()}
     for i, latent in enumerate(table["latent"]):
         early = by_slug[table["early"][i]]
-        read = direct_read(weights, context.dictionary, latent)
+        read = direct_read(weights, context.sae, latent)
         scores = torch.stack([direct_write(weights, early, j) @ read for j in range(64)])
         check(table, i, scores, "latents")
 
 
 def test_head_shares(context: WeightContext) -> None:
-    if context.dictionary.slug != "z":
+    if context.sae.slug != "z":
         assert "attention heads" in WEIGHT_TABLES["head_shares"].why_not(context)
         return
     table = computed(context, "head_shares")
     for i, latent in enumerate(LATENTS):
-        norms = context.dictionary.W_dec[latent].detach().reshape(9, 64).norm(dim=1)
+        norms = context.sae.W_dec[latent].detach().reshape(9, 64).norm(dim=1)
         np.testing.assert_allclose(table["shares"][i], norms / norms.sum(), rtol=1e-5)

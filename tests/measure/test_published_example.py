@@ -25,7 +25,7 @@ def test_the_extended_deembedding_of_latent_1_is_about_goals() -> None:
     except SaereportError as error:
         pytest.skip(f"the weights cannot be had: {error}")
     context = WeightContext(
-        dictionary=transcoder, latents=np.array([1]), tokens=TokenRows(model), listed=3
+        sae=transcoder, latents=np.array([1]), tokens=TokenRows(model), listed=3
     )
     table = compute(context)["deembedding"]
     assert table["kind"][0] == "extended"

@@ -42,7 +42,7 @@ HOOKS = {
 }
 
 
-def dictionary(kind: str, seed: int = 0, d_sae: int = 14) -> Any:
+def sae_of(kind: str, seed: int = 0, d_sae: int = 14) -> Any:
     """A random SAE; every vector is 32 wide, whatever it stands for."""
     hook_in, hook_out = HOOKS[kind]
     generator = torch.Generator().manual_seed(seed)
@@ -63,9 +63,9 @@ def model(request: pytest.FixtureRequest) -> Any:
 
 @pytest.fixture(scope="module", params=HOOKS)
 def context(request: pytest.FixtureRequest, model: Any) -> WeightContext:
-    others = [dictionary(kind, seed=i + 1) for i, kind in enumerate(HOOKS) if kind != request.param]
+    others = [sae_of(kind, seed=i + 1) for i, kind in enumerate(HOOKS) if kind != request.param]
     return WeightContext(
-        dictionary(request.param), LATENTS, TokenRows(model), others, listed=5, memory=5000
+        sae_of(request.param), LATENTS, TokenRows(model), others, listed=5, memory=5000
     )
 
 
@@ -150,7 +150,7 @@ def applies(context: WeightContext, table: str) -> bool:
     """Whether an SAE has a table; only those may lack one that cannot have it."""
     without = {
         "head_shares": context.hook_out.kind != "z",
-        "pullbacks": context.dictionary.slug == "resid",
+        "pullbacks": context.sae.slug == "resid",
     }
     reason = WEIGHT_TABLES[table].why_not(context)
     assert bool(reason) == without.get(table, False), reason
@@ -161,7 +161,7 @@ def test_logit_lens(context: WeightContext, model: Any) -> None:
     W_U = weight(model.final_norm_weight)[:, None] * model.W_U.double().numpy()
     W_U = behind_norm(model, W_U)
     for row in rows_of(context, "logit_lens"):
-        scores = slow_write(model, context.dictionary, row["latent"]) @ W_U
+        scores = slow_write(model, context.sae, row["latent"]) @ W_U
         check_extremes(row, scores)
         z = (scores - scores.mean()) / scores.std()
         found = [row[name] for name in ("mean", "std", "skewness", "kurtosis")]
@@ -179,12 +179,12 @@ def test_deembedding(context: WeightContext, model: Any) -> None:
     rows = rows_of(context, "deembedding")
     assert len(rows) == 2 * len(LATENTS)
     for row in rows:
-        read = slow_read(model, context.dictionary, row["latent"])
+        read = slow_read(model, context.sae, row["latent"])
         check_extremes(row, tokens[row["kind"]] @ read)
 
 
 def test_head_deembedding(context: WeightContext, model: Any) -> None:
-    sae, hook = context.dictionary, context.dictionary.hook_in
+    sae, hook = context.sae, context.sae.hook_in
     own = hook.kind in ("z", "attn_out")
     layers = [hook.layer] if own else {"blocks.1.hook_resid_pre": [0]}.get(hook.name)
     layers = layers or list(range(hook.layer + 1))
@@ -221,7 +221,7 @@ def test_head_deembedding(context: WeightContext, model: Any) -> None:
 def test_pullbacks(context: WeightContext, model: Any) -> None:
     if not applies(context, "pullbacks"):
         return
-    sae = context.dictionary
+    sae = context.sae
     early = [o for o in context.others if (o.hook_out or o.hook_in).depth < sae.hook_in.depth]
     rows = rows_of(context, "pullbacks")
     assert len(rows) == len(LATENTS) * len(early)
@@ -235,7 +235,7 @@ def test_pullbacks(context: WeightContext, model: Any) -> None:
 
 def test_which_saes_are_earlier() -> None:
     model = tiny_model()
-    saes = {kind: dictionary(kind) for kind in HOOKS}
+    saes = {kind: sae_of(kind) for kind in HOOKS}
     expected = {
         "resid": [],
         "z": ["resid"],
@@ -259,12 +259,12 @@ def test_head_shares(context: WeightContext) -> None:
         return
     assert context.hook_out.kind == "z"
     for row in rows_of(context, "head_shares"):
-        parts = context.dictionary.W_dec[row["latent"]].reshape(4, 8).norm(dim=1)
+        parts = context.sae.W_dec[row["latent"]].reshape(4, 8).norm(dim=1)
         np.testing.assert_allclose(row["shares"], parts / parts.sum(), rtol=1e-5)
 
 
 def test_neighbours(context: WeightContext) -> None:
-    W_dec = context.dictionary.W_dec.double().numpy()
+    W_dec = context.sae.W_dec.double().numpy()
     unit = W_dec / np.linalg.norm(W_dec, axis=1, keepdims=True)
     rows = rows_of(context, "neighbours")
     for latent in LATENTS:
@@ -276,9 +276,7 @@ def test_neighbours(context: WeightContext) -> None:
 
 
 def test_geometry(context: WeightContext) -> None:
-    W_enc, W_dec = (
-        w.double().numpy() for w in (context.dictionary.W_enc, context.dictionary.W_dec)
-    )
+    W_enc, W_dec = (w.double().numpy() for w in (context.sae.W_enc, context.sae.W_dec))
     unit = W_dec / np.linalg.norm(W_dec, axis=1, keepdims=True)
     centred = unit - unit.mean(axis=0)
     _, _, axes = np.linalg.svd(centred, full_matrices=False)
@@ -288,7 +286,7 @@ def test_geometry(context: WeightContext) -> None:
         e, d = W_enc[:, latent], W_dec[latent]
         norms = np.linalg.norm(e), np.linalg.norm(d)
         assert (row["encoder_norm"], row["decoder_norm"]) == pytest.approx(norms, rel=1e-5)
-        transcoder = context.dictionary.hook_out is not None
+        transcoder = context.sae.hook_out is not None
         cosine = 0.0 if transcoder else e @ d / norms[0] / norms[1]
         assert row["encoder_decoder_cosine"] == pytest.approx(cosine, abs=1e-5)
         found = np.array([row["map_x"], row["map_y"]])
@@ -296,7 +294,7 @@ def test_geometry(context: WeightContext) -> None:
 
 
 def test_directions_are_the_decoder_rows_at_unit_length(context: WeightContext) -> None:
-    decoder = context.dictionary.W_dec.numpy().astype(np.float64)
+    decoder = context.sae.W_dec.numpy().astype(np.float64)
     for row in rows_of(context, "decoder_directions"):
         exact = decoder[row["latent"]]
         assert row["direction"].dtype == np.float16
@@ -348,10 +346,10 @@ def test_a_reason_is_given_exactly_where_there_is_no_table(table: str) -> None:
         **HOOKS,
     }
     for name, (hook_in, hook_out) in hooks.items():
-        sae = dictionary("resid")
+        sae = sae_of("resid")
         sae.slug, sae.hook_in = name, parse_hook(hook_in)
         sae.hook_out = parse_hook(hook_out) if hook_out else None
-        context = WeightContext(sae, LATENTS, TokenRows(model), [dictionary("resid")])
+        context = WeightContext(sae, LATENTS, TokenRows(model), [sae_of("resid")])
         reason = WEIGHT_TABLES[table].why_not(context)
         if not reason:
             assert set(WEIGHT_TABLES[table].compute(context)) == set(WEIGHT_TABLES[table].tables)
@@ -363,7 +361,7 @@ def test_no_latents_and_half_precision(table: str, context: WeightContext) -> No
     if not applies(context, table):
         return
     for dtype, latents in ((torch.float32, LATENTS[:0]), (torch.bfloat16, LATENTS)):
-        sae = SimpleNamespace(**vars(context.dictionary))
+        sae = SimpleNamespace(**vars(context.sae))
         sae.W_enc, sae.W_dec = sae.W_enc.to(dtype), sae.W_dec.to(dtype)
         small = WeightContext(sae, latents, context.tokens, context.others)
         for columns in WEIGHT_TABLES[table].compute(small).values():
@@ -371,7 +369,7 @@ def test_no_latents_and_half_precision(table: str, context: WeightContext) -> No
 
 
 def test_a_dead_decoder_row_gives_zeros() -> None:
-    sae = dictionary("z")
+    sae = sae_of("z")
     sae.W_dec[3] = 0
     context = WeightContext(sae, LATENTS, TokenRows(tiny_model()), listed=5)
     for table in ("logit_lens", "neighbours", "geometry", "head_shares", "decoder_directions"):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from hypothesis import strategies as st
 
-from saereport.measure import Batch, Measurement, Setting
+from saereport.measure import Events, Measurement, Setting
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,9 +25,9 @@ class Dense:
     def d_sae(self) -> int:
         return self.f.shape[2]
 
-    def batch(self, start: int, stop: int) -> Batch:
+    def batch(self, start: int, stop: int) -> Events:
         sequence, position, latent = np.nonzero(self.f[start:stop])
-        return Batch(
+        return Events(
             first=start,
             tokens=self.tokens[start:stop],
             counted=self.counted[start:stop],

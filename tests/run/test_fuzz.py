@@ -22,8 +22,8 @@ from saereport.exchange import export_report
 from saereport.reports import describe, render
 from saereport.run import Run, open_run
 from saereport.run.bundle import bundle, unbundled
-from saereport.run.cutting import cut, shown_latents
 from saereport.run.store import RUN_FILE
+from saereport.run.subset import shown_latents, subset
 from saereport.site.difference import difference_page
 from tests.run.fuzzing import Change, Good, changes, good, without_a_value
 
@@ -93,7 +93,7 @@ def compared(run: Run, bench: Bench) -> None:
 def cut_down(run: Run, bench: Bench) -> None:
     slug = run.info.saes[0].slug
     wanted = {slug: shown_latents(run, slug)[:2]}
-    cut(run, bench.folder / "out" / "cut", latents=wanted, prompts=None, title=None).verify()
+    subset(run, bench.folder / "out" / "cut", latents=wanted, prompts=None, title=None).verify()
 
 
 def bundled(run: Run, bench: Bench) -> None:

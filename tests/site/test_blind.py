@@ -1,4 +1,4 @@
-"""Latents that are met blind: what the pages and the data say, and what they do not."""
+"""Latents that are blinded: what the pages and the data say, and what they do not."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from bs4 import BeautifulSoup, Tag
 
 from saereport.run import open_run
 from saereport.site import render
-from saereport.site.context import SPOILING
-from saereport.site.doubts import doubts
+from saereport.site.context import REVEALS_TEXT
+from saereport.site.latent_warnings import warnings
 from saereport.site.panels import PANELS
 from tests.site.test_blocks import latents_of
 from tests.site.test_render import contents
@@ -86,11 +86,11 @@ def rows_of(report: Path, slug: str = TRANSCODER) -> dict[int, list[Any]]:
 def test_a_veiled_latent_is_in_the_page_and_hidden(run: Path, report: Path) -> None:
     latent = latent_at(run, 3)
     found = article(report, latent)
-    assert found["data-blind"] == "veiled"
+    assert found["data-blind"] == "hidden"
     assert secret_of(run, latent) in found.text
     for hidden in ("secret", "active on _", "Neuronpedia"):
         assert hidden not in seen(found)
-    assert [node.name for node in found.select("[data-spoils]")] == [
+    assert [node.name for node in found.select("[data-reveals-text]")] == [
         node.name for node in found.select("[hidden]")
     ]
     assert found.select("ul.snips[hidden] li")
@@ -111,14 +111,14 @@ def test_others_are_not_hidden(run: Path, report: Path) -> None:
     found = article(report, latent_at(run, 4))
     assert not found.has_attr("data-blind")
     assert not found.select("[hidden]")
-    assert found.select("[data-spoils]")
+    assert found.select("[data-reveals-text]")
 
 
 def test_a_sealed_latent_says_so_and_holds_nothing(run: Path, report: Path) -> None:
     latent = latent_at(run, 5)
     found = article(report, latent)
-    assert found["data-blind"] == "sealed"
-    assert not found.select("[data-spoils]")
+    assert found["data-blind"] == "redacted"
+    assert not found.select("[data-reveals-text]")
     assert "It has no examples, token statistics or explanation of it." in found.text
     assert not found.select(".dead")
     secret = secret_of(run, latent).removesuffix("<b>").encode()
@@ -126,7 +126,7 @@ def test_a_sealed_latent_says_so_and_holds_nothing(run: Path, report: Path) -> N
     assert len(files) > 15
     assert [path for path in files if secret in path.read_bytes()] == []
     own = open_run(report)
-    for table in SPOILING:
+    for table in REVEALS_TEXT:
         assert latent not in own.table(table, TRANSCODER)["latent"].to_pylist()
     record = (report / TRANSCODER / "d0000.js").read_text("utf-8")
     own_part = record.split(f'{{"latent":{latent},', 1)[1].split('{"latent":', 1)[0]
@@ -139,12 +139,12 @@ def test_a_sealed_latent_is_sealed_even_where_the_run_holds_its_examples(run: Pa
     found = next(
         latent
         for latent in latents_of(run)
-        if latent.sae.info.slug == TRANSCODER and latent.blind == "sealed"
+        if latent.sae.info.slug == TRANSCODER and latent.blind == "redacted"
     )
     assert found.index in open_run(run).table("examples", TRANSCODER)["latent"].to_pylist()
-    assert all(len(found.rows(table)) == 0 for table in SPOILING)
+    assert all(len(found.rows(table)) == 0 for table in REVEALS_TEXT)
     made = {name for name, panel in PANELS.items() if panel.build(found)}
-    assert not made & {name for name, panel in PANELS.items() if panel.spoils}
+    assert not made & {name for name, panel in PANELS.items() if panel.reveals_text}
     assert {"influences", "components", "through_heads", "logits"} <= made
     examples = PANELS["influences"].build(found)[-1]["examples"]
     assert [where for _, where, _ in examples] == [None] * 4
@@ -153,9 +153,9 @@ def test_a_sealed_latent_is_sealed_even_where_the_run_holds_its_examples(run: Pa
 def test_what_quotes_a_token_spoils(tmp_path: Path) -> None:
     shape = Shape(d_sae=32, n_chosen=6, n_sequences=30, n_vocabulary=700, list_length=1, n_dead=1)
     write_run(tmp_path / "run", shape)
-    found = [doubt for latent in latents_of(tmp_path / "run") for doubt in doubts(latent)]
-    assert any(doubt.spoils for doubt in found)
-    assert all(doubt.spoils == ("is on the token" in doubt.text) for doubt in found)
+    found = [doubt for latent in latents_of(tmp_path / "run") for doubt in warnings(latent)]
+    assert any(doubt.reveals_text for doubt in found)
+    assert all(doubt.reveals_text == ("is on the token" in doubt.text) for doubt in found)
 
 
 def test_the_table_does_not_spoil(run: Path, report: Path) -> None:
@@ -189,7 +189,7 @@ def test_the_report_names_what_spoils_and_its_run(report: Path) -> None:
     text = (report / "report.js").read_text("utf-8")
     record = json.loads(text.split("push(", 1)[1].rstrip().removesuffix(");"))
     assert record["fingerprint"] == open_run(report).info.fingerprint[:12]
-    assert [p["name"] for p in record["panels"] if p.get("spoils")] == ["examples", "tokens"]
+    assert [p["name"] for p in record["panels"] if p.get("reveals_text")] == ["examples", "tokens"]
 
 
 def test_the_same_bytes_twice(report: Path, tmp_path: Path) -> None:

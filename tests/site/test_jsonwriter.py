@@ -49,11 +49,10 @@ def test_values_without_a_form_are_refused(value: object) -> None:
         dumps(value)
 
 
+KEYS = st.text().filter(lambda key: key != "__proto__")
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
-    lambda inner: (
-        st.lists(inner) | st.dictionaries(st.text().filter(lambda k: k != "__proto__"), inner)
-    ),
+    lambda inner: st.lists(inner) | st.dictionaries(KEYS, inner),
     max_leaves=20,
 )
 

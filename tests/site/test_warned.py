@@ -13,8 +13,8 @@ from saereport.identity import config_record
 from saereport.progress import Progress
 from saereport.reports import describe
 from saereport.run import open_run
-from saereport.run.cutting import cut
 from saereport.run.schema import RunWarning
+from saereport.run.subset import subset
 from saereport.warned import LONGEST, MOST, Warned, refuse
 
 
@@ -100,5 +100,5 @@ def test_a_cut_run_keeps_those_about_its_saes(hostile_run: Path, tmp_path: Path)
     run = open_run(hostile_run)
     slug = run.info.saes[0].slug
     latent = run.table("activity", slug, columns=["latent"]).column(0)[0].as_py()
-    small = cut(run, tmp_path / "cut", latents={slug: [latent]}, prompts=(), title=None)
+    small = subset(run, tmp_path / "cut", latents={slug: [latent]}, prompts=(), title=None)
     assert [w.about for w in small.info.warnings] == ["", slug]

@@ -95,26 +95,26 @@ def test_sae_encodes_on_the_device(cuda_model, architecture, hook):
     from saereport.sources.sae_loading import _describe
     from saereport.sources.saes import SaeSource
 
-    sae = on_cuda(make_sae(architecture, hook_name=hook))
+    loaded = on_cuda(make_sae(architecture, hook_name=hook))
     source = SaeSource(path="/tiny")
-    dictionary = _describe(sae, source, "tiny", CUDA, torch.float32, weights_sha256="")
+    sae = _describe(loaded, source, "tiny", CUDA, torch.float32, weights_sha256="")
     a = cuda_model.run(tiny_tokens(), [hook])[hook]
-    assert dictionary.encode(a).device == CUDA
+    assert sae.encode(a).device == CUDA
     for latents in (torch.tensor([1, 2, 3]), torch.tensor([1, 2, 3], device=CUDA)):
-        chosen = dictionary.encode_chosen(a, latents)
+        chosen = sae.encode_chosen(a, latents)
         assert (chosen.device, chosen.shape) == (CUDA, (6, 32, 3))
-    assert dictionary.W_enc.device == dictionary.W_dec.device == CUDA
+    assert sae.W_enc.device == sae.W_dec.device == CUDA
 
 
 def test_activations_from_elsewhere_are_refused(fake):
     from saereport.sources.sae_loading import _describe
     from saereport.sources.saes import SaeSource
 
-    sae = on_cuda(make_sae("standard"))
+    loaded = on_cuda(make_sae("standard"))
     source = SaeSource(path="/tiny")
-    dictionary = _describe(sae, source, "tiny", CUDA, torch.float32, weights_sha256="")
+    sae = _describe(loaded, source, "tiny", CUDA, torch.float32, weights_sha256="")
     with pytest.raises(RuntimeError, match="device"):
-        dictionary.encode(torch.zeros(2, 3, 32))
+        sae.encode(torch.zeros(2, 3, 32))
 
 
 def test_bridge_runs_on_the_device(hf_folder):

@@ -210,7 +210,7 @@ class WeightContext:
     """What to compute tables of weights for.
 
     Attributes:
-        dictionary: The SAE or transcoder.
+        sae: The SAE or transcoder.
         latents: The latents to report, sorted indices into the dictionary.
         tokens: The model's vocabulary; `tokens.model` is the model.
         others: The report's other SAEs and transcoders; those that write before this one reads
@@ -223,7 +223,7 @@ class WeightContext:
         memory: Bytes that one temporary table may take.
     """
 
-    dictionary: DictionaryView
+    sae: DictionaryView
     latents: NDArray[Any]
     tokens: TokenRows
     others: Sequence[DictionaryView] = ()
@@ -242,28 +242,28 @@ class WeightContext:
     @property
     def hook_in(self) -> HookView:
         """Where the SAE reads."""
-        return self.dictionary.hook_in
+        return self.sae.hook_in
 
     @property
     def hook_out(self) -> HookView:
         """Where it writes."""
-        return self.dictionary.hook_out or self.dictionary.hook_in
+        return self.sae.hook_out or self.sae.hook_in
 
     @cached_property
     def chosen(self) -> Tensor:
         """The latents as an index on the weights' device."""
         index = np.asarray(self.latents, dtype=np.int64)
-        return torch.from_numpy(index).to(self.dictionary.W_enc.device)
+        return torch.from_numpy(index).to(self.sae.W_enc.device)
 
     @cached_property
     def encoder(self) -> Tensor:
         """Encoder columns of the chosen latents as rows, float32[n, d_in]."""
-        return self.dictionary.W_enc.detach()[:, self.chosen].T.float()
+        return self.sae.W_enc.detach()[:, self.chosen].T.float()
 
     @cached_property
     def decoder(self) -> Tensor:
         """Decoder rows of the chosen latents, float32[n, d_out]."""
-        return self.dictionary.W_dec.detach()[self.chosen].float()
+        return self.sae.W_dec.detach()[self.chosen].float()
 
     @property
     def names(self) -> NDArray[np.int32]:

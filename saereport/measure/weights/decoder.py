@@ -24,7 +24,7 @@ def unit(rows: Tensor) -> Tensor:
 
 def compute_neighbours(context: WeightContext) -> dict[str, dict[str, Any]]:
     """Table `neighbours`: largest cosines of decoder rows, itself left out, ties by index."""
-    everyone = unit(context.dictionary.W_dec)
+    everyone = unit(context.sae.W_dec)
     chosen = context.chosen
     k = min(context.neighbours, len(everyone) - 1)
     parts = []
@@ -89,7 +89,7 @@ def compute_geometry(context: WeightContext) -> dict[str, dict[str, Any]]:
     cosine = torch.zeros(len(decoder), device=decoder.device)
     if context.hook_out.name == context.hook_in.name:
         cosine = (unit(encoder) * unit(decoder)).sum(dim=1).clamp(-1, 1)
-    rows = unit(context.dictionary.W_dec).cpu().numpy()
+    rows = unit(context.sae.W_dec).cpu().numpy()
     plane = umap_plane(rows, context.seed) if context.map == "umap" else principal_plane(rows)
     plane = plane[np.asarray(context.latents, dtype=np.int64)].astype(np.float32)
     return {
@@ -111,7 +111,7 @@ def compute_directions(context: WeightContext) -> dict[str, dict[str, Any]]:
 
 
 def _why_not(context: WeightContext) -> str:
-    return context.dictionary.why_no_decoder
+    return context.sae.why_no_decoder
 
 
 NEIGHBOURS = WeightTable("neighbours", ("neighbours",), _why_not, compute_neighbours)

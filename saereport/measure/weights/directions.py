@@ -42,22 +42,22 @@ def reads_heads(hook: HookView) -> bool:
     return hook.kind in ("z", "attn_out")
 
 
-def writes_of(dictionary: DictionaryView, model: ModelView, rows: Tensor | None) -> Tensor:
+def writes_of(sae: DictionaryView, model: ModelView, rows: Tensor | None) -> Tensor:
     """The direction in the residual stream that latents write.
 
     The decoder row; at `z` summed through the output matrices. Where a norm or a multiplier stands
     between the hook point and the stream, its weight is in it; a norm's scale is not.
 
     Args:
-        dictionary: The SAE or transcoder; there is no reason of `why_no_write` against it.
+        sae: The SAE or transcoder; there is no reason of `why_no_write` against it.
         model: The model.
         rows: An index of some latents, or all of them.
 
     Returns:
         float32[n, d_model].
     """
-    hook = dictionary.hook_out or dictionary.hook_in
-    decoder = dictionary.W_dec.detach()
+    hook = sae.hook_out or sae.hook_in
+    decoder = sae.W_dec.detach()
     decoder = (decoder if rows is None else decoder[rows]).float()
     if hook.kind == "z":
         W_O = model.W_O(hook.layer)

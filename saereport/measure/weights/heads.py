@@ -198,7 +198,7 @@ def why_no_heads(context: WeightContext) -> str:
 
 
 def _why_no_shares(context: WeightContext) -> str:
-    if reason := context.dictionary.why_no_decoder:
+    if reason := context.sae.why_no_decoder:
         return reason
     return "" if context.hook_out.kind == "z" else "it is not an SAE of attention heads (hook_z)"
 

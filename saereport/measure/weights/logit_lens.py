@@ -73,7 +73,7 @@ def _rows_at_once(scores: Tensor) -> int:
 def compute(context: WeightContext) -> dict[str, dict[str, Any]]:
     """Table `logit_lens`: write direction times the unembedding, the final norm folded in."""
     unembedding = context.tokens.unembedding
-    directions = writes_of(context.dictionary, context.model, context.chosen)
+    directions = writes_of(context.sae, context.model, context.chosen)
     columns: dict[str, list[np.ndarray[Any, Any]]] = {}
     parts = []
     for span in context.spans(unembedding.shape[1]):
@@ -96,7 +96,7 @@ def compute(context: WeightContext) -> dict[str, dict[str, Any]]:
 def _why_not(context: WeightContext) -> str:
     wiring, writes = context.model.wiring, context.hook_out
     return (
-        context.dictionary.why_no_decoder
+        context.sae.why_no_decoder
         or why_no_write(writes, context.model)
         or wiring.unembedding_problem
     )

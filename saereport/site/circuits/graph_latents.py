@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from saereport.site.columns import Band
+from saereport.site.columns import LatentChunk
 from saereport.site.context import Latent, Report, SaeView
+from saereport.site.latent_summary import label
 from saereport.site.packing import packed
 from saereport.site.sequences import Sequences
-from saereport.site.story import label
 
 BAND = 512
 """Chosen latents read from the run at once."""
@@ -84,7 +84,7 @@ def latent_cards(
             found = [latent for latent in chosen if (info.slug, latent) in keys]
             if not found:
                 continue
-            band = Band(report.run, info.slug, names, found[0], found[-1] + 1)
+            band = LatentChunk(report.run, info.slug, names, found[0], found[-1] + 1)
             for latent in found:
                 key = (info.slug, latent)
                 href = f"{info.slug}/{shards.address(latent)}"

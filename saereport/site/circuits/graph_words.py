@@ -11,7 +11,7 @@ from saereport.site.circuits.graph_data import Node, PromptGraph
 from saereport.site.circuits.graph_latents import Key, LatentCard
 from saereport.site.circuits.graph_strength import scores as link_scores
 from saereport.site.context import Report
-from saereport.site.story import Fact, prose
+from saereport.site.latent_summary import Fact, prose
 from saereport.visible import SPACE, visible_text
 
 N_LINKS = 40

@@ -167,7 +167,7 @@ def _lasting(names: Names, prompt: PromptData) -> list[tuple[Name, str]]:
 
 
 def _sums(names: Names, prompt: PromptData, table: str) -> list[tuple[Name, tuple[str, ...]]]:
-    """Each latent taken apart: activation, pre-activation, bias, and the sum of the parts."""
+    """Each latent decomposed: activation, pre-activation, bias, and the sum of the parts."""
     rows = []
     for r in prompt.rows[table]:
         parts = [*r.get("values", []), *r.get("heads", []), *r.get("mlps", [])]

@@ -30,7 +30,7 @@ from saereport.run import Run
 from saereport.site import numbers
 from saereport.site.difference.overlay import Overlay, overlay
 from saereport.site.difference.stories import Stories, Told
-from saereport.site.story import Snippet, Story
+from saereport.site.latent_summary import LatentSummary, Snippet
 from saereport.visible import visible_text
 
 DETAILED, LISTED, NAMED, EDGES = 60, 1000, 30, 100
@@ -263,7 +263,9 @@ def _said(value: Value) -> str:
     return moved(value).replace("->", "→")
 
 
-def _fact_rows(before: Story, after: Story, changed: frozenset[str]) -> tuple[Row, ...]:
+def _fact_rows(
+    before: LatentSummary, after: LatentSummary, changed: frozenset[str]
+) -> tuple[Row, ...]:
     values = [{fact.name: fact.value for fact in story.facts} for story in (before, after)]
     names = [*values[0], *(name for name in values[1] if name not in values[0])]
     return tuple(
@@ -280,10 +282,14 @@ def _fact_rows(before: Story, after: Story, changed: frozenset[str]) -> tuple[Ro
 
 
 def _lines(
-    before: Story, after: Story, items: dict[str, Items], *, blind: bool
+    before: LatentSummary, after: LatentSummary, items: dict[str, Items], *, blind: bool
 ) -> tuple[Line, ...]:
     sides = [
-        {line.title: line.tokens for line in (*s.reads, *s.writes) if not (blind and line.spoils)}
+        {
+            line.title: line.tokens
+            for line in (*s.reads, *s.writes)
+            if not (blind and line.reveals_text)
+        }
         for s in (before, after)
     ]
     titles = [*sides[0], *(name for name in sides[1] if name not in sides[0])]
@@ -327,7 +333,7 @@ def _brief_stories(told: dict[int, Told]) -> tuple[Brief, ...]:
     for latent, item in told.items():
         story = item.story
         density = next((fact.value for fact in story.facts if fact.name == "Density"), "")
-        lines = [line for line in story.reads if not (story.blind and line.spoils)]
+        lines = [line for line in story.reads if not (story.blind and line.reveals_text)]
         tokens = lines[0].tokens if lines else ()
         said = f"density {density}" if density else "never active" if story.dead else ""
         briefs.append(Brief(str(latent), said, tokens, "" if story.blind else story.label))

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from saereport.run import Run
-from saereport.site.columns import Band
+from saereport.site.columns import LatentChunk
 from saereport.site.context import Latent, Report, SaeView, Shards, Vocabulary
+from saereport.site.latent_summary import LatentSummary, story
 from saereport.site.sequences import Sequences
-from saereport.site.story import Story, story
 
 TABLES = (
     "activity",
@@ -40,7 +40,7 @@ class Told:
         counts: Tokens in each bin of the logarithmic histogram; empty where there is none.
     """
 
-    story: Story
+    story: LatentSummary
     first: int
     counts: tuple[int, ...]
 
@@ -65,7 +65,7 @@ class Stories:
         sae = SaeView(self._report, run.info.sae(slug), frozenset(names))
         told = {}
         for near in _groups(sorted(set(latents))):
-            band = Band(run, slug, names, near[0], near[-1] + 1)
+            band = LatentChunk(run, slug, names, near[0], near[-1] + 1)
             for latent in near:
                 told[latent] = self._told(Latent(sae, latent, band))
         return told

@@ -20,7 +20,15 @@ def _place(group: str) -> tuple[int, int, str]:
     return _ORDER.get(kind, 3), -int(number) if number.isdigit() else 0, group
 
 
-@panel("examples", "Examples", "examples", "example_groups", "given_groups", wide=True, spoils=True)
+@panel(
+    "examples",
+    "Examples",
+    "examples",
+    "example_groups",
+    "given_groups",
+    wide=True,
+    reveals_text=True,
+)
 def examples(latent: Latent) -> list[Block]:
     """Examples by group: top first, then the ranges from high to low."""
     found = group_rows(latent)

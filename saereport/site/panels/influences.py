@@ -78,7 +78,7 @@ def _examples(latent: Latent, order: dict[str, int]) -> Block:
 
 
 def _activations(latent: Latent) -> dict[int, float]:
-    """The activation at each example's peak, which the run tells even of a sealed latent."""
+    """The activation at each example's peak, which the run tells even of a redacted latent."""
     found: dict[int, float] = {}
     for table in ("example_heads", "example_components"):
         found |= dict(latent.rows(table).each("rank", "activation"))

@@ -15,7 +15,7 @@ GRID = base("pullbacks", b="columns")
 
 @panel("pullbacks", "Read from earlier latents", "pullbacks", wide=True)
 def pullbacks(latent: Latent) -> list[Block]:
-    """For each earlier dictionary the latents with the largest and smallest pullback."""
+    """For each earlier SAE the latents with the largest and smallest pullback."""
     labels = {sae.slug: sae.label for sae in latent.sae.report.info.saes}
     order = {slug: place for place, slug in enumerate(labels)}
     names = ("early", "top_latents", "top_values", "bottom_latents", "bottom_values")

@@ -20,7 +20,7 @@ class Panel:
         title: Its heading.
         tables: Tables of the run that it shows; the methods page explains them.
         wide: Whether it takes the whole width.
-        spoils: Whether it says on which text the latent is active, so that it stays hidden
+        reveals_text: Whether it says on which text the latent is active, so that it stays hidden
             while a reader looks at the latent blind.
         build: Blocks for one latent; an empty list leaves the panel out.
     """
@@ -29,7 +29,7 @@ class Panel:
     title: str
     tables: tuple[str, ...]
     wide: bool
-    spoils: bool
+    reveals_text: bool
     build: Build
 
 
@@ -38,7 +38,7 @@ PANELS: dict[str, Panel] = {}
 
 
 def panel(
-    name: str, title: str, *tables: str, wide: bool = False, spoils: bool = False
+    name: str, title: str, *tables: str, wide: bool = False, reveals_text: bool = False
 ) -> Callable[[Build], Build]:
     """Register the decorated function as a panel.
 
@@ -49,7 +49,7 @@ def panel(
         raise ValueError(f"panel '{name}' is registered twice")
 
     def register(build: Build) -> Build:
-        PANELS[name] = Panel(name, title, tables, wide, spoils, build)
+        PANELS[name] = Panel(name, title, tables, wide, reveals_text, build)
         return build
 
     return register

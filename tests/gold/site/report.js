@@ -3,11 +3,11 @@
 {"slug":"synthetic-l3-residual","label":"L3 residual","neuronpedia":"https://www.neuronpedia.org/synthetic/3-res","count":3,"last":10,"firsts":[0]}
 ]
 ,"panels":[
-{"name":"examples","title":"Examples","tables":["examples","example_groups","given_groups"],"wide":true,"spoils":true},
+{"name":"examples","title":"Examples","tables":["examples","example_groups","given_groups"],"wide":true,"reveals_text":true},
 {"name":"attribution","title":"Which tokens and heads its examples came from","tables":["example_heads"],"wide":true},
 {"name":"activation","title":"How often, how strongly","tables":["activity","activation_histogram","given_histogram"],"wide":false},
 {"name":"logits","title":"What it writes","tables":["logit_lens"],"wide":false},
-{"name":"tokens","title":"Tokens it is active on","tables":["token_statistics"],"wide":true,"spoils":true},
+{"name":"tokens","title":"Tokens it is active on","tables":["token_statistics"],"wide":true,"reveals_text":true},
 {"name":"deembedding","title":"What it reads","tables":["deembedding"],"wide":true},
 {"name":"heads","title":"Attention heads","tables":["head_shares","head_deembedding"],"wide":true},
 {"name":"related","title":"Related latents","tables":["neighbours","coactivation"],"wide":true},

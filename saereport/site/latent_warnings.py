@@ -1,4 +1,4 @@
-"""What to doubt about a latent: plain sentences made from its numbers, most serious first."""
+"""What a latent's reader must be warned of: sentences made from its numbers, most serious first."""
 
 from __future__ import annotations
 
@@ -17,19 +17,22 @@ TWIN = 0.9
 
 
 @dataclass(frozen=True)
-class Doubt:
-    """A reason to doubt; `spoils` if it says on which text the latent is active."""
+class LatentWarning:
+    """A reason for care; `reveals_text` if it says on which text the latent is active."""
 
     text: str
-    spoils: bool = False
+    reveals_text: bool = False
 
 
-def doubts(latent: Latent) -> list[Doubt]:
+def warnings(latent: Latent) -> list[LatentWarning]:
     """Reasons to read this latent with care; empty where there is none."""
-    return [reason if isinstance(reason, Doubt) else Doubt(reason) for reason in _reasons(latent)]
+    return [
+        reason if isinstance(reason, LatentWarning) else LatentWarning(reason)
+        for reason in _reasons(latent)
+    ]
 
 
-def _reasons(latent: Latent) -> Iterator[str | Doubt]:
+def _reasons(latent: Latent) -> Iterator[str | LatentWarning]:
     rows = latent.rows("activity")
     if not len(rows) or latent.dead:
         counted = latent.sae.n_counted
@@ -41,7 +44,7 @@ def _reasons(latent: Latent) -> Iterator[str | Doubt]:
         yield f"Dense: active on {numbers.percent(density)} of tokens, so examples say little."
     if 0 < latent.n_active < FEW:
         seen = numbers.plural(latent.n_active, "token")
-        known = "" if latent.blind == "sealed" else "; the examples show nearly all there is"
+        known = "" if latent.blind == "redacted" else "; the examples show nearly all there is"
         yield f"Rare: active on {seen} only{known}."
     yield from _thin_top(latent)
     yield from _one_token(latent)
@@ -67,14 +70,14 @@ def _thin_top(latent: Latent) -> Iterator[str]:
             )
 
 
-def _one_token(latent: Latent) -> Iterator[Doubt]:
+def _one_token(latent: Latent) -> Iterator[LatentWarning]:
     for order, token, share in latent.rows("token_statistics").each("order", "token", "share"):
         if order == "share":
             if share > ONE_TOKEN:
-                yield Doubt(
+                yield LatentWarning(
                     f"{numbers.percent(share)} of its activation is on the token "
                     f"“{latent.token(token)}”: it may detect just that.",
-                    spoils=True,
+                    reveals_text=True,
                 )
             return
 

@@ -1,4 +1,4 @@
-"""The first screen of a latent: what it reads, what it writes, how often, and what to doubt.
+"""The first screen of a latent: what it reads, what it writes, how often, and what to be warned of.
 
 This part is in the HTML itself, so that a page without JavaScript tells the story. It is made for
 every latent, so it is short: some 2 kB.
@@ -11,7 +11,7 @@ from math import floor
 
 from saereport.site import numbers
 from saereport.site.context import Latent
-from saereport.site.doubts import Doubt, doubts
+from saereport.site.latent_warnings import LatentWarning, warnings
 from saereport.site.panels.activation import histogram_counts, outline, sparkline
 from saereport.site.sequences import Sequences
 from saereport.visible import SPACE, visible_text
@@ -35,11 +35,11 @@ class Fact:
 
 @dataclass(frozen=True)
 class TokenLine:
-    """A few tokens under one heading; `spoils` if the latent is active on them."""
+    """A few tokens under one heading; `reveals_text` if the latent is active on them."""
 
     title: str
     tokens: tuple[str, ...]
-    spoils: bool = False
+    reveals_text: bool = False
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Snippet:
 
 
 @dataclass(frozen=True)
-class Story:
+class LatentSummary:
     """What the HTML says about one latent."""
 
     index: int
@@ -64,16 +64,16 @@ class Story:
     spark_note: str
     reads: tuple[TokenLine, ...]
     writes: tuple[TokenLine, ...]
-    doubts: tuple[Doubt, ...]
+    warnings: tuple[LatentWarning, ...]
     snippets: tuple[Snippet, ...]
     link: str
 
 
-def story(latent: Latent, sequences: Sequences) -> Story:
+def story(latent: Latent, sequences: Sequences) -> LatentSummary:
     """The story of one latent."""
     text, source = label(latent)
     base = latent.sae.neuronpedia
-    return Story(
+    return LatentSummary(
         index=latent.index,
         blind=latent.blind,
         label=text,
@@ -84,9 +84,9 @@ def story(latent: Latent, sequences: Sequences) -> Story:
         spark_note=_spark_note(latent),
         reads=tuple(_reads(latent)),
         writes=tuple(_writes(latent)),
-        doubts=tuple(doubts(latent)),
+        warnings=tuple(warnings(latent)),
         snippets=tuple(_snippets(latent, sequences)),
-        link=f"{base}/{latent.index}" if base and latent.blind != "sealed" else "",
+        link=f"{base}/{latent.index}" if base and latent.blind != "redacted" else "",
     )
 
 
@@ -151,7 +151,9 @@ def _shown(latent: Latent, tokens: list[int]) -> tuple[str, ...]:
 def _reads(latent: Latent) -> list[TokenLine]:
     found = latent.rows("token_statistics")
     by_share = [t for order, t in found.each("order", "token") if order == "share"]
-    lines = [TokenLine("active on", _shown(latent, by_share), spoils=True)] if by_share else []
+    lines = (
+        [TokenLine("active on", _shown(latent, by_share), reveals_text=True)] if by_share else []
+    )
     kinds = dict(latent.rows("deembedding").each("kind", "top_tokens"))
     for kind, title in (("extended", "de-embedding"), ("raw", "de-embedding, raw")):
         if kind in kinds:

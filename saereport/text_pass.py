@@ -21,14 +21,14 @@ import torch
 
 from saereport.checkpoint import Arrays, Checkpoint
 from saereport.errors import SaereportError
-from saereport.measure import STATISTICS, Batch, Measurement, SequenceStore, Setting
+from saereport.measure import STATISTICS, Events, Measurement, SequenceStore, Setting
 from saereport.measure.broken import Broken
 from saereport.measure.events import events_of
 from saereport.progress import Bar, Progress
 from saereport.sources.devices import is_out_of_memory
 from saereport.sources.models import LanguageModel
 from saereport.sources.packing import Packed
-from saereport.sources.saes import Dictionary
+from saereport.sources.saes import Sae
 
 TOKENS_PER_BATCH = {"cpu": 4096, "mps": 8192, "cuda": 16384}
 
@@ -68,21 +68,21 @@ class Seen:
 
 
 @dataclass
-class SaeReader:
+class SaeCollector:
     """One SAE's part of the pass.
 
     Where every statistic that is asked for looks at the tracked latents only, only those are
     encoded, if the architecture allows it.
 
     Attributes:
-        dictionary: The SAE.
+        sae: The SAE.
         setting: What to measure of it; its `latents` are tracked.
         names: Statistics to collect.
         measurement: Their accumulators.
         broken: Latents that gave, after the beginning of the text, what cannot be measured.
     """
 
-    dictionary: Dictionary
+    sae: Sae
     setting: Setting
     names: Sequence[str]
     measurement: Measurement = field(init=False)
@@ -95,10 +95,10 @@ class SaeReader:
         whole = all_tracked or any(
             STATISTICS[name].needs_all_latents for name in self.measurement.accumulators
         )
-        tracked = torch.as_tensor(self.setting.latents, device=self.dictionary.device)
+        tracked = torch.as_tensor(self.setting.latents, device=self.sae.device)
         self._slice = None if whole else tracked
 
-    def events(self, packed: Packed, activations: torch.Tensor) -> Batch:
+    def events(self, packed: Packed, activations: torch.Tensor) -> Events:
         """Encode one batch; changes nothing, so it can be tried again with less.
 
         Args:
@@ -109,7 +109,7 @@ class SaeReader:
             SaereportError: An activation at the beginning of the text, or many of them later, are
                 no numbers; says where.
         """
-        sae = self.dictionary
+        sae = self.sae
         if self._slice is None:
             encoded, latents = sae.encode(activations), None
         else:
@@ -185,7 +185,7 @@ class Batches:
 
 
 @dataclass
-class Reading:
+class TextPass:
     """A pass over the text, from where it was left.
 
     Attributes:
@@ -198,7 +198,7 @@ class Reading:
     """
 
     model: LanguageModel
-    readers: Sequence[SaeReader]
+    readers: Sequence[SaeCollector]
     batches: Batches
     checkpoint: Checkpoint
     seen: Seen = field(default_factory=Seen)
@@ -228,8 +228,8 @@ class Reading:
             "batches": self.batches,
         }
         for reader in self.readers:
-            parts[f"sae.{reader.dictionary.slug}"] = reader.measurement
-            parts[f"broken.{reader.dictionary.slug}"] = reader.broken
+            parts[f"sae.{reader.sae.slug}"] = reader.measurement
+            parts[f"broken.{reader.sae.slug}"] = reader.broken
         return parts
 
     def run(self, packed: Iterable[Packed], bar: Bar) -> None:
@@ -269,9 +269,9 @@ class Reading:
         wanted = [reader.measurement.sequences() for reader in self.readers]
         self.sequences.keep(np.unique(np.concatenate(wanted)))
 
-    def _events(self, part: Packed) -> Iterator[tuple[Packed, list[Batch]]]:
+    def _events(self, part: Packed) -> Iterator[tuple[Packed, list[Events]]]:
         """Each SAE's events on a part, or on smaller parts of it if memory runs out."""
-        found: list[Batch] | None = None
+        found: list[Events] | None = None
         try:
             found = self._encoded(part)
         except Exception as error:
@@ -288,13 +288,12 @@ class Reading:
         for smaller in self.batches.parts(part):
             yield from self._events(smaller)
 
-    def _encoded(self, part: Packed) -> list[Batch]:
-        hooks = sorted({reader.dictionary.hook_in.name for reader in self.readers})
+    def _encoded(self, part: Packed) -> list[Events]:
+        hooks = sorted({reader.sae.hook_in.name for reader in self.readers})
         tokens = torch.from_numpy(part.tokens.astype(np.int64)).to(self.model.device)
         activations = self.model.run(tokens, hooks)
         return [
-            reader.events(part, activations[reader.dictionary.hook_in.name])
-            for reader in self.readers
+            reader.events(part, activations[reader.sae.hook_in.name]) for reader in self.readers
         ]
 
 

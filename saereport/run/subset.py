@@ -33,7 +33,7 @@ _LISTED = 24
 Parts = list[pa.Table]
 
 
-def cut(
+def subset(
     run: Run,
     target: Path,
     *,
@@ -88,7 +88,7 @@ def taking_part(run: Run, prompts: Sequence[str]) -> dict[str, list[int]]:
     Args:
         run: The run.
         prompts: Slugs of prompts. What counts are the ends of stored gradients and the nodes of
-            graphs, and the latents that are taken apart; not every latent that is active.
+            graphs, and the latents that are decomposed; not every latent that is active.
 
     Raises:
         SaereportError: The run lacks a prompt.
@@ -214,7 +214,7 @@ class _TablesOf:
         return pa.array([latent in shown.get(slug, ()) for slug, latent in pairs], pa.bool_())
 
     def _blind(self, rows: pa.Table) -> pa.Table | None:
-        """Every blind latent of the kept SAEs stays blind; one that is not shown stays sealed."""
+        """Every blind latent of the kept SAEs stays blind; one that is not shown stays redacted."""
         rows = rows.filter(_among(rows.column("sae"), self._slugs))
         reveal = pc.and_(rows.column("reveal"), self._is_shown(rows))
         return rows.set_column(2, rows.schema.field(2), reveal) if rows.num_rows else None

@@ -7,7 +7,7 @@ import pytest
 
 from saereport.errors import SaereportError
 from saereport.run import TABLES, Run, open_run
-from saereport.run.cutting import WHOLE, cut, shown_latents, taking_part
+from saereport.run.subset import WHOLE, shown_latents, subset, taking_part
 from saereport.site import render
 from tests.synthetic import Shape, write_run
 from tests.synthetic_circuits import prompts as circuits
@@ -37,7 +37,7 @@ def two_alive(run: Run) -> tuple[str, list[int]]:
 
 def test_rows_of_the_chosen_latents_stay_and_no_others(run: Run, tmp_path: Path) -> None:
     slug, wanted = two_alive(run)
-    made = cut(run, tmp_path / "cut", latents={slug: wanted}, prompts=[], title=None)
+    made = subset(run, tmp_path / "cut", latents={slug: wanted}, prompts=[], title=None)
     made.verify()
     assert [sae.slug for sae in made.info.saes] == [slug]
     assert made.info.sae(slug).n_chosen == 2
@@ -54,7 +54,7 @@ def test_rows_of_the_chosen_latents_stay_and_no_others(run: Run, tmp_path: Path)
 
 def test_only_sequences_and_tokens_in_use_stay(run: Run, tmp_path: Path) -> None:
     slug, wanted = two_alive(run)
-    made = cut(run, tmp_path / "cut", latents={slug: wanted[:1]}, prompts=[], title="One")
+    made = subset(run, tmp_path / "cut", latents={slug: wanted[:1]}, prompts=[], title="One")
     used = {
         r["sequence"]
         for name in ("examples", "example_heads", "example_components")
@@ -76,7 +76,7 @@ def test_only_sequences_and_tokens_in_use_stay(run: Run, tmp_path: Path) -> None
 
 def test_a_prompt_keeps_its_rows_and_the_saes_that_it_is_about(run: Run, tmp_path: Path) -> None:
     part = taking_part(run, ["prompt-0"])
-    made = cut(run, tmp_path / "cut", latents=part, prompts=["prompt-0"], title=None)
+    made = subset(run, tmp_path / "cut", latents=part, prompts=["prompt-0"], title=None)
     for name in run.names():
         before = rows(run, name)
         if "prompt" in [column for column, _ in TABLES[name].columns]:
@@ -111,7 +111,7 @@ def test_those_who_take_part_are_shown_and_are_ends_of_something(run: Run) -> No
 def test_blind_latents_stay_blind_and_what_is_not_shown_is_sealed(run: Run, tmp_path: Path) -> None:
     slug = run.info.saes[0].slug
     shown = shown_latents(run, slug)
-    made = cut(run, tmp_path / "cut", latents={slug: shown[1:3]}, prompts=None, title=None)
+    made = subset(run, tmp_path / "cut", latents={slug: shown[1:3]}, prompts=None, title=None)
     before = rows(run, "blind_latents")
     assert rows(made, "blind_latents") == [
         {**r, "reveal": r["sae"] == slug and r["latent"] == shown[1]} for r in before
@@ -122,7 +122,7 @@ def test_the_fingerprint_follows_from_the_run_and_the_cut(run: Run, tmp_path: Pa
     slug, wanted = two_alive(run)
 
     def made(name: str, latents: list[int], prompts: list[str] | None) -> Run:
-        return cut(run, tmp_path / name, latents={slug: latents}, prompts=prompts, title=None)
+        return subset(run, tmp_path / name, latents={slug: latents}, prompts=prompts, title=None)
 
     a, b = made("a", wanted, []), made("b", wanted[::-1], [])
     others = [made("c", wanted[:1], []), made("d", wanted, ["prompt-1"]), made("e", wanted, None)]
@@ -133,9 +133,9 @@ def test_the_fingerprint_follows_from_the_run_and_the_cut(run: Run, tmp_path: Pa
 
 def test_cutting_twice_is_cutting_once(run: Run, tmp_path: Path) -> None:
     slug, wanted = two_alive(run)
-    some = cut(run, tmp_path / "a", latents={slug: wanted}, prompts=["prompt-0"], title=None)
-    twice = cut(some, tmp_path / "b", latents={slug: wanted[:1]}, prompts=[], title=None)
-    once = cut(run, tmp_path / "c", latents={slug: wanted[:1]}, prompts=[], title=None)
+    some = subset(run, tmp_path / "a", latents={slug: wanted}, prompts=["prompt-0"], title=None)
+    twice = subset(some, tmp_path / "b", latents={slug: wanted[:1]}, prompts=[], title=None)
+    once = subset(run, tmp_path / "c", latents={slug: wanted[:1]}, prompts=[], title=None)
     assert twice.info.files == once.info.files
 
 
@@ -153,7 +153,7 @@ def test_what_is_not_there(
 ) -> None:
     latents = {slug or run.info.saes[0].slug: own for slug, own in latents.items()}
     with pytest.raises(SaereportError, match=message):
-        cut(run, tmp_path / "cut", latents=latents, prompts=prompts, title=None)
+        subset(run, tmp_path / "cut", latents=latents, prompts=prompts, title=None)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -165,7 +165,7 @@ def test_every_cut_can_be_rendered(
 ) -> None:
     saes = run.info.saes
     latents = {saes[k].slug: shown_latents(run, saes[k].slug)[:n] for k, n in kept.items()}
-    made = cut(run, tmp_path / "cut", latents=latents, prompts=slugs, title="A cut")
+    made = subset(run, tmp_path / "cut", latents=latents, prompts=slugs, title="A cut")
     render(made.path, tmp_path / "report")
     pages = {path.name for path in (tmp_path / "report" / "circuits").glob("prompt-*.html")}
     assert pages == {f"{slug}.html" for slug in slugs or [f"prompt-{k}" for k in range(3)]}
