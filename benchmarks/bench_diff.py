@@ -17,7 +17,6 @@ import argparse
 import contextlib
 import io
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -27,6 +26,8 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
+
+from benchmarks.memory import peak_mb  # noqa: E402
 
 WIDTH = 768
 
@@ -70,15 +71,6 @@ def make_run(folder: Path, n_latents: int, seed: int, *, match: bool) -> None:
 
     columns = {"latent": np.arange(n_latents), "direction": rows.astype(np.float16)}
     rewritten(run, folder, {("decoder_directions", slug): lambda _: columns}, other)
-
-
-def peak_mb() -> float:
-    status = Path("/proc/self/status")
-    if status.exists():
-        # Linux counts what the process was before it began this program into `ru_maxrss`.
-        (line,) = (one for one in status.read_text().splitlines() if one.startswith("VmHWM:"))
-        return round(int(line.split()[1]) * 1024 / 1e6, 1)
-    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6, 1)
 
 
 def compare_runs(before: Path, after: Path) -> dict[str, Any]:

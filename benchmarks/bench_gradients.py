@@ -108,9 +108,9 @@ def peak(length: int, limits: Limits | None) -> tuple[float, float, tuple[int, .
     torch.set_num_threads(2)
     s = set_up(length)
     s.model.run(s.tokens[None], [s.late.hook_in.name])
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    before = peak_mb()
     values = plain_jacobian(s) if limits is None else ours(s, limits)
-    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    after = peak_mb()
     return before, after, tuple(values.shape)
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
+
+from benchmarks.memory import peak_mb  # noqa: E402
 
 CHROMIUM_FLAGS = [
     "--headless",
@@ -57,8 +58,7 @@ def render_run(run: Path, out: Path) -> dict[str, float]:
     start = time.perf_counter()
     render(run, out)
     seconds = time.perf_counter() - start
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return {"seconds": round(seconds, 2), "peak_mb": round(peak / 1e6, 1)}
+    return {"seconds": round(seconds, 2), "peak_mb": peak_mb()}
 
 
 def size_of(folder: Path) -> float:
