@@ -1,35 +1,30 @@
 """Open the run that a name means: a folder, a single file, or a folder or file in a git revision.
 
-From git only what a run consists of is read (`run.json` and its Parquet files), object by object:
-no archive is unpacked, no link is followed and no attribute of the repository is applied.
+From git only what a run consists of is read (`run.json` and the files that it lists), object by
+object: no archive is unpacked, no link is followed and no attribute of the repository is applied.
 """
 
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
 
 from saereport.errors import SaereportError
-from saereport.names import SLUG
 from saereport.run.bundle import opened_run
-from saereport.run.store import RUN_FILE, Run
+from saereport.run.store import RUN_FILE, RUN_FILE_LIMIT, Run, open_run
 
-RUN_PATH = re.compile(
-    rf"{re.escape(RUN_FILE)}|tables/[a-z0-9_]+\.parquet|saes/{SLUG}/[a-z0-9_]+\.parquet"
-)
-"""Paths that a run can hold; nothing else is ever written from a revision."""
-
-LIMIT = 8 * 2**30
+LIMIT: Final = 8 * 2**30
 """Bytes that are read from a revision at most."""
 
-_LARGE_FILE_POINTER = b"version https://git-lfs.github.com/spec/"
+_PIECE: Final = 2**20
+_LARGE_FILE_POINTER: Final = b"version https://git-lfs.github.com/spec/"
 
 
 @contextmanager
@@ -72,13 +67,6 @@ def _require_report(path: Path, name: str) -> None:
         )
 
 
-@dataclass(frozen=True)
-class _Blob:
-    path: str
-    object: str
-    size: int
-
-
 def _from_revision(name: str, folder: Path) -> Path:
     """Write the run or the single file at `REVISION:PATH` into a folder; returns where it is."""
     revision, path = name.split(":", 1)
@@ -87,27 +75,129 @@ def _from_revision(name: str, folder: Path) -> Path:
             f"'{name}' names a git revision, and git is not installed.", "Install git."
         )
     _require_revision(revision, name)
-    found = _git("rev-parse", "--verify", "--quiet", f"{revision}:{path}")
-    if found.returncode:
-        raise SaereportError(
-            f"The revision '{revision}' holds no '{path}'.",
-            "Paths count from the top of the repository, or from here if they begin with './'.",
-        )
-    thing = found.stdout.decode().strip()
-    if _text("cat-file", "-t", thing) == "blob":
-        target = folder / (Path(path).name or "file")
-        blob = _Blob(path, thing, int(_text("cat-file", "-s", thing)))
-        _write([(blob, target)], name)
-        return target
-    blobs = _run_files(thing)
-    if not blobs:
-        raise SaereportError(
-            f"'{name}' is not a run or a report: it holds no {RUN_FILE}.",
-            "Name the folder that 'saereport collect' or 'saereport build' wrote.",
-        )
-    target = folder / "run"
-    _write([(blob, target / blob.path) for blob in blobs], name)
+    if "\n" in path:
+        raise SaereportError(f"The revision '{revision}' holds no such path.")
+    with _Objects(name) as objects:
+        kind, size = objects.look(f"{revision}:{path}")
+        if kind == "blob":
+            target = folder / (Path(path).name or "file")
+            objects.copy(target, size, path)
+            return target
+        if not kind:
+            raise SaereportError(
+                f"The revision '{revision}' holds no '{path}'.",
+                "Paths count from the top of the repository, or from here if they begin with './'.",
+            )
+        objects.skip(size)
+        inside = path.rstrip("/")
+        for place in (inside, f"{inside}/run" if inside else "run"):
+            start = f"{revision}:{place}/" if place else f"{revision}:"
+            kind, size = objects.look(start + RUN_FILE)
+            if kind == "blob":
+                return _run_from(objects, start, size, folder / "run")
+            objects.skip(size)
+    raise SaereportError(
+        f"'{name}' is not a run or a report: it holds no {RUN_FILE}.",
+        "Name the folder that 'saereport collect' or 'saereport build' wrote.",
+    )
+
+
+def _run_from(objects: _Objects, start: str, size: int, target: Path) -> Path:
+    """Write a run; `run.json` comes next and says what else there is."""
+    if size > RUN_FILE_LIMIT:
+        raise SaereportError(f"'{start}{RUN_FILE}' is larger than {RUN_FILE_LIMIT // 2**20} MiB.")
+    objects.copy(target / RUN_FILE, size, RUN_FILE)
+    # Read with every check of its own, among them that it lists only what a run can hold.
+    files = open_run(target).info.files
+    if sum(file.bytes for file in files) > LIMIT:
+        raise SaereportError(f"'{start}' is larger than {LIMIT // 2**30} GiB.")
+    for file in files:
+        kind, size = objects.look(start + file.path)
+        if kind == "blob":
+            objects.copy(target / file.path, size, file.path)
+        else:  # a file that is missing is told as in any other run
+            objects.skip(size)
     return target
+
+
+class _Objects:
+    """Objects of the git repository that the working directory is in, from one process."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._read = 0
+        self._process = subprocess.Popen(
+            ["git", "cat-file", "--batch"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=_environment(),
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+    def look(self, wanted: str) -> tuple[str, int]:
+        """The kind and size of an object whose content comes next; an empty kind for none."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        try:
+            self._process.stdin.write(os.fsencode(wanted) + b"\n")
+            self._process.stdin.flush()
+        except BrokenPipeError as error:
+            raise self._unreadable(wanted) from error
+        # `<object> <kind> <size>`, or the name as it was asked for with `missing` or `ambiguous`.
+        *_, kind, size = (b"", *self._process.stdout.readline().split(b" "))
+        if kind in (b"blob", b"tree", b"commit", b"tag") and size.strip().isdigit():
+            return kind.decode(), int(size)
+        return "", -1
+
+    def skip(self, size: int) -> None:
+        """Pass over the content of what was looked at; nothing where there is none (-1)."""
+        for _ in self._pieces(size):
+            pass
+
+    def copy(self, target: Path, size: int, path: str) -> None:
+        """Write the content of what was looked at.
+
+        Raises:
+            SaereportError: It is too large, is kept in git LFS, or git cannot read it.
+        """
+        if size > LIMIT:
+            raise SaereportError(f"'{self._name}' is larger than {LIMIT // 2**30} GiB.")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        start = b""
+        with target.open("wb") as stream:
+            for piece in self._pieces(size):
+                start = start or piece[: len(_LARGE_FILE_POINTER)]
+                stream.write(piece)
+        if start == _LARGE_FILE_POINTER:
+            raise SaereportError(
+                f"'{path}' of '{self._name}' is kept in git LFS.",
+                "Check the revision out ('git worktree add') and name its folder.",
+            )
+
+    def _pieces(self, size: int) -> Iterator[bytes]:
+        assert self._process.stdout is not None
+        while size >= 0:
+            # One byte more: an end of line follows the content.
+            piece = self._process.stdout.read(min(size + 1, _PIECE))
+            if not piece:
+                raise self._unreadable("it")
+            size -= len(piece)
+            yield piece if size >= 0 else piece[:-1]
+
+    def _unreadable(self, what: str) -> SaereportError:
+        return SaereportError(f"git cannot read {what} of '{self._name}'.", "Try 'git fsck'.")
 
 
 def _require_revision(revision: str, name: str) -> None:
@@ -130,71 +220,8 @@ def _require_revision(revision: str, name: str) -> None:
         )
 
 
-def _run_files(tree: str) -> list[_Blob]:
-    """The files of the run in a tree, or of the run inside the report that the tree is."""
-    top = _blobs(tree)
-    if any(blob.path == RUN_FILE for blob in top):
-        return top
-    inside = _git("rev-parse", "--verify", "--quiet", f"{tree}:run")
-    if inside.returncode:
-        return []
-    blobs = _blobs(inside.stdout.decode().strip())
-    return blobs if any(blob.path == RUN_FILE for blob in blobs) else []
-
-
-def _blobs(tree: str) -> list[_Blob]:
-    listing = _checked("ls-tree", "-r", "-z", "--long", "--full-tree", tree)
-    blobs = []
-    for entry in listing.split(b"\0"):
-        if not entry:
-            continue
-        about, _, raw = entry.partition(b"\t")
-        mode, kind, thing, size = about.decode().split()
-        path = raw.decode("utf-8", errors="replace")
-        if kind == "blob" and mode in ("100644", "100755") and RUN_PATH.fullmatch(path):
-            blobs.append(_Blob(path, thing, int(size)))
-    return blobs
-
-
-def _write(targets: list[tuple[_Blob, Path]], name: str) -> None:
-    total = sum(blob.size for blob, _ in targets)
-    if total > LIMIT:
-        raise SaereportError(f"'{name}' is larger than {LIMIT // 2**30} GiB.")
-    for blob, target in targets:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with target.open("wb") as stream:
-            done = subprocess.run(
-                ["git", "cat-file", "blob", blob.object],
-                stdout=stream,
-                stderr=subprocess.PIPE,
-                env=_environment(),
-                check=False,
-            )
-        if done.returncode:
-            raise SaereportError(
-                f"git cannot read '{blob.path}' of '{name}': {_first_line(done.stderr)}."
-            )
-        with target.open("rb") as written:
-            if written.read(len(_LARGE_FILE_POINTER)) == _LARGE_FILE_POINTER:
-                raise SaereportError(
-                    f"'{blob.path}' of '{name}' is kept in git LFS.",
-                    "Check the revision out ('git worktree add') and name its folder.",
-                )
-
-
 def _git(*arguments: str) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(["git", *arguments], capture_output=True, env=_environment(), check=False)
-
-
-def _checked(*arguments: str) -> bytes:
-    done = _git(*arguments)
-    if done.returncode:
-        raise SaereportError(f"git {arguments[0]} failed: {_first_line(done.stderr)}.")
-    return done.stdout
-
-
-def _text(*arguments: str) -> str:
-    return _checked(*arguments).decode().strip()
 
 
 def _environment() -> dict[str, str]:

@@ -168,3 +168,20 @@ def test_a_damaged_run_is_found(tmp_path: Path) -> None:
         pytest.raises(SaereportError, match="SHA-256"),
     ):
         run.verify()
+
+
+@pytest.mark.parametrize(("change", "says"), [("missing", "missing"), ("link", "SHA-256")])
+def test_a_revision_that_lacks_a_file(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, change: str, says: str
+) -> None:
+    git(repository, "checkout", "-q", "-b", change, "main")
+    path = repository / "docs" / "bare" / "tables" / "sequences.parquet"
+    path.unlink()
+    if change == "link":
+        path.symlink_to("vocabulary.parquet")
+    git(repository, "add", "docs")
+    git(repository, "commit", "-q", "-m", change)
+    git(repository, "checkout", "-q", "-f", "main")
+    monkeypatch.chdir(repository)
+    with opened(f"{change}:docs/bare") as run, pytest.raises(SaereportError, match=says):
+        run.verify()
