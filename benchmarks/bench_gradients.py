@@ -12,11 +12,12 @@ a long prompt with limits, each in a process of its own.
 from __future__ import annotations
 
 import multiprocessing
-import resource
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import click
 import torch
@@ -31,6 +32,10 @@ from saereport.sources.model_loading import load_model
 from saereport.sources.models import LanguageModel
 from saereport.sources.sae_loading import load_sae
 from saereport.sources.saes import Sae, SaeSource
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from benchmarks.memory import peak_mb  # noqa: E402
 
 EARLY, LATE = "resid-l10", "resid-l16"
 TEXT = "The Eiffel tower is in Paris, and the Colosseum is in the city of Rome, the capital of "
@@ -101,7 +106,7 @@ def seconds(work: Callable[[], object]) -> float:
 
 
 def peak(length: int, limits: Limits | None) -> tuple[float, float, tuple[int, ...]]:
-    """MiB of this process before and at the peak, and the table's shape; to be run in its own.
+    """Megabytes of this process before and at the peak, and the table's shape; to be run in its own.
 
     Without limits the plain Jacobian is taken.
     """
@@ -147,7 +152,7 @@ def main(rounds: int, length: int, long_length: int) -> None:
             before, after, shape = pool.apply(peak, (tokens, limits))
             took = time.perf_counter() - start
         click.echo(
-            f"{tokens:>4} tokens, {name:<28}: {after - before:7,.0f} MiB above the loaded model's "
+            f"{tokens:>4} tokens, {name:<28}: {after - before:7,.0f} MB above the loaded model's "
             f"{before:,.0f} (peak {after:,.0f}), table {shape[1]} x {shape[0]}, {took:.0f} s in all"
         )
 

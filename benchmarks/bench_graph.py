@@ -9,10 +9,10 @@ forward pass of the same prompt, so that machines can be compared.
 
 from __future__ import annotations
 
-import resource
 import sys
 import time
 from itertools import islice
+from pathlib import Path
 
 import click
 import torch
@@ -27,8 +27,9 @@ from saereport.sources.sae_loading import load_sae
 from saereport.sources.saes import SaeSource
 from saereport.sources.text import open_text
 
-PEAK_UNIT = 2**30 if sys.platform == "darwin" else 2**20
-"""The system counts the largest memory in bytes on one kind of machine, in KiB on others."""
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from benchmarks.memory import peak_mb  # noqa: E402
 
 
 @click.command()
@@ -60,13 +61,12 @@ def main(short: int, long_: int, kinds: tuple[str, ...]) -> None:
         graph = build_graph(model, saes, tokens, tokens != model.bos_id, settings)
         took, busy = time.perf_counter() - start, time.process_time() - busy
         row = {name: column[0] for name, column in graph_tables(graph)["graphs"].items()}
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / PEAK_UNIT
         click.echo(
             f"{length} tokens: {took:.1f} s ({busy:.1f} s of processor), "
             f"{took / bare:.0f} times the forward pass; "
             f"{row['n_expanded']:,} of {row['n_active']:,} latents, {row['left_out']:.2%} of the "
             f"influence left out; {row['n_nodes']:,} nodes, {row['n_links']:,} links; "
-            f"peak so far {peak:.2f} GiB"
+            f"peak so far {peak_mb() / 1000:.2f} GB"
         )
 
 
