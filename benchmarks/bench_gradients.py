@@ -35,7 +35,7 @@ from saereport.sources.saes import Sae, SaeSource
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.memory import peak_mb  # noqa: E402
+from benchmarks.memory import peak_mb
 
 EARLY, LATE = "resid-l10", "resid-l16"
 TEXT = "The Eiffel tower is in Paris, and the Colosseum is in the city of Rome, the capital of "
@@ -106,7 +106,7 @@ def seconds(work: Callable[[], object]) -> float:
 
 
 def peak(length: int, limits: Limits | None) -> tuple[float, float, tuple[int, ...]]:
-    """Megabytes of this process before and at the peak, and the table's shape; to be run in its own.
+    """Megabytes of this process before and at the peak, and the shape; to be run in its own.
 
     Without limits the plain Jacobian is taken.
     """

@@ -29,7 +29,7 @@ from saereport.sources.text import open_text
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.memory import peak_mb  # noqa: E402
+from benchmarks.memory import peak_mb
 
 
 @click.command()
