@@ -12,7 +12,7 @@ SPLIT = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 # One thread in each worker, so that workers do not wait for each other.
 PYTEST = OMP_NUM_THREADS=$(if $(filter 0,$(WORKERS)),$${OMP_NUM_THREADS:-2},1) $(BIN)/python -m pytest $(SPLIT)
 
-.PHONY: demo test test-slow test-all check lint fast format site gate benchmarks browser clean
+.PHONY: demo test test-slow test-all check lint fast format site gate docs benchmarks browser clean
 
 demo: $(VENV)/.installed
 	$(BIN)/saereport demo --out $(OUT)
@@ -54,6 +54,10 @@ gate: $(VENV)/.installed
 		--json ci-output/diff.json --markdown ci-output/diff.md --junit ci-output/gates.xml
 	$(BIN)/saereport publish-check ci-output/demo
 	$(BIN)/saereport publish-check site
+
+# The documentation, a page for every number among it, in build/docs.
+docs: $(VENV)/.installed-dev
+	$(BIN)/python -m mkdocs build --strict
 
 benchmarks: $(VENV)/.installed-dev browser
 	$(BIN)/python benchmarks/bench_collect.py

@@ -59,3 +59,8 @@ def __getattr__(name: str) -> Any:
     from importlib import import_module
 
     return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    """What is for users, whether it was imported yet or not."""
+    return sorted(["__version__", *__all__])
