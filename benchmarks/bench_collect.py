@@ -20,12 +20,15 @@ import click
 import numpy as np
 import torch
 
-from saereport.checkpoint import Checkpoint
-from saereport.circuit_stage import plan_circuits
 from saereport.circuits.evaluation import Evaluation
 from saereport.config import make_config
 from saereport.measure import STATISTICS, Setting
-from saereport.memory import MemoryProfiler
+from saereport.pipeline.checkpoint import Checkpoint
+from saereport.pipeline.circuits import plan_circuits
+from saereport.pipeline.memory import MemoryProfiler
+from saereport.pipeline.text import text_stage
+from saereport.pipeline.text_pass import Batches, SaeCollector, TextPass
+from saereport.pipeline.write import Plan, write_run
 from saereport.progress import Progress
 from saereport.selection import parse_selection, tracked_latents
 from saereport.sources.demo import demo_saes
@@ -34,9 +37,6 @@ from saereport.sources.packing import Packed
 from saereport.sources.sae_loading import load_sae
 from saereport.sources.saes import SaeSource
 from saereport.sources.text import open_text
-from saereport.tabulate import Plan, write_run
-from saereport.text_pass import Batches, SaeCollector, TextPass
-from saereport.text_stage import text_stage
 from saereport.warned import Warned
 
 QUIET = Progress(quiet=True)

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from saereport.collection import build, collect
     from saereport.config import BuildConfig
     from saereport.diff import compare
     from saereport.errors import SaereportError
     from saereport.extracting import extract
     from saereport.notebook import Report, open_report
+    from saereport.pipeline.build import build, collect
     from saereport.reports import render
     from saereport.run import open_run
 
@@ -42,8 +42,8 @@ _HOMES = {
     "BuildConfig": "saereport.config",
     "Report": "saereport.notebook",
     "SaereportError": "saereport.errors",
-    "build": "saereport.collection",
-    "collect": "saereport.collection",
+    "build": "saereport.pipeline.build",
+    "collect": "saereport.pipeline.build",
     "compare": "saereport.diff",
     "extract": "saereport.extracting",
     "open_report": "saereport.notebook",

@@ -185,7 +185,7 @@ def collect(progress: Progress, /, config: Path | None, out: Path, **given: Any)
     asked = _configured(config, given)
     check_output(out, run=True)
     check_everything(asked)
-    from saereport.collection import collect as run_collect
+    from saereport.pipeline.build import collect as run_collect
 
     run_collect(asked, out, progress=progress)
     progress.say(f"Wrote the run '{out}'; 'saereport render {out} --out report' makes the pages.")
@@ -270,7 +270,7 @@ def _build(
 ) -> None:
     check_output(out, single_file=single_file)
     check_everything(asked)
-    from saereport.collection import build as run_build
+    from saereport.pipeline.build import build as run_build
 
     run_build(asked, out, single_file=single_file, force=force, progress=progress)
     progress.say(f"Open {out if single_file else out / 'index.html'}")

@@ -34,7 +34,7 @@ SHARED = {
 }
 WITHOUT_TORCH = [
     "saereport",
-    "saereport.checkpoint",
+    "saereport.pipeline.checkpoint",
     "saereport.cli",
     "saereport.commands",
     "saereport.config",
@@ -45,6 +45,7 @@ WITHOUT_TORCH = [
     "saereport.extracting",
     "saereport.measure",
     "saereport.notebook",
+    "saereport.pipeline.checkpoint",
     "saereport.priority",
     "saereport.progress",
     "saereport.publish",

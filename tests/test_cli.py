@@ -165,7 +165,7 @@ def test_the_command_line_goes_before_the_file(
     asked = []
     monkeypatch.setattr("saereport.door.check_everything", lambda _: None)
     monkeypatch.setattr(
-        "saereport.collection.build", lambda config, out, **_: asked.append((config, out))
+        "saereport.pipeline.build.build", lambda config, out, **_: asked.append((config, out))
     )
     file = tmp_path / "report.yaml"
     file.write_text("tokens: 5\nseed: 3\nsaes: [{path: x, latents: 0-2}, {path: y}]\n")
@@ -218,7 +218,7 @@ def test_options_about_prompts_become_settings(
     asked = []
     monkeypatch.setattr("saereport.door.check_everything", lambda _: None)
     monkeypatch.setattr(
-        "saereport.collection.collect", lambda config, *_, **__: asked.append(config)
+        "saereport.pipeline.build.collect", lambda config, *_, **__: asked.append(config)
     )
     code, _, err = run(
         capsys,
@@ -245,7 +245,7 @@ def test_prompts_of_the_command_line_take_the_place_of_the_files(
     asked = []
     monkeypatch.setattr("saereport.door.check_everything", lambda _: None)
     monkeypatch.setattr(
-        "saereport.collection.collect", lambda config, *_, **__: asked.append(config)
+        "saereport.pipeline.build.collect", lambda config, *_, **__: asked.append(config)
     )
     file = tmp_path / "report.yaml"
     file.write_text(

@@ -41,7 +41,8 @@ def files(folder: Path) -> dict[str, bytes]:
 
 STOPPED = """
 import sys
-from saereport import checkpoint, cli
+from saereport import cli
+from saereport.pipeline import checkpoint
 
 left = int(sys.argv[1])
 write = checkpoint.write_atomically

@@ -124,7 +124,7 @@ def test_build_hands_on_what_is_asked(
     asked = []
     monkeypatch.setattr("saereport.door.check_everything", lambda config: None)
     monkeypatch.setattr(
-        "saereport.collection.build", lambda config, out, **given: asked.append((out, given))
+        "saereport.pipeline.build.build", lambda config, out, **given: asked.append((out, given))
     )
     for command, folder in (("build", "report"), ("demo", "demo-report")):
         sae = ["--sae-path", "x"] if command == "build" else []

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from saereport.collection import collect
 from saereport.config import make_config
+from saereport.pipeline.build import collect
 from saereport.reports import demo_settings
 from saereport.run import Run, open_run
 

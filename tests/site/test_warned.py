@@ -9,7 +9,7 @@ from bs4 import BeautifulSoup
 from saereport.config import make_config
 from saereport.diff.facts import changed_facts
 from saereport.errors import GateError
-from saereport.identity import config_record
+from saereport.pipeline.fingerprint import config_record
 from saereport.progress import Progress
 from saereport.reports import describe
 from saereport.run import open_run

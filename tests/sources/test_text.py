@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 
 from saereport.config import BuildConfig
 from saereport.errors import SaereportError
+from saereport.pipeline.text import text_of
 from saereport.sources.documents import TokenIds
 from saereport.sources.hub_text import open_dataset, training_text
 from saereport.sources.packing import Rules, pack, separator_id
 from saereport.sources.tally import Tally
 from saereport.sources.text import open_text
-from saereport.text_stage import text_of
 from saereport.warned import Warned
 from tests.factories import BOS, EOS, word_tokenizer
 

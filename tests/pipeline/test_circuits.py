@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from saereport import circuit_stage, collection, door
+from saereport import door
 from saereport.circuits.gradients import latents_to_latents
 from saereport.errors import SaereportError, UsageError
+from saereport.pipeline import build, circuits
 from saereport.progress import Progress
 from saereport.reports import describe
 from saereport.run import Run, open_run
@@ -63,7 +64,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def _tiny(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(collection, "load_model", lambda name, **_: tiny_model())
+    monkeypatch.setattr(build, "load_model", lambda name, **_: tiny_model())
 
 
 def asked(inputs: Path, *saes: str, **changes: Any) -> dict[str, Any]:
@@ -96,11 +97,11 @@ def told() -> Told:
 @pytest.fixture(scope="module")
 def made(inputs: Path, told: Told, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(collection, "load_model", lambda name, **_: tiny_model())
+        patch.setattr(build, "load_model", lambda name, **_: tiny_model())
         config = asked(
             inputs, prompts=PROMPTS, prompts_file=inputs / "prompts.txt", profile_memory=True
         )
-        path = collection.collect(config, tmp_path_factory.mktemp("runs") / "run", progress=told)
+        path = build.collect(config, tmp_path_factory.mktemp("runs") / "run", progress=told)
         yield open_run(path)
 
 
@@ -198,8 +199,8 @@ def test_averages_say_what_limits_and_memory_left_out(inputs: Path, tmp_path: Pa
     config = asked(inputs, "early", "late", prompts_file=prompts)
     config["circuits"] = {**config["circuits"], "max_inputs": 1, "max_outputs": 4}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(circuit_stage, "latents_to_latents", second_is_too_long)
-        run = open_run(collection.collect(config, tmp_path / "run", progress=told))
+        patch.setattr(circuits, "latents_to_latents", second_is_too_long)
+        run = open_run(build.collect(config, tmp_path / "run", progress=told))
     (row,) = run.table("pair_mean_maps").to_pylist()
     assert (row["n_prompts"], row["n_skipped"]) == (2, 1)
     assert any("On 2 of the prompts file's prompts too many" in line for line in told.lines)
@@ -209,7 +210,7 @@ def test_averages_say_what_limits_and_memory_left_out(inputs: Path, tmp_path: Pa
 def test_averages_need_two_saes(inputs: Path, tmp_path: Path) -> None:
     told = Told()
     config = asked(inputs, "early", prompts_file=inputs / "prompts.txt")
-    run = open_run(collection.collect(config, tmp_path / "run", progress=told))
+    run = open_run(build.collect(config, tmp_path / "run", progress=told))
     assert any("The prompts file is left out" in line for line in told.lines)
     assert not run.has("pair_mean_maps")
 
@@ -248,8 +249,8 @@ def test_an_interrupted_build_uses_its_finished_prompts_and_ends_with_the_same_b
     inputs: Path, tmp_path: Path
 ) -> None:
     config = asked(inputs, "early", "late", prompts=TWO, prompts_file=inputs / "prompts.txt")
-    whole = collection.collect(config, tmp_path / "whole")
-    collect_prompt, maps_of = circuit_stage.collect_prompt, circuit_stage._maps
+    whole = build.collect(config, tmp_path / "whole")
+    collect_prompt, maps_of = circuits.collect_prompt, circuits._maps
 
     def second_fails(subject: Any, task: Any, *rest: Any) -> Any:
         if task.prompt.number == 1:
@@ -266,16 +267,16 @@ def test_an_interrupted_build_uses_its_finished_prompts_and_ends_with_the_same_b
 
     for name, replacement in (("collect_prompt", second_fails), ("_maps", third_line_fails)):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(circuit_stage, name, replacement)
-            patch.setattr("saereport.checkpoint.Checkpoint.due", True)
+            patch.setattr(circuits, name, replacement)
+            patch.setattr("saereport.pipeline.checkpoint.Checkpoint.due", True)
             with pytest.raises(KeyboardInterrupt):
-                collection.collect(config, tmp_path / "run")
+                build.collect(config, tmp_path / "run")
         assert not (tmp_path / "run").exists()
     computed = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(circuit_stage, "collect_prompt", lambda *a: computed.append(a))
+        patch.setattr(circuits, "collect_prompt", lambda *a: computed.append(a))
         told = Told()
-        again = collection.collect(config, tmp_path / "run", progress=told)
+        again = build.collect(config, tmp_path / "run", progress=told)
     assert computed == []
     assert "The prompt 'w5 w6 w7' was finished before; using it" in told.lines
     assert "Going on with the prompts file after 2 prompts" in told.lines
@@ -288,12 +289,12 @@ def test_new_prompts_do_not_cost_the_pass_over_the_text(inputs: Path, tmp_path: 
         raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(circuit_stage, "collect_prompt", interrupted)
+        patch.setattr(circuits, "collect_prompt", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            collection.collect(asked(inputs, "early", prompts=TWO[1:]), tmp_path / "run")
+            build.collect(asked(inputs, "early", prompts=TWO[1:]), tmp_path / "run")
     told = Told()
     config = asked(inputs, "early", prompts=[{"text": "w8 w9 w10"}], blind=["3"], with_reveal=True)
-    collection.collect(config, tmp_path / "run", progress=told)
+    build.collect(config, tmp_path / "run", progress=told)
     assert "Going on from the checkpoint, after 1,024 tokens" in told.lines
     assert not any("finished before" in line for line in told.lines)
 
@@ -304,7 +305,7 @@ def test_another_content_of_the_prompts_file_is_other_work(inputs: Path, tmp_pat
     made = []
     for content in ("w5 w6\n", "w5 w7\n", "w5 w7\n"):
         file.write_text(content)
-        made.append(open_run(collection.collect(config, tmp_path / "run")).info.fingerprint)
+        made.append(open_run(build.collect(config, tmp_path / "run")).info.fingerprint)
     assert made[0] != made[1] == made[2]
 
 
@@ -341,9 +342,11 @@ def test_slips_stop_the_build_before_the_text_is_read(
     error: type[SaereportError],
     message: str,
 ) -> None:
-    monkeypatch.setattr("saereport.text_pass.TextPass.run", lambda *_: pytest.fail("it was read"))
+    monkeypatch.setattr(
+        "saereport.pipeline.text_pass.TextPass.run", lambda *_: pytest.fail("it was read")
+    )
     with pytest.raises(error) as caught:
-        collection.collect(asked(inputs, **changes), tmp_path / "run")
+        build.collect(asked(inputs, **changes), tmp_path / "run")
     assert message in str(caught.value)
     assert list(tmp_path.iterdir()) == []
 
@@ -371,10 +374,12 @@ def test_a_prompt_that_cannot_be_used_stops_the_build_before_the_text_is_read(
     prompt: dict[str, Any],
     message: str,
 ) -> None:
-    monkeypatch.setattr("saereport.text_pass.TextPass.run", lambda *_: pytest.fail("it was read"))
+    monkeypatch.setattr(
+        "saereport.pipeline.text_pass.TextPass.run", lambda *_: pytest.fail("it was read")
+    )
     config = asked(inputs, "early", prompts=[{"text": "w5 w6"}, prompt])
     with pytest.raises(SaereportError) as caught:
-        collection.collect(config, tmp_path / "run")
+        build.collect(config, tmp_path / "run")
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 250
@@ -386,7 +391,7 @@ def test_a_graph_without_transcoders_is_refused_before_the_text(
 ) -> None:
     prompts = [{"text": "w5 w6", "graph": True}]
     with pytest.raises(UsageError, match="needs MLP transcoders, and the report has none"):
-        collection.collect(asked(inputs, "early", "late", prompts=prompts), tmp_path / "run")
+        build.collect(asked(inputs, "early", "late", prompts=prompts), tmp_path / "run")
 
 
 def test_a_prompts_file_without_a_prompt_says_so(inputs: Path, tmp_path: Path) -> None:
@@ -394,7 +399,7 @@ def test_a_prompts_file_without_a_prompt_says_so(inputs: Path, tmp_path: Path) -
     (tmp_path / "latin.txt").write_bytes(b"caf\xe9\n")
     for name, message in (("empty.txt", "holds no prompt"), ("latin.txt", "line 1: not UTF-8")):
         with pytest.raises(SaereportError, match=message):
-            collection.collect(asked(inputs, prompts_file=tmp_path / name), tmp_path / "run")
+            build.collect(asked(inputs, prompts_file=tmp_path / name), tmp_path / "run")
 
 
 def test_json_lines_hold_their_prompt_in_text(tmp_path: Path) -> None:

@@ -19,11 +19,11 @@ from types import FrameType
 import numpy as np
 import torch
 
-from saereport.checkpoint import Arrays, Checkpoint
 from saereport.errors import SaereportError
 from saereport.measure import STATISTICS, Events, Measurement, SequenceStore, Setting
 from saereport.measure.broken import Broken
 from saereport.measure.events import events_of
+from saereport.pipeline.checkpoint import Arrays, Checkpoint
 from saereport.progress import Bar, Progress
 from saereport.sources.devices import is_out_of_memory
 from saereport.sources.models import LanguageModel

@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 import torch
 
-from saereport import collection
 from saereport.config import make_config
 from saereport.errors import SaereportError, UsageError
 from saereport.measure import STATISTICS
+from saereport.pipeline import build
 from saereport.priority import token_priorities
 from saereport.progress import Progress
 from saereport.reports import render
@@ -61,7 +61,7 @@ def _tiny(monkeypatch: pytest.MonkeyPatch) -> None:
         assert name == "tiny"
         return tiny_model()
 
-    monkeypatch.setattr(collection, "load_model", load)
+    monkeypatch.setattr(build, "load_model", load)
 
 
 def asked(inputs: Path, *saes: str, **changes: Any) -> dict[str, Any]:
@@ -118,8 +118,8 @@ def dense(run: Run, inputs: Path, slug: str) -> tuple[np.ndarray, np.ndarray, np
 @pytest.fixture(scope="module")
 def made(inputs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(collection, "load_model", lambda name, **_: tiny_model())
-        yield collection.collect(asked(inputs), tmp_path_factory.mktemp("runs") / "run")
+        patch.setattr(build, "load_model", lambda name, **_: tiny_model())
+        yield build.collect(asked(inputs), tmp_path_factory.mktemp("runs") / "run")
 
 
 @pytest.mark.parametrize("slug", ["early", "z", "late", "mlp"])
@@ -147,7 +147,7 @@ def test_the_numbers_are_those_of_a_dense_computation(made: Path, inputs: Path, 
 def test_what_reports_are_compared_by(made: Path, inputs: Path, tmp_path: Path) -> None:
     """Sketches hold what they should, and batches change neither them nor the figures."""
     run = open_run(made)
-    smaller = open_run(collection.collect(asked(inputs, batch_size=3), tmp_path / "run"))
+    smaller = open_run(build.collect(asked(inputs, batch_size=3), tmp_path / "run"))
     for sae in run.info.saes:
         _, counted, f = dense(run, inputs, sae.slug)
         sketches = run.table("active_sketch", sae.slug).to_pylist()
@@ -176,14 +176,14 @@ def test_what_reports_are_compared_by(made: Path, inputs: Path, tmp_path: Path) 
 def test_figures_of_whole_saes_can_be_left_out(
     inputs: Path, tmp_path: Path, changes: dict[str, Any]
 ) -> None:
-    run = open_run(collection.collect(asked(inputs, "early", **changes), tmp_path / "run"))
+    run = open_run(build.collect(asked(inputs, "early", **changes), tmp_path / "run"))
     assert not run.has("sae_metrics", "early")
     assert run.info.sae("early").left_out["sae_metrics"] == "it was skipped"
 
 
 def test_fewer_tokens_are_evaluated_when_that_is_asked(inputs: Path, tmp_path: Path) -> None:
     config = asked(inputs, "early", evaluation_tokens=100)
-    run = open_run(collection.collect(config, tmp_path / "run"))
+    run = open_run(build.collect(config, tmp_path / "run"))
     figures = run.table("sae_metrics", "early")
     over = {row["metric"]: row["n_tokens"] for row in figures.to_pylist()}
     assert over["mse"] == 100
@@ -244,7 +244,7 @@ def test_equal_inputs_give_equal_bytes_even_from_another_folder(
 ) -> None:
     moved = tmp_path / "elsewhere"
     moved.symlink_to(inputs)
-    again = collection.collect(asked(moved), tmp_path / "run")
+    again = build.collect(asked(moved), tmp_path / "run")
     assert files(again) == files(made)
 
 
@@ -253,7 +253,7 @@ class Stopped(Exception):
 
 
 def stop_after(monkeypatch: pytest.MonkeyPatch, blocks: int, act: Callable[[], None]) -> None:
-    from saereport.text_pass import Seen
+    from saereport.pipeline.text_pass import Seen
 
     take = Seen.take
     calls = [0]
@@ -277,12 +277,12 @@ def test_after_a_crash_the_same_call_resumes_to_the_same_bytes(
 ) -> None:
     with monkeypatch.context() as patch:
         stop_after(patch, blocks, crash)
-        patch.setattr("saereport.checkpoint.Checkpoint.due", True)
+        patch.setattr("saereport.pipeline.checkpoint.Checkpoint.due", True)
         with pytest.raises(Stopped):
-            collection.collect(asked(inputs), tmp_path / "run")
+            build.collect(asked(inputs), tmp_path / "run")
     assert not (tmp_path / "run").exists()
     told = Told()
-    again = collection.collect(asked(inputs), tmp_path / "run", progress=told)
+    again = build.collect(asked(inputs), tmp_path / "run", progress=told)
     resumed = [line for line in told.lines if line.startswith("Going on from the checkpoint")]
     assert bool(resumed) == (blocks > 1)
     assert files(again) == files(made)
@@ -295,9 +295,9 @@ def test_ctrl_c_saves_between_blocks_and_resumes(
     with monkeypatch.context() as patch:
         stop_after(patch, 3, lambda: os.kill(os.getpid(), signal.SIGINT))
         with pytest.raises(KeyboardInterrupt):
-            collection.collect(asked(inputs), tmp_path / "run")
+            build.collect(asked(inputs), tmp_path / "run")
     told = Told()
-    again = collection.collect(asked(inputs), tmp_path / "run", progress=told)
+    again = build.collect(asked(inputs), tmp_path / "run", progress=told)
     assert f"Going on from the checkpoint, after {3 * 8 * CONTEXT:,} tokens" in told.lines
     assert files(again) == files(made)
 
@@ -306,9 +306,9 @@ def test_a_checkpoint_of_other_work_is_not_used(inputs: Path, tmp_path: Path) ->
     with pytest.MonkeyPatch.context() as patch:
         stop_after(patch, 3, lambda: os.kill(os.getpid(), signal.SIGINT))
         with pytest.raises(KeyboardInterrupt):
-            collection.collect(asked(inputs), tmp_path / "run")
+            build.collect(asked(inputs), tmp_path / "run")
     told = Told()
-    collection.collect(asked(inputs, seed=1), tmp_path / "run", progress=told)
+    build.collect(asked(inputs, seed=1), tmp_path / "run", progress=told)
     assert not [line for line in told.lines if line.startswith("Going on")]
     said = "cannot be used: the setting 'seed' changed; starting anew"
     assert any(said in line for line in told.lines)
@@ -332,7 +332,7 @@ def test_batches_halve_when_memory_runs_out_and_nothing_is_counted_twice(
 ) -> None:
     run_out_of_memory_above(monkeypatch, 20)
     told = Told()
-    path = collection.collect(
+    path = build.collect(
         asked(inputs, batch_size="auto", circuits={"examples": 0}), tmp_path / "run", progress=told
     )
     said = [line for line in told.lines if "Memory ran out" in line]
@@ -350,9 +350,9 @@ def test_a_fixed_batch_that_does_not_fit_says_so(
 ) -> None:
     run_out_of_memory_above(monkeypatch, 0)
     with pytest.raises(SaereportError, match="batch of 8 sequences does not fit"):
-        collection.collect(asked(inputs), tmp_path / "run")
+        build.collect(asked(inputs), tmp_path / "run")
     with pytest.raises(SaereportError, match="not even hold a batch of one"):
-        collection.collect(asked(inputs, batch_size="auto"), tmp_path / "run")
+        build.collect(asked(inputs, batch_size="auto"), tmp_path / "run")
 
 
 def test_activations_that_are_no_numbers_are_located(
@@ -370,7 +370,7 @@ def test_activations_that_are_no_numbers_are_located(
 
     monkeypatch.setattr(Sae, "encode", broken)
     with pytest.raises(SaereportError, match=r"The SAE z gave NaN .*sequence 2, position 5"):
-        collection.collect(asked(inputs), tmp_path / "run")
+        build.collect(asked(inputs), tmp_path / "run")
 
 
 @pytest.mark.parametrize("value", [float("inf"), float("nan"), 3e30])
@@ -387,13 +387,13 @@ def test_late_activations_that_cannot_be_measured_cost_their_latents_alone(
             f[0, 0, 1] = float("nan")  # on BOS, which counts nowhere
         return events_of(f, **named)
 
-    monkeypatch.setattr("saereport.text_pass.events_of", broken)
+    monkeypatch.setattr("saereport.pipeline.text_pass.events_of", broken)
     with monkeypatch.context() as patch:
         stop_after(patch, 5, lambda: os.kill(os.getpid(), signal.SIGINT))
         with pytest.raises(KeyboardInterrupt):
-            collection.collect(asked(inputs, "early", "z"), tmp_path / "run")
+            build.collect(asked(inputs, "early", "z"), tmp_path / "run")
     told = Told()
-    path = collection.collect(asked(inputs, "early", "z"), tmp_path / "run", progress=told)
+    path = build.collect(asked(inputs, "early", "z"), tmp_path / "run", progress=told)
     assert [line for line in told.lines if line.startswith("Going on from the checkpoint")]
     run = open_run(path)
     run.verify()
@@ -418,7 +418,7 @@ def test_activations_that_are_huge_from_the_beginning_are_refused(
     encode = Sae.encode
     monkeypatch.setattr(Sae, "encode", lambda self, a: encode(self, a) * 1e30)
     with pytest.raises(SaereportError, match=r"gave absurdly large \(.*e\+\d+\) activations"):
-        collection.collect(asked(inputs, "early"), tmp_path / "run")
+        build.collect(asked(inputs, "early"), tmp_path / "run")
 
 
 @pytest.mark.parametrize("name", ["W_dec", "W_enc"])
@@ -434,14 +434,14 @@ def test_absurd_weights_are_refused_before_the_text(
     save_file(weights, absurd / "sae_weights.safetensors")
     config = {**asked(inputs), "saes": [{"path": absurd}]}
     with pytest.raises(SaereportError, match=rf"absurdly large numbers in {name}, first -2e\+31"):
-        collection.collect(config, tmp_path / "run")
+        build.collect(config, tmp_path / "run")
 
 
 def test_a_table_that_a_run_cannot_hold_is_left_out_with_its_reason(
     inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from saereport import tabulate
     from saereport.measure.weights import WEIGHT_TABLES
+    from saereport.pipeline import write
 
     spoilt = {}
     for key, table in WEIGHT_TABLES.items():
@@ -455,8 +455,8 @@ def test_a_table_that_a_run_cannot_hold_is_left_out_with_its_reason(
             return found
 
         spoilt[key] = SimpleNamespace(tables=table.tables, why_not=table.why_not, compute=compute)
-    monkeypatch.setattr(tabulate, "WEIGHT_TABLES", spoilt)
-    run = open_run(collection.collect(asked(inputs, "early"), tmp_path / "run"))
+    monkeypatch.setattr(write, "WEIGHT_TABLES", spoilt)
+    run = open_run(build.collect(asked(inputs, "early"), tmp_path / "run"))
     run.verify()
     assert "'decoder_norm' would hold numbers" in run.info.sae("early").left_out["geometry"]
     assert run.has("activity", "early")
@@ -472,11 +472,11 @@ def test_only_chosen_latents_are_encoded_when_nothing_needs_the_others(
 
     monkeypatch.setattr(Sae, "encode", whole)
     # The look at the first tokens is for the whole SAE, whatever is measured afterwards.
-    monkeypatch.setattr(collection, "check_sanity", lambda *_: {})
+    monkeypatch.setattr(build, "check_sanity", lambda *_: {})
     skipped = [name for name, s in STATISTICS.items() if s.needs_all_latents]
     skipped.append("sae_metrics")
     config = asked(inputs, "early", "z", skip=skipped, circuits={"examples": 0})
-    path = collection.collect(config, tmp_path / "run")
+    path = build.collect(config, tmp_path / "run")
     sliced, full = open_run(path), open_run(made)
     assert sliced.info.sae("z").l0 is None
     assert not sliced.has("coactivation", "z")
@@ -490,10 +490,10 @@ def test_only_chosen_latents_are_encoded_when_nothing_needs_the_others(
 
 
 def test_live_and_top_are_decided_after_the_text(inputs: Path, tmp_path: Path) -> None:
-    live = open_run(collection.collect(asked(inputs, "late", latents="live"), tmp_path / "live"))
+    live = open_run(build.collect(asked(inputs, "late", latents="live"), tmp_path / "live"))
     n_active = live.table("sae_activity", "late")["n_active"].to_numpy()
     assert live.table("activity", "late")["latent"].to_pylist() == np.flatnonzero(n_active).tolist()
-    top = open_run(collection.collect(asked(inputs, "late", latents="top:4"), tmp_path / "top"))
+    top = open_run(build.collect(asked(inputs, "late", latents="top:4"), tmp_path / "top"))
     chosen = top.table("activity", "late")["latent"].to_pylist()
     assert sorted(n_active[chosen]) == sorted(n_active)[-4:]
     assert top.info.sae("late").n_chosen == 4
@@ -516,7 +516,7 @@ def test_tensors_of_a_failed_attempt_are_gone_before_the_next(
 
     monkeypatch.setattr(HookedModel, "run", watched)
     run_out_of_memory_above(monkeypatch, 20)
-    collection.collect(asked(inputs, "late", batch_size="auto"), tmp_path / "run")
+    build.collect(asked(inputs, "late", batch_size="auto"), tmp_path / "run")
     assert len(left) > 5
     assert not any(left)
 
@@ -524,9 +524,9 @@ def test_tensors_of_a_failed_attempt_are_gone_before_the_next(
 def test_a_new_title_needs_no_new_reading(
     inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    collection.collect(asked(inputs, "early", title="one"), tmp_path / "run")
-    monkeypatch.setattr("saereport.text_pass.TextPass.run", lambda *_: crash())
-    collection.collect(asked(inputs, "early", title="two"), tmp_path / "run")
+    build.collect(asked(inputs, "early", title="one"), tmp_path / "run")
+    monkeypatch.setattr("saereport.pipeline.text_pass.TextPass.run", lambda *_: crash())
+    build.collect(asked(inputs, "early", title="two"), tmp_path / "run")
     run = open_run(tmp_path / "run")
     run.verify()
     assert run.info.title == "two"
@@ -536,18 +536,18 @@ def test_other_labels_go_on_from_the_same_checkpoint(inputs: Path, tmp_path: Pat
     with pytest.MonkeyPatch.context() as patch:
         stop_after(patch, 3, lambda: os.kill(os.getpid(), signal.SIGINT))
         with pytest.raises(KeyboardInterrupt):
-            collection.collect(asked(inputs, "early"), tmp_path / "run")
+            build.collect(asked(inputs, "early"), tmp_path / "run")
     labels = tmp_path / "labels.csv"
     labels.write_text("index,description\n2,twos\n")
     told = Told()
-    collection.collect(asked(inputs, "early", explanations=labels), tmp_path / "run", progress=told)
+    build.collect(asked(inputs, "early", explanations=labels), tmp_path / "run", progress=told)
     assert [line for line in told.lines if line.startswith("Going on from the checkpoint")]
 
 
 def test_labels_come_into_the_run(inputs: Path, tmp_path: Path) -> None:
     labels = tmp_path / "labels.jsonl"
     labels.write_text('{"index": 3, "description": "threes"}\n{"index": 39, "description": "-"}\n')
-    path = collection.collect(
+    path = build.collect(
         asked(inputs, "early", explanations=labels, skip=["coactivation"]), tmp_path / "run"
     )
     rows = open_run(path).table("explanations", "early").to_pylist()
@@ -556,7 +556,7 @@ def test_labels_come_into_the_run(inputs: Path, tmp_path: Path) -> None:
 
 def test_the_memory_profile_names_what_was_large(inputs: Path, tmp_path: Path) -> None:
     told = Told()
-    path = collection.collect(
+    path = build.collect(
         asked(inputs, "early", profile_memory=True), tmp_path / "run", progress=told
     )
     memory = open_run(path).info.memory
@@ -590,7 +590,7 @@ def test_bad_input_is_told_in_one_line_and_leaves_nothing(
     inputs: Path, tmp_path: Path, saes: tuple[str, ...], changes: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(SaereportError) as caught:
-        collection.collect(asked(inputs, *saes, **changes), tmp_path / "run")
+        build.collect(asked(inputs, *saes, **changes), tmp_path / "run")
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []
@@ -610,14 +610,14 @@ def test_saes_that_cannot_share_a_pass_are_refused(inputs: Path, tmp_path: Path)
         config = asked(inputs, "early")
         config["saes"].append({"path": tmp_path / name})
         with pytest.raises(SaereportError, match=message):
-            collection.collect(config, tmp_path / "run")
+            build.collect(config, tmp_path / "run")
 
 
 def test_a_folder_with_other_things_is_left_alone(inputs: Path, tmp_path: Path) -> None:
     thesis = tmp_path / "thesis"
     thesis.mkdir()
     (thesis / "chapter.txt").write_text("years of work")
-    for make in (collection.collect, collection.build):
+    for make in (build.collect, build.build):
         with pytest.raises(SaereportError, match="exists and is not a"):
             make(asked(inputs), thesis)
     assert (thesis / "chapter.txt").read_text() == "years of work"
@@ -630,11 +630,11 @@ def test_what_the_user_put_beside_our_files_is_never_removed(
     shutil.copytree(made, run)
     render(made, report)
     for make, out, stranger in (
-        (collection.collect, run, "notes.txt"),
-        (collection.build, report, "CNAME"),
-        (collection.build, report, ".git/HEAD"),
-        (collection.build, tmp_path / "other", "run/thesis.txt"),
-        (collection.collect, tmp_path / "theirs", "run.json"),
+        (build.collect, run, "notes.txt"),
+        (build.build, report, "CNAME"),
+        (build.build, report, ".git/HEAD"),
+        (build.build, tmp_path / "other", "run/thesis.txt"),
+        (build.collect, tmp_path / "theirs", "run.json"),
     ):
         path = out / stranger
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -644,7 +644,7 @@ def test_what_the_user_put_beside_our_files_is_never_removed(
         assert path.read_text() == "mine"
         path.unlink()
     (report / ".git").rmdir()
-    collection.build(asked(inputs, "early"), report)
+    build.build(asked(inputs, "early"), report)
 
 
 def test_the_folder_one_stands_in_is_not_replaced(
@@ -653,7 +653,7 @@ def test_the_folder_one_stands_in_is_not_replaced(
     monkeypatch.chdir(tmp_path)
     for out in (".", "..", tmp_path):
         with pytest.raises(SaereportError, match="folder you are in"):
-            collection.build(asked(inputs, "early"), out)
+            build.build(asked(inputs, "early"), out)
 
 
 def test_weights_that_are_no_numbers_are_refused_before_the_text(
@@ -668,20 +668,20 @@ def test_weights_that_are_no_numbers_are_refused_before_the_text(
     save_file(weights, poisoned / "sae_weights.safetensors")
     config = {**asked(inputs), "saes": [{"path": poisoned}]}
     with pytest.raises(SaereportError, match=r"poisoned holds NaN .* in W_dec, first at \[7, 3\]"):
-        collection.collect(config, tmp_path / "run")
+        build.collect(config, tmp_path / "run")
 
 
 def test_labels_of_another_sae_are_noticed(inputs: Path, tmp_path: Path) -> None:
     labels = tmp_path / "labels.csv"
     labels.write_text("index,description\n40,forty\n")
     with pytest.raises(SaereportError, match="label latent 40, but it has 40 latents"):
-        collection.collect(asked(inputs, "early", explanations=labels), tmp_path / "run")
+        build.collect(asked(inputs, "early", explanations=labels), tmp_path / "run")
 
 
 def test_build_makes_a_report_with_its_run_and_can_replace_it(inputs: Path, tmp_path: Path) -> None:
     out = tmp_path / "report"
     for latents in ("0-3", "0-5"):
-        collection.build(asked(inputs, "early", latents=latents), out)
+        build.build(asked(inputs, "early", latents=latents), out)
         assert (out / "index.html").is_file()
         run = open_run(out)
         run.verify()
@@ -694,17 +694,17 @@ def test_a_build_whose_rendering_failed_does_not_read_the_text_again(
 ) -> None:
     out = tmp_path / "report"
     with monkeypatch.context() as patch:
-        patch.setattr(collection, "render", lambda *_, **__: crash())
+        patch.setattr(build, "render", lambda *_, **__: crash())
         with pytest.raises(Stopped):
-            collection.build(asked(inputs, "early"), out)
+            build.build(asked(inputs, "early"), out)
     told = Told()
-    monkeypatch.setattr("saereport.text_pass.TextPass.run", lambda *_: crash())
-    collection.build(asked(inputs, "early"), out, progress=told)
+    monkeypatch.setattr("saereport.pipeline.text_pass.TextPass.run", lambda *_: crash())
+    build.build(asked(inputs, "early"), out, progress=told)
     assert "This run is already collected; using it" in told.lines
     assert (out / "index.html").is_file()
 
 
 def test_a_wrong_configuration_is_a_usage_error() -> None:
     with pytest.raises(UsageError):
-        collection.collect({"saes": []}, "nowhere")
+        build.collect({"saes": []}, "nowhere")
     assert make_config({"saes": [{"path": "x"}]}).checked().latents == "random:50"

@@ -16,10 +16,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from saereport.agreement import check_named, check_together, named_model
-from saereport.checkpoint import Checkpoint
-from saereport.circuit_stage import blind_latents, plan_circuits, prompts_of
-from saereport.circuit_stage import discard as discard_circuits
 from saereport.circuits.evaluation import Evaluation, evaluate, first_counted
 from saereport.config import BuildConfig, make_config
 from saereport.door import (
@@ -32,7 +28,15 @@ from saereport.door import (
     read_lines,
 )
 from saereport.errors import SaereportError
-from saereport.identity import (
+from saereport.measure import STATISTICS, Setting
+from saereport.measure.weights import WEIGHT_TABLES, TokenRows, WeightContext
+from saereport.measure.weights.reasons import unexplained
+from saereport.notebook import Report
+from saereport.pipeline.agreement import check_named, check_together, named_model
+from saereport.pipeline.checkpoint import Checkpoint
+from saereport.pipeline.circuits import blind_latents, plan_circuits, prompts_of
+from saereport.pipeline.circuits import discard as discard_circuits
+from saereport.pipeline.fingerprint import (
     config_record,
     differences,
     digest,
@@ -40,17 +44,16 @@ from saereport.identity import (
     installed_versions,
     of_reading,
 )
-from saereport.measure import STATISTICS, Setting
-from saereport.measure.weights import WEIGHT_TABLES, TokenRows, WeightContext
-from saereport.measure.weights.reasons import unexplained
-from saereport.memory import MemoryProfiler, as_lines
-from saereport.notebook import Report
+from saereport.pipeline.memory import MemoryProfiler, as_lines
+from saereport.pipeline.sanity import check_sanity
+from saereport.pipeline.text import TextStage, text_of, text_stage
+from saereport.pipeline.text_pass import Batches, SaeCollector, TextPass
+from saereport.pipeline.write import Plan, write_run
 from saereport.progress import Progress
 from saereport.reports import render
 from saereport.run import TABLES, Run, open_run
 from saereport.run.files import target_folder
 from saereport.run.store import require_run_or_nothing, retitle
-from saereport.sanity import check_sanity
 from saereport.selection import Selection, parse_selection, tracked_latents
 from saereport.sources.demo import demo_model_dir
 from saereport.sources.devices import resolve_device, resolve_dtype
@@ -61,9 +64,6 @@ from saereport.sources.models import LanguageModel
 from saereport.sources.quiet import listening
 from saereport.sources.sae_loading import load_sae
 from saereport.sources.saes import Sae, SaeSource, check_fit, source_slugs, wrapper_for
-from saereport.tabulate import Plan, write_run
-from saereport.text_pass import Batches, SaeCollector, TextPass
-from saereport.text_stage import TextStage, text_of, text_stage
 from saereport.warned import Warned, refuse
 
 Asked = BuildConfig | Mapping[str, Any]

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from saereport.checkpoint import Checkpoint, FinishedParts
 from saereport.errors import SaereportError
+from saereport.pipeline.checkpoint import Checkpoint, FinishedParts
 
 ARRAYS = hnp.arrays(
     dtype=st.sampled_from([np.int64, np.float64, np.uint8, np.bool_]),

@@ -17,7 +17,6 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from saereport.checkpoint import Checkpoint, FinishedParts
 from saereport.circuits.averages import BOUND, PairSums
 from saereport.circuits.blind import parse_blind
 from saereport.circuits.collecting import (
@@ -41,6 +40,7 @@ from saereport.circuits.prompts import (
 )
 from saereport.config import BuildConfig, CircuitsConfig
 from saereport.errors import SaereportError
+from saereport.pipeline.checkpoint import Checkpoint, FinishedParts
 from saereport.progress import Progress
 from saereport.run import TABLES
 from saereport.run.columns import to_arrow

@@ -15,11 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from saereport.pipeline.text_pass import Batches
 from saereport.sources.devices import float64_of, is_out_of_memory
 from saereport.sources.models import LanguageModel
 from saereport.sources.packing import Packed
 from saereport.sources.saes import Sae
-from saereport.text_pass import Batches
 from saereport.warned import Warned
 
 TOKENS = 1000

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-from saereport import collection, sanity
 from saereport.errors import GateError, SaereportError
+from saereport.pipeline import build, sanity
+from saereport.pipeline.text_pass import Batches
 from saereport.progress import Progress
 from saereport.reports import render
 from saereport.run import Run, open_run
@@ -20,11 +21,10 @@ from saereport.sources.packing import Packed, pack
 from saereport.sources.sae_loading import load_sae
 from saereport.sources.saes import SaeSource
 from saereport.sources.text import open_text
-from saereport.text_pass import Batches
 from saereport.warned import Warned
 from tests.factories import save_sae, tiny_model, tiny_tokens
 
-DEMO_SAE = Path(collection.__file__).parent / "demo" / "saes" / "resid-l10"
+DEMO_SAE = Path(build.__file__).parents[1] / "demo" / "saes" / "resid-l10"
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ def asked(inputs: Path, *saes: str, **changes: Any) -> dict[str, Any]:
 @pytest.fixture(autouse=True, scope="module")
 def _tiny() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(collection, "load_model", lambda name, **_: tiny_model())
+        patch.setattr(build, "load_model", lambda name, **_: tiny_model())
         yield
 
 
@@ -84,7 +84,7 @@ def made(inputs: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, l
     prompts = [{"text": "w5 w6 w7 w8 w9", "graph": True}]
     out = tmp_path_factory.mktemp("runs") / "run"
     config = asked(inputs, "clt-l0", "late", prompts=prompts)
-    collection.collect(config, out, progress=told)
+    build.collect(config, out, progress=told)
     return open_run(out), told.lines
 
 
@@ -258,7 +258,7 @@ def test_the_warning_is_told_and_kept_and_can_be_an_error(
     reading = next(i for i, line in enumerate(lines) if line.startswith("Warning: late"))
     assert not any("evaluat" in line.lower() for line in lines[:reading])
     with pytest.raises(GateError, match="worse than the mean") as caught:
-        collection.collect(asked(inputs, "late", strict=True), tmp_path / "run")
+        build.collect(asked(inputs, "late", strict=True), tmp_path / "run")
     assert caught.value.exit_code == 3
     assert not (tmp_path / "run").exists()
 
@@ -334,7 +334,7 @@ def test_a_model_named_like_a_folder_here(
     (tmp_path / "tiny").mkdir()
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SaereportError, match=r"there is a folder of that name here.*--model"):
-        collection.collect(asked(inputs, "late", model=None), tmp_path / "run")
+        build.collect(asked(inputs, "late", model=None), tmp_path / "run")
 
 
 def test_a_model_that_two_places_name_differently(inputs: Path, tmp_path: Path) -> None:
@@ -343,8 +343,8 @@ def test_a_model_that_two_places_name_differently(inputs: Path, tmp_path: Path) 
     folder = save_sae(tmp_path / "sae", metadata=described)
     config = {**asked(inputs, "late"), "saes": [{"path": folder}]}
     with pytest.raises(SaereportError, match=r"sae: It is not clear which model .* --model\."):
-        collection.collect({**config, "model": None}, tmp_path / "run")
-    collection.collect({**config, "evaluation_tokens": 0}, tmp_path / "run")
+        build.collect({**config, "model": None}, tmp_path / "run")
+    build.collect({**config, "evaluation_tokens": 0}, tmp_path / "run")
 
 
 def test_trusted_code_is_the_users_choice_and_stands_in_the_report(
@@ -356,10 +356,10 @@ def test_trusted_code_is_the_users_choice_and_stands_in_the_report(
         handed.append(options["trust_remote_code"])
         return tiny_model()
 
-    monkeypatch.setattr(collection, "load_model", load)
+    monkeypatch.setattr(build, "load_model", load)
     for trusted in (False, True):
         config = asked(inputs, "late", trust_remote_code=trusted, tokens=300, evaluation_tokens=0)
-        run = open_run(collection.collect(config, tmp_path / str(trusted)))
+        run = open_run(build.collect(config, tmp_path / str(trusted)))
         assert handed.pop() is trusted
         assert any("--trust-remote-code" in w.text for w in run.info.warnings) is trusted
 
@@ -370,7 +370,7 @@ def test_a_model_that_is_a_path_is_asked_for(inputs: Path, tmp_path: Path) -> No
         told = Told()
         config = {**asked(inputs, "late", model=None), "saes": [{"path": folder}]}
         with pytest.raises(SaereportError, match=r"names no model\. Give one with --model"):
-            collection.collect(config, tmp_path / "run", progress=told)
+            build.collect(config, tmp_path / "run", progress=told)
         assert any("by a path, which is not followed" in line for line in told.lines)
 
 
@@ -382,7 +382,7 @@ def test_metadata_of_another_model_are_warned_of(inputs: Path, tmp_path: Path) -
     }
     save_sae(tmp_path / "odd", metadata=odd)
     config = asked(inputs, evaluation_tokens=0, tokens=512) | {"saes": [{"path": tmp_path / "odd"}]}
-    found = open_run(collection.collect(config, tmp_path / "run")).info.warnings
+    found = open_run(build.collect(config, tmp_path / "run")).info.warnings
     for words in (
         "The model is 'tiny', as was asked for; the metadata of the SAE name 'm-gpt2'",
         "a model of the class 'Foo<0x1B>', which is not known here",

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from saereport.memory import MemoryProfiler, as_lines, largest_objects
+from saereport.pipeline.memory import MemoryProfiler, as_lines, largest_objects
 
 
 class Model(torch.nn.Module):

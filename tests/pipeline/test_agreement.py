@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from saereport.agreement import check_named
+from saereport.pipeline.agreement import check_named
 from saereport.sources.demo import DEMO_MODEL_NAME
 from saereport.warned import Warned
 

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import torch
 
-from saereport import collection
 from saereport.errors import GateError, SaereportError
+from saereport.pipeline import build
+from saereport.pipeline.text_pass import TextPass
 from saereport.progress import Progress
 from saereport.run import Run, open_run
-from saereport.text_pass import TextPass
 from tests.factories import BOS, EOS, make_sae, tiny_model
 
 CONTEXT = 16
@@ -35,7 +35,7 @@ def write(path: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
 def collect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Run]]:
     """Collects from rows, with an SAE that has the metadata given, or several."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(collection, "load_model", lambda name, **_: tiny_model())
+        patch.setattr(build, "load_model", lambda name, **_: tiny_model())
 
         def made(
             rows: Sequence[Mapping[str, Any]],
@@ -60,7 +60,7 @@ def collect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., 
                 "circuits": {"examples": 0},
             }
             out = folder / "run"
-            return open_run(collection.collect({**asked, **changes}, out, progress=progress))
+            return open_run(build.collect({**asked, **changes}, out, progress=progress))
 
         yield made
 
@@ -257,7 +257,7 @@ def test_a_path_in_the_metadata_is_not_followed(
     def loads(*_: Any, **__: Any) -> Any:
         raise AssertionError("the model was loaded")
 
-    monkeypatch.setattr(collection, "load_model", loads)
+    monkeypatch.setattr(build, "load_model", loads)
     monkeypatch.chdir(tmp_path)
     for name in ("wikitext", "secret.txt", "owner/x"):
         (tmp_path / name).mkdir(parents=True)

@@ -12,9 +12,15 @@ import numpy as np
 import pytest
 import torch
 
-from saereport import collection
 from saereport.config import make_config
-from saereport.identity import config_record, differences, digest, identity_of, of_reading
+from saereport.pipeline import build
+from saereport.pipeline.fingerprint import (
+    config_record,
+    differences,
+    digest,
+    identity_of,
+    of_reading,
+)
 from saereport.run import open_run
 from tests.factories import save_hf_model, save_sae
 
@@ -69,9 +75,9 @@ def identity(values: dict[str, Any]) -> dict[str, Any]:
         raise Enough
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(collection, "identity_of", note)
+        patch.setattr(build, "identity_of", note)
         with pytest.raises(Enough):
-            collection.collect(values, Path(values["dataset"]).parent / "run")
+            build.collect(values, Path(values["dataset"]).parent / "run")
     return found[0]
 
 
@@ -220,7 +226,8 @@ def test_another_version_of_a_library_is_another_identity(
     from importlib.metadata import version
 
     monkeypatch.setattr(
-        "saereport.identity.version", lambda name: "99" if name == library else version(name)
+        "saereport.pipeline.fingerprint.version",
+        lambda name: "99" if name == library else version(name),
     )
     assert differences(plain, identity(asked(inputs))) == f"the version of {library}"
 
@@ -236,7 +243,7 @@ def test_another_place_another_spelling_and_what_changes_no_number_are_the_same(
     from importlib.metadata import version
 
     monkeypatch.setattr(
-        "saereport.identity.version",
+        "saereport.pipeline.fingerprint.version",
         lambda name: (
             version(name).partition("+")[0] + "+cu126" if name == "torch" else version(name)
         ),
@@ -267,7 +274,7 @@ def test_differences_are_few_words() -> None:
 
 def test_a_changed_tokeniser_is_told_and_nothing_old_is_used(inputs: Path, tmp_path: Path) -> None:
     """As seen: the old checkpoint went on, and a finished run said that it was collected."""
-    from tests.test_collection import Told
+    from tests.pipeline.test_build import Told
 
     folder = tmp_path / "inputs"
     shutil.copytree(inputs, folder)
@@ -278,13 +285,13 @@ def test_a_changed_tokeniser_is_told_and_nothing_old_is_used(inputs: Path, tmp_p
         raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(collection, "write_run", crash)
+        patch.setattr(build, "write_run", crash)
         with pytest.raises(KeyboardInterrupt):
-            collection.collect(values, tmp_path / "run")
+            build.collect(values, tmp_path / "run")
     assert (tmp_path / "run.partial" / "checkpoint.npz").is_file()
     tokenizer(swap_tokens)(folder, {})
     told = Told()
-    collection.collect(values, tmp_path / "run", progress=told)
+    build.collect(values, tmp_path / "run", progress=told)
     first = open_run(tmp_path / "run")
     before = first.table("activity", "sae")["max"].to_numpy()
     assert any(
@@ -292,7 +299,7 @@ def test_a_changed_tokeniser_is_told_and_nothing_old_is_used(inputs: Path, tmp_p
     )
     model_config(rms_norm_eps=1e-2)(folder, {})
     told = Told()
-    collection.collect(values, tmp_path / "run", progress=told)
+    build.collect(values, tmp_path / "run", progress=told)
     assert "This run is already collected; using it" not in told.lines
     again = open_run(tmp_path / "run")
     assert again.info.fingerprint != first.info.fingerprint

@@ -14,14 +14,16 @@ from typing import Any
 import numpy as np
 
 from saereport import __version__
-from saereport.circuit_stage import CircuitPlan, collect_circuits
 from saereport.circuits.blind import blind_rows, blinded
 from saereport.circuits.evaluation import Evaluation
 from saereport.circuits.examples import example_attributions
 from saereport.errors import SaereportError
 from saereport.measure import STATISTICS, Columns
 from saereport.measure.weights import WEIGHT_TABLES, TokenRows, WeightContext
-from saereport.memory import MemoryProfiler
+from saereport.pipeline.circuits import CircuitPlan, collect_circuits
+from saereport.pipeline.memory import MemoryProfiler
+from saereport.pipeline.text import TextStage
+from saereport.pipeline.text_pass import SaeCollector, TextPass
 from saereport.progress import Progress
 from saereport.run import RunInfo, RunWriter, SaeInfo
 from saereport.run.graph_tables import EXAMPLE_TABLES
@@ -32,8 +34,6 @@ from saereport.sources.devices import is_out_of_memory
 from saereport.sources.models import LanguageModel
 from saereport.sources.saes import Sae
 from saereport.sources.tokens import token_bytes
-from saereport.text_pass import SaeCollector, TextPass
-from saereport.text_stage import TextStage
 from saereport.warned import Warned
 
 L0_BINS = 64
