@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from saereport.errors import SaereportError
 from saereport.run import Run
+from saereport.run.validation import LATENTS
 from saereport.site import jsonwriter
 from saereport.site.columns import flat
 from saereport.site.context import Report
@@ -117,19 +118,32 @@ def latents_by_sequence(report: Report) -> dict[int, str]:
         By sequence, packed numbers: for each SAE its place in the report, how many latents follow,
         and these in rising order, each as the step from the one before it.
     """
-    found: dict[int, list[int]] = {}
+    found: dict[int, list[str]] = {}
     for place, sae in enumerate(report.info.saes):
         if not report.run.has("examples", sae.slug):
             continue
         table = report.run.table("examples", sae.slug, columns=["latent", "sequence"])
-        pairs = np.stack([table.column(name).to_numpy() for name in ("sequence", "latent")], axis=1)
-        by_sequence: dict[int, list[int]] = {}
-        for sequence, latent in np.unique(pairs.astype(np.int64), axis=0).tolist():
-            if latent in report.shards[sae.slug].chosen and (sae.slug, latent) not in report.blind:
-                by_sequence.setdefault(sequence, []).append(latent)
-        for sequence, latents in by_sequence.items():
-            found.setdefault(sequence, []).extend([place, len(latents), *_steps(latents)])
-    return {sequence: packed(numbers) for sequence, numbers in found.items()}
+        shown = [i for i in report.shards[sae.slug].latents if (sae.slug, i) not in report.blind]
+        latents = table.column("latent").to_numpy()
+        kept = np.isin(latents, shown)
+        sequences, groups = _distinct(table.column("sequence").to_numpy()[kept], latents[kept])
+        del table, latents
+        for sequence, group in zip(sequences, groups, strict=True):
+            text = packed([place, len(group), *_steps(group.tolist())])
+            found.setdefault(sequence, []).append(text)
+    return {sequence: "".join(parts) for sequence, parts in found.items()}
+
+
+def _distinct(
+    sequences: npt.NDArray[Any], latents: npt.NDArray[Any]
+) -> tuple[list[int], list[npt.NDArray[Any]]]:
+    """The sequences that are there, rising, and of each its latents, rising, each once."""
+    # Millions of pairs in a large report: they are sorted as numbers, not as rows or objects.
+    numbers, places = np.unique(sequences, return_inverse=True)
+    keys = np.unique(places * LATENTS + latents)
+    own, latents = np.divmod(keys, LATENTS)
+    starts = np.searchsorted(own, np.arange(1, len(numbers)))
+    return numbers.tolist(), np.split(latents.astype(np.int32), starts) if len(numbers) else []
 
 
 def _steps(rising: list[int]) -> Iterator[int]:
