@@ -1,8 +1,7 @@
 """Every metric of single latents, over all compared pairs at once.
 
 A comparer takes two `Half`s that are lined up pair by pair and returns a `Column`, or in words why
-the metric cannot be compared. To add one, write it here, list it in `COMPARERS`, and describe it
-in `metrics`.
+the metric cannot be compared. To add one, describe it as a `Metric` and hand both to `register`.
 """
 
 from __future__ import annotations
@@ -23,7 +22,8 @@ from saereport.diff.columns import (
     ranked,
     values_of,
 )
-from saereport.diff.metrics import METRICS
+from saereport.diff.metrics import METRICS, Metric
+from saereport.diff.metrics import register as register_metric
 from saereport.diff.overlap import (
     histogram_distance,
     place_distance,
@@ -111,9 +111,9 @@ def compared_latents(
     reasons: dict[str, str] = {}
     unread, redacted = _unread(before, after), _redacted(before) | _redacted(after)
     for name in METRICS:
-        if name not in COMPARERS:
+        if name not in COMPARISONS:
             continue
-        table, compare = COMPARERS[name]
+        table, compare = COMPARISONS[name].table, COMPARISONS[name].compare
         if not any(half.run.has(table, half.slug) for half in (before, after)):
             continue
         missing = _missing(before, after, table)
@@ -188,11 +188,6 @@ def _density(before: Half, after: Half, setting: Setting) -> Column | str:
         shares.append(share)
         smoothed.append(share + 0.5 / n_counted)
     return Column(np.abs(np.log2(smoothed[1]) - np.log2(smoothed[0])), shares[0], shares[1])
-
-
-def _max(before: Half, after: Half, setting: Setting) -> Column | str:
-    values = [values_of(h.table("activity", "max"), "max", h.latents) for h in (before, after)]
-    return Column(relative(values[0], values[1]), values[0], values[1])
 
 
 def _histogram(before: Half, after: Half, setting: Setting) -> Column | str:
@@ -325,16 +320,61 @@ REDACTED = frozenset({"token_statistics", "examples", "explanations"})
 
 Comparer = Callable[[Half, Half, Setting], Column | str]
 
-COMPARERS: dict[str, tuple[str, Comparer]] = {
-    "density": ("activity", _density),
-    "max": ("activity", _max),
-    "histogram.jsd": ("activation_histogram", _histogram),
-    "top_tokens.rbo": ("token_statistics", _top_tokens),
-    "examples": ("examples", _examples),
-    "logit_lens.rbo": ("logit_lens", _logit_lens),
-    "deembedding.rbo": ("deembedding", _deembedding),
-    "neighbours.rbo": ("neighbours", _neighbours),
-    "coactivation.rbo": ("coactivation", _coactivation),
-    "explanations": ("explanations", _explanations),
+
+@dataclass(frozen=True)
+class Comparison:
+    """How a metric of latents comes about.
+
+    Attributes:
+        table: The table of one SAE that it needs on both sides.
+        compare: What compares two sides.
+        column: The column of that table that is the metric's value on one side; empty where it is
+            a metric of two sides alone.
+    """
+
+    table: str
+    compare: Comparer
+    column: str = ""
+
+
+def numeric(table: str, column: str, *, is_relative: bool = False) -> Comparison:
+    """The comparison of a column that has one number for each latent.
+
+    Args:
+        table: A table of one SAE with one row for each latent.
+        column: The column.
+        is_relative: Whether sizes are relative changes, not absolute ones.
+    """
+
+    def compare(before: Half, after: Half, setting: Setting) -> Column:
+        one, two = (values_of(h.table(table, column), column, h.latents) for h in (before, after))
+        return Column(relative(one, two) if is_relative else np.abs(two - one), one, two)
+
+    return Comparison(table, compare, column)
+
+
+COMPARISONS: dict[str, Comparison] = {
+    "density": Comparison("activity", _density, "density"),
+    "max": numeric("activity", "max", is_relative=True),
+    "histogram.jsd": Comparison("activation_histogram", _histogram),
+    "top_tokens.rbo": Comparison("token_statistics", _top_tokens),
+    "examples": Comparison("examples", _examples),
+    "logit_lens.rbo": Comparison("logit_lens", _logit_lens),
+    "deembedding.rbo": Comparison("deembedding", _deembedding),
+    "neighbours.rbo": Comparison("neighbours", _neighbours),
+    "coactivation.rbo": Comparison("coactivation", _coactivation),
+    "explanations": Comparison("explanations", _explanations),
 }
-"""Metric name to the table that it needs on both sides, and what compares it."""
+"""Metric name to how it comes about."""
+
+
+def register(metric: Metric, comparison: Comparison) -> None:
+    """Add a metric of latents: outputs, gates, `check` and tolerances know it from here.
+
+    Raises:
+        ValueError: There is one of that name, or it is not one of latents.
+    """
+    if metric.scope != "latent" or metric.one_sided != bool(comparison.column):
+        raise ValueError(f"'{metric.name}' is not a metric of latents with these sides")
+    register_metric(metric)
+    COMPARISONS[metric.name] = comparison

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saereport.diff.columns import shown_latents, values_of
+from saereport.diff.latents import COMPARISONS
 from saereport.diff.prompts import prompt_values
 from saereport.diff.saes import sae_figures, sae_values
 from saereport.run import Run
@@ -42,11 +43,7 @@ def measured(run: Run) -> Measured:
     for sae in run.info.saes:
         shown = shown_latents(run, sae.slug)
         saes[sae.slug] = sae_values(run, sae.slug, len(shown))
-        values: dict[str, NDArray[np.float64]] = {}
-        if run.has("activity", sae.slug):
-            table = run.table("activity", sae.slug, columns=["latent", "density", "max"])
-            values = {name: values_of(table, name, shown) for name in ("density", "max")}
-        latents[sae.slug] = (shown, values)
+        latents[sae.slug] = (shown, _latent_values(run, sae.slug, shown))
     intervals = {
         sae.slug: {
             name: figure.interval
@@ -56,3 +53,14 @@ def measured(run: Run) -> Measured:
         for sae in run.info.saes
     }
     return Measured(saes, latents, prompt_values(run), intervals)
+
+
+def _latent_values(run: Run, slug: str, shown: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
+    """float64[n] of each metric that has a value of one side; those whose table is there."""
+    values = {}
+    for name, comparison in COMPARISONS.items():
+        if comparison.column and run.has(comparison.table, slug):
+            columns = ["latent", comparison.column]
+            table = run.table(comparison.table, slug, columns=columns)
+            values[name] = values_of(table, comparison.column, shown)
+    return values

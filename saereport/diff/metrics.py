@@ -322,3 +322,14 @@ METRICS: dict[str, Metric] = {
     )
 }
 """Every metric by name, in the order in which reports show them."""
+
+
+def register(metric: Metric) -> None:
+    """Add a metric behind the others; what computes it is registered where it is computed.
+
+    Raises:
+        ValueError: There is one of that name.
+    """
+    if metric.name in METRICS:
+        raise ValueError(f"there are two metrics '{metric.name}'")
+    METRICS[metric.name] = metric

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,8 @@ from saereport.diff.gradients import (
     maps_left_out,
 )
 from saereport.diff.graphs import Graph, changed_links, graphs
-from saereport.diff.metrics import METRICS
+from saereport.diff.metrics import METRICS, Metric
+from saereport.diff.metrics import register as register_metric
 from saereport.diff.model import EdgeChange, PromptDifference, Value
 from saereport.diff.overlap import rank_distance
 from saereport.diff.vocabularies import Vocabulary
@@ -31,6 +32,27 @@ KINDS = {
     "weight": "edges.weight",
 }
 """What happened to an edge, and the metric that counts it."""
+
+ValueOf = Callable[[Run, int], float | None]
+
+VALUES: dict[str, ValueOf] = {}
+"""Metrics of prompts beyond those below: name to what gives a prompt's value in a run, or None."""
+
+
+def register(metric: Metric, value: ValueOf) -> None:
+    """Add a metric of prompts: outputs, gates, `check` and tolerances know it from here.
+
+    Args:
+        metric: The metric; its size is the absolute change.
+        value: Its value, from a run and a prompt's number; None where the run has none.
+
+    Raises:
+        ValueError: There is one of that name, or it is not one of prompts.
+    """
+    if metric.scope != "prompt" or not metric.one_sided:
+        raise ValueError(f"'{metric.name}' is not a metric of one prompt")
+    register_metric(metric)
+    VALUES[metric.name] = value
 
 
 @dataclass(frozen=True)
@@ -53,6 +75,7 @@ class _Side:
     other_maps: Mapping[int, int]
     graphs: Mapping[int, Graph]
     vocabulary: Vocabulary
+    run: Run
 
 
 def compared_prompts(
@@ -123,6 +146,7 @@ def _side(run: Run, vocabulary: Vocabulary, names: Mapping[str, str]) -> _Side:
         maps_left_out(run, names),
         graphs(run, vocabulary, names),
         vocabulary,
+        run,
     )
 
 
@@ -139,6 +163,10 @@ def _values(side: _Side, prompt: int) -> dict[str, float]:
     if prompt in side.graphs:
         values["graph.replacement"] = side.graphs[prompt].replacement
         values["graph.completeness"] = side.graphs[prompt].completeness
+    for name, value in VALUES.items():
+        found = value(side.run, prompt)
+        if found is not None:
+            values[name] = found
     return {name: value for name, value in values.items() if np.isfinite(value)}
 
 

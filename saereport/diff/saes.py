@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from math import hypot
 
@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saereport.diff.columns import Lists, numbers
-from saereport.diff.metrics import METRICS
+from saereport.diff.metrics import METRICS, Metric
+from saereport.diff.metrics import register as register_metric
 from saereport.diff.model import Interval, Value
 from saereport.diff.overlap import histogram_distance
 from saereport.run import Run
@@ -18,6 +19,28 @@ from saereport.run.figures import FEWEST_SEQUENCES, Figure, figures_of
 
 BINS_A_DECADE = 4
 """Bins of log10 density in `density.jsd`; latents never active have a bin of their own."""
+
+
+ValueOf = Callable[[Run, str], float | None]
+
+VALUES: dict[str, ValueOf] = {}
+"""Metrics of SAEs beyond those below: name to what gives the value of an SAE of a run, or None."""
+
+
+def register(metric: Metric, value: ValueOf) -> None:
+    """Add a metric of SAEs: outputs, gates, `check` and tolerances know it from here.
+
+    Args:
+        metric: The metric.
+        value: Its value, from a run and an SAE's slug; None where the run has none.
+
+    Raises:
+        ValueError: There is one of that name, or it is not one of SAEs.
+    """
+    if metric.scope != "sae" or not metric.one_sided:
+        raise ValueError(f"'{metric.name}' is not a metric of one SAE")
+    register_metric(metric)
+    VALUES[metric.name] = value
 
 
 def sae_values(run: Run, slug: str, n_shown: int) -> dict[str, float]:
@@ -35,6 +58,10 @@ def sae_values(run: Run, slug: str, n_shown: int) -> dict[str, float]:
         values["l0"] = sae.l0.mean
     if sae.dead_share is not None:
         values["dead_share"] = sae.dead_share
+    for name, value in VALUES.items():
+        found = value(run, slug)
+        if found is not None:
+            values[name] = found
     return {name: value for name, value in values.items() if np.isfinite(value)}
 
 
@@ -89,7 +116,7 @@ class Sampled:
 def sae_figures(run: Run, slug: str) -> dict[str, Figure]:
     """The figures of `sae_metrics` that are metrics, with their intervals."""
     # L0 there is over fewer tokens than that of all the text, which is the one to compare.
-    own = {name for name, metric in METRICS.items() if metric.scope == "sae"} - {"l0"}
+    own = {name for name, one in METRICS.items() if one.scope == "sae"} - {"l0", *VALUES}
     return {name: figure for name, figure in figures_of(run, slug).items() if name in own}
 
 
