@@ -1,41 +1,45 @@
-"""Addresses in a style sheet: `url(...)` and `@import`."""
+"""Addresses in a style sheet: `url(...)`, `src(...)` and `@import`."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
+from typing import Any
+
+import tinycss2
 
 from saereport.publish.page import Reference
 
-_COMMENT = re.compile(r"/\*.*?(?:\*/|\Z)", re.DOTALL)
-_ADDRESS = re.compile(
-    r"""(?:url|src)\(\s*(?:"([^"\n]*)"|'([^'\n]*)'|((?:(?!(?:url|src)\()[^)\s])*+))"""
-    r"""|@import\s+(?:"([^"\n]*)"|'([^'\n]*)')""",
-    re.IGNORECASE,
-)
-"""Whether an address is closed does not matter: what is not, browsers close at the end."""
-_ESCAPE = re.compile(r"\\(?:([0-9a-f]{1,6})\s?|(.))", re.IGNORECASE | re.DOTALL)
+_ADDRESSES = frozenset({"url", "src", "image-set", "-webkit-image-set"})
+"""Functions in which a string is an address."""
 
 
 def style_references(text: str, first_line: int = 1) -> Iterator[Reference]:
-    """Every address in a style sheet.
+    """Every address in a style sheet, as browsers read it, in order.
 
     Args:
         text: The sheet.
         first_line: The line on which it begins in its file.
     """
-    # Escapes can spell the words themselves; comments keep their lines.
-    plain = _ESCAPE.sub(_escaped, _COMMENT.sub(lambda found: "\n" * found[0].count("\n"), text))
-    line, at = first_line, 0
-    for found in _ADDRESS.finditer(plain):
-        line += plain.count("\n", at, found.start())
-        at = found.start()
-        url = next((group for group in found.groups() if group is not None), "")
-        yield Reference(line, "css", "@import" if found[0][0] == "@" else "url", url)
-
-
-def _escaped(found: re.Match[str]) -> str:
-    if found[1] is None:
-        return str(found[2])
-    code = int(found[1], 16)
-    return chr(code) if 0 < code < 0x110000 else "\ufffd"
+    # What stands in brackets is looked into when its turn comes, without recursion: a sheet can
+    # nest as deep as it is long.
+    waiting: list[Any] = tinycss2.parse_component_value_list(text, skip_comments=True)[::-1]
+    importing = False
+    while waiting:
+        token = waiting.pop()
+        line = first_line + token.source_line - 1
+        if token.type == "url":
+            yield Reference(line, "css", "@import" if importing else "url", token.value)
+        elif token.type == "string" and importing:
+            yield Reference(line, "css", "@import", token.value)
+        elif token.type == "function":
+            inside = token.arguments
+            if token.lower_name in _ADDRESSES:
+                for argument in inside:
+                    if argument.type == "string":
+                        kind = "@import" if importing else "url"
+                        yield Reference(line, "css", kind, argument.value)
+            waiting += inside[::-1]
+        elif token.type in ("() block", "[] block", "{} block"):
+            waiting += token.content[::-1]
+        if token.type != "whitespace":
+            importing = token.type == "at-keyword" and token.lower_value == "import"

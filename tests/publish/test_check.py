@@ -388,6 +388,21 @@ def test_no_page_takes_time_that_grows_with_its_square(case: str, tmp_path: Path
     assert time.process_time() - start < 10
 
 
-def test_an_address_that_is_not_closed_is_an_address() -> None:
-    found = [one.url for one in style_references("a{b:url(https://x.y/\\url(z)} c{d:url(q")]
-    assert found == ["https://x.y/", "z", "q"]
+@pytest.mark.parametrize(
+    ("sheet", "found"),
+    [
+        ("c{d:url(q", ["q"]),
+        ("@import'x'", ["x"]),
+        ("@im\\70ort url(y)", ["y"]),
+        ("a{b:image-set('z' 1x, url(w) 2x)}", ["z", "w"]),
+        ("a{b:U\\52L( 'v' )}", ["v"]),
+        ("a{b:[(c{d:src('u')})]}", ["u"]),
+        # What browsers throw away asks nobody.
+        ("a{b:url(https://x.y/ z)} c{d:url(ok)}", ["ok"]),
+        ("/* url(no) */ a{content:'url(no)'}", []),
+    ],
+)
+def test_addresses_of_a_style_sheet_are_those_that_browsers_read(
+    sheet: str, found: list[str]
+) -> None:
+    assert [one.url for one in style_references(sheet)] == found
