@@ -17,7 +17,7 @@ SLUG: Final = r"[a-z0-9][a-z0-9._-]{0,119}"
 """Letters, digits, `.`, `_`, `-`; at most `LONGEST` of them."""
 LONGEST: Final = 120
 RESERVED: Final = frozenset({"assets", "circuits", "text", "run"})
-"""Folders that a report has of its own."""
+"""Folders that every report may have of its own; parts of other packages reserve further ones."""
 ENDINGS: Final = (".html", ".js", ".json")
 """Names that end so are files in a report."""
 
@@ -25,6 +25,7 @@ _DEVICES = frozenset(
     ["con", "prn", "aux", "nul", *(f"{name}{n}" for name in ("com", "lpt") for n in range(10))]
 )
 _SLUG = re.compile(SLUG)
+_reserved: set[str] = set(RESERVED)
 _OTHER = re.compile(r"[^a-z0-9._]+")
 
 
@@ -40,7 +41,19 @@ def is_name(name: str) -> bool:
 
 def is_slug(name: str) -> bool:
     """Whether a name can be an SAE's folder in a run and in a report."""
-    return is_name(name) and name not in RESERVED and not name.endswith(ENDINGS)
+    return is_name(name) and name not in _reserved and not name.endswith(ENDINGS)
+
+
+def reserve(folders: Iterable[str]) -> None:
+    """Take names that SAEs can no longer have: folders of a part of a report.
+
+    Raises:
+        ValueError: One of them cannot be a folder on every system.
+    """
+    for name in folders:
+        if not is_name(name):
+            raise ValueError(f"'{name}' cannot be the name of a folder")
+        _reserved.add(name)
 
 
 def slug_of(text: str) -> str:

@@ -16,8 +16,8 @@ from weakref import finalize
 from markupsafe import Markup
 
 from saereport.errors import SaereportError
-from saereport.run import Run
-from saereport.run.bundle import OPENING, opened_run
+from saereport.run import Run, open_run
+from saereport.run.bundle import opened_run
 from saereport.visible import visible_text
 
 INLINE_LIMIT = 8 * 10**6
@@ -81,8 +81,7 @@ class Report:
         return self.path if self.path.is_file() else self.path / "index.html"
 
     def _repr_html_(self) -> str:
-        page = _page(self.path)
-        size = len(page.encode("utf-8"))
+        page, size = _page(self.path)
         if not page or size > INLINE_LIMIT:
             return str(self._summary(size))
         # Single quotes around it: a report is full of double ones.
@@ -127,18 +126,21 @@ def open_report(path: Path | str) -> Report:
     return report
 
 
-def _page(path: Path) -> str:
-    """The report as one HTML text, without its run; empty where there are no pages to show."""
-    from saereport.site.single import single_file
-    from saereport.site.single_write import fits_here
+def _page(path: Path) -> tuple[str, int]:
+    """The report as one HTML text without its run, and its bytes, about those of its folder.
+
+    The text is empty where there are no pages to show, or more than fit in.
+    """
+    from saereport.site.single_write import html_of, size_of_pages, without_run
 
     if path.is_file():
-        before, _, after = path.read_text(encoding="utf-8").partition(OPENING)
-        return before + after.partition("</script>\n")[2]
-    if not fits_here(path):
-        return ""
+        page = without_run(path.read_text(encoding="utf-8"))
+        return page, len(page.encode("utf-8"))
+    size = size_of_pages(path)
+    if not 0 < size <= INLINE_LIMIT:
+        return "", size
     try:
-        return single_file(path, bundled="").html
-    except (ValueError, KeyError, OSError, SaereportError):
-        # Pages of another saereport: they open in a browser, which is what the summary says.
-        return ""
+        return html_of(open_run(path)), size
+    except SaereportError:
+        # Its run is damaged: the pages open in a browser, which is what the summary says.
+        return "", 0

@@ -103,12 +103,20 @@ def test_a_run_without_pages_says_what_to_do(run: Path) -> None:
     assert "<iframe" not in report._repr_html_()
 
 
-def test_pages_that_are_not_ours_are_not_shown(run: Path, tmp_path: Path) -> None:
+def test_pages_that_are_not_ours_are_not_shown(run: Path, folder: Report, tmp_path: Path) -> None:
+    """What is shown is made from the run, whatever lies in the folder; or else nothing is."""
     report = render(run, tmp_path / "report")
     (report / "index.html").write_text("<script>self.stolen = 1</script>")
+    assert report._repr_html_() == folder._repr_html_()
+    (report / "report.json").write_text('{"saereport": "0.0.0"}')
     shown = report._repr_html_()
     assert "<iframe" not in shown
     assert "in a browser" in shown
+    (folder.path / "run" / "tables" / "vocabulary.parquet").rename(tmp_path / "away")
+    try:
+        assert "<iframe" not in Report(folder.path)._repr_html_()
+    finally:
+        (tmp_path / "away").rename(folder.path / "run" / "tables" / "vocabulary.parquet")
 
 
 def test_what_cannot_be_opened_is_said_at_once(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Addresses that scripts will make of a report's data: the latents that its tables list.
 
-The rows of `latents.js` become links to articles, and the data of graphs and prompts names pages
-of latents; a row or a name without its article would be a link to nothing.
+The rows of `latents.js` become links to articles, and the data of other parts, such as graphs and
+prompts, names pages of latents; a row or a name without its article would be a link to nothing.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from collections.abc import Iterator
 from saereport.publish.findings import Finding, error
 from saereport.publish.links import Site, check_reference
 from saereport.publish.page import Reference
+from saereport.site.parts import page_folders
 
 TABLE = "latents.js"
 _RECEIVER = "(self.saereport=self.saereport||[]).push("
 _HEAD = re.compile(r'"kind":"latents","sae":("(?:[^"\\]|\\.)*")')
 _ROW = re.compile(r"\[(\d{1,15}),")
 _ADDRESS = re.compile(r'"((?:[a-z0-9][a-z0-9._-]*/)?l\d{4,}\.html#latent-\d+)"')
-_CIRCUITS = "circuits"
 
 
 def reads_data(path: str) -> bool:
     """Whether a file is one that `check_data` looks into."""
     name, folder = posixpath.basename(path), posixpath.basename(posixpath.dirname(path))
-    return name == TABLE or (folder == _CIRCUITS and name.endswith(".js"))
+    return name == TABLE or (folder in page_folders() and name.endswith(".js"))
 
 
 def check_data(path: str, text: str, site: Site) -> Iterator[Finding]:

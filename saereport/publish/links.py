@@ -16,9 +16,10 @@ from urllib.parse import unquote
 from saereport.publish.findings import Finding, error, warning
 from saereport.publish.page import Page, Reference
 from saereport.publish.policy import NEURONPEDIA, frames_allowed
+from saereport.site.parts import page_kinds
 
-STATEFUL = frozenset({"compare", "difference", "graph", "landing", "latents", "prompt", "sae"})
-"""Types of pages whose scripts keep what the reader chose in the address: `#q=city&sort=-max`."""
+BESIDES_REPORTS = frozenset({"difference", "landing"})
+"""Pages that are in no report and whose scripts keep what the reader chose in the address."""
 
 _STATE = re.compile(r"[a-z][a-z0-9_.-]*=")
 _PINS = re.compile(r"(?:^|&)pins=[^&#]*")
@@ -185,5 +186,11 @@ def _anchor(
         yield warning(path, line, "anchor", message)
     elif latent:
         yield error(path, line, "anchor", f"'{url}': no page there shows latent {latent[1]}")
-    elif wanted and not (kind in STATEFUL and _STATE.match(wanted)):
+    elif wanted and not (_is_stateful(kind) and _STATE.match(wanted)):
         yield error(path, line, "anchor", f"'{url}': there is no '#{wanted}' on that page")
+
+
+def _is_stateful(kind: str) -> bool:
+    """Whether pages say in their address what the reader chose: `#q=city&sort=-max`."""
+    own = {known.acts_as for known in page_kinds().values() if known.stateful}
+    return kind in own or kind in BESIDES_REPORTS

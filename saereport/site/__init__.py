@@ -1,8 +1,9 @@
 """The site: a run becomes a folder of pages that open by double click and need no server.
 
-`render` is the whole interface. What a page shows is made here as plain values (page models and
-blocks), the HTML by Jinja in `templates/`, and the data for the interactive parts by the one JSON
-writer. A report is
+`render` is the whole interface. What a report consists of is told by its parts (`parts/`), as page
+models: plain values and blocks. A sink writes them, `folder.FolderSink` as a folder of pages and
+`single.SingleSink` as one file: the HTML is made by Jinja in `templates/`, the data for the
+interactive parts by the one JSON writer. A report is
 
     index.html                 the overview, or with one SAE its page
     compare.html               pinned latents side by side
@@ -22,38 +23,20 @@ Nothing here imports torch, and the same run always gives the same bytes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from saereport import __version__
+from saereport.errors import SaereportError
 from saereport.progress import Progress
 from saereport.run import Run, RunInfo, SaeInfo, open_run
-from saereport.site import jsonwriter
-from saereport.site.assets import copy_assets
-from saereport.site.blocks import BASES
-from saereport.site.circuits import write_circuits
-from saereport.site.compare import PAGE as COMPARE
-from saereport.site.compare import compare_page
-from saereport.site.context import Report, SaeView, Shards, Vocabulary, page_name
-from saereport.site.folder import report_folder, write_manifest
-from saereport.site.latent_pages import data_name, write_shards
-from saereport.site.latent_summary import LatentSummary
-from saereport.site.methods import methods
-from saereport.site.overview import Card, card, place_in_model, report_facts
-from saereport.site.pages import Pages
-from saereport.site.panels import PANELS
-from saereport.site.provenance import sections
-from saereport.site.quality import quality
-from saereport.site.sae_page import (
-    facts,
-    figures,
-    index_head,
-    lists_on_neuronpedia,
-    table_rows,
-)
-from saereport.site.sequences import FOLDER as TEXT_FOLDER
-from saereport.site.sequences import Sequences, latents_by_sequence
+from saereport.site.context import DisplayTokens, ReportModel, Shards
+from saereport.site.folder import FolderSink, report_folder, write_manifest
+from saereport.site.layout import Sink
+from saereport.site.parts import Page, Part, parts_of
 from saereport.visible import visible_text
+
+SHARD = 32
+"""Latents a page."""
 
 __all__ = ["render"]
 
@@ -63,7 +46,7 @@ def render(
     out_dir: Path,
     *,
     embed_neuronpedia: bool = False,
-    shard_size: int = 32,
+    shard_size: int = SHARD,
     progress: Progress | None = None,
 ) -> None:
     """Make the report of a run.
@@ -81,17 +64,20 @@ def render(
         SaereportError: The run is damaged, or `out_dir` holds something that is not a report.
     """
     run = open_run(run_dir)
-    report = _report(run, embed_neuronpedia, shard_size)
+    report = report_of(run, embed_neuronpedia=embed_neuronpedia, shard_size=shard_size)
     with report_folder(out_dir, run) as folder:
-        _write(report, folder, progress or Progress(quiet=True))
+        write(report, FolderSink(report, folder), progress or Progress(quiet=True))
+        slugs = [sae.slug for sae in run.info.saes]
+        write_manifest(folder, version=__version__, title=report.info.title, slugs=slugs)
 
 
-def _report(run: Run, embed_neuronpedia: bool, shard_size: int) -> Report:
+def report_of(run: Run, *, embed_neuronpedia: bool = False, shard_size: int = SHARD) -> ReportModel:
+    """What the pages of a run are made from."""
     shards = {sae.slug: Shards(_latents(run, sae), shard_size) for sae in run.info.saes}
-    return Report(
+    return ReportModel(
         run=run,
         info=_readable(run.info),
-        vocabulary=Vocabulary(run),
+        vocabulary=DisplayTokens(run),
         shards=shards,
         embed_neuronpedia=embed_neuronpedia,
     )
@@ -131,140 +117,27 @@ def _latents(run: Run, sae: SaeInfo) -> tuple[int, ...]:
     return ()
 
 
-def _write(report: Report, folder: Path, progress: Progress) -> None:
-    copy_assets(folder / "assets")
-    (folder / ".nojekyll").write_bytes(b"")
-    pages = Pages(report)
-    sequences = Sequences(report.run)
+def write(report: ReportModel, sink: Sink, progress: Progress) -> None:
+    """Hand everything that a report consists of to a sink.
+
+    Raises:
+        SaereportError: The run is damaged, or an SAE is called as a folder of a part.
+    """
     total = sum(len(shards.latents) for shards in report.shards.values())
-    cards = []
     with progress.bar("pages", total, " latents") as bar:
-        for info in report.info.saes:
-            sae = SaeView(report, info, frozenset(report.run.names(info.slug)))
-            cards.append((info, _write_sae(sae, pages, sequences, folder, bar.advance)))
-    if not report.single:
-        ordered = [card for _, card in sorted(cards, key=lambda pair: place_in_model(pair[0]))]
-        overview = pages.render(
-            "overview.html", root="", kind="overview", facts=report_facts(report), cards=ordered
+        for part in parts_of(report):
+            _refuse_taken(report, part)
+            for item in part.items(report):
+                sink.add(item)
+                if isinstance(item, Page):
+                    bar.advance(item.latents)
+
+
+def _refuse_taken(report: ReportModel, part: Part) -> None:
+    taken = sorted(part.folders & report.shards.keys())
+    if taken:
+        raise SaereportError(
+            f"The SAE '{taken[0]}' has the name of a folder that the part '{part.name}' of a "
+            "report has.",
+            "Give the SAE another slug, or render without that part.",
         )
-        _save(folder / "index.html", overview)
-    for name, fields in (
-        ("methods", {"methods": methods(report)}),
-        ("provenance", {"sections": sections(report)}),
-    ):
-        _save(folder / f"{name}.html", pages.render(f"{name}.html", root="", kind="text", **fields))
-    _save(folder / COMPARE, compare_page(report, pages))
-    write_circuits(report, pages, folder)
-    sequences.write(folder / TEXT_FOLDER, latents_by_sequence(report))
-    _save(folder / "report.js", "\n".join(_report_script(report, sequences)) + "\n")
-    _save(
-        folder / "vocabulary.js", "\n".join(_vocabulary_script(report.vocabulary, sequences)) + "\n"
-    )
-    slugs = [sae.slug for sae in report.info.saes]
-    write_manifest(folder, version=__version__, title=report.info.title, slugs=slugs)
-
-
-def _write_sae(
-    sae: SaeView, pages: Pages, sequences: Sequences, folder: Path, advance: Callable[[int], None]
-) -> Card:
-    own = folder / sae.info.slug
-    own.mkdir()
-    count = sae.shards.count
-
-    def page(shard: int, latents: tuple[int, ...], stories: list[LatentSummary]) -> str:
-        return pages.render(
-            "latents.html",
-            root="../",
-            kind="latents",
-            sae=sae,
-            stories=stories,
-            data=data_name(shard),
-            previous=sae.shards.of(shard - 1)[-1] if shard else None,
-            next=sae.shards.of(shard + 1)[0] if shard + 1 < count else None,
-            previous_page=page_name(shard - 1),
-            next_page=page_name(shard + 1),
-            home="../index.html" if sae.report.single else "index.html",
-            embed=sae.report.embed_neuronpedia,
-            counted=sae.n_counted,
-        )
-
-    rows = write_shards(sae.report.run, sae, sequences, own, page, advance)
-    drawn = figures(sae.report.run, sae, rows)
-    lines = jsonwriter.script(
-        "latents",
-        index_head(sae, drawn),
-        {"rows": (jsonwriter.dumps(row.record()) for row in rows)},
-    )
-    _save(own / "latents.js", "\n".join(lines) + "\n")
-    root, here = ("", f"{sae.info.slug}/") if sae.report.single else ("../", "")
-    html = pages.render(
-        "sae.html",
-        root=root,
-        kind="sae",
-        sae=sae,
-        here=here,
-        facts=facts(sae),
-        quality=quality(sae),
-        figures=drawn,
-        rows=table_rows(sae, rows),
-        total=len(rows),
-        has_labels=any(row.label for row in rows),
-        has_map="geometry" in sae.tables and len(rows) > 0,
-        lists=lists_on_neuronpedia(sae),
-        linked=bool(sae.neuronpedia),
-    )
-    _save((folder if sae.report.single else own) / "index.html", html)
-    density = drawn[0].block["views"][0]["data"][0]["y"] if drawn else []
-    return card(sae.report, sae.info, density)
-
-
-def _save(path: Path, text: str) -> None:
-    path.write_bytes(text.encode("utf-8"))
-
-
-def _report_script(report: Report, sequences: Sequences) -> list[str]:
-    saes = [
-        {
-            "slug": info.slug,
-            "label": info.label,
-            "neuronpedia": SaeView(report, info, frozenset()).neuronpedia,
-            "count": len(report.shards[info.slug].latents),
-            "last": (report.shards[info.slug].latents or (-1,))[-1],
-            "firsts": report.shards[info.slug].firsts,
-        }
-        for info in report.info.saes
-    ]
-    panels = [
-        {
-            "name": p.name,
-            "title": p.title,
-            "tables": list(p.tables),
-            "wide": p.wide,
-            **({"reveals_text": True} if p.reveals_text else {}),
-        }
-        for p in PANELS.values()
-    ]
-    head = {
-        "title": report.info.title,
-        "fingerprint": report.info.fingerprint[:12],
-        "single": report.single,
-        "texts": sequences.firsts,
-    }
-    lists = {
-        "saes": (jsonwriter.dumps(sae) for sae in saes),
-        "panels": (jsonwriter.dumps(panel) for panel in panels),
-        "bases": (jsonwriter.dumps([name, fields]) for name, fields in BASES.items()),
-    }
-    return list(jsonwriter.script("report", head, lists))
-
-
-def _vocabulary_script(vocabulary: Vocabulary, sequences: Sequences) -> list[str]:
-    tokens = (
-        jsonwriter.dumps([token, shown, 1] if token in vocabulary.special else [token, shown])
-        for token, shown in sorted(vocabulary.shown.items())
-    )
-    joints = (
-        jsonwriter.dumps([list(tokens), [list(piece) for piece in pieces]])
-        for tokens, pieces in sorted(vocabulary.joints(sequences.flat).items())
-    )
-    return list(jsonwriter.script("vocabulary", {}, {"tokens": tokens, "joints": joints}))

@@ -13,13 +13,14 @@ import numpy.typing as npt
 from saereport.run import Run, RunInfo, SaeInfo
 from saereport.site.columns import NO_ROWS, LatentChunk, Rows
 from saereport.site.neuronpedia import base_url
+from saereport.site.sequences import KeptSequences
 from saereport.visible import LONGEST_JOINT, Piece, joint, running, visible
 
 REVEALS_TEXT = frozenset({"examples", "example_groups", "token_statistics", "explanations"})
 """Tables that say on which text a latent is active, or what others think that it means."""
 
 
-class Vocabulary:
+class DisplayTokens:
     """Display forms of the tokens that the run uses."""
 
     def __init__(self, run: Run) -> None:
@@ -115,13 +116,22 @@ def page_name(shard: int) -> str:
     return f"l{shard:04d}.html"
 
 
+_WITHIN_LAYER = ("resid_pre", "hook_z", "attn_out", "resid_mid", "mlp_in", "ln2", "mlp_out")
+
+
+def place_in_model(info: SaeInfo) -> tuple[int, int]:
+    """Where an SAE reads: its layer, and how far into it."""
+    found = (i for i, part in enumerate(_WITHIN_LAYER) if part in info.hook_in)
+    return info.layer, next(found, len(_WITHIN_LAYER))
+
+
 @dataclass(frozen=True)
-class Report:
+class ReportModel:
     """The whole report: its run, its vocabulary, and the shards of every SAE."""
 
     run: Run
     info: RunInfo
-    vocabulary: Vocabulary
+    vocabulary: DisplayTokens
     shards: dict[str, Shards]
     embed_neuronpedia: bool
 
@@ -129,6 +139,10 @@ class Report:
     def single(self) -> bool:
         """Whether there is one SAE, so that the front page is its page."""
         return len(self.info.saes) == 1
+
+    def home(self, slug: str) -> str:
+        """Path of the page of an SAE."""
+        return "index.html" if self.single else f"{slug}/index.html"
 
     @cached_property
     def blind(self) -> dict[tuple[str, int], bool]:
@@ -138,17 +152,24 @@ class Report:
         rows = self.run.table("blind_latents").to_pylist()
         return {(row["sae"], row["latent"]): row["reveal"] for row in rows}
 
-    @property
-    def has_circuits(self) -> bool:
-        """Whether the run has prompts, so that there is a Circuits part."""
-        return self.run.has("prompts")
+    @cached_property
+    def sequences(self) -> KeptSequences:
+        """The text that the run kept."""
+        return KeptSequences(self.run)
+
+    @cached_property
+    def saes(self) -> tuple[SaeView, ...]:
+        """Its SAEs, in the order of the run."""
+        return tuple(
+            SaeView(self, info, frozenset(self.run.names(info.slug))) for info in self.info.saes
+        )
 
 
 @dataclass(frozen=True)
 class SaeView:
     """One SAE as its pages see it."""
 
-    report: Report
+    report: ReportModel
     info: SaeInfo
     tables: frozenset[str]
 

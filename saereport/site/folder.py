@@ -14,6 +14,11 @@ from saereport.run.files import folder_in_place_of, sha256_of, strangers
 from saereport.run.inside import read_inside
 from saereport.run.store import require_run_or_nothing
 from saereport.site import jsonwriter
+from saereport.site.assets import copy_assets
+from saereport.site.context import ReportModel
+from saereport.site.layout import FolderLayout
+from saereport.site.pages import Pages
+from saereport.site.parts.registry import Data, Download, Item, Page
 
 MANIFEST = "report.json"
 FORMAT = "saereport-report"
@@ -91,3 +96,34 @@ def write_manifest(folder: Path, *, version: str, title: str, slugs: list[str]) 
     )
     text = f'{head[:-1]},"files":[\n' + ",\n".join(lines) + "\n]}\n"
     (folder / MANIFEST).write_bytes(text.encode("utf-8"))
+
+
+class FolderSink:
+    """Writes a report as a folder of pages that open from a disk.
+
+    Args:
+        report: The report.
+        folder: Where to write; what all pages share is put there at once.
+    """
+
+    def __init__(self, report: ReportModel, folder: Path) -> None:
+        self._folder = folder
+        self._pages = Pages(report, FolderLayout())
+        copy_assets(folder / "assets")
+        (folder / ".nojekyll").write_bytes(b"")
+
+    def add(self, item: Item) -> None:
+        """See `Sink`."""
+        target = self._folder / item.path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(self._text(item).encode("utf-8"))
+
+    def _text(self, item: Item) -> str:
+        match item:
+            case Page():
+                return self._pages.render(item)
+            case Data():
+                lines = jsonwriter.record(item.kind, item.head, item.lists)
+                return jsonwriter.script("\n".join(lines))
+            case Download():
+                return item.text

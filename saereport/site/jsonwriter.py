@@ -105,19 +105,17 @@ def _key(key: Any) -> str:
     return string(key)
 
 
-def script(kind: str, head: Mapping[str, Any], lists: Mapping[str, Iterable[str]]) -> Iterator[str]:
-    """The lines of a data script: a classic script that hands one record to the page.
+def record(kind: str, head: Mapping[str, Any], lists: Mapping[str, Iterable[str]]) -> Iterator[str]:
+    """The lines of one record. Each item of each list is on a line of its own.
 
-    The record goes to the global list `saereport`, whether the page's code is there already or
-    comes later. Each item of each list is on lines of its own, so that `git diff` names it.
+    So `git diff` names the item that changed.
 
     Args:
         kind: What the record is; the page's code dispatches on it.
         head: Small fields, written on the first line.
-        lists: Field name to items, each item already written by `dumps`.
+        lists: Field name to items, each already written by `dumps`.
     """
-    first = dumps({"kind": kind, **head})
-    yield f"(self.saereport=self.saereport||[]).push({first[:-1]}"
+    yield dumps({"kind": kind, **head})[:-1]
     for name, items in lists.items():
         yield f",{_key(name)}:["
         previous: str | None = None
@@ -128,4 +126,13 @@ def script(kind: str, head: Mapping[str, Any], lists: Mapping[str, Iterable[str]
         if previous is not None:
             yield previous
         yield "]"
-    yield "});"
+    yield "}"
+
+
+def script(record: str) -> str:
+    """A record as a data script: a classic script that hands it to the page.
+
+    The record goes to the global list `saereport`, whether the page's code is there already or
+    comes later.
+    """
+    return f"(self.saereport=self.saereport||[]).push({record});\n"

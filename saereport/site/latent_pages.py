@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from saereport.run import Run
 from saereport.site import jsonwriter
 from saereport.site.blocks import Block
 from saereport.site.columns import LatentChunk
-from saereport.site.context import Latent, SaeView, page_name
-from saereport.site.latent_summary import LatentSummary, label, story
+from saereport.site.context import Latent, SaeView
+from saereport.site.latent_summary import label
 from saereport.site.packing import packed
 from saereport.site.panels import PANELS
 from saereport.site.panels.activation import histogram_counts, sparkline
-from saereport.site.sequences import Sequences
 
 BAND = 512
 """Latents read from the run at once."""
@@ -26,8 +23,6 @@ NOT_ON_PAGES = frozenset({"sae_activity", "sae_metrics", "decoder_directions", "
 
 TOP = 5
 SPARK = 16
-
-Page = Callable[[int, tuple[int, ...], list[LatentSummary]], str]
 
 
 @dataclass(frozen=True)
@@ -61,58 +56,24 @@ class IndexRow:
         ]
 
 
-def write_shards(
-    run: Run,
-    sae: SaeView,
-    sequences: Sequences,
-    folder: Path,
-    page: Page,
-    progress: Callable[[int], None],
-) -> list[IndexRow]:
-    """Write every page and data script of an SAE's latents.
+def shards(sae: SaeView) -> Iterator[tuple[int, list[Latent]]]:
+    """Number and latents of each page of an SAE's latents, in order.
 
-    Args:
-        run: The run to read.
-        sae: The SAE.
-        sequences: The run's sequences.
-        folder: The SAE's folder in the report.
-        page: Makes the HTML of one shard from its number, its latents and their stories.
-        progress: Called with the number of latents done since the last call.
-
-    Returns:
-        The rows of the SAE's table, in order.
+    The run is read a few pages at a time, so that memory does not grow with the SAE.
     """
-    rows: list[IndexRow] = []
-    shards = sae.shards
-    per_band = max(1, BAND // shards.size)
-    for start in range(0, shards.count, per_band):
-        group = range(start, min(start + per_band, shards.count))
-        low, high = shards.of(group[0])[0], shards.of(group[-1])[-1] + 1
-        band = read_band(run, sae, sequences, low, high)
+    spread = sae.shards
+    per_band = max(1, BAND // spread.size)
+    for start in range(0, spread.count, per_band):
+        group = range(start, min(start + per_band, spread.count))
+        low, high = spread.of(group[0])[0], spread.of(group[-1])[-1] + 1
+        band = read_band(sae, low, high)
         for shard in group:
-            latents = [Latent(sae, index, band) for index in shards.of(shard)]
-            stories = [story(latent, sequences) for latent in latents]
-            html = page(shard, shards.of(shard), stories)
-            (folder / page_name(shard)).write_bytes(html.encode("utf-8"))
-            data = "\n".join(shard_script(sae, shard, latents)) + "\n"
-            (folder / data_name(shard)).write_bytes(data.encode("utf-8"))
-            rows += [index_row(latent) for latent in latents]
-            progress(len(latents))
-    return rows
+            yield shard, [Latent(sae, index, band) for index in spread.of(shard)]
 
 
 def data_name(shard: int) -> str:
     """File name of a shard's data script."""
     return f"d{shard:04d}.js"
-
-
-def shard_script(sae: SaeView, shard: int, latents: list[Latent]) -> Iterable[str]:
-    """The lines of one data script: the panels of its latents."""
-    return jsonwriter.script(
-        "shard",
-        {"sae": sae.info.slug, "shard": shard},
-        {"latents": (latent_record(latent) for latent in latents)},
-    )
 
 
 def latent_record(latent: Latent) -> str:
@@ -142,13 +103,14 @@ def _group(group: Block) -> str:
     return f'{head[:-1]},"examples":[\n{lines}]}}'
 
 
-def read_band(run: Run, sae: SaeView, sequences: Sequences, low: int, high: int) -> LatentChunk:
+def read_band(sae: SaeView, low: int, high: int) -> LatentChunk:
     """The tables of a range of latents, with the tokens of their examples packed."""
-    names = [name for name in run.names(sae.info.slug) if name not in NOT_ON_PAGES]
-    band = LatentChunk(run, sae.info.slug, names, low, high)
+    report = sae.report
+    names = [name for name in report.run.names(sae.info.slug) if name not in NOT_ON_PAGES]
+    band = LatentChunk(report.run, sae.info.slug, names, low, high)
     if "examples" in names:
         ends = [band.column("examples", name) for name in ("sequence", "start", "stop")]
-        band.add("examples", "window", sequences.windows(*ends))
+        band.add("examples", "window", report.sequences.windows(*ends))
     return band
 
 

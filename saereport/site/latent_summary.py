@@ -13,7 +13,7 @@ from saereport.site import numbers
 from saereport.site.context import Latent
 from saereport.site.latent_warnings import LatentWarning, warnings
 from saereport.site.panels.activation import histogram_counts, outline, sparkline
-from saereport.site.sequences import Sequences
+from saereport.site.sequences import KeptSequences
 from saereport.visible import SPACE, visible_text
 
 N_TOKENS = 6
@@ -69,7 +69,7 @@ class LatentSummary:
     link: str
 
 
-def story(latent: Latent, sequences: Sequences) -> LatentSummary:
+def story(latent: Latent, sequences: KeptSequences) -> LatentSummary:
     """The story of one latent."""
     text, source = label(latent)
     base = latent.sae.neuronpedia
@@ -171,7 +171,7 @@ def _writes(latent: Latent) -> list[TokenLine]:
     ]
 
 
-def _snippets(latent: Latent, sequences: Sequences) -> list[Snippet]:
+def _snippets(latent: Latent, sequences: KeptSequences) -> list[Snippet]:
     if latent.dead:
         return []
     maximum = latent.rows("activity")["max"][0] if len(latent.rows("activity")) else 0.0

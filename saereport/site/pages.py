@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from saereport.run.tables import TABLES
 from saereport.site import assets
-from saereport.site.context import Report, SaeView
+from saereport.site.context import ReportModel
 from saereport.site.csp import policy
+from saereport.site.layout import Layout, leads_out
+from saereport.site.parts.registry import Key, Page, page_kinds, parts_of
 from saereport.site.templating import environment
 
 
 class Pages:
-    """Renders templates with what all pages of a report share."""
+    """Renders pages with what all pages of a report share.
 
-    def __init__(self, report: Report) -> None:
-        self._info = report.info
+    Args:
+        report: The report.
+        layout: How its pages are linked.
+    """
+
+    def __init__(self, report: ReportModel, layout: Layout) -> None:
+        self._report = report
+        self._layout = layout
+        self._kinds = page_kinds()
         self._environment = environment()
         self._environment.globals.update(
             csp=policy(embed_neuronpedia=report.embed_neuronpedia),
@@ -23,27 +34,64 @@ class Pages:
             scripts=assets.SCRIPTS,
             early=assets.EARLY,
             title=report.info.title,
-            saes=report.info.saes,
-            single=report.single,
-            has_circuits=report.has_circuits,
             titles={name: table.title for name, table in TABLES.items()},
+            leads_out=leads_out,
+            layout=layout.template,
         )
 
-    def render(
-        self, template: str, *, root: str, kind: str, sae: SaeView | None = None, **fields: Any
-    ) -> str:
-        """One page.
+    def title(self, page: Page) -> str:
+        """The title of a page."""
+        return " · ".join([*page.title, self._report.info.title])
+
+    def render(self, page: Page) -> str:
+        """A page, or as much of it as the layout takes."""
+        template = self._kinds[page.kind].template
+        return self._fill(template, page, page.path, page.fields)
+
+    def around(self, page: Page, name: str) -> tuple[str, str]:
+        """What the header and the footer of a page are in a single file.
 
         Args:
-            template: Its template.
-            root: From the page to the report's root: `""` or `"../"`.
-            kind: What the page is, for the script: `overview`, `sae`, `latents`, `text`.
-            sae: The SAE that the page is about.
-            fields: What the template needs besides.
+            page: The page.
+            name: What its ids lie behind.
         """
+        return (
+            self._fill("header.html", page, name, {}),
+            self._fill("footer.html", page, name, {}),
+        )
+
+    def _fill(self, template: str, page: Page, ids: str, fields: Mapping[str, Any]) -> str:
         made = self._environment.get_template(template)
-        info = sae.info if sae else None
-        warnings = () if kind == "text" else self._info.warnings
-        if info is not None:
-            warnings = self._info.warnings_of(info.slug)
-        return made.render(root=root, kind=kind, sae=info, warnings=warnings, **fields)
+        kind, info = self._kinds[page.kind], page.sae.info if page.sae else None
+        about = self._report.info
+        warnings = about.warnings if info is None else about.warnings_of(info.slug)
+        return made.render(
+            root="../" * page.path.count("/"),
+            kind=kind.acts_as,
+            sae=info,
+            warnings=() if kind.warnings == "none" else warnings,
+            warnings_open=kind.warnings == "open",
+            page_title=self.title(page),
+            needs=page.needs,
+            navigation=[
+                entry
+                for part in parts_of(self._report)
+                for entry in part.navigation(self._report, info)
+            ],
+            current=page.under or page.path,
+            keys=[*kind.keys, *keys_of_every_page(kind.copied)],
+            hint=kind.hint,
+            href=partial(self._layout.href, page.path),
+            at=partial(self._layout.at, ids),
+            **fields,
+        )
+
+
+def keys_of_every_page(copied: str) -> list[Key]:
+    """The keys that every page has; `copied` is what `m` copies."""
+    return [
+        Key(("y",), "copy a link to what is shown"),
+        Key(("m",), f"copy {copied} as Markdown"),
+        Key(("t",), "light, dark, or as the system"),
+        Key(("?",), "this help"),
+    ]

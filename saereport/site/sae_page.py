@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import floor, log10
 from typing import Any
 
-from saereport.run import Run
 from saereport.site import numbers
 from saereport.site.blocks import Block, base, merged
 from saereport.site.context import SaeView
+from saereport.site.densities import PER_DECADE, densities
 from saereport.site.jsonwriter import Exact
 from saereport.site.latent_pages import IndexRow
 from saereport.site.latent_summary import Fact
@@ -18,9 +17,6 @@ from saereport.site.quality import quality_facts
 
 SERVER_ROWS = 100
 """Rows of the table that are in the HTML itself."""
-
-PER_DECADE = 5
-"""Bins of the density distribution in each factor of ten."""
 
 DENSITY = base(
     "sae.density",
@@ -105,9 +101,9 @@ def facts(sae: SaeView) -> list[Fact]:
     return rows
 
 
-def figures(run: Run, sae: SaeView, rows: list[IndexRow]) -> list[ServerFigure]:
+def figures(sae: SaeView) -> list[ServerFigure]:
     """The distributions over the whole SAE."""
-    result = [_density(run, sae, rows)]
+    result = [_density(sae)]
     if sae.info.l0 is not None and sae.info.l0.histogram:
         l0 = sae.info.l0
         counts = list(l0.histogram)
@@ -124,35 +120,21 @@ def figures(run: Run, sae: SaeView, rows: list[IndexRow]) -> list[ServerFigure]:
     return [figure for figure in result if figure.rows]
 
 
-def _density(run: Run, sae: SaeView, rows: list[IndexRow]) -> ServerFigure:
-    counted = max(1, sae.n_counted)
-    if run.has("sae_activity", sae.info.slug):
-        active = run.table("sae_activity", sae.info.slug, columns=["n_active"])
-        every = [n / counted for n in active.column("n_active").to_pylist() if n]
-    else:
-        every = [row.density for row in rows if row.density > 0]
-    shown = [row.density for row in rows if row.density > 0]
-    bins, shown_bins = ([floor(PER_DECADE * log10(d)) for d in some] for some in (every, shown))
-    # The two come from different tables: neither need hold the other's densities.
-    low, high = min([*bins, *shown_bins], default=0), max([*bins, *shown_bins], default=0)
-    n = high - low + 1 if every or shown else 0
-    all_counts, shown_counts = [0] * n, [0] * n
-    for place in bins:
-        all_counts[place - low] += 1
-    for place in shown_bins:
-        shown_counts[place - low] += 1
+def _density(sae: SaeView) -> ServerFigure:
+    spread = densities(sae)
+    n, low, high = len(spread.counts), spread.low, spread.low + len(spread.counts) - 1
     decades = list(range(-(-low // PER_DECADE), high // PER_DECADE + 2)) if n else []
     block = DENSITY(
         v={
-            "n": numbers.count(len(every)),
-            "chosen": numbers.count(len(shown)),
-            "median": numbers.percent(sorted(every)[len(every) // 2]) if every else "0 %",
+            "n": numbers.count(spread.n_active),
+            "chosen": numbers.count(spread.n_shown),
+            "median": numbers.percent(spread.median) if spread.n_active else "0 %",
         },
         views=[
             {
                 "data": [
-                    {"x0": low, "dx": 1, "y": all_counts},
-                    {"x0": low, "dx": 1, "y": shown_counts},
+                    {"x0": low, "dx": 1, "y": spread.counts},
+                    {"x0": low, "dx": 1, "y": spread.shown},
                 ],
                 "decades": PER_DECADE,
                 "layout": {
@@ -168,11 +150,11 @@ def _density(run: Run, sae: SaeView, rows: list[IndexRow]) -> ServerFigure:
         (
             numbers.value(10 ** ((low + i) / PER_DECADE)),
             numbers.value(10 ** ((low + i + 1) / PER_DECADE)),
-            numbers.count(all_counts[i]),
-            numbers.count(shown_counts[i]),
+            numbers.count(spread.counts[i]),
+            numbers.count(spread.shown[i]),
         )
         for i in range(n)
-        if all_counts[i]
+        if spread.counts[i]
     )
     return _server_figure("density", block, table)
 
@@ -213,7 +195,7 @@ def table_rows(sae: SaeView, rows: list[IndexRow]) -> list[TableRow]:
     return [
         TableRow(
             latent=row.latent,
-            href=sae.shards.address(row.latent),
+            href=f"{sae.info.slug}/{sae.shards.address(row.latent)}",
             density="–" if row.density == 0 < row.maximum else numbers.percent(row.density),
             maximum=numbers.value(row.maximum),
             tokens=tuple(words[t] for t in row.tokens),

@@ -9,7 +9,6 @@ with the eyes of another latent.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,17 +16,14 @@ import numpy.typing as npt
 
 from saereport.errors import SaereportError
 from saereport.run import Run
-from saereport.run.validation import LATENTS
 from saereport.site import jsonwriter
 from saereport.site.columns import flat
-from saereport.site.context import Report
-from saereport.site.packing import LIMIT, pack, packed
+from saereport.site.packing import pack
 
 TOKENS_PER_FILE = 32_768
-FOLDER = "text"
 
 
-class Sequences:
+class KeptSequences:
     """Token ids of every sequence that the run kept."""
 
     def __init__(self, run: Run) -> None:
@@ -75,20 +71,14 @@ class Sequences:
         found: list[int] = self._tokens[begin + start : min(begin + stop, end)].tolist()
         return found
 
-    def write(self, folder: Path, shown: Mapping[int, str]) -> None:
-        """Write the files with the whole text, one line a sequence.
+    def files(self, shown: Mapping[int, str]) -> Iterator[Iterator[str]]:
+        """The lines of each file with the whole text, one a sequence.
 
         Args:
-            folder: Where to write; it is made.
-            shown: For a sequence, the latents with an example in it; see `latents_by_sequence`.
+            shown: For a sequence, the latents with an example in it, as its line holds them.
         """
-        folder.mkdir()
-        for number, start in enumerate(range(0, len(self._ids), self._per_file)):
-            lines = jsonwriter.script(
-                "text", {"file": number}, {"sequences": self._lines(start, shown)}
-            )
-            path = folder / f"t{number:04d}.js"
-            path.write_bytes(("\n".join(lines) + "\n").encode("utf-8"))
+        for start in range(0, len(self._ids), self._per_file):
+            yield self._lines(start, shown)
 
     def _lines(self, start: int, shown: Mapping[int, str]) -> Iterator[str]:
         stop = min(start + self._per_file, len(self._ids))
@@ -107,50 +97,3 @@ class Sequences:
                 "Collect it again.",
             )
         return rows
-
-
-def latents_by_sequence(report: Report) -> dict[int, str]:
-    """For each sequence, the latents of the report that have a stored example in it.
-
-    A latent that is blinded is left out: that it is active on a text would say what it reads.
-
-    Returns:
-        By sequence, packed numbers: for each SAE its place in the report, how many latents follow,
-        and these in rising order, each as the step from the one before it.
-    """
-    found: dict[int, list[str]] = {}
-    for place, sae in enumerate(report.info.saes):
-        if not report.run.has("examples", sae.slug):
-            continue
-        table = report.run.table("examples", sae.slug, columns=["latent", "sequence"])
-        shown = [i for i in report.shards[sae.slug].latents if (sae.slug, i) not in report.blind]
-        latents = table.column("latent").to_numpy()
-        kept = np.isin(latents, shown)
-        sequences, groups = _distinct(table.column("sequence").to_numpy()[kept], latents[kept])
-        del table, latents
-        for sequence, group in zip(sequences, groups, strict=True):
-            text = packed([place, len(group), *_steps(group.tolist())])
-            found.setdefault(sequence, []).append(text)
-    return {sequence: "".join(parts) for sequence, parts in found.items()}
-
-
-def _distinct(
-    sequences: npt.NDArray[Any], latents: npt.NDArray[Any]
-) -> tuple[list[int], list[npt.NDArray[Any]]]:
-    """The sequences that are there, rising, and of each its latents, rising, each once."""
-    # Millions of pairs in a large report: they are sorted as numbers, not as rows or objects.
-    numbers, places = np.unique(sequences, return_inverse=True)
-    keys = np.unique(places * LATENTS + latents)
-    own, latents = np.divmod(keys, LATENTS)
-    starts = np.searchsorted(own, np.arange(1, len(numbers)))
-    return numbers.tolist(), np.split(latents.astype(np.int32), starts) if len(numbers) else []
-
-
-def _steps(rising: list[int]) -> Iterator[int]:
-    """Differences; one too large for the code is split, with `LIMIT - 1` for each whole part."""
-    before = 0
-    for number in rising:
-        whole, rest = divmod(number - before, LIMIT - 1)
-        yield from [LIMIT - 1] * whole
-        yield rest
-        before = number

@@ -1,4 +1,4 @@
-"""A whole report as one HTML file, made from the report's folder.
+"""A whole report as one HTML file, made from the same page models as a folder.
 
 Every page is a section of the body, with its ids behind the page's path, so that all of it can be
 read one under the other without JavaScript and every link is an anchor of the same document:
@@ -18,24 +18,26 @@ data. The run goes along, so that the file can be rendered, cut and compared aga
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
+import posixpath
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 from markupsafe import escape
 
-from saereport.run.inside import files_below, read_inside
+from saereport.site import jsonwriter
 from saereport.site.assets import EARLY, PLOTLY, SCRIPTS, STYLES, templates
+from saereport.site.context import ReportModel
 from saereport.site.csp import EMPTY_STYLE, digest, single_policy
-from saereport.site.folder import MANIFEST, RUN_FOLDER
-from saereport.site.single_pages import Page, prefixed, read_page
+from saereport.site.layout import SingleLayout
+from saereport.site.pages import Pages
+from saereport.site.parts.registry import Data, Download, Item, Page, page_kinds, parts
 
 GENERATOR = '<meta name="generator" content="saereport, one file">'
 """Says that a file was written here and may be replaced by a newer one."""
+RUN_OPENING = '<script type="application/x-saereport-run" id="run">'
+"""What comes before the run; text of a report can hold no `<`, so it stands for itself."""
+RUN_ENDING = "\n</script>\n"
 HOME = "index.html"
-_PUSH = "(self.saereport=self.saereport||[]).push("
-_RUN = '<script type="application/x-saereport-run" id="run">'
 
 
 @dataclass(frozen=True)
@@ -56,93 +58,139 @@ class SingleFile:
         return len(self.html.encode("utf-8"))
 
 
-def single_file(folder: Path, *, bundled: str, embed_neuronpedia: bool = False) -> SingleFile:
-    """Put a report's folder into one file.
+@dataclass(frozen=True)
+class _Section:
+    """A page in the file: its model, its content as HTML, and the number of its frame."""
 
-    Args:
-        folder: A report as `render` makes it, whole.
-        bundled: The run as `run.bundle` writes it; empty to leave it out.
-        embed_neuronpedia: Whether the report offers Neuronpedia's pages in a frame.
+    page: Page
+    html: str = field(repr=False)
+    frame: int
 
-    Raises:
-        ValueError: A page is not as the templates make them.
+
+class SingleSink:
+    """Takes a report in and makes one file of it.
+
+    Attributes:
+        report: The report.
     """
-    manifest = json.loads(_text(folder, MANIFEST))
-    slugs = [str(slug) for slug in manifest["saes"]]
-    paths = sorted(_paths(folder, ".html"), key=lambda path: _place(path, slugs))
-    pages = [read_page(path, _text(folder, path), frozenset(paths)) for path in paths]
-    files = sorted({name for page in pages for name in page.files})
-    data = sorted(_paths(folder, ".js"))
-    blocks = {
-        **{path: _block(path, _records(path, _text(folder, path))) for path in data},
-        **{path: _block(path, _inert(_text(folder, path)), name=path) for path in files},
-    }
-    plotly = _text(folder, f"assets/{PLOTLY}")
-    frames = list(dict.fromkeys((page.before, page.after) for page in pages))
-    sections = {page.path: _section(page, frames) for page in pages}
-    html = "".join(
-        [
-            _head(pages[0].title, plotly, embed_neuronpedia),
-            prefixed(pages[0].before, "frame#").replace(' id="frame#main"', ' id="main"'),
-            *sections.values(),
-            prefixed(pages[0].after, "frame#"),
-            *(_template(number, *frame) for number, frame in enumerate(frames)),
-            *blocks.values(),
-            _block("assets/" + PLOTLY, plotly, kind="text/plain"),
-            f"<script>{_scripts()}</script>\n",
-            f"{_RUN}\n{bundled}\n</script>\n" if bundled else "",
-            "</body>\n</html>\n",
-        ]
-    )
-    parts = _parts({**sections, **blocks}, slugs)
-    parts["the run itself"] = len(bundled)
-    parts["scripts, styles and Plotly"] = len(plotly) + len(_scripts()) + len(_styles())
-    ordered = sorted(parts.items(), key=lambda part: (-part[1], part[0]))
-    return SingleFile(html, tuple(part for part in ordered if part[1]))
+
+    def __init__(self, report: ReportModel) -> None:
+        self.report = report
+        self._layout = SingleLayout()
+        self._pages = Pages(report, self._layout)
+        self._kinds = page_kinds()
+        self._sections: list[_Section] = []
+        self._frames: dict[tuple[str, str], int] = {}
+        self._templates: list[str] = []
+        self._blocks: dict[str, str] = {}
+
+    def add(self, item: Item) -> None:
+        """See `Sink`."""
+        match item:
+            case Page():
+                number = self._frame(item)
+                self._sections.append(_Section(item, self._pages.render(item), number))
+            case Data():
+                lines = jsonwriter.record(item.kind, item.head, item.lists)
+                self._blocks[item.path] = _block(item.path, "[" + "\n".join(lines) + "]")
+            case Download():
+                self._blocks[item.path] = _block(item.path, _inert(item.text), name=item.path)
+
+    def _frame(self, page: Page) -> int:
+        """The number of what is around a page; pages with the same around them share it."""
+        around = self._pages.around(page, "frame")
+        if around not in self._frames:
+            name = f"frame-{len(self._frames)}"
+            before, after = self._pages.around(page, name)
+            self._templates.append(
+                f'<template id="{name}">\n{before}<main id="{name}#main">\n</main>\n{after}'
+                "</template>\n"
+            )
+            self._frames[around] = len(self._frames)
+        return self._frames[around]
+
+    def finished(self, *, bundled: str) -> SingleFile:
+        """The file.
+
+        Args:
+            bundled: The run as `run.bundle` writes it; empty to leave it out.
+
+        Raises:
+            ValueError: A page links to what the report does not have.
+        """
+        self._check_links()
+        sections = sorted(self._sections, key=self._place)
+        home = sections[0].page
+        before, after = self._pages.around(home, "frame")
+        plotly = _vendored(PLOTLY)
+        written = {section.page.path: self._written(section) for section in sections}
+        blocks = dict(sorted(self._blocks.items()))
+        html = "".join(
+            [
+                _head(self._pages.title(home), plotly, self.report.embed_neuronpedia),
+                f'{before}<main id="main">\n',
+                *written.values(),
+                f"</main>\n{after}",
+                *self._templates,
+                *blocks.values(),
+                _block("assets/" + PLOTLY, plotly, kind="text/plain"),
+                f"<script>{_scripts()}</script>\n",
+                f"{RUN_OPENING}\n{bundled}{RUN_ENDING}" if bundled else "",
+                "</body>\n</html>\n",
+            ]
+        )
+        sizes = _sizes({**written, **blocks}, self._called())
+        sizes["the run itself"] = len(bundled)
+        sizes["scripts, styles and Plotly"] = len(plotly) + len(_scripts()) + len(_styles())
+        ordered = sorted(sizes.items(), key=lambda part: (-part[1], part[0]))
+        return SingleFile(html, tuple(part for part in ordered if part[1]))
+
+    def _check_links(self) -> None:
+        known = {*self._blocks, *(section.page.path for section in self._sections)}
+        for path, page in self._layout.linked.items():
+            if path not in known:
+                raise ValueError(f"'{page}' links to '{path}', which the report does not have")
+
+    def _place(self, section: _Section) -> tuple[bool, int, int, bool, str]:
+        """Order of the pages: the first page, then each part; each SAE's own page first."""
+        page = section.page
+        order = {kind.name: part.order for part in parts() for kind in part.kinds}
+        slugs = list(self.report.shards)
+        folder = posixpath.dirname(page.path)
+        return (
+            page.path != HOME,
+            order[page.kind],
+            slugs.index(folder) if folder in slugs else -1,
+            not page.path.endswith("/" + HOME),
+            page.path,
+        )
+
+    def _written(self, section: _Section) -> str:
+        page = section.page
+        fields = {
+            "id": page.path,
+            "data-path": page.path,
+            "data-title": self._pages.title(page),
+            "data-kind": self._kinds[page.kind].acts_as,
+            "data-sae": page.sae.info.slug if page.sae else "",
+            "data-needs": " ".join(page.needs),
+            "data-frame": f"frame-{section.frame}",
+        }
+        said = "".join(f' {name}="{escape(value)}"' for name, value in fields.items() if value)
+        return f'<section class="leaf"{said}>\n{section.html}</section>\n'
+
+    def _called(self) -> dict[str, str]:
+        """What a reader could leave out, by the folder that it would be in."""
+        return {
+            **{slug: f"latents of {slug}" for slug in self.report.shards},
+            **{folder: p.called for p in parts() if p.called for folder in p.folders},
+        }
 
 
-def _paths(folder: Path, ending: str) -> Iterator[str]:
-    """Files of the report with this ending, but for assets and the run."""
-    for path in files_below(folder):
-        if path.endswith(ending) and path.partition("/")[0] not in ("assets", RUN_FOLDER):
-            yield path
-
-
-def _place(path: str, slugs: list[str]) -> tuple[int, bool, str]:
-    """Order of the pages: the overview, each SAE, circuits, the rest."""
-    top = path.split("/")[0]
-    ranks = {HOME: 0, **{slug: 1 + number for number, slug in enumerate(slugs)}}
-    ranks["circuits"] = len(ranks) + 1
-    return ranks.get(top, len(ranks) + 2), not path.endswith("/" + HOME), path
-
-
-def _section(page: Page, frames: list[tuple[str, str]]) -> str:
-    fields = {
-        "data-kind": page.kind,
-        "data-sae": page.sae,
-        "data-needs": " ".join(page.needs),
-        "data-frame": f"frame-{frames.index((page.before, page.after))}",
-    }
-    said = "".join(f' {name}="{escape(value)}"' for name, value in fields.items() if value)
-    path = escape(page.path)
-    return (
-        f'<section class="leaf" id="{path}" data-path="{path}" data-title="{page.title}"{said}>\n'
-        f"{prefixed(page.main, page.path + '#')}</section>\n"
-    )
-
-
-def _template(number: int, before: str, after: str) -> str:
-    name = f"frame-{number}"
-    return f'<template id="{name}">\n{prefixed(before + after, name + "#")}</template>\n'
-
-
-def _records(path: str, text: str) -> str:
-    """The records of a data script, as a JSON list."""
-    pieces = text.split(_PUSH)
-    records = [piece.rstrip().removesuffix(");") for piece in pieces[1:]]
-    if pieces[0].strip() or not records:
-        raise ValueError(f"'{path}' is not a data script")
-    return "[" + ",\n".join(records) + "]"
+def without_run(html: str) -> str:
+    """The text of a report in one file without the run in it."""
+    before, _, after = html.partition(RUN_OPENING)
+    return before + after.partition(RUN_ENDING)[2]
 
 
 def _block(path: str, text: str, *, kind: str = "application/json", name: str = "") -> str:
@@ -171,7 +219,7 @@ def _head(title: str, plotly: str, embed_neuronpedia: bool) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"{GENERATOR}\n"
         '<meta name="referrer" content="no-referrer">\n'
-        f"<title>{title}</title>\n"
+        f"<title>{escape(title)}</title>\n"
         '<link rel="icon" href="data:,">\n'
         f"<style>{_styles()}</style>\n<script>{early}</script>\n</head>\n<body>\n"
     )
@@ -194,17 +242,14 @@ def _static(name: str) -> str:
     return (templates() / "static" / name).read_bytes().decode("utf-8")
 
 
-def _text(folder: Path, relative: str) -> str:
-    """A file of the report; what a stranger's pages name outside of it is not read."""
-    return read_inside(folder, relative).decode("utf-8")
+def _vendored(name: str) -> str:
+    return (templates() / "vendor" / name).read_bytes().decode("utf-8")
 
 
-def _parts(pieces: dict[str, str], slugs: list[str]) -> dict[str, int]:
+def _sizes(pieces: dict[str, str], called: dict[str, str]) -> dict[str, int]:
     """Bytes by what a reader could leave out; keys are paths."""
     sizes: dict[str, int] = {}
     for path, text in pieces.items():
-        top = path.split("/")[0]
-        name = {"circuits": "circuits", "text": "whole sequences"}.get(top, "all else")
-        name = f"latents of {top}" if top in slugs else name
+        name = called.get(path.split("/")[0], "all else")
         sizes[name] = sizes.get(name, 0) + len(text.encode("utf-8"))
     return sizes

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from saereport import __version__
 from saereport.errors import SaereportError, UsageError
@@ -14,10 +13,18 @@ from saereport.run import Run
 from saereport.run.bundle import bundle
 from saereport.run.files import real_path, reserved, write_atomically
 from saereport.run.inside import read_inside
-from saereport.site.folder import MANIFEST
-from saereport.site.single import GENERATOR, single_file
+from saereport.site.folder import MANIFEST, RUN_FOLDER
+from saereport.site.single import GENERATOR, SingleSink, without_run
 
 MB = 10**6
+__all__ = [
+    "html_of",
+    "require_single_or_nothing",
+    "size_of_pages",
+    "without_run",
+    "write_single",
+]
+
 WARN_ABOVE = 20 * MB
 REFUSE_ABOVE = 50 * MB
 ENDINGS = (".html", ".htm")
@@ -64,7 +71,7 @@ def write_single(
     Raises:
         SaereportError: The file would be too large, or there is something else of this name.
     """
-    from saereport.site import render
+    from saereport.site import report_of, write
 
     progress = progress or Progress(quiet=True)
     out = real_path(out)
@@ -72,10 +79,9 @@ def write_single(
     if within > REFUSE_ABOVE and not force:
         raise _too_large(within, [("the run itself", within)])
     with reserved(out, require_single_or_nothing, room=within):
-        with TemporaryDirectory(prefix="saereport-") as name:
-            folder = Path(name) / "report"
-            render(run.path, folder, embed_neuronpedia=embed_neuronpedia, progress=progress)
-            made = single_file(folder, bundled=bundle(run), embed_neuronpedia=embed_neuronpedia)
+        sink = SingleSink(report_of(run, embed_neuronpedia=embed_neuronpedia))
+        write(sink.report, sink, progress)
+        made = sink.finished(bundled=bundle(run))
         size = made.size
         if size > REFUSE_ABOVE and not force:
             raise _too_large(size, made.parts)
@@ -85,13 +91,33 @@ def write_single(
         write_atomically(out, made.html.encode("utf-8"))
 
 
-def fits_here(folder: Path) -> bool:
-    """Whether a folder holds the pages of a report that this saereport made."""
+def html_of(run: Run) -> str:
+    """The report of a run as one HTML text, without the run itself.
+
+    Raises:
+        SaereportError: The run is damaged.
+    """
+    from saereport.site import report_of, write
+
+    sink = SingleSink(report_of(run))
+    write(sink.report, sink, Progress(quiet=True))
+    return sink.finished(bundled="").html
+
+
+def size_of_pages(folder: Path) -> int:
+    """Bytes of a report's folder without the run in it; 0 where another saereport made it."""
     try:
         manifest = json.loads(read_inside(folder, MANIFEST))
-    except (SaereportError, OSError, ValueError, RecursionError):
-        return False
-    return isinstance(manifest, dict) and manifest.get("saereport") == __version__
+        if manifest["saereport"] != __version__:
+            return 0
+        sizes = [
+            int(file["bytes"])
+            for file in manifest["files"]
+            if not file["path"].startswith(f"{RUN_FOLDER}/")
+        ]
+    except (SaereportError, OSError, ValueError, RecursionError, KeyError, TypeError):
+        return 0
+    return sum(sizes)
 
 
 _ADVICE = "Leave some latents or circuits out with 'saereport extract'."

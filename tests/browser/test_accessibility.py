@@ -14,7 +14,9 @@ import pytest
 
 from saereport.exchange import export_report, import_files
 from saereport.reports import render as render_as
-from saereport.site import render
+from saereport.run import open_run
+from saereport.site import render, report_of
+from saereport.site.parts import Page, page_kinds, parts_of
 from tests.browser.axe import violations
 from tests.browser.conftest import Watched, latent_pages, until
 
@@ -102,6 +104,44 @@ PAGES: dict[str, tuple[str, str, tuple[State, ...]]] = {
     "methods": ("methods.html", "", (seen_whole,)),
     "provenance": ("provenance.html", "", (seen_whole,)),
 }
+
+
+LISTED = {
+    "overview": "overview",
+    "sae": "sae",
+    "latents": "latent",
+    "circuits": "circuits",
+    "prompt": "prompt",
+    "graph": "graph",
+    "compare": "compare, two",
+    "methods": "methods",
+    "provenance": "provenance",
+}
+"""Kinds of pages that `PAGES` looks at with what a reader does to them, and where."""
+
+
+def first_pages(run: Path) -> dict[str, str]:
+    """Path of the first page of each kind that the report of a run has."""
+    report = report_of(open_run(run))
+    items = (item for part in parts_of(report) for item in part.items(report))
+    pages = [item for item in items if isinstance(item, Page)]
+    return {page.kind: page.path for page in reversed(pages)}
+
+
+def test_every_kind_of_page_is_looked_at(published: Path, watched: Make) -> None:
+    """Those of `LISTED` below; a kind that another part adds is looked at here."""
+    found = first_pages(published)
+    assert LISTED.keys() <= found.keys() <= page_kinds().keys()
+    for kind, name in LISTED.items():
+        assert f'data-page="{page_kinds()[kind].acts_as}"' in (
+            published / PAGES[name][0]
+        ).read_text("utf-8")
+    for kind in found.keys() - LISTED.keys():
+        seen = watched(width=820)
+        page = seen.open(published / found[kind])
+        seen_whole(page)
+        assert violations(page) == [], kind
+        seen.check()
 
 
 @pytest.mark.slow

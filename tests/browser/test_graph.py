@@ -240,7 +240,7 @@ def test_groups_are_named_drawn_together_and_survive(folder: Path, watched: Make
     assert [group[0] for group in found["qParams"]["supernodes"]] == ["capital cities"]
     assert set(found["qParams"]["supernodes"][0][1:]) == set(chosen)
     assert set(found["qParams"]["pinnedIds"]) == set(chosen)
-    exchange.Graph.model_validate_json(json.dumps(found))
+    exchange.GraphFile.model_validate_json(json.dumps(found))
     weights = page.evaluate(
         """() => {
             const view = self.saereport.graphView;
@@ -266,7 +266,7 @@ def test_the_browser_exports_what_python_exports(folder: Path, watched: Make, sl
     page = opened(seen, folder, slug)
     found = exported(page)
     assert found == graph_of(folder, slug)
-    exchange.Graph.model_validate_json(json.dumps(found))
+    exchange.GraphFile.model_validate_json(json.dumps(found))
     jsonschema.validate(found, reference())
     seen.check()
 

@@ -7,25 +7,22 @@ import plotly.graph_objects as go
 import pytest
 
 from saereport.run import open_run
-from saereport.site import _report
+from saereport.site import report_of
 from saereport.site.blocks import BASES, Block, merge, merged
-from saereport.site.context import Latent, SaeView
-from saereport.site.latent_pages import index_row, read_band
+from saereport.site.context import Latent
+from saereport.site.latent_pages import read_band
 from saereport.site.panels import PANELS
 from saereport.site.sae_page import figures
-from saereport.site.sequences import Sequences
 
 PLAIN = {"tokens", "latents", "facts", "figure", "examples", "text", "columns"}
 KINDS = PLAIN | {"attribution", "influences"}
 
 
 def latents_of(run_dir: Path) -> list[Latent]:
-    report = _report(open_run(run_dir), False, 16)
-    sequences = Sequences(report.run)
+    report = report_of(open_run(run_dir), shard_size=16)
     found = []
-    for info in report.info.saes:
-        sae = SaeView(report, info, frozenset(report.run.names(info.slug)))
-        band = read_band(report.run, sae, sequences, 0, info.d_sae)
+    for sae in report.saes:
+        band = read_band(sae, 0, sae.info.d_sae)
         found += [Latent(sae, index, band) for index in sae.shards.latents]
     return found
 
@@ -56,10 +53,8 @@ def test_every_kind_of_block_is_known_to_the_page(all_blocks: list[Block]) -> No
 
 def test_figures_are_valid_plotly(all_blocks: list[Block], hostile_run: Path) -> None:
     drawn = [block for block in all_blocks if block["b"] == "figure"]
-    latents = latents_of(hostile_run)
-    sae = latents[0].sae
-    rows = [index_row(latent) for latent in latents if latent.sae is sae]
-    drawn += [merged(figure.block) for figure in figures(sae.report.run, sae, rows)]
+    sae = latents_of(hostile_run)[0].sae
+    drawn += [merged(figure.block) for figure in figures(sae)]
     assert {block["base"] if "base" in block else block["title"] for block in drawn}
     assert len(drawn) > 50
     for block in drawn:

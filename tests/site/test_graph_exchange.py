@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from saereport.errors import SaereportError
 from saereport.run import open_run
 from saereport.site import render
 from saereport.site.circuits import neuronpedia_graph as exchange
+from saereport.site.circuits.graph_data import Node
 from tests.synthetic import Shape, write_run
 from tests.synthetic_graph import LARGE, SMALL, GraphShape, graphs
 
@@ -78,7 +80,7 @@ def test_an_exported_graph_is_the_table_of_the_run(run: Path, folder: Path, slug
         row for row in opened.table("graph_links").to_pylist() if row["prompt"] == prompt["prompt"]
     ]
     graph = loaded(folder, slug)
-    assert exchange.Graph.model_validate_json(json.dumps(graph)).metadata.slug == slug
+    assert exchange.GraphFile.model_validate_json(json.dumps(graph)).metadata.slug == slug
     assert [node["node_id"] for node in graph["nodes"]] == [row["id"] for row in rows]
     assert len(graph["metadata"]["prompt_tokens"]) == len(prompt["tokens"])
     assert graph["metadata"]["schema_version"] == 1
@@ -134,7 +136,7 @@ def test_cantor_coding_counts_every_pair_once() -> None:
 
 
 @st.composite
-def small_graphs(draw: st.DrawFn) -> exchange.Graph:
+def small_graphs(draw: st.DrawFn) -> exchange.GraphFile:
     texts = st.text(max_size=6)
     tokens = draw(st.lists(texts, min_size=1, max_size=4))
     places = st.integers(0, len(tokens) - 1)
@@ -160,24 +162,25 @@ def small_graphs(draw: st.DrawFn) -> exchange.Graph:
             "embedding": f"E_{latent}_{position}",
             "logit": f"99_{latent}_{position}",
         }
-        node = exchange.node_of(
-            kind=kind,
+        own = Node(
+            node=len(nodes),
             id=ids[kind],
+            kind=kind,
+            sae="",
             layer=layer,
             latent=index,
             position=position,
-            clerp=draw(texts),
-            probability=draw(st.floats(0, 1)),
-            influence=draw(st.floats(0, 1)),
             activation=draw(st.floats(0, 100)),
-            target=False,
+            influence=draw(st.floats(0, 1)),
+            probability=draw(st.floats(0, 1)),
         )
+        node = exchange.node_of(own, clerp=draw(texts))
         nodes[node.node_id] = node
     ends = st.sampled_from(sorted(nodes)) if nodes else st.nothing()
     weights = st.floats(-50, 50)
     made = st.builds(exchange.GraphLink, source=ends, target=ends, weight=weights)
     links = draw(st.lists(made, max_size=6)) if nodes else []
-    return exchange.Graph(
+    return exchange.GraphFile(
         metadata=exchange.Metadata(
             slug="made",
             scan="a-model",
@@ -198,28 +201,28 @@ def small_graphs(draw: st.DrawFn) -> exchange.Graph:
 
 @settings(max_examples=60, deadline=None)
 @given(small_graphs())
-def test_any_graph_is_written_as_valid_json(graph: exchange.Graph) -> None:
+def test_any_graph_is_written_as_valid_json(graph: exchange.GraphFile) -> None:
     text = "\n".join(exchange.lines(graph))
     assert not set("<>&\u2028\u2029") & set(text)
     found = json.loads(text)
     jsonschema.validate(found, reference())
-    back = exchange.Graph.model_validate_json(text)
+    back = exchange.GraphFile.model_validate_json(text)
     assert [node.node_id for node in back.nodes] == [node.node_id for node in graph.nodes]
     assert [node.feature for node in back.nodes] == [node.feature for node in graph.nodes]
 
 
-GOOD: dict[str, Any] = {
-    "kind": "latent",
-    "id": "3_12_1",
-    "layer": 3,
-    "latent": 12,
-    "position": 1,
-    "clerp": "",
-    "probability": 0.0,
-    "influence": 0.5,
-    "activation": 1.0,
-    "target": False,
-}
+GOOD = Node(
+    node=0,
+    id="3_12_1",
+    kind="latent",
+    sae="",
+    layer=3,
+    latent=12,
+    position=1,
+    activation=1.0,
+    influence=0.5,
+    probability=0.0,
+)
 
 
 @pytest.mark.parametrize(
@@ -238,9 +241,9 @@ GOOD: dict[str, Any] = {
     ],
 )
 def test_a_node_that_contradicts_itself_is_refused(patch: dict[str, Any]) -> None:
-    assert exchange.node_of(**GOOD).feature == exchange.cantor(3, 12)
+    assert exchange.node_of(GOOD, clerp="").feature == exchange.cantor(3, 12)
     with pytest.raises(ValueError, match=r".+"):
-        exchange.node_of(**{**GOOD, **patch})
+        exchange.node_of(replace(GOOD, **patch), clerp="")
 
 
 def test_a_graph_that_does_not_hang_together_is_refused(folder: Path) -> None:
@@ -257,7 +260,7 @@ def test_a_graph_that_does_not_hang_together_is_refused(folder: Path) -> None:
         ({"metadata": {**good["metadata"], "prompt_tokens": ["one"]}}, "no position"),
     ):
         with pytest.raises(ValidationError, match=reason):
-            exchange.Graph.model_validate_json(broken(**patch))
+            exchange.GraphFile.model_validate_json(broken(**patch))
 
 
 def test_equal_runs_give_equal_bytes(run: Path, folder: Path, tmp_path: Path) -> None:

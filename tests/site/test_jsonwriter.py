@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from saereport.site.jsonwriter import Exact, dumps, script
+from saereport.site.jsonwriter import Exact, dumps, record, script
 
 
 @pytest.mark.parametrize(
@@ -70,12 +70,12 @@ def test_numbers_keep_four_digits(value: float) -> None:
     assert json.loads(dumps(value)) == pytest.approx(value, rel=5.1e-4, abs=1e-320)
 
 
-def test_a_script_has_one_line_an_item() -> None:
-    lines = script(
-        "rows", {"sae": "</script>"}, {"a": (dumps([i]) for i in range(3)), "b": iter([])}
+def test_a_record_has_one_line_an_item() -> None:
+    lines = list(
+        record("rows", {"sae": "</script>"}, {"a": (dumps([i]) for i in range(3)), "b": iter([])})
     )
-    assert list(lines) == [
-        '(self.saereport=self.saereport||[]).push({"kind":"rows","sae":"\\u003c/script\\u003e"',
+    assert lines == [
+        '{"kind":"rows","sae":"\\u003c/script\\u003e"',
         ',"a":[',
         "[0],",
         "[1],",
@@ -83,5 +83,8 @@ def test_a_script_has_one_line_an_item() -> None:
         "]",
         ',"b":[',
         "]",
-        "});",
+        "}",
     ]
+    assert script("\n".join(lines[:1]) + "}") == (
+        '(self.saereport=self.saereport||[]).push({"kind":"rows","sae":"\\u003c/script\\u003e"});\n'
+    )

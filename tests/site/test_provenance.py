@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from saereport.run import open_run
-from saereport.site.provenance import pairs_of
+from saereport.site.parts.provenance import pairs_of
 
 
 def test_lists_of_mappings_become_rows_and_what_is_absent_is_left_out() -> None:

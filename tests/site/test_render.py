@@ -216,9 +216,9 @@ def test_a_failure_leaves_the_old_report(
 
 
 def test_a_missing_sequence_is_said(tmp_path: Path, single_run: Path) -> None:
-    from saereport.site.sequences import Sequences
+    from saereport.site.sequences import KeptSequences
 
-    sequences = Sequences(open_run(single_run))
+    sequences = KeptSequences(open_run(single_run))
     with pytest.raises(SaereportError, match="does not hold"):
         sequences.windows([10**6], [0], [5])
 

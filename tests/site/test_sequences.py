@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from saereport.run import open_run
 from saereport.site import render
 from saereport.site.packing import LIMIT, packed, unpack
-from saereport.site.sequences import _steps
+from saereport.site.parts.text import _steps
 from tests.synthetic import Shape, write_run
 from tests.synthetic_examples import blind_extra
 

@@ -11,11 +11,15 @@ import pytest
 from bs4 import BeautifulSoup
 
 from saereport.errors import SaereportError, UsageError
+from saereport.progress import Progress
 from saereport.reports import render
+from saereport.run import open_run
 from saereport.run.bundle import unbundled
-from saereport.site import single_write
-from saereport.site.single import single_file
-from saereport.site.single_pages import prefixed, read_page
+from saereport.site import report_of, single_write, write
+from saereport.site.layout import FolderLayout, SingleLayout
+from saereport.site.parts import Page
+from saereport.site.parts.compare import Place
+from saereport.site.single import SingleSink
 from tests.synthetic import Shape, write_run
 from tests.synthetic_circuits import prompts as circuits
 from tests.synthetic_graph import GraphShape, graphs
@@ -173,7 +177,10 @@ def test_the_same_run_gives_the_same_bytes_and_can_be_taken_out_again(
 def test_downloads_are_data_in_the_file(tmp_path: Path) -> None:
     write_run(tmp_path / "run", SHAPE, graphs(GraphShape(hostile=True)))
     render(tmp_path / "run", tmp_path / "report")
-    made = single_file(tmp_path / "report", bundled="")
+    report = report_of(open_run(tmp_path / "run"))
+    sink = SingleSink(report)
+    write(report, sink, Progress(quiet=True))
+    made = sink.finished(bundled="")
     soup = BeautifulSoup(made.html, "html.parser")
     (link,) = soup.find_all("a", download=True)
     block = soup.find("script", {"id": link["href"][1:]})
@@ -237,8 +244,6 @@ def test_too_large_a_file_is_refused_and_the_old_one_stays(
 def test_a_large_file_is_written_with_a_word_about_it(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from saereport.progress import Progress
-
     monkeypatch.setattr(single_write, "WARN_ABOVE", 1_000_000)
     render(run, tmp_path / "x.html", single_file=True, progress=Progress())
     said = capsys.readouterr().err
@@ -251,42 +256,41 @@ def test_the_embed_adds_one_host(run: Path, tmp_path: Path) -> None:
     assert rules["frame-src"] == {"https://www.neuronpedia.org"}
 
 
-PAGE = (
-    '<!doctype html>\n<html lang="en" data-root="../" data-page="sae">\n<head>\n<title>T</title>\n'
-    '<script src="../report.js" defer></script>\n</head>\n<body>\n<header>h</header>\n'
-    '<main id="main">\n%s</main>\n<footer>f</footer>\n</body>\n</html>\n'
-)
-
-
 @pytest.mark.parametrize(
-    ("before", "after"),
+    ("address", "expected"),
     [
-        ('<a href="l0001.html#latent-3">', '<a href="#s/l0001.html#latent-3">'),
-        ('<a href="../index.html">', '<a href="#index.html">'),
-        ('<a href="#here">', '<a href="#s/index.html#here">'),
-        ('<a href="#main">', '<a href="#main">'),
-        ('<a href="https://x.org/#y">', '<a href="https://x.org/#y">'),
-        ('<p>href="../index.html"</p>', '<p>href="../index.html"</p>'),
-        ('<p title="&lt;a href=">', '<p title="&lt;a href=">'),
+        ("s/l0001.html#latent-3", "#s/l0001.html#latent-3"),
+        ("index.html", "#index.html"),
+        ("#here", "#s/index.html#here"),
+        ("https://www.neuronpedia.org/#y", "https://www.neuronpedia.org/#y"),
     ],
 )
-def test_links_of_a_page(before: str, after: str) -> None:
-    pages = {"index.html", "s/index.html", "s/l0001.html"}
-    page = read_page("s/index.html", PAGE % before, pages)
-    assert page.main == after
-    assert (page.kind, page.title, page.needs) == ("sae", "T", ("report.js",))
+def test_addresses_in_one_file(address: str, expected: str) -> None:
+    layout = SingleLayout()
+    assert layout.href("s/index.html", address) == expected
+    assert layout.at("s/index.html", "here") == "s/index.html#here"
 
 
 @pytest.mark.parametrize(
-    "body", ['<img src="x.png">', '<p style="color: red">', '<a href="../x.html">']
+    ("here", "address", "expected"),
+    [
+        ("s/index.html", "s/l0001.html#latent-3", "l0001.html#latent-3"),
+        ("s/index.html", "index.html", "../index.html"),
+        ("index.html", "s/index.html", "s/index.html"),
+        ("s/index.html", "#here", "#here"),
+        ("s/index.html", "t/x.html#a", "../t/x.html#a"),
+        ("s/index.html", "https://www.neuronpedia.org/#y", "https://www.neuronpedia.org/#y"),
+    ],
 )
-def test_what_one_file_cannot_hold_stops_the_building(body: str) -> None:
-    with pytest.raises(ValueError, match=r"s/index\.html"):
-        read_page("s/index.html", PAGE % body, {"s/index.html"})
+def test_addresses_in_a_folder(here: str, address: str, expected: str) -> None:
+    assert FolderLayout().href(here, address) == expected
 
 
-def test_ids_and_what_names_them_change_together() -> None:
-    html = '<p id="a" aria-labelledby="b c" class="a">id="a"</p><label for="a">'
-    assert prefixed(html, "x#") == (
-        '<p id="x#a" aria-labelledby="x#b x#c" class="a">id="a"</p><label for="x#a">'
-    )
+def test_a_link_to_what_is_not_there_stops_the_building(run: Path) -> None:
+    report = report_of(open_run(run))
+    sink = SingleSink(report)
+    write(report, sink, Progress(quiet=True))
+    fields = {"places": [Place("s/none.html", "an SAE", "")]}
+    sink.add(Page("extra/index.html", "compare", fields=fields))
+    with pytest.raises(ValueError, match=r"extra/index\.html.*s/none\.html"):
+        sink.finished(bundled="")

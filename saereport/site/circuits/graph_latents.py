@@ -9,10 +9,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from saereport.site.columns import LatentChunk
-from saereport.site.context import Latent, Report, SaeView
+from saereport.site.context import Latent, ReportModel
 from saereport.site.latent_summary import label
 from saereport.site.packing import packed
-from saereport.site.sequences import Sequences
+from saereport.site.sequences import KeptSequences
 
 BAND = 512
 """Chosen latents read from the run at once."""
@@ -63,21 +63,17 @@ class LatentCard:
         }
 
 
-def latent_cards(
-    report: Report, wanted: Iterable[Key], sequences: Sequences
-) -> dict[Key, LatentCard]:
+def latent_cards(report: ReportModel, wanted: Iterable[Key]) -> dict[Key, LatentCard]:
     """Cards of those of the wanted latents that the report shows.
 
     Args:
         report: The report.
         wanted: Pairs of an SAE's slug and a latent.
-        sequences: The run's text.
     """
     keys = set(wanted)
     cards: dict[Key, LatentCard] = {}
-    for info in report.info.saes:
-        shards = report.shards[info.slug]
-        sae = SaeView(report, info, frozenset(report.run.names(info.slug)))
+    for sae in report.saes:
+        info, shards = sae.info, sae.shards
         names = [name for name in _TABLES if name in sae.tables]
         for start in range(0, len(shards.latents), BAND):
             chosen = shards.latents[start : start + BAND]
@@ -91,11 +87,11 @@ def latent_cards(
                 if key in report.blind:
                     cards[key] = LatentCard(href=href, blind=True)
                 else:
-                    cards[key] = _card(Latent(sae, latent, band), href, sequences)
+                    cards[key] = _card(Latent(sae, latent, band), href, report.sequences)
     return cards
 
 
-def _card(latent: Latent, href: str, sequences: Sequences) -> LatentCard:
+def _card(latent: Latent, href: str, sequences: KeptSequences) -> LatentCard:
     statistics = latent.rows("token_statistics").each("order", "token")
     raised = latent.rows("logit_lens")["top_tokens"]
     activity = latent.rows("activity")["max"]
@@ -109,7 +105,7 @@ def _card(latent: Latent, href: str, sequences: Sequences) -> LatentCard:
     )
 
 
-def _examples(latent: Latent, sequences: Sequences) -> Iterable[ExampleRecord]:
+def _examples(latent: Latent, sequences: KeptSequences) -> Iterable[ExampleRecord]:
     names = ("group", "sequence", "position", "activation", "start", "stop")
     values = ("active_positions", "active_values")
     done = 0

@@ -10,7 +10,7 @@ from saereport.site.circuits.agreement import correlation, verdict
 from saereport.site.circuits.graph_data import Node, PromptGraph
 from saereport.site.circuits.graph_latents import Key, LatentCard
 from saereport.site.circuits.graph_strength import scores as link_scores
-from saereport.site.context import Report
+from saereport.site.context import ReportModel
 from saereport.site.latent_summary import Fact, prose
 from saereport.visible import SPACE, visible_text
 
@@ -31,7 +31,7 @@ class Words:
         cards: What is known of its latents.
     """
 
-    report: Report
+    report: ReportModel
     graph: PromptGraph
     cards: Mapping[Key, LatentCard]
 

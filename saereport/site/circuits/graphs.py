@@ -10,8 +10,7 @@ the own code; those that draw SVG (d3) bring what the browser has: elements, eve
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Generator, Iterator, Mapping
 
 from pydantic import ValidationError
 
@@ -24,24 +23,25 @@ from saereport.site.circuits.graph_data import KINDS, Node, PromptGraph, read_gr
 from saereport.site.circuits.graph_latents import Key, latent_cards
 from saereport.site.circuits.graph_strength import reach
 from saereport.site.circuits.graph_words import Words, plain_token
-from saereport.site.context import Report
+from saereport.site.circuits.names import INDEX, graph_page, prompt_page
+from saereport.site.context import ReportModel, place_in_model
 from saereport.site.neuronpedia import base_url, split_id
-from saereport.site.overview import place_in_model
-from saereport.site.pages import Pages
-from saereport.site.sequences import Sequences
+from saereport.site.parts.registry import (
+    REPORT_DATA,
+    VOCABULARY,
+    Data,
+    Download,
+    Item,
+    Page,
+)
 from saereport.visible import visible_text
 
 
-def write_graphs(report: Report, pages: Pages, folder: Path) -> dict[int, str]:
-    """Write a page for each attribution graph, its data, and the graph as JSON.
-
-    Args:
-        report: The report.
-        pages: Renders templates.
-        folder: The folder of the Circuits part.
+def graph_items(report: ReportModel) -> Generator[Item, None, dict[int, str]]:
+    """A page for each attribution graph, its data, and the graph as JSON.
 
     Returns:
-        File name of the page, by the number of its prompt.
+        Path of the page, by the number of its prompt.
 
     Raises:
         SaereportError: The run's tables do not make a graph.
@@ -50,41 +50,47 @@ def write_graphs(report: Report, pages: Pages, folder: Path) -> dict[int, str]:
     if not graphs:
         return {}
     wanted = {(node.sae, node.latent) for g in graphs for node in g.nodes if node.kind == "latent"}
-    cards = latent_cards(report, wanted, Sequences(report.run))
-    return {g.number: _write(Words(report, g, cards), pages, folder) for g in graphs}
+    cards = latent_cards(report, wanted)
+    for graph in graphs:
+        yield from _items(Words(report, graph, cards))
+    return {graph.number: graph_page(graph.slug) for graph in graphs}
 
 
-def _write(words: Words, pages: Pages, folder: Path) -> str:
+def _items(words: Words) -> Iterator[Item]:
     graph = words.graph
-    name = f"{graph.slug}-graph"
+    path = graph_page(graph.slug)
+    stem = path.removesuffix(".html")
     exported = export(words)
     file = "\n".join(exchange.lines(exported)) + "\n"
-    _save(folder / f"{name}.json", file)
-    _save(folder / f"{name}.js", "\n".join(script(words, exported)) + "\n")
-    html = pages.render(
-        "graph.html",
-        root="../",
-        kind="graph",
-        data=f"{name}.js",
-        json=f"{name}.json",
-        json_size=numbers.size(len(file.encode("utf-8"))),
-        name=visible_text(graph.name),
-        prompt=say.lead(words),
-        prompt_page=f"{graph.slug}.html",
-        facts=say.facts(words),
-        sentences=say.sentences(words),
-        links=say.link_rows(words),
-        n_links=len(graph.links),
-        nodes=say.node_rows(words),
-        n_latents=sum(node.kind == "latent" for node in graph.nodes),
-        checks=say.check_rows(words),
-        check_summary=say.check_summary(words),
+    yield Download(f"{stem}.json", file)
+    yield _data(f"{stem}.js", words, exported)
+    name = visible_text(graph.name)
+    yield Page(
+        path,
+        "graph",
+        title=(f"Attribution graph of {name}",),
+        fields={
+            "json": f"{stem}.json",
+            "json_name": f"{graph.slug}-graph.json",
+            "json_size": numbers.size(len(file.encode("utf-8"))),
+            "name": name,
+            "prompt": say.lead(words),
+            "prompt_page": prompt_page(graph.slug),
+            "facts": say.facts(words),
+            "sentences": say.sentences(words),
+            "links": say.link_rows(words),
+            "n_links": len(graph.links),
+            "nodes": say.node_rows(words),
+            "n_latents": sum(node.kind == "latent" for node in graph.nodes),
+            "checks": say.check_rows(words),
+            "check_summary": say.check_summary(words),
+        },
+        needs=(REPORT_DATA, VOCABULARY, f"{stem}.js"),
+        under=INDEX,
     )
-    _save(folder / f"{name}.html", html)
-    return f"{name}.html"
 
 
-def export(words: Words) -> exchange.Graph:
+def export(words: Words) -> exchange.GraphFile:
     """The graph in the exchange format, checked.
 
     Raises:
@@ -94,22 +100,11 @@ def export(words: Words) -> exchange.Graph:
     target = target_of(graph)
     ids = [node.id for node in graph.nodes]
     try:
-        return exchange.Graph(
+        return exchange.GraphFile(
             metadata=_metadata(words),
             qParams=exchange.QParams(),
             nodes=tuple(
-                exchange.node_of(
-                    kind=node.kind,
-                    id=node.id,
-                    layer=node.layer,
-                    latent=node.latent,
-                    position=node.position,
-                    clerp=words.clerp(node),
-                    probability=node.probability,
-                    influence=node.influence,
-                    activation=node.activation,
-                    target=place == target,
-                )
+                exchange.node_of(node, clerp=words.clerp(node), target=place == target)
                 for place, node in enumerate(graph.nodes)
             ),
             links=tuple(
@@ -163,8 +158,8 @@ def _metadata(words: Words) -> exchange.Metadata:
     )
 
 
-def script(words: Words, exported: exchange.Graph) -> Iterator[str]:
-    """The lines of the data script; `static/graph-data.js` reads it.
+def _data(path: str, words: Words, exported: exchange.GraphFile) -> Data:
+    """What the page's script draws; `static/graph-data.js` reads it.
 
     A node is `[id, kind, sae, layer, influence, reach, ...]`, with `kind` and `sae` as places in
     their lists, -1 for none, and `reach` as `graph_strength.reach` has it; the id ends with the
@@ -220,17 +215,13 @@ def script(words: Words, exported: exchange.Graph) -> Iterator[str]:
             for c in graph.checks
         ),
     }
-    return jsonwriter.script("graph", head, lists)
+    return Data(path, "graph", head, lists)
 
 
 def _more(node: Node, cards: Mapping[Key, int], words: str) -> tuple[float | str, ...]:
-    """What only nodes of its kind have; `script` says what."""
+    """What only nodes of its kind have; `_data` says what."""
     if node.kind == "latent":
         return node.activation, cards.get((node.sae, node.latent), -1)
     if node.kind == "logit":
         return node.probability, words
     return (words,) if node.kind == "embedding" else ()
-
-
-def _save(path: Path, text: str) -> None:
-    path.write_bytes(text.encode("utf-8"))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from saereport.site import numbers
 from saereport.site.circuits import tables as say
+from saereport.site.circuits.names import INDEX, prompt_page
 from saereport.site.circuits.prompts_data import PromptData, Record, table_rows
 from saereport.site.circuits.tables import Name, Names, PairRow
-from saereport.site.pages import Pages
+from saereport.site.parts.registry import Page
 from saereport.visible import visible_text
 
 N_MEANS = 20
@@ -41,28 +41,22 @@ class MeanMap:
     rows: list[tuple[Name, Name, tuple[str, ...]]]
 
 
-def write_index(
-    names: Names,
-    prompts: list[PromptData],
-    pages: Pages,
-    folder: Path,
-    graphs: Mapping[int, str],
-) -> None:
-    """Write `index.html` of the Circuits part."""
+def index_page(names: Names, prompts: list[PromptData], graphs: Mapping[int, str]) -> Page:
+    """The page; `graphs` are the paths of the pages of graphs, by the number of the prompt."""
     best = say.strongest(prompts)
-    lines = [_line(names, prompt, best, graphs) for prompt in prompts]
-    html = pages.render(
-        "circuits.html",
-        root="../",
-        kind="circuits",
-        prompts=lines,
-        blind=[
-            (f"{names.sae(slug)}.{latent}", names.href(slug, latent), reveal)
-            for (slug, latent), reveal in names.report.blind.items()
-        ],
-        means=_means(names),
+    return Page(
+        INDEX,
+        "circuits",
+        title=("Circuits",),
+        fields={
+            "prompts": [_line(names, prompt, best, graphs) for prompt in prompts],
+            "blind": [
+                (f"{names.sae(slug)}.{latent}", names.href(slug, latent), reveal)
+                for (slug, latent), reveal in names.report.blind.items()
+            ],
+            "means": _means(names),
+        },
     )
-    (folder / "index.html").write_bytes(html.encode("utf-8"))
 
 
 def _line(
@@ -73,7 +67,7 @@ def _line(
     answer = next((r for r in prompt.rows["prompt_answers"] if not r["splice"]), None)
     found = best.get(prompt.number)
     return PromptLine(
-        href=f"{prompt.slug}.html",
+        href=prompt_page(prompt.slug),
         name=visible_text(prompt.head["name"]),
         tokens=[
             (names.token(token), counted)

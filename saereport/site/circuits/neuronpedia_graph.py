@@ -26,6 +26,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from saereport.site import jsonwriter
+from saereport.site.circuits.graph_data import Node
 
 SCHEMA_VERSION: Final = 1
 
@@ -50,20 +51,20 @@ _PATTERNS = {FEATURE_TYPES[kind]: pattern for kind, pattern in _SHAPES.items()}
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
-class Part(BaseModel):
+class _Model(BaseModel):
     """Base of all parts: frozen, finite, and without unknown fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class Generator(Part):
+class Generator(_Model):
     """The program that made a graph."""
 
     name: str
     version: str
 
 
-class Info(Part):
+class Info(_Model):
     """What a viewer may show about a graph."""
 
     description: str
@@ -71,20 +72,20 @@ class Info(Part):
     generator: Generator
 
 
-class FeatureDetails(Part):
+class FeatureDetails(_Model):
     """Where the dashboards of the latents are."""
 
     neuronpedia_source_set: str
 
 
-class PruningSettings(Part):
+class PruningSettings(_Model):
     """The shares of cumulative influence that nodes and links were kept for."""
 
     node_threshold: float
     edge_threshold: float
 
 
-class Metadata(Part):
+class Metadata(_Model):
     """What a graph is of.
 
     Attributes:
@@ -112,7 +113,7 @@ class Metadata(Part):
     schema_version: Literal[1] = SCHEMA_VERSION
 
 
-class QParams(Part):
+class QParams(_Model):
     """The state of a viewer.
 
     Attributes:
@@ -130,7 +131,7 @@ class QParams(Part):
     sg_pos: str = ""
 
 
-class GraphNode(Part):
+class GraphNode(_Model):
     """One node; see the module's docstring for what its numbers mean."""
 
     node_id: str
@@ -161,7 +162,7 @@ class GraphNode(Part):
         return self
 
 
-class GraphLink(Part):
+class GraphLink(_Model):
     """One direct effect, by the ids of its ends."""
 
     source: str
@@ -169,7 +170,7 @@ class GraphLink(Part):
     weight: float
 
 
-class Graph(Part):
+class GraphFile(_Model):
     """A whole graph."""
 
     metadata: Metadata
@@ -178,7 +179,7 @@ class Graph(Part):
     links: tuple[GraphLink, ...]
 
     @model_validator(mode="after")
-    def _hangs_together(self) -> Graph:
+    def _hangs_together(self) -> GraphFile:
         """Ids are unique, everything named exists, and tokens lie within the prompt."""
         ids = {node.node_id for node in self.nodes}
         if len(ids) != len(self.nodes):
@@ -216,57 +217,38 @@ def _feature(kind: FeatureType, layer: str, latent: int, position: int) -> int:
     return latent if kind == "logit" else -1
 
 
-def node_of(
-    *,
-    kind: str,
-    id: str,
-    layer: int,
-    latent: int,
-    position: int,
-    clerp: str,
-    probability: float,
-    influence: float,
-    activation: float,
-    target: bool,
-) -> GraphNode:
+def node_of(node: Node, *, clerp: str, target: bool = False) -> GraphNode:
     """A node from what the run says of it.
 
     Args:
-        kind: `embedding`, `latent`, `error` or `logit`.
-        id: Its id; it names the layer of a token, a logit, and of most other nodes.
-        layer: Its layer, where the id does not name it.
-        latent: Latent, or token of an embedding or a logit.
-        position: Position in the prompt.
+        node: The run's node; its id names the layer of a token, a logit, and of most other nodes.
         clerp: What it stands for, in words.
-        probability: Of a logit.
-        influence: Share of influence held by it and all stronger nodes.
-        activation: Of a latent.
         target: Whether it is the logit that the reader asks about.
 
     Raises:
         ValueError: The id contradicts the rest.
     """
-    match = _SHAPES[kind].fullmatch(id)
+    match = _SHAPES[node.kind].fullmatch(node.id)
     if match is None:
-        raise ValueError(f"'{id}' is no id of a node of kind '{kind}'")
-    place = match["layer"] or str(layer)
-    stem = f"L_{latent}" if kind == "logit" else id.rpartition("_")[0]
+        raise ValueError(f"'{node.id}' is no id of a node of kind '{node.kind}'")
+    place = match["layer"] or str(node.layer)
+    stem = f"L_{node.latent}" if node.kind == "logit" else node.id.rpartition("_")[0]
     return GraphNode(
-        node_id=id,
-        feature=_feature(FEATURE_TYPES[kind], place, latent, position),
+        node_id=node.id,
+        feature=_feature(FEATURE_TYPES[node.kind], place, node.latent, node.position),
         layer=place,
-        ctx_idx=position,
-        feature_type=FEATURE_TYPES[kind],
-        token_prob=probability if kind == "logit" else 0.0,
+        ctx_idx=node.position,
+        feature_type=FEATURE_TYPES[node.kind],
+        token_prob=node.probability if node.kind == "logit" else 0.0,
         is_target_logit=target,
-        jsNodeId=f"{stem}-{0 if kind == 'latent' else position}",
+        jsNodeId=f"{stem}-{0 if node.kind == 'latent' else node.position}",
         clerp=clerp,
-        influence=None if kind == "logit" else influence,
-        activation=activation if kind == "latent" else None,
+        influence=None if node.kind == "logit" else node.influence,
+        activation=node.activation if node.kind == "latent" else None,
     )
 
 
-def lines(graph: Graph) -> Iterator[str]:
+def lines(graph: GraphFile) -> Iterator[str]:
     """The file of a graph, each node and link on a line of its own.
 
     Of a node, fields that the format lets out and that say nothing are left out.

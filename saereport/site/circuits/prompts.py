@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from saereport.site import jsonwriter, numbers
@@ -12,12 +11,12 @@ from saereport.site.circuits import heatmaps
 from saereport.site.circuits import tables as say
 from saereport.site.circuits.agreement import correlation
 from saereport.site.circuits.graph_latents import Key, latent_cards
-from saereport.site.circuits.index import write_index
+from saereport.site.circuits.index import index_page
+from saereport.site.circuits.names import FOLDER, INDEX, prompt_page
 from saereport.site.circuits.prompts_data import GradientPairs, PromptData, read_prompts, table_rows
 from saereport.site.circuits.tables import Name, Names, PairRow
-from saereport.site.context import Report
-from saereport.site.pages import Pages
-from saereport.site.sequences import Sequences
+from saereport.site.context import ReportModel
+from saereport.site.parts.registry import REPORT_DATA, Data, Item, Page
 from saereport.visible import visible_text
 
 SPLIT_AT = 1_000_000
@@ -45,24 +44,22 @@ class MapSection:
     check: str
 
 
-def write_prompts(report: Report, pages: Pages, folder: Path, graphs: Mapping[int, str]) -> None:
-    """Write the index of the prompts and a page for each.
+def prompt_items(report: ReportModel, graphs: Mapping[int, str]) -> Iterator[Item]:
+    """The index of the prompts, and a page with its data for each.
 
     Args:
         report: The report.
-        pages: Renders templates.
-        folder: The folder of the Circuits part.
-        graphs: File name of the page of a prompt's attribution graph, by prompt.
+        graphs: Path of the page of a prompt's attribution graph, by the number of the prompt.
     """
     prompts = read_prompts(report)
-    cards = latent_cards(report, _wanted(report, prompts), Sequences(report.run))
-    names = Names(report, cards)
+    names = Names(report, latent_cards(report, _wanted(report, prompts)))
     for prompt in prompts:
-        _write(names, prompt, prompts, pages, folder, graphs)
-    write_index(names, prompts, pages, folder, graphs)
+        yield from _data(names, prompt)
+        yield _page(names, prompt, prompts, graphs)
+    yield index_page(names, prompts, graphs)
 
 
-def _wanted(report: Report, prompts: list[PromptData]) -> set[Key]:
+def _wanted(report: ReportModel, prompts: list[PromptData]) -> set[Key]:
     """The latents that the pages name and the report shows."""
     rows = [pair for prompt in prompts for some in prompt.maps for pair in some.pairs]
     rows += [row for prompt in prompts for some in prompt.rows.values() for row in some]
@@ -72,55 +69,53 @@ def _wanted(report: Report, prompts: list[PromptData]) -> set[Key]:
     return {(s, i) for s, i in found if s in report.shards and i in report.shards[s].chosen}
 
 
-def _write(
-    names: Names,
-    prompt: PromptData,
-    prompts: list[PromptData],
-    pages: Pages,
-    folder: Path,
-    graphs: Mapping[int, str],
-) -> None:
-    _write_data(names, prompt, folder)
+def _page(
+    names: Names, prompt: PromptData, prompts: list[PromptData], graphs: Mapping[int, str]
+) -> Page:
     columns, ranked = say.next_tokens(names, prompt)
     checks = [(say.title(names, m), *say.check_cells(say.check_values(m))) for m in prompt.maps]
     everything = [pair for m in prompt.maps for pair in say.check_values(m)]
     best = say.strongest([prompt]).get(prompt.number)
     opened = prompt.maps.index(best[0]) if best else 0
-    html = pages.render(
-        "prompt.html",
-        root="../",
-        kind="prompt",
-        name=visible_text(prompt.head["name"]),
-        slug=prompt.slug,
-        head=prompt.head,
-        period=prompt.period,
-        tokens=[
-            (i, names.token(token), counted)
-            for i, (token, counted) in enumerate(
-                zip(prompt.tokens, prompt.head["counted"], strict=True)
-            )
-        ],
-        notes=say.notes(prompt),
-        graph=graphs.get(prompt.number, ""),
-        answer=names.token(prompt.head["answer"]) if prompt.head["answer"] >= 0 else "",
-        answers=say.answers(names, prompt),
-        next_columns=columns,
-        next_rows=ranked,
-        maps=[section(names, prompt, m, i) for i, m in enumerate(prompt.maps)],
-        opened=opened,
-        checks=[row for row in checks if row[1] != "0"],
-        check_total=say.check_cells(everything),
-        activations=_activation_rows(names, prompt)[:N_LATENTS],
-        n_activations=len(prompt.rows["prompt_activations"]),
-        others=[(p.slug, visible_text(p.head["name"])) for p in prompts if p is not prompt],
-        lasting=_lasting(names, prompt),
-        blocks=len(heatmaps.induction_views(names, prompt)) if prompt.period else 0,
-        heads=_sums(names, prompt, "head_attributions"),
-        patterns=[f"L{r['layer']}.H{r['head']}" for r in prompt.rows["patterns"]],
-        components=_sums(names, prompt, "components"),
-        influences=_influences(names, prompt)[:N_INFLUENCES],
+    name = visible_text(prompt.head["name"])
+    return Page(
+        prompt_page(prompt.slug),
+        "prompt",
+        title=(name, "Circuits"),
+        fields={
+            "name": name,
+            "slug": prompt.slug,
+            "head": prompt.head,
+            "period": prompt.period,
+            "tokens": [
+                (i, names.token(token), counted)
+                for i, (token, counted) in enumerate(
+                    zip(prompt.tokens, prompt.head["counted"], strict=True)
+                )
+            ],
+            "notes": say.notes(prompt),
+            "graph": graphs.get(prompt.number, ""),
+            "answer": names.token(prompt.head["answer"]) if prompt.head["answer"] >= 0 else "",
+            "answers": say.answers(names, prompt),
+            "next_columns": columns,
+            "next_rows": ranked,
+            "maps": [section(names, prompt, m, i) for i, m in enumerate(prompt.maps)],
+            "opened": opened,
+            "checks": [row for row in checks if row[1] != "0"],
+            "check_total": say.check_cells(everything),
+            "activations": _activation_rows(names, prompt)[:N_LATENTS],
+            "n_activations": len(prompt.rows["prompt_activations"]),
+            "others": [(p.slug, visible_text(p.head["name"])) for p in prompts if p is not prompt],
+            "lasting": _lasting(names, prompt),
+            "blocks": len(heatmaps.induction_views(names, prompt)) if prompt.period else 0,
+            "heads": _sums(names, prompt, "head_attributions"),
+            "patterns": [f"L{r['layer']}.H{r['head']}" for r in prompt.rows["patterns"]],
+            "components": _sums(names, prompt, "components"),
+            "influences": _influences(names, prompt)[:N_INFLUENCES],
+        },
+        needs=(REPORT_DATA, data_path(prompt.slug)),
+        under=INDEX,
     )
-    _save(folder / f"{prompt.slug}.html", html)
 
 
 def section(names: Names, prompt: PromptData, some: GradientPairs, place: int) -> MapSection:
@@ -194,7 +189,12 @@ def _influences(names: Names, prompt: PromptData) -> list[tuple[Name, Name, str,
     ]
 
 
-def _write_data(names: Names, prompt: PromptData, folder: Path) -> None:
+def data_path(slug: str) -> str:
+    """Path of the data of a prompt's page."""
+    return f"{FOLDER}/{slug}.js"
+
+
+def _data(names: Names, prompt: PromptData) -> Iterator[Data]:
     maps = [jsonwriter.dumps(heatmaps.map_record(names, prompt, m)) for m in prompt.maps]
     apart = sum(map(len, maps)) > SPLIT_AT
     figures: dict[str, list[dict[str, Any]]] = {
@@ -218,15 +218,7 @@ def _write_data(names: Names, prompt: PromptData, folder: Path) -> None:
         "maps": [] if apart else maps,
         "figures": (jsonwriter.dumps([name, views]) for name, views in figures.items()),
     }
-    _save_script(folder / f"{prompt.slug}.js", "prompt", head, lists)
+    yield Data(data_path(prompt.slug), "prompt", head, lists)
     for place, text in enumerate(maps if apart else []):
-        part = {"slug": prompt.slug, "place": place}
-        _save_script(folder / f"{prompt.slug}-map{place}.js", "map", part, {"map": [text]})
-
-
-def _save_script(path: Path, kind: str, head: dict[str, Any], lists: dict[str, Any]) -> None:
-    _save(path, "\n".join(jsonwriter.script(kind, head, lists)) + "\n")
-
-
-def _save(path: Path, text: str) -> None:
-    path.write_bytes(text.encode("utf-8"))
+        path = f"{FOLDER}/{prompt.slug}-map{place}.js"
+        yield Data(path, "map", {"slug": prompt.slug, "place": place}, {"map": [text]})

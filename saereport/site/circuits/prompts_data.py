@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from saereport.run import Run
-from saereport.site.context import Report
-from saereport.site.overview import place_in_model
+from saereport.site.context import ReportModel, place_in_model
 
 Record = Mapping[str, Any]
 
@@ -93,7 +92,7 @@ def table_rows(run: Run, name: str) -> list[Record]:
     return list(run.table(name).to_pylist()) if run.has(name) else []
 
 
-def read_prompts(report: Report) -> list[PromptData]:
+def read_prompts(report: ReportModel) -> list[PromptData]:
     """Every prompt of a run, in the order in which they were asked for."""
     run = report.run
     places = {sae.slug: place_in_model(sae) for sae in report.info.saes}

@@ -9,7 +9,7 @@ from saereport.site import numbers
 from saereport.site.circuits.agreement import LESS, MORE, OPPOSITE, correlation, verdict
 from saereport.site.circuits.graph_latents import Key, LatentCard
 from saereport.site.circuits.prompts_data import GradientPairs, PromptData, Record
-from saereport.site.context import Report
+from saereport.site.context import ReportModel
 from saereport.site.neuronpedia import base_url
 from saereport.visible import visible_text
 
@@ -49,7 +49,7 @@ class PairRow:
 class Names:
     """Names what a report's circuits are about."""
 
-    report: Report
+    report: ReportModel
     cards: Mapping[Key, LatentCard]
 
     def sae(self, slug: str) -> str:

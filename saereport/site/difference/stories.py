@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from saereport.run import Run
 from saereport.site.columns import LatentChunk
-from saereport.site.context import Latent, Report, SaeView, Shards, Vocabulary
+from saereport.site.context import DisplayTokens, Latent, ReportModel, SaeView, Shards
 from saereport.site.latent_summary import LatentSummary, story
-from saereport.site.sequences import Sequences
+from saereport.site.sequences import KeptSequences
 
 TABLES = (
     "activity",
@@ -49,14 +49,14 @@ class Stories:
     """Tells of the latents of one run."""
 
     def __init__(self, run: Run) -> None:
-        self._report = Report(
+        self._report = ReportModel(
             run=run,
             info=run.info,
-            vocabulary=Vocabulary(run),
+            vocabulary=DisplayTokens(run),
             shards={sae.slug: Shards((), 1) for sae in run.info.saes},
             embed_neuronpedia=False,
         )
-        self._sequences = Sequences(run)
+        self._sequences = KeptSequences(run)
 
     def of(self, slug: str, latents: Sequence[int]) -> dict[int, Told]:
         """The stories of some latents of one SAE, by latent."""

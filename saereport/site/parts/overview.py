@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from saereport.run import SaeInfo
 from saereport.site import numbers
-from saereport.site.context import Report
+from saereport.site.context import ReportModel, place_in_model
+from saereport.site.densities import densities
 from saereport.site.latent_summary import Fact
+from saereport.site.parts.registry import Entry, Page, PageKind, Part, register
 from saereport.site.quality import quality_facts
 
 KINDS = {
@@ -18,15 +21,6 @@ KINDS = {
     "attn_out": "attention output",
     "z": "attention heads",
 }
-
-
-_WITHIN_LAYER = ("resid_pre", "hook_z", "attn_out", "resid_mid", "mlp_in", "ln2", "mlp_out")
-
-
-def place_in_model(info: SaeInfo) -> tuple[int, int]:
-    """Where an SAE reads: its layer, and how far into it."""
-    found = (i for i, part in enumerate(_WITHIN_LAYER) if part in info.hook_in)
-    return info.layer, next(found, len(_WITHIN_LAYER))
 
 
 @dataclass(frozen=True)
@@ -45,7 +39,7 @@ class Card:
     order: tuple[tuple[str, str], ...]
 
 
-def report_facts(report: Report) -> list[Fact]:
+def report_facts(report: ReportModel) -> list[Fact]:
     """Model and text in one strip."""
     model, text = report.info.model, report.info.text
     shape = f"{model.n_layers} layers, {model.d_model} dimensions"
@@ -64,7 +58,7 @@ def report_facts(report: Report) -> list[Fact]:
     ]
 
 
-def card(report: Report, info: SaeInfo, density_counts: list[int]) -> Card:
+def card(report: ReportModel, info: SaeInfo, density_counts: list[int]) -> Card:
     """The card of one SAE; `density_counts` are the bins of its density distribution."""
     facts = [
         Fact("Width", numbers.count(info.d_sae) if info.d_sae else "–"),
@@ -83,7 +77,7 @@ def card(report: Report, info: SaeInfo, density_counts: list[int]) -> Card:
         what = ", ".join(part for part in (f"{made} SAE".strip(), reads) if part)
     hook = f"{info.hook_in} → {info.hook_out}" if info.is_transcoder else info.hook_in
     return Card(
-        href=f"{info.slug}/index.html",
+        href=report.home(info.slug),
         label=info.label,
         what=what,
         hook=hook,
@@ -117,3 +111,21 @@ def _bars(counts: list[int]) -> str:
             height = max(1.0, 28 * n / top)
             pieces.append(f"M{i * width:.1f} 28v-{height:.1f}h{width - 0.8:.1f}v{height:.1f}z")
     return "".join(pieces)
+
+
+def _items(report: ReportModel) -> Iterator[Page]:
+    ordered = sorted(report.saes, key=lambda sae: place_in_model(sae.info))
+    cards = [card(report, sae.info, densities(sae).counts) for sae in ordered]
+    yield Page("index.html", "overview", fields={"facts": report_facts(report), "cards": cards})
+
+
+register(
+    Part(
+        "overview",
+        _items,
+        order=10,
+        kinds=(PageKind("overview", "overview.html", warnings="open"),),
+        navigation=lambda report, sae: (Entry("Overview", "index.html"),),
+        present=lambda report: not report.single,
+    )
+)

@@ -8,8 +8,11 @@ from typing import Any
 
 from saereport.run import SaeInfo
 from saereport.site import numbers
-from saereport.site.context import Report
+from saereport.site.context import ReportModel
+from saereport.site.parts.registry import Entry, Page, PageKind, Part, register
 from saereport.visible import visible_text
+
+PAGE = "provenance.html"
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,7 @@ class Section:
     rows: tuple[tuple[str, ...], ...]
 
 
-def sections(report: Report) -> list[Section]:
+def sections(report: ReportModel) -> list[Section]:
     """The page's tables, from the model to the files."""
     info = report.info
     pairs = ("", "")
@@ -99,7 +102,7 @@ def _sae(sae: SaeInfo) -> Iterator[tuple[str, str]]:
         yield f"left out: {name}", visible_text(reason)
 
 
-def _memory(report: Report) -> list[Section]:
+def _memory(report: ReportModel) -> list[Section]:
     memory = report.info.memory
     if memory is None:
         return []
@@ -123,3 +126,18 @@ def _memory(report: Report) -> list[Section]:
             rows,
         ),
     ]
+
+
+def _items(report: ReportModel) -> Iterator[Page]:
+    yield Page(PAGE, "provenance", title=("Provenance",), fields={"sections": sections(report)})
+
+
+register(
+    Part(
+        "provenance",
+        _items,
+        order=60,
+        kinds=(PageKind("provenance", "provenance.html", script="text", warnings="none"),),
+        navigation=lambda report, sae: (Entry("Provenance", PAGE),),
+    )
+)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from saereport.run import TABLES
-from saereport.site.context import Report
+from saereport.site.context import ReportModel
+from saereport.site.parts.registry import Entry, Page, PageKind, Part, register
+
+PAGE = "methods.html"
 
 
 @dataclass(frozen=True)
@@ -20,7 +24,7 @@ class Method:
     absent: tuple[tuple[str, str], ...]
 
 
-def methods(report: Report) -> list[Method]:
+def methods(report: ReportModel) -> list[Method]:
     """Definitions of the tables that this run holds, and of those it left out for a reason."""
     held = set(report.run.names())
     for sae in report.info.saes:
@@ -43,3 +47,18 @@ def methods(report: Report) -> list[Method]:
         for table in TABLES.values()
         if table.name in held
     ]
+
+
+def _items(report: ReportModel) -> Iterator[Page]:
+    yield Page(PAGE, "methods", title=("Methods",), fields={"methods": methods(report)})
+
+
+register(
+    Part(
+        "methods",
+        _items,
+        order=50,
+        kinds=(PageKind("methods", "methods.html", script="text", warnings="none"),),
+        navigation=lambda report, sae: (Entry("Methods", PAGE),),
+    )
+)

@@ -1,0 +1,138 @@
+"""The SAEs of a report: the page of each, the data of its table, and the pages of its latents."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from markupsafe import Markup
+
+from saereport.run import SaeInfo
+from saereport.site import jsonwriter
+from saereport.site.context import Latent, ReportModel, SaeView, page_name
+from saereport.site.latent_pages import IndexRow, data_name, index_row, latent_record, shards
+from saereport.site.latent_summary import story
+from saereport.site.parts.registry import (
+    REPORT_DATA,
+    VOCABULARY,
+    Data,
+    Entry,
+    Item,
+    Key,
+    Page,
+    PageKind,
+    Part,
+    register,
+)
+from saereport.site.quality import quality
+from saereport.site.sae_page import facts, figures, index_head, lists_on_neuronpedia, table_rows
+
+_MARKING = (
+    Key(("s",), "star the latent, or take the star away"),
+    Key(("p",), "pin the latent for comparing, or let it go"),
+)
+SAE = PageKind(
+    "sae",
+    "sae.html",
+    keys=(Key(("/",), "filter the table"), *_MARKING),
+    hint=Markup(
+        "<kbd>s</kbd> and <kbd>p</kbd> are about the row that has the focus; Shift and Enter on a "
+        "column's head sorts further by it."
+    ),
+    stateful=True,
+    warnings="open",
+)
+LATENTS = PageKind(
+    "latents",
+    "latents.html",
+    keys=(
+        Key(("j", "→"), "next latent"),
+        Key(("k", "←"), "previous latent"),
+        Key(("u",), "up to the table of latents"),
+        Key(("/",), "go to a latent"),
+        *_MARKING,
+        Key(("n",), "write a note about the latent"),
+        Key(("e",), "unfold or fold every example"),
+        Key(("r",), "cut the examples another way"),
+        Key(("b",), "look at the latent blind, and back"),
+    ),
+    hint=Markup(
+        "In an example, Tab reaches its strongest token; the arrow keys then walk from token to "
+        "token."
+    ),
+    copied="the latent",
+    stateful=True,
+)
+
+
+def _navigation(report: ReportModel, sae: SaeInfo | None) -> Sequence[Entry]:
+    if report.single:
+        return (Entry("Latents", "index.html"),)
+    return (Entry(sae.label, report.home(sae.slug), style="of-sae"),) if sae else ()
+
+
+def _items(report: ReportModel) -> Iterator[Item]:
+    for sae in report.saes:
+        rows: list[IndexRow] = []
+        for shard, latents in shards(sae):
+            yield _latents_page(sae, shard, latents)
+            yield Data(
+                f"{sae.info.slug}/{data_name(shard)}",
+                "shard",
+                {"sae": sae.info.slug, "shard": shard},
+                {"latents": map(latent_record, latents)},
+            )
+            rows += map(index_row, latents)
+        yield from _sae_page(sae, rows)
+
+
+def _latents_page(sae: SaeView, shard: int, latents: list[Latent]) -> Page:
+    """A page of latents; it leads to the last latent of the page before and the first after."""
+    folder, spread, report = sae.info.slug, sae.shards, sae.report
+    before = spread.of(shard - 1)[-1] if shard else None
+    after = spread.of(shard + 1)[0] if shard + 1 < spread.count else None
+    return Page(
+        f"{folder}/{page_name(shard)}",
+        "latents",
+        title=(f"{latents[0].index} to {latents[-1].index}", sae.info.label),
+        fields={
+            "stories": [story(latent, report.sequences) for latent in latents],
+            "previous": before,
+            "next": after,
+            "previous_page": f"{folder}/{page_name(shard - 1)}#latent-{before}",
+            "next_page": f"{folder}/{page_name(shard + 1)}#latent-{after}",
+            "home": report.home(folder),
+            "embed": report.embed_neuronpedia,
+            "counted": sae.n_counted,
+        },
+        needs=(REPORT_DATA, VOCABULARY, f"{folder}/{data_name(shard)}"),
+        sae=sae,
+        latents=len(latents),
+    )
+
+
+def _sae_page(sae: SaeView, rows: list[IndexRow]) -> Iterator[Item]:
+    table = f"{sae.info.slug}/latents.js"
+    drawn = figures(sae)
+    records = (jsonwriter.dumps(row.record()) for row in rows)
+    yield Data(table, "latents", index_head(sae, drawn), {"rows": records})
+    yield Page(
+        sae.report.home(sae.info.slug),
+        "sae",
+        title=(sae.info.label,),
+        fields={
+            "facts": facts(sae),
+            "quality": quality(sae),
+            "figures": drawn,
+            "rows": table_rows(sae, rows),
+            "total": len(rows),
+            "has_labels": any(row.label for row in rows),
+            "has_map": "geometry" in sae.tables and len(rows) > 0,
+            "lists": lists_on_neuronpedia(sae),
+            "linked": bool(sae.neuronpedia),
+        },
+        needs=(REPORT_DATA, VOCABULARY, table),
+        sae=sae,
+    )
+
+
+register(Part("saes", _items, order=20, kinds=(SAE, LATENTS), navigation=_navigation))

@@ -1,0 +1,156 @@
+"""The registry of the parts of a report, and a part that no file of the package knows of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from bs4 import BeautifulSoup
+
+from saereport import names
+from saereport.errors import SaereportError
+from saereport.names import RESERVED, is_slug
+from saereport.publish.data import reads_data
+from saereport.publish.links import Site, check_reference
+from saereport.publish.page import Page as ReadPage
+from saereport.publish.page import Reference
+from saereport.reports import render as render_as
+from saereport.run import open_run
+from saereport.site import render, report_of
+from saereport.site.assets import templates
+from saereport.site.context import ReportModel
+from saereport.site.folder import RUN_FOLDER
+from saereport.site.parts import (
+    Data,
+    Entry,
+    Item,
+    Key,
+    Page,
+    PageKind,
+    Part,
+    page_folders,
+    page_kinds,
+    parts,
+    parts_of,
+    register,
+    registry,
+)
+from saereport.site.parts.registry import nowhere
+
+
+def _items(report: ReportModel) -> Iterator[Item]:
+    yield Data("weather/index.js", "weather", {"sun": True})
+    yield Page("weather/index.html", "weather", title=("Weather",), fields={"methods": []})
+
+
+WEATHER = Part(
+    "weather",
+    _items,
+    order=35,
+    kinds=(
+        PageKind("weather", "methods.html", keys=(Key(("w",), "look outside"),), stateful=True),
+    ),
+    navigation=lambda report, sae: (Entry("Weather", "weather/index.html"),),
+    folders=frozenset({"weather"}),
+)
+
+
+@pytest.fixture
+def weather(monkeypatch: pytest.MonkeyPatch) -> Part:
+    """A part that is registered for as long as a test lasts."""
+    monkeypatch.setattr(registry, "_PARTS", dict(registry._PARTS))
+    monkeypatch.setattr(names, "_reserved", set(names._reserved))
+    return register(WEATHER)
+
+
+def test_the_built_in_folders_are_reserved_without_the_pages_being_loaded() -> None:
+    own = {folder for part in parts() for folder in part.folders}
+    assert own | {"assets", RUN_FOLDER} == RESERVED
+    assert not [name for name in RESERVED if is_slug(name)]
+
+
+def test_every_kind_of_page_has_a_template_and_no_template_is_left_over() -> None:
+    used = {kind.template for kind in page_kinds().values()}
+    around = {"base.html", "leaf.html", "header.html", "footer.html", "warnings.html"}
+    others = {"landing.html", "difference.html", "macros.html", "circuit_macros.html"}
+    found = {path.name for path in templates().glob("*.html")}
+    assert found - {registry.GENERIC} == (used | around | others) - {registry.GENERIC}
+
+
+def test_a_part_is_in_the_order_the_navigation_and_the_help_of_every_page(
+    weather: Part, single_run: Path, tmp_path: Path
+) -> None:
+    render(single_run, tmp_path / "out")
+    for path in ("index.html", "weather/index.html", "compare.html"):
+        page = BeautifulSoup((tmp_path / "out" / path).read_text("utf-8"), "html.parser")
+        labels = [a.text for a in page.select("nav.nav a")]
+        assert labels == ["Latents", "Weather", "Compare", "Methods", "Provenance"]
+        keys = [kbd.text for kbd in page.select("dialog dt kbd")]
+        assert ("w" in keys) == path.startswith("weather")
+        assert keys[-4:] == ["y", "m", "t", "?"]
+    own = BeautifulSoup((tmp_path / "out/weather/index.html").read_text("utf-8"), "html.parser")
+    assert own.select_one("nav.nav [aria-current=page]").text == "Weather"  # type: ignore[union-attr]
+    assert own.title is not None
+    assert own.title.text.startswith("Weather · ")
+    text = (tmp_path / "out/weather/index.js").read_text("utf-8")
+    assert text.endswith('.push({"kind":"weather","sun":true\n});\n')
+
+
+def test_a_part_is_in_the_single_file_in_its_place(
+    weather: Part, single_run: Path, tmp_path: Path
+) -> None:
+    made = render_as(single_run, tmp_path / "x.html", single_file=True)
+    soup = BeautifulSoup(made.path.read_text("utf-8"), "html.parser")
+    paths = [section["data-path"] for section in soup.select("section[data-path]")]
+    tops = list(dict.fromkeys(str(path).split("/")[0] for path in paths))
+    slug = open_run(single_run).info.saes[0].slug
+    expected = ["index.html", slug, "weather", "compare.html", "methods.html", "provenance.html"]
+    assert tops == expected
+    assert soup.find("script", {"data-path": "weather/index.js"})
+
+
+def test_publishing_knows_its_pages_and_its_data(weather: Part) -> None:
+    assert reads_data("report/weather/index.js")
+    page = ReadPage(kind="weather")
+    site = Site(frozenset({"weather/index.html"}), {"weather/index.html": page})
+    chosen = Reference(1, "a", "href", "weather/index.html#q=rain")
+    assert list(check_reference("index.html", chosen, site)) == []
+    missing = Reference(1, "a", "href", "weather/index.html#rain")
+    assert [f.rule for f in check_reference("index.html", missing, site)] == ["anchor"]
+
+
+def test_its_folder_is_no_name_for_an_sae(
+    weather: Part, single_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not is_slug("weather")
+    slug = open_run(single_run).info.saes[0].slug
+    monkeypatch.setitem(
+        registry._PARTS, "weather", Part("weather", _items, order=35, folders=frozenset({slug}))
+    )
+    with pytest.raises(SaereportError, match=f"'{slug}'.*part 'weather'"):
+        render(single_run, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("part", "said"),
+    [
+        (Part("overview", _items, order=1), "registered twice"),
+        (Part("x", _items, order=1, kinds=(PageKind("sae"),)), "pages of the kind 'sae'"),
+        (Part("x", _items, order=1, folders=frozenset({"circuits"})), "the folder 'circuits'"),
+        (Part("x", _items, order=1, folders=frozenset({"a/b"})), "'a/b' cannot be"),
+    ],
+)
+def test_two_parts_share_nothing(part: Part, said: str) -> None:
+    before = parts()
+    with pytest.raises(ValueError, match=said):
+        register(part)
+    assert parts() == before
+
+
+def test_a_report_has_the_parts_that_its_run_allows(single_run: Path, hostile_run: Path) -> None:
+    one, three = (report_of(open_run(run)) for run in (single_run, hostile_run))
+    assert [part.name for part in parts_of(one)][:2] == ["saes", "compare"]
+    assert [part.name for part in parts_of(three)][:3] == ["overview", "saes", "compare"]
+    assert page_folders() == {"circuits"}
+    assert nowhere(one, None) == ()
