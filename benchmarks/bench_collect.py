@@ -34,8 +34,8 @@ from saereport.selection import parse_selection, tracked_latents
 from saereport.sources.demo import demo_saes
 from saereport.sources.model_loading import load_model
 from saereport.sources.packing import Packed
-from saereport.sources.sae_loading import load_sae
-from saereport.sources.saes import SaeSource
+from saereport.sources.saes.loading import load_sae
+from saereport.sources.saes.source import SaeSource
 from saereport.sources.text import open_text
 from saereport.warned import Warned
 

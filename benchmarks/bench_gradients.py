@@ -30,8 +30,9 @@ from saereport.sources.demo import demo_saes
 from saereport.sources.forward import forward
 from saereport.sources.model_loading import load_model
 from saereport.sources.models import LanguageModel
-from saereport.sources.sae_loading import load_sae
-from saereport.sources.saes import Sae, SaeSource
+from saereport.sources.saes.loading import load_sae
+from saereport.sources.saes.sae import Sae
+from saereport.sources.saes.source import SaeSource
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 

@@ -23,8 +23,8 @@ from saereport.config import GraphConfig
 from saereport.sources.demo import demo_saes
 from saereport.sources.forward import forward
 from saereport.sources.model_loading import load_model
-from saereport.sources.sae_loading import load_sae
-from saereport.sources.saes import SaeSource
+from saereport.sources.saes.loading import load_sae
+from saereport.sources.saes.source import SaeSource
 from saereport.sources.text import open_text
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))

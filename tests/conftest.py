@@ -22,7 +22,7 @@ from hypothesis import settings
 
 if TYPE_CHECKING:
     from saereport.sources.models import LanguageModel
-    from saereport.sources.saes import Sae
+    from saereport.sources.saes.sae import Sae
     from tests.families import Families
 
 settings.register_profile("same", derandomize=True)
@@ -68,8 +68,8 @@ def tiny_sae(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Sae]:
 
     Equal calls give the same object.
     """
-    from saereport.sources.sae_loading import load_sae
-    from saereport.sources.saes import SaeSource
+    from saereport.sources.saes.loading import load_sae
+    from saereport.sources.saes.source import SaeSource
     from tests.factories import save_sae
 
     made: dict[str, Sae] = {}

@@ -29,7 +29,7 @@ from saereport.circuits.frozen import freeze_batch
 from saereport.circuits.influences import earlier_saes, followed, strongest_influences
 from saereport.measure import Columns
 from saereport.sources.models import LanguageModel
-from saereport.sources.saes import Sae
+from saereport.sources.saes.sae import Sae
 
 __all__ = ["example_attributions", "prompt_attributions"]
 

@@ -8,7 +8,6 @@ dotted with.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -16,7 +15,7 @@ from torch import Tensor
 
 from saereport.circuits.frozen import FrozenLayer, FrozenRun
 from saereport.sources.hooks import HookPoint
-from saereport.sources.saes import Sae
+from saereport.sources.saes.sae import Sae
 
 _BEFORE_ATTENTION = ("hook_resid_pre", "hook_in", "hook_embed")
 _AFTER_BLOCK = ("hook_resid_post", "hook_out")
@@ -48,9 +47,9 @@ class Targets:
 def targets_of(sae: Sae, a: Tensor, positions: Tensor, latents: Tensor) -> Targets:
     """The pre-activations of some latents, as linear functions of the activations.
 
-    For gated SAEs it is the magnitude path, `x @ (W_enc * exp(r_mag)) + b_mag`, since that decides
-    how active a latent is once its gate is open. For TopK SAEs that scale their latents by the
-    decoder's norms the scale is included, so that pre-activations are in units of `f`.
+    What is linear once it is known which latents are active, each architecture says itself (of a
+    gated SAE it is the magnitude, of a JumpReLU SAE what comes before the threshold); in units of
+    the latents' activations.
 
     Args:
         sae: The SAE or transcoder.
@@ -58,43 +57,9 @@ def targets_of(sae: Sae, a: Tensor, positions: Tensor, latents: Tensor) -> Targe
         positions: int64 `[n]`.
         latents: int64 `[n]`.
     """
-    # SAELens keeps no derivative-free promise for what it does at run time, hence no_grad.
-    with torch.no_grad():
-        rows = a[positions]
-        read, bias = _encoder(sae, latents)
-        x = sae.sae.process_sae_in(rows).float()
-        pre_activation = (x * read).sum(dim=1) + bias
-        offset = (sae.sae.b_dec * sae.sae.cfg.apply_b_dec_to_input).float()
-        bias = bias - read @ offset
-        return Targets(
-            positions, latents, _before_normalising(sae, rows.float(), read), bias, pre_activation
-        )
-
-
-def _encoder(sae: Sae, latents: Tensor) -> tuple[Tensor, Tensor]:
-    """Read directions `[n, d_in]` and biases `[n]` as the encoder applies them."""
-    weights = sae.sae
-    read = weights.W_enc.detach()[:, latents].T.float()
-    if sae.architecture == "gated":
-        scale = weights.r_mag.detach()[latents].float().exp()
-        return read * scale[:, None], weights.b_mag.detach()[latents].float()
-    bias = weights.b_enc.detach()[latents].float()
-    if getattr(weights.cfg, "rescale_acts_by_decoder_norm", False):
-        scale = weights.W_dec.detach()[latents].float().norm(dim=-1)
-        return read * scale[:, None], bias * scale
-    return read, bias
-
-
-def _before_normalising(sae: Sae, rows: Tensor, read: Tensor) -> Tensor:
-    """Read directions on what SAELens normalises at run time, its scale fixed."""
-    if sae.normalizes == "constant_norm_rescale":
-        length: Tensor = rows.norm(dim=-1, keepdim=True)
-        return read * (math.sqrt(sae.d_in) / length)
-    if sae.normalizes == "layer_norm":
-        centred = read - read.mean(dim=-1, keepdim=True)
-        result: Tensor = centred / (rows.std(dim=-1, keepdim=True) + 1e-5)
-        return result
-    return read
+    rows = a[positions]
+    read, bias = sae.linear(rows, latents)
+    return Targets(positions, latents, read, bias, sae.pre_activations(rows, latents))
 
 
 def reads_residual(hook: HookPoint) -> bool:

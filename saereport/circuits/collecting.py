@@ -56,7 +56,7 @@ from saereport.measure import Columns
 from saereport.progress import Progress
 from saereport.sources.devices import is_out_of_memory
 from saereport.sources.models import LanguageModel
-from saereport.sources.saes import Sae
+from saereport.sources.saes.sae import Sae
 
 TOKENS = ""
 """What the tokens are called where an earlier SAE is named."""
@@ -134,7 +134,7 @@ def in_layer_order(saes: Mapping[str, Sae]) -> dict[str, Sae]:
 
 def writes_before(early: Sae, late: Sae) -> bool:
     """Whether one SAE, of which it is known what it writes, does so before another one reads."""
-    return not early.why_no_decoder and (early.hook_out or early.hook_in).depth < late.hook_in.depth
+    return not early.why_no_decoder and early.write_point.depth < late.hook_in.depth
 
 
 def pairs_in_order(saes: Mapping[str, Sae]) -> list[tuple[str, str]]:
@@ -378,7 +378,7 @@ class _Work:
         part = [
             sae
             for slug, sae in saes.items()
-            if (slug in names if names is not None else sae.hook_out is not None)
+            if (slug in names if names is not None else sae.is_transcoder)
         ]
         with self.noting("graph"):
             if not part:

@@ -39,7 +39,7 @@ from saereport.circuits.evaluation_sums import (
     losses_of,
 )
 from saereport.circuits.evaluation_warnings import doubts
-from saereport.circuits.splicing import places, spliced, write_point
+from saereport.circuits.splicing import places, spliced
 from saereport.errors import SaereportError
 from saereport.measure import Columns
 from saereport.progress import Bar, Progress
@@ -48,7 +48,7 @@ from saereport.sources.devices import is_out_of_memory
 from saereport.sources.forward import forward
 from saereport.sources.models import LanguageModel
 from saereport.sources.packing import Packed
-from saereport.sources.saes import Sae
+from saereport.sources.saes.sae import Sae
 
 LOGIT_BYTES = 128 * 2**20
 """Bytes of float32 logits of one batch, if that has more than one sequence."""
@@ -153,7 +153,7 @@ def evaluate(
 
     Activations are replaced at counted tokens only, and a prediction is judged where it is made at
     a counted token and the next token counts as well. A transcoder's reconstruction stands in for
-    what its `hook_out` holds.
+    what its write point holds.
 
     Args:
         model: The language model.
@@ -201,7 +201,7 @@ def _problem(model: LanguageModel, sae: Sae, text: Sequences) -> str:
     try:
         acts = forward(model, few.tokens, reads=places(sae)).acts
         reconstruction = _spliced(sae, acts, few.counted)
-        name = write_point(sae).name
+        name = sae.write_point.name
         forward(model, few.tokens, edits={name: lambda _: reconstruction}, reads=[name])
     except SaereportError as error:
         return str(error)
@@ -237,7 +237,7 @@ def _measured(
     if not saes:
         return {}
     n_counted = int(text.counted.sum())
-    runs = 2 + len(saes) + 2 * len({write_point(sae).name for sae in saes})
+    runs = 2 + len(saes) + 2 * len({sae.write_point.name for sae in saes})
     # The size depends on the model and the context alone: equal settings give equal sums.
     batches = _Batches(max(1, LOGIT_BYTES // (4 * text.tokens.shape[1] * model.d_vocab)))
     with progress.bar("Evaluating the SAEs", n_counted * runs, "tok") as bar:
@@ -264,7 +264,7 @@ def _measured(
             )
         )
         for sae in saes
-        for name in [write_point(sae).name]
+        for name in [sae.write_point.name]
     }
 
 
@@ -313,7 +313,7 @@ def _read(model: LanguageModel, saes: Sequence[Sae], batch: Sequences, bar: Bar)
     run = forward(model, batch.tokens, reads=names)
     counts = _counts(batch.counted)
     rows = {name: acts[batch.counted] for name, acts in run.acts.items()}
-    written = sorted({write_point(sae).name for sae in saes})
+    written = sorted({sae.write_point.name for sae in saes})
     found = _Read(
         activations={name: activations_of(rows[name], counts) for name in written},
         fits={sae.slug: fit_of(sae, rows, counts) for sae in saes},
@@ -377,7 +377,7 @@ def _variants(
 ) -> Iterator[tuple[Variant, str, Tensor]]:
     """Each variant, its hook point, and what stands there, `[n, pos, width]`."""
     for sae in saes:
-        yield ("spliced", sae.slug), write_point(sae).name, _spliced(sae, acts, counted)
+        yield ("spliced", sae.slug), sae.write_point.name, _spliced(sae, acts, counted)
     for name, mean in means.items():
         true = acts[name]
         for kind, value in (("zero", np.zeros_like(mean)), ("mean", mean)):
@@ -388,4 +388,4 @@ def _variants(
 def _spliced(sae: Sae, acts: Mapping[str, Tensor], counted: Tensor) -> Tensor:
     """`splicing.spliced` for sequences `[n, pos]` in place of one."""
     flat = {name: acts[name].flatten(0, 1) for name in places(sae)}
-    return spliced(sae, flat, counted.reshape(-1)).reshape(acts[write_point(sae).name].shape)
+    return spliced(sae, flat, counted.reshape(-1)).reshape(acts[sae.write_point.name].shape)

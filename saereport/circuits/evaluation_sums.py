@@ -14,9 +14,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from saereport.circuits.splicing import spliced, write_point
+from saereport.circuits.splicing import spliced
 from saereport.sources.devices import float64_of
-from saereport.sources.saes import Sae
+from saereport.sources.saes.sae import Sae
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
@@ -123,7 +123,7 @@ def fit_of(sae: Sae, acts: Mapping[str, Tensor], counts: Sequence[int]) -> Fit:
         acts: True activations at `splicing.places(sae)`, each `[tokens, width]`.
         counts: Tokens of each sequence.
     """
-    true = acts[write_point(sae).name]
+    true = acts[sae.write_point.name]
     everyone = torch.ones(len(true), dtype=torch.bool, device=true.device)
     a, r = float64_of(true), float64_of(spliced(sae, acts, everyone))
     f = sae.encode(acts[sae.hook_in.name])

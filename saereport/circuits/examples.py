@@ -25,7 +25,7 @@ from saereport.circuits.influences import earlier_saes, followed, strongest_infl
 from saereport.measure import Columns
 from saereport.measure.weights import TokenRows
 from saereport.sources.models import LanguageModel
-from saereport.sources.saes import Sae
+from saereport.sources.saes.sae import Sae
 
 SOURCES = 24
 """Source positions before the peak that are told apart; what comes from before them is summed."""

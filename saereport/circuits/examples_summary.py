@@ -11,7 +11,7 @@ from saereport.circuits.attribution_rows import Row, as_columns
 from saereport.measure import Columns
 from saereport.measure.weights import TokenRows, WeightContext
 from saereport.measure.weights.heads import deembedding_through, why_no_heads
-from saereport.sources.saes import Sae
+from saereport.sources.saes.sae import Sae
 
 HEADS = 3
 """Heads of each latent that it is de-embedded through."""

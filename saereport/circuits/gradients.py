@@ -27,16 +27,13 @@ from saereport.circuits.splicing import (
     edits_to,
     last_logits,
     places,
-    read_vectors,
     spliced,
     true_at,
-    write_point,
-    write_vectors,
 )
 from saereport.errors import SaereportError
 from saereport.sources.forward import forward
 from saereport.sources.models import LanguageModel
-from saereport.sources.saes import Sae
+from saereport.sources.saes.sae import Sae
 
 __all__ = [
     "GradientMap",
@@ -142,7 +139,7 @@ def latents_to_latents(
     if len(outputs) == 0:
         raise _dead(late, f" once {early.slug}'s reconstruction is spliced in")
     values = jacobian(
-        _through(model, tokens, write_point(early).name, late),
+        _through(model, tokens, early.write_point.name, late),
         at,
         _writes(early, true, inputs),
         _reads(late, outputs),
@@ -300,7 +297,7 @@ def check_order(early: Sae, late: Sae) -> None:
     Raises:
         SaereportError: It cannot, or both are at one point.
     """
-    writes, reads = write_point(early), late.hook_in
+    writes, reads = early.write_point, late.hook_in
     if writes.depth < reads.depth:
         return
     if writes.depth == reads.depth:
@@ -322,8 +319,7 @@ def _through(model: LanguageModel, tokens: Tensor, place: str, late: Sae) -> Thr
     def through(activation: Tensor) -> Tensor:
         edits = {place: lambda _: activation[None]}
         run = forward(model, tokens[None, : len(activation)], edits=edits, reads=[read])
-        processed: Tensor = late.sae.process_sae_in(run.acts[read][0])
-        return processed
+        return late.encoder_input(run.acts[read][0])
 
     return through
 
@@ -337,12 +333,12 @@ def _active_inputs(early: Sae, true: dict[str, Tensor], counted: Tensor) -> Acti
 
 def _writes(early: Sae, true: dict[str, Tensor], inputs: Active) -> Probes:
     a = true[early.hook_in.name]
-    vectors = write_vectors(early, a, inputs.positions, inputs.latents)
+    vectors = early.write_vectors(a[inputs.positions], inputs.latents)
     return Probes(inputs.positions.tolist(), vectors)
 
 
 def _reads(late: Sae, outputs: Active) -> Probes:
-    return Probes(outputs.positions.tolist(), read_vectors(late, outputs.latents))
+    return Probes(outputs.positions.tolist(), late.read_vectors(outputs.latents))
 
 
 def _dead(sae: Sae, when: str = "") -> SaereportError:

@@ -17,7 +17,7 @@ from saereport.circuits.graph_scene import GraphSettings, make_scene
 from saereport.circuits.graph_scores import LATENT, prune, scores
 from saereport.circuits.graph_tables import Graph, graph_tables
 from saereport.sources.models import LanguageModel
-from saereport.sources.saes import Sae
+from saereport.sources.saes.sae import Sae
 
 __all__ = ["Graph", "GraphSettings", "build_graph", "graph_tables"]
 

@@ -101,7 +101,7 @@ def make_nodes(scene: Scene, columns: Columns) -> Nodes:
         here = slice(first, first + n_positions)
         layers[here], positions[here] = layer, along
     for k, part in enumerate(scene.parts):
-        layer = (part.sae.hook_out or part.sae.hook_in).layer
+        layer = part.sae.write_point.layer
         here = slice(columns.errors[k], columns.errors[k] + n_positions)
         parts[here], layers[here], positions[here] = k, layer, along
         here = slice(columns.latents[k], columns.latents[k] + len(part.active))

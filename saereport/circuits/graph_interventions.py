@@ -14,12 +14,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from saereport.circuits.attribution_reads import targets_of
 from saereport.circuits.graph_effects import Effects
 from saereport.circuits.graph_parts import Part
 from saereport.circuits.graph_scene import GraphSettings, Scene
 from saereport.circuits.graph_scores import LATENT, Floats, Pruned, total_effects
-from saereport.circuits.splicing import write_point
 from saereport.sources.devices import float64_of
 from saereport.sources.forward import Edit, forward
 from saereport.sources.models import LanguageModel
@@ -119,7 +117,7 @@ def _without(
                 nodes.positions[sources[rows]],
                 part.writes[sources[rows] - firsts[number]],
             )
-            edits[write_point(part.sae).name] = _minus(rows, positions, vectors)
+            edits[part.sae.write_point.name] = _minus(rows, positions, vectors)
     reads = dict.fromkeys(part.sae.hook_in.name for part in scene.parts)
     prompts = scene.run.tokens.expand(len(sources), -1)
     with torch.no_grad():
@@ -163,7 +161,7 @@ def _pre_activation_change(part: Part, now: Tensor, position: int, latent: int) 
     """
     rows = torch.cat([part.inputs[position][None], now[:, position]])
     along = torch.arange(len(rows), device=rows.device)
-    found = targets_of(part.sae, rows, along, torch.full_like(along, latent)).pre_activation
+    found = part.sae.pre_activations(rows, torch.full_like(along, latent))
     return found[1:] - found[0]
 
 
@@ -189,7 +187,7 @@ def measure_metric(model: LanguageModel, scene: Scene, effects: Effects, pruned:
         table[nodes.positions[kept], nodes.latents[kept]] = True
         inside = torch.from_numpy(table).to(scene.run.final.device)
         stays = torch.stack([inside, ~inside, torch.zeros_like(inside)])
-        reads, writes = part.sae.hook_in.name, write_point(part.sae).name
+        reads, writes = part.sae.hook_in.name, part.sae.write_point.name
         _then(edits, reads, _seeing(seen, part.sae.slug))
         _then(edits, writes, _keeping(part, stays, seen))
     prompts = scene.run.tokens.expand(3, -1)
@@ -234,7 +232,7 @@ def _keeping(part: Part, stays: Tensor, seen: dict[str, Tensor]) -> Edit:
     def edit(true: Tensor) -> Tensor:
         a = seen[part.sae.slug]
         f = part.sae.encode(a) * stays
-        explained = part.sae.sae.decode(f).to(true.dtype)
+        explained = part.sae.decode(f, a).to(true.dtype)
         if part.skip is not None:
             explained = explained + a @ part.skip.T
         return torch.where(part.counted[:, None], explained + part.error, true)

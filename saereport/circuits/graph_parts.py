@@ -17,9 +17,8 @@ from torch import Tensor
 
 from saereport.circuits.active import Active, active_of
 from saereport.circuits.frozen import TOLERANCE, FrozenRun
-from saereport.circuits.splicing import write_point, write_vectors
 from saereport.sources.hooks import HookPoint
-from saereport.sources.saes import Sae
+from saereport.sources.saes.sae import Sae
 
 Place = Literal["stream", "z", "attention", "mlp"]
 """What an SAE's latents are terms of."""
@@ -111,7 +110,7 @@ def make_parts(
     counted = counted.to(run.final.device)
     parts: list[Part] = []
     refused: dict[str, str] = {}
-    for sae in sorted(saes, key=lambda s: (write_point(s).depth, s.slug)):
+    for sae in sorted(saes, key=lambda s: (s.write_point.depth, s.slug)):
         reason = _why_not(run, sae, counted)
         if not reason:
             part = _part(run, sae, counted)
@@ -125,7 +124,7 @@ def make_parts(
 
 
 def _why_not(run: FrozenRun, sae: Sae, counted: Tensor) -> str:
-    reads, writes = sae.hook_in, write_point(sae)
+    reads, writes = sae.hook_in, sae.write_point
     if sae.why_no_decoder:
         return sae.why_no_decoder
     if sae.is_transcoder:
@@ -136,7 +135,7 @@ def _why_not(run: FrozenRun, sae: Sae, counted: Tensor) -> str:
         if reads.layer != writes.layer or stream_point(run.parallel, reads) > 2 * reads.layer + 1:
             return "it does not read and write in one layer"
         early = stream_point(run.parallel, reads) == 2 * reads.layer
-        if hasattr(sae.sae, "W_skip") and early and not run.parallel:
+        if sae.skip is not None and early and not run.parallel:
             return "its skip connection begins before the attention of its layer"
     elif reads.kind == "mlp_out":
         return "what it reads, an MLP's output, is not linear in the residual stream"
@@ -174,26 +173,19 @@ def _linear(run: FrozenRun, hook: HookPoint) -> Tensor:
     return x + bias if weighted and bias is not None else x
 
 
-def _decoder_bias(sae: Sae, inputs: Tensor) -> Tensor:
-    """What the decoder makes of no latent at all, `[pos, d_out]`."""
-    with torch.no_grad():
-        # SAELens undoes on decoding the normalisation of what it encoded last.
-        sae.sae.process_sae_in(inputs)
-        found: Tensor = sae.sae.decode(inputs.new_zeros((len(inputs), sae.d_sae), dtype=sae.dtype))
-    return found
-
-
 def _part(run: FrozenRun, sae: Sae, counted: Tensor) -> Part:
-    writes = write_point(sae)
+    writes = sae.write_point
     inputs, true = run.acts[sae.hook_in.name], run.acts[writes.name]
     active = active_of(sae.encode(inputs).to(true.dtype), counted)
-    rows = write_vectors(sae, inputs, active.positions, active.latents).to(true.dtype)
+    rows = sae.write_vectors(inputs[active.positions], active.latents).to(true.dtype)
     rows = rows * active.values[:, None]
-    bias = counted[:, None] * _decoder_bias(sae, inputs).to(true.dtype)
+    # What the decoder makes of no latent at all.
+    none = inputs.new_zeros((len(inputs), sae.d_sae), dtype=sae.dtype)
+    bias = counted[:, None] * sae.decode(none, inputs).to(true.dtype)
     error = (true - bias).index_add(0, active.positions, rows, alpha=-1)
-    skip = getattr(sae.sae, "W_skip", None)
+    skip = sae.skip
     if skip is not None:
-        skip = skip.detach().to(true.dtype)
+        skip = skip.to(true.dtype)
         error = error - counted[:, None] * (inputs @ skip.T)
     places: dict[str, Place] = {"z": "z", "attn_out": "attention", "mlp_out": "mlp"}
     place = places.get(writes.kind, "stream")

@@ -16,7 +16,7 @@ from saereport.errors import SaereportError
 from saereport.sources.devices import float64_of
 from saereport.sources.forward import forward
 from saereport.sources.models import LanguageModel
-from saereport.sources.saes import Sae
+from saereport.sources.saes.sae import Sae
 
 
 @dataclass(frozen=True)

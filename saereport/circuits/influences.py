@@ -29,7 +29,7 @@ from saereport.circuits.attribution_reads import (
 from saereport.circuits.frozen import FrozenLayer, FrozenRun
 from saereport.sources.hooks import HookPoint
 from saereport.sources.models import LanguageModel
-from saereport.sources.saes import Sae
+from saereport.sources.saes.sae import Sae
 
 _CHUNK = 2**22
 """Numbers in one table of influences, about: 16 MB."""
@@ -91,8 +91,8 @@ def earlier_saes(saes: Sequence[Sae], hook: HookPoint, *, parallel: bool) -> lis
     for sae in saes:
         if sae.why_no_decoder:
             continue
-        written = stage_written(_writes(sae), parallel=parallel)
-        if written is not None and written <= read and _writes(sae).depth < hook.depth:
+        written = stage_written(sae.write_point, parallel=parallel)
+        if written is not None and written <= read and sae.write_point.depth < hook.depth:
             found.append(sae)
     return found
 
@@ -104,16 +104,12 @@ def followed(model: LanguageModel, saes: Sequence[Sae]) -> list[Sae]:
     """
     found = []
     for sae in saes:
-        hook = _writes(sae)
+        hook = sae.write_point
         leg = model.wiring.out_of(hook)
         through_norm = hook.kind in ("z", "attn_out") and not leg.problem and leg.scale == 1.0
         if leg.plain or through_norm or stage_written(hook, parallel=False) is None:
             found.append(sae)
     return found
-
-
-def _writes(sae: Sae) -> HookPoint:
-    return sae.hook_out or sae.hook_in
 
 
 def stage_written(hook: HookPoint, *, parallel: bool) -> int | None:
@@ -145,7 +141,7 @@ def write_vectors(run: FrozenRun, sae: Sae, active: Active) -> Tensor | None:
     None where a norm stands between what they write and the stream, other than the one after the
     attention, whose scale is known.
     """
-    hook = _writes(sae)
+    hook = sae.write_point
     rows = sae.W_dec[active.latents].float()
     post = run.layers[hook.layer].attn_post
     if hook.kind == "z":
@@ -232,7 +228,7 @@ def strongest_influences(
     """
     found: list[list[Influences]] = [[] for _ in range(len(targets))]
     for number, (sae, f) in sorted(early.items()):
-        stage = stage_written(_writes(sae), parallel=run.parallel)
+        stage = stage_written(sae.write_point, parallel=run.parallel)
         active = active_of(f, counted)
         if stage is None or not len(active):
             continue

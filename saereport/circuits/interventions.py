@@ -7,10 +7,10 @@ from torch import Tensor
 
 from saereport.circuits.derivatives import auto_memory, budget_for, in_chunks
 from saereport.circuits.gradients import check_order
-from saereport.circuits.splicing import last_logits, true_at, write_point, write_vectors
+from saereport.circuits.splicing import last_logits, true_at
 from saereport.sources.forward import Edit, forward
 from saereport.sources.models import LanguageModel
-from saereport.sources.saes import Sae
+from saereport.sources.saes.sae import Sae
 
 
 def ablation_effects(
@@ -57,7 +57,7 @@ def ablation_effects(
     pairs = pairs[index]
     sources, source = torch.unique(pairs[:, :2], dim=0, return_inverse=True)
     taken = _taken(model, early, prompt, sources)
-    place, watched = write_point(early).name, pairs[:, 2:]
+    place, watched = early.write_point.name, pairs[:, 2:]
     budget = budget_for(
         model, auto_memory(model.device), logits=model.d_vocab if late is None else 0
     )
@@ -82,7 +82,7 @@ def _taken(model: LanguageModel, early: Sae, prompt: Tensor, sources: Tensor) ->
     a = true_at(model, prompt, [early.hook_in.name])[early.hook_in.name]
     positions, latents = sources.T
     f = early.encode(a)[positions, latents]
-    return f[:, None] * write_vectors(early, a, positions, latents)
+    return f[:, None] * early.write_vectors(a[positions], latents)
 
 
 def _take_away(positions: Tensor, amounts: Tensor) -> Edit:

@@ -9,9 +9,9 @@ from typing import Any
 from saereport.errors import SaereportError
 from saereport.limits import content, parse_json
 from saereport.sources.demo import DEMO_MODEL_NAME
-from saereport.sources.sae_config import LIMITS
-from saereport.sources.sae_names import same_model
-from saereport.sources.saes import Sae
+from saereport.sources.saes.config import LIMITS
+from saereport.sources.saes.names import same_model
+from saereport.sources.saes.sae import Sae
 from saereport.warned import Warned
 
 

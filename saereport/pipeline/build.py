@@ -58,12 +58,13 @@ from saereport.selection import Selection, parse_selection, tracked_latents
 from saereport.sources.demo import demo_model_dir
 from saereport.sources.devices import resolve_device, resolve_dtype
 from saereport.sources.folders import SaeFacts
-from saereport.sources.magnitudes import check_magnitudes
 from saereport.sources.model_loading import described, load_model
 from saereport.sources.models import LanguageModel
 from saereport.sources.quiet import listening
-from saereport.sources.sae_loading import load_sae
-from saereport.sources.saes import Sae, SaeSource, check_fit, source_slugs, wrapper_for
+from saereport.sources.saes.loading import load_sae
+from saereport.sources.saes.magnitudes import check_magnitudes
+from saereport.sources.saes.sae import Sae, check_fit, wrapper_for
+from saereport.sources.saes.source import SaeSource, source_slugs
 from saereport.warned import Warned, refuse
 
 Asked = BuildConfig | Mapping[str, Any]
@@ -236,7 +237,7 @@ def _facts(sae: Sae) -> SaeFacts:
         slug=sae.slug,
         d_sae=sae.d_sae,
         hook_in=sae.hook_in,
-        hook_out=sae.hook_out,
+        hook_out=sae.write_point if sae.is_transcoder else None,
         is_transcoder=sae.is_transcoder,
         model_name=sae.model_name,
     )

@@ -46,7 +46,7 @@ from saereport.run import TABLES
 from saereport.run.columns import to_arrow
 from saereport.sources.devices import is_out_of_memory
 from saereport.sources.models import LanguageModel
-from saereport.sources.saes import Sae
+from saereport.sources.saes.sae import Sae
 from saereport.warned import Warned
 
 AVERAGES = "averages"

@@ -23,7 +23,7 @@ from saereport.run import TABLES
 from saereport.run.files import canonical_json
 from saereport.selection import parse_selection
 from saereport.sources.models import LanguageModel, hash_tensors
-from saereport.sources.saes import Sae
+from saereport.sources.saes.sae import Sae
 from saereport.sources.text import Text
 from saereport.yaml_files import exists
 
@@ -84,9 +84,7 @@ def identity_of(
 
 def sae_record(sae: Sae) -> dict[str, Any]:
     """What an SAE's activations depend on: weights, configuration and metadata as they are used."""
-    cfg = getattr(sae.sae, "cfg", None)
-    settings = _as_dict(cfg)
-    named = sae.provenance
+    settings, named = sae.configuration, sae.provenance
     return {
         **{key: value for key, value in named.items() if key != "metadata"},
         "separator": sae.separator,

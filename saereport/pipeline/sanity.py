@@ -19,7 +19,7 @@ from saereport.pipeline.text_pass import Batches
 from saereport.sources.devices import float64_of, is_out_of_memory
 from saereport.sources.models import LanguageModel
 from saereport.sources.packing import Packed
-from saereport.sources.saes import Sae
+from saereport.sources.saes.sae import Sae
 from saereport.warned import Warned
 
 TOKENS = 1000
@@ -172,7 +172,7 @@ def _looks(
 
 def _seen(model: LanguageModel, saes: Sequence[Sae], part: Packed) -> dict[str, Look]:
     reads = {sae.hook_in.name for sae in saes}
-    writes = {sae.hook_out.name for sae in saes if sae.hook_out and not sae.why_no_decoder}
+    writes = {sae.write_point.name for sae in saes if not sae.why_no_decoder}
     tokens = torch.from_numpy(part.tokens.astype(np.int64)).to(model.device)
     acts = model.run(tokens, sorted(reads | writes))
     counted = torch.from_numpy(part.counted).to(model.device)
@@ -188,7 +188,7 @@ def look_at(sae: Sae, acts: Mapping[str, Tensor], counted: Tensor) -> Look:
         counted: The tokens that count, bool `[n, pos]`, on the same device.
     """
     reads = acts[sae.hook_in.name]
-    target = None if sae.why_no_decoder else acts[(sae.hook_out or sae.hook_in).name]
+    target = None if sae.why_no_decoder else acts[sae.write_point.name]
     look = Look(
         alive=torch.zeros(sae.d_sae, dtype=torch.bool, device=sae.device),
         total=torch.zeros(sae.d_out, dtype=torch.float64),
@@ -203,8 +203,7 @@ def look_at(sae: Sae, acts: Mapping[str, Tensor], counted: Tensor) -> Look:
         look.alive |= on.any(dim=0)
         del on
         if target is not None:
-            with torch.no_grad():
-                made = float64_of(sae.sae(a[here]))
+            made = float64_of(sae.reconstruct(a[here]))
             true = float64_of(target[:, span][here])
             look.error += float((made - true).square().sum())
             look.square += float(true.square().sum())

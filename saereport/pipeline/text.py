@@ -25,8 +25,7 @@ from saereport.warned import Warned
 
 if TYPE_CHECKING:
     from saereport.sources.models import LanguageModel
-    from saereport.sources.saes import Sae
-
+    from saereport.sources.saes.sae import Sae
 DEFAULT_CONTEXT = 128
 
 LOOK_DOCUMENTS, LOOK_CHARACTERS = 256, 1 << 20

@@ -28,7 +28,7 @@ from saereport.progress import Bar, Progress
 from saereport.sources.devices import is_out_of_memory
 from saereport.sources.models import LanguageModel
 from saereport.sources.packing import Packed
-from saereport.sources.saes import Sae
+from saereport.sources.saes.sae import Sae
 
 TOKENS_PER_BATCH = {"cpu": 4096, "mps": 8192, "cuda": 16384}
 

@@ -32,7 +32,7 @@ from saereport.run.within import beyond
 from saereport.selection import Selection, shown_latents
 from saereport.sources.devices import is_out_of_memory
 from saereport.sources.models import LanguageModel
-from saereport.sources.saes import Sae
+from saereport.sources.saes.sae import Sae
 from saereport.sources.tokens import token_bytes
 from saereport.warned import Warned
 
@@ -364,7 +364,7 @@ def _sae_info(
     reader: SaeCollector, selection: Selection, latents: np.ndarray, left_out: dict[str, str]
 ) -> SaeInfo:
     sae = reader.sae
-    hook_out = sae.hook_out or sae.hook_in
+    hook_out = sae.write_point
     l0, n_dead = _activity_of_all(reader.measurement.summary())
     return SaeInfo(
         slug=sae.slug,

@@ -12,8 +12,7 @@ files of a run, or HTML. Each module turns one kind of outside thing into one sm
 | `model_loading` | `LanguageModel` | names, directories and GGUF |
 | `model_checks` | errors | wrappers that compute something else, missing tokenisers |
 | `model_faults` | errors | what the libraries say when a model cannot be loaded |
-| `saes` | `Sae` | SAELens's architectures, slicing of encoders |
-| `sae_loading` | `Sae` | SAELens's loaders and metadata, what fails at loading |
+| `saes` | `Sae` | SAELens's architectures, loaders and metadata; a package of its own |
 | `text` | `Text` | files, columns, encodings |
 | `hub_text` | `Text` | datasets of the hub, and what may be followed there |
 | `documents` | `Document` | rows and their attention masks |

@@ -22,8 +22,9 @@ import yaml
 from saereport.errors import SaereportError, did_you_mean, shortened
 from saereport.limits import MIB, content, parse_json
 from saereport.sources.hooks import HookPoint, parse_hook
-from saereport.sources.sae_config import LIMITS, check_config, is_path
-from saereport.sources.sae_shapes import check_tensors
+from saereport.sources.saes.architectures import stored_as
+from saereport.sources.saes.config import LIMITS, check_config, is_path
+from saereport.sources.saes.shapes import check_tensors
 
 CONFIG, WEIGHTS = "cfg.json", "sae_weights.safetensors"
 LARGEST_HEADER = 100 * MIB
@@ -75,15 +76,16 @@ def look_at_sae(path: Path, slug: str) -> SaeFacts:
     cfg, shapes = read_sae_folder(path)
     metadata = cfg.get("metadata")
     said = {**cfg, **(metadata if isinstance(metadata, dict) else {})}
-    stored = shapes.get("W_dec", shapes.get("W_enc", [])[::-1])
-    d_sae = stored[0] if len(stored) == 2 else None
+    weight = shapes.get("W_dec", shapes.get("W_enc", [])[::-1])
+    d_sae = weight[0] if len(weight) == 2 else None
+    stored = stored_as(cfg.get("architecture", "standard"))
     hook_out, name = _hook(said.get("hook_name_out")), said.get("model_name")
     return SaeFacts(
         slug=slug,
         d_sae=d_sae,
         hook_in=_hook(said.get("hook_name", said.get("hook_point"))),
         hook_out=hook_out,
-        is_transcoder="transcoder" in str(cfg.get("architecture")),
+        is_transcoder=stored is not None and stored.elsewhere,
         # A place on its author's disk is not followed.
         model_name=name if isinstance(name, str) and not is_path(name) else None,
     )

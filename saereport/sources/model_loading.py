@@ -23,7 +23,7 @@ from saereport.sources.model_faults import folder_in_the_way, loading
 from saereport.sources.models import BridgeModel, HookedModel, LanguageModel
 from saereport.sources.quiet import quietly
 from saereport.sources.remote_code import remote_code
-from saereport.sources.sae_config import HEEDED
+from saereport.sources.saes.config import HEEDED
 
 PROCESSING = ("fold_ln", "center_writing_weights", "center_unembed", "fold_value_biases")
 """The keyword arguments with which TransformerLens changes weights on loading."""

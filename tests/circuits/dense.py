@@ -41,13 +41,13 @@ def run(model: Any, tokens: Tensor, edits: dict[str, Any], read: str | None) -> 
 
 def reconstruct(sae: Any, a: Tensor, f: Tensor) -> Tensor:
     """SAELens's decoder on activations `f`, with the normalisation of `a`, and the skip."""
-    sae.sae.encode(a)  # sets what a normalising decoder undoes
-    out = sae.sae.decode(f)
-    return out + a @ sae.sae.W_skip.T if hasattr(sae.sae, "W_skip") else out
+    sae.loaded.encode(a)  # sets what a normalising decoder undoes
+    out = sae.loaded.decode(f)
+    return out + a @ sae.loaded.W_skip.T if hasattr(sae.loaded, "W_skip") else out
 
 
 def dense_f(sae: Any, a: Tensor) -> Tensor:
-    f = sae.sae.encode(a)
+    f = sae.loaded.encode(a)
     return f.to_dense() if f.is_sparse else f
 
 
@@ -71,7 +71,7 @@ def from_latents(
     model: Any, early: Any, late: Any, tokens: Tensor, counted: Tensor, inputs: Where
 ) -> Callable[[Tensor], Tensor]:
     """From the early active latents' activations to all late ones `[pos, d_sae]`, or logits."""
-    write = (early.hook_out or early.hook_in).name
+    write = early.write_point.name
     with torch.no_grad():
         a = run(model, tokens, {}, early.hook_in.name)
         f = dense_f(early, a)

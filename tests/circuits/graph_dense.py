@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from saereport.sources.saes import Sae
+from saereport.sources.saes.sae import Sae
 
 Key = tuple[str, int, int]
 """What a source is: its kind or SAE, its latent (-1 for an error), its position."""
@@ -49,18 +49,18 @@ def dense_graph(
     flat = {name: clean[name].reshape(n_pos, -1) for name in clean if name.endswith("hook_z")}
     acts = {sae.slug: {} for sae in saes}
     sources: list[Key] = [("embedding", int(t), p) for p, t in enumerate(tokens)]
-    explained = {(sae.hook_out or sae.hook_in).name for sae in saes}
+    explained = {sae.write_point.name for sae in saes}
     for layer in range(n_layers):
         if f"blocks.{layer}.hook_mlp_out" not in explained:
             sources += [(f"mlp {layer}", -1, p) for p in range(n_pos)]
     for sae in saes:
-        reads, writes = sae.hook_in.name, (sae.hook_out or sae.hook_in).name
+        reads, writes = sae.hook_in.name, sae.write_point.name
         a = flat.get(reads, clean[reads].reshape(n_pos, -1))
         true = flat.get(writes, clean[writes].reshape(n_pos, -1))
-        f = sae.sae.encode(a) * counted[:, None]
-        made = counted[:, None] * (f @ sae.sae.W_dec + sae.sae.b_dec)
-        if hasattr(sae.sae, "W_skip"):
-            made = made + counted[:, None] * (a @ sae.sae.W_skip.T)
+        f = sae.loaded.encode(a) * counted[:, None]
+        made = counted[:, None] * (f @ sae.loaded.W_dec + sae.loaded.b_dec)
+        if hasattr(sae.loaded, "W_skip"):
+            made = made + counted[:, None] * (a @ sae.loaded.W_skip.T)
         acts[sae.slug] = {"f": f, "error": true - made}
         sources += [(sae.slug, -1, p) for p in range(n_pos)]
         sources += [(sae.slug, int(i), int(p)) for p, i in f.nonzero()]
@@ -108,28 +108,28 @@ def dense_graph(
                 scaled = torch.zeros_like(f).index_put(
                     (rows, columns), f[rows, columns] * ones[index]
                 )
-                made = scaled @ sae.sae.W_dec + sae.sae.b_dec
-                if hasattr(sae.sae, "W_skip"):
-                    made = made + seen[sae.slug] @ sae.sae.W_skip.T
+                made = scaled @ sae.loaded.W_dec + sae.loaded.b_dec
+                if hasattr(sae.loaded, "W_skip"):
+                    made = made + seen[sae.slug] @ sae.loaded.W_skip.T
                 made = counted[:, None] * made + acts[sae.slug]["error"] * at(ones, sae.slug)
                 return made.reshape(value.shape)
 
             return hook_at
 
         # What reads at a place sees what was put there; an SAE's own latents see what came in.
-        own = [sae for sae in saes if sae.hook_out is None]
+        own = [sae for sae in saes if not sae.is_transcoder]
         hooks += [(sae.hook_in.name, see(sae)) for sae in own]
         hooks += [(sae.hook_in.name, write(sae)) for sae in own]
         for sae in saes:
-            if sae.hook_out is not None:
-                hooks += [(sae.hook_in.name, see(sae)), (sae.hook_out.name, write(sae))]
+            if sae.is_transcoder:
+                hooks += [(sae.hook_in.name, see(sae)), (sae.write_point.name, write(sae))]
         last = hooked.run_with_hooks(tokens[None], fwd_hooks=hooks)[0, -1]
         values = []
         for slug, latent, position in targets:
             if slug == "logit":
                 values.append(last[latent] - last.mean())
                 continue
-            sae = next(sae for sae in saes if sae.slug == slug).sae
+            sae = next(sae for sae in saes if sae.slug == slug).loaded
             x = seen[slug][position] - sae.b_dec * (1 if sae.cfg.apply_b_dec_to_input else 0)
             values.append(x @ sae.W_enc[:, latent] + sae.b_enc[latent])
         return torch.stack(values)

@@ -22,8 +22,9 @@ import torch
 from torch import Tensor
 
 from saereport.sources.models import HookedModel
-from saereport.sources.sae_loading import load_sae
-from saereport.sources.saes import Sae, SaeSource
+from saereport.sources.saes.loading import load_sae
+from saereport.sources.saes.sae import Sae
+from saereport.sources.saes.source import SaeSource
 from tests.factories import make_sae, word_tokenizer
 
 V = 8

@@ -10,7 +10,7 @@ from torch import Tensor
 from saereport.sources.forward import forward
 from saereport.sources.hooks import HookPoint
 from saereport.sources.models import LanguageModel
-from saereport.sources.saes import Sae
+from saereport.sources.saes.sae import Sae
 
 Vector = NDArray[np.float64]
 
@@ -117,7 +117,7 @@ class Slow:
 
     def written(self, sae: Sae, position: int, latent: int, value: float) -> Vector:
         """What a latent adds to the residual stream."""
-        hook = sae.hook_out or sae.hook_in
+        hook = sae.write_point
         row = array(sae.W_dec[latent]) * value
         if hook.kind != "z":
             return row
@@ -133,12 +133,14 @@ class Slow:
 def pre_activations(sae: Sae, a: Tensor) -> Tensor:
     """Everything that SAELens's own encoder computes before its nonlinearity, `[pos, d_sae]`."""
     seen: list[Tensor] = []
-    handle = sae.sae.hook_sae_acts_pre.register_forward_hook(lambda _m, _a, out: seen.append(out))
+    handle = sae.loaded.hook_sae_acts_pre.register_forward_hook(
+        lambda _m, _a, out: seen.append(out)
+    )
     try:
-        sae.sae.encode(a)
+        sae.loaded.encode(a)
     finally:
         handle.remove()
     found = seen[0].detach()
-    if getattr(sae.sae.cfg, "rescale_acts_by_decoder_norm", False):
-        found = found * sae.sae.W_dec.detach().norm(dim=-1)
+    if getattr(sae.loaded.cfg, "rescale_acts_by_decoder_norm", False):
+        found = found * sae.loaded.W_dec.detach().norm(dim=-1)
     return found

@@ -17,7 +17,7 @@ from saereport.circuits.frozen import FrozenRun, freeze_batch
 from saereport.errors import SaereportError
 from saereport.sources.model_loading import load_model
 from saereport.sources.models import LanguageModel
-from saereport.sources.saes import Sae
+from saereport.sources.saes.sae import Sae
 from tests.circuits.slow_attribution import Slow, array, pre_activations
 from tests.circuits.test_frozen import KINDS, model_of
 from tests.factories import save_hf_model, tiny_model, tiny_tokens

@@ -16,8 +16,9 @@ from saereport.circuits.influences import strongest_influences
 from saereport.measure.weights import TokenRows
 from saereport.sources.demo import demo_saes
 from saereport.sources.models import LanguageModel
-from saereport.sources.sae_loading import load_sae
-from saereport.sources.saes import Sae, SaeSource
+from saereport.sources.saes.loading import load_sae
+from saereport.sources.saes.sae import Sae
+from saereport.sources.saes.source import SaeSource
 from tests.circuits.slow_attribution import Slow, array, pre_activations
 
 pytestmark = pytest.mark.model
@@ -79,8 +80,8 @@ def test_z_times_encoder_by_head_and_source(
     by_head, bias = head_attribution(run, hook, targets_of(sae, z, positions, latents))
     expected = (z[positions] * sae.W_enc[:, latents].T).sum(dim=1)
     assert torch.allclose(by_head.sum(dim=(1, 2)), expected, rtol=1e-4, atol=1e-4)
-    own = -(sae.sae.b_dec @ sae.sae.W_enc[:, latents]) * sae.sae.cfg.apply_b_dec_to_input
-    assert torch.allclose(bias, own + sae.sae.b_enc[latents], atol=1e-5)
+    own = -(sae.loaded.b_dec @ sae.loaded.W_enc[:, latents]) * sae.loaded.cfg.apply_b_dec_to_input
+    assert torch.allclose(bias, own + sae.loaded.b_enc[latents], atol=1e-5)
 
 
 def test_influences_errors_and_biases_sum_to_the_mlps_component(

@@ -15,7 +15,7 @@ from saereport.run.columns import to_arrow
 from saereport.run.tables import TABLES
 from saereport.sources.forward import forward
 from saereport.sources.models import LanguageModel
-from saereport.sources.saes import Sae
+from saereport.sources.saes.sae import Sae
 from tests.circuits.slow_attribution import pre_activations
 from tests.factories import tiny_tokens
 

@@ -15,14 +15,13 @@ import torch
 
 from saereport.circuits import evaluation
 from saereport.circuits.evaluation import evaluate, first_counted
-from saereport.circuits.splicing import write_point
 from saereport.measure import resampling
 from saereport.progress import Progress
 from saereport.sources.demo import demo_saes
 from saereport.sources.hooks import parse_hook
 from saereport.sources.packing import Packed, pack
-from saereport.sources.sae_loading import load_sae
-from saereport.sources.saes import SaeSource
+from saereport.sources.saes.loading import load_sae
+from saereport.sources.saes.source import SaeSource
 from saereport.sources.text import open_text
 from tests.circuits import dense
 from tests.factories import tiny_tokens
@@ -94,7 +93,7 @@ Rows = dict[str, np.ndarray]
 
 def slow_rows(model: Any, sae: Any, tokens: np.ndarray, counted: np.ndarray) -> list[Rows]:
     """Of every sequence with a counted token what its tokens and predictions are, one by one."""
-    place, found = write_point(sae).name, []
+    place, found = sae.write_point.name, []
     with torch.no_grad():
         for row, mine in zip(tokens, counted, strict=True):
             ids = torch.from_numpy(row.astype(np.int64))
@@ -127,7 +126,7 @@ def slow_predictions(
     }
     logits = {"original": dense.run(model, ids, {}, None)}
     for kind, put in replaced.items():
-        edit = {write_point(sae).name: lambda true, put=put: torch.where(chosen, put(true), true)}
+        edit = {sae.write_point.name: lambda true, put=put: torch.where(chosen, put(true), true)}
         logits[kind] = dense.run(model, ids, edit, None)
     sums: dict[str, list[float]] = {f"{m}_{kind}": [] for kind in logits for m in ("ce", "kl")}
     for p in range(len(row) - 1):
@@ -323,7 +322,7 @@ def test_what_cannot_be_evaluated_says_why(
 ) -> None:
     resid, _, transcoder, *_ = several
     lost = dataclasses.replace(
-        transcoder, slug="lost", hook_out=parse_hook("blocks.7.hook_mlp_out")
+        transcoder, slug="lost", writes=(parse_hook("blocks.7.hook_mlp_out"),)
     )
     found = evaluate(tiny, [lost, resid], *text, QUIET)
     assert list(found.tables) == ["resid"]
@@ -360,12 +359,12 @@ def test_the_ends_of_the_scale(tiny: Any, few: Any, tmp_path: Path) -> None:
             assert values[name][0] == pytest.approx(weight, abs=1e-5)
         assert values["l0"][0] == 32
     with torch.no_grad():
-        sae.sae.W_dec.fill_(float("nan"))
+        sae.loaded.W_dec.fill_(float("nan"))
     found = evaluate(tiny, [sae], *few, QUIET)
     assert found.left_out == {"sae": "its numbers are not finite"}
     with torch.no_grad():
         # Squared errors of 1e36, which no run can hold.
-        sae.sae.W_dec.fill_(1e17)
+        sae.loaded.W_dec.fill_(1e17)
     found = evaluate(tiny, [sae], *few, QUIET)
     assert found.left_out == {"sae": "its numbers are not finite"}
 

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from saereport.circuits.evaluation import _variants
-from saereport.circuits.splicing import places, write_point
+from saereport.circuits.splicing import places
 from saereport.sources.forward import forward
-from saereport.sources.sae_loading import _describe
-from saereport.sources.saes import SaeSource
+from saereport.sources.saes.loading import _describe
+from saereport.sources.saes.source import SaeSource
 from tests.factories import make_sae, tiny_tokens
 from tests.sources.test_devices_fake import CUDA, cuda_model, fake, on_cuda
 
@@ -33,7 +33,7 @@ def test_replacements_are_made_on_the_device(cuda_model: Any, architecture: str,
     sae = _describe(made, source, "tiny", CUDA, torch.float32, weights_sha256="")
     tokens = tiny_tokens().to(CUDA)
     acts = forward(cuda_model, tokens, reads=places(sae)).acts
-    place = write_point(sae).name
+    place = sae.write_point.name
     means = {place: np.zeros(acts[place].shape[-1])}
     kinds = []
     for (kind, _), name, value in _variants([sae], acts, tokens > 0, means):

@@ -20,7 +20,7 @@ from saereport.measure.weights import TokenRows
 from saereport.run.columns import to_arrow
 from saereport.run.tables import TABLES
 from saereport.sources.models import LanguageModel
-from saereport.sources.saes import Sae
+from saereport.sources.saes.sae import Sae
 from tests.factories import tiny_tokens
 
 Make = Callable[..., Sae]

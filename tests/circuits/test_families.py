@@ -15,7 +15,7 @@ from saereport.circuits.influences import followed
 from saereport.errors import SaereportError
 from saereport.sources.hooks import parse_hook
 from saereport.sources.model_loading import load_model
-from saereport.sources.saes import Sae
+from saereport.sources.saes.sae import Sae
 from tests.families import TAKEN, Families
 
 REFUSED = {

@@ -259,7 +259,7 @@ def test_a_transcoder_reaches_only_what_comes_after_its_output(tiny, tiny_sae):
 def test_dead_on_the_prompt(tiny, tiny_sae):
     tokens, counted = prompt()
     dead = make(tiny_sae, "jumprelu", "early", d_sae=20)
-    dead.sae.threshold.data.fill_(1e9)
+    dead.loaded.threshold.data.fill_(1e9)
     alive = make(tiny_sae, "standard", "late")
     with pytest.raises(SaereportError, match="dead on this prompt"):
         latents_to_latents(tiny, dead, alive, tokens, counted, ALL)

@@ -17,8 +17,8 @@ from saereport.circuits.interventions import ablation_effects
 from saereport.errors import SaereportError
 from saereport.sources.demo import demo_saes
 from saereport.sources.model_loading import load_model
-from saereport.sources.sae_loading import load_sae
-from saereport.sources.saes import SaeSource
+from saereport.sources.saes.loading import load_sae
+from saereport.sources.saes.source import SaeSource
 from tests.circuits import dense
 
 ALL = Limits(None, None, 1 << 28)

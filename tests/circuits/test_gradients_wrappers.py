@@ -15,8 +15,8 @@ from saereport.circuits.gradients import (
 from saereport.errors import SaereportError
 from saereport.sources.model_loading import load_model
 from saereport.sources.models import HookedModel
-from saereport.sources.sae_loading import load_sae
-from saereport.sources.saes import SaeSource
+from saereport.sources.saes.loading import load_sae
+from saereport.sources.saes.source import SaeSource
 from tests.circuits import dense
 from tests.factories import save_hf_model, save_sae, tiny_hooked
 

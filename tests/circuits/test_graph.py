@@ -19,7 +19,7 @@ from saereport.run.graph_tables import GRAPH_TABLES
 from saereport.sources.forward import forward
 from saereport.sources.model_loading import load_model
 from saereport.sources.models import LanguageModel
-from saereport.sources.saes import Sae
+from saereport.sources.saes.sae import Sae
 from tests.factories import tiny_tokens
 
 SETTINGS = GraphSettings(
@@ -141,9 +141,9 @@ def test_measured_changes_are_those_of_the_true_model(
         sae = by_slug[graph.slugs[nodes.parts[target]]]
         name = sae.hook_in.name
         a = forward(tiny, TOKENS[None], edits=edits, reads=[name]).acts[name]
-        x = sae.sae.process_sae_in(a[0, nodes.positions[target]])
+        x = sae.loaded.process_sae_in(a[0, nodes.positions[target]])
         latent = nodes.latents[target]
-        return float(x @ sae.sae.W_enc[:, latent] + sae.sae.b_enc[latent])
+        return float(x @ sae.loaded.W_enc[:, latent] + sae.loaded.b_enc[latent])
 
     for source, target, measured in zip(
         checks.sources, checks.targets, checks.measured, strict=True
@@ -152,11 +152,11 @@ def test_measured_changes_are_those_of_the_true_model(
 
         def drop(a: Tensor, sae: Sae = sae, source: int = source) -> Tensor:
             a = a.clone()
-            row = sae.sae.W_dec[nodes.latents[source]]
+            row = sae.loaded.W_dec[nodes.latents[source]]
             a[0, nodes.positions[source]] -= float(nodes.activations[source]) * row
             return a
 
-        writes = (sae.hook_out or sae.hook_in).name
+        writes = sae.write_point.name
         change = read({writes: drop}, int(target)) - read({}, int(target))
         assert measured == pytest.approx(change, rel=1e-3, abs=1e-4)
 
@@ -170,13 +170,13 @@ def test_a_graph_of_everything_is_the_model(tiny: LanguageModel, saes: list[Sae]
     assert abs(metric.none - metric.model) > 0.01
 
     def without(sae: Sae) -> Callable[[Tensor], Tensor]:
-        names = [sae.hook_in.name, (sae.hook_out or sae.hook_in).name]
+        names = [sae.hook_in.name, sae.write_point.name]
         acts = forward(tiny, TOKENS[None], reads=names).acts
         f = sae.encode(acts[names[0]]) * COUNTED[:, None]
         left = acts[names[1]] - f @ sae.W_dec
         return lambda a: torch.where(COUNTED[:, None], left, a)
 
-    edits = {(sae.hook_out or sae.hook_in).name: without(sae) for sae in saes}
+    edits = {sae.write_point.name: without(sae) for sae in saes}
     logits = forward(tiny, TOKENS[None], edits=edits, logits=True).logits
     assert logits is not None
     row = logits[0, -1]
@@ -231,8 +231,8 @@ def test_both_wrappers_agree(hub: dict[str, str], tiny_sae: Make) -> None:
 @pytest.mark.model
 def test_the_demo_model(demo_model: LanguageModel) -> None:
     from saereport.sources.demo import demo_saes
-    from saereport.sources.sae_loading import load_sae
-    from saereport.sources.saes import SaeSource
+    from saereport.sources.saes.loading import load_sae
+    from saereport.sources.saes.source import SaeSource
 
     saes = [
         load_sae(SaeSource(path=str(path)))

@@ -15,8 +15,9 @@ from saereport.circuits.graph_scene import GraphSettings, Scene, make_scene
 from saereport.circuits.graph_scores import EMBEDDING, LATENT, LOGIT
 from saereport.sources.model_loading import load_model
 from saereport.sources.models import HookedModel, LanguageModel
-from saereport.sources.sae_loading import load_sae
-from saereport.sources.saes import Sae, SaeSource
+from saereport.sources.saes.loading import load_sae
+from saereport.sources.saes.sae import Sae
+from saereport.sources.saes.source import SaeSource
 from tests.circuits.graph_dense import Key, dense_graph
 from tests.factories import save_hf_model, save_sae, tiny_hooked, tiny_tokens, word_tokenizer
 

@@ -22,7 +22,7 @@ from saereport.circuits.influences import (
 )
 from saereport.sources.hooks import parse_hook
 from saereport.sources.models import LanguageModel
-from saereport.sources.saes import Sae
+from saereport.sources.saes.sae import Sae
 from tests.circuits.slow_attribution import Slow, array
 from tests.circuits.test_frozen import KINDS, model_of
 from tests.factories import tiny_tokens
@@ -136,9 +136,9 @@ def test_direct_influences_errors_and_biases_are_the_mlps_component(
     for i, influences in enumerate(found):
         direct[i] = float(influences.value[influences.layer < 0].sum())
     c, _ = on_residual(run, hook, targets)
-    decoded = early.sae.decode(f)[targets.positions]
+    decoded = early.loaded.decode(f)[targets.positions]
     error = run.layers[1].mlp_add[targets.positions] - decoded
-    rest = ((error + early.sae.b_dec.detach()) * c).sum(dim=1)
+    rest = ((error + early.loaded.b_dec.detach()) * c).sum(dim=1)
     component = components(run, hook, targets).mlps[:, 1]
     assert direct.abs().min() > 1e-3
     assert torch.allclose(direct + rest, component, rtol=1e-3, atol=1e-4)

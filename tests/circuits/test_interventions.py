@@ -29,7 +29,7 @@ def make_late(tiny_sae, architecture="standard"):
 
 def one_by_one(model, early, late, pairs):
     """The measured change for each pair: three passes each, no batches."""
-    write = (early.hook_out or early.hook_in).name
+    write = early.write_point.name
     read = late.hook_in.name if late else None
     a = dense.run(model, TOKENS, {}, early.hook_in.name)
     f = dense.dense_f(early, a)

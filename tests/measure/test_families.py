@@ -80,7 +80,7 @@ class Case:
             slug=hook_in,
             why_no_decoder="",
             hook_in=hooks[0],
-            hook_out=hooks[1] if hook_out else None,
+            write_point=hooks[1],
             W_enc=torch.randn(d_in, 6, generator=generator),
             W_dec=torch.randn(6, d_out, generator=generator) + 0.3,
         )
@@ -304,7 +304,7 @@ def test_what_a_named_module_writes(name: str, module: str, families: Families) 
     case = Case(name, families(name))
     hook = locate(case.model, parse_hook(module))
     rows = torch.randn((5, 48), generator=torch.Generator().manual_seed(1)) + 0.3
-    sae: Any = SimpleNamespace(hook_in=hook, hook_out=None, W_dec=rows)
+    sae: Any = SimpleNamespace(hook_in=hook, write_point=hook, W_dec=rows)
     at = getattr(case.plain, MODULES[name, module])(1)
     last = case.plain.layers[-1]
     arrived = case.plain.moved(

@@ -15,8 +15,9 @@ from saereport.measure.events import events_of
 from saereport.measure.weights import WEIGHT_TABLES, TokenRows, WeightContext
 from saereport.sources.demo import demo_model_dir
 from saereport.sources.packing import pack
-from saereport.sources.sae_loading import load_sae
-from saereport.sources.saes import Sae, SaeSource
+from saereport.sources.saes.loading import load_sae
+from saereport.sources.saes.sae import Sae
+from saereport.sources.saes.source import SaeSource
 from saereport.sources.text import open_text
 from tests.factories import save_sae
 from tests.measure import slow
@@ -46,8 +47,8 @@ def saes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Sae]:
         for name, (kind, options) in SAES.items()
     }
     for sae in loaded.values():  # without biases latents neither die nor fire everywhere
-        sae.sae.b_enc.data.zero_()
-        sae.sae.b_dec.data.zero_()
+        sae.loaded.b_enc.data.zero_()
+        sae.loaded.b_dec.data.zero_()
     return loaded
 
 
@@ -78,7 +79,7 @@ def read(demo_model: Any, saes: dict[str, Sae]) -> dict[str, tuple[Dense, Measur
         activations = demo_model.run(torch.from_numpy(part.tokens.astype(np.int64)), hooks)
         parts = {"tokens": part.tokens, "counted": part.counted, "documents": part.documents}
         for name, sae in saes.items():
-            f = sae.sae.encode(activations[sae.hook_in.name])
+            f = sae.loaded.encode(activations[sae.hook_in.name])
             measurements[name].update(events_of(f, first=part.first, **parts))
             dense[name].append(np.where(part.counted[:, :, None], f.detach().numpy(), 0))
     whole = {
@@ -234,7 +235,7 @@ def direct_read(weights: dict[str, torch.Tensor], sae: Sae, latent: int) -> torc
 
 def direct_write(weights: dict[str, torch.Tensor], sae: Sae, latent: int) -> torch.Tensor:
     row, layer = sae.W_dec[latent].detach(), sae.hook_in.layer
-    if (sae.hook_out or sae.hook_in).kind != "z":
+    if sae.write_point.kind != "z":
         return row
     return sum(row[64 * h : 64 * h + 64] @ output(weights, layer, h) for h in range(9))
 

@@ -9,8 +9,8 @@ from saereport.errors import SaereportError
 from saereport.measure.weights import TokenRows, WeightContext
 from saereport.measure.weights.deembedding import compute
 from saereport.sources.model_loading import load_model
-from saereport.sources.sae_loading import load_sae
-from saereport.sources.saes import SaeSource
+from saereport.sources.saes.loading import load_sae
+from saereport.sources.saes.source import SaeSource
 
 # On Neuronpedia it is gpt2-small/8-tres-dc.
 RELEASE = "callummcdougall/arena-demos-transcoder"

@@ -49,7 +49,7 @@ def sae_of(kind: str, seed: int = 0, d_sae: int = 14) -> Any:
     return SimpleNamespace(
         slug=kind,
         hook_in=parse_hook(hook_in),
-        hook_out=parse_hook(hook_out) if hook_out else None,
+        write_point=parse_hook(hook_out or hook_in),
         W_enc=torch.randn(32, d_sae, generator=generator),
         W_dec=torch.randn(d_sae, 32, generator=generator),
         why_no_decoder="",
@@ -92,7 +92,7 @@ def extended(model: Any) -> np.ndarray:
 
 
 def slow_write(model: Any, sae: Any, latent: int) -> np.ndarray:
-    hook, row = sae.hook_out or sae.hook_in, sae.W_dec[latent].double().numpy()
+    hook, row = sae.write_point, sae.W_dec[latent].double().numpy()
     if hook.kind != "z":
         return row
     W_O = model.W_O(hook.layer).double().numpy()
@@ -222,7 +222,7 @@ def test_pullbacks(context: WeightContext, model: Any) -> None:
     if not applies(context, "pullbacks"):
         return
     sae = context.sae
-    early = [o for o in context.others if (o.hook_out or o.hook_in).depth < sae.hook_in.depth]
+    early = [o for o in context.others if o.write_point.depth < sae.hook_in.depth]
     rows = rows_of(context, "pullbacks")
     assert len(rows) == len(LATENTS) * len(early)
     by_slug = {other.slug: other for other in early}
@@ -286,7 +286,7 @@ def test_geometry(context: WeightContext) -> None:
         e, d = W_enc[:, latent], W_dec[latent]
         norms = np.linalg.norm(e), np.linalg.norm(d)
         assert (row["encoder_norm"], row["decoder_norm"]) == pytest.approx(norms, rel=1e-5)
-        transcoder = context.sae.hook_out is not None
+        transcoder = context.sae.write_point != context.sae.hook_in
         cosine = 0.0 if transcoder else e @ d / norms[0] / norms[1]
         assert row["encoder_decoder_cosine"] == pytest.approx(cosine, abs=1e-5)
         found = np.array([row["map_x"], row["map_y"]])
@@ -325,7 +325,7 @@ def test_hook_z_is_known_by_its_kind_and_not_by_its_width() -> None:
     model, rows = tiny_model(), torch.randn(3, 32)
     resid, z = parse_hook("blocks.1.hook_resid_pre"), parse_hook("blocks.1.attn.hook_z")
     writes = [
-        writes_of(SimpleNamespace(hook_in=hook, hook_out=None, W_dec=rows), model, None)
+        writes_of(SimpleNamespace(hook_in=hook, write_point=hook, W_dec=rows), model, None)
         for hook in (resid, z)
     ]
     assert torch.equal(writes[0], rows)
@@ -348,7 +348,7 @@ def test_a_reason_is_given_exactly_where_there_is_no_table(table: str) -> None:
     for name, (hook_in, hook_out) in hooks.items():
         sae = sae_of("resid")
         sae.slug, sae.hook_in = name, parse_hook(hook_in)
-        sae.hook_out = parse_hook(hook_out) if hook_out else None
+        sae.write_point = parse_hook(hook_out or hook_in)
         context = WeightContext(sae, LATENTS, TokenRows(model), [sae_of("resid")])
         reason = WEIGHT_TABLES[table].why_not(context)
         if not reason:

@@ -88,8 +88,8 @@ def files(run: Path) -> dict[str, bytes]:
 def dense(run: Run, inputs: Path, slug: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Tokens, what counts, and all activations of an SAE, by the plainest way there is."""
     from saereport.sources.packing import pack
-    from saereport.sources.sae_loading import load_sae
-    from saereport.sources.saes import SaeSource
+    from saereport.sources.saes.loading import load_sae
+    from saereport.sources.saes.source import SaeSource
     from saereport.sources.text import open_text
 
     model = tiny_model()
@@ -112,7 +112,7 @@ def dense(run: Run, inputs: Path, slug: str) -> tuple[np.ndarray, np.ndarray, np
     activations = cache[name]
     if sae.hook_in.kind == "z":
         activations = activations.flatten(2)
-    return tokens, counted, sae.sae.encode(activations).detach().numpy()
+    return tokens, counted, sae.loaded.encode(activations).detach().numpy()
 
 
 @pytest.fixture(scope="module")
@@ -315,7 +315,7 @@ def test_a_checkpoint_of_other_work_is_not_used(inputs: Path, tmp_path: Path) ->
 
 
 def run_out_of_memory_above(monkeypatch: pytest.MonkeyPatch, limit: int) -> None:
-    from saereport.sources.saes import Sae
+    from saereport.sources.saes.sae import Sae
 
     encode = Sae.encode
 
@@ -358,7 +358,7 @@ def test_a_fixed_batch_that_does_not_fit_says_so(
 def test_activations_that_are_no_numbers_are_located(
     inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from saereport.sources.saes import Sae
+    from saereport.sources.saes.sae import Sae
 
     encode = Sae.encode
 
@@ -413,7 +413,7 @@ def test_late_activations_that_cannot_be_measured_cost_their_latents_alone(
 def test_activations_that_are_huge_from_the_beginning_are_refused(
     inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from saereport.sources.saes import Sae
+    from saereport.sources.saes.sae import Sae
 
     encode = Sae.encode
     monkeypatch.setattr(Sae, "encode", lambda self, a: encode(self, a) * 1e30)
@@ -465,7 +465,7 @@ def test_a_table_that_a_run_cannot_hold_is_left_out_with_its_reason(
 def test_only_chosen_latents_are_encoded_when_nothing_needs_the_others(
     made: Path, inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from saereport.sources.saes import Sae
+    from saereport.sources.saes.sae import Sae
 
     def whole(self: Sae, a: torch.Tensor) -> torch.Tensor:
         raise AssertionError(f"{self.slug} was encoded whole")

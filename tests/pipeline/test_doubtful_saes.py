@@ -18,8 +18,8 @@ from saereport.progress import Progress
 from saereport.reports import render
 from saereport.run import Run, open_run
 from saereport.sources.packing import Packed, pack
-from saereport.sources.sae_loading import load_sae
-from saereport.sources.saes import SaeSource
+from saereport.sources.saes.loading import load_sae
+from saereport.sources.saes.source import SaeSource
 from saereport.sources.text import open_text
 from saereport.warned import Warned
 from tests.factories import save_sae, tiny_model, tiny_tokens
@@ -138,14 +138,14 @@ def test_its_pages_are_made(made: tuple[Run, list[str]], tmp_path: Path) -> None
 def test_the_decoder_cannot_be_had(inputs: Path) -> None:
     """No way leads to the summed weights, for code that forgets to ask either."""
     sae = load_sae(SaeSource(path=str(inputs / "clt-l0")))
-    assert not hasattr(sae.sae, "W_dec")
+    assert not hasattr(sae.loaded, "W_dec")
     with pytest.raises(SaereportError, match="one layer of a cross-layer transcoder"):
         _ = sae.W_dec
     a = torch.randn(3, 32)
     assert sae.encode(a).shape == (3, 24)
-    for way in (sae.sae.decode, sae.sae):
+    for way in (sae.loaded.decode, sae.loaded):
         with pytest.raises(AttributeError):
-            way(a if way is sae.sae else sae.encode(a))
+            way(a if way is sae.loaded else sae.encode(a))
 
 
 # The sanity gate.
@@ -169,11 +169,11 @@ def test_sums_are_those_of_the_activations(tiny: Any, tiny_sae: Any) -> None:
     for architecture in ("standard", "jumprelu", "skip_transcoder"):
         sae = tiny_sae(architecture)
         (block,) = packed()
-        names = [sae.hook_in.name, (sae.hook_out or sae.hook_in).name]
+        names = [sae.hook_in.name, sae.write_point.name]
         acts = tiny.run(torch.from_numpy(block.tokens).long(), names)
         counted = torch.from_numpy(block.counted)
         a, true = acts[names[0]][counted], acts[names[1]][counted].double()
-        made = sae.sae(a).double()
+        made = sae.loaded(a).double()
         expected = 1 - (made - true).square().sum() / (true - true.mean(0)).square().sum()
         found, _ = look(sae, tiny)
         assert found.n == int(counted.sum())

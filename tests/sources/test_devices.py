@@ -124,4 +124,4 @@ def test_float64_is_asked_for_where_a_device_may_not_have_it():
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Attribute) and node.attr == "double"
     }
-    assert found == {"devices.py", "sae_scaling.py"}
+    assert found == {"devices.py", "scaling.py"}

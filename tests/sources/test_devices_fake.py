@@ -92,8 +92,8 @@ def test_model_runs_on_the_device(cuda_model):
 @pytest.mark.parametrize("architecture", [a for a in ARCHITECTURES if a not in TRAINING_ONLY])
 @pytest.mark.parametrize("hook", ["blocks.1.hook_resid_pre", "blocks.1.attn.hook_z"])
 def test_sae_encodes_on_the_device(cuda_model, architecture, hook):
-    from saereport.sources.sae_loading import _describe
-    from saereport.sources.saes import SaeSource
+    from saereport.sources.saes.loading import _describe
+    from saereport.sources.saes.source import SaeSource
 
     loaded = on_cuda(make_sae(architecture, hook_name=hook))
     source = SaeSource(path="/tiny")
@@ -107,8 +107,8 @@ def test_sae_encodes_on_the_device(cuda_model, architecture, hook):
 
 
 def test_activations_from_elsewhere_are_refused(fake):
-    from saereport.sources.sae_loading import _describe
-    from saereport.sources.saes import SaeSource
+    from saereport.sources.saes.loading import _describe
+    from saereport.sources.saes.source import SaeSource
 
     loaded = on_cuda(make_sae("standard"))
     source = SaeSource(path="/tiny")

@@ -7,8 +7,9 @@ import torch
 
 from saereport.errors import SaereportError
 from saereport.sources.model_loading import load_model
-from saereport.sources.sae_loading import load_sae
-from saereport.sources.saes import SaeSource, check_fit
+from saereport.sources.saes.loading import load_sae
+from saereport.sources.saes.sae import check_fit
+from saereport.sources.saes.source import SaeSource
 from tests.factories import GPT2_HEADS, GPT2_LATENTS, GPT2_WIDTH, make_sae
 
 

@@ -12,7 +12,7 @@ from saereport.sources.forward import forward
 from saereport.sources.hooks import parse_hook, parse_module
 from saereport.sources.locating import locate, probe_tokens
 from saereport.sources.model_loading import load_model
-from saereport.sources.saes import check_fit, wrapper_for
+from saereport.sources.saes.sae import check_fit, wrapper_for
 from tests.families import family_model
 
 LAYER = 1

@@ -8,8 +8,8 @@ import warnings
 import pytest
 
 from saereport.sources.quiet import LONGEST, Said, listening, quietly, sentence
-from saereport.sources.sae_loading import load_sae
-from saereport.sources.saes import SaeSource
+from saereport.sources.saes.loading import load_sae
+from saereport.sources.saes.source import SaeSource
 from tests.factories import save_sae
 
 

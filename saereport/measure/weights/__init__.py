@@ -12,9 +12,9 @@ from saereport.measure.weights import (
     pullbacks,
 )
 from saereport.measure.weights.context import (
-    DictionaryView,
     HookView,
     ModelView,
+    SaeView,
     TokenRows,
     WeightContext,
     WeightTable,
@@ -37,9 +37,9 @@ WEIGHT_TABLES: dict[str, WeightTable] = {
 
 __all__ = [
     "WEIGHT_TABLES",
-    "DictionaryView",
     "HookView",
     "ModelView",
+    "SaeView",
     "TokenRows",
     "WeightContext",
     "WeightTable",

@@ -39,8 +39,8 @@ class HookView(Protocol):
         """Sorts hook points in the order in which a forward pass reaches them."""
 
 
-class DictionaryView(Protocol):
-    """An SAE or a transcoder, as `saereport.sources.saes.Dictionary` holds it."""
+class SaeView(Protocol):
+    """An SAE or a transcoder, as `saereport.sources.saes.sae.Sae` holds it."""
 
     @property
     def slug(self) -> str:
@@ -51,8 +51,8 @@ class DictionaryView(Protocol):
         """Where it reads."""
 
     @property
-    def hook_out(self) -> HookView | None:
-        """Where a transcoder writes; None for an SAE, which writes where it reads."""
+    def write_point(self) -> HookView:
+        """Where it writes: an SAE where it reads, a transcoder elsewhere."""
 
     @property
     def why_no_decoder(self) -> str:
@@ -223,10 +223,10 @@ class WeightContext:
         memory: Bytes that one temporary table may take.
     """
 
-    sae: DictionaryView
+    sae: SaeView
     latents: NDArray[Any]
     tokens: TokenRows
-    others: Sequence[DictionaryView] = ()
+    others: Sequence[SaeView] = ()
     listed: int = 20
     heads: int = 3
     neighbours: int = 10
@@ -247,7 +247,7 @@ class WeightContext:
     @property
     def hook_out(self) -> HookView:
         """Where it writes."""
-        return self.sae.hook_out or self.sae.hook_in
+        return self.sae.write_point
 
     @cached_property
     def chosen(self) -> Tensor:

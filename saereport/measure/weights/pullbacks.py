@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from saereport.measure.weights.context import DictionaryView, WeightContext, WeightTable
+from saereport.measure.weights.context import SaeView, WeightContext, WeightTable
 from saereport.measure.weights.directions import (
     reads_at,
     reads_heads,
@@ -17,7 +17,7 @@ from saereport.measure.weights.directions import (
 from saereport.measure.weights.extremes import extremes_in_chunks
 
 
-def earlier(context: WeightContext) -> list[DictionaryView]:
+def earlier(context: WeightContext) -> list[SaeView]:
     """The other SAEs and transcoders that write into the residual stream before this one reads.
 
     Sorted by slug; without those that have no decoder. Two at the same hook point are not earlier
@@ -26,7 +26,7 @@ def earlier(context: WeightContext) -> list[DictionaryView]:
     reads, model = context.hook_in, context.model
     found = []
     for other in context.others:
-        writes = other.hook_out or other.hook_in
+        writes = other.write_point
         if writes.depth >= reads.depth or other.why_no_decoder or why_no_write(writes, model):
             continue
         beside = writes.layer == reads.layer and reads_heads(writes)
@@ -55,7 +55,7 @@ def _why_not(context: WeightContext) -> str:
     if earlier(context):
         return ""
     for other in context.others:
-        before = (other.hook_out or other.hook_in).depth < context.hook_in.depth
+        before = other.write_point.depth < context.hook_in.depth
         if before and other.why_no_decoder:
             return f"what {other.slug} writes before it reads is not known: {other.why_no_decoder}"
     return "no other SAE of this report writes before it reads"

@@ -11,9 +11,9 @@ from safetensors.torch import save_file
 
 from saereport.errors import SaereportError
 from saereport.sources.hooks import parse_hook
-from saereport.sources.sae_loading import load_sae
-from saereport.sources.sae_names import agreed_names, layers_in, same_model, widths_in
-from saereport.sources.saes import SaeSource
+from saereport.sources.saes.loading import load_sae
+from saereport.sources.saes.names import agreed_names, layers_in, same_model, widths_in
+from saereport.sources.saes.source import SaeSource
 from tests.factories import make_sae
 
 COMMIT = "0123456789abcdef" * 2 + "01234567"
@@ -58,7 +58,7 @@ def test_a_release_that_names_two_models(snapshot):
         "deepseek-r1-distill-llama-8b."
     )
     # SAELens's directory gives the factor that these were trained with, and it is folded.
-    assert sae.sae.cfg.normalize_activations == "none"
+    assert sae.loaded.cfg.normalize_activations == "none"
     factor = sae.metadata["folded_on_loading"].removeprefix("expected_average_only_in, factor ")
     expected = weights["encoder.weight"].T * float(factor)
     torch.testing.assert_close(sae.W_enc, expected, rtol=1e-4, atol=1e-5)

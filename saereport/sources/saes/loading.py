@@ -20,15 +20,19 @@ from saereport.sources.folders import read_sae_folder
 from saereport.sources.hooks import HookPoint, parse_hook
 from saereport.sources.models import hash_tensors
 from saereport.sources.quiet import Said, listening, quietly
-from saereport.sources.sae_config import (
-    is_path,
-    model_arguments,
-    plain_metadata,
+from saereport.sources.saes.architectures.registry import (
+    Architecture,
+    architecture_of,
+    require,
+    supported,
 )
-from saereport.sources.sae_hub import checked, from_hub
-from saereport.sources.sae_names import agreed_names, entry_of
-from saereport.sources.sae_scaling import fold, read_scaling
-from saereport.sources.saes import SUPPORTED, Sae, SaeSource
+from saereport.sources.saes.config import is_path, model_arguments, plain_metadata
+from saereport.sources.saes.hub import checked, from_hub
+from saereport.sources.saes.names import Names, agreed_names, entry_of
+from saereport.sources.saes.normalizing import AT_RUN_TIME
+from saereport.sources.saes.sae import Sae
+from saereport.sources.saes.scaling import fold, read_scaling
+from saereport.sources.saes.source import SaeSource
 from saereport.sources.training import TrainingTokens
 from saereport.visible import visible_text
 
@@ -87,7 +91,9 @@ def _from_disk(path: Path, device: torch.device, dtype: torch.dtype, said: list[
             )
         )
     architecture = cfg.get("architecture", "standard")
-    known = {*SAE_CLASS_REGISTRY, *SAE_TRAINING_CLASS_REGISTRY}
+    if (registered := architecture_of(architecture)) is not None:
+        registered.introduce()
+    known = {*SAE_CLASS_REGISTRY, *SAE_TRAINING_CLASS_REGISTRY, *supported()}
     if architecture not in known:
         raise SaereportError(
             f"{name}/cfg.json names an architecture that SAELens does not know: '{architecture}'.",
@@ -152,9 +158,10 @@ def _describe(
     weights_sha256: str | None = None,
     said: Iterable[Said] = (),
 ) -> Sae:
+    """What SAELens loaded, in the terms of this program."""
     cfg, metadata = loaded.cfg, loaded.cfg.metadata
-    architecture = cfg.architecture()
-    hook_in, hook_out = _hooks(architecture, metadata, source)
+    architecture = require(cfg.architecture(), source.label)
+    hook_in, writes = _hooks(architecture, metadata, source)
     loaded.turn_off_forward_pass_hook_z_reshaping()  # heads are flat throughout this program
     loaded.eval().requires_grad_(False)
     d_in, d_sae = (int(n) for n in loaded.W_enc.shape)
@@ -163,29 +170,21 @@ def _describe(
         model=metadata.model_name,
         neuronpedia_id=metadata.neuronpedia_id or _neuronpedia_id(source),
         hook_in=hook_in,
-        is_transcoder=hook_out is not None,
+        is_transcoder=architecture.decoder.elsewhere,
         d_sae=d_sae,
     )
-    found = [*said, *names.said]
-    if names.model and is_path(names.model):
-        found.append(Said("Its metadata name the model by a path, which is not followed."))
-        names.model, names.doubt = None, ""
-    asked = metadata.model_class_name
-    if asked not in (None, "", *MODEL_CLASSES):
-        text = f"Its metadata ask for a model of the class '{visible_text(str(asked))[:60]}'"
-        found.append(Said(f"{text}, which is not known here: ignored.", sanity=True))
     model_kwargs, about_kwargs = model_arguments(
         metadata.model_from_pretrained_kwargs, source.label, dtype_name(dtype)
     )
-    normalizes = getattr(cfg, "normalize_activations", "none")
     trained = TrainingTokens.of(metadata, source.label)
+    normalizes = getattr(cfg, "normalize_activations", "none")
     sae = Sae(
         slug=slug,
         release=source.release,
         sae_id=source.sae_id,
-        architecture=architecture,
+        architecture=architecture.name,
         hook_in=hook_in,
-        hook_out=hook_out,
+        writes=writes,
         d_in=d_in,
         d_sae=d_sae,
         d_out=int(loaded.W_dec.shape[1]),
@@ -194,23 +193,24 @@ def _describe(
         separator=(
             metadata.sequence_separator_token if "sequence_separator_token" in metadata else "bos"
         ),
+        said=(*said, *names.said, *_about_the_model(names, metadata), *about_kwargs),
         model_name=names.model,
         model_class=metadata.model_class_name,
         model_kwargs=model_kwargs,
+        model_doubt=names.doubt,
         neuronpedia_id=names.neuronpedia_id,
         metadata=plain_metadata(metadata.to_dict()),
         weights_sha256=(
             hash_tensors(dict(loaded.state_dict())) if weights_sha256 is None else weights_sha256
         ),
-        sae=loaded,
+        loaded=loaded,
+        encoder=architecture.encoder(loaded),
+        decoder=architecture.decoder(loaded),
         device=device,
         dtype=dtype,
-        # The others are folded into the weights on loading, or act in training only.
-        normalizes=normalizes if normalizes in ("layer_norm", "constant_norm_rescale") else None,
-        why_no_decoder=SUMMED_DECODER if hook_out and _is_summed(source, metadata) else "",
-        model_doubt=names.doubt,
-        stated=_stated(source, cfg, metadata),
-        said=(*found, *about_kwargs),
+        normalizes=normalizes if normalizes in AT_RUN_TIME else None,
+        why_no_decoder=_why_no_decoder(architecture, source, metadata),
+        stated=_stated(source, architecture, cfg, metadata),
         trained=trained,
     )
     if sae.why_no_decoder:
@@ -218,20 +218,27 @@ def _describe(
     return sae
 
 
+def _about_the_model(names: Names, metadata: Any) -> list[Said]:
+    """What a reader must know of the model that the metadata ask for; a path is taken out."""
+    said = []
+    if names.model and is_path(names.model):
+        said.append(Said("Its metadata name the model by a path, which is not followed."))
+        names.model, names.doubt = None, ""
+    asked = metadata.model_class_name
+    if asked not in (None, "", *MODEL_CLASSES):
+        text = f"Its metadata ask for a model of the class '{visible_text(str(asked))[:60]}'"
+        said.append(Said(f"{text}, which is not known here: ignored.", sanity=True))
+    return said
+
+
 def _hooks(
-    architecture: str, metadata: Any, source: SaeSource
-) -> tuple[HookPoint, HookPoint | None]:
-    """Where an SAE reads, and where a transcoder writes.
+    architecture: Architecture, metadata: Any, source: SaeSource
+) -> tuple[HookPoint, tuple[HookPoint, ...]]:
+    """Where an SAE reads, and where it writes.
 
     Raises:
-        SaereportError: Reports are not made of SAEs of this kind, or the metadata do not say where.
+        SaereportError: The metadata do not say where.
     """
-    if architecture not in SUPPORTED:
-        raise SaereportError(
-            f"The SAE {source.label} is of the architecture '{architecture}', which cannot be "
-            f"reported on.",
-            f"Supported are {', '.join(sorted(SUPPORTED))}.",
-        )
     if not metadata.hook_name:
         raise SaereportError(f"The metadata of the SAE {source.label} names no hook point.")
     if metadata.hook_head_index is not None:
@@ -240,14 +247,20 @@ def _hooks(
             f"{metadata.hook_head_index}), which is not supported."
         )
     hook_in = parse_hook(_true_hook(metadata.hook_name, metadata.hf_hook_name))
-    if "transcoder" not in architecture:
-        return hook_in, None
+    if not architecture.decoder.elsewhere:
+        return hook_in, (hook_in,)
     if not metadata.hook_name_out:
         raise SaereportError(
             f"The metadata of the transcoder {source.label} does not name the hook point that "
             f"it writes to (hook_name_out)."
         )
-    return hook_in, parse_hook(metadata.hook_name_out)
+    return hook_in, (parse_hook(metadata.hook_name_out),)
+
+
+def _why_no_decoder(architecture: Architecture, source: SaeSource, metadata: Any) -> str:
+    """Why what SAELens gives as a decoder means nothing; empty where it does."""
+    summed = architecture.decoder.elsewhere and _is_summed(source, metadata)
+    return SUMMED_DECODER if summed else ""
 
 
 def _is_summed(source: SaeSource, metadata: Any) -> bool:
@@ -263,7 +276,9 @@ def _is_summed(source: SaeSource, metadata: Any) -> bool:
     return any(re.search(r"(?<![a-z])clt(?![a-z])", word.lower()) for word in words if word)
 
 
-def _stated(source: SaeSource, cfg: Any, metadata: Any) -> dict[str, float]:
+def _stated(
+    source: SaeSource, architecture: Architecture, cfg: Any, metadata: Any
+) -> dict[str, float]:
     """What L0 and explained variance an SAE has by what is written about it."""
     found: dict[str, float] = {}
     details = metadata.training_architecture_details
@@ -284,7 +299,7 @@ def _stated(source: SaeSource, cfg: Any, metadata: Any) -> dict[str, float]:
         if isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0:
             found["l0"] = float(value)
             break
-    if cfg.architecture() == "topk":
+    if "k" in architecture.encoder.settings:
         found["k"] = float(cfg.k)
     return found
 

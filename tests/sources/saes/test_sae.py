@@ -10,8 +10,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from saereport.errors import SaereportError
-from saereport.sources.sae_loading import load_sae
-from saereport.sources.saes import SLICEABLE, SaeSource, check_fit, source_slugs
+from saereport.sources.saes.loading import load_sae
+from saereport.sources.saes.sae import check_fit
+from saereport.sources.saes.source import SaeSource, source_slugs
 from tests.factories import ARCHITECTURES, TRAINING_ONLY, make_sae, save_sae, tiny_tokens
 
 LATENTS = torch.tensor([3, 0, 47, 11])
@@ -94,7 +95,7 @@ def test_attention_saes_take_flat_heads(architecture, tiny, tiny_sae, tmp_path):
 def test_topk_is_not_sliced(tiny, tiny_sae):
     """A slice of a TopK encoder would let more latents through."""
     sae = tiny_sae("topk")
-    assert not sae.sliceable
+    assert not sae.encoder.sliceable
     a = activations(tiny, sae.hook_in.name)
     assert (sae.encode(a) > 0).sum(-1).max() <= 6
     half = torch.arange(24)
@@ -103,9 +104,7 @@ def test_topk_is_not_sliced(tiny, tiny_sae):
 
 def test_which_can_be_sliced(tiny_sae):
     for architecture in ARCHITECTURES:
-        sae = tiny_sae(architecture)
-        assert sae.sliceable == (architecture != "topk")
-        assert sae.sliceable == (sae.architecture in SLICEABLE)
+        assert tiny_sae(architecture).encoder.sliceable == (architecture != "topk")
 
 
 def test_directions_are_in_units_of_the_activation(tiny, tiny_sae):
@@ -115,10 +114,10 @@ def test_directions_are_in_units_of_the_activation(tiny, tiny_sae):
         a = activations(tiny, sae.hook_in.name)
         f = sae.encode(a)
         torch.testing.assert_close(
-            f @ sae.W_dec + sae.sae.b_dec, sae.sae.decode(f), atol=1e-5, rtol=1e-4
+            f @ sae.W_dec + sae.loaded.b_dec, sae.loaded.decode(f), atol=1e-5, rtol=1e-4
         )
-        scale = sae.sae.W_dec.norm(dim=-1) if options else 1.0
-        before = (a - sae.sae.b_dec) @ sae.W_enc + sae.sae.b_enc * scale
+        scale = sae.loaded.W_dec.norm(dim=-1) if options else 1.0
+        before = (a - sae.loaded.b_dec) @ sae.W_enc + sae.loaded.b_enc * scale
         torch.testing.assert_close(before[f > 0], f[f > 0], atol=1e-5, rtol=1e-4)
 
 
@@ -132,8 +131,8 @@ def test_says_what_it_is(architecture, tiny_sae):
     assert sae.W_dec.shape == (48, 32)
     assert sae.hook_in.name == "blocks.1.hook_resid_pre"
     assert sae.is_transcoder == ("transcoder" in architecture)
-    if sae.is_transcoder:
-        assert sae.hook_out.name == "blocks.1.hook_mlp_out"
+    written = "blocks.1.hook_mlp_out" if sae.is_transcoder else "blocks.1.hook_resid_pre"
+    assert [hook.name for hook in sae.writes] == [written]
     assert (sae.context_size, sae.prepend_bos, sae.separator) == (32, True, "bos")
     assert (sae.model_name, sae.wrapper, sae.model_kwargs) == ("tiny", "auto", {})
     assert sae.neuronpedia_id is None
@@ -296,8 +295,16 @@ def test_transcoder_without_an_output(tmp_path):
         load_sae(SaeSource(path=str(folder)))
 
 
-@pytest.mark.parametrize("architecture", ["abstopk", "matching_pursuit"])
-def test_architectures_that_do_not_fit_the_report(architecture, tmp_path):
+@pytest.mark.parametrize(
+    ("architecture", "why"),
+    [
+        ("abstopk", "its latents can be negative, and statistics are of activations above zero"),
+        ("matching_pursuit", "its latents have no read direction of their own"),
+    ],
+)
+def test_architectures_that_do_not_fit_the_report(architecture, why, tmp_path):
     folder = save_sae(tmp_path / "sae", architecture)
-    with pytest.raises(SaereportError, match=f"architecture '{architecture}', which cannot be"):
+    said = f"architecture '{architecture}', which cannot be reported on: {why}"
+    with pytest.raises(SaereportError, match=said) as caught:
         load_sae(SaeSource(path=str(folder)))
+    assert "Supported are gated, jumprelu, jumprelu_skip_transcoder" in str(caught.value)

@@ -9,8 +9,8 @@ import torch
 from safetensors.torch import save_file
 
 from saereport.errors import SaereportError
-from saereport.sources.sae_loading import load_sae
-from saereport.sources.saes import SaeSource
+from saereport.sources.saes.loading import load_sae
+from saereport.sources.saes.source import SaeSource
 from tests.factories import make_sae, save_sae
 
 TRAINED = ("standard", "gated", "topk", "jumprelu", "batchtopk", "matryoshka_batchtopk")
@@ -100,9 +100,9 @@ def test_a_checkpoint_on_raw_activations_is_the_trained_sae(
     found = sae.encode(a)
     assert 0 < (found > 0).float().mean() < 0.6
     assert torch.equal(found > 0, f > 0)
-    torch.testing.assert_close(sae.sae.decode(found), expected, atol=2e-4, rtol=2e-4)
+    torch.testing.assert_close(sae.loaded.decode(found), expected, atol=2e-4, rtol=2e-4)
     # What one unit of each latent adds, in the model's own units.
-    torch.testing.assert_close(found @ sae.W_dec + sae.sae.b_dec, expected, atol=2e-4, rtol=2e-4)
+    torch.testing.assert_close(found @ sae.W_dec + sae.loaded.b_dec, expected, atol=2e-4, rtol=2e-4)
     # SAELens folds a factor so that TopK SAEs which scale by their decoder's norms have their
     # latents in other units than in training; BatchTopK SAEs are saved with the norms folded in.
     units = FACTOR if "topk" in architecture and normalize == "expected_average_only_in" else 1
@@ -200,4 +200,4 @@ def test_jumprelu_checkpoints_of_before_thresholds(tmp_path):
     weights["log_threshold"] = weights.pop("threshold").log()
     save_file(weights, file)
     sae = load_sae(SaeSource(path=str(tmp_path / "sae")))
-    torch.testing.assert_close(sae.sae.threshold, expected.sae.threshold)
+    torch.testing.assert_close(sae.loaded.threshold, expected.loaded.threshold)

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from saereport.errors import SaereportError
 from saereport.limits import Limits, content, parse_json
+from saereport.sources.saes.architectures import stored_as
 
 SCALER, WHITENING = "activation_scaler.json", "activation_whitening.safetensors"
 FOLDED_BEFORE_USE = ("expected_average_only_in", "covariance_whitening")
@@ -97,7 +98,8 @@ def fold(sae: Any, scaling: Scaling, label: str) -> str:
             f"{beside} lies beside the weights, but cfg.json says normalize_activations "
             f"'{wanted}': the weights are taken as they are."
         )
-    if "transcoder" in sae.cfg.architecture():
+    stored = stored_as(sae.cfg.architecture())
+    if stored is not None and stored.elsewhere:
         raise SaereportError(
             f"The transcoder {label} was trained with normalize_activations '{wanted}', and it is "
             f"not known what that means for its outputs.",

@@ -15,7 +15,7 @@ from typing import Any
 
 from saereport.sources.hooks import HookPoint
 from saereport.sources.quiet import Said
-from saereport.sources.saes import SaeSource
+from saereport.sources.saes.source import SaeSource
 
 _LAYER = re.compile(r"(?<![a-z])(?:blocks|layers?)[._/-]?(\d+)(?!\d)")
 _SHORT_LAYER = re.compile(r"(?<![a-z0-9])l(\d+)[rma]?(?![a-z0-9])")

@@ -1,12 +1,8 @@
 """Sparse autoencoders and transcoders: what one is, once it is loaded.
 
-`Sae` is what the rest of the program sees: where it reads, where it writes, how wide it
-is, and how to encode. The weights are SAELens's own, and so are the activations: where the
-encoder of an architecture acts on each latent alone (standard, gated, JumpReLU and their
-transcoders), the same arithmetic is done here with fewer passes over memory and only for the
-latents that were chosen, which tests compare with `sae.encode`; every other architecture (TopK
-first of all, where a slice of the encoder would give other activations) is encoded whole by
-SAELens and then sliced.
+`Sae` is what the rest of the program sees: where it reads, where it writes, how wide it is, how it
+encodes and decodes, and its directions. The weights are SAELens's own; how an architecture
+computes with them is in `architectures`.
 """
 
 from __future__ import annotations
@@ -14,80 +10,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from saereport.errors import SaereportError
-from saereport.names import slug_of, unique_slugs
 from saereport.sources.devices import dtype_name
 from saereport.sources.hooks import HookPoint
 from saereport.sources.locating import locate
 from saereport.sources.quiet import Said
+from saereport.sources.saes.architectures import Decoder, Encoder
+from saereport.sources.saes.normalizing import Normalization, read_before, written_after
 from saereport.sources.training import TrainingTokens
 
 if TYPE_CHECKING:
     from saereport.sources.models import LanguageModel
-
-# Architectures whose latents do not depend on one another: the encoder may be sliced.
-SLICEABLE = frozenset(
-    {
-        "standard",
-        "gated",
-        "jumprelu",
-        "transcoder",
-        "skip_transcoder",
-        "jumprelu_transcoder",
-        "jumprelu_skip_transcoder",
-    }
-)
-
-# SAELens knows more: `abstopk`, whose latents can be negative, and `temporal` and
-# `matching_pursuit`, whose latents have no read direction of their own. What reports say about
-# latents does not hold for these.
-SUPPORTED = SLICEABLE | {"topk"}
-
-
-@dataclass(frozen=True)
-class SaeSource:
-    """Which SAE: what the user named.
-
-    Either a release and an id of SAELens's directory (or a Hugging Face repository and a folder
-    in it), or a directory on disk in SAELens's format.
-    """
-
-    release: str | None = None
-    sae_id: str | None = None
-    path: str | None = None
-
-    def __post_init__(self) -> None:
-        if (self.path is None) == (self.release is None or self.sae_id is None):
-            raise SaereportError(
-                "An SAE is named by a release and an id, or by a directory.",
-                "Give --release together with --sae-id, or --sae-path.",
-            )
-
-    @property
-    def label(self) -> str:
-        """A short name for messages."""
-        return Path(self.path).name if self.path is not None else f"{self.release} / {self.sae_id}"
-
-    @property
-    def slug(self) -> str:
-        """Its folder's name in a run and a report, where no other SAE has the same."""
-        return slug_of(self.name)
-
-    @property
-    def name(self) -> str:
-        """What slugs are made of: the folder's name, or release and id."""
-        return Path(self.path).resolve().name if self.path else f"{self.release}-{self.sae_id}"
-
-
-def source_slugs(sources: Sequence[SaeSource]) -> list[str]:
-    """A slug for each SAE, no two the same: later ones of equal name get a number."""
-    return unique_slugs(source.name for source in sources)
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +38,8 @@ class Sae:
         sae_id: The id in the release.
         architecture: SAELens's name for the architecture.
         hook_in: Where it reads.
-        hook_out: Where a transcoder writes; None for an SAE, which writes where it reads.
+        writes: Where it writes, in the order of a forward pass: for an SAE where it reads, for a
+            transcoder elsewhere. One point for every architecture so far.
         d_in: Width of what it reads.
         d_sae: Number of latents.
         d_out: Width of what it writes.
@@ -113,7 +52,9 @@ class Sae:
         neuronpedia_id: `{model}/{source}` on Neuronpedia, where there is one.
         metadata: The rest of what its configuration says, as JSON without paths.
         weights_sha256: Hash of the weights as they are used here.
-        sae: SAELens's object.
+        loaded: SAELens's object.
+        encoder: How it encodes.
+        decoder: How it decodes.
         device: Where the weights are.
         dtype: The weights' number format.
         normalizes: How activations are normalised at run time before they are encoded, or None.
@@ -132,7 +73,7 @@ class Sae:
     sae_id: str | None
     architecture: str
     hook_in: HookPoint
-    hook_out: HookPoint | None
+    writes: tuple[HookPoint, ...]
     d_in: int
     d_sae: int
     d_out: int
@@ -145,21 +86,17 @@ class Sae:
     neuronpedia_id: str | None
     metadata: dict[str, Any]
     weights_sha256: str
-    sae: Any = field(repr=False)
+    loaded: Any = field(repr=False)
+    encoder: Encoder = field(repr=False)
+    decoder: Decoder = field(repr=False)
     device: torch.device
     dtype: torch.dtype
-    normalizes: str | None
+    normalizes: Normalization | None
     why_no_decoder: str = ""
     model_doubt: str = ""
     stated: Mapping[str, float] = field(default_factory=dict)
     said: tuple[Said, ...] = ()
     trained: TrainingTokens = field(default_factory=TrainingTokens)
-    _slices: dict[str, Any] = field(default_factory=dict, repr=False)
-
-    @property
-    def sliceable(self) -> bool:
-        """Whether chosen latents can be encoded without the others."""
-        return self.architecture in SLICEABLE
 
     @property
     def wrapper(self) -> str:
@@ -174,7 +111,13 @@ class Sae:
     @property
     def is_transcoder(self) -> bool:
         """Whether it writes elsewhere than it reads."""
-        return self.hook_out is not None
+        return self.decoder.elsewhere
+
+    @property
+    def write_point(self) -> HookPoint:
+        """The one point that it writes to."""
+        (point,) = self.writes
+        return point
 
     def encode(self, a: Tensor) -> Tensor:
         """Latent activations `[..., d_sae]` of activations `a` `[..., d_in]`, without gradients.
@@ -182,10 +125,7 @@ class Sae:
         Heads are flat in `a`, for `hook_z` too.
         """
         with torch.no_grad():
-            if self.sliceable:
-                return self._encode_sliced(a, None)
-            f: Tensor = self.sae.encode(a)
-            return f.to_dense() if f.is_sparse else f
+            return self.encoder.encode(a)
 
     def encode_chosen(self, a: Tensor, latents: Tensor) -> Tensor:
         """Activations `[..., len(latents)]` of the chosen latents, without gradients.
@@ -195,66 +135,98 @@ class Sae:
             latents: Indices of latents, on any device.
         """
         with torch.no_grad():
-            if self.sliceable:
-                return self._encode_sliced(a, latents)
-            return self.encode(a).index_select(-1, latents.to(self.device))
+            return self.encoder.encode(a, latents)
 
-    def _encode_sliced(self, a: Tensor, latents: Tensor | None) -> Tensor:
-        weights = self._chosen_weights(latents)
-        x = self.sae.process_sae_in(a)
-        if self.architecture == "gated":
-            gate = x @ weights["W_enc"]
-            gate += weights["b_gate"]
-            magnitude = x @ weights["W_mag"]
-            magnitude += weights["b_mag"]
-            f: Tensor = magnitude.relu_().mul_(gate > 0)
-            return f
-        # As SAELens, `x @ W + b` in this order, so that no activation sits on the other side of
-        # a threshold; then one comparison in place of ReLU, mask and product.
-        f = x @ weights["W_enc"]
-        f += weights["b_enc"]
-        if "threshold" not in weights:
-            return f.relu_()
-        return f.mul_(f > weights["threshold"])
+    def encoder_input(self, a: Tensor) -> Tensor:
+        """What the encoder multiplies, `[..., d_in]`; gradients go through.
 
-    def _chosen_weights(self, latents: Tensor | None) -> dict[str, Tensor]:
-        """The encoder's weights for the chosen latents, kept while the choice stays the same."""
-        if latents is not None and self._slices.get("of") is latents:
-            chosen: dict[str, Tensor] = self._slices["weights"]
-            return chosen
-        if latents is None and "all" in self._slices:
-            whole: dict[str, Tensor] = self._slices["all"]
-            return whole
-        sae = self.sae
-        weights = {"W_enc": sae.W_enc.detach()}
-        if self.architecture == "gated":
-            weights["W_mag"] = weights["W_enc"] * sae.r_mag.detach().exp()
-            weights["b_gate"], weights["b_mag"] = sae.b_gate.detach(), sae.b_mag.detach()
-        else:
-            weights["b_enc"] = sae.b_enc.detach()
-        if hasattr(sae, "threshold"):
-            weights["threshold"] = sae.threshold.detach().clamp(min=0)
-        if latents is None:
-            self._slices["all"] = weights
-            return weights
-        index = latents.to(self.device)
-        weights = {name: w.index_select(-1, index) for name, w in weights.items()}
-        self._slices["of"], self._slices["weights"] = latents, weights
-        return weights
+        `a`, normalised where the SAE does that, and less the decoder's bias where it is taken off.
+        """
+        x: Tensor = self.loaded.process_sae_in(a)
+        return x
 
-    @cached_property
-    def _decoder_norms(self) -> Tensor | None:
-        """Norms by which a TopK SAE scales its latents before it chooses among them, or None."""
-        if not getattr(self.sae.cfg, "rescale_acts_by_decoder_norm", False):
-            return None
-        norms: Tensor = self.sae.W_dec.detach().norm(dim=-1).clamp(min=1e-8)
-        return norms
+    def pre_activations(self, a: Tensor, latents: Tensor) -> Tensor:
+        """What the encoder computes before its nonlinearity, in units of f, float32 `[n]`.
+
+        Args:
+            a: Activations where it reads, `[n, d_in]`.
+            latents: One latent for each of them, `[n]`.
+        """
+        with torch.no_grad():
+            x = self.encoder_input(a).float()
+            read = self.encoder.reads(latents, torch.float32)
+            return (x * read).sum(dim=1) + self.encoder.biases(latents, torch.float32)
+
+    def linear(self, a: Tensor, latents: Tensor) -> tuple[Tensor, Tensor]:
+        """The same pre-activations as sums over what is read.
+
+        Where activations are normalised, that scale is held fixed.
+
+        Args:
+            a: Activations where it reads, `[n, d_in]`.
+            latents: One latent for each of them, `[n]`.
+
+        Returns:
+            Read directions at its hook point `[n, d_in]` and biases `[n]`, float32.
+        """
+        with torch.no_grad():
+            read = self.encoder.reads(latents, torch.float32)
+            bias = self.encoder.biases(latents, torch.float32)
+            if (offset := self.decoder.input_bias) is not None:
+                bias = bias - read @ offset.float()
+            return read_before(self.normalizes, a.float(), read), bias
+
+    def read_vectors(self, latents: Tensor) -> Tensor:
+        """The derivative of active latents with respect to `encoder_input(a)`, `[n, d_in]`."""
+        return self.encoder.reads(latents, self.dtype)
+
+    def write_vectors(self, a: Tensor, latents: Tensor) -> Tensor:
+        """What one unit of each latent adds at the write point, `[n, d_out]`.
+
+        Where an SAE normalises activations at run time, its decoder undoes that by a factor that
+        depends on the activation; the factor is held, as SAELens holds it.
+
+        Args:
+            a: Activations where it reads, `[n, d_in]`.
+            latents: One latent for each of them, `[n]`.
+        """
+        rows = self.W_dec[latents.to(self.device)]
+        # Transcoders write elsewhere than they read, so their normalisation is not undone.
+        how = None if self.is_transcoder else self.normalizes
+        return written_after(how, a.to(self.dtype), rows)
+
+    def decode(self, f: Tensor, a: Tensor) -> Tensor:
+        """What latents make at the write point, without a skip connection and without gradients.
+
+        Args:
+            f: Latent activations `[..., d_sae]`.
+            a: What was read, `[..., d_in]`.
+
+        Returns:
+            `[..., d_out]`.
+        """
+        with torch.no_grad():
+            return self.decoder.decode(f, a)
+
+    def reconstruct(self, a: Tensor) -> Tensor:
+        """What stands at the write point for what is read, `[..., d_out]`; skip included."""
+        with torch.no_grad():
+            reconstruction: Tensor = self.loaded(a)
+            return reconstruction
+
+    @property
+    def skip(self) -> Tensor | None:
+        """What a skip transcoder multiplies its input with, `[d_out, d_in]`; else None."""
+        return self.decoder.skip
 
     @property
     def W_enc(self) -> Tensor:
         """Read directions `[d_in, d_sae]`, one column a latent, in units of the activation `f`."""
-        weight: Tensor = self.sae.W_enc.detach()
-        return weight if self._decoder_norms is None else weight * self._decoder_norms
+        return self.encoder.W_enc
+
+    @cached_property
+    def _decoder_scale(self) -> Tensor | None:
+        return self.encoder.decoder_scale
 
     def require_decoder(self) -> None:
         """Refuse to go on where there is no decoder.
@@ -270,7 +242,7 @@ class Sae:
 
     def forget_decoder(self) -> None:
         """Give up decoder weights that mean nothing, so that nothing can be computed from them."""
-        del self.sae.W_dec
+        del self.loaded.W_dec
 
     @property
     def W_dec(self) -> Tensor:
@@ -280,8 +252,13 @@ class Sae:
             SaereportError: It has no decoder; see `why_no_decoder`.
         """
         self.require_decoder()
-        weight: Tensor = self.sae.W_dec.detach()
-        return weight if self._decoder_norms is None else weight / self._decoder_norms[:, None]
+        weight: Tensor = self.loaded.W_dec.detach()
+        return weight if self._decoder_scale is None else weight / self._decoder_scale[:, None]
+
+    @property
+    def configuration(self) -> dict[str, Any]:
+        """SAELens's configuration, all that decides what is computed and more."""
+        return dict(self.loaded.cfg.to_dict())
 
     @property
     def provenance(self) -> dict[str, Any]:
@@ -292,7 +269,7 @@ class Sae:
             "slug": self.slug,
             "architecture": self.architecture,
             "hook_in": self.hook_in.name,
-            "hook_out": self.hook_out.name if self.hook_out else None,
+            "hook_out": self.write_point.name if self.is_transcoder else None,
             "d_in": self.d_in,
             "d_sae": self.d_sae,
             "d_out": self.d_out,
@@ -315,7 +292,7 @@ def wrapper_for(saes: Sequence[Sae], *, named: bool) -> str:
         saes: The SAEs, of one model.
         named: Whether the user names the model, so that what metadata ask for is another matter.
     """
-    if any(hook.is_module for d in saes for hook in (d.hook_in, d.hook_out) if hook):
+    if any(hook.is_module for sae in saes for hook in (sae.hook_in, *sae.writes)):
         return "TransformerBridge"  # the other one has no Hugging Face modules
     return "auto" if named else saes[0].wrapper
 
@@ -327,12 +304,8 @@ def check_fit(sae: Sae, model: LanguageModel) -> Sae:
         SaereportError: The model lacks the hook point, what lies there is not what its name says,
             or the widths differ (both are named).
     """
-    for hook, width, verb in (
-        (sae.hook_in, sae.d_in, "reads"),
-        (sae.hook_out, sae.d_out, "writes"),
-    ):
-        if hook is None:
-            continue
+    ends = [(sae.hook_in, sae.d_in, "reads"), *((hook, sae.d_out, "writes") for hook in sae.writes)]
+    for hook, width, verb in ends:
         if not model.has_hook(hook.name):
             raise model.no_such_hook(hook)
         if model.width(hook) != width:
@@ -343,5 +316,6 @@ def check_fit(sae: Sae, model: LanguageModel) -> Sae:
                 if sae.model_name
                 else "Was it trained on another model?",
             )
-    hook_out = sae.hook_out and locate(model, sae.hook_out)
-    return replace(sae, hook_in=locate(model, sae.hook_in), hook_out=hook_out)
+    points = {hook: locate(model, hook) for hook in dict.fromkeys((sae.hook_in, *sae.writes))}
+    writes = tuple(points[hook] for hook in sae.writes)
+    return replace(sae, hook_in=points[sae.hook_in], writes=writes)

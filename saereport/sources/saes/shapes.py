@@ -10,25 +10,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from saereport.errors import SaereportError, did_you_mean
+from saereport.sources.saes.architectures import Stored, stored_as
 from saereport.visible import visible_text
 
-_ENCODER = ("W_enc", "b_enc", "W_dec", "b_dec")
-_TENSORS: dict[str, tuple[str, ...]] = {
-    "standard": _ENCODER,
-    "topk": _ENCODER,
-    "jumprelu": (*_ENCODER, "threshold"),
-    "gated": ("W_enc", "W_dec", "b_dec", "b_gate", "b_mag", "r_mag"),
-    "batchtopk": (*_ENCODER, "topk_threshold"),
-    "matryoshka_batchtopk": (*_ENCODER, "topk_threshold"),
-    "transcoder": _ENCODER,
-    "skip_transcoder": (*_ENCODER, "W_skip"),
-    "jumprelu_transcoder": (*_ENCODER, "threshold"),
-    "jumprelu_skip_transcoder": (*_ENCODER, "threshold", "W_skip"),
-}
-"""Parameters of SAELens's classes, by the architecture that a `cfg.json` names."""
-
 _BESIDE = "scaling_factor"
-"""A tensor that SAELens takes away again, or refuses with a reason; see `sae_config`."""
+"""A tensor that SAELens takes away again, or refuses with a reason; see `config`."""
+
+_AS_LOADED = {"log_threshold": "threshold"}
+"""How SAELens's training JumpReLU SAEs were saved once, and what is made of it on loading."""
 
 _SIZES = {"d_in": "inputs", "d_sae": "latents", "d_out": "outputs"}
 
@@ -51,54 +40,51 @@ def check_tensors(cfg: Mapping[str, Any], shapes: Mapping[str, Sequence[int]], l
             'Add the one that it was trained as, such as "architecture": "standard".',
         )
     architecture = str(cfg.get("architecture", "standard"))
-    if architecture not in _TENSORS:
+    stored = stored_as(architecture)
+    if stored is None:
         return
-    sizes = ["d_in", "d_sae", *(["d_out"] if "transcoder" in architecture else [])]
-    for size in sizes:
+    for size in ("d_in", "d_sae", *(["d_out"] if stored.elsewhere else [])):
         if cfg.get(size) is None:
             raise SaereportError(
                 f"{label}/cfg.json does not say {size}, the number of {_SIZES[size]}.", "Add it."
             )
-    _check_k(cfg, architecture, label)
-    _check_names(architecture, shapes, label)
-    d_in, d_sae = cfg["d_in"], cfg["d_sae"]
-    d_out = cfg["d_out"] if "transcoder" in architecture else d_in
-    wanted: dict[str, tuple[list[int], str]] = {
-        "W_enc": ([d_in, d_sae], f"{d_in:,} inputs and {d_sae:,} latents"),
-        "W_dec": ([d_sae, d_out], f"{d_sae:,} latents and {d_out:,} outputs"),
-        "W_skip": ([d_out, d_in], f"{d_in:,} inputs and {d_out:,} outputs"),
-        "b_dec": ([d_out], f"{d_out:,} outputs"),
-        "topk_threshold": ([], "one number"),
-    }
-    of_latents = ([d_sae], f"{d_sae:,} latents")
+    for name in stored.settings:
+        _check_setting(cfg, name, label)
+    _check_names(architecture, stored, shapes, label)
+    sizes = {**cfg, "d_out": cfg["d_out"] if stored.elsewhere else cfg["d_in"]}
     for name, shape in sorted(shapes.items()):
-        expected, words = wanted.get(name, of_latents)
-        if name != _BESIDE and list(shape) != expected:
+        if name == _BESIDE:
+            continue
+        dims = stored.tensors[_AS_LOADED.get(name, name)]
+        expected = [sizes[dim] for dim in dims]
+        if list(shape) != expected:
+            words = [f"{sizes[dim]:,} {what}" for dim, what in _SIZES.items() if dim in dims]
             raise SaereportError(
                 f"{label}/sae_weights.safetensors: {name} has shape {list(shape)}, and "
-                f"{expected} goes with cfg.json ({words}).",
+                f"{expected} goes with cfg.json ({' and '.join(words) or 'one number'}).",
                 "The two files do not belong together, or a tensor is transposed.",
             )
 
 
-def _check_k(cfg: Mapping[str, Any], architecture: str, label: str) -> None:
-    """Without a k SAELens takes 100."""
-    if "topk" not in architecture:
-        return
-    k = (cfg.get("activation_fn_kwargs") or {}).get("k", cfg.get("k"))
-    if k is None:
-        raise SaereportError(f"{label}/cfg.json does not say k, the active latents.", "Add it.")
-    if isinstance(k, (int, float)) and k > cfg["d_sae"]:
+def _check_setting(cfg: Mapping[str, Any], name: str, label: str) -> None:
+    """Check that a field is there that the architecture needs; without a k SAELens takes 100."""
+    value = (cfg.get("activation_fn_kwargs") or {}).get(name, cfg.get(name))
+    if value is None:
+        what = {"k": ", the active latents"}.get(name, "")
+        raise SaereportError(f"{label}/cfg.json does not say {name}{what}.", "Add it.")
+    if name == "k" and isinstance(value, (int, float)) and value > cfg["d_sae"]:
         raise SaereportError(
-            f"{label}/cfg.json says k {k:,}, more than its {cfg['d_sae']:,} latents.",
+            f"{label}/cfg.json says k {value:,}, more than its {cfg['d_sae']:,} latents.",
             "Correct it in cfg.json.",
         )
 
 
-def _check_names(architecture: str, shapes: Mapping[str, Sequence[int]], label: str) -> None:
+def _check_names(
+    architecture: str, stored: Stored, shapes: Mapping[str, Sequence[int]], label: str
+) -> None:
     """Check that each tensor of the architecture is there, and no other."""
-    wanted = _TENSORS[architecture]
-    held = {"threshold" if name == "log_threshold" else name for name in shapes}
+    wanted = tuple(stored.tensors)
+    held = {_AS_LOADED.get(name, name) for name in shapes}
     for name in wanted:
         if name not in held:
             raise SaereportError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from saereport.errors import SaereportError
-from saereport.sources.saes import Sae
+from saereport.sources.saes.sae import Sae
 
 LARGEST_WEIGHT = 1e12
 """Above anything that is trained, and far enough below what a run may hold that products with a

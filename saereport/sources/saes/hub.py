@@ -18,9 +18,10 @@ from saereport.limits import content, parse_json
 from saereport.sources.devices import dtype_name
 from saereport.sources.hub import hub_access, is_offline
 from saereport.sources.quiet import Said
-from saereport.sources.sae_config import LIMITS, check_config, config_doubts, nested_as_version_6
-from saereport.sources.sae_names import releases_with
-from saereport.sources.sae_scaling import (
+from saereport.sources.saes.architectures import architecture_of
+from saereport.sources.saes.config import LIMITS, check_config, config_doubts, nested_as_version_6
+from saereport.sources.saes.names import releases_with
+from saereport.sources.saes.scaling import (
     FOLDED_BEFORE_USE,
     SCALER,
     WHITENING,
@@ -133,6 +134,8 @@ def checked(
             wanted = cfg.get("normalize_activations")
             asked.append("expected_average_only_in" if wanted is True else wanted)
         architecture = cfg.get("architecture", "standard")
+        if (registered := architecture_of(architecture)) is not None:
+            registered.introduce()
         if architecture not in SAE_CLASS_REGISTRY:
             raise SaereportError(
                 f"SAELens cannot load the architecture '{architecture}' of the SAE {label} from "

@@ -16,6 +16,7 @@ from typing import Any
 from saereport.errors import SaereportError, did_you_mean
 from saereport.limits import Limits
 from saereport.sources.quiet import Said
+from saereport.sources.saes.architectures import stored_as
 from saereport.visible import visible_text
 
 LIMITS = Limits(file_bytes=64 * 2**20, text_bytes=64 * 2**20, depth=500, values=1_000_000)
@@ -32,6 +33,10 @@ NORMALIZATIONS = (
     "covariance_whitening",
 )
 """What SAELens can do to activations before they are encoded."""
+
+_READ_WITH_TOPK = ("standard", "topk")
+"""Architectures that may name the activation function "topk": before its version 6, SAELens had no
+architecture of that name."""
 
 DEEPEST, LONGEST, MOST = 8, 20_000, 10_000
 """How deep metadata are kept, how many characters of a text, how many entries of a list."""
@@ -145,6 +150,8 @@ def _check_normalisation(cfg: Mapping[str, Any], label: str) -> None:
 
 def _check_activation(cfg: Mapping[str, Any], architecture: str, label: str) -> None:
     """SAELens knows ReLU, and TopK where `k` is given; all else it reads as ReLU."""
+    stored = stored_as(architecture)
+    has_k = stored is not None and "k" in stored.settings
     arguments = cfg.get("activation_fn_kwargs") or {}
     k = arguments.get("k", cfg.get("k"))
     for name in ("activation_fn", "activation_fn_str"):
@@ -161,11 +168,11 @@ def _check_activation(cfg: Mapping[str, Any], architecture: str, label: str) -> 
             raise _odd(label, f"{name} signed", True, "a TopK by size, whose latents are negative")
         if arguments.get("postact_fn", "relu") not in (None, "relu", "ReLU"):
             raise _odd(label, "postact_fn", arguments["postact_fn"], "read as ReLU by SAELens")
-        if architecture not in ("standard", "topk"):
+        if architecture not in _READ_WITH_TOPK:
             raise _odd(label, name, value, f"not what the architecture '{architecture}' has")
-        if architecture == "standard" and cfg.get("metadata"):
+        if cfg.get("metadata") and not has_k:
             raise _odd(label, name, value, "not what SAELens reads for 'standard', which is ReLU")
-    if cfg.get("rescale_acts_by_decoder_norm") and "topk" not in architecture:
+    if cfg.get("rescale_acts_by_decoder_norm") and not has_k:
         raise _odd(
             label,
             "rescale_acts_by_decoder_norm",
@@ -176,7 +183,8 @@ def _check_activation(cfg: Mapping[str, Any], architecture: str, label: str) -> 
 
 def _check_outputs(said: Mapping[str, Any], architecture: str, label: str) -> None:
     """An SAE that writes elsewhere is a transcoder, whatever its author called it."""
-    if "transcoder" in architecture:
+    stored = stored_as(architecture)
+    if stored is not None and stored.elsewhere:
         if said.get("apply_b_dec_to_input"):
             raise _odd(label, "apply_b_dec_to_input", True, "not possible for a transcoder")
         return

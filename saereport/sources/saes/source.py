@@ -1,0 +1,50 @@
+"""Which SAE: what a user named, and what it is called in a run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from saereport.errors import SaereportError
+from saereport.names import slug_of, unique_slugs
+
+
+@dataclass(frozen=True)
+class SaeSource:
+    """Which SAE: what the user named.
+
+    Either a release and an id of SAELens's directory (or a Hugging Face repository and a folder
+    in it), or a directory on disk in SAELens's format.
+    """
+
+    release: str | None = None
+    sae_id: str | None = None
+    path: str | None = None
+
+    def __post_init__(self) -> None:
+        if (self.path is None) == (self.release is None or self.sae_id is None):
+            raise SaereportError(
+                "An SAE is named by a release and an id, or by a directory.",
+                "Give --release together with --sae-id, or --sae-path.",
+            )
+
+    @property
+    def label(self) -> str:
+        """A short name for messages."""
+        return Path(self.path).name if self.path is not None else f"{self.release} / {self.sae_id}"
+
+    @property
+    def slug(self) -> str:
+        """Its folder's name in a run and a report, where no other SAE has the same."""
+        return slug_of(self.name)
+
+    @property
+    def name(self) -> str:
+        """What slugs are made of: the folder's name, or release and id."""
+        return Path(self.path).resolve().name if self.path else f"{self.release}-{self.sae_id}"
+
+
+def source_slugs(sources: Sequence[SaeSource]) -> list[str]:
+    """A slug for each SAE, no two the same: later ones of equal name get a number."""
+    return unique_slugs(source.name for source in sources)
