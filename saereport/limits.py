@@ -28,7 +28,7 @@ MIB = 2**20
 TEXT_BYTES = 2**16
 """Of one label, name or other text in a run."""
 TOKEN_IDS = 405_856
-"""Token ids of a run lie below: as many as the pages' code for them can write."""
+"""Token ids of a run lie below; the largest vocabularies have some 260,000 tokens."""
 _CHUNK = MIB
 _ESCAPE = re.compile(rb"\\.", re.DOTALL)
 _AT_ONCE = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)

@@ -1,6 +1,7 @@
-"""A run inside one HTML file: base64 of a plain zip, in a data block that no browser runs.
+"""A run inside another file, such as a report in one: base64 of a plain zip between two lines.
 
-The zip is written so that it can be read in one pass and in bounded memory: `run.json` first, then
+What stands before is not the run's, and its text may be anyone's: the last such line counts. The
+zip is written so that it can be read in one pass and in bounded memory: `run.json` first, then
 the files that it lists, in order; everything stored as it is (Parquet is compressed already),
 nothing encrypted, no folders, no links, one fixed date. Any tool opens it. The reader here takes
 exactly that form and nothing else: it follows the local headers, expects the very names and sizes
@@ -29,8 +30,9 @@ from saereport.run.inside import read_inside
 from saereport.run.schema import FileInfo
 from saereport.run.store import RUN_FILE, RUN_FILE_LIMIT, Run, open_run
 
-OPENING = '<script type="application/x-saereport-run" id="run">'
-"""What comes before the data; text of a report can hold no `<`, so it stands for itself."""
+BEGIN = "-----BEGIN SAEREPORT RUN-----"
+END = "-----END SAEREPORT RUN-----"
+"""The lines around the data; base64 has no `-`."""
 TOTAL_LIMIT = 2**30
 """Bytes of a run that are taken out of one file."""
 LINE = 4096
@@ -43,7 +45,7 @@ _PIECE = 2**20
 
 
 def bundle(run: Run) -> str:
-    """The run as text for a data block: base64 in lines, the same for the same run.
+    """The run as text: base64 in lines, the same for the same run, between `BEGIN` and `END`.
 
     Raises:
         SaereportError: The run is damaged, or too large to be one file.
@@ -67,12 +69,12 @@ def bundle(run: Run) -> str:
             entry.external_attr = 0o100644 << 16
             archive.writestr(entry, content)
     text = base64.b64encode(packed.getbuffer()).decode("ascii")
-    return "\n".join(text[at : at + LINE] for at in range(0, len(text), LINE))
+    return "\n".join([BEGIN, *(text[at : at + LINE] for at in range(0, len(text), LINE)), END])
 
 
 @contextmanager
 def unbundled(html: Path) -> Iterator[Run]:
-    """The run inside a report's single file, in a temporary folder for as long as the block lasts.
+    """The run inside another file, in a temporary folder for as long as the block lasts.
 
     Args:
         html: A file that `saereport` wrote with `--single-file`.
@@ -108,13 +110,13 @@ def opened_run(path: Path) -> Iterator[Run]:
 
 
 class _Decoded:
-    """The bytes of the data block, decoded as they are asked for."""
+    """The bytes of the run, decoded as they are asked for."""
 
     def __init__(self, stream: BinaryIO, html: Path) -> None:
         self._stream = stream
         self._html = html
-        self._text = _behind_opening(stream, html)
-        self._bytes = b""
+        _go_behind_beginning(stream, html)
+        self._text = self._bytes = b""
         self._ended = False
 
     def read(self, size: int) -> bytes:
@@ -137,7 +139,7 @@ class _Decoded:
         if self._ended:
             raise _damaged(self._html, "the run in it ends too early")
         piece = self._stream.read(_PIECE)
-        text, end, _ = (self._text + piece).partition(b"<")
+        text, end, _ = (self._text + piece).partition(b"-")
         self._ended = bool(end) or not piece
         text = text.translate(None, b"\r\n")
         whole = len(text) if self._ended else len(text) - len(text) % 4
@@ -148,16 +150,21 @@ class _Decoded:
             raise _damaged(self._html, "the run in it is not base64") from error
 
 
-def _behind_opening(stream: BinaryIO, html: Path) -> bytes:
-    """What was read behind the opening of the block; the stream stands at what follows it."""
-    opening = OPENING.encode("ascii")
-    tail = b""
-    while piece := stream.read(_PIECE):
-        window = tail + piece
-        at = window.find(opening)
-        if at >= 0:
-            return window[at + len(opening) :]
-        tail = window[-len(opening) :]
+def _go_behind_beginning(stream: BinaryIO, html: Path) -> None:
+    """Let the stream stand at what follows the last `BEGIN`."""
+    begin = BEGIN.encode("ascii")
+    at = stream.seek(0, io.SEEK_END)
+    rest = b""
+    while at:
+        # Backwards, with the beginning of what was read before: the words may lie across pieces.
+        start = max(0, at - _PIECE)
+        stream.seek(start)
+        piece = stream.read(at - start)
+        found = (piece + rest).rfind(begin)
+        if found >= 0:
+            stream.seek(start + found + len(begin))
+            return
+        at, rest = start, piece[: len(begin) - 1]
     raise SaereportError(
         f"'{html}' holds no run.",
         "Give a run's folder, a report's, or a file that was written with --single-file.",

@@ -21,7 +21,7 @@ Slug = Annotated[str, StringConstraints(pattern=f"^{SLUG}$")]
 """An SAE's folder; `saereport.names.is_slug` says what else it must not be."""
 
 Count = Annotated[int, Field(ge=0, le=2**53)]
-"""A number of things; up to here whole numbers are exact in JavaScript."""
+"""A number of things; up to here whole numbers are exact in double precision."""
 
 Size = Annotated[int, Field(ge=0, le=2**24)]
 """A dimension of a model or an SAE, or a length of a context."""

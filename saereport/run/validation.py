@@ -31,13 +31,13 @@ from saereport.run.table import Table
 from saereport.run.tables import QUANTILES
 
 TOKENS: Final = TOKEN_IDS
-"""Token ids lie below: as many as the pages' code for them can write."""
+"""Token ids lie below."""
 LATENTS: Final = 2**24
 """Latents of one SAE at most."""
 POSITIONS: Final = 2**20
 """Tokens of one sequence at most."""
 COUNT: Final = 2**53
-"""Whole numbers up to here are exact in JavaScript."""
+"""Whole numbers up to here are exact in double precision, as JSON is often read."""
 LARGEST: Final = 1e30
 """Larger numbers are no measurement, and their squares no longer fit a single-precision float."""
 

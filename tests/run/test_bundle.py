@@ -26,8 +26,16 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 def page(path: Path, text: str, before: str = "<!doctype html><p>") -> Path:
-    path.write_text(before + bundle.OPENING + "\n" + text + CLOSING)
+    """A file with some base64 between the lines that a run stands between."""
+    path.write_text(f"{before}\n{bundle.BEGIN}\n{text}\n{bundle.END}{CLOSING}")
     return path
+
+
+def inside(run: Run) -> str:
+    """The base64 of a run without the lines around it."""
+    first, *lines, last = bundle.bundle(run).splitlines()
+    assert (first, last) == (bundle.BEGIN, bundle.END)
+    return "\n".join(lines)
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -51,19 +59,22 @@ def zipped(content: list[tuple[str, bytes]], method: int = zipfile.ZIP_STORED) -
     return base64.b64encode(packed.getvalue()).decode()
 
 
-@pytest.mark.parametrize("before", ["", "x" * (bundle._PIECE - 20), "y" * (3 * bundle._PIECE)])
+@pytest.mark.parametrize(
+    "before",
+    ["", "x" * (bundle._PIECE - 20), "y" * (3 * bundle._PIECE), f"{bundle.BEGIN}\nAAAA\n<p>"],
+)
 def test_what_goes_in_comes_out(run: Run, tmp_path: Path, before: str) -> None:
-    path = page(tmp_path / "report.html", bundle.bundle(run), before)
-    with bundle.unbundled(path) as inside:
-        assert files(inside.path) == files(run.path)
-        inside.verify()
-        folder = inside.path
+    path = page(tmp_path / "report.html", inside(run), before)
+    with bundle.unbundled(path) as found:
+        assert files(found.path) == files(run.path)
+        found.verify()
+        folder = found.path
     assert not folder.exists()
 
 
 def test_it_is_a_zip_that_any_tool_opens_and_the_same_each_time(run: Run) -> None:
-    text = bundle.bundle(run)
-    assert bundle.bundle(open_run(run.path)) == text
+    text = inside(run)
+    assert inside(open_run(run.path)) == text
     assert max(map(len, text.splitlines())) == bundle.LINE
     archive = zipfile.ZipFile(io.BytesIO(base64.b64decode(text)))
     assert archive.testzip() is None
@@ -72,9 +83,9 @@ def test_it_is_a_zip_that_any_tool_opens_and_the_same_each_time(run: Run) -> Non
 
 
 def test_folders_and_files_open_alike(run: Run, tmp_path: Path) -> None:
-    path = page(tmp_path / "report.html", bundle.bundle(run))
-    with bundle.opened_run(path) as inside, bundle.opened_run(run.path) as folder:
-        assert inside.info == folder.info
+    path = page(tmp_path / "report.html", inside(run))
+    with bundle.opened_run(path) as found, bundle.opened_run(run.path) as folder:
+        assert found.info == folder.info
 
 
 def test_what_is_not_such_a_file(tmp_path: Path) -> None:
@@ -86,7 +97,7 @@ def test_what_is_not_such_a_file(tmp_path: Path) -> None:
 
 
 def tampered(run: Run, case: str) -> str:
-    content = entries(bundle.bundle(run))
+    content = entries(inside(run))
     listed = list(content.items())
     first = listed[1][0]
     if case == "compressed":
@@ -102,9 +113,9 @@ def tampered(run: Run, case: str) -> str:
     if case == "changed":
         return zipped([listed[0], (first, listed[1][1][:-1] + b"!"), *listed[2:]])
     if case == "not base64":
-        return bundle.bundle(run)[:-10] + "!!!!"
+        return inside(run)[:-10] + "!!!!"
     if case == "cut":
-        return bundle.bundle(run)[: bundle.LINE]
+        return inside(run)[: bundle.LINE]
     info = json.loads(content["run.json"])
     if case == "claims another file":
         info["files"][0]["path"] = "../../outside.parquet"
@@ -160,7 +171,7 @@ def test_a_run_that_is_too_large_is_not_packed(run: Run, monkeypatch: pytest.Mon
 def test_mutated_bytes_give_the_run_or_one_kind_of_error(
     run: Run, tmp_path: Path, data: st.DataObject
 ) -> None:
-    raw = bytearray(base64.b64decode(bundle.bundle(run)))
+    raw = bytearray(base64.b64decode(inside(run)))
     where = st.integers(0, len(raw) - 1) | st.integers(0, 4000)
     for _ in range(data.draw(st.integers(1, 4))):
         at, kind = data.draw(where), data.draw(st.sampled_from("scd"))
@@ -175,21 +186,21 @@ def test_mutated_bytes_give_the_run_or_one_kind_of_error(
 @given(text=st.binary(max_size=400))
 def test_random_bytes_give_one_kind_of_error(run: Run, tmp_path: Path, text: bytes) -> None:
     path = tmp_path / "r.html"
-    for content in (text, bundle.OPENING.encode() + text, _packed(text)):
+    for content in (text, bundle.BEGIN.encode() + text, _packed(text)):
         path.write_bytes(content)
         _opens_or_refuses(path, run)
 
 
 def _packed(text: bytes) -> bytes:
-    return bundle.OPENING.encode() + base64.b64encode(text)
+    return bundle.BEGIN.encode() + base64.b64encode(text)
 
 
 def _opens_or_refuses(path: Path, run: Run) -> None:
     """Only a mutation that does not reach the files, or `run.json`'s free texts, may pass."""
     try:
-        with bundle.unbundled(path) as inside:
+        with bundle.unbundled(path) as opened:
             expected = files(run.path)
-            found = files(inside.path)
+            found = files(opened.path)
             expected.pop("run.json")
             found.pop("run.json")
             assert found == expected

@@ -11,7 +11,7 @@ import pytest
 from saereport import cli
 from saereport.errors import SaereportError
 from saereport.run import open_run, opened
-from saereport.run.bundle import OPENING, bundle
+from saereport.run.bundle import bundle
 from tests.synthetic import Shape, write_run
 
 SMALL = Shape(n_chosen=4, d_sae=8, n_sequences=6, context=16, n_vocabulary=400)
@@ -46,7 +46,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def single(run: object) -> str:
-    return f"<!DOCTYPE html>{OPENING}\n{bundle(run)}</script>"  # type: ignore[arg-type]
+    return f"<!DOCTYPE html>\n{bundle(run)}\n</script>"  # type: ignore[arg-type]
 
 
 @pytest.fixture

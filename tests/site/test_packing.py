@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from saereport.limits import TOKEN_IDS
 from saereport.site.packing import ALPHABET, BASE, LIMIT, N_SHORT, pack, packed, unpack
 
 IDS = st.integers(0, LIMIT - 1) | st.integers(0, N_SHORT + 2)
@@ -32,3 +33,8 @@ def test_ids_out_of_range_are_refused(token: int) -> None:
         pack(np.array([token], np.int32), np.array([1]))
     with pytest.raises(ValueError, match="token ids"):
         packed([token])
+
+
+def test_every_token_id_of_a_run_can_be_written() -> None:
+    assert TOKEN_IDS <= LIMIT
+    assert unpack(packed([TOKEN_IDS - 1])) == [TOKEN_IDS - 1]
