@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,19 +45,58 @@ class Peak:
     activation: float
 
 
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """Where latents are most active in a text.
+
+    Attributes:
+        latents: The latents.
+        table: Table `examples`, of which group `top` is used.
+        tokens_of: Token ids of a sequence.
+    """
+
+    latents: NDArray[Any] | Sequence[int]
+    table: Columns
+    tokens_of: Callable[[int], list[int]]
+
+    def peaks(self, per_latent: int) -> list[Peak]:
+        """The peaks of each latent's first examples, by latent and rank."""
+        latents = {int(latent) for latent in self.latents}
+        names = ("latent", "rank", "sequence", "position", "activation", "group")
+        rows = zip(*(np.asarray(self.table[name]).tolist() for name in names), strict=True)
+        found = [
+            Peak(*row)
+            for *row, group in rows
+            if group == "top" and row[0] in latents and row[1] < per_latent
+        ]
+        return sorted(found, key=lambda peak: (peak.latent, peak.rank))
+
+
+@dataclass(frozen=True)
+class ExampleLimits:
+    """How much of examples is given.
+
+    Attributes:
+        per_latent: Examples of each latent.
+        influences: Influences listed for each example, and latents counted for each latent.
+        listed: Tokens listed at each end of a de-embedding.
+        include_bos: Treat BOS and other special tokens as sources of influence like any other.
+    """
+
+    per_latent: int
+    influences: int
+    listed: int
+    include_bos: bool = False
+
+
 def example_attributions(
     model: LanguageModel,
     saes: Sequence[Sae],
     sae: Sae,
-    latents: NDArray[Any] | Sequence[int],
-    examples: Columns,
-    tokens_of: Callable[[int], list[int]],
-    *,
-    per_latent: int,
-    influences: int,
-    listed: int,
+    examples: Examples,
+    limits: ExampleLimits,
     token_rows: TokenRows,
-    include_bos: bool = False,
+    *,
     advance: Callable[[int], None] | None = None,
 ) -> dict[str, Columns]:
     """Take latents of one SAE apart at the peaks of their top examples.
@@ -68,14 +107,9 @@ def example_attributions(
         model: The language model.
         saes: The report's SAEs.
         sae: The one whose latents they are.
-        latents: The latents.
-        examples: Table `examples`, of which group `top` is used.
-        tokens_of: Token ids of a sequence.
-        per_latent: Examples of each latent.
-        influences: Influences listed for each example, and latents counted for each latent.
-        listed: Tokens listed at each end of a de-embedding.
+        examples: The latents and their examples.
+        limits: How much is given.
         token_rows: The model's vocabulary.
-        include_bos: Treat BOS and other special tokens as sources of influence like any other.
         advance: Called with the number of examples that were done.
 
     Returns:
@@ -86,58 +120,64 @@ def example_attributions(
     Raises:
         SaereportError: The model is not one that can be frozen.
     """
-    peaks = _peaks(examples, {int(latent) for latent in latents}, per_latent)
+    peaks = examples.peaks(limits.per_latent)
     if not peaks or not can_be_attributed(sae.hook_in):
         return {}
-    hook = sae.hook_in
     others = followed(model, [other for other in saes if other is not sae])
-    early = earlier_saes(others, hook, parallel=is_parallel(model))
-    names = {number: other.slug for number, other in enumerate(early)}
-    main: dict[Peak, Row] = {}
-    found: dict[Peak, list[Row]] = {}
-    for sequences in _batches(peaks, model, hook.layer + 1):
-        runs = _freeze(model, sae, early, sequences, tokens_of)
+    early = earlier_saes(others, sae.hook_in, parallel=is_parallel(model))
+    uncounted = frozenset() if limits.include_bos else model.special_ids
+    decomposed: dict[Peak, Row] = {}
+    influenced: dict[Peak, list[Row]] = {}
+    for sequences in _batches(peaks, model, sae.hook_in.layer + 1):
+        runs = _freeze(model, sae, early, sequences, examples.tokens_of)
         for run, mine in zip(runs, sequences.values(), strict=True):
-            main |= _decomposed(run, sae, mine)
-            stop = max(peak.position for peak in mine) + 1
-            tokens = run.tokens[:stop].tolist()
-            counted = torch.tensor([include_bos or t not in model.special_ids for t in tokens])
-            acts = {
-                i: (other, other.encode(run.acts[other.hook_in.name][:stop]))
-                for i, other in enumerate(early)
-            }
-            targets = _targets(run, sae, mine)
-            strongest = strongest_influences(run, hook, targets, acts, counted, influences)
-            for peak, kept in zip(mine, strongest, strict=True):
-                known = {"latent": peak.latent, "rank": peak.rank}
-                found[peak] = influence_rows(known, kept, names)
-                for number, row in enumerate(found[peak]):
-                    row |= {"number": number, "token": tokens[row["source"]]}
-                    row["source"] -= peak.position
+            decomposed |= _decomposed(run, sae, mine)
+            influenced |= _influenced(run, sae, mine, early, uncounted, limits.influences)
             if advance is not None:
                 advance(len(mine))
-    rows = [main[peak] for peak in peaks]
-    influenced = [row for peak in peaks for row in found[peak]]
-    tables = {
-        "example_heads" if hook.kind == "z" else "example_components": as_columns(rows),
-    }
-    if influenced:
-        tables["example_influences"] = as_columns(influenced)
-        tables["influence_counts"] = influence_counts(rows, influenced, influences)
-    if deembedded := head_deembedding(sae, rows, token_rows, listed):
+    rows = [decomposed[peak] for peak in peaks]
+    name = "example_heads" if sae.hook_in.kind == "z" else "example_components"
+    tables = {name: as_columns(rows)}
+    if flat := [row for peak in peaks for row in influenced[peak]]:
+        tables["example_influences"] = as_columns(flat)
+        tables["influence_counts"] = influence_counts(rows, flat, limits.influences)
+    if deembedded := head_deembedding(sae, rows, token_rows, limits.listed):
         tables["example_head_deembedding"] = deembedded
     return tables
 
 
-def _peaks(examples: Columns, latents: set[int], per_latent: int) -> list[Peak]:
-    names = ("latent", "rank", "sequence", "position", "activation", "group")
-    rows = zip(*(np.asarray(examples[name]).tolist() for name in names), strict=True)
-    found = [
-        Peak(*row)
-        for *row, group in rows
-        if group == "top" and row[0] in latents and row[1] < per_latent
-    ]
-    return sorted(found, key=lambda peak: (peak.latent, peak.rank))
+def _influenced(
+    run: FrozenRun,
+    sae: Sae,
+    peaks: Sequence[Peak],
+    early: Sequence[Sae],
+    uncounted: Collection[int],
+    k: int,
+) -> dict[Peak, list[Row]]:
+    """Rows of `example_influences` for the peaks of one sequence; sources relative to the peak."""
+    stop = max(peak.position for peak in peaks) + 1
+    tokens = run.tokens[:stop].tolist()
+    counted = torch.tensor([token not in uncounted for token in tokens])
+    acts = {
+        i: (other, other.encode(run.acts[other.hook_in.name][:stop]))
+        for i, other in enumerate(early)
+    }
+    targets = _targets(run, sae, peaks)
+    strongest = strongest_influences(run, sae.hook_in, targets, acts, counted, k)
+    names = {number: other.slug for number, other in enumerate(early)}
+    found = {}
+    for peak, kept in zip(peaks, strongest, strict=True):
+        rows = influence_rows({"latent": peak.latent, "rank": peak.rank}, kept, names)
+        found[peak] = [
+            {
+                **row,
+                "number": number,
+                "token": tokens[row["source"]],
+                "source": row["source"] - peak.position,
+            }
+            for number, row in enumerate(rows)
+        ]
+    return found
 
 
 def _batches(

@@ -138,11 +138,12 @@ def stage_read(hook: HookPoint, *, parallel: bool) -> int:
 def write_vectors(run: FrozenRun, sae: Sae, active: Active) -> Tensor | None:
     """What active latents add to the residual stream, `[events, d_model]`, float32.
 
-    None where a norm stands between what they write and the stream, other than the one after the
-    attention, whose scale is known.
+    What the SAE reads must be among the run's `acts`. None where a norm stands between what they
+    write and the stream, other than the one after the attention, whose scale is known.
     """
     hook = sae.write_point
-    rows = sae.W_dec[active.latents].float()
+    a = run.acts[sae.hook_in.name][active.positions]
+    rows = sae.write_vectors(a, active.latents).float()
     post = run.layers[hook.layer].attn_post
     if hook.kind == "z":
         rows = torch.einsum("em,md->ed", rows, run.layers[hook.layer].W_O.flatten(0, 1).float())

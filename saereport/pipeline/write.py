@@ -16,7 +16,7 @@ import numpy as np
 from saereport import __version__
 from saereport.circuits.blind import blind_rows, blinded
 from saereport.circuits.evaluation import Evaluation
-from saereport.circuits.examples import example_attributions
+from saereport.circuits.examples import ExampleLimits, Examples, example_attributions
 from saereport.errors import SaereportError
 from saereport.measure import STATISTICS, Columns
 from saereport.measure.weights import WEIGHT_TABLES, TokenRows, WeightContext
@@ -295,14 +295,14 @@ def _decomposed(
             reading.model,
             [*others, reader.sae],
             reader.sae,
-            context.latents,
-            examples,
-            lambda sequence: tokens[sequence].tolist(),
-            per_latent=circuits.examples,
-            influences=circuits.settings.influences,
-            listed=context.listed,
-            token_rows=context.tokens,
-            include_bos=circuits.include_bos,
+            Examples(context.latents, examples, lambda sequence: tokens[sequence].tolist()),
+            ExampleLimits(
+                per_latent=circuits.examples,
+                influences=circuits.settings.influences,
+                listed=context.listed,
+                include_bos=circuits.include_bos,
+            ),
+            context.tokens,
         )
     except SaereportError as error:
         return {}, dict.fromkeys(names, str(error))

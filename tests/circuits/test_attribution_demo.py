@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from saereport.circuits.attribution import example_attributions, prompt_attributions
+from saereport.circuits.attribution import prompt_attributions
 from saereport.circuits.attribution_reads import on_residual, targets_of
 from saereport.circuits.components import components, head_attribution
+from saereport.circuits.examples import ExampleLimits, Examples, example_attributions
 from saereport.circuits.frozen import freeze_batch
 from saereport.circuits.influences import strongest_influences
 from saereport.measure.weights import TokenRows
@@ -144,13 +145,9 @@ def test_an_example_cut_at_its_peak_gives_what_the_prompt_does(
             demo_model,
             saes,
             sae,
-            examples["latent"],
-            examples,
-            lambda _: tokens.tolist(),
-            per_latent=1,
-            influences=9,
-            listed=5,
-            token_rows=TokenRows(demo_model),
+            Examples(examples["latent"], examples, lambda _: tokens.tolist()),
+            ExampleLimits(per_latent=1, influences=9, listed=5),
+            TokenRows(demo_model),
         )
     )["example_components"]
     assert len(here) == 2

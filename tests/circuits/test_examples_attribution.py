@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from saereport.circuits.attribution import example_attributions
 from saereport.circuits.attribution_reads import targets_of
 from saereport.circuits.components import components, head_attribution
-from saereport.circuits.examples import SOURCES
+from saereport.circuits.examples import SOURCES, ExampleLimits, Examples, example_attributions
 from saereport.circuits.examples_summary import influence_counts
 from saereport.circuits.frozen import freeze_batch
 from saereport.circuits.influences import earlier_saes, strongest_influences
@@ -74,17 +73,18 @@ def attributed(
     latents: list[int],
     **settings: Any,
 ) -> dict[str, Any]:
-    options = {"per_latent": PER_LATENT, "influences": 6, "listed": 5, **settings}
+    advance = settings.pop("advance", None)
+    limits = ExampleLimits(**{"per_latent": PER_LATENT, "influences": 6, "listed": 5, **settings})
+    table = top_examples(model, sae)
     return dict(
         example_attributions(
             model,
             saes,
             sae,
-            np.array(latents),
-            top_examples(model, sae),
-            lambda sequence: TEXT[sequence].tolist(),
-            token_rows=token_rows,
-            **options,
+            Examples(np.array(latents), table, lambda sequence: TEXT[sequence].tolist()),
+            limits,
+            token_rows,
+            advance=advance,
         )
     )
 

@@ -118,6 +118,23 @@ def test_every_influence_is_what_the_slow_definition_says(
             assert value == pytest.approx(expected[key], rel=2e-3, abs=1e-5)
 
 
+@pytest.mark.parametrize("normalize", ["layer_norm", "constant_norm_rescale"])
+def test_what_normalising_saes_write_is_in_the_streams_own_units(
+    normalize: str, tiny: LanguageModel, tiny_sae: Make
+) -> None:
+    """Latents and the decoder's bias, each in the stream's units, are the reconstruction."""
+    sae = tiny_sae("jumprelu", hook_name="blocks.1.hook_resid_pre", normalize_activations=normalize)
+    run = frozen(tiny, [sae])
+    a = run.acts["blocks.1.hook_resid_pre"]
+    events = everything(run, sae)
+    vectors = write_vectors(run, sae, events)
+    assert vectors is not None
+    bias = sae.decode(torch.zeros(len(a), sae.d_sae), a)
+    total = bias.index_add(0, events.positions, vectors)
+    torch.testing.assert_close(total, sae.loaded(a).detach(), rtol=1e-4, atol=1e-4)
+    assert (bias - total).norm() > 1
+
+
 def everything(run: FrozenRun, sae: Sae) -> Active:
     return active_of(activations(run, sae), torch.ones(len(run.tokens), dtype=torch.bool))
 
