@@ -134,8 +134,6 @@ def latents_to_latents(
     f_true, f_late = late.encode(true[read]), late.encode(run.acts[read][0])
     every_late = active_of(f_late, counted)
     outputs = largest(every_late, limits.outputs)
-    here = counted.to(f_late.device)
-    is_true, is_late = (f_true > 0)[here], (f_late > 0)[here]
     if len(outputs) == 0:
         raise _dead(late, f" once {early.slug}'s reconstruction is spliced in")
     values = jacobian(
@@ -150,9 +148,7 @@ def latents_to_latents(
         early=inputs,
         late=outputs,
         values=values,
-        n_true=int(is_true.sum()),
-        n_reconstructed=int(is_late.sum()),
-        n_one_only=int((is_true ^ is_late).sum()),
+        **_changed(f_true, f_late, counted),
         n_early_all=len(every),
         n_late_all=len(every_late),
         early_share=share_of(inputs, every),
@@ -311,6 +307,17 @@ def check_order(early: Sae, late: Sae) -> None:
         f"{late.slug} reads.",
         "Name the earlier SAE first.",
     )
+
+
+def _changed(f_true: Tensor, f_late: Tensor, counted: Tensor) -> dict[str, int]:
+    """How many latents are active in the true run, in that with a reconstruction, in one only."""
+    here = counted.to(f_late.device)
+    is_true, is_late = (f_true > 0)[here], (f_late > 0)[here]
+    return {
+        "n_true": int(is_true.sum()),
+        "n_reconstructed": int(is_late.sum()),
+        "n_one_only": int((is_true ^ is_late).sum()),
+    }
 
 
 def _through(model: LanguageModel, tokens: Tensor, place: str, late: Sae) -> Through:

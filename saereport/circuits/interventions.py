@@ -51,10 +51,15 @@ def ablation_effects(
         prompt = prompt[: int(pairs[:, 2].max()) + 1]
     # A later position has no say in an earlier one, so its latents need no run.
     runs = counted.to(model.device)[pairs[:, 0]] & (pairs[:, 0] < len(prompt))
-    index = runs.nonzero()[:, 0]
-    if len(index) == 0:
-        return effects
-    pairs = pairs[index]
+    if bool(runs.any()):
+        effects[runs] = _measured(model, early, late, prompt, pairs[runs])
+    return effects
+
+
+def _measured(
+    model: LanguageModel, early: Sae, late: Sae | None, prompt: Tensor, pairs: Tensor
+) -> Tensor:
+    """The effects of `ablation_effects`, `[n]`, of pairs that all need a run of the prompt."""
     sources, source = torch.unique(pairs[:, :2], dim=0, return_inverse=True)
     taken = _taken(model, early, prompt, sources)
     place, watched = early.write_point.name, pairs[:, 2:]
@@ -68,12 +73,13 @@ def ablation_effects(
         batch = prompt.expand(stop - start, -1)
         return _outcomes(model, late, batch, {place: edit}, source[here] - start, watched[here])
 
+    effects = torch.zeros(len(pairs), dtype=model.dtype, device=model.device)
     with torch.no_grad():
         before = _outcomes(model, late, prompt[None], {}, torch.zeros_like(source), watched)
         size = budget.rows(len(prompt))
         for start, stop, after in in_chunks(len(sources), size, without, model.device):
             here = (source >= start) & (source < stop)
-            effects[index[here]] = (after - before[here]).to(effects.dtype)
+            effects[here] = (after - before[here]).to(effects.dtype)
     return effects
 
 

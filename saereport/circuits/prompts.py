@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -122,66 +122,82 @@ def make_prompts(
     """
     names = [_name(one) for one in asked]
     slugs = prompt_slugs(names)
-    return [
-        _make(number, one, names[number], slugs[number], model, prepend_bos, include_bos, longest)
-        for number, one in enumerate(asked)
-    ]
-
-
-def _make(
-    number: int,
-    asked: PromptAsked,
-    name: str,
-    slug: str,
-    model: LanguageModel,
-    prepend_bos: bool,
-    include_bos: bool,
-    longest: int | None,
-) -> Prompt:
-    kind, problem = "text", ""
-    period = first = 0
-    tokens: tuple[int, ...]
-    text, answer = split_answer(asked.text or "", asked.answer)
     bos = (model.bos_id,) if prepend_bos and model.bos_id is not None else ()
+    found = []
+    for number, one in enumerate(asked):
+        text, answer = split_answer(one.text or "", one.answer)
+        made = _tokens_of(one, text, model, bos)
+        counted = tuple(include_bos or token not in model.special_ids for token in made.tokens)
+        problem = made.problem or _problem(made.tokens, counted, model, longest)
+        if not _can_be_held(made.tokens, model, longest):
+            made, counted = replace(made, tokens=()), ()
+        followed = _answer_of(answer, text if made.kind == "text" else None, model)
+        notes = [Note("prompt", problem)] if problem else []
+        notes += [Note("answer", followed.note)] if followed.note else []
+        found.append(
+            Prompt(
+                number=number,
+                slug=slugs[number],
+                name=names[number],
+                kind=made.kind,
+                tokens=made.tokens,
+                counted=counted,
+                answer=followed.token,
+                answer_note=followed.note,
+                period=made.period,
+                first=made.first,
+                problem=problem,
+                notes=tuple(notes),
+                answered=answer is not None,
+            )
+        )
+    return found
+
+
+@dataclass(frozen=True)
+class _Tokens:
+    """A prompt's tokens, and how they came about; the fields are those of `Prompt`."""
+
+    kind: str
+    tokens: tuple[int, ...]
+    period: int = 0
+    first: int = 0
+    problem: str = ""
+
+
+def _tokens_of(
+    asked: PromptAsked, text: str, model: LanguageModel, bos: tuple[int, ...]
+) -> _Tokens:
     if asked.tokens is not None:
-        kind, tokens = "ids", asked.tokens
-    elif asked.repeat_random is not None:
-        kind, period, first = "random", asked.repeat_random, len(bos)
-        drawn, problem = random_tokens(model, period, asked.seed)
-        tokens = (*bos, *drawn, *drawn)
-    else:
-        tokens = text_tokens(model, text, bos)
-    counted = tuple(include_bos or token not in model.special_ids for token in tokens)
-    problem = problem or _problem(tokens, counted, model, longest)
-    if len(tokens) > min(model.n_ctx, longest or model.n_ctx) or not all(
-        0 <= token < model.d_vocab for token in tokens
-    ):
-        tokens, counted = (), ()
-    notes = [Note("prompt", problem)] if problem else []
-    token = -1
-    answer_note = ""
-    if answer is not None:
-        token, answer_note = answer_token(model.tokenizer, text if kind == "text" else None, answer)
-        if token >= model.d_vocab:
-            token = -1
-            answer_note = f"The model has no logit for the answer '{shown(answer)}'."
-        if answer_note:
-            notes.append(Note("answer", answer_note))
-    return Prompt(
-        number=number,
-        slug=slug,
-        name=name,
-        kind=kind,
-        tokens=tokens,
-        counted=counted,
-        answer=token,
-        answer_note=answer_note,
-        period=period,
-        first=first,
-        problem=problem,
-        notes=tuple(notes),
-        answered=answer is not None,
-    )
+        return _Tokens("ids", asked.tokens)
+    if asked.repeat_random is not None:
+        drawn, problem = random_tokens(model, asked.repeat_random, asked.seed)
+        return _Tokens(
+            "random", (*bos, *drawn, *drawn), asked.repeat_random, first=len(bos), problem=problem
+        )
+    return _Tokens("text", text_tokens(model, text, bos))
+
+
+def _can_be_held(tokens: Sequence[int], model: LanguageModel, longest: int | None) -> bool:
+    """Whether a run can hold a prompt's tokens: not too many, and all the model's."""
+    fits = len(tokens) <= min(model.n_ctx, longest or model.n_ctx)
+    return fits and all(0 <= token < model.d_vocab for token in tokens)
+
+
+class _Answer(NamedTuple):
+    """The token that is followed, or -1, and what there is to say of it."""
+
+    token: int
+    note: str
+
+
+def _answer_of(answer: str | None, text: str | None, model: LanguageModel) -> _Answer:
+    if answer is None:
+        return _Answer(-1, "")
+    token, note = answer_token(model.tokenizer, text, answer)
+    if token >= model.d_vocab:
+        return _Answer(-1, f"The model has no logit for the answer '{shown(answer)}'.")
+    return _Answer(token, note)
 
 
 def require_usable(prompts: Sequence[Prompt]) -> None:
