@@ -36,6 +36,9 @@ MODULES = {
 }
 """The names of `saereport`, by what they are for."""
 
+RETURNED = {"Runs": ("saereport.run.Run", "saereport.diff.Difference")}
+"""What functions return that has no name in `saereport` itself."""
+
 
 def words(kind: pa.DataType) -> str:
     """A column's type as a reader of Parquet files knows it."""
@@ -69,7 +72,10 @@ def interface(title: str, names: tuple[str, ...]) -> Iterator[str]:
     yield f"# {title}\n\n"
     for name in names:
         home = getattr(saereport, name)
-        yield f"::: {home.__module__}.{home.__qualname__}\n    options:\n      heading_level: 2\n\n"
+        yield f"::: {home.__module__}.{home.__qualname__}\n"
+        yield f"    options:\n      heading: saereport.{name}\n      heading_level: 2\n\n"
+    for path in RETURNED.get(title, ()):
+        yield f"::: {path}\n    options:\n      heading_level: 2\n\n"
 
 
 def moved(text: str, folder: str = "") -> str:
