@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -15,6 +15,26 @@ from saereport.measure.broken import LARGEST_ACTIVATION, NONE, Places
 
 MOST_BROKEN = 10
 """Latents of a batch, or a hundredth of them, that may be broken before the whole SAE is."""
+
+
+class SequencesView(Protocol):
+    """Consecutive sequences of a text, as `saereport.sources.packing.Packed` holds them."""
+
+    @property
+    def first(self) -> int:
+        """Index in the text of the first of them."""
+
+    @property
+    def tokens(self) -> NDArray[np.int32]:
+        """Token ids, [n, ctx]."""
+
+    @property
+    def counted(self) -> NDArray[np.bool_]:
+        """Which tokens count, [n, ctx]."""
+
+    @property
+    def documents(self) -> NDArray[np.int32]:
+        """Document of each token, [n, ctx]."""
 
 
 def active_entries(f: Tensor, counted: Tensor) -> tuple[Tensor, Tensor]:
@@ -47,11 +67,8 @@ def _unmeasurable(f: Tensor) -> Tensor:
 
 def events_of(
     f: Tensor,
+    text: SequencesView,
     *,
-    first: int,
-    tokens: NDArray[np.int32],
-    counted: NDArray[np.bool_],
-    documents: NDArray[np.int32],
     latents: NDArray[Any] | None = None,
     name: str = "the SAE",
     hook: str = "",
@@ -61,10 +78,7 @@ def events_of(
 
     Args:
         f: Latent activations on any device, [n, ctx, d], any float type.
-        first: Index in the text of the first sequence.
-        tokens: Token ids, [n, ctx].
-        counted: Which tokens count, [n, ctx].
-        documents: Document of each token, [n, ctx].
+        text: The sequences that they are of.
         latents: Which latent each column of `f` is (ascending); all of them in order by default.
         name: What to call the SAE in an error.
         hook: The hook point that the SAE reads, for an error.
@@ -79,28 +93,28 @@ def events_of(
     _, context, width = f.shape
     broken = NONE
     if f.numel() and not bool(all_finite(f)):
-        bad = _unmeasurable(f).cpu().numpy() & counted[:, :, None]
+        bad = _unmeasurable(f).cpu().numpy() & text.counted[:, :, None]
         broken = np.argwhere(bad)
         few = len(np.unique(broken[:, 2])) <= max(MOST_BROKEN, width // 100)
         if len(broken) and (strict or not few):
-            raise _not_numbers(f, broken, first, latents, name, hook)
+            raise _not_numbers(f, broken, text.first, latents, name, hook)
         f = f.masked_fill(torch.from_numpy(bad).to(f.device), 0)
-    on_device = torch.from_numpy(np.ascontiguousarray(counted)).to(f.device)
+    on_device = torch.from_numpy(np.ascontiguousarray(text.counted)).to(f.device)
     where, values = active_entries(f, on_device)
     flat = where.cpu().numpy()
     token, column = np.divmod(flat, max(width, 1))
     local, position = np.divmod(token, context)
     latent = column if latents is None else np.asarray(latents)[column]
     return Events(
-        first=first,
-        tokens=tokens,
-        counted=counted,
-        documents=documents,
+        first=text.first,
+        tokens=text.tokens,
+        counted=text.counted,
+        documents=text.documents,
         latent=latent.astype(np.int32),
-        sequence=(local + first).astype(np.int32),
+        sequence=(local + text.first).astype(np.int32),
         position=position.astype(np.int32),
         value=values.cpu().numpy(),
-        broken=_placed(broken, first, latents),
+        broken=_placed(broken, text.first, latents),
     )
 
 

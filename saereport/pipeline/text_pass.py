@@ -117,10 +117,7 @@ class SaeCollector:
             latents = self.setting.latents
         return events_of(
             encoded,
-            first=packed.first,
-            tokens=packed.tokens,
-            counted=packed.counted,
-            documents=packed.documents,
+            packed,
             latents=latents,
             name=f"The SAE {sae.slug}",
             hook=sae.hook_in.name,

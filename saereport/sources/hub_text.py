@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
@@ -84,42 +85,14 @@ def open_dataset(
     if found := _ADDRESS.fullmatch(name):
         name = found[1]
     _check_name(name)
-    import datasets
-
-    from saereport.sources.hub import hub_access
-    from saereport.sources.quiet import quietly
-
-    def load() -> Any:
-        # `load_dataset` prefers a folder in the working directory; with this prefix it does not.
-        path = f"hf://datasets/{name}" if Path(name).exists() else name
-        with hub_access(), quietly():
-            return datasets.load_dataset(
-                path, config, split=split, streaming=True, revision=revision
-            )
-
-    try:
-        with hub_access():
-            first = next(iter(load()), None)
-    except Exception as error:
-        raise _explain(name, split, error) from error
-    if first is None:
-        raise SaereportError(f"The dataset '{name}' has nothing in its split '{split}'.")
+    rows = _Rows(name, split, config, revision)
+    first = rows.first()
     chosen = choose_column(list(first), column, f"The dataset '{name}'")
     mask = mask_column(chosen, first)
     tokenized = not isinstance(document(first, chosen, f"{name}: row 1") or "", str)
     if column is None and not tokenized:
         require_text(chosen, f"The dataset '{name}'")
-
-    def read() -> Iterator[Placed]:
-        try:
-            yield from _documents(
-                load(), name, [chosen] if mask is None else [chosen, mask], tokenized
-            )
-        except SaereportError:
-            raise
-        except Exception as error:
-            raise _explain(name, split, error) from error
-
+    columns = [chosen] if mask is None else [chosen, mask]
     provenance = {
         "kind": "dataset",
         "dataset": name,
@@ -128,7 +101,57 @@ def open_dataset(
         "column": chosen,
         "revision": _dataset_revision(name, revision),
     }
-    return Text(name, provenance, tokenized, read)
+    return Text(name, provenance, tokenized, lambda: rows.documents(columns, tokenized))
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """The rows of a dataset of the hub, streamed from the beginning at each asking."""
+
+    name: str
+    split: str
+    config: str | None
+    revision: str | None
+
+    def _load(self) -> Any:
+        import datasets
+
+        from saereport.sources.hub import hub_access
+        from saereport.sources.quiet import quietly
+
+        # `load_dataset` prefers a folder in the working directory; with this prefix it does not.
+        path = f"hf://datasets/{self.name}" if Path(self.name).exists() else self.name
+        with hub_access(), quietly():
+            return datasets.load_dataset(
+                path, self.config, split=self.split, streaming=True, revision=self.revision
+            )
+
+    def first(self) -> dict[str, Any]:
+        """The first row.
+
+        Raises:
+            SaereportError: There is no such dataset, it cannot be read, or it has no row.
+        """
+        from saereport.sources.hub import hub_access
+
+        try:
+            with hub_access():
+                row: dict[str, Any] | None = next(iter(self._load()), None)
+        except Exception as error:
+            raise _explain(self.name, self.split, error) from error
+        if row is None:
+            text = f"The dataset '{self.name}' has nothing in its split '{self.split}'."
+            raise SaereportError(text)
+        return row
+
+    def documents(self, columns: Sequence[str], tokenized: bool) -> Iterator[Placed]:
+        """The documents in the first of these columns; the other is its attention mask."""
+        try:
+            yield from _documents(self._load(), self.name, columns, tokenized)
+        except SaereportError:
+            raise
+        except Exception as error:
+            raise _explain(self.name, self.split, error) from error
 
 
 def _documents(rows: Any, name: str, columns: Sequence[str], tokenized: bool) -> Iterator[Placed]:

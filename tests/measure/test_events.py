@@ -16,18 +16,12 @@ from saereport.measure.weights.directions import by_head
 from saereport.measure.weights.heads import head_shares, scales_after, strengths
 from saereport.measure.weights.logit_lens import histogram, moments
 from saereport.sources.legs import Leg
+from saereport.sources.packing import Packed
 from tests.measure.texts import Dense, random_dense
 
 
 def found(text: Dense, f: torch.Tensor, **options: object) -> Events:
-    return events_of(
-        f,
-        first=40,
-        tokens=text.tokens,
-        counted=text.counted,
-        documents=text.documents,
-        **options,
-    )
+    return events_of(f, Packed(40, text.tokens, text.counted, text.documents), **options)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])

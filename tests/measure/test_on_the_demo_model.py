@@ -77,10 +77,9 @@ def read(demo_model: Any, saes: dict[str, Sae]) -> dict[str, tuple[Dense, Measur
     }
     for part in packed:
         activations = demo_model.run(torch.from_numpy(part.tokens.astype(np.int64)), hooks)
-        parts = {"tokens": part.tokens, "counted": part.counted, "documents": part.documents}
         for name, sae in saes.items():
             f = sae.loaded.encode(activations[sae.hook_in.name])
-            measurements[name].update(events_of(f, first=part.first, **parts))
+            measurements[name].update(events_of(f, part))
             dense[name].append(np.where(part.counted[:, :, None], f.detach().numpy(), 0))
     whole = {
         key: np.concatenate([getattr(part, key) for part in packed])

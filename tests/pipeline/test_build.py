@@ -379,13 +379,14 @@ def test_late_activations_that_cannot_be_measured_cost_their_latents_alone(
 ) -> None:
     """As seen: measured for hours, and then refused by the reader; across an interruption too."""
     from saereport.measure.events import events_of
+    from saereport.sources.packing import Packed
 
-    def broken(f: torch.Tensor, **named: Any) -> Any:
-        if named["name"] == "The SAE z" and named["first"] in (24, 48):
+    def broken(f: torch.Tensor, text: Packed, **named: Any) -> Any:
+        if named["name"] == "The SAE z" and text.first in (24, 48):
             f = f.clone()
             f[2, 5, 3] = f[1, 7, 3] = f[0, 9, 30] = value
             f[0, 0, 1] = float("nan")  # on BOS, which counts nowhere
-        return events_of(f, **named)
+        return events_of(f, text, **named)
 
     monkeypatch.setattr("saereport.pipeline.text_pass.events_of", broken)
     with monkeypatch.context() as patch:

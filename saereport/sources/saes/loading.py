@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,15 @@ def load_sae(
         else:
             sae = from_hub(str(source.release), str(source.sae_id), device, dtype, said)
     _check_numbers(sae, source.label)
-    return _describe(sae, source, slug or source.slug, device, dtype, said=[*heard, *said])
+    return _describe(
+        sae,
+        source,
+        slug or source.slug,
+        device,
+        dtype,
+        weights_sha256=hash_tensors(dict(sae.state_dict())),
+        said=[*heard, *said],
+    )
 
 
 def _from_disk(path: Path, device: torch.device, dtype: torch.dtype, said: list[Said]) -> Any:
@@ -155,7 +164,7 @@ def _describe(
     device: torch.device,
     dtype: torch.dtype,
     *,
-    weights_sha256: str | None = None,
+    weights_sha256: str,
     said: Iterable[Said] = (),
 ) -> Sae:
     """What SAELens loaded, in the terms of this program."""
@@ -165,14 +174,7 @@ def _describe(
     loaded.turn_off_forward_pass_hook_z_reshaping()  # heads are flat throughout this program
     loaded.eval().requires_grad_(False)
     d_in, d_sae = (int(n) for n in loaded.W_enc.shape)
-    names = agreed_names(
-        source,
-        model=metadata.model_name,
-        neuronpedia_id=metadata.neuronpedia_id or _neuronpedia_id(source),
-        hook_in=hook_in,
-        is_transcoder=architecture.decoder.elsewhere,
-        d_sae=d_sae,
-    )
+    names = _names(source, architecture, metadata, hook_in, d_sae)
     model_kwargs, about_kwargs = model_arguments(
         metadata.model_from_pretrained_kwargs, source.label, dtype_name(dtype)
     )
@@ -190,19 +192,15 @@ def _describe(
         d_out=int(loaded.W_dec.shape[1]),
         context_size=trained.context_size,
         prepend_bos=True if metadata.prepend_bos is None else bool(metadata.prepend_bos),
-        separator=(
-            metadata.sequence_separator_token if "sequence_separator_token" in metadata else "bos"
-        ),
-        said=(*said, *names.said, *_about_the_model(names, metadata), *about_kwargs),
+        separator=metadata.get("sequence_separator_token", "bos"),
+        said=(*said, *names.said, *about_kwargs),
         model_name=names.model,
         model_class=metadata.model_class_name,
         model_kwargs=model_kwargs,
         model_doubt=names.doubt,
         neuronpedia_id=names.neuronpedia_id,
         metadata=plain_metadata(metadata.to_dict()),
-        weights_sha256=(
-            hash_tensors(dict(loaded.state_dict())) if weights_sha256 is None else weights_sha256
-        ),
+        weights_sha256=weights_sha256,
         loaded=loaded,
         encoder=architecture.encoder(loaded),
         decoder=architecture.decoder(loaded),
@@ -218,17 +216,27 @@ def _describe(
     return sae
 
 
-def _about_the_model(names: Names, metadata: Any) -> list[Said]:
-    """What a reader must know of the model that the metadata ask for; a path is taken out."""
-    said = []
+def _names(
+    source: SaeSource, architecture: Architecture, metadata: Any, hook_in: HookPoint, d_sae: int
+) -> Names:
+    """What everything that names the SAE and its model agrees on; a model's path is taken out."""
+    names = agreed_names(
+        source,
+        model=metadata.model_name,
+        neuronpedia_id=metadata.neuronpedia_id or _neuronpedia_id(source),
+        hook_in=hook_in,
+        is_transcoder=architecture.decoder.elsewhere,
+        d_sae=d_sae,
+    )
     if names.model and is_path(names.model):
-        said.append(Said("Its metadata name the model by a path, which is not followed."))
-        names.model, names.doubt = None, ""
+        said = Said("Its metadata name the model by a path, which is not followed.")
+        names = replace(names, model=None, doubt="", said=[*names.said, said])
     asked = metadata.model_class_name
     if asked not in (None, "", *MODEL_CLASSES):
         text = f"Its metadata ask for a model of the class '{visible_text(str(asked))[:60]}'"
-        said.append(Said(f"{text}, which is not known here: ignored.", sanity=True))
-    return said
+        unknown = Said(f"{text}, which is not known here: ignored.", sanity=True)
+        names = replace(names, said=[*names.said, unknown])
+    return names
 
 
 def _hooks(

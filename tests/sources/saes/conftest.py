@@ -19,5 +19,6 @@ def gain_architecture() -> Iterator[None]:
         patch.setattr(registry, "_ARCHITECTURES", dict(registry._ARCHITECTURES))
         classes = dict(sae_lens.registry.SAE_CLASS_REGISTRY)
         patch.setattr(sae_lens.registry, "SAE_CLASS_REGISTRY", classes)
-        gain.add()
+        for architecture in (gain.GAIN, gain.GAIN_TRANSCODER):
+            registry.register(architecture)
         yield

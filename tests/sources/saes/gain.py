@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from saereport.sources.saes.architectures import Architecture, Relu, Transcoder, register
+from saereport.sources.saes.architectures import Architecture, Relu, Transcoder
 
 if TYPE_CHECKING:
     import torch
@@ -67,17 +67,13 @@ def _in_saelens(name: str, base: str) -> tuple[type[Any], type[Any]]:
     return GainSAE, GainConfig
 
 
-def add() -> None:
-    """What the module would do when it is imported."""
-    register(Architecture("gain", Gain, saelens=lambda: _in_saelens("gain", "standard")))
-    register(
-        Architecture(
-            "gain_transcoder",
-            Gain,
-            Transcoder,
-            saelens=lambda: _in_saelens("gain_transcoder", "transcoder"),
-        )
-    )
+GAIN = Architecture("gain", Gain, saelens=lambda: _in_saelens("gain", "standard"))
+GAIN_TRANSCODER = Architecture(
+    "gain_transcoder",
+    Gain,
+    Transcoder,
+    saelens=lambda: _in_saelens("gain_transcoder", "transcoder"),
+)
 
 
 def save_pair(folder: Path, name: str, architecture: str, **options: Any) -> None:

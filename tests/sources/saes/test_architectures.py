@@ -69,7 +69,7 @@ def test_every_architecture_is_one_way_to_encode_with_one_way_to_decode() -> Non
 
 def test_two_of_one_name_are_refused() -> None:
     for name in ("standard", "batchtopk"):
-        with pytest.raises(SaereportError, match=f"two architectures of the name '{name}'"):
+        with pytest.raises(ValueError, match=f"two architectures of the name '{name}'"):
             register(Architecture(name, Relu))
 
 

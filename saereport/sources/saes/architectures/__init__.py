@@ -5,8 +5,8 @@ An architecture is an encoder and a decoder. There is one class for each way to 
 `SkipTranscoder`); a JumpReLU transcoder with a skip connection is `JumpRelu` with
 `SkipTranscoder`, and no class of its own. Nothing elsewhere asks what an architecture is called.
 
-Another one is added by `register`, from a module that the entry point group
-`saereport.architectures` names; CONTRIBUTING.md says how. These modules do without torch when they
+Another one is added by `register`, which takes what entry points of the group
+`saereport.architectures` name; CONTRIBUTING.md says how. These modules do without torch when they
 are imported, because what a folder must hold is asked before torch is loaded.
 """
 

@@ -11,7 +11,7 @@ from saereport.sources.saes.architectures.decoders import Autoencoder, Decoder
 from saereport.sources.saes.architectures.encoders import Dims, Encoder
 
 ENTRY_POINTS = "saereport.architectures"
-"""The group of entry points whose modules register architectures."""
+"""The group of entry points that name an `Architecture` each."""
 
 NEGATIVE = "its latents can be negative, and statistics are of activations above zero"
 
@@ -105,10 +105,10 @@ def register(architecture: Architecture) -> None:
     """Add an architecture.
 
     Raises:
-        SaereportError: There is one of that name.
+        ValueError: There is one of that name.
     """
     if architecture.name in {*_ARCHITECTURES, *_IN_TRAINING}:
-        raise SaereportError(f"There are two architectures of the name '{architecture.name}'.")
+        raise ValueError(f"there are two architectures of the name '{architecture.name}'")
     _ARCHITECTURES[architecture.name] = architecture
 
 
