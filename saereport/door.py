@@ -22,7 +22,7 @@ from saereport.errors import SaereportError, UsageError, did_you_mean, shortened
 from saereport.limits import MIB, TEXT_BYTES, Limits, content
 from saereport.measure import STATISTICS
 from saereport.names import unique_slugs
-from saereport.run import validation
+from saereport.run import kinds
 from saereport.run.files import require_apart, reserved, target_folder
 from saereport.run.schema import MOST_LAYERS, MOST_SAES
 from saereport.run.store import require_run_or_nothing
@@ -175,10 +175,10 @@ def check_fits_a_run(
     """
     sizes = [
         ("SAEs", len(saes), MOST_SAES),
-        ("tokens in the model's vocabulary", model.d_vocab, validation.TOKENS),
-        ("tokens in a sequence", context_size, validation.POSITIONS),
+        ("tokens in the model's vocabulary", model.d_vocab, kinds.TOKENS),
+        ("tokens in a sequence", context_size, kinds.POSITIONS),
         ("layers of the model", model.n_layers, MOST_LAYERS),
-        *((f"latents of {sae.slug}", sae.d_sae, validation.LATENTS) for sae in saes),
+        *((f"latents of {sae.slug}", sae.d_sae, kinds.LATENTS) for sae in saes),
         *(("characters in a title or in a choice of latents", len(t), TEXT_BYTES) for t in texts),
     ]
     for what, size, limit in sizes:

@@ -12,7 +12,7 @@ from saereport.progress import Progress
 from saereport.reports import render
 from saereport.run import Run, opened
 from saereport.run.files import real_path, reserved, target_folder
-from saereport.run.subset import shown_latents, subset, taking_part
+from saereport.run.subset import subset, taking_part
 from saereport.selection import parse_selection
 from saereport.site.folder import require_report_or_nothing
 from saereport.site.single_write import require_single_or_nothing
@@ -109,7 +109,7 @@ def _which(run: Run, slugs: Sequence[str], words: str) -> str:
 
 def _indices(run: Run, slug: str, words: str) -> set[int]:
     selection = parse_selection(words)
-    shown = set(shown_latents(run, slug))
+    shown = set(run.latents(slug))
     if selection.kind == "all":
         return shown
     if selection.kind != "listed":

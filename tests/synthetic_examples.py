@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from saereport.circuits.blind import blinded
 from saereport.run import RunInfo, RunWriter, open_run
 from tests.synthetic import Extra, Shape
 
@@ -61,14 +60,16 @@ def without_spoilers(source: Path, target: Path) -> RunInfo:
     """The run as it is collected when some of its blind latents cannot be revealed."""
     run = open_run(source)
     blind = run.table("blind_latents").to_pylist()
-    with RunWriter(target) as writer:
+    hidden: dict[str, set[int]] = {}
+    for row in blind:
+        if not row["reveal"]:
+            hidden.setdefault(row["sae"], set()).add(row["latent"])
+    with RunWriter(target, hidden=hidden) as writer:
         for name in run.names():
             writer.write(name, _columns(run.table(name)))
         for sae in run.info.saes:
-            redacted = {r["latent"] for r in blind if r["sae"] == sae.slug and not r["reveal"]}
             for name in run.names(sae.slug):
-                columns = blinded(name, _columns(run.table(name, sae.slug)), redacted)
-                writer.write(name, columns, slug=sae.slug)
+                writer.write(name, _columns(run.table(name, sae.slug)), slug=sae.slug)
         return writer.finish(run.info)
 
 

@@ -8,7 +8,6 @@ import pytest
 from saereport import cli
 from saereport.run import open_run
 from saereport.run.bundle import opened_run
-from saereport.run.subset import shown_latents
 from tests.synthetic import Shape, write_run
 from tests.synthetic_circuits import prompts as circuits
 
@@ -32,15 +31,15 @@ def test_a_few_latents_for_an_email(
     capsys: pytest.CaptureFixture[str], run: Path, tmp_path: Path
 ) -> None:
     first, second = (sae.slug for sae in open_run(run).info.saes)
-    shown = shown_latents(open_run(run), first)
+    shown = open_run(run).latents(first)
     out = tmp_path / "for you.html"
     asked = ["--latents", f"{first}:{shown[0]},{shown[3]}-{shown[4]}", "--title", "For you"]
     code, _, err = call(capsys, "extract", run, *asked, "--latents", f"{second}:all", "--out", out)
     assert code == 0, err
     assert str(out) in err
     with opened_run(out) as part:
-        assert shown_latents(part, first) == (shown[0], shown[3], shown[4])
-        assert shown_latents(part, second) == shown_latents(open_run(run), second)
+        assert part.latents(first) == (shown[0], shown[3], shown[4])
+        assert part.latents(second) == open_run(run).latents(second)
         assert not part.has("prompts")
         assert part.info.title == "For you"
     code, said, _ = call(capsys, "info", out)
@@ -54,7 +53,7 @@ def test_a_few_latents_for_an_email(
     assert [sae.slug for sae in open_run(again).info.saes] == [first]
     code, _, err = call(capsys, "extract", again, "--latents", shown[3], "--out", tmp_path / "one")
     assert code == 0, err
-    assert shown_latents(open_run(tmp_path / "one"), first) == (shown[3],)
+    assert open_run(tmp_path / "one").latents(first) == (shown[3],)
 
 
 def test_one_circuit(capsys: pytest.CaptureFixture[str], run: Path, tmp_path: Path) -> None:
@@ -63,7 +62,7 @@ def test_one_circuit(capsys: pytest.CaptureFixture[str], run: Path, tmp_path: Pa
     assert code == 0, err
     part = open_run(out)
     assert part.table("prompts").column("slug").to_pylist() == ["prompt-1"]
-    assert any(shown_latents(part, sae.slug) for sae in part.info.saes)
+    assert any(part.latents(sae.slug) for sae in part.info.saes)
     assert sorted(p.name for p in (out / "circuits").glob("*.html")) == [
         "index.html",
         "prompt-1.html",
@@ -156,7 +155,7 @@ def test_what_is_suggested_shows_what_is_asked_for(
 ) -> None:
     found = open_run(run)
     one, two = (sae.slug for sae in found.info.saes[:2])
-    latent = min(set(shown_latents(found, two)) - set(shown_latents(found, one)))
+    latent = min(set(found.latents(two)) - set(found.latents(one)))
     code, _, err = call(capsys, "extract", run, "--latents", latent, "--out", tmp_path / "x")
     assert code == 2
     assert f"Write '{two}:{latent}'" in err

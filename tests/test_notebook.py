@@ -12,7 +12,8 @@ from saereport import notebook
 from saereport.errors import SaereportError
 from saereport.notebook import Report, open_report
 from saereport.reports import render
-from saereport.run.store import open_run, retitle
+from saereport.run.store import open_run
+from saereport.run.writing import retitle
 from tests.synthetic import Shape, write_run
 
 SHAPE = Shape(d_sae=32, n_chosen=3, n_sequences=12, n_vocabulary=800, n_top=2, hostile=True)

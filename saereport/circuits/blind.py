@@ -1,7 +1,7 @@
 """Blind case studies: latents that a reader meets without the text that activates them.
 
-Where nothing may be revealed, the text is taken out of the run's tables before they are written,
-so that it is in no file: hiding it in the pages alone would not keep a curious reader blind.
+Where nothing may be revealed, the run's writer takes the text out of every table (see
+`saereport.run.redaction`).
 """
 
 from __future__ import annotations
@@ -9,26 +9,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from saereport.errors import UsageError, did_you_mean, shortened
-from saereport.measure import Columns
 from saereport.selection import parse_selection
-
-DROPPED = frozenset(
-    {"examples", "example_groups", "token_statistics", "active_sketch", "explanations"}
-)
-"""Tables whose rows show or describe what activates a latent."""
 
 MANY = 100_000
 """Blind latents that one entry may name."""
-
-MASKED = {
-    "example_influences": ("token",),
-    "example_heads": ("sequence",),
-    "example_components": ("sequence",),
-}
-"""Tables of numbers about a latent's examples, and their columns that lead to the text."""
 
 
 def parse_blind(
@@ -94,34 +79,6 @@ def _only(words: str, widths: Mapping[str, int], transcoders: Collection[str]) -
             f"Write it as 'SAE:{words}'; the report has {', '.join(widths)}.",
         )
     return candidates[0]
-
-
-def blinded(name: str, columns: Columns, hidden: Collection[int]) -> Columns:
-    """A table of an SAE without what would show the text that activates hidden latents.
-
-    Args:
-        name: The table.
-        columns: Its columns.
-        hidden: The SAE's latents about which nothing may be revealed.
-
-    Returns:
-        The columns, without the rows or with -1 in place of the tokens and sequences.
-    """
-    if not hidden or (name not in DROPPED and name not in MASKED):
-        return columns
-    at = np.isin(np.asarray(columns["latent"], dtype=np.int64), sorted(hidden))
-    if name in DROPPED:
-        return {column: _rows(values, ~at) for column, values in columns.items()}
-    masked = dict(columns)
-    for column in MASKED[name]:
-        masked[column] = np.where(at, -1, np.asarray(columns[column], dtype=np.int64))
-    return masked
-
-
-def _rows(values: Any, keep: np.ndarray) -> Any:
-    if isinstance(values, np.ndarray):
-        return values[keep]
-    return [value for value, wanted in zip(values, keep.tolist(), strict=True) if wanted]
 
 
 def blind_rows(blind: Mapping[str, Sequence[int]], with_reveal: bool) -> dict[str, list[Any]]:

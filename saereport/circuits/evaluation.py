@@ -43,7 +43,7 @@ from saereport.circuits.splicing import places, spliced
 from saereport.errors import SaereportError
 from saereport.measure import Columns
 from saereport.progress import Bar, Progress
-from saereport.run.validation import LARGEST
+from saereport.run.kinds import LARGEST
 from saereport.sources.devices import is_out_of_memory
 from saereport.sources.forward import forward
 from saereport.sources.models import LanguageModel

@@ -7,15 +7,12 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from saereport.diff.latents import Column, Ranked
+from saereport.diff.latents import Column, Ranked, reveals_text
 from saereport.diff.metrics import METRICS
 from saereport.diff.model import Items, LatentChange, Pairs, Value
 
 DENSE = 0.1
 """Density above which a latent is called dense."""
-
-REVEALS_TEXT = frozenset({"top_tokens.rbo", "examples", "explanations"})
-"""Lists that say what a latent is active on, or what others think that it means."""
 
 TURNED = 4.0
 """Importance of becoming dead, alive, dense or sparse."""
@@ -97,7 +94,7 @@ def _items(
         for name, column in columns.items()
         if column.lists is not None
         and pairs.sizes[name][row] > pairs.tolerances[name][row]
-        and not (blind and name in REVEALS_TEXT)
+        and not (blind and reveals_text(name))
     )
 
 

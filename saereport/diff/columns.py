@@ -14,10 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from saereport.run import TABLES, Run
-
-ONE_ROW_A_LATENT = ("activity", "geometry", "logit_lens", "head_shares", "decoder_directions")
-"""Tables with one row for each latent of the report; any of them says which these are."""
+from saereport.run import Run
 
 
 @dataclass(frozen=True)
@@ -82,18 +79,8 @@ def _gathered(items: NDArray[Any], rows: NDArray[np.int64], n: int) -> Lists:
 
 
 def shown_latents(run: Run, slug: str) -> NDArray[np.int64]:
-    """Latents of one SAE that the run holds anything about, ascending and without repetition."""
-    # Where one of these tables is there the others add nothing, but for latents blinded, which
-    # have no statistics of the text.
-    names = [name for name in ONE_ROW_A_LATENT if run.has(name, slug)]
-    if not names:
-        names = [
-            name
-            for name in run.names(slug)
-            if name != "sae_activity" and TABLES[name].key[0] == "latent"
-        ]
-    found = [numbers(run.table(name, slug, columns=["latent"]), "latent") for name in names]
-    return np.unique(np.concatenate([np.empty(0, np.int64), *found]))
+    """int64[n]: the latents of one SAE that the run shows, ascending."""
+    return np.array(run.latents(slug), dtype=np.int64)
 
 
 def numbers(table: pa.Table, column: str) -> NDArray[Any]:

@@ -31,7 +31,7 @@ from saereport.diff.overlap import (
     set_distance,
 )
 from saereport.diff.vocabularies import Vocabulary
-from saereport.run import Run
+from saereport.run import TABLES, Run
 from saereport.visible import visible_text
 
 UNKNOWN_TOKENS = 1_000_000
@@ -121,9 +121,8 @@ def compared_latents(
         if isinstance(found, str):
             reasons[name] = found
         else:
-            hidden = (unread if table in OF_TEXT else False) | (
-                redacted if table in REDACTED else False
-            )
+            about = TABLES[table]
+            hidden = (unread & about.of_text) | (redacted & about.reveals_text)
             columns[name] = replace(found, sizes=np.where(hidden, np.nan, found.sizes))
     return columns, reasons
 
@@ -310,14 +309,6 @@ def _explanations(before: Half, after: Half, setting: Setting) -> Column | str:
     return Column(set_distance(lists[0], lists[1]), lists=shown)
 
 
-OF_TEXT = frozenset(
-    {"activity", "activation_histogram", "token_statistics", "examples", "coactivation"}
-)
-"""Tables in which a latent that was never active, or is blinded, has no row."""
-
-REDACTED = frozenset({"token_statistics", "examples", "explanations"})
-"""Tables in which a latent has no row whose texts a blind study keeps out of the run."""
-
 Comparer = Callable[[Half, Half, Setting], Column | str]
 
 
@@ -378,3 +369,8 @@ def register(metric: Metric, comparison: Comparison) -> None:
         raise ValueError(f"'{metric.name}' is not a metric of latents with these sides")
     register_metric(metric)
     COMPARISONS[metric.name] = comparison
+
+
+def reveals_text(metric: str) -> bool:
+    """Whether the lists that a metric compares say what activates a latent, or what it means."""
+    return metric in COMPARISONS and TABLES[COMPARISONS[metric].table].reveals_text

@@ -53,7 +53,8 @@ from saereport.progress import Progress
 from saereport.reports import render
 from saereport.run import TABLES, Run, open_run
 from saereport.run.files import target_folder
-from saereport.run.store import require_run_or_nothing, retitle
+from saereport.run.store import require_run_or_nothing
+from saereport.run.writing import retitle
 from saereport.selection import Selection, parse_selection, tracked_latents
 from saereport.sources.demo import demo_model_dir
 from saereport.sources.devices import resolve_device, resolve_dtype

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from saereport import __version__
-from saereport.circuits.blind import blind_rows, blinded
+from saereport.circuits.blind import blind_rows
 from saereport.circuits.evaluation import Evaluation
 from saereport.circuits.examples import ExampleLimits, Examples, example_attributions
 from saereport.errors import SaereportError
@@ -37,9 +37,6 @@ from saereport.sources.tokens import token_bytes
 from saereport.warned import Warned
 
 L0_BINS = 64
-TOKEN_COLUMNS = ("token", "tokens", "answer", "top_tokens", "bottom_tokens")
-WITHOUT_TOKENS = frozenset({"active_sketch"})
-"""Tables whose `tokens` are places in the text, none of which is shown for their sake."""
 
 Labels = Mapping[int, Sequence[tuple[str, str]]]
 """Latent to its explanations, each with its source."""
@@ -80,39 +77,6 @@ class Plan:
     warned: Warned
 
 
-class ReferencedTokens:
-    """The tokens and sequences that some table refers to, gathered while tables are written."""
-
-    def __init__(self) -> None:
-        self.tokens: set[int] = set()
-        self.sequences: set[int] = set()
-
-    def note(self, name: str, columns: Columns) -> None:
-        """Take note of a table that is about to be written."""
-        if name in WITHOUT_TOKENS:
-            return
-        for column in TOKEN_COLUMNS:
-            for part in columns.get(column, ()):
-                self.tokens.update(np.asarray(part).reshape(-1).tolist())
-        self.tokens.update(_tokens_among_latents(name, columns))
-        self.sequences.update(np.asarray(columns.get("sequence", ())).tolist())
-        # Where there is no token or no sequence to show, the number is -1.
-        self.tokens.discard(-1)
-        self.sequences.discard(-1)
-
-
-def _tokens_among_latents(name: str, columns: Columns) -> set[int]:
-    """Tokens in the columns of latents, where a row is about the logits or an embedding."""
-    if name == "gradients":
-        late, slugs = columns["late_latent"], columns["late"]
-        return {token for token, slug in zip(late, slugs, strict=True) if not slug}
-    if name == "graph_nodes":
-        latents, kinds = columns["latent"], columns["kind"]
-        tokens = ("embedding", "logit")
-        return {token for token, kind in zip(latents, kinds, strict=True) if kind in tokens}
-    return set()
-
-
 def write_run(
     target: Path,
     plan: Plan,
@@ -134,20 +98,19 @@ def write_run(
         OSError: The disk is full.
     """
     model_info = _model_info(reading.model)
-    shown = ReferencedTokens()
-    with RunWriter(target) as writer:
+    hidden = {reader.sae.slug: plan.circuits.hidden(reader.sae.slug) for reader in reading.readers}
+    with RunWriter(target, hidden=hidden) as writer:
         if plan.circuits.asked:
             with memory.stage("circuits"):
-                _write_circuits(writer, plan, reading, shown, progress)
+                _write_circuits(writer, plan, reading, progress)
         if plan.circuits.blind:
             columns = blind_rows(plan.circuits.blind, plan.circuits.with_reveal)
             writer.write("blind_latents", columns)
         with memory.stage("weights"):
-            saes = _write_saes(writer, plan, reading, shown, progress)
-        columns = reading.sequences.result(np.array(sorted(shown.sequences), dtype=np.int64))
-        shown.note("sequences", columns)
-        writer.write("sequences", columns)
-        writer.write("vocabulary", _vocabulary(reading.model, shown.tokens))
+            saes = _write_saes(writer, plan, reading, progress)
+        numbers = np.array(sorted(writer.references.sequences), dtype=np.int64)
+        writer.write("sequences", reading.sequences.result(numbers))
+        writer.write("vocabulary", _vocabulary(reading.model, writer.references.tokens))
         del reading.model
         writer.finish(
             RunInfo(
@@ -166,9 +129,7 @@ def write_run(
         )
 
 
-def _write_circuits(
-    writer: RunWriter, plan: Plan, reading: TextPass, shown: ReferencedTokens, progress: Progress
-) -> None:
+def _write_circuits(writer: RunWriter, plan: Plan, reading: TextPass, progress: Progress) -> None:
     """Everything that needs the model and all SAEs at once."""
     readers = reading.readers
     chosen = {}
@@ -180,12 +141,11 @@ def _write_circuits(
     saes = [reader.sae for reader in readers]
     tables = collect_circuits(plan.circuits, reading.model, saes, chosen, progress, plan.warned)
     for name, table in tables.items():
-        shown.note(name, table.to_pydict())
         writer.write(name, {column: table.column(column) for column in table.column_names})
 
 
 def _write_saes(
-    writer: RunWriter, plan: Plan, reading: TextPass, shown: ReferencedTokens, progress: Progress
+    writer: RunWriter, plan: Plan, reading: TextPass, progress: Progress
 ) -> list[SaeInfo]:
     tokens = TokenRows(reading.model)
     collected = set(reading.readers[0].measurement.accumulators)
@@ -210,18 +170,16 @@ def _write_saes(
                 map=plan.map,
                 seed=plan.seed,
             )
-            hidden = plan.circuits.hidden(reader.sae.slug)
             measured = reader.measurement.result(latents)
             apart, left_out = _decomposed(plan.circuits, context, reader, others, reading, measured)
             for name, columns in _holdable({**measured, **apart}, left_out):
-                seen = blinded(name, columns, hidden)
-                shown.note(name, seen)
-                writer.write(name, seen, slug=reader.sae.slug)
+                writer.write(name, columns, slug=reader.sae.slug)
             bar.advance(1)
-            left_out |= _write_weights(writer, context, shown, bar.advance)
+            left_out |= _write_weights(writer, context, bar.advance)
             left_out |= {table: "it was skipped" for s in skipped for table in s.tables}
             left_out |= _write_evaluation(writer, plan.evaluation, reader.sae.slug)
-            labels = blinded("explanations", _label_columns(plan.labels[i], latents), hidden)
+            hidden = sorted(plan.circuits.hidden(reader.sae.slug))
+            labels = _label_columns(plan.labels[i], np.setdiff1d(latents, hidden))
             if labels["latent"]:
                 writer.write("explanations", labels, slug=reader.sae.slug)
             infos[i] = _sae_info(reader, plan.selections[i], latents, left_out)
@@ -314,9 +272,7 @@ def _decomposed(
     return found, dict.fromkeys(missing, "nothing of the kind applies where this SAE reads")
 
 
-def _write_weights(
-    writer: RunWriter, context: WeightContext, shown: ReferencedTokens, advance: Any
-) -> dict[str, str]:
+def _write_weights(writer: RunWriter, context: WeightContext, advance: Any) -> dict[str, str]:
     """Write the tables of weights that an SAE has; for the others, give the reason."""
     left_out = {}
     for table in WEIGHT_TABLES.values():
@@ -325,7 +281,6 @@ def _write_weights(
             left_out.update(dict.fromkeys(table.tables, reason))
         else:
             for name, columns in _holdable(table.compute(context), left_out):
-                shown.note(name, columns)
                 writer.write(name, columns, slug=context.sae.slug)
         advance(1)
     return left_out

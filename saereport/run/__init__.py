@@ -5,9 +5,22 @@ each table means and `schema` what `run.json` says.
 """
 
 from saereport.run.opening import opened
+from saereport.run.registry import register
 from saereport.run.schema import RunInfo, SaeInfo
-from saereport.run.store import Run, RunWriter, open_run
-from saereport.run.table import Table
+from saereport.run.store import Run, open_run
+from saereport.run.table import Column, Table
 from saereport.run.tables import TABLES
+from saereport.run.writing import RunWriter
 
-__all__ = ["TABLES", "Run", "RunInfo", "RunWriter", "SaeInfo", "Table", "open_run", "opened"]
+__all__ = [
+    "TABLES",
+    "Column",
+    "Run",
+    "RunInfo",
+    "RunWriter",
+    "SaeInfo",
+    "Table",
+    "open_run",
+    "opened",
+    "register",
+]

@@ -26,10 +26,10 @@ def to_arrow(table: Table, columns: Columns) -> pa.Table:
     Raises:
         ValueError: A column is missing, unknown, of another length, or holds a null.
     """
-    names = [name for name, _ in table.columns]
+    names = table.names
     if set(columns) != set(names):
-        raise ValueError(f"'{table.name}' needs columns {names}, got {sorted(columns)}")
-    arrays = [_to_array(columns[name], kind) for name, kind in table.columns]
+        raise ValueError(f"'{table.name}' needs columns {list(names)}, got {sorted(columns)}")
+    arrays = [_to_array(columns[column.name], column.type) for column in table.columns]
     result = pa.Table.from_arrays(arrays, schema=table.schema)
     result.validate()
     for name in names:

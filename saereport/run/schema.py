@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 from saereport.errors import SaereportError, named_or_near
 from saereport.names import SLUG
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 """Raised when a reader of the previous version would misread a run."""
 
 Slug = Annotated[str, StringConstraints(pattern=f"^{SLUG}$")]
@@ -256,6 +256,33 @@ class RunWarning(Stored):
         return f"{about}{self.text}{said}"
 
 
+class ColumnInfo(Stored):
+    """One column of a table: its type, and the kind of what it holds (see `kinds.as_data`)."""
+
+    name: str
+    type: str
+    holds: dict[str, Any]
+
+
+class TableInfo(Stored):
+    """What a table of the run is, so that it can be read where nobody has registered it.
+
+    Attributes:
+        title: Its heading; as the definition, absent for saereport's own, which say it themselves.
+        plugin: The package that adds it; empty for saereport's own.
+    """
+
+    scope: Literal["run", "sae"]
+    about: str
+    key: Annotated[tuple[str, ...], Field(max_length=16, fail_fast=True)]
+    columns: Annotated[tuple[ColumnInfo, ...], Field(max_length=256, fail_fast=True)]
+    version: Count
+    reveals_text: bool = False
+    title: str = ""
+    definition: str = ""
+    plugin: str = ""
+
+
 class FileInfo(Stored):
     """One file of the run: path relative to `run.json`, size, SHA-256, rows."""
 
@@ -271,11 +298,12 @@ class RunInfo(Stored):
     Attributes:
         fingerprint: SHA-256 over everything that the numbers depend on; two runs with the same
             fingerprint measured the same thing with the same saereport.
+        tables: What each table that the run holds is.
         warnings: What a reader must know beforehand, in the order in which it arose.
     """
 
     format: Literal["saereport-run"] = "saereport-run"
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     saereport_version: str
     fingerprint: Sha256
     title: str
@@ -283,7 +311,7 @@ class RunInfo(Stored):
     model: ModelInfo
     text: TextInfo
     saes: Annotated[tuple[SaeInfo, ...], Field(max_length=MOST_SAES, fail_fast=True)]
-    tables: dict[str, int]
+    tables: Annotated[dict[str, TableInfo], Field(max_length=1024)]
     libraries: dict[str, str]
     warnings: Annotated[tuple[RunWarning, ...], Field(max_length=4096, fail_fast=True)] = ()
     memory: MemoryProfile | None = None

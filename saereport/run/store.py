@@ -1,4 +1,4 @@
-"""Write and read a run: a folder with `run.json` and one Parquet file per table.
+"""Read a run: a folder with `run.json` and one Parquet file per table.
 
 Layout::
 
@@ -6,22 +6,19 @@ Layout::
     tables/<table>.parquet               tables of the whole run
     saes/<slug>/<table>.parquet          tables of one SAE
 
-`RunWriter` builds the folder aside and moves it into place when everything is written. `Run` reads
-lazily: the first time a table is opened its file is checked against its SHA-256 and its content
-against what `validation` says a run can hold, and tables can be read by a range of latents so that
-memory does not grow with the number of latents. Nothing here imports torch, and nothing is ever
-unpickled.
+A run is written by `writing.RunWriter` and read lazily by `Run`: the first time a table is opened
+its file is checked against its SHA-256 and its content against what the table promises (see
+`validation`), and tables can be read by a range of latents so that memory does not grow with the
+number of latents. Nothing here imports torch, and nothing is ever unpickled.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import pyarrow as pa
@@ -31,19 +28,17 @@ from pydantic import ValidationError
 
 from saereport.errors import SaereportError, named_or_near
 from saereport.limits import UNREADABLE, Limits, check_shape
-from saereport.run.columns import ROWS_PER_GROUP, Columns, row_groups, to_arrow
+from saereport.run.describing import info_of, table_of
 from saereport.run.files import (
     canonical_json,
-    folder_in_place_of,
     require_folder,
     sha256_of,
     strangers,
-    write_atomically,
 )
 from saereport.run.inside import holds, plain_path, read_inside
-from saereport.run.schema import SCHEMA_VERSION, FileInfo, RunInfo
+from saereport.run.registry import TABLES, table_named
+from saereport.run.schema import SCHEMA_VERSION, RunInfo, TableInfo
 from saereport.run.table import Table
-from saereport.run.tables import TABLES
 from saereport.run.validation import (
     InvalidTable,
     Lengths,
@@ -70,111 +65,29 @@ def table_path(table: Table, slug: str | None) -> str:
     return f"saes/{slug}/{table.name}.parquet" if slug else f"tables/{table.name}.parquet"
 
 
-class RunWriter:
-    """Writes a run aside and moves it into place on a clean exit.
-
-    Use as a context manager: `write` tables in any order, then `finish` with everything that
-    `run.json` says besides the files. Leaving without `finish`, or by an exception, leaves the
-    target as it was.
-
-    Args:
-        target: The run's folder; an older run there is replaced.
-    """
-
-    def __init__(self, target: Path) -> None:
-        self._target = target
-        self._stack = ExitStack()
-        self._folder: Path | None = None
-        self._files: dict[str, FileInfo] = {}
-        self._info: RunInfo | None = None
-
-    def __enter__(self) -> RunWriter:
-        self._folder = self._stack.enter_context(
-            folder_in_place_of(self._target, require_run_or_nothing)
-        )
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if kind is None and self._info is None:
-            error = RuntimeError("the run was never finished")
-            self._stack.__exit__(RuntimeError, error, None)
-            raise error
-        self._stack.__exit__(kind, error, trace)
-
-    def write(
-        self, name: str, columns: Columns | Iterable[Columns], *, slug: str | None = None
-    ) -> None:
-        """Write one table, whole or in parts that follow each other.
-
-        Args:
-            name: The table's name in `TABLES`.
-            columns: Its columns, or an iterable of parts; rows in the order of the table's key.
-            slug: The SAE, for a table of one SAE.
-
-        Raises:
-            ValueError: The columns do not fit the table, or it was written before.
-            OSError: The disk is full.
-        """
-        if self._folder is None:
-            raise RuntimeError("RunWriter is used as a context manager")
-        table = TABLES[name]
-        relative = table_path(table, slug)
-        if relative in self._files:
-            raise ValueError(f"'{relative}' was written before")
-        path = self._folder / relative
-        path.parent.mkdir(parents=True, exist_ok=True)
-        parts = [columns] if isinstance(columns, Mapping) else columns
-        rows = 0
-        # Dictionaries of numbers that hardly repeat only add to a file: a fifth of a run.
-        words = [field.name for field in table.schema if pa.types.is_string(field.type)]
-        with pq.ParquetWriter(
-            path,
-            table.schema,
-            compression="zstd",
-            compression_level=6,
-            use_dictionary=words or False,
-        ) as writer:
-            for part in parts:
-                arrow = to_arrow(table, part)
-                rows += arrow.num_rows
-                for group in row_groups(arrow):
-                    writer.write_table(group, row_group_size=ROWS_PER_GROUP)
-        self._files[relative] = FileInfo(
-            path=relative, bytes=path.stat().st_size, sha256=sha256_of(path), rows=rows
-        )
-
-    def finish(self, info: RunInfo) -> RunInfo:
-        """Write `run.json` with the list of files; the folder moves into place on exit."""
-        if self._folder is None:
-            raise RuntimeError("RunWriter is used as a context manager")
-        files = tuple(self._files[path] for path in sorted(self._files))
-        names = sorted({Path(file.path).stem for file in files})
-        tables = {name: TABLES[name].version for name in names}
-        self._info = info.model_copy(update={"files": files, "tables": tables})
-        text = canonical_json(self._info.model_dump(mode="json")) + "\n"
-        write_atomically(self._folder / RUN_FILE, text.encode())
-        return self._info
-
-
 class Run:
     """A run on disk, read lazily. Make one with `open_run`.
 
     Attributes:
         path: Its folder.
         info: What `run.json` says.
+        tables: What each table is that the run holds, by name: as it is registered here, or else
+            as the run describes it.
     """
 
     def __init__(self, path: Path, info: RunInfo) -> None:
         self.path = path
         self.info = info
+        self.tables = _tables(info)
         self._files = {file.path: file for file in info.files}
         self._checked: set[str] = set()
+        self._latents: dict[str, tuple[int, ...]] = {}
         self._lengths: dict[str, Lengths | None] = {}
+
+    @property
+    def unregistered(self) -> tuple[str, ...]:
+        """The tables that are not registered here: of plug-ins that are not installed."""
+        return tuple(name for name in self.tables if name not in TABLES)
 
     def has(self, name: str, slug: str | None = None) -> bool:
         """Whether the run holds this table (of this SAE).
@@ -182,14 +95,63 @@ class Run:
         Raises:
             SaereportError: There is no table of this name in any run.
         """
-        return table_path(_known_table(name), slug) in self._files
+        return table_path(self._known(name), slug) in self._files
 
     def names(self, slug: str | None = None) -> list[str]:
         """Names of the tables that the run holds, for the run itself or for one SAE."""
         scope = "run" if slug is None else "sae"
         return [
-            name for name, table in TABLES.items() if table.scope == scope and self.has(name, slug)
+            name
+            for name, table in self.tables.items()
+            if table.scope == scope and self.has(name, slug)
         ]
+
+    def latents(self, slug: str) -> tuple[int, ...]:
+        """The latents of an SAE that the run shows, ascending.
+
+        Raises:
+            SaereportError: The run has no such SAE, or a table is damaged.
+        """
+        self.info.sae(slug)
+        if slug not in self._latents:
+            own = [self.tables[name] for name in self.names(slug)]
+            about = [table for table in own if table.about == "latent"]
+            # Each table that has every latent says which these are; those that are only there to
+            # compare reports are large, and asked last.
+            whole = sorted((t for t in about if t.every_latent), key=lambda t: not t.on_pages)
+            asked = [t for t in whole if t.on_pages] or whole[:1] or about
+            found = [self.table(t.name, slug, columns=["latent"]).column(0) for t in asked]
+            latents = set().union(*(pc.unique(column).to_pylist() for column in found))
+            self._latents[slug] = tuple(sorted(latents))
+        return self._latents[slug]
+
+    def latent(self, slug: str, latent: int) -> dict[str, list[dict[str, Any]]]:
+        """Everything that the run holds about one latent.
+
+        Args:
+            slug: Its SAE.
+            latent: Its number.
+
+        Returns:
+            For each table that has rows about it, these rows, in the order of the table's key; a
+            row is a mapping from column to value, lists as Python lists. What the columns mean,
+            `run.tables` says.
+
+        Raises:
+            SaereportError: The run has no such SAE, does not show the latent, or is damaged.
+        """
+        if latent not in self.latents(slug):
+            raise SaereportError(
+                f"The run does not show latent {latent} of '{slug}'.",
+                f"It shows {_some(self.latents(slug))}.",
+            )
+        found = {}
+        for name in self.names(slug):
+            if self.tables[name].about == "latent":
+                rows = self.table(name, slug, latents=(latent, latent + 1)).to_pylist()
+                if rows:
+                    found[name] = rows
+        return found
 
     def rows(self, name: str, slug: str | None = None) -> int:
         """Number of rows of a table, without opening it.
@@ -210,7 +172,7 @@ class Run:
         """Read a table.
 
         Args:
-            name: The table's name in `TABLES`.
+            name: The table's name.
             slug: The SAE, for a table of one SAE.
             latents: Only rows with `low <= latent < high`; reads no more of the file than needed.
             columns: Only these columns.
@@ -220,7 +182,7 @@ class Run:
                 file is missing, damaged or not to be read.
         """
         path = self._check(self._held(name, slug))
-        known = [column for column, _ in TABLES[name].columns]
+        known = self.tables[name].by_name
         for column in columns or ():
             if column not in known:
                 hint = named_or_near(column, known)
@@ -245,9 +207,13 @@ class Run:
         for relative in sorted(self._files):
             self._check(relative)
 
+    def _known(self, name: str) -> Table:
+        """A table that the run holds, or that runs can hold."""
+        return self.tables.get(name) or table_named(name, {**TABLES, **self.tables})
+
     def _held(self, name: str, slug: str | None) -> str:
         """The path of a table that the run holds."""
-        table = _known_table(name)
+        table = self._known(name)
         if table.scope == "sae" and slug is None:
             slugs = ", ".join(f"'{sae.slug}'" for sae in self.info.saes[:8])
             raise SaereportError(
@@ -276,7 +242,7 @@ class Run:
             plain_path(self.path, relative)
             if path.stat().st_size != listed.bytes or sha256_of(path) != listed.sha256:
                 raise InvalidTable("its SHA-256 is not the one in run.json")
-            table = TABLES[path.stem]
+            table = self.tables[path.stem]
             slug = path.parent.name if table.scope == "sae" else None
             check_file(path, table, listed.rows)
             check_content(path, table, Place(self.info, slug, self._lengths_of))
@@ -290,7 +256,7 @@ class Run:
         if name not in self._lengths:
             found = None
             if self.has(name):
-                table = self.table(name, columns=[TABLES[name].key[0], "tokens"])
+                table = self.table(name, columns=[self.tables[name].key[0], "tokens"])
                 lengths = pc.list_value_length(table.column("tokens")).to_numpy()
                 found = Lengths(table.column(0).to_numpy(), lengths)
             self._lengths[name] = found
@@ -343,20 +309,6 @@ def require_run_or_nothing(path: Path) -> None:
             f"'{path}' also holds what is not the run's, such as '{others[0]}'.",
             "Move it elsewhere, or name a new folder.",
         )
-
-
-def retitle(run: Run, title: str) -> None:
-    """Give a run another title, in place."""
-    info = run.info.model_copy(update={"title": title})
-    text = canonical_json(info.model_dump(mode="json")) + "\n"
-    write_atomically(run.path / RUN_FILE, text.encode())
-
-
-def _known_table(name: str) -> Table:
-    table = TABLES.get(name)
-    if table is None:
-        raise SaereportError(f"There is no table '{name}'.", named_or_near(name, TABLES))
-    return table
 
 
 def _read_info(path: Path) -> RunInfo:
@@ -419,26 +371,51 @@ def _first_line(error: Exception) -> str:
 
 def _check_layout(path: Path, info: RunInfo) -> None:
     """Only paths that the layout itself makes are ever opened, whatever `run.json` claims."""
-    allowed = {table_path(table, None) for table in TABLES.values() if table.scope == "run"}
+    for name, said in info.tables.items():
+        _check_table(path, name, said)
+    try:
+        tables = _tables(info).values()
+        check_names(info)
+    except (InvalidTable, ValueError) as error:
+        raise _damaged(path, _first_line(error)) from error
+    allowed = {table_path(table, None) for table in tables if table.scope == "run"}
     for sae in info.saes:
-        allowed |= {table_path(t, sae.slug) for t in TABLES.values() if t.scope == "sae"}
+        allowed |= {table_path(table, sae.slug) for table in tables if table.scope == "sae"}
     for file in info.files:
         if file.path not in allowed:
             raise _damaged(path, f"it lists an unknown file {ascii(file.path)[:200]}")
-    try:
-        check_names(info)
-    except InvalidTable as flaw:
-        raise _damaged(path, str(flaw)) from flaw
-    newer = [
-        name
-        for name, version in sorted(info.tables.items())
-        if name not in TABLES or version != TABLES[name].version
-    ]
-    if newer:
+
+
+def _check_table(path: Path, name: str, said: TableInfo) -> None:
+    """What `run.json` says of a table is what is registered here, if it is."""
+    if name not in TABLES:
+        return
+    if said.version != TABLES[name].version:
         raise SaereportError(
-            f"'{path}' holds another version of the table '{newer[0][:60]}'.",
+            f"'{path}' holds another version of the table '{name}'.",
             "Install the saereport that made it, or collect the run again.",
         )
+    own = info_of(TABLES[name])
+    if (said.scope, said.key) != (own.scope, own.key) or said.columns != own.columns:
+        raise _damaged(path, f"what it says of the table '{name}' is not so")
+
+
+def _tables(info: RunInfo) -> dict[str, Table]:
+    """The tables of a run by name: those that are registered in their order, then the others.
+
+    Raises:
+        ValueError: One that is not registered does not hang together.
+    """
+    known = {name: table for name, table in TABLES.items() if name in info.tables}
+    others = sorted(info.tables.keys() - known.keys())
+    return known | {name: table_of(name, info.tables[name]) for name in others}
+
+
+def _some(latents: Sequence[int], most: int = 12) -> str:
+    """The first few of them, in words."""
+    more = len(latents) - most
+    listed = ", ".join(map(str, latents[:most])) or "none"
+    return f"{listed} and {more:,} more" if more > 0 else listed
 
 
 def _unreadable(path: Path, error: Exception) -> SaereportError:

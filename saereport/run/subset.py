@@ -8,7 +8,7 @@ latents that name a latent that is left out stay too: readers see the number wit
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -17,16 +17,14 @@ import pyarrow.compute as pc
 from saereport.errors import SaereportError
 from saereport.run.columns import ROWS_PER_GROUP
 from saereport.run.files import canonical_json
+from saereport.run.kinds import Flag, Latent, Prompt, SaeName, Token
+from saereport.run.kinds import Sequence as SequenceNumber
+from saereport.run.references import References
 from saereport.run.schema import RunInfo, SaeInfo
-from saereport.run.store import Run, RunWriter, open_run
-from saereport.run.table import I32, Table, listed
-from saereport.run.tables import TABLES
+from saereport.run.store import Run, open_run
+from saereport.run.table import Column, Table
+from saereport.run.writing import RunWriter
 
-WHOLE = frozenset({"sae_activity", "sae_metrics"})
-"""Tables about a whole SAE, of which no row is left out."""
-ENDS = ("sae", "early", "late", "splice")
-"""Columns that name an SAE of the report, or nothing for the model itself."""
-_DEPENDENT = ("sequences", "vocabulary")
 _AT_ONCE = 4 * ROWS_PER_GROUP
 _LISTED = 24
 
@@ -60,26 +58,20 @@ def subset(
         raise SaereportError("Nothing would be left of the run.", "Name some latents or a prompt.")
     slugs = set(chosen) | _about(run, kept)
     saes = tuple(sae for sae in run.info.saes if sae.slug in slugs)
-    tables = _TablesOf(run, chosen, kept, slugs, every_prompt=prompts is None)
+    cut = _Cut(run, chosen, kept, slugs, every_prompt=prompts is None)
     with RunWriter(target) as writer:
         for sae in saes:
-            names = run.names(sae.slug) if sae.slug in chosen else []
-            for name in sorted({*names, *(WHOLE & set(run.names(sae.slug)))}):
-                writer.write(name, _columns(tables.of_sae(name, sae.slug)), slug=sae.slug)
-        for name in run.names():
-            found = tables.of_run(name)
+            for name in run.names(sae.slug):
+                parts = cut.of_sae(run.tables[name], sae.slug)
+                if parts is not None:
+                    writer.write(run.tables[name], _columns(parts), slug=sae.slug)
+        # What is only there because other rows name it comes last, the tokens of all at the end.
+        for table in sorted((run.tables[n] for n in run.names()), key=lambda t: _LATE[t.about]):
+            found = cut.of_run(table, writer.references)
             if found is not None:
-                writer.write(name, _columns([found]))
+                writer.write(table, _columns([found]))
         writer.finish(_info(run.info, saes, chosen, prompts, title))
     return open_run(target)
-
-
-def shown_latents(run: Run, slug: str) -> tuple[int, ...]:
-    """The latents of an SAE that a run shows, sorted."""
-    for name in ("activity", "logit_lens", "geometry"):
-        if run.has(name, slug):
-            return tuple(run.table(name, slug, columns=["latent"]).column(0).to_pylist())
-    return ()
 
 
 def taking_part(run: Run, prompts: Sequence[str]) -> dict[str, list[int]]:
@@ -94,33 +86,29 @@ def taking_part(run: Run, prompts: Sequence[str]) -> dict[str, list[int]]:
         SaereportError: The run lacks a prompt.
     """
     kept = _prompts(run, prompts)
-    columns = (
-        ("gradients", "early", "early_latent"),
-        ("gradients", "late", "late_latent"),
-        ("graph_nodes", "sae", "latent"),
-        ("head_attributions", "sae", "latent"),
-        ("components", "sae", "latent"),
-        ("influences", "sae", "latent"),
-        ("influences", "early", "early_latent"),
-        ("induction_latents", "sae", "latent"),
-    )
     found: dict[str, set[int]] = {}
-    for name, end, latent in columns:
-        if run.has(name):
-            rows = run.table(name, columns=["prompt", end, latent])
-            rows = rows.filter(_among(rows.column("prompt"), sorted(kept)))
-            pairs = zip(rows.column(end).to_pylist(), rows.column(latent).to_pylist(), strict=True)
+    for name in run.names():
+        table = run.tables[name]
+        for column in table.that_hold(Latent) if table.about == "prompt" else ():
+            holds = column.holds
+            assert isinstance(holds, Latent)
+            if holds.shown_only or not holds.of:
+                continue
+            prompt = _prompt_column(table)
+            rows = run.table(name, columns=[prompt.name, holds.of, column.name])
+            rows = rows.filter(_among(rows.column(prompt.name), sorted(kept)))
+            pairs = zip(*(rows.column(n).to_pylist() for n in (holds.of, column.name)), strict=True)
             for slug, index in set(pairs):
                 found.setdefault(slug, set()).add(index)
     known = [sae.slug for sae in run.info.saes if sae.slug in found]
-    result = {slug: sorted(found[slug] & set(shown_latents(run, slug))) for slug in known}
+    result = {slug: sorted(found[slug] & set(run.latents(slug))) for slug in known}
     return {slug: chosen for slug, chosen in result.items() if chosen}
 
 
 def _wanted(run: Run, slug: str, wanted: Sequence[int]) -> list[int]:
     if slug not in {sae.slug for sae in run.info.saes}:
         raise SaereportError(f"The run has no SAE '{slug}'.")
-    missing = sorted(set(wanted) - set(shown_latents(run, slug)))
+    missing = sorted(set(wanted) - set(run.latents(slug)))
     if missing:
         raise SaereportError(f"The run does not show latent {missing[0]} of '{slug}'.")
     return sorted(set(wanted))
@@ -144,18 +132,27 @@ def _about(run: Run, prompts: frozenset[int]) -> set[str]:
     """The SAEs that tables of these prompts name."""
     found: set[str] = set()
     for name in run.names():
-        columns = _names(TABLES[name])
-        ends = [end for end in ENDS if end in columns]
-        if "prompt" in columns and ends:
-            rows = run.table(name, columns=["prompt", *ends])
-            rows = rows.filter(_among(rows.column("prompt"), sorted(prompts)))
+        table = run.tables[name]
+        ends = _ends(table)
+        if table.about == "prompt" and ends:
+            prompt = _prompt_column(table).name
+            rows = run.table(name, columns=[prompt, *ends])
+            rows = rows.filter(_among(rows.column(prompt), sorted(prompts)))
             for end in ends:
                 found |= set(rows.column(end).unique().to_pylist())
     return found & {sae.slug for sae in run.info.saes}
 
 
-class _TablesOf:
-    """The tables of the cut run, each as far as it stays."""
+_LATE = {
+    **dict.fromkeys(("run", "sae", "latent", "prompt", "prompts"), 0),
+    "sequence": 1,
+    "token": 2,
+}
+"""In which order the tables of a run are cut: those that others name last."""
+
+
+class _Cut:
+    """What stays of each table, by what it is about."""
 
     def __init__(
         self,
@@ -172,85 +169,103 @@ class _TablesOf:
         self._slugs = sorted(slugs)
         self._every_prompt = every_prompt
 
-    def of_sae(self, name: str, slug: str, columns: Sequence[str] | None = None) -> Parts:
-        """The kept rows of a table of one SAE, in parts; of all columns, or of these."""
-        if name in WHOLE:
-            return [self._run.table(name, slug)]
+    def of_sae(self, table: Table, slug: str) -> Parts | None:
+        """The kept rows of a table of one SAE, in parts; None where it is of no kept latent."""
+        if table.about != "latent":
+            return [self._run.table(table.name, slug)]
+        if slug not in self._chosen:
+            return None
         wanted = self._chosen[slug]
-        names = None if columns is None else ["latent", *columns]
         parts = []
         for low in range(wanted[0], wanted[-1] + 1, _AT_ONCE):
             inside = [latent for latent in wanted if low <= latent < low + _AT_ONCE]
             if inside:
                 band = (inside[0], inside[-1] + 1)
-                rows = self._run.table(name, slug, latents=band, columns=names)
+                rows = self._run.table(table.name, slug, latents=band)
                 parts.append(rows.filter(_among(rows.column("latent"), inside)))
         return parts
 
-    def of_run(self, name: str) -> pa.Table | None:
-        """The kept rows of a table of the run; None where the table has no place in the cut."""
-        if name == "sequences":
-            return self._sequences()
-        if name == "vocabulary":
-            return self._vocabulary()
-        columns = _names(TABLES[name])
-        rows = self._run.table(name)
-        if "prompt" in columns:
-            if not self._prompts:
-                return None
-            rows = rows.filter(_among(rows.column("prompt"), self._prompts))
-            return rows.filter(self._is_shown(rows)) if name == "prompt_activations" else rows
-        if name == "blind_latents":
-            return self._blind(rows)
-        if not self._every_prompt or not self._prompts:
+    def of_run(self, table: Table, named: References) -> pa.Table | None:
+        """The kept rows of a table of the run; None where the table has no place in the cut.
+
+        Args:
+            table: The table.
+            named: What the tables that were cut before name.
+        """
+        rows = self._run.table(table.name)
+        if table.about == "prompt":
+            rows = self._of_prompts(table, rows)
+        elif table.about == "latent":
+            rows = self._of_latents(table, rows)
+        elif table.about == "prompts" and not self._every_prompt:
             return None
-        for end in (end for end in ENDS if end in columns):
-            rows = rows.filter(_among(rows.column(end), self._slugs))
+        elif table.about in ("prompts", "sae"):
+            for end in _ends(table):
+                rows = rows.filter(_among(rows.column(end), self._slugs))
+        elif table.about == "sequence":
+            return _named(table, rows, SequenceNumber, named.sequences)
+        elif table.about == "token":
+            return _named(table, rows, Token, named.tokens)
+        if table.about in ("prompt", "prompts") and not self._prompts:
+            return None
         return rows
 
-    def _is_shown(self, rows: pa.Table) -> pa.Array:
-        pairs = zip(rows.column("sae").to_pylist(), rows.column("latent").to_pylist(), strict=True)
-        shown = {slug: frozenset(latents) for slug, latents in self._chosen.items()}
-        return pa.array([latent in shown.get(slug, ()) for slug, latent in pairs], pa.bool_())
+    def _of_prompts(self, table: Table, rows: pa.Table) -> pa.Table:
+        rows = rows.filter(_among(rows.column(_prompt_column(table).name), self._prompts))
+        for column in table.that_hold(Latent):
+            if isinstance(column.holds, Latent) and column.holds.shown_only:
+                rows = rows.filter(self._is_shown(column, rows))
+        return rows
 
-    def _blind(self, rows: pa.Table) -> pa.Table | None:
-        """Every blind latent of the kept SAEs stays blind; one that is not shown stays redacted."""
-        rows = rows.filter(_among(rows.column("sae"), self._slugs))
-        reveal = pc.and_(rows.column("reveal"), self._is_shown(rows))
-        return rows.set_column(2, rows.schema.field(2), reveal) if rows.num_rows else None
+    def _of_latents(self, table: Table, rows: pa.Table) -> pa.Table | None:
+        """Rows of kept latents; of those of kept SAEs, where a column says what it then holds."""
+        column = table.by_name["latent"]
+        changed = [other for other in table.columns if other.left_out is not None]
+        if not changed:
+            return rows.filter(self._is_shown(column, rows))
+        assert isinstance(column.holds, Latent)
+        rows = rows.filter(_among(rows.column(column.holds.of), self._slugs))
+        for other in changed:
+            new = pc.if_else(
+                self._is_shown(column, rows),
+                rows.column(other.name),
+                pa.scalar(other.left_out, other.type),
+            )
+            rows = rows.set_column(
+                table.names.index(other.name), rows.schema.field(other.name), new
+            )
+        return rows if rows.num_rows else None
 
-    def _sequences(self) -> pa.Table:
-        """The sequences that kept examples lie in."""
-        used = self._values(lambda table: ["sequence"] if "sequence" in _names(table) else [])
-        rows = self._run.table("sequences")
-        return rows.filter(_among(rows.column("sequence"), sorted(used)))
+    def _is_shown(self, column: Column, rows: pa.Table) -> pa.ChunkedArray:
+        """bool[n]: the rows in which a column holds a latent that is kept."""
+        assert isinstance(column.holds, Latent)
+        shown = pa.chunked_array([pa.repeat(False, rows.num_rows)])
+        for slug, latents in self._chosen.items():
+            own = pc.equal(rows.column(column.holds.of), slug)
+            shown = pc.or_(shown, pc.and_(own, _among(rows.column(column.name), latents)))
+        return shown
 
-    def _vocabulary(self) -> pa.Table:
-        """The tokens that what is kept names, and the special ones."""
-        used = self._values(_token_columns)
-        if self._run.has("sequences"):
-            used |= _flat(self._sequences().column("tokens"))
-        rows = self._run.table("vocabulary")
-        keep = pc.or_(_among(rows.column("token"), sorted(used)), rows.column("special"))
-        return rows.filter(keep)
 
-    def _values(self, columns: Callable[[Table], list[str]]) -> set[int]:
-        """What the kept rows of all tables but the two that depend on them hold in some columns."""
-        found: set[int] = set()
-        for name, table in TABLES.items():
-            wanted = [] if name in (*_DEPENDENT, *WHOLE) else columns(table)
-            if not wanted:
-                continue
-            if table.scope == "run":
-                rows = self.of_run(name) if self._run.has(name) else None
-                parts = [] if rows is None else [rows]
-            else:
-                slugs = [slug for slug in self._chosen if self._run.has(name, slug)]
-                parts = [part for slug in slugs for part in self.of_sae(name, slug, wanted)]
-            for part in parts:
-                for column in wanted:
-                    found |= _flat(part.column(column))
-        return found
+def _named(
+    table: Table, rows: pa.Table, kind: type[SequenceNumber] | type[Token], numbers: set[int]
+) -> pa.Table:
+    """The rows that other rows name, and those that always stay."""
+    (column, *_) = (c for c in table.that_hold(kind) if not c.is_list)
+    keep = _among(rows.column(column.name), sorted(numbers))
+    for flag in table.that_hold(Flag):
+        if isinstance(flag.holds, Flag) and flag.holds.stays:
+            keep = pc.or_(keep, rows.column(flag.name))
+    return rows.filter(keep)
+
+
+def _ends(table: Table) -> list[str]:
+    """The columns in which a row names one SAE."""
+    return [column.name for column in table.that_hold(SaeName) if not column.is_list]
+
+
+def _prompt_column(table: Table) -> Column:
+    """The column that says of which prompt a row is."""
+    return next(column for column in table.that_hold(Prompt) if not column.is_list)
 
 
 def _info(
@@ -284,27 +299,6 @@ def _cut_sae(sae: SaeInfo, latents: list[int]) -> SaeInfo:
     if len(latents) <= _LISTED:
         words = ",".join(map(str, latents)) or f"none of {sae.n_chosen:,}"
     return sae.model_copy(update={"n_chosen": len(latents), "selection": words})
-
-
-def _names(table: Table) -> list[str]:
-    return [name for name, _ in table.columns]
-
-
-def _token_columns(table: Table) -> list[str]:
-    """The columns of a table that hold token ids, or now and then hold them."""
-    often = {"token", "tokens", "top_tokens", "bottom_tokens", "answer"}
-    now_and_then = {"gradients": "late_latent", "graph_nodes": "latent"}
-    # Token ids are 32 bits wide; the `tokens` of a sketch are places in the text.
-    return [
-        name
-        for name, kind in table.columns
-        if (name in often or now_and_then.get(table.name) == name) and kind in (I32, listed(I32))
-    ]
-
-
-def _flat(column: pa.ChunkedArray) -> set[int]:
-    values = pc.list_flatten(column) if pa.types.is_list(column.type) else column
-    return set(values.unique().to_pylist())
 
 
 def _among(column: pa.ChunkedArray, values: Sequence[int] | Sequence[str]) -> pa.ChunkedArray:

@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from saereport.run.tables import TABLES
-from saereport.run.validation import LARGEST, REAL
+from saereport.run.registry import TABLES
 
 
 def beyond(name: str, columns: Any) -> str:
@@ -22,25 +21,21 @@ def beyond(name: str, columns: Any) -> str:
         name: The table's name in `TABLES`.
         columns: Its columns as `RunWriter.write` takes them.
     """
-    for column, kind in TABLES[name].columns:
-        inner = kind.value_type if pa.types.is_list(kind) else kind
-        if not pa.types.is_floating(inner):
+    for column in TABLES[name].columns:
+        if column.holds.form != "real":
             continue
-        values = _flat(columns[column])
+        values = _flat(columns[column.name])
         with np.errstate(over="ignore"):
-            stored = values.astype(inner.to_pandas_dtype()).astype(np.float64)
-        low, high = (-np.inf, np.inf) if inner == pa.float16() else REAL.get(column, _BOUNDS)
+            stored = values.astype(column.item.to_pandas_dtype()).astype(np.float64)
+        low, high = (-np.inf, np.inf) if column.item == pa.float16() else column.bounds
         bad = ~(np.isfinite(stored) & (stored >= low) & (stored <= high))
         if bad.any():
             worst = values[bad][0]
             return (
-                f"'{column}' would hold numbers that a report cannot show ({int(bad.sum()):,}, "
-                f"such as {float(worst):.3g})"
+                f"'{column.name}' would hold numbers that a report cannot show "
+                f"({int(bad.sum()):,}, such as {float(worst):.3g})"
             )
     return ""
-
-
-_BOUNDS = (-LARGEST, LARGEST)
 
 
 def _flat(values: Any) -> np.ndarray:

@@ -28,7 +28,7 @@ from pathlib import Path
 from saereport import __version__
 from saereport.errors import SaereportError
 from saereport.progress import Progress
-from saereport.run import Run, RunInfo, SaeInfo, open_run
+from saereport.run import Run, RunInfo, open_run
 from saereport.site.context import DisplayTokens, ReportModel, Shards
 from saereport.site.folder import FolderSink, report_folder, write_manifest
 from saereport.site.layout import Sink
@@ -73,7 +73,7 @@ def render(
 
 def report_of(run: Run, *, embed_neuronpedia: bool = False, shard_size: int = SHARD) -> ReportModel:
     """What the pages of a run are made from."""
-    shards = {sae.slug: Shards(_latents(run, sae), shard_size) for sae in run.info.saes}
+    shards = {sae.slug: Shards(run.latents(sae.slug), shard_size) for sae in run.info.saes}
     return ReportModel(
         run=run,
         info=_readable(run.info),
@@ -107,14 +107,6 @@ def _readable(info: RunInfo) -> RunInfo:
             ),
         }
     )
-
-
-def _latents(run: Run, sae: SaeInfo) -> tuple[int, ...]:
-    """The latents that an SAE's tables are about."""
-    for name in ("activity", "logit_lens", "geometry"):
-        if run.has(name, sae.slug):
-            return tuple(run.table(name, sae.slug, columns=["latent"]).column(0).to_pylist())
-    return ()
 
 
 def write(report: ReportModel, sink: Sink, progress: Progress) -> None:

@@ -16,9 +16,6 @@ from saereport.site.neuronpedia import base_url
 from saereport.site.sequences import KeptSequences
 from saereport.visible import LONGEST_JOINT, Piece, joint, running, visible
 
-REVEALS_TEXT = frozenset({"examples", "example_groups", "token_statistics", "explanations"})
-"""Tables that say on which text a latent is active, or what others think that it means."""
-
 
 class DisplayTokens:
     """Display forms of the tokens that the run uses."""
@@ -206,7 +203,8 @@ class Latent:
 
     def rows(self, table: str) -> Rows:
         """Its rows in a table; none where the run lacks the table, or the latent is redacted."""
-        if table in REVEALS_TEXT and self.blind == "redacted":
+        known = self.sae.report.run.tables.get(table)
+        if self.blind == "redacted" and known and known.reveals_text:
             return NO_ROWS
         if table not in self._rows:
             self._rows[table] = self.band.rows(table, self.index)

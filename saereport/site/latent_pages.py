@@ -18,9 +18,6 @@ from saereport.site.panels.activation import histogram_counts, sparkline
 BAND = 512
 """Latents read from the run at once."""
 
-NOT_ON_PAGES = frozenset({"sae_activity", "sae_metrics", "decoder_directions", "active_sketch"})
-"""Tables about a whole SAE, or for comparing reports: no page of a latent reads them."""
-
 TOP = 5
 SPARK = 16
 
@@ -105,12 +102,13 @@ def _group(group: Block) -> str:
 
 def read_band(sae: SaeView, low: int, high: int) -> LatentChunk:
     """The tables of a range of latents, with the tokens of their examples packed."""
-    report = sae.report
-    names = [name for name in report.run.names(sae.info.slug) if name not in NOT_ON_PAGES]
-    band = LatentChunk(report.run, sae.info.slug, names, low, high)
+    run = sae.report.run
+    held = (run.tables[name] for name in run.names(sae.info.slug))
+    names = [table.name for table in held if table.about == "latent" and table.on_pages]
+    band = LatentChunk(run, sae.info.slug, names, low, high)
     if "examples" in names:
         ends = [band.column("examples", name) for name in ("sequence", "start", "stop")]
-        band.add("examples", "window", report.sequences.windows(*ends))
+        band.add("examples", "window", sae.report.sequences.windows(*ends))
     return band
 
 

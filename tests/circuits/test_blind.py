@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
-from saereport.circuits.blind import blind_rows, blinded, parse_blind
+from saereport.circuits.blind import blind_rows, parse_blind
 from saereport.errors import UsageError
 
 WIDTHS = {"resid-l1": 40, "tc-l2": 24}
@@ -41,33 +40,6 @@ def test_what_is_no_latent_of_the_report_is_refused(
 ) -> None:
     with pytest.raises(UsageError, match=message):
         parse_blind([asked], WIDTHS, transcoders)
-
-
-def test_rows_that_show_text_go_and_numbers_stay_without_their_place() -> None:
-    examples = {
-        "latent": np.array([1, 2, 2, 3]),
-        "group": ["top", "top", "top", "top"],
-        "active_values": [np.array([1.0]), np.array([2.0]), np.array([3.0]), np.array([4.0])],
-    }
-    seen = blinded("examples", examples, {2})
-    assert seen["latent"].tolist() == [1, 3]
-    assert [v.tolist() for v in seen["active_values"]] == [[1.0], [4.0]]
-    assert seen["group"] == ["top", "top"]
-
-    heads = {"latent": [1, 2], "sequence": [10, 20], "position": [3, 4]}
-    seen = blinded("example_heads", heads, {2})
-    assert seen["sequence"].tolist() == [10, -1]
-    assert seen["position"] == [3, 4]
-    influences = {"latent": [1, 2], "token": [7, 8], "value": [0.5, 0.6]}
-    seen = blinded("example_influences", influences, {2})
-    assert (seen["token"].tolist(), seen["value"]) == ([7, -1], [0.5, 0.6])
-
-
-def test_tables_of_weights_and_of_others_are_untouched() -> None:
-    lens = {"latent": [1, 2], "top_tokens": [[1], [2]]}
-    assert blinded("logit_lens", lens, {2}) is lens
-    examples = {"latent": [1, 2]}
-    assert blinded("examples", examples, set()) is examples
 
 
 def test_the_run_says_which_latents_are_blind() -> None:

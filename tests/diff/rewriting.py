@@ -32,7 +32,7 @@ def rewritten(
                     continue
                 if isinstance(columns, pa.Table):
                     columns = {n: columns.column(n).combine_chunks() for n in columns.column_names}
-                assert set(columns) == {n for n, _ in TABLES[name].columns}
+                assert set(columns) == set(TABLES[name].names)
                 writer.write(name, columns, slug=slugs[slug] if slug else None)
         writer.finish(made)
     return open_run(target)

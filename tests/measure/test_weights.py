@@ -130,7 +130,7 @@ def slow_read(model: Any, sae: Any, latent: int) -> np.ndarray:
 def rows_of(context: WeightContext, table: str) -> list[dict[str, Any]]:
     columns = WEIGHT_TABLES[table].compute(context)[table]
     spec = TABLES[table]
-    assert tuple(columns) == tuple(name for name, _ in spec.columns)
+    assert tuple(columns) == spec.names
     assert len({len(column) for column in columns.values()}) == 1
     keys = list(zip(*(columns[key] for key in spec.key), strict=True))
     assert keys == sorted(keys)

@@ -82,9 +82,9 @@ def token_lists(run: Run) -> list[list[int]]:
     for slug in [None, *(sae.slug for sae in run.info.saes)]:
         for name in run.names(slug):
             table = run.table(name, slug)
-            for column, kind in TABLES[name].columns:
-                if pa.types.is_list(kind) and pa.types.is_integer(kind.value_type):
-                    found += table[column].to_pylist()
+            for column in TABLES[name].columns:
+                if column.is_list and pa.types.is_integer(column.item):
+                    found += table[column.name].to_pylist()
     return found
 
 

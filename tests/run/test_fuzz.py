@@ -23,7 +23,7 @@ from saereport.reports import describe, render
 from saereport.run import Run, open_run
 from saereport.run.bundle import bundle, unbundled
 from saereport.run.store import RUN_FILE
-from saereport.run.subset import shown_latents, subset
+from saereport.run.subset import subset
 from saereport.site.difference import difference_page
 from tests.run.fuzzing import Change, Good, changes, good, without_a_value
 
@@ -92,7 +92,7 @@ def compared(run: Run, bench: Bench) -> None:
 
 def cut_down(run: Run, bench: Bench) -> None:
     slug = run.info.saes[0].slug
-    wanted = {slug: shown_latents(run, slug)[:2]}
+    wanted = {slug: run.latents(slug)[:2]}
     subset(run, bench.folder / "out" / "cut", latents=wanted, prompts=None, title=None).verify()
 
 

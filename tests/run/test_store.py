@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from saereport.errors import SaereportError
 from saereport.run import TABLES, RunInfo, RunWriter, columns, open_run
+from saereport.run.columns import to_arrow
 from saereport.run.schema import ModelInfo, SaeInfo, TextInfo
-from saereport.run.store import to_arrow
 from tests.run.outputs import as_nobody
 
 ZEROS = "0" * 64
@@ -161,7 +161,7 @@ def edited(path: Path, **changes: object) -> Path:
 
 def test_another_schema_version_is_told_apart_from_damage(tmp_path: Path) -> None:
     path = edited(write(tmp_path / "r"), schema_version=99)
-    with pytest.raises(SaereportError, match="schema version 99; this saereport reads version 1"):
+    with pytest.raises(SaereportError, match="schema version 99; this saereport reads version 2"):
         open_run(path)
 
 
@@ -190,7 +190,9 @@ def test_a_slug_that_climbs_out_of_the_folder_is_refused() -> None:
 
 
 def test_an_unknown_table_version_asks_for_the_right_saereport(tmp_path: Path) -> None:
-    path = edited(write(tmp_path / "r"), tables={"head_shares": 7, "vocabulary": 1})
+    path = write(tmp_path / "r")
+    tables = json.loads((path / "run.json").read_text())["tables"]
+    edited(path, tables={**tables, "head_shares": {**tables["head_shares"], "version": 7}})
     with pytest.raises(SaereportError, match="another version of the table 'head_shares'"):
         open_run(path)
 
@@ -213,11 +215,11 @@ def test_a_folder_without_a_run(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", sorted(TABLES))
 def test_every_table_can_be_written_empty_and_has_a_meaning(tmp_path: Path, name: str) -> None:
     table = TABLES[name]
-    arrow = to_arrow(table, {column: [] for column, _ in table.columns})
+    arrow = to_arrow(table, {column: [] for column in table.names})
     pq.write_table(arrow, tmp_path / "t.parquet")
     assert pq.read_schema(tmp_path / "t.parquet").equals(table.schema)
     assert len(table.definition) > 80
-    assert set(table.key) <= {column for column, _ in table.columns}
+    assert set(table.key) <= set(table.names)
 
 
 def test_columns_that_do_not_fit_are_refused() -> None:

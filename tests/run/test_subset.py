@@ -7,7 +7,7 @@ import pytest
 
 from saereport.errors import SaereportError
 from saereport.run import TABLES, Run, open_run
-from saereport.run.subset import WHOLE, shown_latents, subset, taking_part
+from saereport.run.subset import subset, taking_part
 from saereport.site import render
 from tests.synthetic import Shape, write_run
 from tests.synthetic_circuits import prompts as circuits
@@ -32,7 +32,7 @@ def rows(run: Run, name: str, slug: str | None = None) -> list[dict[str, Any]]:
 
 def two_alive(run: Run) -> tuple[str, list[int]]:
     slug = run.info.saes[1].slug
-    return slug, list(shown_latents(run, slug)[3:5])
+    return slug, list(run.latents(slug)[3:5])
 
 
 def test_rows_of_the_chosen_latents_stay_and_no_others(run: Run, tmp_path: Path) -> None:
@@ -46,7 +46,7 @@ def test_rows_of_the_chosen_latents_stay_and_no_others(run: Run, tmp_path: Path)
     assert made.names(slug) == run.names(slug)
     for name in run.names(slug):
         before = rows(run, name, slug)
-        expected = [r for r in before if name in WHOLE or r["latent"] in wanted]
+        expected = [r for r in before if TABLES[name].about == "sae" or r["latent"] in wanted]
         assert rows(made, name, slug) == expected, name
         assert expected or not before, name
     assert "prompts" not in made.names()
@@ -79,7 +79,7 @@ def test_a_prompt_keeps_its_rows_and_the_saes_that_it_is_about(run: Run, tmp_pat
     made = subset(run, tmp_path / "cut", latents=part, prompts=["prompt-0"], title=None)
     for name in run.names():
         before = rows(run, name)
-        if "prompt" in [column for column, _ in TABLES[name].columns]:
+        if "prompt" in TABLES[name].names:
             expected = [r for r in before if r["prompt"] == 0]
             if name == "prompt_activations":
                 expected = [r for r in expected if r["latent"] in part.get(r["sae"], [])]
@@ -104,13 +104,13 @@ def test_those_who_take_part_are_shown_and_are_ends_of_something(run: Run) -> No
         ends |= {(r["sae"], r["latent"]) for r in rows(run, name) if r["prompt"] == 1}
     ends |= {(r["sae"], r["latent"]) for r in rows(run, "induction_latents") if r["prompt"] == 1}
     ends |= {(r["early"], r["early_latent"]) for r in rows(run, "influences") if r["prompt"] == 1}
-    shown = {(sae.slug, i) for sae in run.info.saes for i in shown_latents(run, sae.slug)}
+    shown = {(sae.slug, i) for sae in run.info.saes for i in run.latents(sae.slug)}
     assert {(slug, i) for slug, own in part.items() for i in own} == ends & shown
 
 
 def test_blind_latents_stay_blind_and_what_is_not_shown_is_sealed(run: Run, tmp_path: Path) -> None:
     slug = run.info.saes[0].slug
-    shown = shown_latents(run, slug)
+    shown = run.latents(slug)
     made = subset(run, tmp_path / "cut", latents={slug: shown[1:3]}, prompts=None, title=None)
     before = rows(run, "blind_latents")
     assert rows(made, "blind_latents") == [
@@ -164,7 +164,7 @@ def test_every_cut_can_be_rendered(
     run: Run, tmp_path: Path, kept: dict[int, int], slugs: list[str] | None
 ) -> None:
     saes = run.info.saes
-    latents = {saes[k].slug: shown_latents(run, saes[k].slug)[:n] for k, n in kept.items()}
+    latents = {saes[k].slug: run.latents(saes[k].slug)[:n] for k, n in kept.items()}
     made = subset(run, tmp_path / "cut", latents=latents, prompts=slugs, title="A cut")
     render(made.path, tmp_path / "report")
     pages = {path.name for path in (tmp_path / "report" / "circuits").glob("prompt-*.html")}

@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 from bs4 import BeautifulSoup, Tag
 
-from saereport.run import open_run
+from saereport.run import TABLES, open_run
 from saereport.site import render
-from saereport.site.context import REVEALS_TEXT
 from saereport.site.latent_warnings import warnings
 from saereport.site.panels import PANELS
 from tests.site.test_blocks import latents_of
@@ -19,6 +18,7 @@ from tests.site.test_render import contents
 from tests.synthetic import Shape, write_run
 from tests.synthetic_examples import blind_extra, examples_extra, without_spoilers
 
+REVEALING = {table.name for table in TABLES.values() if table.reveals_text} - {"given_groups"}
 SECRETS = tuple(f"secret phrase number {i} <b>" for i in range(60))
 SMALL = Shape(
     d_sae=64, n_chosen=12, n_sequences=60, n_vocabulary=900, n_saes=3, n_dead=1,
@@ -126,7 +126,8 @@ def test_a_sealed_latent_says_so_and_holds_nothing(run: Path, report: Path) -> N
     assert len(files) > 15
     assert [path for path in files if secret in path.read_bytes()] == []
     own = open_run(report)
-    for table in REVEALS_TEXT:
+    assert {"examples", "active_sketch", "explanations"} < REVEALING
+    for table in REVEALING:
         assert latent not in own.table(table, TRANSCODER)["latent"].to_pylist()
     record = (report / TRANSCODER / "d0000.js").read_text("utf-8")
     own_part = record.split(f'{{"latent":{latent},', 1)[1].split('{"latent":', 1)[0]
@@ -142,7 +143,7 @@ def test_a_sealed_latent_is_sealed_even_where_the_run_holds_its_examples(run: Pa
         if latent.sae.info.slug == TRANSCODER and latent.blind == "redacted"
     )
     assert found.index in open_run(run).table("examples", TRANSCODER)["latent"].to_pylist()
-    assert all(len(found.rows(table)) == 0 for table in REVEALS_TEXT)
+    assert all(len(found.rows(table)) == 0 for table in REVEALING)
     made = {name for name, panel in PANELS.items() if panel.build(found)}
     assert not made & {name for name, panel in PANELS.items() if panel.reveals_text}
     assert {"influences", "components", "through_heads", "logits"} <= made

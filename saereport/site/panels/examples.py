@@ -27,7 +27,6 @@ def _place(group: str) -> tuple[int, int, str]:
     "example_groups",
     "given_groups",
     wide=True,
-    reveals_text=True,
 )
 def examples(latent: Latent) -> list[Block]:
     """Examples by group: top first, then the ranges from high to low."""

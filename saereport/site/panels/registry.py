@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from saereport.run.registry import table_named
 from saereport.site.blocks import Block
 from saereport.site.context import Latent
 
@@ -20,8 +21,6 @@ class Panel:
         title: Its heading.
         tables: Tables of the run that it shows; the methods page explains them.
         wide: Whether it takes the whole width.
-        reveals_text: Whether it says on which text the latent is active, so that it stays hidden
-            while a reader looks at the latent blind.
         build: Blocks for one latent; an empty list leaves the panel out.
     """
 
@@ -29,17 +28,22 @@ class Panel:
     title: str
     tables: tuple[str, ...]
     wide: bool
-    reveals_text: bool
     build: Build
+
+    @property
+    def reveals_text(self) -> bool:
+        """Whether it says on which text the latent is active, as one of its tables does.
+
+        Then it stays hidden while a reader looks at the latent blind.
+        """
+        return any(table_named(name).reveals_text for name in self.tables)
 
 
 PANELS: dict[str, Panel] = {}
 """Every panel by name, in the order of the page."""
 
 
-def panel(
-    name: str, title: str, *tables: str, wide: bool = False, reveals_text: bool = False
-) -> Callable[[Build], Build]:
+def panel(name: str, title: str, *tables: str, wide: bool = False) -> Callable[[Build], Build]:
     """Register the decorated function as a panel.
 
     Raises:
@@ -49,7 +53,7 @@ def panel(
         raise ValueError(f"panel '{name}' is registered twice")
 
     def register(build: Build) -> Build:
-        PANELS[name] = Panel(name, title, tables, wide, reveals_text, build)
+        PANELS[name] = Panel(name, title, tables, wide, build)
         return build
 
     return register

@@ -22,7 +22,7 @@ BY_LIFT = base(
 SIDE_BY_SIDE = base("tokens", b="columns")
 
 
-@panel("tokens", "Tokens it is active on", "token_statistics", wide=True, reveals_text=True)
+@panel("tokens", "Tokens it is active on", "token_statistics", wide=True)
 def tokens(latent: Latent) -> list[Block]:
     """Tokens by share beside tokens by lift."""
     by_order: dict[str, list[list[object]]] = {}

@@ -36,7 +36,7 @@ def methods(report: ReportModel) -> list[Method]:
             version=table.version,
             paragraphs=tuple(table.definition.split("\n\n")),
             columns=tuple(
-                (name, str(kind).replace(" not null", "")) for name, kind in table.columns
+                (column.name, str(column.type).replace(" not null", "")) for column in table.columns
             ),
             absent=tuple(
                 (sae.label, sae.left_out[table.name])

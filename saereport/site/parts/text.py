@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from saereport.run.validation import LATENTS
+from saereport.run.kinds import LATENTS
 from saereport.site.context import ReportModel
 from saereport.site.packing import LIMIT, packed
 from saereport.site.parts.registry import Data, Part, register
