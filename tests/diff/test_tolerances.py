@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from saereport import collect
 from saereport.diff import Difference, compare
 from saereport.run import Run, open_run
 
@@ -20,32 +21,48 @@ LATENTS = {
     "resid-l10": "47,324,331,398,641,776,873,893,1342,1390,2107,2206",
     "transcoder-l10": "213,384,594,699,839,1074,1318,1489,1590,1877,2080,2217",
 }
-SCRIPT = """
-import json, os, sys
+TOKENS = 8192
+WITH_CIRCUITS: dict[str, Any] = {
+    "evaluation_tokens": 512,
+    "prompts": [{"name": "Paris", "text": "The Eiffel tower is in the city of => Paris"}],
+    "circuits": {"pairs_kept": 120, "checks": 2, "attributed": 2, "examples": 0},
+}
+LATENTS_ONLY: dict[str, Any] = {"evaluation_tokens": 0}
+
+ELSEWHERE = """
+import json, sys
 import torch
-torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+torch.set_num_threads(int(sys.argv[3]))
 import saereport
 saereport.collect(json.loads(sys.argv[1]), sys.argv[2])
 """
 
 
-def collected(
-    target: Path, *, threads: int = 1, dtype: str = "float32", batch: int = 8, folder: Path = DEMO
-) -> Run:
-    """A run in a process of its own, since threads are counted once for a process."""
-    config: dict[str, Any] = {
+def settings(
+    *,
+    dtype: str = "float32",
+    batch: int = 8,
+    folder: Path = DEMO,
+    further: dict[str, Any] = WITH_CIRCUITS,
+) -> dict[str, Any]:
+    return {
         "model": "demo",
         "dataset": "demo",
-        "tokens": 8192,
-        "evaluation_tokens": 512,
+        "tokens": TOKENS,
         "dtype": dtype,
         "batch_size": batch,
         "saes": [{"path": str(folder / name), "latents": found} for name, found in LATENTS.items()],
-        "prompts": [{"name": "Paris", "text": "The Eiffel tower is in the city of => Paris"}],
-        "circuits": {"pairs_kept": 120, "checks": 2, "attributed": 2, "examples": 0},
+        **further,
     }
+
+
+def collected(target: Path, *, threads: int | None = None, **changed: Any) -> Run:
+    """A run; with a number of threads, in a process of its own, which has as many throughout."""
+    config = settings(**changed)
+    if threads is None:
+        return open_run(collect(config, target))
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
-    command = [sys.executable, "-c", SCRIPT, json.dumps(config), str(target)]
+    command = [sys.executable, "-c", ELSEWHERE, json.dumps(config), str(target), str(threads)]
     subprocess.run(command, check=True, env=environment, capture_output=True)
     return open_run(target)
 
@@ -94,30 +111,32 @@ def test_the_same_run_elsewhere_is_no_change(
     assert ("dtype" in matter) is ("dtype" in other)
 
 
-def with_one_altered(target: Path, latent: int, change: str) -> Path:
-    """The demo's SAEs, with one latent of the residual one altered."""
+ALTERED = {"decoder": 1342, "encoder": 873, "threshold": 2107}
+"""What is altered in which latent of the residual SAE."""
+
+
+def with_some_altered(target: Path) -> Path:
+    """The demo's SAEs, with three latents of the residual one altered, each in another way."""
     for name in LATENTS:
         shutil.copytree(DEMO / name, target / name)
     path = target / "resid-l10" / "sae_weights.safetensors"
     weights = load_file(path)
-    if change == "decoder":
-        weights["W_dec"][latent] = np.roll(weights["W_dec"][latent], 7)
-    elif change == "encoder":
-        weights["W_enc"][:, latent] = np.roll(weights["W_enc"][:, latent], 7)
-    else:
-        weights["threshold"][latent] *= 2
+    decoder, encoder, threshold = ALTERED["decoder"], ALTERED["encoder"], ALTERED["threshold"]
+    weights["W_dec"][decoder] = np.roll(weights["W_dec"][decoder], 7)
+    weights["W_enc"][:, encoder] = np.roll(weights["W_enc"][:, encoder], 7)
+    weights["threshold"][threshold] *= 2
     save_file(weights, path)
     return target
 
 
 @pytest.mark.model
 @pytest.mark.slow
-@pytest.mark.parametrize("change", ["decoder", "encoder", "threshold"])
-def test_one_altered_latent_is_named_and_no_other(plain: Run, tmp_path: Path, change: str) -> None:
-    folder = with_one_altered(tmp_path / "saes", 1342, change)
-    found = compare(plain, collected(tmp_path / "run", folder=folder))
+def test_altered_latents_are_named_and_no_other(plain: Run, tmp_path: Path) -> None:
+    """Of each kind of weight one: only what is measured of latents is looked at here."""
+    folder = with_some_altered(tmp_path / "saes")
+    found = compare(plain, collected(tmp_path / "run", folder=folder, further=LATENTS_ONLY))
     (resid,) = (sae for sae in found.saes if sae.after == "resid-l10")
     assert not resid.same_weights
     assert resid.pairing == "index"
     changed = [(sae.after, c.after) for sae in found.saes for c in sae.changed]
-    assert changed == [("resid-l10", 1342)]
+    assert sorted(changed) == [("resid-l10", latent) for latent in sorted(ALTERED.values())]

@@ -6,8 +6,8 @@ import hashlib
 import io
 import json
 from collections.abc import Callable, Iterator
-from copy import deepcopy
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -62,12 +62,22 @@ class Good:
     files: dict[str, bytes]
     tables: dict[str, pa.Table] = field(repr=False)
 
+    @cached_property
+    def text(self) -> str:
+        """Its `run.json` as it is written."""
+        return json.dumps(self.info)
+
+    def info_again(self) -> dict[str, Any]:
+        """A copy of what is in `run.json`, to be changed."""
+        copy: dict[str, Any] = json.loads(self.text)
+        return copy
+
     def put(self, folder: Path) -> None:
         """Write it."""
         for path, data in self.files.items():
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / path).write_bytes(data)
-        (folder / RUN_FILE).write_text(json.dumps(self.info), encoding="utf-8")
+        (folder / RUN_FILE).write_text(self.text, encoding="utf-8")
 
 
 @dataclass(frozen=True)
@@ -102,7 +112,7 @@ def without_a_value(of: Good) -> Iterator[Change]:
         if place[0] == "files" or (place[0] in ("config", "libraries") and len(place) > 2):
             continue
         for new in (ABSENT, None, 0):
-            info = deepcopy(of.info)
+            info = of.info_again()
             holder: Any = info
             for key in place[:-1]:
                 holder = holder[key]
@@ -156,15 +166,14 @@ def changes(draw: st.DrawFn, of: Good) -> Change:
 
 
 def _listed(of: Good, path: str, data: bytes, rows: int, what: str) -> Change:
-    info = deepcopy(of.info)
-    (file,) = (file for file in info["files"] if file["path"] == path)
-    file.update(bytes=len(data), sha256=hashlib.sha256(data).hexdigest(), rows=rows)
-    return Change(json.dumps(info).encode(), path, data, what)
+    fresh = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest(), "rows": rows}
+    files = [{**file, **fresh} if file["path"] == path else file for file in of.info["files"]]
+    return Change(json.dumps({**of.info, "files": files}).encode(), path, data, what)
 
 
 @st.composite
 def _json(draw: st.DrawFn, of: Good) -> bytes:
-    info = deepcopy(of.info)
+    info = of.info_again()
     # Few of the files: there are so many that little else would be changed.
     top = draw(st.sampled_from(sorted(info) + ["saes", "model", "text"] * 4))
     if draw(st.integers(0, 9)) == 0:
