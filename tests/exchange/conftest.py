@@ -55,7 +55,8 @@ def environment(cache: pytest.Cache) -> Path:
     with FileLock(f"{folder}.lock"):
         if not done.exists():
             subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
-            install = [str(python), "-m", "pip", "install", "--quiet"]
+            # Most of what comes with it is never imported: compiling it all took the longest.
+            install = [str(python), "-m", "pip", "install", "--quiet", "--no-compile"]
             subprocess.run([*install, "-c", str(ROOT / "constraints.txt"), *pins()], check=True)
             # SAEDashboard's code does not need it, and one made for another torch breaks it.
             uninstall = [str(python), "-m", "pip", "uninstall", "--quiet", "--yes", "torchvision"]
