@@ -11,8 +11,9 @@ WORKERS ?= $(shell $(PYTHON) tests/workers.py)
 SPLIT = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 # One thread in each worker, so that workers do not wait for each other.
 PYTEST = OMP_NUM_THREADS=$(if $(filter 0,$(WORKERS)),$${OMP_NUM_THREADS:-2},1) $(BIN)/python -m pytest $(SPLIT)
+FAST = not model and not browser and not package and not slow and not network
 
-.PHONY: demo test test-slow test-all check lint fast format site gate docs benchmarks browser clean
+.PHONY: demo test test-slow test-all test-others check lint fast format site gate docs benchmarks browser clean
 
 demo: $(VENV)/.installed
 	$(BIN)/saereport demo --out $(OUT)
@@ -28,6 +29,10 @@ test-slow: $(VENV)/.installed-dev $(VENV)/.installed-gemma browser
 test-all: $(VENV)/.installed-dev $(VENV)/.installed-gemma browser
 	$(PYTEST) -m "not network"
 
+# All that `make fast` leaves out, the slowest among it.
+test-others: $(VENV)/.installed-dev $(VENV)/.installed-gemma browser
+	$(PYTEST) -m "not network and not ($(FAST))"
+
 check: lint fast
 
 lint: $(VENV)/.installed-dev
@@ -36,7 +41,7 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/mypy
 
 fast: $(VENV)/.installed-dev
-	$(PYTEST) -m "not model and not browser and not package and not slow and not network"
+	$(PYTEST) -m "$(FAST)"
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .
