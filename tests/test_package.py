@@ -50,7 +50,8 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installe
     folder = tmp_path_factory.mktemp("empty")
     venv.create(folder / "env", with_pip=True)
     python = folder / "env" / ("Scripts" if os.name == "nt" else "bin") / "python"
-    subprocess.run([python, "-m", "pip", "install", "--quiet", str(wheel)], check=True)
+    install = [python, "-m", "pip", "install", "--quiet", "--no-compile", str(wheel)]
+    subprocess.run(install, check=True)
     (folder / "work").mkdir()
     return Installed(python, folder / "work")
 
