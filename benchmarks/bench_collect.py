@@ -20,15 +20,15 @@ import click
 import numpy as np
 import torch
 
-from saereport.circuits.evaluation import Evaluation
 from saereport.config import make_config
-from saereport.measure import STATISTICS, Setting
-from saereport.pipeline.checkpoint import Checkpoint
-from saereport.pipeline.circuits import plan_circuits
-from saereport.pipeline.memory import MemoryProfiler
-from saereport.pipeline.text import text_stage
-from saereport.pipeline.text_pass import Batches, SaeCollector, TextPass
-from saereport.pipeline.write import Plan, write_run
+from saereport.pipeline.context import Chosen, Context, Loaded
+from saereport.pipeline.fingerprint import config_record
+from saereport.pipeline.running import run_stages
+from saereport.pipeline.stage import stages
+from saereport.pipeline.text import run_text
+from saereport.pipeline.text_pass import Batches
+from saereport.pipeline.timing import Stopwatch
+from saereport.pipeline.write import Sink
 from saereport.progress import Progress
 from saereport.selection import parse_selection, tracked_latents
 from saereport.sources.demo import demo_saes
@@ -59,11 +59,10 @@ def main(tokens: int, rounds: int, sae_id: str | None) -> None:
     name = sae_id or next(key for key in saes if "resid" in key)
     model = load_model("demo")
     sae = load_sae(SaeSource(path=str(saes[name])))
-    text = open_text("demo")
     config = make_config({"saes": [{"path": saes[name]}], "dataset": "demo", "tokens": tokens})
-    stage = text_stage(config, text, [sae], model, Warned())
-    batches = Batches("auto", stage.context_size, model.device, QUIET)
-    packed = list(stage.packed(batch=batches.block))
+    text = run_text(config, open_text("demo"), [sae], model, Warned())
+    batches = Batches("auto", text.context_size, model.device, QUIET)
+    packed = list(text.packed(batch=batches.block))
 
     def forward() -> None:
         for block in packed:
@@ -71,42 +70,27 @@ def main(tokens: int, rounds: int, sae_id: str | None) -> None:
 
     def collect(words: str) -> None:
         selection = parse_selection(words)
-        setting = Setting(
-            d_sae=sae.d_sae,
-            d_vocab=model.d_vocab,
-            latents=tracked_latents(selection, sae.d_sae, 0),
-        )
+        tracked = tracked_latents(selection, sae.d_sae, 0)
         with tempfile.TemporaryDirectory() as folder:
-            work = Path(folder) / "work"
-            reading = TextPass(
-                model=model,
-                readers=[SaeCollector(sae, setting, list(STATISTICS))],
+            context = Context(
+                config=config,
+                loaded=Loaded(model, {sae.slug: sae}),
+                text=text,
+                chosen={sae.slug: Chosen(selection, tracked, ())},
                 batches=batches,
-                checkpoint=Checkpoint(work, "0" * 64),
-            )
-            read = seconds(lambda: reading.run(iter(packed), QUIET.bar("", None, "")))
-            plan = Plan(
-                config={},
-                title="benchmark",
-                fingerprint="0" * 64,
-                text=stage,
-                map="pca",
-                seed=0,
-                listed=15,
-                selections=[selection],
-                labels=[{}],
-                circuits=plan_circuits(config, (), {}, [sae], model, work, "0" * 64),
-                evaluation=Evaluation(left_out={sae.slug: "it is not measured here"}),
-                libraries={},
+                work=Path(folder) / "work",
+                identity={"config": config_record(config), "inputs": {}},
+                progress=QUIET,
                 warned=Warned(),
             )
-            wrote = seconds(
-                lambda: write_run(
-                    Path(folder) / "run", plan, reading, MemoryProfiler(False, model.device), QUIET
-                )
-            )
-        measured[words]["read"].append(read)
-        measured[words]["write"].append(wrote)
+            watch = Stopwatch()
+            with Sink(Path(folder) / "run", context) as sink:
+                planned = [stages()[name] for name in ("statistics", "weights")]
+                run_stages(context, planned, sink, watch.stage)
+                with watch.stage("weights"):
+                    sink.finish("benchmark", None)
+        measured[words]["read"].append(watch.seconds["statistics"])
+        measured[words]["write"].append(watch.seconds["weights"])
 
     words = ("random:64", "all")
     measured: dict[str, dict[str, list[float]]] = {w: {"read": [], "write": []} for w in words}

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 import click
 
-from saereport import __version__
+from saereport import __version__, plugins
 from saereport.commands import comparing, exchanging, publishing, sharing
 from saereport.commands.outputs import say, write
 from saereport.commands.sharing import named_out, report_options
@@ -67,10 +67,13 @@ class SuggestingGroup(click.Group):
 @click.version_option(__version__, prog_name="saereport")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.option("--quiet", is_flag=True, help="No progress, only errors.")
+@click.option("--no-plugins", is_flag=True, help="Leave out what other packages add.")
 @click.pass_context
-def cli(ctx: click.Context, debug: bool, quiet: bool) -> None:
+def cli(ctx: click.Context, debug: bool, quiet: bool, no_plugins: bool) -> None:
     """Static, self-contained HTML reports of sparse autoencoders of language models."""
     ctx.obj = Progress(quiet=quiet)
+    plugins.switch(off=no_plugins)
+    plugins.load_plugins(ctx.obj.warn)
 
 
 def _settings(function: F) -> F:
@@ -108,7 +111,9 @@ def _settings(function: F) -> F:
         click.option("--dtype", type=click.Choice(DTYPES), help="Number type (float32)."),
         click.option("--batch-size", help="Sequences in a forward pass, or auto (auto)."),
         click.option("--seed", type=int, help="Seed of everything random (0)."),
-        click.option("--skip", multiple=True, help="Statistic to leave out; repeatable."),
+        click.option(
+            "--skip", multiple=True, help="Stage, statistic or table to leave out; repeatable."
+        ),
         click.option(
             "--map", "map_", type=click.Choice(["pca", "umap"]), help="Map of latents (pca)."
         ),
@@ -356,9 +361,10 @@ def main(arguments: list[str] | None = None) -> None:
 def run(arguments: list[str]) -> int:
     """Run the command line and return its exit code; `main` without leaving the process."""
     debug = "--debug" in arguments
-    # These two are taken wherever they stand, so that they can be added to the end of a command.
-    quiet = ["--quiet"] if "--quiet" in arguments else []
-    arguments = quiet + [part for part in arguments if part not in ("--debug", "--quiet")]
+    # These are taken wherever they stand, so that they can be added to the end of a command.
+    anywhere = [part for part in ("--quiet", "--no-plugins") if part in arguments]
+    others = (part for part in arguments if part not in ("--debug", "--quiet", "--no-plugins"))
+    arguments = [*anywhere, *others]
     try:
         cli.main(args=arguments, prog_name="saereport", standalone_mode=False)
     except (click.exceptions.Abort, KeyboardInterrupt):

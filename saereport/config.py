@@ -1,73 +1,52 @@
 """What a build is asked to do: one frozen, validated object.
 
 The same fields can be written in YAML, given on the command line (which overrides the YAML), or
-passed from Python. Nothing here imports torch.
+passed from Python. What the stages of a build are asked stands with them, in
+`saereport.pipeline.stages`; a plug-in's stage has a key of its own name. Nothing here imports
+torch.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-)
+from pydantic import BaseModel, Field, ValidationError, create_model, field_validator
 
+from saereport.asked import Asked
 from saereport.errors import UsageError, did_you_mean, shortened
-from saereport.quantities import read_bytes, read_count, read_length, split_list
+from saereport.pipeline.stages.blind import BlindSettings
+from saereport.pipeline.stages.circuits import (
+    CircuitsConfig,
+    GraphConfig,
+    PromptConfig,
+    PromptSettings,
+)
+from saereport.pipeline.stages.evaluation import EvaluationSettings
+from saereport.pipeline.stages.explanations import ExplanationSettings
+from saereport.pipeline.stages.mean_gradients import PromptsFileSettings
+from saereport.pipeline.stages.statistics import ExamplesConfig, StatisticSettings
+from saereport.pipeline.stages.weights import WeightSettings
+from saereport.quantities import read_count, split_list
 from saereport.selection import parse_selection
 from saereport.yaml_files import exists, read_yaml, require_readable
 
+__all__ = [
+    "DTYPES",
+    "BuildConfig",
+    "CircuitsConfig",
+    "ExamplesConfig",
+    "GraphConfig",
+    "PromptConfig",
+    "SaeConfig",
+    "make_config",
+    "read_config",
+]
+
 DTYPES = ("float32", "float16", "bfloat16")
-_READERS: dict[str, Callable[[str], Any]] = {
-    "tokens": read_count,
-    "evaluation_tokens": read_count,
-    "context_size": read_length,
-    "repeat_random": read_count,
-    "seed": read_count,
-}
-"""Settings that can be written in a person's way, and how that is read."""
-
-_NAMES = (
-    *("release", "sae_id", "path", "model", "explanations", "prompts_file"),
-    *("dataset", "dataset_config", "dataset_split", "text_column"),
-)
-"""Settings that name something; an empty one is a shell variable that is not set, or a slip."""
-
 DEVICE_PATTERN = r"^(auto|cpu|mps|cuda(:\d+)?)$"
-
-
-class Asked(BaseModel):
-    """Base of the configuration's parts: frozen, unknown keys refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _as_meant(cls, value: Any, info: ValidationInfo) -> Any:
-        """What a person wrote, before it is read as what the field holds."""
-        name = str(info.field_name)
-        kind = str(cls.model_fields[name].annotation)
-        parts = value if isinstance(value, (list, tuple)) else [value]
-        if "bool" not in kind and any(isinstance(part, bool) for part in parts):
-            # Python takes `true` for 1.
-            raise ValueError("yes or no says nothing here")
-        if name in _NAMES and isinstance(value, str) and not value.strip():
-            raise ValueError("it names nothing; give a name, or leave it out")
-        reader = _READERS.get(name)
-        if reader is None or not isinstance(value, str):
-            return value
-        try:
-            return reader(value)
-        except UsageError as error:
-            raise ValueError(str(error).rstrip(".")) from error
 
 
 class SaeConfig(Asked):
@@ -113,146 +92,16 @@ class SaeConfig(Asked):
         return self
 
 
-class ExamplesConfig(Asked):
-    """How many examples and list entries each latent gets.
-
-    Attributes:
-        top: Top examples.
-        before: Tokens of the window before the peak.
-        after: Tokens of the window after the peak.
-        intervals: Equal intervals of (0, max] to sample from; 0 for none.
-        quantiles: Edges of the quantile groups, between 0 and 1.
-        per_group: Examples sampled from each interval and quantile group.
-        listed: Entries of each list of tokens or latents.
-    """
-
-    top: int = Field(20, ge=1, le=1000)
-    before: int = Field(16, ge=0, le=4096)
-    after: int = Field(8, ge=0, le=4096)
-    intervals: int = Field(6, ge=0, le=32)
-    quantiles: tuple[float, ...] = (0.5, 0.9, 0.99)
-    per_group: int = Field(4, ge=1, le=100)
-    listed: int = Field(15, ge=1, le=1000)
-
-    @field_validator("quantiles")
-    @classmethod
-    def _rising(cls, value: tuple[float, ...]) -> tuple[float, ...]:
-        if list(value) != sorted(set(value)) or any(not 0 < q < 1 for q in value):
-            raise ValueError("quantiles must rise strictly and lie between 0 and 1")
-        return value
-
-
-class PromptConfig(Asked):
-    """One prompt that circuits are computed on: text, token ids, or repeated random tokens.
-
-    Attributes:
-        name: Heading; made from the prompt where absent.
-        text: The prompt; `text => answer` gives the answer too.
-        tokens: Token ids, in place of text; used as they are, so BOS is the user's to give.
-        repeat_random: Number of random tokens to draw and repeat, in place of text.
-        seed: Seed of the random tokens.
-        answer: The next token to follow, as text.
-        saes: SAEs of the report to use, by name; those of `pairs`, or all, where absent.
-        pairs: Pairs of SAEs (earlier, later) to take gradients between; all where absent.
-        graph: Whether to make an attribution graph.
-    """
-
-    name: str | None = None
-    text: str | None = None
-    tokens: tuple[int, ...] | None = None
-    repeat_random: int | None = Field(None, ge=1, le=100_000)
-    seed: int = Field(0, ge=0, le=2**63 - 1)
-    answer: str | None = None
-    saes: tuple[str, ...] | None = None
-    pairs: tuple[tuple[str, str], ...] | None = None
-    graph: bool = False
-
-    def checked(self) -> PromptConfig:
-        """Itself, if it is exactly one kind of prompt.
-
-        Raises:
-            UsageError: It is none or two.
-        """
-        kinds = [self.text is not None, self.tokens is not None, self.repeat_random is not None]
-        if sum(kinds) != 1:
-            raise UsageError(
-                f"The prompt '{self.name or self.text or ''}' needs one of text, tokens and "
-                f"repeat_random, and has {sum(kinds)}.",
-                "See 'saereport init' for examples.",
-            )
-        return self
-
-
-class GraphConfig(Asked):
-    """How attribution graphs are made.
-
-    Attributes:
-        saes: SAEs of the report that take part, by name; its MLP transcoders where absent.
-        max_latents: Active latents whose inputs are computed, the most influential first.
-        max_logits: Logits at most.
-        logit_share: Share of the probability that the logits are to hold.
-        node_threshold: Cumulative influence that the kept nodes hold.
-        edge_threshold: Cumulative influence that the kept links hold.
-        checks: Links checked by intervention.
-    """
-
-    saes: tuple[str, ...] | None = None
-    max_latents: int = Field(4096, ge=1)
-    max_logits: int = Field(10, ge=1)
-    logit_share: float = Field(0.95, gt=0, le=1)
-    node_threshold: float = Field(0.8, gt=0, le=1)
-    edge_threshold: float = Field(0.98, gt=0, le=1)
-    checks: int = Field(20, ge=0)
-
-
-class CircuitsConfig(Asked):
-    """How circuits are computed on prompts and examples.
-
-    Attributes:
-        include_bos: Treat BOS like any other token.
-        max_prompt: Tokens of the longest prompt; attention patterns take memory with its square.
-        top_logits: Logits that latents are traced to.
-        pairs_kept: Gradients stored for each pair of places, the largest first.
-        max_inputs: Active latents used as inputs, those with the largest activations first.
-        max_outputs: Active latents used as outputs, likewise.
-        checks: Pairs checked by intervention, for each pair of places.
-        attributed: Active latents of each SAE on a prompt that are decomposed.
-        influences: Influences listed for each of them.
-        examples: Top examples of each chosen latent that are decomposed; 0 for none.
-        example_latents: Chosen latents of an SAE up to which that is done.
-        memory: Bytes that batched derivatives may take, or `auto`.
-        graph: How attribution graphs are made.
-    """
-
-    include_bos: bool = False
-    max_prompt: int = Field(1024, ge=2)
-    top_logits: int = Field(10, ge=1)
-    pairs_kept: int = Field(2000, ge=1)
-    max_inputs: int = Field(4096, ge=1)
-    max_outputs: int = Field(1024, ge=1)
-    checks: int = Field(24, ge=0)
-    attributed: int = Field(8, ge=0)
-    influences: int = Field(12, ge=1)
-    examples: int = Field(4, ge=0)
-    example_latents: int = Field(256, ge=0)
-    memory: int | Literal["auto"] = "auto"
-    graph: GraphConfig = GraphConfig()
-
-    @field_validator("memory", mode="before")
-    @classmethod
-    def _bytes_or_auto(cls, value: Any) -> Any:
-        if isinstance(value, str) and value != "auto":
-            try:
-                value = read_bytes(value)
-            except UsageError as error:
-                raise ValueError("it is 'auto' or a number of bytes, such as 8GB") from error
-        if value == "auto" or (isinstance(value, int) and value >= 1):
-            return value
-        raise ValueError("it is 'auto' or a whole number of bytes, at least 1")
-
-
-class BuildConfig(Asked):
-    """Everything that `saereport build` is asked.
+class BuildConfig(
+    ExplanationSettings,
+    WeightSettings,
+    PromptsFileSettings,
+    PromptSettings,
+    EvaluationSettings,
+    StatisticSettings,
+    BlindSettings,
+):
+    """Everything that `saereport build` is asked; the stages' own fields are with the stages.
 
     Attributes:
         title: Heading of the report; made from the SAEs where absent.
@@ -268,22 +117,11 @@ class BuildConfig(Asked):
         tokens: How many tokens to read, rounded up to whole sequences.
         context_size: Tokens in a sequence; what the SAEs were trained with where absent.
         include_special: Count BOS and other special tokens too.
-        evaluation_tokens: Counted tokens, the first of the text, on which each SAE as a whole is
-            evaluated; 0 for none.
         device: `auto`, `cpu`, `mps`, `cuda` or `cuda:N`.
         dtype: Number type of model and SAEs.
         batch_size: Sequences in a forward pass, or `auto`.
         seed: Seed of everything random.
-        examples: Numbers of examples and list entries.
-        skip: Statistics to leave out, by name.
-        map: How the map of latents is made.
-        explanations: File with labels, when there is one SAE.
-        prompts: Prompts that circuits are computed on.
-        prompts_file: File of prompts, one a line (or JSON lines with `text`), over which the
-            gradients between SAEs are averaged.
-        circuits: How circuits are computed.
-        blind: Latents, as `sae:latent`, that the reader is to meet blind.
-        with_reveal: Whether a blind report holds what the reader may reveal.
+        skip: Stages, statistics and tables to leave out, by name.
         neuronpedia_embed: Offer Neuronpedia's own page of a latent in a frame, on a click.
         profile_memory: Record the largest tensors and the peak of each stage.
         strict: Make an error of what the sanity checks warn of.
@@ -301,20 +139,11 @@ class BuildConfig(Asked):
     tokens: int = Field(1_000_000, ge=1)
     context_size: int | None = Field(None, ge=2, le=1_048_576)
     include_special: bool = False
-    evaluation_tokens: int = Field(8192, ge=0)
     device: str = "auto"
     dtype: Literal["float32", "float16", "bfloat16"] = "float32"
     batch_size: int | str = "auto"
     seed: int = Field(0, ge=0, le=2**63 - 1)
-    examples: ExamplesConfig = ExamplesConfig()
     skip: tuple[str, ...] = ()
-    map: Literal["pca", "umap"] = "pca"
-    explanations: Path | None = None
-    prompts: tuple[PromptConfig, ...] = ()
-    prompts_file: Path | None = None
-    circuits: CircuitsConfig = CircuitsConfig()
-    blind: tuple[str, ...] = ()
-    with_reveal: bool = False
     neuronpedia_embed: bool = False
     profile_memory: bool = False
     strict: bool = False
@@ -338,12 +167,9 @@ class BuildConfig(Asked):
             return size
         raise ValueError("it is 'auto' or a whole number of sequences, at least 1")
 
-    @field_validator("skip", "blind", mode="before")
+    @field_validator("skip", mode="before")
     @classmethod
-    def _one_is_a_list(cls, value: Any, info: ValidationInfo) -> Any:
-        if info.field_name == "blind":
-            values = list(value) if isinstance(value, (list, tuple)) else [value]
-            return [str(item) if isinstance(item, int) else item for item in values]
+    def _names_as_a_list(cls, value: Any) -> Any:
         return [part for part in split_list(value) if part] if isinstance(value, str) else value
 
     @field_validator("device")
@@ -366,25 +192,27 @@ class BuildConfig(Asked):
             )
         for sae in self.saes:
             sae.checked()
-        for prompt in self.prompts:
-            prompt.checked()
         parse_selection(self.latents)
-        if self.explanations is not None and len(self.saes) > 1:
-            raise UsageError(
-                f"One file of explanations was given for {len(self.saes)} SAEs.",
-                "Name it in the YAML file beside its SAE.",
-            )
         return self
 
 
-_PARTS: dict[tuple[str, ...], type[Asked]] = {
-    ("saes",): SaeConfig,
-    ("examples",): ExamplesConfig,
-    ("prompts",): PromptConfig,
-    ("circuits",): CircuitsConfig,
-    ("circuits", "graph"): GraphConfig,
-}
-"""The settings that lie inside another one."""
+def config_class() -> type[BuildConfig]:
+    """`BuildConfig` with a field for each stage of a plug-in that has settings.
+
+    Where its settings have no defaults, the field is None unless it is given.
+    """
+    from saereport.pipeline.stage import stages
+
+    fields: dict[str, Any] = {}
+    for stage in stages().values():
+        model = stage.config
+        if model is None or stage.at_top:
+            continue
+        if any(field.is_required() for field in model.model_fields.values()):
+            fields[stage.name] = (model | None, None)
+        else:
+            fields[stage.name] = (model, Field(default_factory=model))
+    return create_model("BuildConfig", __base__=BuildConfig, **fields) if fields else BuildConfig
 
 
 def _latent_words(value: Any) -> Any:
@@ -412,22 +240,36 @@ def make_config(values: Mapping[str, Any], *, origin: str = "the configuration")
         UsageError: A field is unknown or its value is not allowed; says which.
     """
     require_readable(values, origin)
+    asked = config_class()
     try:
-        return BuildConfig.model_validate(dict(values))
+        return asked.model_validate(dict(values))
     except ValidationError as error:
-        raise _explained(error, origin) from error
+        raise _explained(error, origin, asked) from error
 
 
-def _explained(error: ValidationError, origin: str) -> UsageError:
+def _explained(error: ValidationError, origin: str, asked: type[BaseModel]) -> UsageError:
     first = error.errors(include_url=False)[0]
     where = shortened(".".join(str(part) for part in first["loc"]))
     if first["type"] == "extra_forbidden":
         *outer, last = (part for part in first["loc"] if isinstance(part, str))
-        known = _PARTS.get(tuple(outer), BuildConfig).model_fields
+        known = _inside(asked, outer).model_fields
         return UsageError(f"'{where}' in {origin} is not a setting.", did_you_mean(last, known))
     reason = re.sub(r"^(Value error, |Input )", "", first["msg"])
     given = f"'{shortened(i)}'" if isinstance(i := first["input"], str) else shortened(i)
     return UsageError(f"'{where}' in {origin} cannot be {given}: {shortened(reason, 200)}.")
+
+
+def _inside(model: type[BaseModel], names: list[str]) -> type[BaseModel]:
+    """The settings that lie inside these of a model, one in the other."""
+    for name in names:
+        kinds = [model.model_fields[name].annotation]
+        while kinds:
+            kind = kinds.pop()
+            if isinstance(kind, type) and issubclass(kind, BaseModel):
+                model = kind
+                break
+            kinds += get_args(kind)
+    return model
 
 
 def read_config(path: Path) -> dict[str, Any]:

@@ -8,20 +8,17 @@ are there.
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
 
-from saereport.circuits.blind import parse_blind
-from saereport.config import BuildConfig, PromptConfig, SaeConfig
+from saereport.config import BuildConfig, SaeConfig
 from saereport.errors import SaereportError, UsageError, did_you_mean, shortened
-from saereport.limits import MIB, TEXT_BYTES, Limits, content
-from saereport.measure import STATISTICS
+from saereport.limits import TEXT_BYTES
 from saereport.names import unique_slugs
+from saereport.pipeline.stage import stages
 from saereport.run import kinds
 from saereport.run.files import require_apart, reserved, target_folder
 from saereport.run.schema import MOST_LAYERS, MOST_SAES
@@ -29,21 +26,11 @@ from saereport.run.store import require_run_or_nothing
 from saereport.selection import check_width, parse_selection
 from saereport.site.folder import require_report_or_nothing
 from saereport.site.single_write import require_single_or_nothing
-from saereport.sources.explanations import read_explanations
 from saereport.sources.folders import SaeFacts, check_model, look_at_release, look_at_sae
 from saereport.sources.text import looks_like_path, open_text
-from saereport.yaml_files import exists
-
-EVALUATION = "sae_metrics"
-"""The table of figures of a whole SAE, and what to skip to do without it."""
 
 HASHED_AT_ONCE = 64 * 2**20
 """Bytes of a text that is opened here already; a larger one is only looked for."""
-
-PROMPTS_FILE = Limits(file_bytes=256 * MIB, text_bytes=256 * MIB)
-"""How much of a prompts file is read."""
-
-Labels = dict[int, list[tuple[str, str]]]
 
 
 def check_everything(config: BuildConfig) -> None:
@@ -54,9 +41,8 @@ def check_everything(config: BuildConfig) -> None:
         SaereportError: A file is not there, or is not what it should be.
     """
     check_settings(config)
-    read_lines(config.prompts_file)
     facts = [_facts(sae, slug) for sae, slug in zip(config.saes, sae_slugs(config), strict=True)]
-    check_against(config, facts, read_labels(config))
+    check_against(config, facts)
     model = config.model or facts[0].model_name
     if model is None and config.saes[0].path is not None:
         raise SaereportError(
@@ -76,50 +62,28 @@ def check_settings(config: BuildConfig) -> None:
         UsageError: It asks for what has no meaning.
         SaereportError: It asks for what is not installed.
     """
-    known = (*STATISTICS, EVALUATION)
-    unknown = [name for name in config.skip if name not in known]
-    if unknown:
-        hint = did_you_mean(unknown[0], known) or f"Known are {', '.join(known)}."
-        raise UsageError(f"There is no statistic '{shortened(unknown[0])}' to skip.", hint)
-    if "activity" in config.skip:
-        raise UsageError("'activity' cannot be skipped: every page is built on it.")
-    if config.map == "umap" and find_spec("umap") is None:
-        raise SaereportError(
-            "A UMAP map needs the package umap-learn, which is not installed.",
-            "pip install 'saereport[umap]', or make the map with PCA.",
-        )
+    check_skipped(config.skip)
     config.checked()
-    for prompt in config.prompts:
-        _check_prompt(prompt, _called(prompt, config), config.circuits.max_prompt)
-    if config.with_reveal and not config.blind:
-        raise UsageError(
-            "There is nothing to reveal: no latent is blinded.", "Name some with --blind."
-        )
-    _check_names(config, sae_slugs(config))
+    for stage in stages().values():
+        if stage.name not in config.skip:
+            stage.check(config)
 
 
-def _check_prompt(prompt: PromptConfig, called: str, longest: int) -> None:
-    """Check of a prompt what needs no tokeniser."""
-    if prompt.text is not None and not prompt.text.partition("=>")[0].strip():
-        raise UsageError(f"{called} has no text.", "Write something for the model to read.")
-    if prompt.tokens is not None and not prompt.tokens:
-        raise UsageError(f"{called} has no token.", "Give token ids, or text.")
-    negative = next((token for token in prompt.tokens or () if token < 0), None)
-    if negative is not None:
-        raise UsageError(
-            f"{called} has the token id {negative}.", "Token ids are whole numbers from 0."
-        )
-    answer = prompt.answer
-    if answer is None and prompt.text is not None and "=>" in prompt.text:
-        answer = prompt.text.rpartition("=>")[2]
-    if answer is not None and not answer.strip():
-        raise UsageError(f"{called} has an empty answer.", "Write it after '=>', or leave it out.")
-    n_tokens = len(prompt.tokens or ()) or 2 * (prompt.repeat_random or 0)
-    if n_tokens > longest:
-        raise UsageError(
-            f"{called} has {n_tokens:,} tokens, and circuits.max_prompt allows {longest:,}.",
-            "Make the prompt shorter.",
-        )
+def check_skipped(skip: Sequence[str]) -> None:
+    """Check that every name is one that can be left out.
+
+    Raises:
+        UsageError: It is none; says what may have been meant.
+    """
+    known = {name: stage for stage in stages().values() for name in stage.names}
+    for name in skip:
+        if name not in known:
+            hint = did_you_mean(name, known) or f"Known are {', '.join(known)}."
+            raise UsageError(
+                f"There is no stage, statistic or table '{shortened(name)}' to skip.", hint
+            )
+        if name in known[name].essential:
+            raise UsageError(f"'{name}' cannot be skipped: {known[name].why_essential}.")
 
 
 def sae_slugs(config: BuildConfig) -> list[str]:
@@ -217,156 +181,24 @@ def _check_of(single_file: bool, run: bool) -> Callable[[Path], None]:
     return require_single_or_nothing if single_file else require_report_or_nothing
 
 
-def _called(prompt: PromptConfig, config: BuildConfig) -> str:
-    named = prompt.name or prompt.text or ""
-    number = config.prompts.index(prompt) + 1
-    return f"The prompt '{shortened(named, 60)}'" if named.strip() else f"Prompt {number}"
-
-
-def _check_names(config: BuildConfig, slugs: Sequence[str]) -> None:
-    """Check that every SAE that a prompt or a graph names is one of the report's."""
-    asked: list[tuple[str, str]] = []
-    for prompt in config.prompts:
-        named = [*(prompt.saes or ()), *(slug for pair in prompt.pairs or () for slug in pair)]
-        asked += [(_called(prompt, config), slug) for slug in named]
-    asked += [("The attribution graph", slug) for slug in config.circuits.graph.saes or ()]
-    for where, slug in asked:
-        if slug not in slugs:
-            raise UsageError(
-                f"{where} names the SAE '{shortened(slug)}', which the report does not have.",
-                did_you_mean(slug, slugs) or f"It has {', '.join(slugs)}.",
-            )
-
-
-def read_labels(config: BuildConfig) -> list[Labels]:
-    """The labels of each SAE, from the files that were named.
-
-    Raises:
-        SaereportError: A file cannot be read, or holds no labels.
-    """
-    labels = []
-    for sae, slug in zip(config.saes, sae_slugs(config), strict=True):
-        path = sae.explanations or config.explanations
-        labels.append(read_explanations(path, sae=slug) if path is not None else {})
-    return labels
-
-
-def check_against(config: BuildConfig, facts: Sequence[SaeFacts], labels: Sequence[Labels]) -> None:
+def check_against(config: BuildConfig, facts: Sequence[SaeFacts]) -> None:
     """Check what was asked for against what is known of the SAEs.
 
     Args:
         config: What was asked for.
         facts: What is known of each SAE; None where it is not.
-        labels: The labels of each.
 
     Raises:
         UsageError: What was asked for cannot be had from these SAEs.
         SaereportError: A latent is not in its SAE, or labels are of another SAE.
     """
-    for sae, fact, own in zip(config.saes, facts, labels, strict=True):
-        if fact.d_sae is None:
-            continue
-        selection = parse_selection(sae.latents or config.latents)
-        check_width(selection, fact.d_sae, f"the SAE {fact.slug}")
-        beyond = max(own, default=-1)
-        if beyond >= fact.d_sae:
-            raise SaereportError(
-                f"The explanations of {fact.slug} label latent {beyond}, but it has "
-                f"{fact.d_sae:,} latents.",
-                "Are they of another SAE?",
-            )
-    widths = {fact.slug: fact.d_sae for fact in facts if fact.d_sae is not None}
-    if len(widths) == len(facts):
-        parse_blind(config.blind, widths, [fact.slug for fact in facts if fact.is_transcoder])
-    _check_pairs(config, {fact.slug: fact for fact in facts})
-    _check_graph(config, facts)
-
-
-def _check_pairs(config: BuildConfig, facts: Mapping[str, SaeFacts]) -> None:
-    for prompt in config.prompts:
-        for early, late in prompt.pairs or ():
-            one, other = facts[early], facts[late]
-            written, read = one.hook_out or one.hook_in, other.hook_in
-            if one.is_transcoder is None or written is None or read is None:
-                continue
-            if written.depth >= read.depth:
-                raise UsageError(
-                    f"{_called(prompt, config)} asks for gradients from {early} to {late}, but "
-                    f"{early} writes at '{written.name}', which is not before '{read.name}', where "
-                    f"{late} reads.",
-                    "Give the earlier SAE first." if early != late else "Name two SAEs.",
-                )
-
-
-def _check_graph(config: BuildConfig, facts: Sequence[SaeFacts]) -> None:
-    if not any(prompt.graph for prompt in config.prompts):
-        return
-    if config.circuits.graph.saes is None and all(fact.is_transcoder is False for fact in facts):
-        raise UsageError(
-            "An attribution graph needs MLP transcoders, and the report has none.",
-            "Name the SAEs that are to take part in circuits.graph.saes.",
-        )
-
-
-def read_lines(path: Path | None) -> tuple[str | None, ...]:
-    """The prompts of a prompts file, one a line; JSON lines have the prompt in `text`.
-
-    Args:
-        path: The file; none where None.
-
-    Returns:
-        The text of each line that is not empty; None for one that holds no text.
-
-    Raises:
-        SaereportError: The file is not there, cannot be read, or holds nothing.
-    """
-    if path is None:
-        return ()
-    if not exists(path.expanduser()):
-        raise SaereportError(f"There is no prompts file '{path}'.", "It has a prompt on each line.")
-    try:
-        text = content(path.expanduser(), PROMPTS_FILE).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        raise SaereportError(
-            f"The prompts file '{path}', line {line}: not UTF-8.", "Save it as UTF-8."
-        ) from error
-    # `splitlines` would also cut at separators that JSON allows inside a string.
-    lines = [line for line in text.split("\n") if line.strip()]
-    if not lines:
-        raise SaereportError(
-            f"The prompts file '{path}' holds no prompt.", "It has a prompt on each line."
-        )
-    only_json = path.suffix.lower() in (".json", ".jsonl", ".ndjson")
-    found = tuple(_text_of(line, only_json) for line in lines)
-    if all(text is None for text in found):
-        raise SaereportError(
-            f"The prompts file '{path}' holds no prompt: none of its {len(found):,} lines is JSON "
-            "with a 'text'.",
-            'Write lines such as {"text": "a prompt"}, or name it .txt.',
-        )
-    return found
-
-
-def _text_of(line: str, only_json: bool) -> str | None:
-    """A line's prompt: `text` of a JSON object, or the line itself where it is none."""
-    if not only_json and not line.lstrip().startswith("{"):
-        return line
-    try:
-        value = json.loads(line)
-    except (ValueError, RecursionError):
-        return None if only_json else line
-    text = value.get("text") if isinstance(value, dict) else None
-    # JSON can name halves of characters, which no text holds.
-    return text if isinstance(text, str) and _is_unicode(text) else None
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+    for sae, fact in zip(config.saes, facts, strict=True):
+        if fact.d_sae is not None:
+            selection = parse_selection(sae.latents or config.latents)
+            check_width(selection, fact.d_sae, f"the SAE {fact.slug}")
+    for stage in stages().values():
+        if stage.name not in config.skip:
+            stage.check_saes(config, facts)
 
 
 def _facts(sae: SaeConfig, slug: str) -> SaeFacts:

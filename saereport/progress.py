@@ -52,6 +52,10 @@ class Progress:
         if not self._quiet:
             tqdm.write(message, file=sys.stderr)
 
+    def warn(self, message: str) -> None:
+        """Print a warning as one line."""
+        self.say(f"Warning: {message}")
+
     def bar(self, what: str, total: int | None, unit: str, *, done: int = 0) -> Bar:
         """A bar that counts `unit` up to `total`, of which `done` were done before."""
         if self._quiet:

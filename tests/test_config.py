@@ -13,6 +13,7 @@ from saereport.config import (
     make_config,
     read_config,
 )
+from saereport.door import check_settings
 from saereport.errors import SaereportError, UsageError
 from saereport.reports import starting_config
 
@@ -90,7 +91,7 @@ def test_what_cannot_be_built_is_refused_before_anything_is_opened(
     values: dict[str, object], message: str
 ) -> None:
     with pytest.raises(UsageError) as caught:
-        make_config(values).checked()
+        check_settings(make_config(values))
     assert message in str(caught.value)
 
 

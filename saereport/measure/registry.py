@@ -1,7 +1,7 @@
-"""The statistics of events that can be measured.
+"""What can be measured: statistics of events, and the names of the tables of weights.
 
-To add one, write an accumulator in a module of this package, add it to `STATISTICS`, and describe
-its table in `saereport.run.tables`.
+To add a statistic, write an accumulator in a module of this package, add it to `STATISTICS`, and
+describe its table in `saereport.run.tables`. Other packages add theirs by `register`.
 """
 
 from __future__ import annotations
@@ -51,3 +51,50 @@ STATISTICS: dict[str, Statistic] = {
     )
 }
 """Every statistic by name."""
+
+
+def register(statistic: Statistic) -> None:
+    """Add a statistic of events.
+
+    Raises:
+        ValueError: There is one of this name, or it reads one that there is not.
+    """
+    if statistic.name in STATISTICS:
+        raise ValueError(f"there is a statistic '{statistic.name}' already")
+    for name in statistic.needs:
+        if name not in STATISTICS:
+            raise ValueError(f"the statistic '{statistic.name}' reads '{name}', which is none")
+    STATISTICS[statistic.name] = statistic
+
+
+WEIGHTS: dict[str, str] = {
+    "logit_lens": "saereport.measure.weights.logit_lens:TABLE",
+    "deembedding": "saereport.measure.weights.deembedding:TABLE",
+    "head_deembedding": "saereport.measure.weights.heads:DEEMBEDDING",
+    "pullbacks": "saereport.measure.weights.pullbacks:TABLE",
+    "neighbours": "saereport.measure.weights.decoder:NEIGHBOURS",
+    "head_shares": "saereport.measure.weights.heads:SHARES",
+    "geometry": "saereport.measure.weights.decoder:GEOMETRY",
+    "decoder_directions": "saereport.measure.weights.decoder:DIRECTIONS",
+}
+"""Where each table of weights is, by name; they need torch, which who names them may not have."""
+
+
+def register_weights(name: str, place: str) -> None:
+    """Add a table of weights, a `measure.weights.WeightTable`, that is imported when it is needed.
+
+    Args:
+        name: Its name, by which it can be skipped.
+        place: `module:attribute`.
+
+    Raises:
+        ValueError: There is one of this name.
+    """
+    if name in WEIGHTS:
+        raise ValueError(f"there is a table of weights '{name}' already")
+    WEIGHTS[name] = place
+
+
+def withdraw_weights(name: str) -> None:
+    """Take a table of weights out again: it cannot be imported."""
+    del WEIGHTS[name]

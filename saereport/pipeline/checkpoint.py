@@ -12,7 +12,7 @@ import json
 import shutil
 import time
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from saereport.limits import UNREADABLE
-from saereport.run.files import folder_in_place_of, write_atomically
+from saereport.run.files import folder_in_place_of, sha256_of, write_atomically
 
 FILE = "checkpoint.npz"
 FINGERPRINT = "fingerprint"
@@ -39,7 +39,7 @@ class Checkpoint:
     """The place where a collection keeps its state.
 
     Attributes:
-        folder: Folder of its own; removed by `discard`.
+        folder: The folder; other things may lie there.
         fingerprint: Identity of the work.
         identity: What the fingerprint is of, kept beside it; nothing where that is not needed.
         every: Seconds between saves.
@@ -103,12 +103,6 @@ class Checkpoint:
         write_atomically(self.path, buffer.getvalue())
         self._last = self.clock()
 
-    def discard(self) -> None:
-        """Remove the saved state."""
-        self.path.unlink(missing_ok=True)
-        if self.folder.is_dir() and not any(self.folder.iterdir()):
-            self.folder.rmdir()
-
 
 @dataclass(frozen=True)
 class FinishedParts:
@@ -156,12 +150,61 @@ class FinishedParts:
             for name, table in tables.items():
                 pq.write_table(table, fresh / f"{name}.parquet")
 
-    def discard(self) -> None:
-        """Remove everything that was kept, of this work and of any other."""
-        for other in self.folder.glob(f"{PARTS}*"):
-            shutil.rmtree(other, ignore_errors=True)
-
     def _forget_others(self) -> None:
         for other in self.folder.glob(f"{PARTS}*"):
             if other != self.path:
                 shutil.rmtree(other, ignore_errors=True)
+
+
+@dataclass(frozen=True)
+class FinishedStage:
+    """The tables of a stage that is finished, kept when the build that they are of is not.
+
+    Attributes:
+        folder: The stage's own folder.
+        fingerprint: Identity of its work; what was kept of other work is not used.
+    """
+
+    folder: Path
+    fingerprint: str
+
+    @property
+    def _path(self) -> Path:
+        return self.folder / "finished"
+
+    def keep(self, tables: Mapping[tuple[str | None, str], Path], notes: Mapping[str, Any]) -> None:
+        """Take over the files of its tables.
+
+        Args:
+            tables: By SAE (None for the whole run) and name, Parquet files that move here.
+            notes: What else it leaves, as JSON.
+
+        Raises:
+            OSError: They cannot be moved.
+        """
+        shutil.rmtree(self._path, ignore_errors=True)
+        self._path.mkdir(parents=True)
+        listed = []
+        for number, ((slug, name), file) in enumerate(tables.items()):
+            listed.append([slug, name, sha256_of(file)])
+            shutil.move(file, self._path / f"{number}.parquet")
+        record = {"fingerprint": self.fingerprint, "tables": listed, "notes": dict(notes)}
+        write_atomically(self._path / "stage.json", json.dumps(record).encode())
+
+    def load(self) -> tuple[Iterator[tuple[str | None, str, pa.Table]], dict[str, Any]] | None:
+        """The tables, read one after the other, and the notes; None if it is not finished."""
+        try:
+            record = json.loads((self._path / "stage.json").read_bytes())
+            files = [self._path / f"{number}.parquet" for number in range(len(record["tables"]))]
+            whole = record["fingerprint"] == self.fingerprint and all(
+                sha256_of(file) == listed[2]
+                for file, listed in zip(files, record["tables"], strict=True)
+            )
+        except _DAMAGED:
+            return None
+        if not whole:
+            return None
+        named = zip(record["tables"], files, strict=True)
+        return ((slug, name, pq.read_table(file)) for (slug, name, _), file in named), record[
+            "notes"
+        ]

@@ -17,8 +17,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from saereport import __version__
-from saereport.config import BuildConfig, SaeConfig
+from saereport import __version__, plugins
+from saereport.config import BuildConfig
+from saereport.pipeline.stage import Stage, built_on, file_digest, stages
 from saereport.run import TABLES
 from saereport.run.files import canonical_json
 from saereport.selection import parse_selection
@@ -70,8 +71,12 @@ def identity_of(
         "libraries": {k: v.partition("+")[0] for k, v in _versions(LIBRARIES).items()},
         "config": asked,
         "saes": {d.slug: sae_record(d) for d in saes},
-        "explanations": [_labels_digest(config, sae) for sae in config.saes],
-        "prompts_file": _file_digest(config.prompts_file),
+        "plugins": plugins.loaded(),
+        "inputs": {
+            stage.name: found
+            for stage in stages().values()
+            if stage.name not in config.skip and (found := stage.inputs(config))
+        },
         "added": {slug: list(latents) for slug, latents in added.items()},
         "model": model_record(model),
         "tokenizer": tokenizer_record(model),
@@ -160,7 +165,7 @@ def _tokenizer_digest(tokenizer: Any) -> str:
         return digest(content)
     with tempfile.TemporaryDirectory() as folder:
         tokenizer.save_vocabulary(folder)
-        files = {p.name: _file_digest(p) for p in sorted(Path(folder).iterdir())}
+        files = {p.name: file_digest(p) for p in sorted(Path(folder).iterdir())}
     return digest({"files": files, "vocabulary": tokenizer.get_vocab()})
 
 
@@ -197,40 +202,38 @@ def _plain(value: Any) -> Any:
     return str(value) if " at 0x" not in str(value) else type(value).__name__
 
 
-def digest(identity: dict[str, Any]) -> str:
+def digest(identity: Mapping[str, Any]) -> str:
     """SHA-256 of an identity, as 64 hexadecimal digits."""
     text = canonical_json(identity, indent=None)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-AFTER_READING = frozenset(
-    {
-        "map",
-        "explanations",
-        "evaluation_tokens",
-        "prompts",
-        "prompts_file",
-        "circuits",
-        "blind",
-        "with_reveal",
-    }
-)
-"""Settings that the pass over the text does not depend on."""
+def part_of(identity: Mapping[str, Any], stage: Stage, *, redacted: bool = False) -> dict[str, Any]:
+    """What a stage's numbers depend on: not the settings that are other stages' alone.
 
+    What it builds on counts as its own, and so does a setting that no stage claims.
 
-def of_reading(identity: dict[str, Any]) -> dict[str, Any]:
-    """What the pass over the text depends on: not the labels, the map, the prompts, the blind."""
-    config = {k: v for k, v in identity["config"].items() if k not in AFTER_READING}
-    config["saes"] = [{**sae, "explanations": None} for sae in config["saes"]]
-    return {**identity, "config": config, "explanations": None, "prompts_file": None}
+    Args:
+        identity: That of the whole run.
+        stage: The stage.
+        redacted: Whether also what is blinded, on which depends what is written of it.
+    """
+    every, own = stages(), built_on(stage) | ({"blind"} if redacted else set())
+    mine = {key for name in own if name in every for key in every[name].settings}
+    others = {key for one in every.values() for key in one.settings} - mine
+    config = {key: value for key, value in identity["config"].items() if key not in others}
+    for key in (key.removeprefix("saes.") for key in others if key.startswith("saes.")):
+        config["saes"] = [{**sae, key: None} for sae in config["saes"]]
+    names = {part for name in own if name in every for part in every[name].names}
+    config["skip"] = [name for name in config["skip"] if name in names]
+    inputs = {name: found for name, found in identity["inputs"].items() if name in own}
+    return {**identity, "config": config, "inputs": inputs}
 
 
 _WORDS = {
     "saereport": "the version of saereport",
     "tables": "what is measured",
     "context_size": "the context size",
-    "explanations": "the explanations",
-    "prompts_file": "the prompts file",
     "added": "the latents that are blinded",
     "tokenizer": "the tokeniser",
     "text": "the text",
@@ -268,6 +271,10 @@ def _in_words(path: tuple[str, ...], before: Mapping[str, Any], after: Mapping[s
     first, *rest = path or ("",)
     if first == "libraries":
         return f"the version of {rest[0]}" if rest else "the versions of the libraries"
+    if first == "inputs":
+        return rest[1] if len(rest) > 1 else "what the stages read"
+    if first == "plugins":
+        return f"the plug-in {rest[0]}" if rest else "the plug-ins"
     if first == "config":
         return f"the setting '{'.'.join(rest)}'"
     if first == "model":
@@ -283,17 +290,6 @@ def _part(rest: Sequence[str]) -> str:
     if rest[:1] == ["weights_sha256"] or rest[:1] == ["buffers_sha256"]:
         return "weights"
     return f"configuration ({rest[-1]})" if rest else "configuration"
-
-
-def _labels_digest(config: BuildConfig, sae: SaeConfig) -> str:
-    return _file_digest(sae.explanations or config.explanations)
-
-
-def _file_digest(path: Path | None) -> str:
-    """SHA-256 of a file's content; empty where there is none."""
-    if path is None:
-        return ""
-    return hashlib.sha256(path.expanduser().read_bytes()).hexdigest()
 
 
 def config_record(config: BuildConfig) -> dict[str, Any]:

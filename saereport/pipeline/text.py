@@ -33,7 +33,7 @@ LOOK_DOCUMENTS, LOOK_CHARACTERS = 256, 1 << 20
 
 
 @dataclass(frozen=True, eq=False)
-class TextStage:
+class RunText:
     """A text and how it is read.
 
     Attributes:
@@ -135,6 +135,11 @@ class TextStage:
         return tally.remarks(self.context_size, self.n_ctx, special, shown)
 
     @property
+    def to_read(self) -> int:
+        """Tokens of the whole sequences that hold `limit` tokens."""
+        return -(-self.limit // self.context_size) * self.context_size
+
+    @property
     def counts(self) -> TextCounts:
         """What became of the documents, for the run."""
         tally = asdict(self.tally)
@@ -181,13 +186,13 @@ def text_of(config: BuildConfig, saes: Sequence[Sae], warned: Warned) -> Text:
     return open_dataset(name, **asked)
 
 
-def text_stage(
+def run_text(
     config: BuildConfig,
     text: Text,
     saes: Sequence[Sae],
     model: LanguageModel,
     warned: Warned,
-) -> TextStage:
+) -> RunText:
     """Settle how a text is read for these SAEs.
 
     Raises:
@@ -207,7 +212,7 @@ def text_stage(
                 about=d.slug,
                 sanity=True,
             )
-    return TextStage(
+    return RunText(
         text=text,
         context_size=context_size,
         prepend_bos=first.prepend_bos,

@@ -299,6 +299,9 @@ class RunInfo(Stored):
         fingerprint: SHA-256 over everything that the numbers depend on; two runs with the same
             fingerprint measured the same thing with the same saereport.
         tables: What each table that the run holds is.
+        plugins: Versions of the packages whose plug-ins were loaded.
+        left_out: Tables of the whole run that are missing though they were asked for, each with
+            the reason.
         warnings: What a reader must know beforehand, in the order in which it arose.
     """
 
@@ -313,6 +316,8 @@ class RunInfo(Stored):
     saes: Annotated[tuple[SaeInfo, ...], Field(max_length=MOST_SAES, fail_fast=True)]
     tables: Annotated[dict[str, TableInfo], Field(max_length=1024)]
     libraries: dict[str, str]
+    plugins: dict[str, str] = Field(default_factory=dict)
+    left_out: dict[str, str] = Field(default_factory=dict)
     warnings: Annotated[tuple[RunWarning, ...], Field(max_length=4096, fail_fast=True)] = ()
     memory: MemoryProfile | None = None
     files: Annotated[tuple[FileInfo, ...], Field(fail_fast=True)] = ()

@@ -115,6 +115,12 @@ class RunWriter:
             path=relative, bytes=path.stat().st_size, sha256=sha256_of(path), rows=rows
         )
 
+    def path(self, name: str, slug: str | None) -> Path:
+        """The file of a table that was written, until the folder moves into place."""
+        if self._folder is None:
+            raise RuntimeError("RunWriter is used as a context manager")
+        return self._folder / table_path(self._tables[name], slug)
+
     def finish(self, info: RunInfo) -> RunInfo:
         """Write `run.json` with the list of files; the folder moves into place on exit."""
         if self._folder is None:

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from saereport.pipeline import build
+from saereport.pipeline import build, loading
 from saereport.run import Run, open_run
 from saereport.run.tables import TABLES
 from saereport.site.packing import pack
@@ -35,7 +35,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def _tiny(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(build, "load_model", lambda name, **_: tiny_model())
+    monkeypatch.setattr(loading, "load_model", lambda name, **_: tiny_model())
 
 
 def built(inputs: Path, out: Path, **changes: Any) -> Path:
@@ -107,7 +107,7 @@ def files_with(folder: Path, needles: list[str]) -> set[str]:
 def known(inputs: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[int, list[list[int]]]:
     """Each latent's windows, of a report that hides nothing."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(build, "load_model", lambda name, **_: tiny_model())
+        patch.setattr(loading, "load_model", lambda name, **_: tiny_model())
         run = open_run(built(inputs, tmp_path_factory.mktemp("open") / "report"))
     return {latent: windows(run, latent) for latent in (BLIND, PLAIN)}
 

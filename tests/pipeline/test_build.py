@@ -7,8 +7,8 @@ import shutil
 import signal
 import weakref
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ import torch
 from saereport.config import make_config
 from saereport.errors import SaereportError, UsageError
 from saereport.measure import STATISTICS
-from saereport.pipeline import build
+from saereport.pipeline import build, loading
 from saereport.priority import token_priorities
 from saereport.progress import Progress
 from saereport.reports import render
@@ -61,7 +61,7 @@ def _tiny(monkeypatch: pytest.MonkeyPatch) -> None:
         assert name == "tiny"
         return tiny_model()
 
-    monkeypatch.setattr(build, "load_model", load)
+    monkeypatch.setattr(loading, "load_model", load)
 
 
 def asked(inputs: Path, *saes: str, **changes: Any) -> dict[str, Any]:
@@ -118,7 +118,7 @@ def dense(run: Run, inputs: Path, slug: str) -> tuple[np.ndarray, np.ndarray, np
 @pytest.fixture(scope="module")
 def made(inputs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(build, "load_model", lambda name, **_: tiny_model())
+        patch.setattr(loading, "load_model", lambda name, **_: tiny_model())
         yield build.collect(asked(inputs), tmp_path_factory.mktemp("runs") / "run")
 
 
@@ -286,7 +286,7 @@ def test_after_a_crash_the_same_call_resumes_to_the_same_bytes(
     resumed = [line for line in told.lines if line.startswith("Going on from the checkpoint")]
     assert bool(resumed) == (blocks > 1)
     assert files(again) == files(made)
-    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["run", "run.timing.json"]
 
 
 def test_ctrl_c_saves_between_blocks_and_resumes(
@@ -441,22 +441,14 @@ def test_absurd_weights_are_refused_before_the_text(
 def test_a_table_that_a_run_cannot_hold_is_left_out_with_its_reason(
     inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from saereport.measure.weights import WEIGHT_TABLES
-    from saereport.pipeline import write
+    from saereport.measure.weights import decoder
 
-    spoilt = {}
-    for key, table in WEIGHT_TABLES.items():
+    def compute(context: Any) -> Any:
+        columns = dict(decoder.compute_geometry(context)["geometry"])
+        columns["decoder_norm"] = np.asarray(columns["decoder_norm"]) * 1e37
+        return {"geometry": columns}
 
-        def compute(context: Any, table: Any = table) -> Any:
-            found = dict(table.compute(context))
-            if "geometry" in found:
-                columns = dict(found["geometry"])
-                columns["decoder_norm"] = np.asarray(columns["decoder_norm"]) * 1e37
-                found["geometry"] = columns
-            return found
-
-        spoilt[key] = SimpleNamespace(tables=table.tables, why_not=table.why_not, compute=compute)
-    monkeypatch.setattr(write, "WEIGHT_TABLES", spoilt)
+    monkeypatch.setattr(decoder, "GEOMETRY", replace(decoder.GEOMETRY, compute=compute))
     run = open_run(build.collect(asked(inputs, "early"), tmp_path / "run"))
     run.verify()
     assert "'decoder_norm' would hold numbers" in run.info.sae("early").left_out["geometry"]
@@ -473,7 +465,7 @@ def test_only_chosen_latents_are_encoded_when_nothing_needs_the_others(
 
     monkeypatch.setattr(Sae, "encode", whole)
     # The look at the first tokens is for the whole SAE, whatever is measured afterwards.
-    monkeypatch.setattr(build, "check_sanity", lambda *_: {})
+    monkeypatch.setattr("saereport.pipeline.sanity.check_sanity", lambda *_: {})
     skipped = [name for name, s in STATISTICS.items() if s.needs_all_latents]
     skipped.append("sae_metrics")
     config = asked(inputs, "early", "z", skip=skipped, circuits={"examples": 0})
@@ -562,7 +554,7 @@ def test_the_memory_profile_names_what_was_large(inputs: Path, tmp_path: Path) -
     )
     memory = open_run(path).info.memory
     assert memory is not None
-    stages = ["load", "check the SAEs", "read the text", "evaluate", "weights"]
+    stages = ["load", "plan", "statistics", "evaluation", "example_attribution", "weights"]
     assert [peak.stage for peak in memory.peaks] == stages
     assert all(peak.process_bytes > 2**20 for peak in memory.peaks)
     assert {row.stage for row in memory.rows} == {peak.stage for peak in memory.peaks}
@@ -687,7 +679,7 @@ def test_build_makes_a_report_with_its_run_and_can_replace_it(inputs: Path, tmp_
         run = open_run(out)
         run.verify()
         assert run.info.saes[0].selection == latents
-    assert [path.name for path in tmp_path.iterdir()] == ["report"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["report", "report.timing.json"]
 
 
 def test_a_build_whose_rendering_failed_does_not_read_the_text_again(

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from saereport import door
 from saereport.circuits.gradients import latents_to_latents
 from saereport.errors import SaereportError, UsageError
-from saereport.pipeline import build, circuits
+from saereport.pipeline import averages, build, circuits, loading
+from saereport.pipeline.stages.mean_gradients import read_lines
 from saereport.progress import Progress
 from saereport.reports import describe
 from saereport.run import Run, open_run
@@ -64,7 +64,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def _tiny(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(build, "load_model", lambda name, **_: tiny_model())
+    monkeypatch.setattr(loading, "load_model", lambda name, **_: tiny_model())
 
 
 def asked(inputs: Path, *saes: str, **changes: Any) -> dict[str, Any]:
@@ -97,7 +97,7 @@ def told() -> Told:
 @pytest.fixture(scope="module")
 def made(inputs: Path, told: Told, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(build, "load_model", lambda name, **_: tiny_model())
+        patch.setattr(loading, "load_model", lambda name, **_: tiny_model())
         config = asked(
             inputs, prompts=PROMPTS, prompts_file=inputs / "prompts.txt", profile_memory=True
         )
@@ -199,7 +199,7 @@ def test_averages_say_what_limits_and_memory_left_out(inputs: Path, tmp_path: Pa
     config = asked(inputs, "early", "late", prompts_file=prompts)
     config["circuits"] = {**config["circuits"], "max_inputs": 1, "max_outputs": 4}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(circuits, "latents_to_latents", second_is_too_long)
+        patch.setattr(averages, "latents_to_latents", second_is_too_long)
         run = open_run(build.collect(config, tmp_path / "run", progress=told))
     (row,) = run.table("pair_mean_maps").to_pylist()
     assert (row["n_prompts"], row["n_skipped"]) == (2, 1)
@@ -220,10 +220,12 @@ def test_circuits_are_a_stage_of_the_memory_profile(made: Run) -> None:
     stages = [peak.stage for peak in made.info.memory.peaks]
     assert stages == [
         "load",
-        "check the SAEs",
-        "read the text",
-        "evaluate",
+        "plan",
+        "statistics",
+        "evaluation",
         "circuits",
+        "mean_gradients",
+        "example_attribution",
         "weights",
     ]
 
@@ -250,7 +252,7 @@ def test_an_interrupted_build_uses_its_finished_prompts_and_ends_with_the_same_b
 ) -> None:
     config = asked(inputs, "early", "late", prompts=TWO, prompts_file=inputs / "prompts.txt")
     whole = build.collect(config, tmp_path / "whole")
-    collect_prompt, maps_of = circuits.collect_prompt, circuits._maps
+    collect_prompt, gradients_on = circuits.collect_prompt, averages.gradients_on
 
     def second_fails(subject: Any, task: Any, *rest: Any) -> Any:
         if task.prompt.number == 1:
@@ -263,11 +265,14 @@ def test_an_interrupted_build_uses_its_finished_prompts_and_ends_with_the_same_b
         calls.append(arguments)
         if len(calls) == 3:
             raise KeyboardInterrupt
-        return maps_of(*arguments)
+        return gradients_on(*arguments)
 
-    for name, replacement in (("collect_prompt", second_fails), ("_maps", third_line_fails)):
+    for module, name, replacement in (
+        (circuits, "collect_prompt", second_fails),
+        (averages, "gradients_on", third_line_fails),
+    ):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(circuits, name, replacement)
+            patch.setattr(module, name, replacement)
             patch.setattr("saereport.pipeline.checkpoint.Checkpoint.due", True)
             with pytest.raises(KeyboardInterrupt):
                 build.collect(config, tmp_path / "run")
@@ -281,7 +286,8 @@ def test_an_interrupted_build_uses_its_finished_prompts_and_ends_with_the_same_b
     assert "The prompt 'w5 w6 w7' was finished before; using it" in told.lines
     assert "Going on with the prompts file after 2 prompts" in told.lines
     assert files(again) == files(whole)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["run", "whole"]
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {"run", "run.timing.json", "whole", "whole.timing.json"}
 
 
 def test_new_prompts_do_not_cost_the_pass_over_the_text(inputs: Path, tmp_path: Path) -> None:
@@ -405,14 +411,14 @@ def test_a_prompts_file_without_a_prompt_says_so(inputs: Path, tmp_path: Path) -
 def test_json_lines_hold_their_prompt_in_text(tmp_path: Path) -> None:
     file = tmp_path / "p.jsonl"
     file.write_text('{"text": "a b"}\nnot json\n{"text": 5}\n{"text": "\\ud800"}\n[1]\n')
-    assert door.read_lines(file) == ("a b", None, None, None, None)
+    assert read_lines(file) == ("a b", None, None, None, None)
     plain = tmp_path / "p.txt"
     plain.write_text("{ braces are text\n\n a b \n")
-    assert door.read_lines(plain) == ("{ braces are text", " a b ")
-    assert door.read_lines(None) == ()
+    assert read_lines(plain) == ("{ braces are text", " a b ")
+    assert read_lines(None) == ()
 
 
 def test_lines_end_where_lines_end(tmp_path: Path) -> None:
     file = tmp_path / "p.jsonl"
     file.write_bytes('\ufeff{"text": "a\u2028b"}\r\n{"text": "c"}'.encode())
-    assert door.read_lines(file) == ("a\u2028b", "c")
+    assert read_lines(file) == ("a\u2028b", "c")

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from saereport.errors import GateError, SaereportError
-from saereport.pipeline import build, sanity
+from saereport.pipeline import build, loading, sanity
 from saereport.pipeline.text_pass import Batches
 from saereport.progress import Progress
 from saereport.reports import render
@@ -65,7 +65,7 @@ def asked(inputs: Path, *saes: str, **changes: Any) -> dict[str, Any]:
 @pytest.fixture(autouse=True, scope="module")
 def _tiny() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(build, "load_model", lambda name, **_: tiny_model())
+        patch.setattr(loading, "load_model", lambda name, **_: tiny_model())
         yield
 
 
@@ -356,7 +356,7 @@ def test_trusted_code_is_the_users_choice_and_stands_in_the_report(
         handed.append(options["trust_remote_code"])
         return tiny_model()
 
-    monkeypatch.setattr(build, "load_model", load)
+    monkeypatch.setattr(loading, "load_model", load)
     for trusted in (False, True):
         config = asked(inputs, "late", trust_remote_code=trusted, tokens=300, evaluation_tokens=0)
         run = open_run(build.collect(config, tmp_path / str(trusted)))

@@ -19,8 +19,9 @@ from saereport.pipeline.fingerprint import (
     differences,
     digest,
     identity_of,
-    of_reading,
+    part_of,
 )
+from saereport.pipeline.stage import stages
 from saereport.run import open_run
 from tests.factories import save_hf_model, save_sae
 
@@ -254,9 +255,10 @@ def test_another_place_another_spelling_and_what_changes_no_number_are_the_same(
 
 
 def test_the_pass_over_the_text_does_not_depend_on_what_comes_after(plain: dict[str, Any]) -> None:
-    later = {**plain, "explanations": ["x"], "prompts_file": "y"}
+    later = {**plain, "inputs": {"explanations": {"the explanations": ["x"]}}}
     later["config"] = {**plain["config"], "map": "umap", "evaluation_tokens": 1, "prompts": [1]}
-    assert digest(of_reading(later)) == digest(of_reading(plain))
+    reading = stages()["statistics"]
+    assert digest(part_of(later, reading)) == digest(part_of(plain, reading))
     assert digest(later) != digest(plain)
 
 
@@ -285,10 +287,10 @@ def test_a_changed_tokeniser_is_told_and_nothing_old_is_used(inputs: Path, tmp_p
         raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(build, "write_run", crash)
+        patch.setattr("saereport.pipeline.weights.weight_tables", crash)
         with pytest.raises(KeyboardInterrupt):
             build.collect(values, tmp_path / "run")
-    assert (tmp_path / "run.partial" / "checkpoint.npz").is_file()
+    assert (tmp_path / "run.partial" / "stages" / "statistics" / "checkpoint.npz").is_file()
     tokenizer(swap_tokens)(folder, {})
     told = Told()
     build.collect(values, tmp_path / "run", progress=told)

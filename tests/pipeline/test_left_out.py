@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from saereport import collect, open_run
-from saereport.pipeline import build
+from saereport.pipeline import statistics
 from saereport.progress import Progress
 from tests.factories import save_sae
 from tests.families import Families
@@ -49,13 +49,13 @@ def test_a_table_that_cannot_be_right_is_left_out_with_its_reason(
     text = tmp_path / "text.jsonl"
     text.write_text('{"text": "%s"}\n' % ("What a table says must be true. " * 40))
     heard, before_reading = Heard(), list[str]()
-    read = build._read
+    read = statistics._read
 
     def reads(*args: Any) -> Any:
         before_reading.extend(heard.lines)
         return read(*args)
 
-    monkeypatch.setattr(build, "_read", reads)
+    monkeypatch.setattr(statistics, "_read", reads)
     config = {
         "saes": [{"path": str(sae)}],
         "model": str(families(family)),

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from saereport.errors import GateError, SaereportError
-from saereport.pipeline import build
+from saereport.pipeline import build, loading
 from saereport.pipeline.text_pass import TextPass
 from saereport.progress import Progress
 from saereport.run import Run, open_run
@@ -35,7 +35,7 @@ def write(path: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
 def collect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Run]]:
     """Collects from rows, with an SAE that has the metadata given, or several."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(build, "load_model", lambda name, **_: tiny_model())
+        patch.setattr(loading, "load_model", lambda name, **_: tiny_model())
 
         def made(
             rows: Sequence[Mapping[str, Any]],
@@ -257,7 +257,7 @@ def test_a_path_in_the_metadata_is_not_followed(
     def loads(*_: Any, **__: Any) -> Any:
         raise AssertionError("the model was loaded")
 
-    monkeypatch.setattr(build, "load_model", loads)
+    monkeypatch.setattr(loading, "load_model", loads)
     monkeypatch.chdir(tmp_path)
     for name in ("wikitext", "secret.txt", "owner/x"):
         (tmp_path / name).mkdir(parents=True)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import saereport
-from saereport.pipeline import build
+from saereport.pipeline import loading
 from saereport.sources.hooks import parse_hook
 from saereport.sources.locating import locate
 from saereport.sources.model_loading import load_model
@@ -84,7 +84,7 @@ def test_an_sae_of_a_named_module(gemma, tmp_path, monkeypatch):
     text.write_text(
         "\n".join(json.dumps({"text": f"{TEXT} Paris, number {i}."}) for i in range(40))
     )
-    monkeypatch.setattr(build, "load_model", lambda *_, **__: gemma)
+    monkeypatch.setattr(loading, "load_model", lambda *_, **__: gemma)
     settings = {
         "saes": [{"path": str(folder)}],
         "model": str(gemma_file(gemma_parts() or [])),

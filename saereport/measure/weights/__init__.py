@@ -1,16 +1,13 @@
 """Tables that are computed from weights alone: pure functions of an SAE and a model.
 
-To add one, write its module with a `WeightTable`, add that to `WEIGHT_TABLES`, and describe its
-table in `saereport.run.tables`.
+To add one, write its module with a `WeightTable`, name it in `saereport.measure.registry.WEIGHTS`,
+and describe its table in `saereport.run.tables`.
 """
 
-from saereport.measure.weights import (
-    decoder,
-    deembedding,
-    heads,
-    logit_lens,
-    pullbacks,
-)
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+
+from saereport.measure.registry import WEIGHTS
 from saereport.measure.weights.context import (
     HookView,
     ModelView,
@@ -20,19 +17,23 @@ from saereport.measure.weights.context import (
     WeightTable,
 )
 
-WEIGHT_TABLES: dict[str, WeightTable] = {
-    table.name: table
-    for table in (
-        logit_lens.TABLE,
-        deembedding.TABLE,
-        heads.DEEMBEDDING,
-        pullbacks.TABLE,
-        decoder.NEIGHBOURS,
-        heads.SHARES,
-        decoder.GEOMETRY,
-        decoder.DIRECTIONS,
-    )
-}
+
+class _Imported(Mapping[str, WeightTable]):
+    """What the registry names, each imported when it is asked for."""
+
+    def __getitem__(self, name: str) -> WeightTable:
+        module, _, attribute = WEIGHTS[name].partition(":")
+        table: WeightTable = getattr(import_module(module), attribute)
+        return table
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(WEIGHTS)
+
+    def __len__(self) -> int:
+        return len(WEIGHTS)
+
+
+WEIGHT_TABLES: Mapping[str, WeightTable] = _Imported()
 """Every table of weights by name."""
 
 __all__ = [

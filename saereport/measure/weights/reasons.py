@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from saereport.measure.weights.context import WeightContext, WeightTable
 from saereport.measure.weights.directions import reads_heads
 from saereport.measure.weights.heads import layers_read
 
 
 def unexplained(
-    context: WeightContext, tables: dict[str, WeightTable]
+    context: WeightContext, tables: Mapping[str, WeightTable]
 ) -> dict[str, tuple[str, ...]]:
     """Tables that an SAE lacks because its model could not be made out, not by its kind.
 

@@ -1,0 +1,273 @@
+"""Stages of a build: what one is, which there are, and in which order they run.
+
+A stage computes some tables of a run. It says itself what it is asked in the configuration, what
+it needs, what its numbers depend on, what can be checked before the long work and what that will
+cost, and where it goes on after an interruption. Everything else follows from the registry here:
+the keys of a configuration, the fingerprint, `--skip`, checkpoints and their removal, progress,
+timing, the memory profile, and the reasons for what is left out.
+
+To add one, write a class with `Stage` as its base, in a module that imports torch only inside
+`plan` and `run`; name it in `BUILT_IN`, or in the entry points `saereport.stages` of another
+package. Nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import BaseModel
+
+if TYPE_CHECKING:
+    from saereport.config import BuildConfig
+    from saereport.pipeline.context import Context
+    from saereport.sources.folders import SaeFacts
+
+BUILT_IN = (
+    "saereport.pipeline.stages.statistics:Statistics",
+    "saereport.pipeline.stages.blind:Blind",
+    "saereport.pipeline.stages.evaluation:Evaluation",
+    "saereport.pipeline.stages.circuits:Circuits",
+    "saereport.pipeline.stages.mean_gradients:MeanGradients",
+    "saereport.pipeline.stages.example_attribution:ExampleAttribution",
+    "saereport.pipeline.stages.weights:Weights",
+    "saereport.pipeline.stages.explanations:Explanations",
+)
+"""saereport's own stages, as entry points name them, in the order in which they run."""
+
+SKIPPED = "it was skipped"
+"""The reason for what `--skip` leaves out."""
+
+Yielded = tuple[str | None, str, Mapping[str, Any]]
+"""SAE that a table is about (None for one of the whole run), the table's name, its columns."""
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a stage works with; it is not there for a stage that does not say so.
+
+    Attributes:
+        model: The language model.
+        saes: The SAEs.
+        stages: Stages whose results it builds on. They run before it, and where one of them does
+            not, it does not run either.
+        tables: Tables of theirs that it reads, as they were measured: blinded latents too.
+    """
+
+    model: bool = False
+    saes: bool = False
+    stages: tuple[str, ...] = ("statistics",)
+    tables: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a stage is going to do, as far as that is known beforehand.
+
+    Attributes:
+        tokens: Tokens that go through the model, counted again for every pass.
+        passes: Forward passes.
+        seconds: How long it takes.
+        what: The rest, in words: `3 prompts`.
+    """
+
+    tokens: int | None = None
+    passes: int | None = None
+    seconds: float | None = None
+    what: str = ""
+
+    @property
+    def words(self) -> str:
+        """All of it for one line; empty where nothing is known."""
+        parts = [
+            self.what,
+            f"{self.tokens:,} tokens" if self.tokens else "",
+            f"{self.passes:,} passes" if self.passes else "",
+            f"about {self.seconds:,.0f} s" if self.seconds else "",
+        ]
+        return ", ".join(part for part in parts if part)
+
+
+class Stage(ABC):
+    """One stage of a build. The class is made once; what one build knows is in its context.
+
+    Attributes:
+        name: What it is called: in `--skip`, in timings, in the memory profile, as its folder
+            while it is unfinished and, where it comes from a plug-in, as its key in YAML.
+        tables: The tables that it may yield; `yields` where they are not known beforehand.
+        needs: What it works with.
+        config: Its part of the configuration, None where it has none. A plug-in's stage has it
+            under its name; the settings of saereport's own stages are keys at the top.
+        at_top: Whether the fields of `config` are keys at the top of a configuration.
+        shares: Keys at the top that it depends on and that are another stage's too.
+        essential: Names among its own, of tables or the stage's own, that cannot be skipped.
+        why_essential: Why, as the end of a sentence.
+        keeps: Whether its tables, once finished, stand for all that it leaves, so that an
+            interrupted build uses them again. A stage that leaves more keeps that itself.
+    """
+
+    name: ClassVar[str]
+    tables: ClassVar[tuple[str, ...]] = ()
+    needs: ClassVar[Needs] = Needs()
+    config: ClassVar[type[BaseModel] | None] = None
+    at_top: ClassVar[bool] = False
+    shares: ClassVar[tuple[str, ...]] = ()
+    essential: ClassVar[tuple[str, ...]] = ()
+    why_essential: ClassVar[str] = "others are built on it"
+    keeps: ClassVar[bool] = True
+
+    @property
+    def settings(self) -> tuple[str, ...]:
+        """The keys of a configuration that it depends on beside those that no stage claims.
+
+        `saes.explanations` is the key `explanations` of every SAE.
+        """
+        if self.config is None:
+            return self.shares
+        own = tuple(self.config.model_fields) if self.at_top else (self.name,)
+        return (*own, *self.shares)
+
+    @property
+    def yields(self) -> tuple[str, ...]:
+        """The tables that it may yield."""
+        return self.tables
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every name by which `--skip` leaves out the stage or a part of it."""
+        return tuple(dict.fromkeys((self.name, *self.yields)))
+
+    def check(self, config: BuildConfig) -> None:  # noqa: B027 - most have nothing to check
+        """Check its part of a configuration, and the files that it names, before torch is loaded.
+
+        Raises:
+            SaereportError: Something means nothing, or is not there; says what.
+        """
+
+    def check_saes(  # noqa: B027 - most have nothing to check
+        self, config: BuildConfig, facts: Sequence[SaeFacts]
+    ) -> None:
+        """Check what is asked for against what is known of the SAEs.
+
+        Called before torch is loaded with what their files tell, and again when they are loaded.
+
+        Raises:
+            SaereportError: It cannot be had from these SAEs; says why.
+        """
+
+    def inputs(self, config: BuildConfig) -> dict[str, Any]:
+        """What its numbers depend on beside the settings: digests of files that these name.
+
+        Returns:
+            JSON, by words for the sentence that it changed: `the prompts file`.
+        """
+        return {}
+
+    def why_not(self, context: Context) -> str | None:
+        """Why it has nothing to do; None where it has.
+
+        Returns:
+            A reason that a run gives for the tables that are missing; empty where nobody asked for
+            them and there is nothing to explain.
+        """
+        return None
+
+    def plan(self, context: Context) -> Cost:
+        """Check what can be checked before the long work, and say what is going to be done.
+
+        Raises:
+            SaereportError: It cannot be done.
+        """
+        return Cost()
+
+    @abstractmethod
+    def run(self, context: Context) -> Iterator[Yielded]:
+        """Compute its tables and hand each on as soon as it is made.
+
+        Nothing that is handed on is used again. For a table that is left out, the reason is given
+        to `context.leave_out`.
+
+        Raises:
+            SaereportError: It cannot be done. Stages that do not build on it run all the same, and
+                what they found is used when the same build is asked for again.
+        """
+
+    def wants(self, context: Context, table: str, slug: str | None) -> bool:
+        """Whether it will read a table that is about to be written; it is held until then."""
+        return table in self.needs.tables
+
+    def discard(self, folder: Path) -> None:
+        """Remove what it kept in its folder for going on after an interruption."""
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+_REGISTERED: dict[str, Stage] = {}
+
+
+def register(stage: type[Stage] | Stage) -> None:
+    """Add a stage; it runs after saereport's own unless one of these needs it.
+
+    Raises:
+        ValueError: There is one of this name, or a setting that is called so.
+    """
+    made = stage() if isinstance(stage, type) else stage
+    from saereport.config import BuildConfig
+
+    if made.name in stages():
+        raise ValueError(f"there is a stage '{made.name}' already")
+    if made.name in BuildConfig.model_fields:
+        raise ValueError(f"'{made.name}' is a setting of saereport's own")
+    _REGISTERED[made.name] = made
+
+
+def stages() -> dict[str, Stage]:
+    """All stages by name, in the order in which they run: none before one that it needs."""
+    if not _REGISTERED:
+        for place in BUILT_IN:
+            module, _, attribute = place.partition(":")
+            own: Stage = getattr(import_module(module), attribute)()
+            _REGISTERED[own.name] = own
+    found: dict[str, Stage] = {}
+
+    def place_after_its_needs(stage: Stage, above: tuple[str, ...]) -> None:
+        if stage.name in above:
+            raise ValueError(f"the stages {', '.join(above)} need each other")
+        for name in stage.needs.stages:
+            if name in _REGISTERED and name not in found:
+                place_after_its_needs(_REGISTERED[name], (*above, stage.name))
+        found.setdefault(stage.name, stage)
+
+    for stage in _REGISTERED.values():
+        place_after_its_needs(stage, ())
+    return found
+
+
+def built_on(stage: Stage) -> set[str]:
+    """Names of the stages on which a stage builds, of those on which these build, and its own."""
+    known, found = stages(), {stage.name}
+    open_ = list(stage.needs.stages)
+    while open_:
+        name = open_.pop()
+        if name not in found:
+            found.add(name)
+            open_ += known[name].needs.stages if name in known else ()
+    return found
+
+
+def is_skipped(skip: Collection[str], name: str, tables: Iterable[str]) -> bool:
+    """Whether something that gives some tables is left out: by its name, or all of its tables."""
+    made = list(tables)
+    return name in skip or bool(made and all(table in skip for table in made))
+
+
+def file_digest(path: Path | None) -> str:
+    """SHA-256 of a file's content; empty where there is none."""
+    if path is None:
+        return ""
+    return hashlib.sha256(path.expanduser().read_bytes()).hexdigest()

@@ -1,0 +1,68 @@
+"""Evaluation of whole SAEs as a stage: how well a reconstruction stands in for the activations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from saereport.asked import Asked
+from saereport.pipeline.stage import SKIPPED, Cost, Needs, Stage, Yielded
+
+if TYPE_CHECKING:
+    from saereport.pipeline.context import Context
+
+TABLE = "sae_metrics"
+
+
+class EvaluationSettings(Asked):
+    """On what whole SAEs are evaluated.
+
+    Attributes:
+        evaluation_tokens: Counted tokens, the first of the text, on which each SAE as a whole is
+            evaluated; 0 for none.
+    """
+
+    evaluation_tokens: int = Field(8192, ge=0)
+
+
+class Evaluation(Stage):
+    """Figures of each SAE as a whole over the first tokens of the text."""
+
+    name = "evaluation"
+    tables = (TABLE,)
+    needs = Needs(model=True, saes=True)
+    config = EvaluationSettings
+    at_top = True
+
+    def why_not(self, context: Context) -> str | None:
+        """No tokens are the same as skipping it."""
+        return None if context.config.evaluation_tokens else SKIPPED
+
+    def plan(self, context: Context) -> Cost:
+        """Each token is run once to read, once as it is, and once for every replacement."""
+        points = {sae.write_point.name for sae in context.saes.values()}
+        passes = 2 + len(context.saes) + 2 * len(points)
+        tokens = min(context.config.evaluation_tokens, context.config.tokens)
+        return Cost(tokens=tokens * passes)
+
+    def run(self, context: Context) -> Iterator[Yielded]:
+        """Yield `sae_metrics` of each SAE.
+
+        The tokens are packed anew, so that a build that went on after an interruption has them too.
+        """
+        from saereport.circuits.evaluation import evaluate, first_counted
+
+        packed = context.text.packed(batch=context.batches.block)
+        tokens, counted = first_counted(packed, context.config.evaluation_tokens)
+        found = evaluate(
+            context.model, list(context.saes.values()), tokens, counted, context.progress
+        )
+        for slug, reason in found.left_out.items():
+            context.leave_out(slug, TABLE, reason)
+        for slug, doubts in found.doubts.items():
+            for doubt in doubts:
+                context.warned.add(doubt, about=slug)
+        for slug, columns in found.tables.items():
+            yield slug, TABLE, columns

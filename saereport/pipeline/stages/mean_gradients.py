@@ -1,0 +1,131 @@
+"""Mean gradients over a file of prompts as a stage."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from saereport.asked import Asked
+from saereport.errors import SaereportError
+from saereport.limits import MIB, Limits, content
+from saereport.pipeline.stage import Cost, Needs, Stage, Yielded, file_digest
+from saereport.yaml_files import exists
+
+if TYPE_CHECKING:
+    from saereport.config import BuildConfig
+    from saereport.pipeline.context import Context
+
+PROMPTS_FILE = Limits(file_bytes=256 * MIB, text_bytes=256 * MIB)
+"""How much of a prompts file is read."""
+
+
+class PromptsFileSettings(Asked):
+    """Over what gradients are averaged.
+
+    Attributes:
+        prompts_file: File of prompts, one a line (or JSON lines with `text`), over which the
+            gradients between SAEs are averaged.
+    """
+
+    prompts_file: Path | None = None
+
+
+class MeanGradients(Stage):
+    """Mean absolute gradients between SAEs over a file of prompts.
+
+    The sums are kept now and then, so that an interrupted build goes on after the prompts that it
+    had added.
+    """
+
+    name = "mean_gradients"
+    tables = ("pair_mean_maps", "pair_means")
+    needs = Needs(model=True, saes=True)
+    config = PromptsFileSettings
+    at_top = True
+    shares = ("circuits",)
+    keeps = False
+
+    def check(self, config: BuildConfig) -> None:
+        """Read the file."""
+        read_lines(config.prompts_file)
+
+    def inputs(self, config: BuildConfig) -> dict[str, Any]:
+        """The file."""
+        return {"the prompts file": file_digest(config.prompts_file)}
+
+    def why_not(self, context: Context) -> str | None:
+        """Nothing to say where there is no file."""
+        return None if context.config.prompts_file else ""
+
+    def plan(self, context: Context) -> Cost:
+        """Count the prompts."""
+        return Cost(what=f"{len(read_lines(context.config.prompts_file)):,} prompts of the file")
+
+    def run(self, context: Context) -> Iterator[Yielded]:
+        """Yield the means of each pair of SAEs."""
+        from saereport.pipeline.averages import mean_gradients
+
+        yield from mean_gradients(context, self, read_lines(context.config.prompts_file))
+
+
+def read_lines(path: Path | None) -> tuple[str | None, ...]:
+    """The prompts of a prompts file, one a line; JSON lines have the prompt in `text`.
+
+    Args:
+        path: The file; none where None.
+
+    Returns:
+        The text of each line that is not empty; None for one that holds no text.
+
+    Raises:
+        SaereportError: The file is not there, cannot be read, or holds nothing.
+    """
+    if path is None:
+        return ()
+    if not exists(path.expanduser()):
+        raise SaereportError(f"There is no prompts file '{path}'.", "It has a prompt on each line.")
+    try:
+        text = content(path.expanduser(), PROMPTS_FILE).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise SaereportError(
+            f"The prompts file '{path}', line {line}: not UTF-8.", "Save it as UTF-8."
+        ) from error
+    # `splitlines` would also cut at separators that JSON allows inside a string.
+    lines = [line for line in text.split("\n") if line.strip()]
+    if not lines:
+        raise SaereportError(
+            f"The prompts file '{path}' holds no prompt.", "It has a prompt on each line."
+        )
+    only_json = path.suffix.lower() in (".json", ".jsonl", ".ndjson")
+    found = tuple(_text_of(line, only_json) for line in lines)
+    if all(text is None for text in found):
+        raise SaereportError(
+            f"The prompts file '{path}' holds no prompt: none of its {len(found):,} lines is JSON "
+            "with a 'text'.",
+            'Write lines such as {"text": "a prompt"}, or name it .txt.',
+        )
+    return found
+
+
+def _text_of(line: str, only_json: bool) -> str | None:
+    """A line's prompt: `text` of a JSON object, or the line itself where it is none."""
+    if not only_json and not line.lstrip().startswith("{"):
+        return line
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError):
+        return None if only_json else line
+    text = value.get("text") if isinstance(value, dict) else None
+    # JSON can name halves of characters, which no text holds.
+    return text if isinstance(text, str) and _is_unicode(text) else None
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

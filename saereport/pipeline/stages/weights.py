@@ -1,0 +1,63 @@
+"""Tables of weights as a stage: what an SAE and a model say without any text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Literal
+
+from saereport.asked import Asked
+from saereport.errors import SaereportError
+from saereport.pipeline.stage import Cost, Needs, Stage, Yielded
+
+if TYPE_CHECKING:
+    from saereport.config import BuildConfig
+    from saereport.pipeline.context import Context
+
+
+class WeightSettings(Asked):
+    """How tables of weights are computed.
+
+    Attributes:
+        map: How the map of latents is made.
+    """
+
+    map: Literal["pca", "umap"] = "pca"
+
+
+class Weights(Stage):
+    """Every table of `measure.weights`, for each SAE that has it."""
+
+    name = "weights"
+    needs = Needs(model=True, saes=True)
+    config = WeightSettings
+    at_top = True
+    shares = ("examples",)
+
+    @property
+    def yields(self) -> tuple[str, ...]:
+        """What the registry names."""
+        from saereport.measure.registry import WEIGHTS
+
+        return tuple(WEIGHTS)
+
+    def check(self, config: BuildConfig) -> None:
+        """Refuse a map that the installed packages cannot make."""
+        if config.map == "umap" and find_spec("umap") is None:
+            raise SaereportError(
+                "A UMAP map needs the package umap-learn, which is not installed.",
+                "pip install 'saereport[umap]', or make the map with PCA.",
+            )
+
+    def plan(self, context: Context) -> Cost:
+        """Warn of tables that cannot be right for this model."""
+        from saereport.pipeline.weights import warn_of_left_out
+
+        warn_of_left_out(context)
+        return Cost()
+
+    def run(self, context: Context) -> Iterator[Yielded]:
+        """Yield the tables of each SAE, from the deepest to the shallowest."""
+        from saereport.pipeline.weights import weight_tables
+
+        yield from weight_tables(context)
