@@ -17,6 +17,7 @@ from pydantic import BaseModel, Field, ValidationError, create_model, field_vali
 
 from saereport.asked import Asked
 from saereport.errors import UsageError, did_you_mean, shortened
+from saereport.names import unique_slugs
 from saereport.pipeline.stages.blind import BlindSettings
 from saereport.pipeline.stages.circuits import (
     CircuitsConfig,
@@ -178,6 +179,14 @@ class BuildConfig(
         if re.fullmatch(DEVICE_PATTERN, value) is None:
             raise ValueError("it is auto, cpu, mps, cuda or cuda:N")
         return value
+
+    @property
+    def slugs(self) -> list[str]:
+        """The names that the SAEs have in the run."""
+        return unique_slugs(
+            sae.path.resolve().name if sae.path else f"{sae.release}-{sae.sae_id}"
+            for sae in self.saes
+        )
 
     def checked(self) -> BuildConfig:
         """Itself, if it can be built as far as can be told without opening anything.

@@ -17,7 +17,6 @@ from typing import Protocol
 from saereport.config import BuildConfig, SaeConfig
 from saereport.errors import SaereportError, UsageError, did_you_mean, shortened
 from saereport.limits import TEXT_BYTES
-from saereport.names import unique_slugs
 from saereport.pipeline.stage import stages
 from saereport.run import kinds
 from saereport.run.files import require_apart, reserved, target_folder
@@ -41,7 +40,7 @@ def check_everything(config: BuildConfig) -> None:
         SaereportError: A file is not there, or is not what it should be.
     """
     check_settings(config)
-    facts = [_facts(sae, slug) for sae, slug in zip(config.saes, sae_slugs(config), strict=True)]
+    facts = [_facts(sae, slug) for sae, slug in zip(config.saes, config.slugs, strict=True)]
     check_against(config, facts)
     model = config.model or facts[0].model_name
     if model is None and config.saes[0].path is not None:
@@ -84,14 +83,6 @@ def check_skipped(skip: Sequence[str]) -> None:
             )
         if name in known[name].essential:
             raise UsageError(f"'{name}' cannot be skipped: {known[name].why_essential}.")
-
-
-def sae_slugs(config: BuildConfig) -> list[str]:
-    """The names that the SAEs have in the run."""
-    return unique_slugs(
-        sae.path.resolve().name if sae.path else f"{sae.release}-{sae.sae_id}"
-        for sae in config.saes
-    )
 
 
 def check_output(out: Path, *, single_file: bool = False, run: bool = False) -> None:

@@ -305,6 +305,11 @@ def config_record(config: BuildConfig) -> dict[str, Any]:
             "circuits": {"memory"},
         },
     )
+    for name, stage in stages().items():
+        if name in record and not stage.at_top:
+            # Of files that a plug-in's settings name, the names alone.
+            found = getattr(config, name)
+            record[name] = None if found is None else _plain(found.model_dump())
     for sae in record["saes"]:
         for key in ("path", "explanations"):
             sae[key] = Path(sae[key]).resolve().name if sae[key] else None

@@ -163,12 +163,10 @@ class Circuits(Stage):
 
     def check(self, config: BuildConfig) -> None:
         """Check each prompt, and that every SAE that one names is in the report."""
-        from saereport.door import sae_slugs
-
         for prompt in config.prompts:
             prompt.checked()
             _check_prompt(prompt, _called(prompt, config), config.circuits.max_prompt)
-        _check_names(config, sae_slugs(config))
+        _check_names(config, config.slugs)
 
     def check_saes(self, config: BuildConfig, facts: Sequence[SaeFacts]) -> None:
         """Check the order of the SAEs in pairs, and that a graph has some to be made of."""

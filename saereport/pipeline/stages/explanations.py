@@ -92,11 +92,10 @@ def read_labels(config: BuildConfig) -> list[Labels]:
     Raises:
         SaereportError: A file cannot be read, or holds no labels.
     """
-    from saereport.door import sae_slugs
     from saereport.sources.explanations import read_explanations
 
     labels = []
-    for sae, slug in zip(config.saes, sae_slugs(config), strict=True):
+    for sae, slug in zip(config.saes, config.slugs, strict=True):
         path = sae.explanations or config.explanations
         labels.append(read_explanations(path, sae=slug) if path is not None else {})
     return labels

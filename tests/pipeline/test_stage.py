@@ -1,0 +1,225 @@
+"""What follows from the registry of stages: configuration, fingerprint, skipping, the order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from saereport.config import BuildConfig, config_class, make_config
+from saereport.door import check_settings, check_skipped
+from saereport.errors import UsageError
+from saereport.pipeline import build
+from saereport.pipeline.context import Context
+from saereport.pipeline.stage import Cost, Needs, Stage, Yielded, built_on, stages
+from saereport.run import TABLES, open_run
+from tests.pipeline.toys import Told, Toy
+
+Asked = Callable[..., dict[str, Any]]
+
+
+class Bare(Stage):
+    """A stage that yields nothing."""
+
+    def __init__(self, name: str, needs: tuple[str, ...] = ()) -> None:
+        self.name = name  # type: ignore[misc]
+        self.needs = Needs(stages=needs)  # type: ignore[misc]
+
+    def run(self, context: Context) -> Iterator[Yielded]:
+        return iter(())
+
+
+def test_a_stage_runs_after_what_it_needs_however_they_are_registered(
+    register: Callable[[Stage], None],
+) -> None:
+    register(Bare("third", ("second", "weights")))
+    register(Bare("second", ("first",)))
+    register(Bare("first"))
+    order = list(stages())
+    assert order.index("first") < order.index("second") < order.index("third")
+    for name, stage in stages().items():
+        assert all(order.index(need) < order.index(name) for need in stage.needs.stages)
+    assert built_on(stages()["third"]) == {"third", "second", "first", "weights", "statistics"}
+    register(Bare("egg", ("hen",)))
+    register(Bare("hen"))
+    stages()["hen"].needs = Needs(stages=("egg",))  # type: ignore[misc]
+    with pytest.raises(ValueError, match="need each other"):
+        stages()
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("weights", "there is a stage 'weights' already"), ("tokens", "'tokens' is a setting")],
+)
+def test_a_name_is_taken_once(register: Callable[[Stage], None], name: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        register(Bare(name))
+
+
+def test_every_setting_belongs_to_a_stage_or_to_all(asked: Asked) -> None:
+    """The pass over the text costs most: only what it depends on may cost it."""
+    every = stages()
+    reading = set(every["statistics"].settings)
+    assert reading == {"examples"}
+    others = {key for stage in every.values() for key in stage.settings} - reading
+    assert others == {
+        *("map", "explanations", "saes.explanations", "evaluation_tokens", "prompts"),
+        *("prompts_file", "circuits", "blind", "with_reveal"),
+    }
+    assert {key for key in others | reading if "." not in key} <= set(BuildConfig.model_fields)
+
+
+def test_every_stage_yields_tables_that_runs_hold() -> None:
+    yielded = [table for stage in stages().values() for table in stage.yields]
+    assert len(yielded) == len(set(yielded))
+    assert set(yielded) <= set(TABLES)
+    missing = set(TABLES) - set(yielded)
+    assert missing == {"sequences", "vocabulary", "given_histogram", "given_groups"}
+
+
+def test_a_plug_ins_stage_has_a_key_of_its_name(asked: Asked, toy: Toy) -> None:
+    assert make_config(asked()).toy.size == 2  # type: ignore[attr-defined]
+    assert make_config(asked(toy={"size": 5})).toy.size == 5  # type: ignore[attr-defined]
+    for given, said in (
+        ({"toy": {"sise": 5}}, "'toy.sise' in the configuration is not a setting. Did you mean"),
+        ({"toy": {"size": "many"}}, "'toy.size' in the configuration cannot be 'many'"),
+        ({"toi": {}}, "Did you mean 'toy'"),
+    ):
+        with pytest.raises(UsageError) as caught:
+            make_config(asked(**given))
+        assert said in str(caught.value)
+    assert not hasattr(BuildConfig(), "toy")
+
+
+def test_settings_without_defaults_are_none_unless_they_are_given(
+    asked: Asked, register: Callable[[Stage], None]
+) -> None:
+    class Wanted(BaseModel):
+        name: str
+
+    made = Bare("wanting")
+    made.config = Wanted  # type: ignore[misc]
+    register(made)
+    assert issubclass(config_class(), BuildConfig)
+    assert make_config(asked()).wanting is None  # type: ignore[attr-defined]
+    assert make_config(asked(wanting={"name": "n"})).wanting == Wanted(name="n")  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("toyy", "There is no stage, statistic or table 'toyy' to skip. Did you mean 'toy'?"),
+        ("logit_lense", "Did you mean 'logit_lens'"),
+        ("activity", "'activity' cannot be skipped: every page is built on it"),
+        ("statistics", "'statistics' cannot be skipped"),
+        ("blind", "'blind' cannot be skipped: without it the pages would show"),
+        ("prompts", "'circuits' leaves out all of it"),
+    ],
+)
+def test_what_cannot_be_skipped_is_told(toy: Toy, name: str, said: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        check_skipped([name])
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["toy", "toy_labels"])
+def test_a_skipped_stage_does_not_run_and_the_run_says_so(
+    asked: Asked, toy: Toy, tmp_path: Path, name: str
+) -> None:
+    run = open_run(build.collect(asked(skip=[name]), tmp_path / "run"))
+    assert toy.ran == 0
+    for sae in run.info.saes:
+        assert sae.left_out["toy_labels"] == "it was skipped"
+        assert not run.has("toy_labels", sae.slug)
+
+
+def test_any_part_can_be_skipped_by_its_name(asked: Asked, tmp_path: Path) -> None:
+    skip = ["logit_lens", "token_statistics", "activation_histogram", "evaluation", "pair_means"]
+    prompts = {"prompts": [{"text": "w5 w6 w7"}]}
+    config = asked(skip=[*skip, "gradients"], **prompts)
+    check_settings(make_config(config))
+    run = open_run(build.collect(config, tmp_path / "run"))
+    left_out = run.info.sae("early").left_out
+    gone = ["logit_lens", "token_statistics", "activation_histogram", "sae_metrics"]
+    assert {name: left_out[name] for name in gone} == dict.fromkeys(gone, "it was skipped")
+    assert set(run.names("early")) & set(gone) == set()
+    assert run.has("activity", "early")
+    assert run.info.left_out == {"gradients": "it was skipped"}
+    assert run.has("gradient_maps")
+    assert not run.has("gradients")
+
+
+def test_a_stage_that_skips_circuits_says_so_only_where_there_are_prompts(
+    asked: Asked, tmp_path: Path
+) -> None:
+    plain = open_run(build.collect(asked(skip=["circuits"]), tmp_path / "plain"))
+    assert plain.info.left_out == {}
+    config = asked(skip=["circuits"], prompts=[{"text": "w5 w6 w7"}])
+    run = open_run(build.collect(config, tmp_path / "run"))
+    assert run.info.left_out["prompts"] == "it was skipped"
+    assert not run.has("prompts")
+
+
+def test_a_plug_ins_stage_is_in_the_run_like_any_other(
+    asked: Asked, toy: Toy, tmp_path: Path
+) -> None:
+    told = Told()
+    path = build.collect(asked(toy={"size": 7}), tmp_path / "run", progress=told)
+    run = open_run(path)
+    run.verify()
+    rows = run.table("toy_labels", "late").to_pylist()
+    assert [row["text"] for row in rows] == ["one of 4, 7"] * 4
+    assert run.info.config["toy"] == {"size": 7, "file": None}
+    (said,) = [line for line in told.lines if line.startswith("To do: ")]
+    assert "toy (a toy, 7 passes)" in said
+    assert any(line.startswith("Took ") for line in told.lines)
+
+
+def test_its_settings_are_its_own_part_of_the_fingerprint(
+    asked: Asked, toy: Toy, tmp_path: Path
+) -> None:
+    """Changing them makes another run, and costs nothing of what does not depend on them."""
+    from saereport.pipeline.fingerprint import config_record, digest, part_of
+
+    parts = []
+    for size in (1, 2):
+        record = config_record(make_config(asked(toy={"size": size})))
+        identity = {"config": record, "inputs": {}}
+        parts.append({name: digest(part_of(identity, one)) for name, one in stages().items()})
+    differ = {name for name in parts[0] if parts[0][name] != parts[1][name]}
+    assert differ == {"toy"}
+    file = tmp_path / "in" / "input.txt"
+    record = config_record(make_config(asked(toy={"file": file})))
+    assert record["toy"]["file"] == "input.txt"  # no path of this machine in a run
+
+
+def test_a_stage_gets_only_what_it_says_that_it_needs(
+    asked: Asked, register: Callable[[Stage], None], tmp_path: Path
+) -> None:
+    class Greedy(Bare):
+        def plan(self, context: Context) -> Cost:
+            with pytest.raises(RuntimeError, match="'greedy' does not say that it needs a model"):
+                _ = context.model
+            with pytest.raises(RuntimeError, match="'greedy' does not say that it needs SAEs"):
+                _ = context.saes
+            return Cost()
+
+    register(Greedy("greedy"))
+    build.collect(asked(), tmp_path / "run")
+
+
+def test_a_table_that_no_run_can_hold_leaves_its_stage_out(
+    asked: Asked, toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(TABLES, "toy_labels")
+    run = open_run(build.collect(asked(), tmp_path / "run"))
+    assert toy.ran == 0
+    assert any("'toy' is left out: no run can hold" in w.text for w in run.info.warnings)
+
+
+def test_what_is_known_of_the_cost_is_said() -> None:
+    assert Cost().words == ""
+    assert Cost(1000, 3, 61.2, "2 prompts").words == "2 prompts, 1,000 tokens, 3 passes, about 61 s"

@@ -1,0 +1,208 @@
+"""Plug-ins: found by entry points, named where they fail, refused where two have one name."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import types
+from collections.abc import Callable, Iterator
+from importlib.metadata import EntryPoint, EntryPoints
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from saereport import cli, plugins
+from saereport.errors import SaereportError
+from saereport.measure import registry
+from saereport.measure.activity import Activity
+from saereport.measure.registry import STATISTICS, WEIGHTS, Statistic
+from saereport.pipeline import build, stage
+from saereport.run import TABLES, open_run
+from tests.pipeline.conftest import asked, small  # noqa: F401 - fixtures
+from tests.pipeline.toys import Told, Toy, toy_table
+
+Asked = Callable[..., dict[str, Any]]
+
+
+class Package:
+    """What `importlib.metadata` says of a package."""
+
+    def __init__(self, name: str, version: str = "1.0") -> None:
+        self.name, self.version = name, version
+
+
+@pytest.fixture
+def install(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """Installs entry points, by group and name, until the test ends."""
+    stage.stages()
+    monkeypatch.setattr(plugins, "_STATE", plugins._State())
+    monkeypatch.setattr(stage, "_REGISTERED", dict(stage._REGISTERED))
+    monkeypatch.delenv(plugins.OFF, raising=False)
+    points: list[EntryPoint] = []
+    monkeypatch.setattr(plugins, "entry_points", lambda: EntryPoints(points))
+    statistics, weights = dict(STATISTICS), dict(WEIGHTS)
+    module = types.ModuleType("toy_plugin")
+    monkeypatch.setitem(sys.modules, "toy_plugin", module)
+
+    def add(group: str, name: str, thing: object, package: str = "toy-package") -> None:
+        if not isinstance(thing, str):
+            setattr(module, name, thing)
+            thing = f"toy_plugin:{name}"
+        point = EntryPoint(name, thing, f"saereport.{group}")
+        vars(point)["dist"] = Package(package)
+        points.append(point)
+
+    yield add
+    STATISTICS.clear()
+    STATISTICS.update(statistics)
+    WEIGHTS.clear()
+    WEIGHTS.update(weights)
+
+
+def loaded(*, with_torch: bool = False) -> list[str]:
+    said: list[str] = []
+    plugins.load_plugins(said.append, with_torch=with_torch)
+    return said
+
+
+def test_what_plug_ins_bring_is_registered_once(install: Callable[..., None]) -> None:
+    toy = Toy()
+    install("stages", "toy", toy)
+    install("statistics", "again", Statistic("again", ("activity",), Activity))
+    called: list[str] = []
+    install("panels", "panel", lambda: called.append("panel"))
+    assert loaded() == loaded() == []
+    assert stage.stages()["toy"] is toy
+    assert STATISTICS["again"].name == "again"
+    assert called == ["panel"]
+    assert plugins.loaded() == {"toy-package": "1.0"}
+
+
+def test_one_that_cannot_be_imported_is_named_and_the_rest_works(
+    install: Callable[..., None],
+) -> None:
+    def explode() -> None:
+        raise OSError("no\nlibrary")
+
+    install("stages", "broken", "no_such_module:Stage", package="broken-package")
+    install("stages", "wrong", 3)
+    install("panels", "explode", explode)
+    install("stages", "toy", Toy)
+    first, second, third = loaded()
+    assert first == (
+        "The plug-in 'broken' (saereport.stages) of broken-package 1.0 cannot be loaded and is "
+        "left out: ModuleNotFoundError: No module named 'no_such_module'"
+    )
+    assert "'wrong' (saereport.stages) of toy-package 1.0 cannot be loaded" in second
+    assert third.endswith("OSError: no library")
+    assert set(stage.stages()) >= {"toy", "weights"}
+    assert loaded() == []
+
+
+@pytest.mark.parametrize("group", ["stages", "panels"])
+def test_two_of_one_name_are_refused_with_both_packages(
+    install: Callable[..., None], group: str
+) -> None:
+    install(group, "toy", Toy, package="one")
+    install(group, "toy", Toy, package="other")
+    for _ in range(2):
+        with pytest.raises(SaereportError) as caught:
+            loaded()
+        assert f"'toy' (saereport.{group}) of one 1.0 and 'toy'" in str(caught.value)
+        assert "of other 1.0" in str(caught.value)
+        assert "--no-plugins" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("group", "thing", "said"),
+    [
+        ("statistics", Statistic("tokens", (), Activity), "a statistic 'tokens' already"),
+        ("statistics", Statistic("x", (), Activity, needs=("y",)), "reads 'y', which is none"),
+        ("weights", "toy_plugin:x", "a table of weights 'logit_lens' already"),
+    ],
+)
+def test_one_that_is_called_like_our_own_is_refused(
+    install: Callable[..., None], group: str, thing: object, said: str
+) -> None:
+    install(group, "logit_lens", thing)
+    for _ in range(2):
+        with pytest.raises(SaereportError, match=said):
+            loaded()
+
+
+def test_a_stage_that_is_called_like_a_setting_is_refused(install: Callable[..., None]) -> None:
+    class Named(Toy):
+        name = "tokens"
+
+    install("stages", "tokens", Named)
+    with pytest.raises(SaereportError, match="'tokens' is a setting of saereport's own"):
+        loaded()
+
+
+def test_tables_of_weights_are_imported_when_something_is_measured(
+    install: Callable[..., None],
+) -> None:
+    install("weights", "mine", "no_such_module:TABLE")
+    assert loaded() == []
+    assert registry.WEIGHTS["mine"] == "no_such_module:TABLE"
+    assert plugins.loaded() == {"toy-package": "1.0"}
+    (said,) = loaded(with_torch=True)
+    assert "'mine' (saereport.weights)" in said
+    assert "mine" not in registry.WEIGHTS
+    assert plugins.loaded() == {}
+
+
+def test_all_can_be_left_out(install: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
+    install("stages", "broken", "no_such_module:Stage")
+    for value, off in (("1", True), ("0", False), ("", False)):
+        monkeypatch.setattr(plugins, "_STATE", plugins._State())
+        monkeypatch.setenv(plugins.OFF, value)
+        assert bool(loaded()) is not off
+    monkeypatch.setattr(plugins, "_STATE", plugins._State())
+    plugins.switch(off=True)
+    assert loaded() == []
+    plugins.switch(off=False)
+    assert len(loaded()) == 1
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_the_command_line_names_it_in_one_line_or_leaves_it_out(
+    install: Callable[..., None], capsys: pytest.CaptureFixture[str], tmp_path: Path, place: int
+) -> None:
+    install("stages", "broken", "no_such_module:Stage")
+    words = ["init", str(tmp_path / "a.yaml")]
+    assert cli.run(words) == 0
+    (line,) = [one for one in capsys.readouterr().err.splitlines() if "plug-in" in one]
+    assert line.startswith("Warning: The plug-in 'broken'")
+    words = ["init", str(tmp_path / "b.yaml")]
+    words.insert(place * len(words), "--no-plugins")
+    assert cli.run(words) == 0
+    assert "plug-in" not in capsys.readouterr().err
+
+
+def test_what_was_loaded_is_in_the_fingerprint_and_the_run(
+    install: Callable[..., None],
+    asked: Asked,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(TABLES, "toy_labels", toy_table())
+    install("stages", "toy", Toy)
+    run = open_run(build.collect(asked(), tmp_path / "run"))
+    assert run.info.plugins == {"toy-package": "1.0"}
+    assert run.has("toy_labels", "late")
+    plugins._STATE.loaded[0].point.dist.version = "2.0"  # type: ignore[union-attr]
+    told = Told()
+    again = open_run(build.collect(asked(), tmp_path / "run", progress=told))
+    assert again.info.plugins == {"toy-package": "2.0"}
+    assert again.info.fingerprint != run.info.fingerprint
+    assert "This run is already collected; using it" not in told.lines
+
+
+def test_looking_for_plug_ins_needs_no_torch() -> None:
+    code = (
+        "import sys; from saereport import plugins; plugins.load_plugins(print)\n"
+        "assert not {'torch', 'transformers'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
