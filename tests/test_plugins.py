@@ -18,7 +18,8 @@ from saereport.measure import registry
 from saereport.measure.activity import Activity
 from saereport.measure.registry import STATISTICS, WEIGHTS, Statistic
 from saereport.pipeline import build, stage
-from saereport.run import TABLES, open_run
+from saereport.run import open_run
+from saereport.run import registry as tables
 from tests.pipeline.conftest import asked, small  # noqa: F401 - fixtures
 from tests.pipeline.toys import Told, Toy, toy_table
 
@@ -54,6 +55,7 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
         points.append(point)
 
     yield add
+    tables._REGISTERED.pop("toy_labels", None)
     STATISTICS.clear()
     STATISTICS.update(statistics)
     WEIGHTS.clear()
@@ -185,14 +187,14 @@ def test_what_was_loaded_is_in_the_fingerprint_and_the_run(
     install: Callable[..., None],
     asked: Asked,  # noqa: F811
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setitem(TABLES, "toy_labels", toy_table())
+    install("tables", "labels", toy_table())
     install("stages", "toy", Toy)
     run = open_run(build.collect(asked(), tmp_path / "run"))
     assert run.info.plugins == {"toy-package": "1.0"}
     assert run.has("toy_labels", "late")
-    plugins._STATE.loaded[0].point.dist.version = "2.0"  # type: ignore[union-attr]
+    for plugin in plugins._STATE.loaded:
+        vars(plugin.point.dist)["version"] = "2.0"
     told = Told()
     again = open_run(build.collect(asked(), tmp_path / "run", progress=told))
     assert again.info.plugins == {"toy-package": "2.0"}

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from saereport.pipeline import loading, stage
-from saereport.run import TABLES
+from saereport.run import registry as tables
 from tests.factories import save_sae, tiny_model
 from tests.pipeline.toys import Toy, toy_table
 
@@ -55,7 +55,7 @@ def register(monkeypatch: pytest.MonkeyPatch) -> Callable[[stage.Stage], Any]:
     """Registers stages until the test ends, and the toy's table."""
     stage.stages()
     monkeypatch.setattr(stage, "_REGISTERED", dict(stage._REGISTERED))
-    monkeypatch.setitem(TABLES, "toy_labels", toy_table())
+    monkeypatch.setitem(tables._REGISTERED, "toy_labels", toy_table())
     return stage.register
 
 

@@ -16,6 +16,7 @@ from saereport.pipeline import build
 from saereport.pipeline.context import Context
 from saereport.pipeline.stage import Cost, Needs, Stage, Yielded, built_on, stages
 from saereport.run import TABLES, open_run
+from saereport.run import registry as tables
 from tests.pipeline.toys import Told, Toy
 
 Asked = Callable[..., dict[str, Any]]
@@ -214,7 +215,7 @@ def test_a_stage_gets_only_what_it_says_that_it_needs(
 def test_a_table_that_no_run_can_hold_leaves_its_stage_out(
     asked: Asked, toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delitem(TABLES, "toy_labels")
+    monkeypatch.delitem(tables._REGISTERED, "toy_labels")
     run = open_run(build.collect(asked(), tmp_path / "run"))
     assert toy.ran == 0
     assert any("'toy' is left out: no run can hold" in w.text for w in run.info.warnings)

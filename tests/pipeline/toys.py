@@ -28,7 +28,9 @@ class Told(Progress):
 
 def toy_table() -> Table:
     """A table that no run of saereport's own holds."""
-    return replace(TABLES["explanations"], name="toy_labels", title="Toy labels")
+    return replace(
+        TABLES["explanations"], name="toy_labels", title="Toy labels", plugin="toy-package"
+    )
 
 
 class ToySettings(BaseModel):
