@@ -33,7 +33,9 @@ test-all: $(VENV)/.installed-dev $(VENV)/.installed-gemma browser
 test-others: $(VENV)/.installed-dev $(VENV)/.installed-gemma browser
 	$(PYTEST) -m "not network and not ($(FAST))"
 
-check: lint fast
+# Types take one core and a minute: they are checked beside the tests.
+check: $(VENV)/.installed-dev
+	$(MAKE) -j 2 --output-sync=line lint fast
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
