@@ -28,6 +28,9 @@ from saereport.sources.probing import (
 _CHUNK = 4096
 """Tokens at a time."""
 
+ALL = slice(None)
+"""The whole vocabulary."""
+
 
 class Ends(Probing):
     """Embedding and unembedding of a model, as they act on the residual stream."""
@@ -42,17 +45,19 @@ class Ends(Probing):
             what = "what a token brings to this model's residual stream is not known"
             return 1.0, f"{what}: {first_line(error)}"
 
-    @property
-    def embedding(self) -> Tensor:
-        """Token rows as they enter the residual stream, without positions, [d_vocab, d_model].
+    def embedding(self, tokens: slice = ALL) -> Tensor:
+        """Token rows as they enter the residual stream, without positions, [n, d_model].
 
         Scale, norm or projection of the embedding are applied. Where that could not be found, the
         embedding as it is; `embedding_problem` says so.
+
+        Args:
+            tokens: Some consecutive tokens.
         """
         found = self._embedded[0]
         if isinstance(found, Tensor):
-            return found
-        raw: Tensor = self.model.model.W_E.detach()
+            return found[tokens]
+        raw: Tensor = self.model.model.W_E.detach()[tokens]
         # Exactly the matrix where nothing is multiplied; a scaled one is not kept beside it.
         return raw if found == 1.0 else raw * found
 
@@ -72,11 +77,18 @@ class Ends(Probing):
             return Leg(problem=f"{says}: {first_line(error)}")
 
     @property
-    def unembedding(self) -> Tensor:
+    def n_logits(self) -> int:
+        """Columns of the unembedding."""
+        return int(self._matrices[0].shape[1])
+
+    def unembedding(self, tokens: slice = ALL) -> Tensor:
         """From the residual stream to the logits, up to the final norm's scale.
 
         The final norm's weight and centring, a projection and a constant on the logits are folded
-        in; float32[d_model, d_vocab]. A cap on the logits is not.
+        in; float32[d_model, n]. A cap on the logits is not.
+
+        Args:
+            tokens: Some consecutive tokens.
 
         Raises:
             SaereportError: There is an `unembedding_problem`.
@@ -85,6 +97,7 @@ class Ends(Probing):
         if leg.problem:
             raise SaereportError(f"There is no logit lens: {leg.problem}.")
         matrix, narrower = self._matrices
+        matrix = matrix[:, tokens]
         if narrower is not None:
             matrix = narrower.T @ matrix.float()
         if leg.gain is None and not leg.centred and leg.scale == 1.0:

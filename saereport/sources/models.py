@@ -220,7 +220,7 @@ class LanguageModel(ABC):
 
         The embedding, as it is scaled, normalised or projected on the way in.
         """
-        return self.wiring.embedding
+        return self.wiring.embedding()
 
     @property
     def W_U(self) -> Tensor:

@@ -237,10 +237,10 @@ class Wiring(Ends):
     def _stream_to_embedding(self) -> Leg:
         if self.embedding_problem:
             return Leg(problem=self.embedding_problem)
-        embedding = self.embedding
-        sample = sample_of(len(embedding))
+        sample = sample_of(self.model.d_vocab)
         with torch.no_grad():
             read = forward(self.model, sample[:, None], reads=["hook_embed"]).acts["hook_embed"]
+        embedding = self.embedding()
         rows = embedding[sample.to(embedding.device)].float()
         leg = self.fit(read[:, 0].float(), rows, [])
         return Leg(problem=leg.problem) if leg.problem or leg.centred else leg

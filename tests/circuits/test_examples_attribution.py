@@ -239,7 +239,7 @@ def test_heads_are_the_strongest_and_their_tokens_are_those_of_the_weights(
             assert (row["layer"], row["head"]) == (layer, head)
             assert row["mean"] == pytest.approx(heads[:, place].mean(), rel=1e-5)
             values = tiny.W_V(layer)[head] * tiny.attn_norm_weight(layer)[:, None]
-            moved = rows.extended @ values
+            moved = torch.cat([*rows.extended()]) @ values
             if which == 1:
                 scores = moved @ sae.W_enc[head * 8 : head * 8 + 8, latent]
             else:

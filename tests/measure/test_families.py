@@ -6,6 +6,7 @@ arrives is looked at.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -58,6 +59,11 @@ POST_NORM = ("opt-350m",)
 
 SINKS = ("gpt_oss",)
 """How much attention one token pays to itself depends on it: nothing is said of its heads."""
+
+
+def whole(pieces: Iterable[Tensor], dim: int = 0) -> Tensor:
+    """A vocabulary in one tensor."""
+    return torch.cat(list(pieces), dim=dim)
 
 
 class Case:
@@ -129,7 +135,7 @@ def test_logit_lens_is_what_a_write_does_to_the_logits(case: Case, where: str) -
         case.plain.sublayers(),
         empty=case.plain.layers[LAYER],
     )
-    scores = writes_of(context.sae, case.model, None) @ case.tokens.unembedding
+    scores = writes_of(context.sae, case.model, None) @ whole(case.tokens.unembedding(), dim=1)
     assert_parallel(scores, logits)
     columns = table.compute(context)["logit_lens"]
     for row, listed in enumerate(columns["top_tokens"]):
@@ -180,7 +186,7 @@ def test_token_rows_and_what_the_first_mlp_makes_of_them(case: Case) -> None:
     some = torch.arange(5, 250, 30)
     first = case.plain.layers[0]
     entered = case.plain.run(some[:, None], read=(first, "input"))[:, 0]
-    rows = case.tokens.embedding
+    rows = whole(case.tokens.embedding())
     # Positions add the same to each token, so only differences between tokens are the embedding's.
     torch.testing.assert_close(
         rows[some] - rows[some[0]], entered - entered[0], atol=1e-4, rtol=1e-4
@@ -192,7 +198,7 @@ def test_token_rows_and_what_the_first_mlp_makes_of_them(case: Case) -> None:
         read=(first, "output"),
     )[:, 0]
     expected = normalized(out.float(), case.model.norm)
-    torch.testing.assert_close(case.tokens.extended[some], expected, atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(whole(case.tokens.extended())[some], expected, atol=1e-3, rtol=1e-3)
 
 
 def test_through_a_head_of_the_layer_before(case: Case) -> None:
@@ -204,7 +210,7 @@ def test_through_a_head_of_the_layer_before(case: Case) -> None:
         return
     assert table.why_not(context) == ""
     columns = table.compute(context)["head_deembedding"]
-    rows = case.tokens.extended
+    rows = whole(case.tokens.extended())
     plain, width = case.plain, case.model.d_head
     assert len(columns["latent"]) == 18
     for i in range(0, 18, 6):
@@ -253,7 +259,7 @@ def test_no_table_of_the_vocabulary_is_kept_while_the_text_is_read(
 
     wiring = load_model(families(name), dtype=torch.bfloat16).wiring
     assert wiring.embedding_problem == wiring.unembedding_problem == ""
-    rows, columns = wiring.embedding, wiring.unembedding
+    rows, columns = wiring.embedding(), wiring.unembedding()
     kept = [part for value in vars(wiring).values() for part in _parts(value)]
     assert max((part.numel() for part in kept), default=0) < min(rows.numel(), columns.numel())
     weights = [w for _, w in wiring.model.model.named_parameters()]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,7 +15,7 @@ from saereport.errors import SaereportError
 from saereport.measure.weights import WEIGHT_TABLES, TokenRows, WeightContext
 from saereport.measure.weights import decoder as decoder_module
 from saereport.measure.weights.directions import reads_at, why_no_read, why_no_write, writes_of
-from saereport.measure.weights.extremes import largest
+from saereport.measure.weights.extremes import extremes, largest, with_more
 from saereport.measure.weights.logit_lens import histogram, moments
 from saereport.run.tables import TABLES
 from saereport.sources.hooks import parse_hook
@@ -380,6 +382,77 @@ def test_a_dead_decoder_row_gives_zeros() -> None:
     assert lens["counts"][0] == 100
     assert lens["top_tokens"].tolist() == [0, 1, 2, 3, 4]
     np.testing.assert_allclose(rows_of(context, "head_shares")[1]["shares"], 0.25)
+
+
+IN_PIECES = ("logit_lens", "deembedding", "head_deembedding")
+
+
+def tables_of(context: WeightContext, tokens: TokenRows) -> dict[str, dict[str, Any]]:
+    """The tables that go over the vocabulary, as far as the SAE has them."""
+    other = replace(context, tokens=tokens)
+    tables = [WEIGHT_TABLES[name] for name in IN_PIECES]
+    return {t.name: t.compute(other)[t.name] for t in tables if not t.why_not(other)}
+
+
+@pytest.mark.parametrize("kind", ["resid", "z", "transcoder"])
+@pytest.mark.parametrize("settings", MODELS.values(), ids=MODELS)
+def test_a_vocabulary_in_pieces_gives_what_it_gives_whole(
+    kind: str, settings: dict[str, Any]
+) -> None:
+    """Tokens that are alike, in one piece or in several, are listed by their index."""
+    model = tiny_model(d_vocab=500, **settings)
+    embedding, unembedding = model.model.embed.W_E, model.model.unembed.W_U
+    with torch.no_grad():
+        for token in (5, 6, 260, 499):
+            embedding[token], unembedding[:, token] = embedding[2], unembedding[:, 2]
+    context = WeightContext(sae_of(kind), LATENTS, TokenRows(model), listed=500)
+    whole = tables_of(context, context.tokens)
+    assert len(whole) == len(IN_PIECES)
+    for size in (64, 200, 300):
+        found = tables_of(context, TokenRows(model, size * 4 * 32))
+        for name, columns in found.items():
+            for column, values in columns.items():
+                expected = np.asarray(whole[name][column])
+                if expected.dtype.kind == "f":
+                    np.testing.assert_allclose(np.asarray(values), expected, rtol=1e-5, atol=1e-6)
+                else:
+                    assert np.array_equal(np.asarray(values), expected), (size, name, column)
+
+
+def test_no_more_of_a_vocabulary_is_held_than_two_pieces(
+    context: WeightContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pieces: list[weakref.ref[torch.Tensor]] = []
+    held: list[int] = []
+    pieces_of = TokenRows._pieces
+
+    def watched(self: TokenRows, name: str, n_tokens: int, make: Any) -> Any:
+        def made(some: slice) -> torch.Tensor:
+            piece: torch.Tensor = make(some)
+            assert piece.numel() <= 16 * 32
+            pieces.append(weakref.ref(piece))
+            held.append(sum(one() is not None for one in pieces))
+            return piece
+
+        return pieces_of(self, name, n_tokens, made)
+
+    monkeypatch.setattr(TokenRows, "_pieces", watched)
+    found = tables_of(context, TokenRows(context.model, 16 * 4 * 32))
+    assert len(held) == 7 * sum(2 if name == "deembedding" else 1 for name in found)
+    assert max(held, default=0) <= 2
+
+
+def test_extremes_of_more_columns_are_those_of_all() -> None:
+    generator = torch.Generator().manual_seed(1)
+    scores = torch.randint(0, 4, (50, 30), generator=generator).float()
+    expected = extremes(scores, 7)
+    found, first = None, 0
+    for part in torch.split(scores, [4, 1, 20, 5], dim=1):
+        found = with_more(found, extremes(part, 7), first, 7)
+        first += part.shape[1]
+    assert found is not None
+    for name, values in expected.items():
+        assert np.array_equal(found[name], values), name
 
 
 def test_largest_breaks_ties_by_index() -> None:

@@ -13,6 +13,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 _TOKEN_CHUNK = 4096
+"""Tokens that go through the first MLP together."""
+
+_ALIGNED = 16
+"""Pieces are multiples of so many tokens, of which matrix products take several together."""
+
+PIECE = 2**29
+"""Bytes of a vocabulary that are made float32 together; two such pieces may be held at a time."""
 
 
 class HookView(Protocol):
@@ -88,17 +95,19 @@ class WiringView(Protocol):
     def stream(self) -> str:
         """Why what is in the residual stream does not stay there as it is; empty where it does."""
 
-    @property
-    def embedding(self) -> Tensor:
-        """What tokens bring to the residual stream, [d_vocab, d_model]."""
+    def embedding(self, tokens: slice) -> Tensor:
+        """What some tokens bring to the residual stream, [n, d_model]."""
 
     @property
     def embedding_problem(self) -> str:
         """Why `embedding` is not that; empty where it is."""
 
     @property
-    def unembedding(self) -> Tensor:
-        """From the residual stream to the logits, float32[d_model, d_vocab]."""
+    def n_logits(self) -> int:
+        """Columns of the unembedding."""
+
+    def unembedding(self, tokens: slice) -> Tensor:
+        """From the residual stream to the logits of some tokens, float32[d_model, n]."""
 
     @property
     def unembedding_problem(self) -> str:
@@ -132,6 +141,14 @@ class ModelView(Protocol):
         """Number of transformer blocks."""
 
     @property
+    def d_model(self) -> int:
+        """Width of the residual stream."""
+
+    @property
+    def d_vocab(self) -> int:
+        """Rows of the embedding."""
+
+    @property
     def n_heads(self) -> int:
         """Query heads a layer."""
 
@@ -158,35 +175,71 @@ class ModelView(Protocol):
 
 
 class TokenRows:
-    """The vocabulary as an SAE's latents see it: embedding rows and what the model makes of them.
+    """The vocabulary as an SAE's latents see it, float32 on the model's device, in pieces.
 
-    Made once for a report and shared by its SAEs, since the extended embedding costs a pass of the
-    first MLP over the vocabulary. Everything is float32 on the model's device.
+    A large vocabulary takes gigabytes in float32, and there are three of them: what tokens bring
+    to the residual stream, that with what the first MLP makes of it, and the unembedding. Where one
+    is larger than a piece, pieces are made anew each time they are asked for; smaller ones are
+    made once for a report and shared by its SAEs.
 
     Args:
         model: Where the weights come from.
+        piece: Bytes that a piece may take.
     """
 
-    def __init__(self, model: ModelView) -> None:
+    def __init__(self, model: ModelView, piece: int = PIECE) -> None:
         self.model = model
+        self._most = max(1, piece // (4 * model.d_model))
+        self._kept: dict[str, Tensor] = {}
 
-    @cached_property
-    def embedding(self) -> Tensor:
-        """What each token brings to the residual stream, [d_vocab, d_model]."""
-        return self.model.wiring.embedding.float()
+    def embedding(self) -> Iterator[Tensor]:
+        """What each token brings to the residual stream, [n, d_model] a piece."""
+        wiring = self.model.wiring
+        return self._pieces("raw", self.model.d_vocab, lambda some: wiring.embedding(some).float())
 
-    @cached_property
-    def extended(self) -> Tensor:
-        """`E' = W_E + MLP0(norm2_0(W_E))`, rows normalised, [d_vocab, d_model]."""
+    def extended(self) -> Iterator[Tensor]:
+        """`E' = W_E + MLP0(norm2_0(W_E))`, rows normalised, [n, d_model] a piece."""
+        return self._pieces("extended", self.model.d_vocab, self._extended)
+
+    def unembedding(self) -> Iterator[Tensor]:
+        """`W_U` with the final norm folded in, [d_model, n] a piece."""
+        return self._pieces("logits", self.n_logits, self.model.wiring.unembedding)
+
+    @property
+    def n_logits(self) -> int:
+        """How many tokens have a logit."""
+        return self.model.wiring.n_logits
+
+    @property
+    def logits_are_kept(self) -> bool:
+        """Whether the unembedding is one piece."""
+        return self.n_logits <= self._most
+
+    def _extended(self, tokens: slice) -> Tensor:
+        rows = self.model.wiring.embedding(tokens)
+        found = torch.empty(rows.shape, dtype=torch.float32, device=rows.device)
         with torch.no_grad():
-            chunks = torch.split(self.model.wiring.embedding, _TOKEN_CHUNK)
-            rows = [chunk.float() + self.model.mlp0_of(chunk).float() for chunk in chunks]
-            return normalized(torch.cat(rows), self.model.norm)
+            for start in range(0, len(rows), _TOKEN_CHUNK):
+                chunk = rows[start : start + _TOKEN_CHUNK]
+                moved = chunk.float() + self.model.mlp0_of(chunk).float()
+                found[start : start + _TOKEN_CHUNK] = normalized(moved, self.model.norm)
+        return found
 
-    @cached_property
-    def unembedding(self) -> Tensor:
-        """`W_U` with the final norm folded in, [d_model, d_vocab]."""
-        return self.model.wiring.unembedding
+    def _pieces(
+        self, name: str, n_tokens: int, make: Callable[[slice], Tensor]
+    ) -> Iterator[Tensor]:
+        if n_tokens <= self._most:
+            if name not in self._kept:
+                self._kept[name] = make(slice(0, n_tokens))
+            yield self._kept[name]
+            return
+        # Pieces of about one size, none of which is so narrow that it is multiplied otherwise
+        # than a wide one: tokens with equal embeddings keep equal scores, and their order.
+        n_pieces = -(-n_tokens // self._most)
+        step = -(-n_tokens // n_pieces)
+        step += -step % _ALIGNED
+        for start in range(0, n_tokens, step):
+            yield make(slice(start, min(start + step, n_tokens)))
 
 
 def normalized(rows: Tensor, norm: Literal["layer", "rms"]) -> Tensor:
@@ -270,9 +323,13 @@ class WeightContext:
         """The column `latent` of a table with one row a latent."""
         return np.asarray(self.latents, dtype=np.int32)
 
+    def rows_at_once(self, width: int) -> int:
+        """How many rows of a float32 table of this width fit into memory thrice."""
+        return max(1, self.memory // (12 * max(width, 1)))
+
     def spans(self, width: int) -> Iterator[slice]:
-        """Slices of the latents for which a float32 table of this width fits into memory thrice."""
-        step = max(1, self.memory // (12 * max(width, 1)))
+        """Slices of the latents, of `rows_at_once` each."""
+        step = self.rows_at_once(width)
         for start in range(0, len(self.latents), step):
             yield slice(start, min(start + step, len(self.latents)))
 

@@ -17,7 +17,7 @@ def compute(context: WeightContext) -> dict[str, dict[str, Any]]:
     tokens = context.tokens
     found = {
         kind: extremes_in_chunks(context, directions, rows)
-        for kind, rows in (("extended", tokens.extended), ("raw", tokens.embedding))
+        for kind, rows in (("extended", tokens.extended()), ("raw", tokens.embedding()))
     }
     # Rows are sorted by (latent, kind): the two tables take turns.
     columns = {

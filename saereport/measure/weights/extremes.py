@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -71,18 +72,63 @@ def listed(parts: list[dict[str, NDArray[Any]]], order: NDArray[Any] | None = No
     return columns
 
 
+def with_more(
+    found: dict[str, NDArray[Any]] | None, more: dict[str, NDArray[Any]], first: int, k: int
+) -> dict[str, NDArray[Any]]:
+    """The extremes of rows that go on: of the columns so far and of those that follow them.
+
+    Args:
+        found: The extremes of the columns before `first`; None where there are none.
+        more: Those of the columns from `first` on, numbered from 0.
+        first: How many columns came before.
+        k: Entries at each end.
+
+    Returns:
+        The columns of `extremes`; of equal entries the earlier column comes first.
+    """
+    if found is None:
+        return more
+    joined: dict[str, NDArray[Any]] = {}
+    for end, sign in (("top", -1), ("bottom", 1)):
+        (index,) = (name for name in found if name.startswith(end) and not name.endswith("values"))
+        values = np.concatenate([found[f"{end}_values"], more[f"{end}_values"]], axis=1)
+        columns = np.concatenate([found[index], more[index] + np.int32(first)], axis=1)
+        order = np.argsort(sign * values, axis=1, kind="stable")[:, :k]
+        joined[index] = np.take_along_axis(columns, order, axis=1)
+        joined[f"{end}_values"] = np.take_along_axis(values, order, axis=1)
+    return joined
+
+
 def extremes_in_chunks(
-    context: WeightContext, directions: Tensor, rows: Tensor, names: str = "tokens"
+    context: WeightContext, directions: Tensor, pieces: Iterable[Tensor], names: str = "tokens"
 ) -> dict[str, Any]:
     """The extremes of `directions @ rows.T`, with as many latents at a time as memory allows.
 
     Args:
         context: What to compute for.
         directions: One row for each of the context's latents, [n, d].
-        rows: What they are multiplied with, [width, d].
+        pieces: What they are multiplied with, `rows` [width, d] in consecutive pieces.
         names: What a row of `rows` is: one of the `tokens` or `latents`.
     """
-    k, width = context.listed, len(rows)
-    parts = [extremes(directions[s] @ rows.T, k, names) for s in context.spans(width)]
-    empty = extremes(torch.zeros((0, width)), k, names)
-    return dict(listed(parts or [empty]))
+    k, first = context.listed, 0
+    found: dict[str, NDArray[Any]] | None = None
+    for piece in pieces:
+        parts = [extremes(directions[s] @ piece.T, k, names) for s in context.spans(len(piece))]
+        found = with_more(found, joined(parts, piece, k, names), first, k)
+        first += len(piece)
+    return dict(listed([] if found is None else [found]))
+
+
+def joined(
+    parts: Sequence[dict[str, NDArray[Any]]], piece: Tensor, k: int, names: str = "tokens"
+) -> dict[str, NDArray[Any]]:
+    """The extremes of some latents after another as those of all; of none, with no row.
+
+    Args:
+        parts: As `extremes` gives them, for the columns of one piece.
+        piece: The piece, [width, d].
+        k: Entries at each end.
+        names: What a column is.
+    """
+    parts = parts or [extremes(torch.zeros((0, len(piece))), k, names)]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

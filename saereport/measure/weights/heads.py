@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from saereport.measure.weights.directions import (
     reads_heads,
     why_no_read,
 )
-from saereport.measure.weights.extremes import extremes, listed
+from saereport.measure.weights.extremes import extremes, joined, listed, with_more
 
 
 def head_shares(decoder: Tensor, n_heads: int) -> Tensor:
@@ -112,8 +112,7 @@ def _head_scores(
             rows = rows - rows.mean(dim=1, keepdim=True)
         probes = rows @ output.T
         divisor = scales_after(moved, output, context.model.norm).T
-    step = max(1, context.memory // (12 * len(moved)))
-    for part in torch.split(probes, step):
+    for part in torch.split(probes, context.rows_at_once(len(moved))):
         scores = part @ moved.T
         yield scores if divisor is None else scores / divisor
 
@@ -134,22 +133,44 @@ def deembedding_through(
     Returns:
         The columns of token lists, in the order of the pairs.
     """
-    model, extended = context.model, context.tokens.extended
-    read = reads_at(context.encoder, context.hook_in, model)
+    read = reads_at(context.encoder, context.hook_in, context.model)
     by_heads = np.lexsort((rows, heads, layers))
-    parts = []
+    chosen = {
+        (layer, head): rows[by_heads[(layers[by_heads] == layer) & (heads[by_heads] == head)]]
+        for layer, head in sorted({(int(la), int(h)) for la, h in zip(layers, heads, strict=True)})
+    }
+    k, first = context.listed, 0
+    found: dict[str, NDArray[Any]] | None = None
+    for piece in context.tokens.extended():
+        parts = [extremes(scores, k) for scores in _scores(context, chosen, piece, read)]
+        found = with_more(found, joined(parts, piece, k), first, k)
+        first += len(piece)
+    columns: dict[str, Any] = listed([] if found is None else [found], np.argsort(by_heads))
+    return columns
+
+
+def _scores(
+    context: WeightContext,
+    chosen: Mapping[tuple[int, int], NDArray[Any]],
+    extended: Tensor,
+    read: Tensor,
+) -> Iterator[Tensor]:
+    """Scores of a piece of the vocabulary through each head, [n, tokens] for some latents a time.
+
+    Args:
+        context: What to compute for.
+        chosen: By layer and head, in order, the latents' places in `context.latents`.
+        extended: The piece, [tokens, d_model].
+        read: Read directions of the context's latents on the residual stream, [n, d_model].
+    """
+    model = context.model
     shared: tuple[int, int, Tensor] | None = None
-    for layer, head in sorted({(int(la), int(h)) for la, h in zip(layers, heads, strict=True)}):
+    for (layer, head), places in chosen.items():
         value_head = head * model.n_kv_heads // model.n_heads
         if shared is None or shared[:2] != (layer, value_head):
             shared = layer, value_head, extended @ value_weights(model, layer)[head]
-        mine = by_heads[(layers[by_heads] == layer) & (heads[by_heads] == head)]
-        latents = torch.from_numpy(rows[mine]).to(extended.device)
-        for scores in _head_scores(context, layer, head, shared[2], latents, read):
-            parts.append(extremes(scores, context.listed))
-    parts = parts or [extremes(torch.zeros((0, len(extended))), context.listed)]
-    columns: dict[str, Any] = listed(parts, np.argsort(by_heads))
-    return columns
+        latents = torch.from_numpy(places).to(extended.device)
+        yield from _head_scores(context, layer, head, shared[2], latents, read)
 
 
 def compute_deembedding(context: WeightContext) -> dict[str, dict[str, Any]]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from saereport.measure.weights.context import WeightContext, WeightTable
+from saereport.measure.weights.context import PIECE, WeightContext, WeightTable
 from saereport.measure.weights.directions import why_no_write, writes_of
 from saereport.measure.weights.extremes import extremes, listed
 
@@ -70,14 +71,31 @@ def _rows_at_once(scores: Tensor) -> int:
     return max(1, _CACHED // scores.shape[1] if cpu else len(scores))
 
 
+def _scores(context: WeightContext, directions: Tensor) -> Iterator[Tensor]:
+    """Logits of some latents at a time, [n, n_logits]; together those of all in order."""
+    tokens = context.tokens
+    width = tokens.n_logits
+    if tokens.logits_are_kept:
+        (unembedding,) = tokens.unembedding()
+        for span in context.spans(width):
+            yield directions[span] @ unembedding
+        return
+    # Making the pieces costs as much for one latent as for many: a table as large as a piece.
+    for group in torch.split(directions, max(1, PIECE // (4 * width))):
+        scores = group.new_empty((len(group), width))
+        first = 0
+        for piece in tokens.unembedding():
+            scores[:, first : first + piece.shape[1]] = group @ piece
+            first += piece.shape[1]
+        yield from torch.split(scores, context.rows_at_once(width))
+
+
 def compute(context: WeightContext) -> dict[str, dict[str, Any]]:
     """Table `logit_lens`: write direction times the unembedding, the final norm folded in."""
-    unembedding = context.tokens.unembedding
     directions = writes_of(context.sae, context.model, context.chosen)
     columns: dict[str, list[np.ndarray[Any, Any]]] = {}
     parts = []
-    for span in context.spans(unembedding.shape[1]):
-        scores = directions[span] @ unembedding
+    for scores in _scores(context, directions):
         for few in torch.split(scores, _rows_at_once(scores)):
             lower, width, counts = histogram(few)
             numbers = {**moments(few), "lower": lower, "width": width, "counts": counts}
@@ -88,7 +106,7 @@ def compute(context: WeightContext) -> dict[str, dict[str, Any]]:
     counts32 = list(joined.pop("counts").astype(np.int32)) if joined else []
     names = ("mean", "std", "skewness", "kurtosis", "lower", "width")
     numbers32 = {name: joined.get(name, np.zeros(0, dtype=np.float32)) for name in names}
-    empty = extremes(torch.zeros((0, unembedding.shape[1])), context.listed)
+    empty = extremes(torch.zeros((0, context.tokens.n_logits)), context.listed)
     table = {"latent": context.names, **numbers32, "counts": counts32}
     return {"logit_lens": {**table, **listed(parts or [empty])}}
 

@@ -42,7 +42,7 @@ def compute(context: WeightContext) -> dict[str, dict[str, Any]]:
     found = []
     for other in onto:
         writes = writes_of(other, context.model, None)
-        found.append(extremes_in_chunks(context, directions, writes, names="latents"))
+        found.append(extremes_in_chunks(context, directions, [writes], names="latents"))
     n = len(context.names)
     columns = {name: [part[name][i] for i in range(n) for part in found] for name in found[0]}
     slugs = [other.slug for other in onto] * n
