@@ -19,17 +19,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from saereport.sources.models import LanguageModel
     from saereport.sources.saes.sae import Sae
     from tests.families import Families
 
-settings.register_profile("same", derandomize=True)
-settings.register_profile("other")
+settings.register_profile("other", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("same", settings.get_profile("other"), derandomize=True)
 settings.load_profile("same")
-"""Every run of the tests tries the same cases; `--hypothesis-profile=other` looks for new ones."""
+"""Every run of the tests tries the same cases; `--hypothesis-profile=other` looks for new ones.
+
+No case has a deadline: how long one takes depends on what else the machine does.
+"""
 
 
 RANKS = {"slow": 0, "package": 0, "model": 1, "browser": 2}
