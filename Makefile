@@ -13,7 +13,7 @@ SPLIT = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 PYTEST = OMP_NUM_THREADS=$(if $(filter 0,$(WORKERS)),$${OMP_NUM_THREADS:-2},1) $(BIN)/python -m pytest $(SPLIT)
 FAST = not model and not browser and not package and not slow and not network
 
-.PHONY: demo test test-slow test-all test-others check lint fast format site gate docs benchmarks browser clean
+.PHONY: demo test test-slow test-all test-others check lint fast format scripts check-scripts site gate docs benchmarks browser clean
 
 demo: $(VENV)/.installed
 	$(BIN)/saereport demo --out $(OUT)
@@ -37,7 +37,7 @@ test-others: $(VENV)/.installed-dev $(VENV)/.installed-gemma browser
 check: $(VENV)/.installed-dev
 	$(MAKE) -j 2 --output-sync=line lint fast
 
-lint: $(VENV)/.installed-dev
+lint: $(VENV)/.installed-dev check-scripts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -48,6 +48,22 @@ fast: $(VENV)/.installed-dev
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# The scripts of the pages: bundled from templates/scripts into templates/static, where they are
+# committed, so that only who changes them needs Node.
+SCRIPTS := templates/scripts
+# Their tools, installed once; without Node or the registry there are none.
+TOOLS = [ $(SCRIPTS)/node_modules/.package-lock.json -nt $(SCRIPTS)/package-lock.json ] \
+	|| npm --prefix $(SCRIPTS) ci --silent --no-audit --no-fund
+
+scripts:
+	$(TOOLS)
+	npm --prefix $(SCRIPTS) run --silent bundle
+
+check-scripts:
+	@if ! node --version >/dev/null 2>&1; then echo "scripts: not checked, there is no Node here"; \
+	elif ! { $(TOOLS); } >/dev/null 2>&1; then echo "scripts: not checked, their tools cannot be installed here"; \
+	else npm --prefix $(SCRIPTS) run --silent check; fi
 
 # The published demo: what GitHub Pages serves.
 site: $(VENV)/.installed

@@ -62,6 +62,7 @@ def test_the_wheel_holds_what_it_needs_and_nothing_of_the_repository(wheel: Path
         "saereport/py.typed",
         "saereport/start.yaml",
         "saereport/_templates/base.html",
+        "saereport/_templates/static/pages.js",
         "saereport/_templates/vendor/plotly-cartesian.min.js",
         "saereport/demo/report.yaml",
     ):
@@ -72,6 +73,7 @@ def test_the_wheel_holds_what_it_needs_and_nothing_of_the_repository(wheel: Path
     assert any(name.endswith("licenses/NOTICE.md") for name in names)
     assert not [name for name in names if name.split("/")[0] in ("tests", "site", "benchmarks")]
     assert not [name for name in names if "__pycache__" in name]
+    assert not [name for name in names if "node_modules" in name or "/scripts/" in name]
 
 
 def test_it_renders_the_same_bytes_without_torch(installed: Installed, tmp_path: Path) -> None:

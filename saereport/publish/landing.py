@@ -49,7 +49,7 @@ from saereport.visible import visible_text
 
 ASSETS = "landing"
 STYLES = ("tokens.css", "layout.css", "parts.css", "landing.css")
-SCRIPTS = ("core.js", "landing.js")
+SCRIPTS = ("landing.js",)
 MISSING = "–"
 
 

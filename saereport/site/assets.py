@@ -19,41 +19,8 @@ STYLES = (
     "examples.css",
     "print.css",
 )
-SCRIPTS = (
-    "core.js",
-    "format.js",
-    "actions.js",
-    "downloads.js",
-    "markdown.js",
-    "view.js",
-    "brush.js",
-    "pins.js",
-    "notes.js",
-    "lists.js",
-    "figures.js",
-    "examples.js",
-    "attributions.js",
-    "blocks.js",
-    "blind.js",
-    "latents.js",
-    "heatmap.js",
-    "circuits.js",
-    "graph-data.js",
-    "graph-state.js",
-    "graph-layout.js",
-    "graph-draw.js",
-    "graph-panel.js",
-    "graph-controls.js",
-    "graph-checks.js",
-    "graph.js",
-    "scroll.js",
-    "filters.js",
-    "table.js",
-    "sae.js",
-    "overview.js",
-    "compare.js",
-    "page.js",
-)
+SCRIPTS = ("pages.js",)
+"""Bundled from `templates/scripts/`; its sources are listed there in `SHA256SUMS`."""
 EARLY = "theme.js"
 PLOTLY = "plotly-cartesian.min.js"
 VENDORED = (PLOTLY, "plotly-LICENSE")

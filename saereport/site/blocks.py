@@ -6,7 +6,7 @@ stored once in the report; a latent's own block names its base and adds its numb
     RAISED = base("logits.raised", b="tokens", title="Raises most", columns=["logit"])
     RAISED(rows=[[262, 1.93], [287, 1.88]])
 
-`merged` (and `merge` in `static/blocks.js`) put the two together. Kinds, by the field `b`:
+`merged` (and `merge` in `scripts/blocks/merge.js`) put the two together. Kinds, by the field `b`:
 
 | b | fields |
 |---|---|

@@ -78,6 +78,8 @@ def dumps(value: Any) -> str:
         return "null"
     if kind is bool:
         return "true" if value else "false"
+    if isinstance(value, tuple):
+        return "[" + ",".join([_item(item) for item in value]) + "]"
     if isinstance(value, np.ndarray | np.generic):
         return dumps(value.tolist())
     if isinstance(value, Mapping):

@@ -14,6 +14,7 @@ from saereport.site.latent_summary import label
 from saereport.site.packing import packed
 from saereport.site.panels import PANELS
 from saereport.site.panels.activation import histogram_counts, sparkline
+from saereport.site.records import LatentRow, trimmed
 
 BAND = 512
 """Latents read from the run at once."""
@@ -39,18 +40,20 @@ class IndexRow:
 
     def record(self) -> list[Any]:
         """The row as it is written in the data."""
-        return [
-            self.latent,
-            self.density,
-            self.maximum,
-            packed(self.tokens),
-            packed(self.logits),
-            self.label,
-            self.spark,
-            self.x,
-            self.y,
-            *([1] if self.blind else []),
-        ]
+        return trimmed(
+            LatentRow(
+                latent=self.latent,
+                density=self.density,
+                max=self.maximum,
+                tokens=packed(self.tokens),
+                raises=packed(self.logits),
+                label=self.label,
+                spark=self.spark,
+                x=self.x,
+                y=self.y,
+                blind=int(self.blind),
+            )
+        )
 
 
 def shards(sae: SaeView) -> Iterator[tuple[int, list[Latent]]]:

@@ -1,4 +1,4 @@
-"""Numbers as people read them, the same everywhere; `static/format.js` does it in the browser."""
+"""Numbers as people read them, the same everywhere; `core/format.js` does it in the browser."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ A shard repeats thousands of sequences of token ids, so their form decides how l
 The alphabet has 88 printable ASCII characters, none of which has a meaning in HTML or inside a
 JavaScript string. The first character says how long the code is: below `SHORT` two characters
 (3,168 ids, in byte-pair vocabularies the most frequent ones), otherwise three (402,688 more).
-`static/core.js` reads it back.
+`scripts/core/tokens.js` reads it back.
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ from saereport.run import Run
 from saereport.site import jsonwriter
 from saereport.site.columns import flat
 from saereport.site.packing import pack
+from saereport.site.records import SequenceRow, trimmed
 
 TOKENS_PER_FILE = 32_768
 
@@ -85,8 +86,8 @@ class KeptSequences:
         sizes = np.diff(self._offsets[start : stop + 1])
         packed = pack(self._tokens[self._offsets[start] : self._offsets[stop]], sizes)
         for sequence, text in zip(self._ids[start:stop].tolist(), packed, strict=True):
-            latents = shown.get(sequence)
-            yield jsonwriter.dumps([sequence, text, *([latents] if latents else [])])
+            row = SequenceRow(sequence, text, shown.get(sequence, ""))
+            yield jsonwriter.dumps(trimmed(row))
 
     def _rows(self, wanted: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
         rows = np.searchsorted(self._ids, wanted)

@@ -9,7 +9,7 @@ read one under the other without JavaScript and every link is an anchor of the s
             <template id="frame-0">        header and footer of the pages that share them
             <script type="application/json" data-path="resid-l10/d0000.js">    data, inert
             <script type="text/plain" data-path="assets/plotly...">            run when first needed
-            <script>                       all other scripts; `single.js` first, it finds the page
+            <script>                       all other scripts; first they find the page
             <script type="application/x-saereport-run" id="run">               the run itself
 
 The policy names the SHA-256 of each script and style that may act; everything else in the file is
@@ -226,7 +226,7 @@ def _head(title: str, plotly: str, embed_neuronpedia: bool) -> str:
 
 
 def _scripts() -> str:
-    return _joined(("single.js", *SCRIPTS))
+    return _joined(SCRIPTS)
 
 
 def _styles() -> str:

@@ -121,7 +121,7 @@ def test_no_cell_of_a_hostile_report_is_a_formula(hostile: Path, watched: Make) 
         "é م",
     ]
     table = {"columns": ["text", "number"], "rows": [[cell, -1.5] for cell in evil]}
-    back = rows(page.evaluate("(table) => self.saereport.csv(table)", table))
+    back = rows(page.evaluate("(table) => saereport.inspect.csv(table)", table))
     for cell, row in zip(evil, back, strict=True):
         assert row["number"] == "-1.5"
         assert row["text"] == ("'" + cell if cell.lstrip()[0] in "=+-@" else cell)
@@ -194,12 +194,12 @@ def test_hostile_text_means_nothing_in_markdown(hostile: Path, watched: Make) ->
             spans = re.sub(r"(`+)(?!`).*?(?<!`)\1(?!`)", "", text)
             assert not re.search(r"<(?!/?b>|file:)", spans), spans
             page.keyboard.press("j")
-    parts = "(text) => self.saereport.markdownParts.plain(text)"
+    parts = "(text) => saereport.inspect.markdownParts.plain(text)"
     assert page.evaluate(parts, "[a](http://x) ![b](y) *c* _d_ `e` # f") == (
         "\\[a\\](http\\://x) \\!\\[b\\](y) \\*c\\* \\_d\\_ \\`e\\` \\# f"
     )
     assert page.evaluate(parts, "<img src=x>&lt;") == "&lt;img src=x&gt;&amp;lt;"
-    code = "(text) => self.saereport.markdownParts.code(text)"
+    code = "(text) => saereport.inspect.markdownParts.code(text)"
     assert page.evaluate(code, "``") == "``` `` ```"
     seen.check()
 

@@ -285,6 +285,7 @@ def test_the_heatmap_is_drawn_and_told(report: Path, watched: Make) -> None:
         "document.querySelector('article.current .view-note').textContent.includes('Example 2')",
     )
     panel.locator("summary").click()
+    panel.locator("details tbody tr").first.wait_for()
     assert panel.locator("details tbody tr").count() == 10
     assert panel.locator("details thead th").all_inner_texts()[:3] == ["row", "L0", "L1"]
     cell = panel.locator(".plot .nsewdrag").bounding_box()
@@ -310,7 +311,7 @@ def test_attribution_shows_sources_and_heads(report: Path, watched: Make) -> Non
     peak.focus()
     page.wait_for_selector(".tip:not([hidden])")
     tip = page.locator(".tip").inner_text().splitlines()
-    shown = page.evaluate("(value) => self.saereport.format.value(value)", row["sources"][-1])
+    shown = page.evaluate("(value) => saereport.inspect.asText.value(value)", row["sources"][-1])
     assert tip[1].removeprefix("+") == shown
     assert tip[2] == "the peak"
     page.keyboard.press("ArrowLeft")

@@ -71,7 +71,7 @@ def test_a_click_on_a_cell_pins_it(circuits: Path, watched: Make) -> None:
     card = page.locator(f"{OPEN} .c-card")
     card.locator("dl").wait_for()
     assert card.locator("a").count() == 2
-    shown = page.evaluate("(value) => self.saereport.format.value(value)", place[2])
+    shown = page.evaluate("(value) => saereport.inspect.asText.value(value)", place[2])
     assert shown in card.locator("dd").all_inner_texts()
     seen.check()
 
@@ -84,7 +84,7 @@ def test_the_arrow_keys_walk_from_cell_to_cell(circuits: Path, watched: Make) ->
     strongest = "(z) => Math.max(...z.flat().map(Math.abs))"
     page.keyboard.press("ArrowRight")
     values = page.locator(f"{OPEN} .c-card dd")
-    shown = page.evaluate(f"self.saereport.format.value(({strongest})({DATA}.z))")
+    shown = page.evaluate(f"saereport.inspect.asText.value(({strongest})({DATA}.z))")
     assert shown.lstrip("−-") in [text.lstrip("−-") for text in values.all_inner_texts()]
     first = page.locator(f"{OPEN} .c-card").inner_text()
     marks = f"document.querySelector('{OPEN} .c-heat').layout.shapes.length"
@@ -131,8 +131,8 @@ def test_logits_sort_by_any_chosen_logit(circuits: Path, watched: Make) -> None:
     sort.select_option(wanted)
     assert label.startswith("logit ")
     row = f"""(() => {{
-        const map = self.saereport.prompts.get("prompt-0").maps.at(-1);
-        const row = map.late.findIndex((end) => "logit-" + end[0] === {wanted!r});
+        const map = saereport.inspect.store.prompts.get("prompt-0").maps.at(-1);
+        const row = map.late.findIndex((end) => "logit-" + end.latent === {wanted!r});
         return {DATA}.customdata.find((cells) => cells.some((i) => i >= 0 && map.l[i] === row))
             .map((i) => (i < 0 ? 0 : map.g[i]));
     }})()"""

@@ -94,7 +94,7 @@ def test_dragging_over_the_histogram(plain: Path, watched: Make, bins: str) -> N
     page.wait_for_timeout(200)
     box = plot.bounding_box()
     place = """(plot, value) => plot._fullLayout._size.l + plot._fullLayout.xaxis.d2p(
-      self.saereport.toAxis(value, value < 0 ? {} : OCTAVES))""".replace(
+      saereport.inspect.toAxis(value, value < 0 ? {} : OCTAVES))""".replace(
         "OCTAVES", "{ octaves: 4 }" if bins == "log bins" else "{}"
     )
     rows = stored(plain, current(page))
@@ -349,10 +349,10 @@ def test_where_a_sentence_ends(
     found = page.evaluate(
         """([tokens, at]) => {
             const ids = tokens.map((text, i) => {
-                saereport.tokens.set(900000 + i, text);
+                saereport.inspect.store.tokens.set(900000 + i, text);
                 return 900000 + i;
             });
-            return tokens.slice(...saereport.sentence(ids, at)).join("");
+            return tokens.slice(...saereport.inspect.sentenceAround(ids, at)).join("");
         }""",
         [tokens, at],
     )

@@ -43,7 +43,7 @@ def opened(seen: Watched, folder: Path, slug: str, anchor: str = "") -> Any:
 
 
 def state(page: Any) -> dict[str, Any]:
-    found: dict[str, Any] = page.evaluate("self.saereport.graphView.state")
+    found: dict[str, Any] = page.evaluate("saereport.inspect.graphView.state")
     return found
 
 
@@ -153,7 +153,7 @@ def test_the_state_comes_back_from_the_address(folder: Path, watched: Make) -> N
     page = opened(seen, folder, "large")
     ids = [node["node_id"] for node in graph_of(folder, "large")["nodes"]]
     page.evaluate(
-        """() => self.saereport.graphView.change({
+        """() => saereport.inspect.graphView.change({
             links: 77, influence: 0.42, errors: false, near: true, paths: true, pinned: 40,
             groups: [
                 { name: "a & b*=#% é 👩🔬", members: [20, 21, 30] },
@@ -243,9 +243,9 @@ def test_groups_are_named_drawn_together_and_survive(folder: Path, watched: Make
     exchange.GraphFile.model_validate_json(json.dumps(found))
     weights = page.evaluate(
         """() => {
-            const view = self.saereport.graphView;
+            const view = saereport.inspect.graphView;
             const group = view.layout.items.find((item) => item.group);
-            return self.saereport.graphEnds(view.layout, group).inputs
+            return saereport.inspect.endsOf(view.layout, group).inputs
                 .map((edge) => [edge.source.node.id, edge.weight]);
         }"""
     )
@@ -302,7 +302,7 @@ def test_thresholds_prune_and_clear_brings_back(folder: Path, watched: Make) -> 
 def test_zooming_by_button_key_and_wheel(folder: Path, watched: Make) -> None:
     seen = watched()
     page = opened(seen, folder, "large")
-    zoom = "self.saereport.graphView.stage.zoom"
+    zoom = "saereport.inspect.graphView.stage.zoom"
     first = page.evaluate(zoom)
     page.get_by_role("button", name="Zoom in").click()
     page.locator(".nodes .node[tabindex='0']").focus()
@@ -316,7 +316,7 @@ def test_zooming_by_button_key_and_wheel(folder: Path, watched: Make) -> None:
     page.get_by_role("button", name="Show all of it").click()
     box = page.evaluate(
         """() => {
-            const { scroll } = self.saereport.graphView.stage;
+            const { scroll } = saereport.inspect.graphView.stage;
             const { scrollWidth, clientWidth, scrollHeight, clientHeight } = scroll;
             return [scrollWidth - clientWidth, scrollHeight - clientHeight];
         }"""
@@ -342,7 +342,7 @@ def test_the_card_tells_what_a_latent_is(folder: Path, watched: Make) -> None:
     page = opened(seen, folder, "small")
     known = page.evaluate(
         """() => {
-            const items = self.saereport.graphView.layout.items;
+            const items = saereport.inspect.graphView.layout.items;
             const item = items.find(({ node }) => node && node.card && node.card.examples.length);
             item.box.setAttribute("data-known", "yes");
             return [item.node.latent, item.node.card.href];

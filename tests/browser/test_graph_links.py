@@ -30,7 +30,7 @@ def test_the_strongest_links_are_drawn_by_score(folder: Path, watched: Make) -> 
     page = opened(seen, folder, "large")
     scores = scores_of(graph_of(folder, "large"))
     shown = page.evaluate(
-        """() => self.saereport.graphView.stage.behind
+        """() => saereport.inspect.graphView.stage.behind
             .map((edge) => [edge.source.node.id, edge.target.node.id, edge.score])"""
     )
     assert len(shown) == 150
@@ -74,7 +74,7 @@ def test_the_answer_is_traced_back(folder: Path, watched: Make, slug: str) -> No
     page.keyboard.press("Enter")
     assert page.url.endswith(f"#pin={target}&trace=yes")
     paths = page.evaluate(
-        """() => self.saereport.graphView.tracing
+        """() => saereport.inspect.graphView.tracing
             .map((path) => path.map((edge) => edge.source.node.id))"""
     )
     assert paths == wanted

@@ -85,7 +85,7 @@ def test_every_token_of_a_vocabulary_is_shown_as_it_is(tmp_path: Path, watched: 
     page = seen.open(latent_pages(tmp_path / "out")[0])
     shown = page.evaluate(
         """(ids) => ids.map((id) => {
-            const node = self.saereport.code(id);
+            const node = saereport.inspect.tokenCode(id);
             document.body.append(node);
             return node.textContent;
         })""",

@@ -105,7 +105,7 @@ def test_back_within_a_page_brings_no_cleared_pins(plain: Path, watched: Make) -
     page.go_forward()
     until(page, "self.location.hash && !self.location.hash.includes('pins=')")
     page.evaluate(f"self.location.hash = 'words&pins={first}'")
-    until(page, "saereport.pinned.length === 1")
+    until(page, "saereport.inspect.session.pinned.length === 1")
     seen.check()
 
 
@@ -212,11 +212,11 @@ def test_one_address_that_was_refused_does_not_stay(plain: Path, watched: Make) 
         }"""
     )
     page.fill("#filter", "e")
-    until(page, "saereport.fragment() === 'q=e'")
+    until(page, "saereport.inspect.fragmentNow() === 'q=e'")
     assert "q=" not in page.url
     page.fill("#filter", "a")
     until(page, "self.location.hash === '#q=a'")
-    assert str(page.evaluate("saereport.viewAddress()")).endswith("#q=a")
+    assert str(page.evaluate("saereport.inspect.viewAddress()")).endswith("#q=a")
     seen.check()
 
 
@@ -271,7 +271,7 @@ def test_arrow_keys_scroll_what_has_the_focus(plain: Path, watched: Make) -> Non
     page.wait_for_selector("article.current .panels")
     page.evaluate(
         """() => {
-          const { el } = saereport;
+          const { el } = saereport.inspect;
           const box = el("div", { class: "scroll" }, el("p", { class: "wide" }, "x"));
           box.lastChild.style.setProperty("width", "2000px");
           document.querySelector("article.current .panels").prepend(box);

@@ -36,9 +36,9 @@ def test_numbers_read_the_same_in_python_and_in_the_browser(plain: Path, watched
     values = [0, 1, -3, 14.249, 0.4, 0.01234, 0.00012345, 999.9, 12345.6, 1.23e-6, 4.5e12, -0.05]
     shares = [0, 1e-7, 1e-5, 0.000123, 0.00999, 0.0996, 0.1, 0.1234, 0.9994, 0.9999, 1]
     page = watched().open(plain / "index.html")
-    shown = page.evaluate("(values) => values.map(self.saereport.format.value)", values)
+    shown = page.evaluate("(values) => values.map(saereport.inspect.asText.value)", values)
     assert shown == [numbers.value(value) for value in values]
-    shown = page.evaluate("(shares) => shares.map(self.saereport.format.percent)", shares)
+    shown = page.evaluate("(shares) => shares.map(saereport.inspect.asText.percent)", shares)
     assert shown == [numbers.percent(share) for share in shares]
 
 
@@ -300,7 +300,7 @@ def test_figures_are_drawn_and_toggle(plain: Path, watched: Make) -> None:
     assert page.locator(plot).get_attribute("role") == "img"
     assert "non-zero activations" in page.locator(plot).get_attribute("aria-label")
     page.locator("article.current [data-panel=activation] summary").click()
-    assert page.locator("article.current [data-panel=activation] .grid tbody tr").count() > 3
+    page.wait_for_selector("article.current [data-panel=activation] .grid tbody tr:nth-child(4)")
     seen.check()
 
 

@@ -49,7 +49,9 @@ def heading(page: Any, text: str) -> None:
 
 def shown(page: Any, slug: str) -> list[int]:
     """The latents that an SAE's table has, read from the data of the page."""
-    rows = page.evaluate(f"saereport.table({slug!r}).then((t) => t.rows.map((row) => row[0]))")
+    rows = page.evaluate(
+        f"saereport.inspect.loadTable({slug!r}).then((t) => t.rows.map((row) => row.latent))"
+    )
     return [int(row) for row in rows]
 
 
@@ -59,7 +61,7 @@ def test_a_way_through_every_kind_of_page(watched: Watch, single: Path) -> None:
     page.click("a.card-link >> nth=0")
     page.locator("figure").first.scroll_into_view_if_needed()
     until(page, "document.querySelectorAll('.js-plotly-plot').length > 0")
-    slug = page.evaluate("saereport.sae")
+    slug = page.evaluate("saereport.inspect.thisPage.sae")
     latents = shown(page, slug)
     seen.check()
 
@@ -173,12 +175,12 @@ def test_a_collaborator_finds_a_latent_stars_it_and_sends_the_notes_back(
     page = seen.open(sent)
     page.click("a.card-link >> nth=1")
     page.wait_for_selector("#rows")
-    latent = shown(page, page.evaluate("saereport.sae"))[5]
+    latent = shown(page, page.evaluate("saereport.inspect.thisPage.sae"))[5]
     page.fill("#jump", str(latent))
     page.press("#jump", "Enter")
     heading(page, f"Latent {latent}")
     page.wait_for_selector("article.current .panels")
-    slug = page.evaluate("saereport.sae")
+    slug = page.evaluate("saereport.inspect.thisPage.sae")
     page.keyboard.press("s")
     write_notes(page, f"the word {HOSTILE[1].decode()}", "seen twice")
     with page.expect_download() as caught:
@@ -196,14 +198,14 @@ def test_pinned_latents_go_along_to_the_comparison(watched: Watch, single: Path)
     page = seen.open(single)
     page.click("a.card-link >> nth=0")
     page.wait_for_selector("#rows a")
-    latents = shown(page, page.evaluate("saereport.sae"))
+    latents = shown(page, page.evaluate("saereport.inspect.thisPage.sae"))
     for latent in (latents[1], latents[35]):
         page.fill("#jump", str(latent))
         page.press("#jump", "Enter")
         heading(page, f"Latent {latent}")
         page.wait_for_selector("article.current .panels")
         page.keyboard.press("p")
-        until(page, f"saereport.pinned.some((pin) => pin[1] === {latent})")
+        until(page, f"saereport.inspect.session.pinned.some((pin) => pin.latent === {latent})")
     page.click("nav.nav >> text=Compare")
     until(page, "self.location.hash.startsWith('#compare.html#')")
     for latent in (latents[1], latents[35]):
@@ -236,7 +238,9 @@ def test_in_a_notebook_the_frame_runs_and_touches_nothing(watched: Watch, notebo
     frame.wait_for_selector("#rows a")
     latents = [
         int(row)
-        for row in frame.evaluate("Array.from(saereport.tables.get(saereport.sae).byLatent.keys())")
+        for row in frame.evaluate(
+            "Array.from(saereport.inspect.store.tables.get(saereport.inspect.thisPage.sae).byLatent.keys())"
+        )
     ]
     frame.fill("#jump", str(latents[34]))
     frame.press("#jump", "Enter")

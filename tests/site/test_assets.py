@@ -14,6 +14,7 @@ FORBIDDEN = re.compile(
     r"\bfetch\(|XMLHttpRequest|\bimport\b|https?://(?!www\.w3\.org)"
 )
 OWN_SCRIPTS = sorted((assets.templates() / "static").glob("*.js"))
+SOURCES = assets.templates() / "scripts"
 
 
 def test_vendored_files_are_what_was_published() -> None:
@@ -26,10 +27,27 @@ def test_vendored_files_are_what_was_published() -> None:
 
 
 def test_every_own_script_and_style_is_used() -> None:
-    scripts = {assets.EARLY, *assets.SCRIPTS, *landing.SCRIPTS, difference.SCRIPT, "single.js"}
+    scripts = {assets.EARLY, *assets.SCRIPTS, *landing.SCRIPTS, difference.SCRIPT}
     styles = {*assets.STYLES, *landing.STYLES, *difference.STYLES, "single.css"}
     assert {path.name for path in OWN_SCRIPTS} == scripts
     assert {path.name for path in (assets.templates() / "static").glob("*.css")} == styles
+
+
+def test_the_bundled_scripts_are_made_from_the_sources_of_today() -> None:
+    """`make scripts` writes both the bundles and the list; this needs no Node."""
+    lines = (SOURCES / "SHA256SUMS").read_text(encoding="utf-8").splitlines()
+    listed = {path: sum_ for sum_, _, path in (line.partition("  ") for line in lines)}
+    sources = {
+        path.relative_to(SOURCES).as_posix(): path
+        for path in SOURCES.rglob("*")
+        if path.is_file() and path.name != "SHA256SUMS" and "node_modules" not in path.parts
+    }
+    bundles = {f"../static/{path.name}": path for path in OWN_SCRIPTS}
+    found = {
+        name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for name, path in (sources | bundles).items()
+    }
+    assert found == listed, "a bundle is stale: run 'make scripts'"
 
 
 def test_a_report_holds_what_its_pages_use_and_no_more(tmp_path: Path) -> None:

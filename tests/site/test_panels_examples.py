@@ -130,16 +130,16 @@ def built(run: Path, slug: str, name: str) -> list[Block]:
 def test_sources_are_told_by_their_distance_from_the_peak(run: Path) -> None:
     (block,) = built(run, ATTENTION, "attribution")
     first, second = block["examples"]
-    assert first[:6] == [4.0, 4.0, -1.0, [5.0] + [0.0] * 8, -3, [1.0, -2.0, 5.5, 0.5]]
-    assert second[4] == -9
+    assert first[:6] == (4.0, 4.0, -1.0, [5.0] + [0.0] * 8, -3, [1.0, -2.0, 5.5, 0.5])
+    assert second.first == -9
     assert block["layer"] == 6
     tops = [e for e in last(run, ATTENTION).rows("examples").each("group", "sequence", "position",
                                                                  "start", "stop")
             if e[0] == "top"]  # fmt: skip
     _, sequence, position, start, stop = tops[0]
-    assert first[6][:3] == [sequence, position, start]
+    assert first.where[:3] == (sequence, position, start)
     text = open_run(run).table("sequences")["tokens"].to_pylist()[sequence]
-    assert unpack(first[6][3]) == text[start:stop]
+    assert unpack(first.where.window) == text[start:stop]
 
 
 def test_parts_sum_to_the_pre_activation(run: Path) -> None:
@@ -188,12 +188,12 @@ def test_influences_name_the_earlier_latent_and_its_path(run: Path) -> None:
     assert (attention["sae"], attention["rows"]) == (ATTENTION, [[shown, 1, 2, 2, 1.0]])
     assert examples["saes"] == [RESIDUAL, ATTENTION]
     first, second = examples["examples"]
-    assert first[2] == [
-        [1, shown, 1, -1, -1, 0, 300, 2.0],
-        [0, EARLY[0], inside, 8, 4, -3, 301, -1.5],
+    assert first.rows == [
+        (1, shown, 1, -1, -1, 0, 300, 2.0),
+        (0, EARLY[0], inside, 8, 4, -3, 301, -1.5),
     ]
-    assert second[2][0][5:] == [0, 302, 0.125]
-    assert [first[0], second[0]] == [8.0, 0.0]
+    assert second.rows[0][5:] == (0, 302, 0.125)
+    assert [first.activation, second.activation] == [8.0, 0.0]
 
 
 def test_heads_list_what_would_excite_and_inhibit(run: Path) -> None:

@@ -12,6 +12,7 @@ from saereport.site.columns import LatentChunk
 from saereport.site.context import Latent, ReportModel
 from saereport.site.latent_summary import label
 from saereport.site.packing import packed
+from saereport.site.records import CardExampleRow, CardRecord
 from saereport.site.sequences import KeptSequences
 
 BAND = 512
@@ -23,9 +24,6 @@ BEFORE, AFTER = 10, 5
 
 Key = tuple[str, int]
 _TABLES = ("activity", "explanations", "logit_lens", "token_statistics", "examples")
-
-ExampleRecord = tuple[float, int, str, list[int], list[float]]
-"""Activation at the peak, first position, packed tokens, active positions, activations there."""
 
 
 @dataclass(frozen=True)
@@ -46,11 +44,11 @@ class LatentCard:
     active_on: tuple[int, ...] = ()
     raises: tuple[int, ...] = ()
     maximum: float = 0.0
-    examples: tuple[ExampleRecord, ...] = ()
+    examples: tuple[CardExampleRow, ...] = ()
     href: str = ""
     blind: bool = False
 
-    def record(self) -> dict[str, object]:
+    def record(self) -> CardRecord:
         """The card as it is written in the data."""
         return {
             "label": self.label,
@@ -105,7 +103,7 @@ def _card(latent: Latent, href: str, sequences: KeptSequences) -> LatentCard:
     )
 
 
-def _examples(latent: Latent, sequences: KeptSequences) -> Iterable[ExampleRecord]:
+def _examples(latent: Latent, sequences: KeptSequences) -> Iterable[CardExampleRow]:
     names = ("group", "sequence", "position", "activation", "start", "stop")
     values = ("active_positions", "active_values")
     done = 0
@@ -118,4 +116,6 @@ def _examples(latent: Latent, sequences: KeptSequences) -> Iterable[ExampleRecor
         tokens = sequences.tokens(sequence, low, high)
         inside = [(p, v) for p, v in zip(places, active, strict=True) if low <= p < high]
         done += 1
-        yield activation, low, packed(tokens), [p for p, _ in inside], [v for _, v in inside]
+        yield CardExampleRow(
+            activation, low, packed(tokens), [p for p, _ in inside], [v for _, v in inside]
+        )

@@ -10,7 +10,7 @@ the own code; those that draw SVG (d3) bring what the browser has: elements, eve
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator
 
 from pydantic import ValidationError
 
@@ -33,6 +33,14 @@ from saereport.site.parts.registry import (
     Download,
     Item,
     Page,
+)
+from saereport.site.records import (
+    EmbeddingNodeRow,
+    ErrorNodeRow,
+    GraphCheckRow,
+    GraphSaeRow,
+    LatentNodeRow,
+    LogitNodeRow,
 )
 from saereport.visible import visible_text
 
@@ -159,13 +167,9 @@ def _metadata(words: Words) -> exchange.Metadata:
 
 
 def _data(path: str, words: Words, exported: exchange.GraphFile) -> Data:
-    """What the page's script draws; `static/graph-data.js` reads it.
+    """What the page's script draws; `scripts/graph/data.js` reads it.
 
-    A node is `[id, kind, sae, layer, influence, reach, ...]`, with `kind` and `sae` as places in
-    their lists, -1 for none, and `reach` as `graph_strength.reach` has it; the id ends with the
-    latent and the position. Then come a latent's activation and the place of its card, -1 for
-    none; a logit's probability and its words; a token's words. Links are grouped by their target:
-    `[target, source, weight, step to the next source, weight, ...]`.
+    See `records.GraphRecord`.
     """
     graph = words.graph
     infos = sorted(
@@ -179,15 +183,19 @@ def _data(path: str, words: Words, exported: exchange.GraphFile) -> Data:
     )
     cards = {key: place for place, key in enumerate(keys)}
     nodes = (
-        [
-            node.id,
-            KINDS.index(node.kind),
-            places.get(node.sae, -1),
-            node.layer,
-            node.influence,
-            float(influence),
-            *_more(node, cards, made.clerp),
-        ]
+        _row(
+            node,
+            (
+                node.id,
+                KINDS.index(node.kind),
+                places.get(node.sae, -1),
+                node.layer,
+                node.influence,
+                float(influence),
+            ),
+            card=cards.get((node.sae, node.latent), -1),
+            words=made.clerp,
+        )
         for node, made, influence in zip(graph.nodes, exported.nodes, reach(graph), strict=True)
     )
     into: dict[int, list[float]] = {}
@@ -200,7 +208,7 @@ def _data(path: str, words: Words, exported: exchange.GraphFile) -> Data:
         "slug": graph.slug,
         "tokens": graph.tokens,
         "target": target_of(graph),
-        "saes": [[i.slug, i.label, i.layer, base_url(i.neuronpedia_id)] for i in infos],
+        "saes": [GraphSaeRow(i.slug, i.label, i.layer, base_url(i.neuronpedia_id)) for i in infos],
         "metadata": exported.metadata.model_dump(exclude_none=True),
     }
     lists = {
@@ -211,17 +219,20 @@ def _data(path: str, words: Words, exported: exchange.GraphFile) -> Data:
             for key in keys
         ),
         "checks": (
-            jsonwriter.dumps([c.source, c.target, c.direct, c.predicted, c.measured])
+            jsonwriter.dumps(GraphCheckRow(c.source, c.target, c.direct, c.predicted, c.measured))
             for c in graph.checks
         ),
     }
     return Data(path, "graph", head, lists)
 
 
-def _more(node: Node, cards: Mapping[Key, int], words: str) -> tuple[float | str, ...]:
-    """What only nodes of its kind have; `_data` says what."""
+NodeRow = ErrorNodeRow | EmbeddingNodeRow | LatentNodeRow | LogitNodeRow
+_Common = tuple[str, int, int, int, float, float]
+
+
+def _row(node: Node, common: _Common, *, card: int, words: str) -> NodeRow:
     if node.kind == "latent":
-        return node.activation, cards.get((node.sae, node.latent), -1)
+        return LatentNodeRow(*common, node.activation, card)
     if node.kind == "logit":
-        return node.probability, words
-    return (words,) if node.kind == "embedding" else ()
+        return LogitNodeRow(*common, node.probability, words)
+    return EmbeddingNodeRow(*common, words) if node.kind == "embedding" else ErrorNodeRow(*common)

@@ -11,15 +11,16 @@ from typing import Any
 from saereport.site.blocks import plotly_text
 from saereport.site.circuits.prompts_data import GradientPairs, PromptData, Record
 from saereport.site.circuits.tables import Names, check_values, title
+from saereport.site.records import ActivationRow, EndRow, MapCheckRow, MapRecord, NameRow
 
 Figure = dict[str, Any]
 
 
-def map_record(names: Names, prompt: PromptData, some: GradientPairs) -> Figure:
-    """A gradient map: its ends as `[latent, position, activation]`, its cells by their places.
+def map_record(names: Names, prompt: PromptData, some: GradientPairs) -> MapRecord:
+    """A gradient map: its ends, and its cells by their places.
 
     `e` and `l` hold the place of each cell's ends in `early` and `late`, `g` its gradient, the
-    largest in absolute value first; `checks` holds `[cell, predicted, measured]`.
+    largest in absolute value first.
     """
     early = sorted({_end(p, "early") for p in some.pairs}, key=lambda end: (end[1], end[0]))
     late = sorted({_end(p, "late") for p in some.pairs}, key=lambda end: (end[1], end[0]))
@@ -37,18 +38,18 @@ def map_record(names: Names, prompt: PromptData, some: GradientPairs) -> Figure:
         "l": [late_at[_end(p, "late")[:2]] for p in some.pairs],
         "g": [p["gradient"] for p in some.pairs],
         "checks": [
-            [ranks[rank], check["predicted"], check["measured"]]
+            MapCheckRow(ranks[rank], check["predicted"], check["measured"])
             for rank, check in sorted(some.checks.items())
             if rank in ranks
         ],
     }
 
 
-def _end(pair: Record, side: str) -> tuple[int, int, float]:
-    return pair[f"{side}_latent"], pair[f"{side}_position"], pair[f"{side}_activation"]
+def _end(pair: Record, side: str) -> EndRow:
+    return EndRow(*(pair[f"{side}_{name}"] for name in EndRow._fields))
 
 
-def latent_names(names: Names, prompt: PromptData) -> dict[str, list[str]]:
+def latent_names(names: Names, prompt: PromptData) -> dict[str, NameRow]:
     """Address and meaning of every latent of the prompt's maps, by `slug.latent`."""
     found: set[tuple[str, int]] = set()
     for some in prompt.maps:
@@ -60,24 +61,25 @@ def latent_names(names: Names, prompt: PromptData) -> dict[str, list[str]]:
     for slug, latent in sorted(found):
         href, gloss = names.href(slug, latent), names.gloss(slug, latent)
         if href or gloss:
-            shown[f"{slug}.{latent}"] = [href, gloss]
+            shown[f"{slug}.{latent}"] = NameRow(href, gloss)
     return shown
 
 
-def logit_names(names: Names, prompt: PromptData) -> list[list[Any]]:
-    """The tokens of the prompt's logits, `[token, as shown]`."""
+def logit_names(names: Names, prompt: PromptData) -> list[tuple[int, str]]:
+    """The tokens of the prompt's logits, each with how it looks."""
     tokens = {p["late_latent"] for m in prompt.maps if not m.late for p in m.pairs}
-    return [[token, names.token(token)] for token in sorted(tokens)]
+    return [(token, names.token(token)) for token in sorted(tokens)]
 
 
-def activations(names: Names, prompt: PromptData) -> list[list[Any]]:
-    """Activations of the chosen latents, `[SAE, latent, name, values]`, the largest first."""
+def activations(names: Names, prompt: PromptData) -> list[ActivationRow]:
+    """Activations of the chosen latents, the largest first."""
     rows = sorted(
         prompt.rows["prompt_activations"],
         key=lambda row: (-max(row["values"], default=0.0), row["sae"], row["latent"]),
     )
     return [
-        [r["sae"], r["latent"], f"{names.sae(r['sae'])}.{r['latent']}", r["values"]] for r in rows
+        ActivationRow(r["sae"], r["latent"], f"{names.sae(r['sae'])}.{r['latent']}", r["values"])
+        for r in rows
     ]
 
 

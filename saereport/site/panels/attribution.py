@@ -1,8 +1,4 @@
-"""Direct latent attribution on top examples: by source token and by head.
-
-An example is a list: activation, pre-activation, bias, heads, offset of the first source from the
-peak, sources, and where it is (see `peaks`), null where the run holds no text of the latent.
-"""
+"""Direct latent attribution on top examples: by source token and by head."""
 
 from __future__ import annotations
 
@@ -10,6 +6,7 @@ from saereport.site.blocks import Block, base
 from saereport.site.context import Latent
 from saereport.site.panels.peaks import peaks
 from saereport.site.panels.registry import panel
+from saereport.site.records import AttributionRow
 
 EXAMPLES = base(
     "attribution",
@@ -26,9 +23,9 @@ def attribution(latent: Latent) -> list[Block]:
     where = peaks(latent)
     names = ("activation", "pre_activation", "bias", "heads", "start", "sources")
     rows = [
-        [*numbers, heads, start - position, sources, where.get(rank)]
-        for rank, position, *numbers, heads, start, sources in latent.rows("example_heads").each(
-            "rank", "position", *names
-        )
+        AttributionRow(activation, total, bias, heads, start - position, sources, where.get(rank))
+        for rank, position, activation, total, bias, heads, start, sources in latent.rows(
+            "example_heads"
+        ).each("rank", "position", *names)
     ]
     return [EXAMPLES(layer=latent.sae.info.layer, examples=rows)] if rows else []

@@ -1,15 +1,11 @@
-"""Examples: where in the text the latent was active, strongest first and over its whole range.
-
-An example is a list: sequence, position, activation, start, window, document, positions, values.
-The window holds the packed tokens from `start` on; the last two are the latent's activations in the
-whole sequence.
-"""
+"""Examples: where in the text the latent was active, strongest first and over its whole range."""
 
 from __future__ import annotations
 
 from saereport.site.blocks import Block, base
 from saereport.site.context import Latent
 from saereport.site.panels.registry import panel
+from saereport.site.records import ExampleRow, RangeRow
 
 EXAMPLES = base("examples", b="examples")
 _ORDER = {"top": 0, "interval": 1, "quantile": 2}
@@ -32,14 +28,14 @@ def examples(latent: Latent) -> list[Block]:
     """Examples by group: top first, then the ranges from high to low."""
     found = group_rows(latent)
     ranges = {
-        group: [lower, upper, n_active, share]
+        group: RangeRow(lower, upper, n_active, share)
         for group, lower, upper, n_active, share in latent.rows("example_groups").each(
             "group", "lower", "upper", "n_active", "share"
         )
     }
     # Of an imported group the count is not known, and the share is of all tokens.
     ranges |= {
-        group: [lower, upper, None, contains]
+        group: RangeRow(lower, upper, None, contains)
         for group, lower, upper, contains in latent.rows("given_groups").each(
             "group", "lower", "upper", "contains"
         )
@@ -57,7 +53,7 @@ def examples(latent: Latent) -> list[Block]:
     ]
 
 
-def group_rows(latent: Latent) -> dict[str, list[list[object]]]:
+def group_rows(latent: Latent) -> dict[str, list[ExampleRow]]:
     """The latent's examples as they are written, by group."""
     names = (
         "group",
@@ -70,7 +66,7 @@ def group_rows(latent: Latent) -> dict[str, list[list[object]]]:
         "active_positions",
         "active_values",
     )
-    found: dict[str, list[list[object]]] = {}
+    found: dict[str, list[ExampleRow]] = {}
     for group, *rest in latent.rows("examples").each(*names):
-        found.setdefault(group, []).append(rest)
+        found.setdefault(group, []).append(ExampleRow(*rest))
     return found

@@ -1,10 +1,4 @@
-"""Which earlier latents drove the latent on its top examples, directly and through heads.
-
-In `influences` an example is a list: activation, where it is (see `peaks`; null where the run
-holds no text of the latent), and rows of SAE (its place in `saes`), latent, 1 if shown, layer and
-head (-1 for the direct path), offset of the source from the peak, token there (-1 where the run
-does not tell it), value.
-"""
+"""Which earlier latents drove the latent on its top examples, directly and through heads."""
 
 from __future__ import annotations
 
@@ -15,6 +9,7 @@ from saereport.site.context import Latent
 from saereport.site.panels.peaks import peaks
 from saereport.site.panels.registry import panel
 from saereport.site.panels.related import linked
+from saereport.site.records import InfluenceRow, InfluencesRow
 
 OFTEN = base(
     "influences.often",
@@ -66,14 +61,16 @@ def _examples(latent: Latent, order: dict[str, int]) -> Block:
     rows = latent.rows("example_influences")
     slugs = sorted(set(rows["early"]), key=lambda slug: (order.get(slug, len(order)), slug))
     places = {slug: place for place, slug in enumerate(slugs)}
-    found: dict[int, list[list[float]]] = {}
+    found: dict[int, list[InfluenceRow]] = {}
     names = ("early_latent", "layer", "head", "source", "token", "value")
     for rank, early, index, *row in rows.each("rank", "early", *names):
-        inside = linked(latent.sae, early, [[index]])[0]
-        found.setdefault(rank, []).append([places[early], *inside, *row])
+        ((_, shown),) = linked(latent.sae, early, [[index]])
+        found.setdefault(rank, []).append(InfluenceRow(places[early], index, int(shown), *row))
     where = peaks(latent)
     activations = _activations(latent)
-    examples = [[activations.get(rank), where.get(rank), found[rank]] for rank in sorted(found)]
+    examples = [
+        InfluencesRow(activations.get(rank), where.get(rank), found[rank]) for rank in sorted(found)
+    ]
     return {"saes": slugs, "examples": examples} if examples else {}
 
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from saereport.site.context import Latent
-
-Where = list[object]
-"""Sequence, position of the peak, first position of the window, packed tokens of the window."""
+from saereport.site.records import PeakRow
 
 
-def peaks(latent: Latent) -> dict[int, Where]:
+def peaks(latent: Latent) -> dict[int, PeakRow]:
     """The examples of group `top` by rank; empty where the run holds no example of the latent."""
     names = ("group", "rank", "sequence", "position", "start", "window")
     return {
-        rank: list(where)
+        rank: PeakRow(*where)
         for group, rank, *where in latent.rows("examples").each(*names)
         if group == "top"
     }

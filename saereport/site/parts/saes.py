@@ -28,7 +28,7 @@ from saereport.site.sae_page import facts, figures, index_head, lists_on_neuronp
 
 _MARKING = (
     Key(("s",), "star the latent, or take the star away"),
-    Key(("p",), "pin the latent for comparing, or let it go"),
+    Key(("p",), "pin the latent for comparing, or unpin it"),
 )
 SAE = PageKind(
     "sae",

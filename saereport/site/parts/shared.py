@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from saereport.site import jsonwriter
+from saereport.site import jsonwriter, records
 from saereport.site.blocks import BASES
 from saereport.site.context import ReportModel
 from saereport.site.panels import PANELS
@@ -17,7 +17,7 @@ def _items(report: ReportModel) -> Iterator[Data]:
 
 
 def _report_data(report: ReportModel) -> Data:
-    saes = [
+    saes: list[records.SaeRecord] = [
         {
             "slug": sae.info.slug,
             "label": sae.info.label,
@@ -28,13 +28,13 @@ def _report_data(report: ReportModel) -> Data:
         }
         for sae in report.saes
     ]
-    panels = [
+    panels: list[records.PanelRecord] = [
         {
             "name": p.name,
             "title": p.title,
             "tables": list(p.tables),
             "wide": p.wide,
-            **({"reveals_text": True} if p.reveals_text else {}),
+            **({"reveals_text": True} if p.reveals_text else {}),  # type: ignore[typeddict-item]
         }
         for p in PANELS.values()
     ]
@@ -43,6 +43,7 @@ def _report_data(report: ReportModel) -> Data:
         "fingerprint": report.info.fingerprint[:12],
         "single": report.single,
         "texts": report.sequences.firsts,
+        "rows": records.header(),
     }
     lists = {
         "saes": map(jsonwriter.dumps, saes),
@@ -55,11 +56,15 @@ def _report_data(report: ReportModel) -> Data:
 def _vocabulary(report: ReportModel) -> Data:
     words = report.vocabulary
     tokens = (
-        jsonwriter.dumps([token, shown, 1] if token in words.special else [token, shown])
+        jsonwriter.dumps(
+            records.trimmed(records.TokenRow(token, shown, int(token in words.special)))
+        )
         for token, shown in sorted(words.shown.items())
     )
     joints = (
-        jsonwriter.dumps([list(tokens), [list(piece) for piece in pieces]])
+        jsonwriter.dumps(
+            records.JointRow(list(tokens), [records.PieceRow(*piece) for piece in pieces])
+        )
         for tokens, pieces in sorted(words.joints(report.sequences.flat).items())
     )
     return Data(VOCABULARY, "vocabulary", {}, {"tokens": tokens, "joints": joints})

@@ -1,0 +1,91 @@
+// Panels: a block's base and its own fields are merged, then shown by its kind.
+import { linkTo } from "../core/address.js";
+import { store } from "../core/data.js";
+import { el } from "../core/dom.js";
+import { asText } from "../core/format.js";
+import { offer } from "../shell/downloads.js";
+import { attributionBlock, influencesBlock } from "./attributions.js";
+import { examplesBlock } from "./examples.js";
+import { figureBlock } from "./figures.js";
+import { latentsBlock, tokensBlock } from "./lists.js";
+import { merged } from "./merge.js";
+
+/** @import { BlockNode, Context, FactsBlock } from "../types" */
+/** @import { LatentRecord } from "../records" */
+
+/** @param {FactsBlock} block */
+function facts(block) {
+  const list = el("dl", { class: "kv" });
+  block.values.forEach((value, i) => {
+    const term = block.names[i];
+    const note = block.notes && block.notes[i];
+    const detail = el("dd", {}, typeof value === "number" ? asText.value(value) : value);
+    if (note) detail.append(el("small", {}, note));
+    list.append(el("div", {}, el("dt", {}, term), detail));
+  });
+  const box = el("div", { class: "block" });
+  if (block.title) box.append(el("h3", {}, block.title));
+  const rows = () => block.names.map((name, i) => [name, block.values[i], (block.notes && block.notes[i]) || ""]);
+  box.append(offer(block.title || "values", () => ({ columns: ["name", "value", "note"], rows: rows() })), list);
+  return box;
+}
+
+/** @type {Record<string, (block: any, context: Context) => BlockNode>} */
+const kinds = {
+  tokens: tokensBlock,
+  latents: latentsBlock,
+  figure: (block, { blind }) => figureBlock(block, null, blind),
+  facts,
+  examples: examplesBlock,
+  attribution: attributionBlock,
+  influences: influencesBlock,
+  text: (block) => el("div", { class: "block" }, el("p", {}, block.text)),
+  columns: (block, context) => {
+    const inside = block.blocks.map((/** @type {unknown} */ inner) => blockNode(inner, context));
+    return el("div", { class: "block columns" }, ...inside);
+  },
+};
+
+/**
+ * A block as an element; the context is the latent that it is about, and whether it is met blind.
+ * @param {any} raw
+ * @param {Context} context
+ * @returns {BlockNode}
+ */
+export function blockNode(raw, context) {
+  const block = merged(raw);
+  return Object.hasOwn(kinds, block.b) ? kinds[block.b](block, context) : el("div", {});
+}
+
+/**
+ * A latent's panels in order, as one element; blind without those that spoil.
+ * @param {LatentRecord} record
+ * @param {string} slug
+ * @param {boolean} blind
+ */
+export function panelNodes(record, slug, blind) {
+  const context = { sae: slug, latent: record.latent, max: record.max, blind };
+  const known = new Map(store.report.panels.map((panel) => [panel.name, panel]));
+  const box = el("div", { class: "panels" });
+  for (const [name, blocks] of record.panels) {
+    const panel = known.get(name);
+    if (!panel || (blind && panel.reveals_text)) continue;
+    const header = el("header", {}, el("h2", {}, panel.title));
+    const section = el("section", { class: panel.wide ? "panel wide" : "panel" }, header);
+    section.dataset.panel = name;
+    for (const block of blocks) {
+      const node = blockNode(block, context);
+      if (node.controls) header.append(...node.controls);
+      section.append(node);
+    }
+    if (panel.tables.length) {
+      const href = linkTo("methods.html", panel.tables[0]);
+      header.append(el("a", { class: "how", href }, "What is this?"));
+    }
+    box.append(section);
+  }
+  // A narrow panel without a neighbour takes the whole row.
+  const narrow = Array.from(box.children).filter((node) => !node.classList.contains("wide"));
+  if (narrow.length % 2) narrow[narrow.length - 1].classList.add("wide");
+  return box;
+}

@@ -1,0 +1,48 @@
+// Numbers as saereport/site/numbers.py writes them; tests/browser/test_reading.py compares the two.
+
+const UP = "⁰¹²³⁴⁵⁶⁷⁸⁹";
+/** @param {string} text */
+const minus = (text) => text.replace(/-/g, "−");
+/** @param {number} n */
+const whole = (n) => minus(Math.round(n).toLocaleString("en-US"));
+/** @param {number} n */
+const raised = (n) => (n < 0 ? "⁻" : "") + String(Math.abs(n)).replace(/\d/g, (d) => UP[Number(d)]);
+
+/** @param {number} n */
+function value(n) {
+  if (!n) return "0";
+  const power = Math.floor(Math.log10(Math.abs(n)));
+  if (power < -4 || power > 8) {
+    const [mantissa, exponent] = n.toExponential(2).split("e");
+    return minus(mantissa) + "×10" + raised(Number(exponent));
+  }
+  if (power >= 3) return whole(n);
+  const rounded = Number(n.toPrecision(3));
+  return Math.abs(rounded) >= 1000 ? whole(rounded) : minus(String(rounded));
+}
+
+/** @param {number} share */
+function percent(share) {
+  if (share === 0) return "0 %";
+  if (share < 1e-5) return "< 0.001 %";
+  if (share > 0.9995) return share >= 1 ? "100 %" : "> 99.9 %";
+  const hundred = share * 100;
+  return (hundred >= 10 ? hundred.toFixed(1) : String(Number(hundred.toPrecision(2)))) + " %";
+}
+
+/** Numbers by how they are to be read. @type {Record<"value" | "percent" | "count" | "times" | "text", (n: number) => string>} */
+export const asText = {
+  value,
+  percent,
+  count: whole,
+  /** @param {number} n */
+  times: (n) => "×" + (n >= 100 ? whole(n) : value(n)),
+  /** @param {string | number} n */
+  text: (n) => String(n),
+};
+
+/**
+ * What writes a column, by the name that the block gives.
+ * @param {string | undefined} name
+ */
+export const formatOf = (name) => (name === "percent" || name === "count" || name === "times" || name === "text" ? asText[name] : asText.value);
