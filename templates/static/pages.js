@@ -4585,11 +4585,6 @@
       this.card.hidden = true;
       if (!this.hovered) return;
       this.hovered = null;
-      this.panelled = void 0;
-      this.tracing = [];
-      this.layout = NOTHING2;
-      this.drawn = { links: 0, of: 0, from: 0 };
-      this.leaving = 0;
       this.refresh();
     }
     later() {

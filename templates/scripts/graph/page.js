@@ -301,16 +301,7 @@ export class GraphPage {
     self.clearTimeout(this.leaving);
     this.card.hidden = true;
     if (!this.hovered) return;
-    /** @type {GraphItem | null} */
     this.hovered = null;
-    /** What the panel is about; undefined when it has to be made anew. @type {GraphItem | null | undefined} */
-    this.panelled = undefined;
-    /** The paths that are shown. @type {Edge[][]} */
-    this.tracing = [];
-    /** @type {GraphLayout} */
-    this.layout = NOTHING;
-    this.drawn = { links: 0, of: 0, from: 0 };
-    this.leaving = 0;
     this.refresh();
   }
 
