@@ -394,12 +394,14 @@ MapRecord = TypedDict(
 
 
 class PromptRecord(TypedDict):
-    """A prompt; its maps are elsewhere if they are `apart`."""
+    """A prompt; its maps are elsewhere if they are `apart`.
+
+    `expected` says where induction leads: later positions, each with its earlier one.
+    """
 
     slug: str
     text: list[str]
-    period: int
-    first: int
+    expected: list[tuple[int, int]]
     apart: bool
     names: dict[str, NameRow]
     logits: list[tuple[int, str]]

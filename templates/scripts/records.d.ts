@@ -385,12 +385,13 @@ export interface MapRecord {
 
 /**
  * A prompt; its maps are elsewhere if they are `apart`.
+ *
+ * `expected` says where induction leads: later positions, each with its earlier one.
  */
 export interface PromptRecord {
   slug: string;
   text: string[];
-  period: number;
-  first: number;
+  expected: [number, number][];
   apart: boolean;
   names: Record<string, Row<"name">>;
   logits: [number, string][];

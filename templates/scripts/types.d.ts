@@ -41,9 +41,11 @@ export interface GradientMap extends Omit<R.MapRecord, "early" | "late" | "check
   checks: Map<number, R.MapCheckRow>;
 }
 
-export interface Prompt extends Omit<R.PromptRecord, "names" | "logits" | "activations" | "maps" | "figures"> {
+export interface Prompt extends Omit<R.PromptRecord, "expected" | "names" | "logits" | "activations" | "maps" | "figures"> {
   /** By `slug.latent`. */
   names: Map<string, R.NameRow>;
+  /** The earlier position to which induction leads from a later one. */
+  expected: Map<number, number>;
   logits: Map<number, string>;
   activations: R.ActivationRow[];
   maps: GradientMap[];

@@ -176,6 +176,7 @@
       store.prompts.set(record.slug, {
         ...record,
         names: new Map(Object.entries(record.names).map(([name4, row2]) => [name4, named("name", row2)])),
+        expected: new Map(record.expected),
         logits: new Map(record.logits),
         activations: allNamed("activation", record.activations),
         maps: record.maps.map(mapOf),
@@ -2061,8 +2062,8 @@
     ["quantile", "By quantile"]
   ];
   function rangeFields(max) {
-    const field2 = (name4) => el("input", { type: "number", step: "any", min: "0", "aria-label": "Activation " + name4, placeholder: name4 === "from" ? "0" : asText.value(max) });
-    const [low, high2] = [field2("from"), field2("to")];
+    const field3 = (name4) => el("input", { type: "number", step: "any", min: "0", "aria-label": "Activation " + name4, placeholder: name4 === "from" ? "0" : asText.value(max) });
+    const [low, high2] = [field3("from"), field3("to")];
     const change = () => {
       const ends2 = [low.value === "" ? 0 : Number(low.value), high2.value === "" ? max : Number(high2.value)];
       const none = low.value === "" && high2.value === "";
@@ -2183,12 +2184,6 @@
       if (!span.classList.contains("peak")) span.tabIndex = -1;
       next.focus();
     });
-  }
-
-  // circuits/induction.js
-  function isExpected(prompt, early2, late) {
-    const second = prompt.first + prompt.period;
-    return prompt.period > 0 && second <= late && late < second + prompt.period && early2 === late - prompt.period + 1;
   }
 
   // circuits/heatmap.js
@@ -2346,7 +2341,7 @@
       line: { color: colour, width: width2 }
     });
     const outlines = (colours) => shown3.rows.flatMap(
-      (row2, y) => shown3.columns.map((column, x) => ({ x, expected: isExpected(prompt, map.early[column].position, map.late[row2].position) })).filter(({ expected }) => map.kind === "latents" && expected).map(({ x }) => box(x, y, colours.act, 1.5))
+      (row2, y) => shown3.columns.map((column, x) => ({ x, expected: prompt.expected.get(map.late[row2].position) === map.early[column].position })).filter(({ expected }) => map.kind === "latents" && expected).map(({ x }) => box(x, y, colours.act, 1.5))
     );
     const mark3 = (colours) => {
       const place = pinned < 0 ? null : placeOf(pinned);
@@ -3477,11 +3472,11 @@
   var root3 = document.documentElement;
   function byHand(text3, what) {
     const before4 = document.activeElement;
-    const field2 = el("textarea", { readonly: "", rows: "3", "aria-label": what });
-    field2.value = text3;
+    const field3 = el("textarea", { readonly: "", rows: "3", "aria-label": what });
+    field3.value = text3;
     const done = el("button", { type: "button" }, "Close");
     const note = el("p", {}, "This browser does not let a page copy. The text is selected: copy it yourself.");
-    const box = el("div", { class: "by-hand", role: "group", "aria-label": what }, note, field2, done);
+    const box = el("div", { class: "by-hand", role: "group", "aria-label": what }, note, field3, done);
     const close = () => {
       box.remove();
       if (before4 instanceof HTMLElement) before4.focus();
@@ -3494,8 +3489,8 @@
     });
     all(document, ".by-hand").forEach((node) => node.remove());
     document.body.append(box);
-    field2.focus();
-    field2.select();
+    field3.focus();
+    field3.select();
   }
   async function copyText(text3, what) {
     try {
@@ -5517,7 +5512,8 @@
   var nextTheme = startTheme(redraw);
   self.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => redraw());
   var { keys, toggle: help } = startHelp();
-  var jump = thisPage.sae ? byId("jump", HTMLInputElement) : null;
+  var field2 = document.getElementById("jump");
+  var jump = field2 instanceof HTMLInputElement ? field2 : null;
   async function go(jump2) {
     const wanted2 = Number.parseInt(jump2.value, 10);
     const table3 = await loadTable(thisPage.sae);
@@ -5591,9 +5587,10 @@
     const scrolls = around(event, ".scroll[tabindex], .compared, .scroller");
     if (scrolls && ARROWS[event.key]) return;
     const key = ARROWS[event.key] || event.key;
-    if (!listed.has(key) || keys.open && key !== "?") return;
+    const action = actions[key];
+    if (!action || !listed.has(key) || keys.open && key !== "?") return;
     event.preventDefault();
-    actions[key]();
+    action();
   });
 
   // inspect.js

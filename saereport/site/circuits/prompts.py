@@ -207,8 +207,7 @@ def _data(names: Names, prompt: PromptData) -> Iterator[Data]:
     head = {
         "slug": prompt.slug,
         "text": [names.token(token) for token in prompt.tokens],
-        "period": prompt.period,
-        "first": prompt.head["first"],
+        "expected": list(prompt.expected.items()),
         "apart": apart,
         "names": heatmaps.latent_names(names, prompt),
         "logits": heatmaps.logit_names(names, prompt),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from saereport.run import Run
@@ -63,15 +64,20 @@ class PromptData:
         """Number of random tokens that are repeated; 0 for other prompts."""
         return int(self.head["period"]) if self.head["kind"] == "random" else 0
 
-    def expects(self, early: int, late: int) -> bool:
-        """Whether induction leads from one position to another.
+    @cached_property
+    def expected(self) -> dict[int, int]:
+        """Where induction leads: by later position, the earlier one.
 
         The later is in the second half; the earlier is the token after the later one's first
-        occurrence, so that copying it predicts what comes next.
+        occurrence, so that copying it predicts what comes next. Empty for prompts that repeat
+        nothing.
         """
-        first, period = int(self.head["first"]), self.period
-        second = first + period <= late < first + 2 * period
-        return period > 0 and second and early == late - period + 1
+        second = int(self.head["first"]) + self.period
+        return {late: late - self.period + 1 for late in range(second, second + self.period)}
+
+    def expects(self, early: int, late: int) -> bool:
+        """Whether induction leads from one position to another."""
+        return self.expected.get(late) == early
 
 
 _TABLES = (

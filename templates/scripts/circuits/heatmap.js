@@ -6,7 +6,6 @@ import { el, within } from "../core/dom.js";
 import { asText } from "../core/format.js";
 import { showTip } from "../core/tip.js";
 import { offer } from "../shell/downloads.js";
-import { isExpected } from "./induction.js";
 
 /** @import { Colours, GradientMap, PlotEvent, Prompt } from "../types" */
 
@@ -237,7 +236,7 @@ export function drawHeatmap(figure, prompt, map) {
   const outlines = (colours) =>
     shown.rows.flatMap((row, y) =>
       shown.columns
-        .map((column, x) => ({ x, expected: isExpected(prompt, map.early[column].position, map.late[row].position) }))
+        .map((column, x) => ({ x, expected: prompt.expected.get(map.late[row].position) === map.early[column].position }))
         .filter(({ expected }) => map.kind === "latents" && expected)
         .map(({ x }) => box(x, y, colours.act, 1.5)),
     );

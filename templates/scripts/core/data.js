@@ -89,6 +89,7 @@ const receivers = {
     store.prompts.set(record.slug, {
       ...record,
       names: new Map(Object.entries(record.names).map(([name, row]) => [name, named("name", row)])),
+      expected: new Map(record.expected),
       logits: new Map(record.logits),
       activations: allNamed("activation", record.activations),
       maps: record.maps.map(mapOf),

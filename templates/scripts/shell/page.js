@@ -24,7 +24,8 @@ self.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () =>
 
 const { keys, toggle: help } = startHelp();
 
-const jump = thisPage.sae ? byId("jump", HTMLInputElement) : null;
+const field = document.getElementById("jump");
+const jump = field instanceof HTMLInputElement ? field : null;
 
 /** @param {HTMLInputElement} jump */
 async function go(jump) {
@@ -115,7 +116,8 @@ document.addEventListener("keydown", (event) => {
   const scrolls = around(event, ".scroll[tabindex], .compared, .scroller");
   if (scrolls && ARROWS[event.key]) return;
   const key = ARROWS[event.key] || event.key;
-  if (!listed.has(key) || (keys.open && key !== "?")) return;
+  const action = actions[key];
+  if (!action || !listed.has(key) || (keys.open && key !== "?")) return;
   event.preventDefault();
-  actions[key]();
+  action();
 });
