@@ -193,16 +193,16 @@ def _prepared(config: BuildConfig, work: Path, progress: Progress) -> tuple[Cont
     text = run_text(config, opened, list(saes.values()), model, warned)
     chosen, added = _chosen(config, saes)
     words = [config.title or "", *(one.selection.words for one in chosen.values())]
-    check_fits_a_run(list(saes.values()), model, text.context_size, words)
+    check_fits_a_run(list(saes.values()), model, text.rules.context_size, words)
     identity = identity_of(
-        config, list(saes.values()), model, opened, text.context_size, added=added
+        config, list(saes.values()), model, opened, text.rules.context_size, added=added
     )
     context = Context(
         config=config,
         loaded=Loaded(model, saes),
         text=text,
         chosen=chosen,
-        batches=Batches(config.batch_size, text.context_size, device, progress),
+        batches=Batches(config.batch_size, text.rules.context_size, device, progress),
         work=work,
         identity=identity,
         progress=progress,

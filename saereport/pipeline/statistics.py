@@ -97,10 +97,10 @@ def _read(context: Context, reading: TextPass) -> None:
     with progress.bar("Reading the text", text.to_read, "tok", done=seen.tokens) as bar:
         reading.run(packed, bar)
     if seen.counted == 0:
-        raise text.tally.nothing_counts(text.context_size)
+        raise text.tally.nothing_counts(text.rules.context_size)
     if seen.tokens < text.limit:
         progress.say(f"The text ended after {seen.tokens:,} of {text.limit:,} tokens")
-    if summary := text.tally.summary(text.context_size):
+    if summary := text.tally.summary(text.rules.context_size):
         progress.say(summary)
     reading.save()
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from saereport.config import BuildConfig
 from saereport.errors import SaereportError
 from saereport.run.schema import TextCounts
-from saereport.sources.packing import Packed, Rules, pack
+from saereport.sources.packing import Packed, Portion, Rules, pack
 from saereport.sources.tally import NothingCountsError, Remark, Tally
 from saereport.sources.text import SUFFIXES, Text, open_text
 from saereport.sources.tokens import token_bytes
@@ -38,30 +38,18 @@ class RunText:
 
     Attributes:
         text: The text.
-        context_size: Tokens in a sequence.
-        prepend_bos: Whether each sequence of text begins with BOS.
-        separator: What stands between documents: see `packing.separator_id`.
-        include_special: Whether special tokens count.
-        rules: What else the SAEs' training says about sequences.
+        rules: How sequences are made of it, and which tokens count.
         training: What is known of their training tokens, in words.
         tokenizer: The model's tokeniser.
-        bos_id: Its BOS token.
-        special_ids: Its special tokens.
         n_ctx: Longest sequence that the model takes.
         limit: Tokens to read.
         tally: What became of the documents in the pass over the text.
     """
 
     text: Text
-    context_size: int
-    prepend_bos: bool
-    separator: str | int | None
-    include_special: bool
     rules: Rules
     training: dict[str, str]
     tokenizer: Any
-    bos_id: int | None
-    special_ids: frozenset[int]
     n_ctx: int
     limit: int
     tally: Tally = field(default_factory=Tally)
@@ -80,16 +68,8 @@ class RunText:
         return pack(
             self.text.documents() if documents is None else documents,
             self.tokenizer,
-            context_size=self.context_size,
-            prepend_bos=self.prepend_bos,
-            bos_id=self.bos_id,
-            special_ids=self.special_ids,
-            separator=self.separator,
-            include_special=self.include_special,
-            limit_tokens=self.limit,
-            batch=batch,
-            skip=skip,
-            rules=self.rules,
+            self.rules,
+            Portion(self.limit, skip, batch),
             tally=tally,
             place=self.text.place,
         )
@@ -131,13 +111,13 @@ class RunText:
         def shown(token: int) -> str:
             return visible(token_bytes(self.tokenizer, [token])[0])
 
-        special = self.special_ids | self.rules.excluded
-        return tally.remarks(self.context_size, self.n_ctx, special, shown)
+        special = self.rules.excluded.union(self.rules.special_ids)
+        return tally.remarks(self.rules.context_size, self.n_ctx, special, shown)
 
     @property
     def to_read(self) -> int:
         """Tokens of the whole sequences that hold `limit` tokens."""
-        return -(-self.limit // self.context_size) * self.context_size
+        return -(-self.limit // self.rules.context_size) * self.rules.context_size
 
     @property
     def counts(self) -> TextCounts:
@@ -148,7 +128,7 @@ class RunText:
     @property
     def begins_with_bos(self) -> bool:
         """Whether every sequence that was read begins with BOS."""
-        return self.prepend_bos and not self.tally.without_bos
+        return self.rules.prepend_bos and not self.tally.without_bos
 
 
 def text_of(config: BuildConfig, saes: Sequence[Sae], warned: Warned) -> Text:
@@ -214,11 +194,13 @@ def run_text(
             )
     return RunText(
         text=text,
-        context_size=context_size,
-        prepend_bos=first.prepend_bos,
-        separator=first.separator,
-        include_special=config.include_special,
         rules=Rules(
+            context_size=context_size,
+            prepend_bos=first.prepend_bos,
+            bos_id=model.bos_id,
+            special_ids=model.special_ids,
+            separator=first.separator,
+            include_special=config.include_special,
             joined=first.trained.joined is not False,
             positions=first.trained.seen(context_size),
             excluded=first.trained.excluded_ids(model.special_ids),
@@ -226,8 +208,6 @@ def run_text(
         ),
         training=_in_words({slug: one.words() for slug, one in trained.items()}),
         tokenizer=model.tokenizer,
-        bos_id=model.bos_id,
-        special_ids=model.special_ids,
         n_ctx=model.n_ctx,
         limit=config.tokens,
     )

@@ -188,14 +188,14 @@ def text_info(context: Context) -> TextInfo:
     return TextInfo(
         name=text.text.name,
         source=text.text.provenance,
-        context_size=text.context_size,
+        context_size=text.rules.context_size,
         n_sequences=seen.sequences,
         n_tokens=seen.tokens,
         n_counted=seen.counted,
         # Rows that hold nothing have a number and are no documents.
         n_documents=min(seen.documents, text.tally.documents),
         prepend_bos=text.begins_with_bos,
-        include_special=text.include_special,
+        include_special=text.rules.include_special,
         digest=seen.digest.hex(),
         training=text.training,
         counts=text.counts,

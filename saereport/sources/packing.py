@@ -16,8 +16,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import chain, islice, takewhile
 from typing import Any, NamedTuple
 
@@ -45,25 +46,82 @@ Place = Callable[[int], str]
 """Says of a document's number, from 0, where it stands."""
 
 
+# Tokens, documents (-1 for padding), and which of the tokens packing put in.
+_Sequence = tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.bool_]]
+
+
 def _numbered(number: int) -> str:
     return f"document {number + 1:,}"
 
 
 @dataclass(frozen=True, eq=False)
 class Rules:
-    """What an SAE's training has to say about sequences, beyond their size and BOS.
+    """How documents become sequences, and which of their tokens count.
 
     Attributes:
+        context_size: Tokens in a sequence.
+        prepend_bos: Begin each sequence of text with BOS; rows of token ids stay as they are.
+        bos_id: The BOS token.
+        special_ids: Tokens that do not count, unless `include_special`. BOS and separators that
+            were put in by packing do not count either.
+        separator: What stands between documents: see `separator_id`.
+        include_special: Count special tokens too; padding never counts.
         joined: Whether documents are joined; otherwise each is a sequence of its own.
         positions: Positions of a sequence that the SAE saw `[context_size]`; None for all.
         excluded: Tokens that it never saw, special ones aside.
         n_vocab: Rows of the model's embedding; None where ids need not be checked.
     """
 
+    context_size: int
+    prepend_bos: bool
+    bos_id: int | None
+    special_ids: Collection[int]
+    separator: str | int | None = "bos"
+    include_special: bool = False
     joined: bool = True
     positions: npt.NDArray[np.bool_] | None = None
     excluded: frozenset[int] = field(default_factory=frozenset)
     n_vocab: int | None = None
+
+    def counted(self, sequence: _Sequence) -> npt.NDArray[np.bool_]:
+        """Which tokens of a sequence count, `[context_size]`."""
+        tokens, documents, inserted = sequence
+        counted: npt.NDArray[np.bool_] = (documents >= 0) & ~np.isin(tokens, self._never_seen)
+        if not self.include_special:
+            counted &= ~(inserted | np.isin(tokens, self._special))
+        if self.positions is not None:
+            counted &= self.positions
+        return counted
+
+    @cached_property
+    def _special(self) -> npt.NDArray[np.int32]:
+        return np.array(sorted(set(self.special_ids)), np.int32)
+
+    @cached_property
+    def _never_seen(self) -> npt.NDArray[np.int32]:
+        return np.array(sorted(self.excluded), np.int32)
+
+
+@dataclass(frozen=True)
+class Portion:
+    """Which sequences of a text are wanted, and how many at a time.
+
+    Attributes:
+        limit_tokens: Stop after the whole sequences that it takes to hold this many tokens,
+            special ones included (so `ceil(limit_tokens / context_size)` sequences).
+        skip: Leave out this many sequences from the start, to continue where a run stopped.
+        batch: Sequences in each batch; the last may be shorter.
+    """
+
+    limit_tokens: int | None = None
+    skip: int = 0
+    batch: int = 32
+
+    def last(self, context_size: int) -> int | None:
+        """How many sequences are made, skipped ones included; None for all."""
+        if self.limit_tokens is None:
+            return None
+        return max(1, math.ceil(self.limit_tokens / context_size))
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,10 +175,6 @@ def separator_id(separator: str | int | None, tokenizer: Any) -> int | None:
     return value
 
 
-# Tokens, documents, and which of the tokens packing put in.
-_Sequence = tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.bool_]]
-
-
 class _Rows:
     """Sequences under construction."""
 
@@ -165,17 +219,9 @@ class _Rows:
 def pack(
     documents: Iterable[Document],
     tokenizer: Any,
+    rules: Rules,
+    portion: Portion | None = None,
     *,
-    context_size: int,
-    prepend_bos: bool,
-    bos_id: int | None,
-    special_ids: Iterable[int],
-    separator: str | int | None = "bos",
-    include_special: bool = False,
-    limit_tokens: int | None = None,
-    batch: int = 32,
-    skip: int = 0,
-    rules: Rules | None = None,
     tally: Tally | None = None,
     place: Place = _numbered,
 ) -> Iterator[Packed]:
@@ -184,18 +230,8 @@ def pack(
     Args:
         documents: Text, or token ids.
         tokenizer: The model's Hugging Face tokeniser.
-        context_size: Tokens in a sequence.
-        prepend_bos: Begin each sequence of text with BOS; rows of token ids stay as they are.
-        bos_id: The BOS token.
-        special_ids: Tokens that do not count, unless `include_special`. BOS and separators that
-            were put in by packing do not count either.
-        separator: What stands between documents: see `separator_id`.
-        include_special: Count special tokens too; padding never counts.
-        limit_tokens: Stop after the whole sequences that it takes to hold this many tokens,
-            special ones included (so `ceil(limit_tokens / context_size)` sequences).
-        batch: Sequences in each batch; the last may be shorter.
-        skip: Leave out this many sequences from the start, to continue where a run stopped.
-        rules: What else the SAE's training says; by default nothing.
+        rules: How sequences are made.
+        portion: Which of them are wanted; all by default.
         tally: Counts what becomes of the documents.
         place: Says where a document stands, for messages.
 
@@ -206,56 +242,57 @@ def pack(
     Raises:
         SaereportError: No token of the text counts, or one is none of the model's.
     """
-    if prepend_bos and bos_id is None:
-        raise SaereportError(
-            "The SAE wants sequences that begin with BOS, and the model's tokeniser has no such "
-            "token."
-        )
-    rules, tally = rules or Rules(), Tally() if tally is None else tally
-    bos, between = bos_id if prepend_bos else None, separator_id(separator, tokenizer)
-    _check_own(rules, context_size, {"BOS token": bos, "separator": between})
-    limit = None if limit_tokens is None else max(1, math.ceil(limit_tokens / context_size))
-    never = [np.array(sorted(some), np.int32) for some in (set(special_ids), rules.excluded)]
-    most = None if limit is None else limit * context_size
-    found = _tokenized(documents, tokenizer, rules, place, _Need(most, context_size))
-    rows = _Rows(context_size, bos, between)
+    portion, tally = portion or Portion(), Tally() if tally is None else tally
+    rows = _rows(rules, tokenizer)
+    limit = portion.last(rules.context_size)
+    most = None if limit is None else limit * rules.context_size
+    found = _tokenized(documents, tokenizer, rules, place, _Need(most, rules.context_size))
     sequences = islice(_sequences(found, rows, _padding_of(tokenizer), rules, tally), limit)
     first, any_counted = 0, False
     pending: list[tuple[Any, Any, Any]] = []
-    for tokens, origin, inserted in sequences:
-        if first + len(pending) < skip:
+    for sequence in sequences:
+        if first + len(pending) < portion.skip:
             first, any_counted = first + 1, True
             continue
-        pad = origin < 0
-        counted = ~(pad | np.isin(tokens, never[1]))
-        if not include_special:
-            counted &= ~(inserted | np.isin(tokens, never[0]))
-        if rules.positions is not None:
-            counted &= rules.positions
+        tokens, origin, _ = sequence
+        counted = rules.counted(sequence)
         any_counted = any_counted or bool(counted.any())
-        pending.append((tokens, counted, np.where(pad, np.int32(origin.max()), origin)))
-        if len(pending) == batch:
+        pending.append((tokens, counted, np.where(origin < 0, np.int32(origin.max()), origin)))
+        if len(pending) == portion.batch:
             yield _batch(first, pending)
             first, pending = first + len(pending), []
     if not any_counted:
-        raise tally.nothing_counts(context_size)
+        raise tally.nothing_counts(rules.context_size)
     if pending:
         yield _batch(first, pending)
 
 
-def _check_own(rules: Rules, context_size: int, tokens: dict[str, int | None]) -> None:
-    if context_size < 2:
+def _rows(rules: Rules, tokenizer: Any) -> _Rows:
+    """Sequences to be filled by these rules.
+
+    Raises:
+        SaereportError: The rules make no sense, or not with this tokeniser.
+    """
+    if rules.prepend_bos and rules.bos_id is None:
         raise SaereportError(
-            f"A context size of {context_size} tokens leaves nothing to read.",
+            "The SAE wants sequences that begin with BOS, and the model's tokeniser has no such "
+            "token."
+        )
+    bos = rules.bos_id if rules.prepend_bos else None
+    between = separator_id(rules.separator, tokenizer)
+    if rules.context_size < 2:
+        raise SaereportError(
+            f"A context size of {rules.context_size} tokens leaves nothing to read.",
             "Give a larger --context-size.",
         )
-    for name, token in tokens.items():
+    for name, token in {"BOS token": bos, "separator": between}.items():
         if token is not None and not 0 <= token < (rules.n_vocab or 2**31):
             raise SaereportError(
                 f"The {name} is {token}, which is none of the model's {rules.n_vocab or 2**31:,} "
                 "tokens.",
                 "The tokeniser and the model do not belong together.",
             )
+    return _Rows(rules.context_size, bos, between)
 
 
 def _batch(first: int, rows: Sequence[tuple[Any, Any, Any]]) -> Packed:

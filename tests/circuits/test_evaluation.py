@@ -19,7 +19,7 @@ from saereport.measure import resampling
 from saereport.progress import Progress
 from saereport.sources.demo import demo_saes
 from saereport.sources.hooks import parse_hook
-from saereport.sources.packing import Packed, pack
+from saereport.sources.packing import Packed, Portion, Rules, pack
 from saereport.sources.saes.loading import load_sae
 from saereport.sources.saes.source import SaeSource
 from saereport.sources.text import open_text
@@ -394,11 +394,8 @@ def test_the_demo_saes_are_as_their_training_measured_them(demo_model: Any) -> N
     packed = pack(
         open_text("demo").documents(),
         demo_model.tokenizer,
-        context_size=128,
-        prepend_bos=True,
-        bos_id=demo_model.bos_id,
-        special_ids=demo_model.special_ids,
-        limit_tokens=4096,
+        Rules(128, prepend_bos=True, bos_id=demo_model.bos_id, special_ids=demo_model.special_ids),
+        Portion(4096),
     )
     found = evaluate(demo_model, [sae], *first_counted(packed, 640), QUIET)
     values = figures(found.tables["resid-l10"])

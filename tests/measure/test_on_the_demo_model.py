@@ -14,7 +14,7 @@ from saereport.measure import Measurement, Setting
 from saereport.measure.events import events_of
 from saereport.measure.weights import WEIGHT_TABLES, TokenRows, WeightContext
 from saereport.sources.demo import demo_model_dir
-from saereport.sources.packing import pack
+from saereport.sources.packing import Portion, Rules, pack
 from saereport.sources.saes.loading import load_sae
 from saereport.sources.saes.sae import Sae
 from saereport.sources.saes.source import SaeSource
@@ -59,12 +59,13 @@ def read(demo_model: Any, saes: dict[str, Sae]) -> dict[str, tuple[Dense, Measur
         pack(
             open_text("demo").documents(),
             demo_model.tokenizer,
-            context_size=CONTEXT,
-            prepend_bos=True,
-            bos_id=demo_model.bos_id,
-            special_ids=demo_model.special_ids,
-            limit_tokens=6 * CONTEXT,
-            batch=2,
+            Rules(
+                CONTEXT,
+                prepend_bos=True,
+                bos_id=demo_model.bos_id,
+                special_ids=demo_model.special_ids,
+            ),
+            Portion(6 * CONTEXT, batch=2),
         )
     )
     hooks = [sae.hook_in.name for sae in saes.values()]

@@ -87,7 +87,7 @@ def files(run: Path) -> dict[str, bytes]:
 
 def dense(run: Run, inputs: Path, slug: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Tokens, what counts, and all activations of an SAE, by the plainest way there is."""
-    from saereport.sources.packing import pack
+    from saereport.sources.packing import Portion, Rules, pack
     from saereport.sources.saes.loading import load_sae
     from saereport.sources.saes.source import SaeSource
     from saereport.sources.text import open_text
@@ -98,11 +98,8 @@ def dense(run: Run, inputs: Path, slug: str) -> tuple[np.ndarray, np.ndarray, np
         pack(
             open_text(inputs / "text.jsonl").documents(),
             model.tokenizer,
-            context_size=CONTEXT,
-            prepend_bos=True,
-            bos_id=model.bos_id,
-            special_ids=model.special_ids,
-            limit_tokens=4000,
+            Rules(CONTEXT, prepend_bos=True, bos_id=model.bos_id, special_ids=model.special_ids),
+            Portion(4000),
         )
     )
     tokens = np.concatenate([part.tokens for part in packed])

@@ -17,7 +17,7 @@ from saereport.pipeline.text_pass import Batches
 from saereport.progress import Progress
 from saereport.reports import render
 from saereport.run import Run, open_run
-from saereport.sources.packing import Packed, pack
+from saereport.sources.packing import Packed, Portion, Rules, pack
 from saereport.sources.saes.loading import load_sae
 from saereport.sources.saes.source import SaeSource
 from saereport.sources.text import open_text
@@ -304,11 +304,10 @@ def test_the_demo_in_training_units(demo_model: Any, tmp_path: Path) -> None:
         pack(
             open_text("demo").documents(),
             demo_model.tokenizer,
-            context_size=128,
-            prepend_bos=True,
-            bos_id=demo_model.bos_id,
-            special_ids=demo_model.special_ids,
-            limit_tokens=2000,
+            Rules(
+                128, prepend_bos=True, bos_id=demo_model.bos_id, special_ids=demo_model.special_ids
+            ),
+            Portion(2000),
         ),
         Batches(4, 128, torch.device("cpu"), Progress(quiet=True)),
         warned,

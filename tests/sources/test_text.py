@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from dataclasses import fields
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +20,7 @@ from saereport.errors import SaereportError
 from saereport.pipeline.text import text_of
 from saereport.sources.documents import TokenIds
 from saereport.sources.hub_text import open_dataset, training_text
-from saereport.sources.packing import Rules, pack, separator_id
+from saereport.sources.packing import Portion, Rules, pack, separator_id
 from saereport.sources.tally import Tally
 from saereport.sources.text import open_text
 from saereport.warned import Warned
@@ -32,6 +33,14 @@ def words(*ids):
     return " ".join(f"w{i}" for i in ids)
 
 
+def pack_with(documents, tokenizer, **options):
+    """`pack`, with the fields of `Rules` and `Portion` by name."""
+    kinds = {field.name for field in fields(Portion)}
+    portion = Portion(**{name: options.pop(name) for name in kinds & set(options)})
+    others = {name: options.pop(name) for name in {"tally", "place"} & set(options)}
+    return pack(documents, tokenizer, Rules(**options), portion, **others)
+
+
 def packed(documents, **options):
     settings = {
         "context_size": 8,
@@ -40,7 +49,7 @@ def packed(documents, **options):
         "special_ids": {BOS, EOS},
         "batch": 3,
     }
-    return list(pack(documents, TOKENIZER, **{**settings, **options}))
+    return list(pack_with(documents, TOKENIZER, **{**settings, **options}))
 
 
 def joined(batches, field="tokens"):
@@ -211,12 +220,12 @@ def test_of_a_long_document_only_a_beginning_is_tokenised(byte_pairs, parts, lim
     options |= {"limit_tokens": limit * 8, "batch": 3}
     documents = ["lower wide", document, "new"]
     whole, part = Tally(), Tally()
-    expected = list(pack(documents, fast, **options, tally=whole))
+    expected = list(pack_with(documents, fast, **options, tally=whole))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(packing, "_CHARACTERS", cut)
         patch.setattr(packing, "_MARGIN", 64)
-        found = list(pack(documents, fast, **options, tally=part))
-        later = list(pack(documents, fast, **options, skip=limit // 2))
+        found = list(pack_with(documents, fast, **options, tally=part))
+        later = list(pack_with(documents, fast, **options, skip=limit // 2))
     for name in ("tokens", "counted", "documents"):
         assert np.array_equal(joined(found, name), joined(expected, name))
     assert np.array_equal(joined(later), joined(expected)[limit // 2 :])
@@ -245,13 +254,12 @@ def test_no_more_is_tokenised_than_the_limit_needs():
     for documents in ([long], ["w8 w9", long], ["w5 w6 w7 " * 50] * 4000):
         tokenizer, seen = counting(TOKENIZER)
         tally = Tally()
-        [*_] = pack(documents, tokenizer, **options, limit_tokens=256, tally=tally)
+        [*_] = pack_with(documents, tokenizer, **options, limit_tokens=256, tally=tally)
         assert sum(seen) < 300_000
         assert tally.partly == (long in documents)
     tally = Tally()
-    rules = Rules(joined=False)
     batches = list(
-        pack([long, "w5"], TOKENIZER, **options, limit_tokens=16, rules=rules, tally=tally)
+        pack_with([long, "w5"], TOKENIZER, **options, limit_tokens=16, joined=False, tally=tally)
     )
     assert joined(batches).tolist()[1][:2] == [BOS, 5]
     assert "cut, as SAELens does: at least " in tally.remarks(8, 64)[0].text
@@ -262,7 +270,7 @@ def test_no_more_is_tokenised_than_the_limit_needs():
 def test_a_long_document_without_ends_of_words_is_tokenised_whole(byte_pairs):
     tally = Tally()
     options = {"context_size": 8, "prepend_bos": True, "bos_id": 0, "special_ids": {0}}
-    [*_] = pack(["ab" * 200_000], byte_pairs[1], **options, limit_tokens=64, tally=tally)
+    [*_] = pack_with(["ab" * 200_000], byte_pairs[1], **options, limit_tokens=64, tally=tally)
     assert (tally.partly, tally.documents) == (0, 1)
 
 
@@ -316,7 +324,7 @@ def test_padding_of_a_row_never_counts(row, include_special):
         pad_token_id, bos_token_id, eos_token_id = EOS, BOS, 99
 
     settings = {"context_size": 8, "prepend_bos": True, "bos_id": BOS, "special_ids": {BOS}}
-    [batch] = pack([row], Tokenizer(), include_special=include_special, **settings)
+    [batch] = pack_with([row], Tokenizer(), include_special=include_special, **settings)
     assert batch.tokens[0, :4].tolist() == [BOS, 2, 3, 4], "from the first position on"
     assert batch.counted[0].tolist() == [include_special, True, True, True] + [False] * 4
 
@@ -328,7 +336,7 @@ def test_a_token_for_padding_that_also_begins_texts_is_kept_once():
     settings = {"context_size": 8, "prepend_bos": True, "bos_id": BOS, "special_ids": {BOS}}
     rows = [[BOS, BOS, BOS, 2, 3, 4], [BOS, 2, 3, BOS, 4, BOS, BOS], [2, 3, BOS]]
     tally = Tally()
-    [batch] = pack(rows, Tokenizer(), tally=tally, **settings)
+    [batch] = pack_with(rows, Tokenizer(), tally=tally, **settings)
     assert batch.tokens[:, :5].tolist() == [[0, 2, 3, 4, 0], [0, 2, 3, 0, 4], [2, 3, 0, 0, 0]]
     assert tally.padding == 3
 
@@ -345,18 +353,18 @@ def test_documents_that_are_not_joined():
         disable_concat_sequences=True,
     )
     texts = [words(*d).replace("w0 ", "<bos> ") for d in documents]
-    got = joined(packed(texts, rules=Rules(joined=False)))
+    got = joined(packed(texts, joined=False))
     assert got[:3].tolist() == [row.tolist() for row in expected]
     assert got[3].tolist() == [BOS, 70, 71] + [BOS] * 5
-    counted = joined(packed(texts, rules=Rules(joined=False)), "counted")
+    counted = joined(packed(texts, joined=False), "counted")
     assert counted.sum(axis=1).tolist() == [7, 7, 7, 2]
 
 
 def test_tokens_that_an_sae_never_saw_do_not_count():
     positions = np.array([False, True, True, True, True, True, False, False])
-    rules = Rules(positions=positions, excluded=frozenset({4}))
+    rules = {"positions": positions, "excluded": frozenset({4})}
     for include_special in (False, True):
-        [batch] = packed([words(2, 3, 4, 5, 6, 7, 8)], rules=rules, include_special=include_special)
+        [batch] = packed([words(2, 3, 4, 5, 6, 7, 8)], **rules, include_special=include_special)
         assert batch.counted[0].tolist() == [False, True, True, False, True, True, False, False]
 
 
@@ -377,15 +385,15 @@ def test_tokens_that_an_sae_never_saw_do_not_count():
 def test_tokens_beyond_the_vocabulary(document, said):
     first = "w2" if isinstance(document, str) else [2]
     with pytest.raises(SaereportError) as caught:
-        packed([first, document], rules=Rules(n_vocab=9))
+        packed([first, document], n_vocab=9)
     assert said in str(caught.value)
 
 
 def test_a_tokenizer_of_another_model():
     with pytest.raises(SaereportError, match="The BOS token is 600, which is none of the model's"):
-        packed(["w2"], rules=Rules(n_vocab=100), bos_id=600)
+        packed(["w2"], n_vocab=100, bos_id=600)
     with pytest.raises(SaereportError, match="The separator is 200, which is none of the model's"):
-        packed(["w2"], rules=Rules(n_vocab=100), separator=200)
+        packed(["w2"], n_vocab=100, separator=200)
     with pytest.raises(SaereportError, match="unknown separator 'True'"):
         packed(["w2"], separator=True)
 
@@ -428,7 +436,7 @@ def test_a_slow_tokenizer_will_do():
             return {"input_ids": [[int(word[1:]) for word in t.split()] for t in texts]}
 
     options = {"context_size": 4, "prepend_bos": True, "bos_id": BOS, "special_ids": {BOS}}
-    [batch] = pack([words(5, 6, 7)], Slow(), **options)
+    [batch] = pack_with([words(5, 6, 7)], Slow(), **options)
     assert batch.tokens.tolist() == [[BOS, 5, 6, 7]]
 
 
