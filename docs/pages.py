@@ -17,6 +17,7 @@ import pyarrow as pa
 import saereport
 from saereport.diff.metrics import METRICS, Metric
 from saereport.run import TABLES
+from saereport.run.kinds import meaning
 from saereport.run.table import Table
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -53,9 +54,9 @@ def number(table: Table) -> Iterator[str]:
     yield f"Table `{table.name}`, {SCOPES[table.scope]}, version {table.version}. "
     yield f"A row is told by {', '.join(f'`{name}`' for name in table.key)}.\n\n"
     yield table.definition.replace("<", "&lt;") + "\n\n"
-    yield "| column | type |\n|---|---|\n"
-    for field in table.schema:
-        yield f"| `{field.name}` | {words(field.type)} |\n"
+    yield "| column | type | holds |\n|---|---|---|\n"
+    for column in table.columns:
+        yield f"| `{column.name}` | {words(column.type)} | {meaning(type(column.holds))} |\n"
     place = f'run.table("{table.name}"' + (', "slug")' if table.scope == "sae" else ")")
     yield f'\n```python\nrun = saereport.open_run("report")\n{place}\n```\n'
 

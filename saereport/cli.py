@@ -21,7 +21,7 @@ import click
 
 from saereport import __version__, plugins
 from saereport.commands import comparing, exchanging, publishing, sharing
-from saereport.commands.outputs import say, write
+from saereport.commands.outputs import say, schema_option, write
 from saereport.commands.sharing import named_out, report_options
 from saereport.config import DTYPES, BuildConfig, make_config, read_config
 from saereport.errors import (
@@ -219,9 +219,16 @@ def render(
     progress.say(f"Open {made.page}")
 
 
+def _run_schema() -> str:
+    from saereport.run.describing import schema_json
+
+    return schema_json()
+
+
 @cli.command()
 @click.argument("run")
 @click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
+@schema_option(_run_schema, "--json, with every table that a run can hold,")
 @click.option("--verify/--no-verify", default=True, help="Check every file's SHA-256 (yes).")
 def info(run: str, as_json: bool, verify: bool) -> None:
     """Say what RUN (a run, a report's folder, a report in one file, REVISION:PATH) holds."""

@@ -46,6 +46,12 @@ def describe(run: Run) -> str:
         f"run     schema {info.schema_version}, saereport {info.saereport_version}, "
         f"{len(info.files)} files, {sum(f.bytes for f in info.files) / 2**20:,.1f} MiB",
     ]
+    for name in run.unregistered:
+        table = run.tables[name]
+        lines.append(
+            f"table   '{name}' is of the plug-in '{table.plugin}', which is not installed: it is "
+            "read as the run describes it"
+        )
     if run.has("prompts"):
         graphs = run.rows("graphs") if run.has("graphs") else 0
         lines.append(f"prompts {run.rows('prompts'):,}, {graphs:,} with an attribution graph")

@@ -180,6 +180,12 @@ def write_run(target: Path, shape: Shape, *extras: Extra) -> RunInfo:
         return writer.finish(_info(shape, saes, int(counted.sum()), text))
 
 
+def described(shape: Shape) -> RunInfo:
+    """What a run of a shape says of itself, whatever tables it has."""
+    text = np.zeros((shape.n_sequences, shape.context), np.int32)
+    return _info(shape, [_sae(shape, k) for k in range(shape.n_saes)], text.size, text)
+
+
 def _sae(shape: Shape, k: int) -> SaeInfo:
     layer = 3 + 3 * k
     kind = ("resid", "z", "mlp_in_normalized")[k % 3]

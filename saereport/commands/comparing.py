@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from saereport.commands.outputs import STDOUT, checked_targets, say, write
+from saereport.commands.outputs import STDOUT, checked_targets, say, schema_option, write
 from saereport.errors import GateError, UsageError
 from saereport.progress import Progress
 
@@ -52,13 +52,10 @@ def _gate_options(function: F) -> F:
     return function
 
 
-def _print_schema(ctx: click.Context, _: click.Parameter, value: bool) -> None:
-    if not value or ctx.resilient_parsing:
-        return
+def _schema() -> str:
     from saereport.diff.document import schema_json
 
-    write(STDOUT, schema_json().encode())
-    ctx.exit()
+    return schema_json()
 
 
 @click.command()
@@ -87,14 +84,7 @@ def _print_schema(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     metavar="BEFORE=AFTER",
     help="Compare these two SAEs with each other; repeatable.",
 )
-@click.option(
-    "--schema",
-    is_flag=True,
-    is_eager=True,
-    expose_value=False,
-    callback=_print_schema,
-    help="Print the JSON schema of --json and leave.",
-)
+@schema_option(_schema, "--json")
 @click.pass_obj
 def diff(
     progress: Progress,

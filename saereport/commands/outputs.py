@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 
@@ -14,6 +15,8 @@ from saereport.run.locks import all_locked
 from saereport.run.replacing import require_replaceable
 
 STDOUT = Path("-")
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 def checked_targets(targets: Mapping[str, Path | None], inputs: Iterable[str]) -> None:
@@ -55,6 +58,29 @@ def checked_targets(targets: Mapping[str, Path | None], inputs: Iterable[str]) -
     if context is not None:
         # Two commands with the same outputs must not leave one file each.
         context.with_resource(all_locked(held))
+
+
+def schema_option(make: Callable[[], str], what: str) -> Callable[[F], F]:
+    """The option `--schema`, which prints the JSON schema of what a command writes and leaves.
+
+    Args:
+        make: Gives the schema as text.
+        what: What it is of.
+    """
+
+    def show(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+        if value and not ctx.resilient_parsing:
+            write(STDOUT, make().encode())
+            ctx.exit()
+
+    return click.option(
+        "--schema",
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=show,
+        help=f"Print the JSON schema of {what} and leave.",
+    )
 
 
 def write(path: Path, data: bytes | Iterable[bytes]) -> None:

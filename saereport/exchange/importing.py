@@ -19,7 +19,7 @@ from saereport.exchange.given import GivenSae, GivenText, Identity, Words, words
 from saereport.exchange.tabulating import Sequences, Vocabulary, tables
 from saereport.names import unique_slugs
 from saereport.progress import Progress
-from saereport.run import RunInfo, RunWriter, SaeInfo
+from saereport.run import TABLES, RunInfo, RunWriter, SaeInfo
 from saereport.run.files import canonical_json, reserved, sha256_of, target_folder
 from saereport.run.schema import ModelInfo, TextInfo
 from saereport.run.store import require_run_or_nothing
@@ -37,25 +37,8 @@ LEFT_OUT = {
     "imported.others": "neuron alignment, correlations with neurons and with latents, attribution "
     "to source tokens, vectors, embeddings, maps and scores are not taken over from the files",
     "documents": "the imported files do not say which texts are of one document; each is its own",
-    **dict.fromkeys(
-        (
-            "token_statistics",
-            "coactivation",
-            "sae_activity",
-            "sae_metrics",
-            "decoder_directions",
-            "active_sketch",
-            "deembedding",
-            "geometry",
-            "neighbours",
-            "logit_lens",
-            "examples",
-            "given_histogram",
-            "given_groups",
-        ),
-        NOT_IN_FILES,
-    ),
 }
+"""What else is to be said than that the imported files do not hold a table."""
 
 
 def import_files(
@@ -110,7 +93,9 @@ def _called(identity: Identity) -> str:
 
 def _sae_info(sae: GivenSae, slug: str, written: Sequence[str]) -> SaeInfo:
     identity = sae.identity
-    left_out = {name: why for name, why in LEFT_OUT.items() if name not in written} | sae.notes
+    own = [table.name for table in TABLES.values() if table.scope == "sae" and not table.plugin]
+    absent = dict.fromkeys(own, NOT_IN_FILES) | LEFT_OUT
+    left_out = {name: why for name, why in absent.items() if name not in written} | sae.notes
     if any(latent.n_active is None for latent in sae.latents):
         left_out["activity.n_active"] = f"{NOT_IN_FILES}, for latents without a histogram of counts"
     if identity.layer < 0:

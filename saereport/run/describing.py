@@ -6,9 +6,10 @@ from dataclasses import replace
 from typing import Any, cast, get_args
 
 from saereport.run import kinds
+from saereport.run.files import canonical_json
 from saereport.run.kinds import Latent, Prompt, Sequence, Token
 from saereport.run.registry import TABLES
-from saereport.run.schema import SCHEMA_VERSION, ColumnInfo, TableInfo
+from saereport.run.schema import ColumnInfo, RunInfo, TableInfo
 from saereport.run.table import GROUP_VALUES, TYPES, About, Column, Table
 
 
@@ -66,14 +67,24 @@ def table_of(name: str, info: TableInfo) -> Table:
     )
 
 
-def published() -> dict[str, Any]:
-    """Every registered table with everything that it says of itself, for `docs/run.schema.json`."""
+def schema() -> dict[str, Any]:
+    """The JSON schema of `run.json`, with every table that a run can hold.
+
+    Under `kinds` stands what columns can hold, under `tables` what saereport's own tables say of
+    themselves: their definitions, and of every column its type, its kind and what else holds.
+    """
     return {
-        "format": "saereport-run",
-        "schema_version": SCHEMA_VERSION,
-        "kinds": {name: _first_paragraph(kind) for name, kind in kinds.KINDS.items()},
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "What a saereport run says in run.json, and the tables beside it",
+        **RunInfo.model_json_schema(mode="serialization"),
+        "kinds": {name: kinds.meaning(kind) for name, kind in kinds.KINDS.items()},
         "tables": {table.name: _published(table) for table in TABLES.values() if not table.plugin},
     }
+
+
+def schema_json() -> str:
+    """The JSON schema as text that ends with an end of line."""
+    return canonical_json(schema()) + "\n"
 
 
 def _published(table: Table) -> dict[str, Any]:
@@ -110,7 +121,3 @@ _FACTS = (
     *("same_length_as", "lengths", "each", "never_empty", "uniform", "longest", "unique"),
     *("redacted", "left_out"),
 )
-
-
-def _first_paragraph(kind: type[kinds.Kind]) -> str:
-    return " ".join((kind.__doc__ or "").split("\n\n")[0].split())

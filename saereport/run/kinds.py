@@ -346,6 +346,11 @@ def pattern_of(kind: Kind) -> re.Pattern[str] | None:
     return None
 
 
+def meaning(kind: type[Kind]) -> str:
+    """What values of a kind are, in one sentence."""
+    return " ".join((kind.__doc__ or "").split("\n\n")[0].split())
+
+
 def as_data(kind: Kind) -> dict[str, Any]:
     """A kind as JSON: its name under `kind`, and what differs from the usual."""
     data: dict[str, Any] = {"kind": kind.name}

@@ -159,10 +159,13 @@ def edited(path: Path, **changes: object) -> Path:
     return path
 
 
-def test_another_schema_version_is_told_apart_from_damage(tmp_path: Path) -> None:
-    path = edited(write(tmp_path / "r"), schema_version=99)
-    with pytest.raises(SaereportError, match="schema version 99; this saereport reads version 2"):
+@pytest.mark.parametrize("version", [1, 99])
+def test_another_schema_version_is_told_apart_from_damage(tmp_path: Path, version: int) -> None:
+    path = edited(write(tmp_path / "r"), schema_version=version, tables={"head_shares": 1})
+    with pytest.raises(SaereportError) as caught:
         open_run(path)
+    assert f"schema version {version}; this saereport reads version 2." in str(caught.value)
+    assert "collect the run again" in str(caught.value)
 
 
 @pytest.mark.parametrize(
