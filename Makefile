@@ -13,7 +13,7 @@ SPLIT = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 PYTEST = OMP_NUM_THREADS=$(if $(filter 0,$(WORKERS)),$${OMP_NUM_THREADS:-2},1) $(BIN)/python -m pytest $(SPLIT)
 FAST = not model and not browser and not package and not slow and not network
 
-.PHONY: demo test test-slow test-all test-others check lint fast format scripts check-scripts site gate docs benchmarks browser clean
+.PHONY: demo test test-slow test-all test-others check lint fast format scripts check-scripts site gate docs schema benchmarks browser clean
 
 demo: $(VENV)/.installed
 	$(BIN)/saereport demo --out $(OUT)
@@ -77,6 +77,10 @@ gate: $(VENV)/.installed
 		--json ci-output/diff.json --markdown ci-output/diff.md --junit ci-output/gates.xml
 	$(BIN)/saereport publish-check ci-output/demo
 	$(BIN)/saereport publish-check site
+
+# What is published of the tables of runs, from the tables themselves.
+schema: $(VENV)/.installed-dev
+	$(BIN)/python -m saereport info --schema > docs/run.schema.json
 
 # The documentation, a page for every number among it, in build/docs.
 docs: $(VENV)/.installed-dev

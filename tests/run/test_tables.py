@@ -482,7 +482,7 @@ def test_the_shown_latents_are_those_of_whatever_tables_there_are(tmp_path: Path
 
 
 def test_the_published_schema_is_that_of_the_code_and_of_runs(everything: Run) -> None:
-    assert PUBLISHED.read_text(encoding="utf-8") == schema_json()
+    assert PUBLISHED.read_text(encoding="utf-8") == schema_json(), "run 'make schema'"
     jsonschema.Draft202012Validator.check_schema(schema())
     said = json.loads((everything.path / "run.json").read_text())
     jsonschema.validate(said, schema())
