@@ -55,6 +55,9 @@ def describe(run: Run) -> str:
     if run.has("prompts"):
         graphs = run.rows("graphs") if run.has("graphs") else 0
         lines.append(f"prompts {run.rows('prompts'):,}, {graphs:,} with an attribution graph")
+    if info.plugins:
+        lines.append(f"plugins {', '.join(f'{name} {v}' for name, v in info.plugins.items())}")
+    lines += [f"        {name} left out: {why}" for name, why in sorted(info.left_out.items())]
     for sae in info.saes:
         lines += ["", *_describe_sae(run, sae)]
     if info.warnings:

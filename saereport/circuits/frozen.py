@@ -100,11 +100,6 @@ class FrozenLayer:
         """Each head's values without bias, `[n_heads, pos, d_head]`."""
         return torch.einsum("...sd,hdk->...hsk", self.attn_norm.forward(self.resid_pre), self.W_V)
 
-    def head_adds(self) -> Tensor:
-        """What each head adds to the residual stream without biases, `[n_heads, pos, d_model]`."""
-        adds = torch.einsum("hdk,hkm->hdm", self.pattern @ self.values, self.W_O)
-        return adds if self.attn_post is None else adds * self.attn_post
-
     def row(self, i: int) -> FrozenLayer:
         """One prompt's layer of a layer over a batch of prompts."""
         return replace(

@@ -37,7 +37,7 @@ def measured(context: Context, stage: Stage) -> Iterator[Yielded]:
     collectors = [_collector(context, slug, names) for slug in context.saes]
     reading = TextPass(
         model=context.model,
-        readers=collectors,
+        collectors=collectors,
         batches=context.batches,
         checkpoint=context.checkpoint(stage),
     )

@@ -187,7 +187,7 @@ class TextPass:
 
     Attributes:
         model: The language model.
-        readers: One for each SAE.
+        collectors: One for each SAE.
         batches: Sizes of the batches.
         checkpoint: Where the state is saved now and then.
         seen: What was read so far.
@@ -195,7 +195,7 @@ class TextPass:
     """
 
     model: LanguageModel
-    readers: Sequence[SaeCollector]
+    collectors: Sequence[SaeCollector]
     batches: Batches
     checkpoint: Checkpoint
     seen: Seen = field(default_factory=Seen)
@@ -224,9 +224,9 @@ class TextPass:
             "sequences": self.sequences,
             "batches": self.batches,
         }
-        for reader in self.readers:
-            parts[f"sae.{reader.sae.slug}"] = reader.measurement
-            parts[f"broken.{reader.sae.slug}"] = reader.broken
+        for collector in self.collectors:
+            parts[f"sae.{collector.sae.slug}"] = collector.measurement
+            parts[f"broken.{collector.sae.slug}"] = collector.broken
         return parts
 
     def run(self, packed: Iterable[Packed], bar: Bar) -> None:
@@ -244,9 +244,9 @@ class TextPass:
             for block in packed:
                 for part in self.batches.parts(block):
                     for done, events in self._events(part):
-                        for reader, batch in zip(self.readers, events, strict=True):
-                            reader.measurement.update(batch)
-                            reader.broken.take(batch.broken)
+                        for collector, batch in zip(self.collectors, events, strict=True):
+                            collector.measurement.update(batch)
+                            collector.broken.take(batch.broken)
                         bar.advance(done.tokens.size)
                 self.sequences.add(block.first, block.tokens, block.counted, block.documents)
                 if self.sequences.full:
@@ -263,7 +263,7 @@ class TextPass:
 
     def drop_sequences(self) -> None:
         """Forget the tokens of sequences that no example can refer to any more."""
-        wanted = [reader.measurement.sequences() for reader in self.readers]
+        wanted = [collector.measurement.sequences() for collector in self.collectors]
         self.sequences.keep(np.unique(np.concatenate(wanted)))
 
     def _events(self, part: Packed) -> Iterator[tuple[Packed, list[Events]]]:
@@ -286,11 +286,12 @@ class TextPass:
             yield from self._events(smaller)
 
     def _encoded(self, part: Packed) -> list[Events]:
-        hooks = sorted({reader.sae.hook_in.name for reader in self.readers})
+        hooks = sorted({collector.sae.hook_in.name for collector in self.collectors})
         tokens = torch.from_numpy(part.tokens.astype(np.int64)).to(self.model.device)
         activations = self.model.run(tokens, hooks)
         return [
-            reader.events(part, activations[reader.sae.hook_in.name]) for reader in self.readers
+            collector.events(part, activations[collector.sae.hook_in.name])
+            for collector in self.collectors
         ]
 
 

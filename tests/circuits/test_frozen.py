@@ -36,7 +36,9 @@ def test_attention_and_logits_are_reproduced(kind: str, tmp_path: Path) -> None:
     tokens = tiny_tokens(2, 12)
     for row, run in enumerate(freeze_batch(model, tokens)):
         for layer in run.layers:
-            again = layer.head_adds().sum(dim=0) + layer.attn_const
+            again = torch.einsum("hdk,hkm->dm", layer.pattern @ layer.values, layer.W_O)
+            again = again if layer.attn_post is None else again * layer.attn_post
+            again = again + layer.attn_const
             assert torch.allclose(again, layer.attn_add, rtol=1e-3, atol=1e-4)
         with torch.no_grad():
             logits = forward(model, tokens, logits="last").logits

@@ -15,6 +15,7 @@ from saereport.errors import UsageError
 from saereport.pipeline import build
 from saereport.pipeline.context import Context
 from saereport.pipeline.stage import Cost, Needs, Stage, Yielded, built_on, stages
+from saereport.reports import describe, render
 from saereport.run import TABLES, open_run
 from saereport.run import registry as tables
 from tests.pipeline.toys import Told, Toy
@@ -117,7 +118,7 @@ def test_settings_without_defaults_are_none_unless_they_are_given(
         ("activity", "'activity' cannot be skipped: every page is built on it"),
         ("statistics", "'statistics' cannot be skipped"),
         ("blind", "'blind' cannot be skipped: without it the pages would show"),
-        ("prompts", "'circuits' leaves out all of it"),
+        ("prompts", "'circuits' leaves out all of them"),
     ],
 )
 def test_what_cannot_be_skipped_is_told(toy: Toy, name: str, said: str) -> None:
@@ -151,6 +152,21 @@ def test_any_part_can_be_skipped_by_its_name(asked: Asked, tmp_path: Path) -> No
     assert run.info.left_out == {"gradients": "it was skipped"}
     assert run.has("gradient_maps")
     assert not run.has("gradients")
+
+
+def test_pages_are_made_without_any_table_that_can_be_skipped(asked: Asked, tmp_path: Path) -> None:
+    essential = {name for stage in stages().values() for name in stage.essential}
+    skip = {name for stage in stages().values() for name in stage.yields} - essential
+    prompts = [{"text": "w5 w6 w7", "graph": True}]
+    graph = {"examples": 0, "graph": {"saes": ["early", "late"]}}
+    config = asked(skip=sorted(skip), prompts=prompts, circuits=graph, map="pca")
+    run = open_run(build.collect(config, tmp_path / "run"))
+    assert run.names() == ["sequences", "vocabulary", "prompts", "graph_nodes"]
+    assert run.names("early") == ["activity"]
+    report = render(run.path, tmp_path / "report")
+    page = next(Path(report.path).rglob("provenance.html")).read_text("utf-8")
+    assert "Left out of the run" in page
+    assert "gradients left out: it was skipped" in describe(run)
 
 
 def test_a_stage_that_skips_circuits_says_so_only_where_there_are_prompts(

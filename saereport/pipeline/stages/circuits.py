@@ -157,8 +157,8 @@ class Circuits(Stage):
     needs = Needs(model=True, saes=True)
     config = PromptSettings
     at_top = True
-    essential = ("prompts", "prompt_notes")
-    why_essential = "what else is told of prompts is told with it; 'circuits' leaves out all of it"
+    essential = ("prompts", "prompt_notes", "graph_nodes")
+    why_essential = "other tables name what stands there; 'circuits' leaves out all of them"
     keeps = False
 
     def check(self, config: BuildConfig) -> None:

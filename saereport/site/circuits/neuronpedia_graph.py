@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from math import isqrt
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -199,13 +198,6 @@ class GraphFile(_Model):
 def cantor(x: int, y: int) -> int:
     """Cantor's pairing function: one number for two, both at least 0."""
     return (x + y) * (x + y + 1) // 2 + y
-
-
-def cantor_inverse(number: int) -> tuple[int, int]:
-    """The two numbers that `cantor` makes `number` of."""
-    total = (isqrt(8 * number + 1) - 1) // 2
-    y = number - total * (total + 1) // 2
-    return total - y, y
 
 
 def _feature(kind: FeatureType, layer: str, latent: int, position: int) -> int:

@@ -47,6 +47,11 @@ def sections(report: ReportModel) -> list[Section]:
             "Libraries", "libraries", pairs, tuple(pairs_of(dict(sorted(info.libraries.items()))))
         ),
     ]
+    if info.plugins:
+        result.append(Section("Plug-ins", "plugins", pairs, tuple(pairs_of(info.plugins))))
+    if info.left_out:
+        rows = tuple((name, visible_text(why)) for name, why in sorted(info.left_out.items()))
+        result.append(Section("Left out of the run", "left-out", ("table", "reason"), rows))
     if info.memory is not None:
         result += _memory(report)
     files = tuple(
