@@ -28,7 +28,7 @@ from saereport.pipeline.stage import stages
 from saereport.pipeline.text import run_text
 from saereport.pipeline.text_pass import Batches
 from saereport.pipeline.timing import Stopwatch
-from saereport.pipeline.write import Sink
+from saereport.pipeline.write import TableSink
 from saereport.progress import Progress
 from saereport.selection import parse_selection, tracked_latents
 from saereport.sources.demo import demo_saes
@@ -84,7 +84,7 @@ def main(tokens: int, rounds: int, sae_id: str | None) -> None:
                 warned=Warned(),
             )
             watch = Stopwatch()
-            with Sink(Path(folder) / "run", context) as sink:
+            with TableSink(Path(folder) / "run", context) as sink:
                 planned = [stages()[name] for name in ("statistics", "weights")]
                 run_stages(context, planned, sink, watch.stage)
                 with watch.stage("weights"):

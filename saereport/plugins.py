@@ -23,7 +23,7 @@ OFF: Final = "SAEREPORT_NO_PLUGINS"
 
 
 @dataclass(frozen=True)
-class Group:
+class PluginGroup:
     """Entry points of one kind.
 
     Attributes:
@@ -31,7 +31,6 @@ class Group:
         registry: `module:function` that takes what an entry point names; where empty, that is a
             function, called with nothing, which adds what it has to add.
         collecting: Whether what they add can be in a run or change its numbers.
-        needs_torch: Whether the registry does; such plug-ins are loaded when something is measured.
         withdraw: `module:function` that takes a name out again, of a registry that takes the name
             and the place of an entry point and imports it when it is needed; empty for others.
     """
@@ -39,27 +38,25 @@ class Group:
     name: str
     registry: str = ""
     collecting: bool = True
-    needs_torch: bool = False
     withdraw: str = ""
 
 
 GROUPS: Final = (
-    Group("saereport.tables", "saereport.run.registry:register"),
-    Group("saereport.statistics", "saereport.measure.registry:register"),
-    Group(
+    PluginGroup("saereport.tables", "saereport.run.registry:register"),
+    PluginGroup("saereport.statistics", "saereport.measure.registry:register"),
+    PluginGroup(
         "saereport.weights",
         "saereport.measure.registry:register_weights",
         withdraw="saereport.measure.registry:withdraw_weights",
     ),
-    Group("saereport.stages", "saereport.pipeline.stage:register"),
-    Group(
+    PluginGroup("saereport.stages", "saereport.pipeline.stage:register"),
+    PluginGroup(
         "saereport.architectures",
         "saereport.sources.saes.architectures.registry:register",
-        needs_torch=True,
     ),
-    Group("saereport.panels", collecting=False),
-    Group("saereport.parts", "saereport.site.parts.registry:register", collecting=False),
-    Group("saereport.diff_metrics", collecting=False),
+    PluginGroup("saereport.panels", collecting=False),
+    PluginGroup("saereport.parts", "saereport.site.parts.registry:register", collecting=False),
+    PluginGroup("saereport.diff_metrics", collecting=False),
 )
 """Every kind of plug-in, tables before what yields them."""
 
@@ -73,7 +70,7 @@ class Plugin:
         point: Its entry point.
     """
 
-    group: Group
+    group: PluginGroup
     point: EntryPoint
 
     @property
@@ -120,7 +117,7 @@ def load_plugins(warn: Callable[[str], None] = lambda _: None, *, with_torch: bo
 
     Args:
         warn: Takes a sentence about each plug-in that cannot be loaded.
-        with_torch: Also those whose registry needs torch, and those that are imported late.
+        with_torch: Also import those that need torch and so are only named until then.
 
     Raises:
         SaereportError: Two have the same name, or one is called like something of saereport's own.
@@ -130,7 +127,7 @@ def load_plugins(warn: Callable[[str], None] = lambda _: None, *, with_torch: bo
     if _STATE.found is None:
         _STATE.found = _found()
     for plugin in _STATE.found:
-        if plugin not in _STATE.tried and (with_torch or not plugin.group.needs_torch):
+        if plugin not in _STATE.tried:
             _tried(plugin, warn, partial(_add, plugin))
             _STATE.tried.add(plugin)
     for plugin in [plugin for plugin in _STATE.loaded if with_torch and plugin.group.withdraw]:

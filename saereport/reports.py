@@ -8,6 +8,7 @@ from typing import Any
 
 from saereport.config import read_config
 from saereport.notebook import Report
+from saereport.plugins import load_plugins
 from saereport.progress import Progress
 from saereport.run import Run, SaeInfo, opened
 from saereport.run.files import real_path, require_apart, reserved, target_folder
@@ -114,6 +115,7 @@ def render(
     from saereport.site.folder import require_report_or_nothing
     from saereport.site.single_write import require_single_or_nothing, write_single
 
+    load_plugins((progress or Progress(quiet=True)).warn)
     target = real_path(out) if single_file else target_folder(out)
     check = require_single_or_nothing if single_file else require_report_or_nothing
     require_apart(target, [run])

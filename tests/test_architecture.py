@@ -21,7 +21,7 @@ ROOMS = {
     "circuits": {"measure", "run", "sources"},
     "pipeline": {
         *("circuits", "config", "measure", "run", "sources", "yaml_files"),
-        *("door", "notebook", "plugins", "reports"),
+        *("door", "notebook", "reports"),
     },
 }
 """Which other rooms a room may import; the modules in `SHARED` are open to all."""
@@ -31,6 +31,7 @@ SHARED = {
     "saereport.errors",
     "saereport.limits",
     "saereport.names",
+    "saereport.plugins",
     "saereport.priority",
     "saereport.progress",
     "saereport.quantities",

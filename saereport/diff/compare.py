@@ -27,6 +27,7 @@ from saereport.diff.saes import (
 )
 from saereport.diff.vocabularies import Vocabulary, vocabularies
 from saereport.errors import UsageError, did_you_mean
+from saereport.plugins import load_plugins
 from saereport.progress import Progress
 from saereport.run import Run, RunInfo
 from saereport.visible import visible_text
@@ -74,6 +75,7 @@ def compare(
         UsageError: The options name an unknown metric or SAE, or a tolerance that is none.
     """
     progress = progress or Progress(quiet=True)
+    load_plugins(progress.warn)
     tolerances = _tolerances(options.tolerances)
     infos = (before.info, after.info)
     paired = paired_saes(*infos, options.saes)

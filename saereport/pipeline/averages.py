@@ -33,7 +33,7 @@ Pair = tuple[str, str]
 
 
 @dataclass
-class Sums:
+class FileSums:
     """What was added of the lines so far.
 
     Attributes:
@@ -140,11 +140,11 @@ def _how(context: Context) -> Lines:
     )
 
 
-def _added(context: Context, stage: Stage, lines: Sequence[str | None], how: Lines) -> Sums:
+def _added(context: Context, stage: Stage, lines: Sequence[str | None], how: Lines) -> FileSums:
     """The sums over all lines, from where an earlier build left them."""
     bound = min(BOUND, BOUND_OF_ALL // len(how.pairs))
     widths = {pair: how.subject.saes[pair[1]].d_sae for pair in how.pairs}
-    sums = Sums({pair: PairSums(width, bound) for pair, width in widths.items()})
+    sums = FileSums({pair: PairSums(width, bound) for pair, width in widths.items()})
     checkpoint = context.checkpoint(stage)
     saved = checkpoint.load()
     if saved is not None:

@@ -30,7 +30,7 @@ from saereport.pipeline.stage import stages
 from saereport.pipeline.text import run_text, text_of
 from saereport.pipeline.text_pass import Batches
 from saereport.pipeline.timing import Stopwatch
-from saereport.pipeline.write import Sink
+from saereport.pipeline.write import TableSink
 from saereport.plugins import load_plugins
 from saereport.progress import Progress
 from saereport.reports import render
@@ -167,7 +167,7 @@ def _collect(config: BuildConfig, target: Path, work: Path, watch: _Watch) -> Pa
         return target
     with during("plan"):
         planned = plan_stages(context)
-    with Sink(target, context) as sink:
+    with TableSink(target, context) as sink:
         run_stages(context, planned, sink, during)
         with watch.clock.stage("write"):
             sink.finish(title, memory.profile())

@@ -18,7 +18,7 @@ from saereport.pipeline.checkpoint import FinishedStage
 from saereport.pipeline.context import Context
 from saereport.pipeline.fingerprint import digest, part_of
 from saereport.pipeline.stage import SKIPPED, Stage, Yielded, built_on, is_skipped, stages
-from saereport.pipeline.write import Sink
+from saereport.pipeline.write import TableSink
 from saereport.run import TABLES
 from saereport.run.schema import RunWarning
 
@@ -67,7 +67,7 @@ def _has_work(context: Context, stage: Stage) -> bool:
     return reason is None
 
 
-def run_stages(context: Context, planned: Sequence[Stage], sink: Sink, watch: Watch) -> None:
+def run_stages(context: Context, planned: Sequence[Stage], sink: TableSink, watch: Watch) -> None:
     """Run what is planned, and hand on what it yields.
 
     Args:
@@ -103,7 +103,7 @@ def run_stages(context: Context, planned: Sequence[Stage], sink: Sink, watch: Wa
         raise
 
 
-def _run(context: Context, stage: Stage, sink: Sink, later: Sequence[Stage]) -> dict[str, Any]:
+def _run(context: Context, stage: Stage, sink: TableSink, later: Sequence[Stage]) -> dict[str, Any]:
     """Run one stage, or use what is kept of it; returns what else it leaves."""
     warned = len(context.warned.result())
     kept = None if _is_read(stage, later) else _finished(context, stage).load()
@@ -152,7 +152,7 @@ def _finished(context: Context, stage: Stage) -> FinishedStage:
     return FinishedStage(context.folder_of(stage), digest(identity))
 
 
-def _keep(context: Context, stage: Stage, notes: dict[str, Any], sink: Sink) -> None:
+def _keep(context: Context, stage: Stage, notes: dict[str, Any], sink: TableSink) -> None:
     """Keep a finished stage, unless it keeps itself; a full disk is told by what came first."""
     if stage.keeps:
         with contextlib.suppress(OSError, SaereportError):

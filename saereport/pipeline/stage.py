@@ -30,14 +30,14 @@ if TYPE_CHECKING:
     from saereport.sources.folders import SaeFacts
 
 BUILT_IN = (
-    "saereport.pipeline.stages.statistics:Statistics",
-    "saereport.pipeline.stages.blind:Blind",
-    "saereport.pipeline.stages.evaluation:Evaluation",
-    "saereport.pipeline.stages.circuits:Circuits",
-    "saereport.pipeline.stages.mean_gradients:MeanGradients",
-    "saereport.pipeline.stages.example_attribution:ExampleAttribution",
-    "saereport.pipeline.stages.weights:Weights",
-    "saereport.pipeline.stages.explanations:Explanations",
+    "saereport.pipeline.stages.statistics:StatisticsStage",
+    "saereport.pipeline.stages.blind:BlindStage",
+    "saereport.pipeline.stages.evaluation:EvaluationStage",
+    "saereport.pipeline.stages.circuits:CircuitsStage",
+    "saereport.pipeline.stages.mean_gradients:MeanGradientsStage",
+    "saereport.pipeline.stages.example_attribution:ExampleAttributionStage",
+    "saereport.pipeline.stages.weights:WeightsStage",
+    "saereport.pipeline.stages.explanations:ExplanationsStage",
 )
 """saereport's own stages, as entry points name them, in the order in which they run."""
 

@@ -23,7 +23,7 @@ from saereport.sources.saes.sae import Sae
 from saereport.sources.tokens import token_bytes
 
 
-class Sink:
+class TableSink:
     """Takes tables from stages and writes them; a context manager, as `RunWriter` is.
 
     A table that is skipped, or that a run cannot hold, is left out with its reason; of blinded
@@ -46,7 +46,7 @@ class Sink:
         self._saes = {slug: sae_facts(sae) for slug, sae in context.saes.items()}
         self._written: dict[str, dict[tuple[str | None, str], Path]] = {}
 
-    def __enter__(self) -> Sink:
+    def __enter__(self) -> TableSink:
         return self
 
     def __exit__(

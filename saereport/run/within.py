@@ -39,8 +39,11 @@ def beyond(name: str, columns: Any) -> str:
 
 
 def _flat(values: Any) -> np.ndarray:
-    if isinstance(values, (pa.Array, pa.ChunkedArray)):
-        values = values.to_pylist()
+    if isinstance(values, pa.ChunkedArray):
+        values = values.combine_chunks()
+    if isinstance(values, pa.Array):
+        flat = values.flatten() if pa.types.is_list(values.type) else values
+        return np.asarray(flat.to_numpy(zero_copy_only=False))
     if isinstance(values, np.ndarray) and values.dtype != object:
         return values.reshape(-1)
     parts = [np.asarray(part, dtype=np.float64).reshape(-1) for part in values]

@@ -35,7 +35,7 @@ class BlindSettings(Asked):
         return [str(item) if isinstance(item, int) else item for item in values]
 
 
-class Blind(Stage):
+class BlindStage(Stage):
     """Says in the run which latents are blinded; what would show their text, no stage can write."""
 
     name = "blind"

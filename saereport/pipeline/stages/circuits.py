@@ -139,7 +139,7 @@ class PromptSettings(Asked):
     circuits: CircuitsConfig = CircuitsConfig()
 
 
-class Circuits(Stage):
+class CircuitsStage(Stage):
     """Gradients, attributions and graphs on each prompt.
 
     What is plainly a slip is refused beforehand, and a prompt that cannot be used as soon as there

@@ -27,7 +27,7 @@ class EvaluationSettings(Asked):
     evaluation_tokens: int = Field(8192, ge=0)
 
 
-class Evaluation(Stage):
+class EvaluationStage(Stage):
     """Figures of each SAE as a whole over the first tokens of the text."""
 
     name = "evaluation"

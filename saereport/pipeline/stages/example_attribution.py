@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from saereport.pipeline.context import Context
 
 
-class ExampleAttribution(Stage):
+class ExampleAttributionStage(Stage):
     """What makes latents active on their own top examples.
 
     For SAEs of which few latents are shown; the others say so.

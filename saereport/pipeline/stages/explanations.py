@@ -29,7 +29,7 @@ class ExplanationSettings(Asked):
     explanations: Path | None = None
 
 
-class Explanations(Stage):
+class ExplanationsStage(Stage):
     """Labels of the shown latents."""
 
     name = "explanations"

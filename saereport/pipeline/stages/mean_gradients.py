@@ -32,7 +32,7 @@ class PromptsFileSettings(Asked):
     prompts_file: Path | None = None
 
 
-class MeanGradients(Stage):
+class MeanGradientsStage(Stage):
     """Mean absolute gradients between SAEs over a file of prompts.
 
     The sums are kept now and then, so that an interrupted build goes on after the prompts that it

@@ -53,7 +53,7 @@ class StatisticSettings(Asked):
     examples: ExamplesConfig = ExamplesConfig()
 
 
-class Statistics(Stage):
+class StatisticsStage(Stage):
     """Every statistic of `measure.registry`, over the whole text.
 
     It also settles which latents are shown, and remembers the sequences that examples refer to;

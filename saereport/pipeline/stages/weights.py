@@ -25,7 +25,7 @@ class WeightSettings(Asked):
     map: Literal["pca", "umap"] = "pca"
 
 
-class Weights(Stage):
+class WeightsStage(Stage):
     """Every table of `measure.weights`, for each SAE that has it."""
 
     name = "weights"
