@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 
 from saereport.errors import SaereportError
 from saereport.run import Run, open_run
+from saereport.sources.folders import look_at_sae
 from saereport.sources.saes.architectures import (
     Architecture,
     Relu,
@@ -116,6 +117,14 @@ def test_an_added_architecture_is_loaded_as_what_it_is(inputs: Path) -> None:
     np.testing.assert_allclose(sae.reconstruct(a).numpy(), made, atol=1e-4)
     mlp = load_sae(SaeSource(path=str(inputs / "gains" / "mlp")))
     assert (mlp.architecture, mlp.is_transcoder) == ("gain_transcoder", True)
+
+
+def test_an_added_architecture_is_known_at_the_door(inputs: Path) -> None:
+    facts = {slug: look_at_sae(inputs / "gains" / slug, slug) for slug in SLUGS}
+    assert {slug: fact.is_transcoder for slug, fact in facts.items()} == {
+        "resid": False,
+        "mlp": True,
+    }
 
 
 def test_an_added_architecture_is_counted_as_by_a_dense_computation(
