@@ -90,11 +90,11 @@ def inputs(gain_architecture: None, tmp_path_factory: pytest.TempPathFactory) ->
 @pytest.fixture(scope="module")
 def runs(inputs: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
     """A run of the SAEs with gains, and one of the ReLU SAEs that they are."""
-    from saereport.pipeline import build
+    from saereport.pipeline import build, loading
 
     found = {}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(build, "load_model", lambda name, **_: tiny_model())
+        patch.setattr(loading, "load_model", lambda name, **_: tiny_model())
         for kind in ("gains", "plain"):
             saes = [{"path": inputs / kind / slug} for slug in SLUGS]
             config: dict[str, Any] = {"saes": saes, "dataset": str(inputs / "text.jsonl"), **ALL}
