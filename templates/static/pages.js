@@ -1024,12 +1024,10 @@
     if (now !== null && now !== session.pins) fromAddress(now);
   });
 
-  // reader/notes.js
+  // reader/notebook.js
   var LIMIT = { label: 300, note: 1e4, source: 80, bytes: 5e6, lines: 5e4 };
   var UNSEEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g;
   var NOTHING = Object.freeze({ star: false, label: "", note: "", source: "" });
-  var STAR = "M8 1.2l2.1 4.4 4.8.6-3.5 3.3.9 4.8L8 11.9l-4.3 2.4.9-4.8L1.1 6.2l4.8-.6z";
-  var PIN2 = "M5 1.5h6v1.8L9.9 4.4v2.8l2.7 2.6v1.2H8.6v4H7.4v-4h-4V9.8l2.7-2.6V4.4L5 3.3z";
   var books = /* @__PURE__ */ new Map();
   var unkept = /* @__PURE__ */ new Map();
   var text = (value2, most2) => typeof value2 === "string" ? value2.replace(/\r\n?/g, "\n").replace(UNSEEN, "").slice(0, most2) : "";
@@ -1092,6 +1090,19 @@
       put({ slug, latent: latent2, entry: clean({ ...noteBook.of(slug, latent2), ...change }) });
       tell();
     },
+    /**
+     * Takes notes from a file, in place of those that there are on the same latents.
+     * @param {Entry[]} items
+     */
+    take(items) {
+      items.forEach(put);
+      tell();
+    },
+    /**
+     * Whether there is a note on a latent.
+     * @param {Entry} item
+     */
+    has: ({ slug, latent: latent2 }) => book(slug).has(latent2),
     /**
      * The reader's label; of a latent that is blinded it stays hidden with the rest.
      * @param {string} slug
@@ -1157,86 +1168,12 @@
     }
     return { found: Array.from(found.values()), elsewhere, strange };
   }
-  var counted2 = (n, what) => asText.count(n) + " " + what + (n === 1 ? "" : "s");
-  function controls(box) {
-    const summary = el("p", { class: "kept" });
-    const said3 = el("p", { class: "kept", role: "status" });
-    const choice = el("div", { class: "row" });
-    const button2 = (label2, action) => {
-      const node = el("button", { type: "button" }, label2);
-      node.addEventListener("click", action);
-      return node;
-    };
-    const every = Array.from(store.saes.keys());
-    const out = (label2, slugs, name4) => {
-      const node = button2(label2, () => saveLines(name4, noteBook.lines(slugs)));
-      node.dataset.slugs = slugs.join(",");
-      return node;
-    };
-    const outs = [];
-    if (thisPage.sae) outs.push(out("Export notes", [thisPage.sae], "notes-" + thisPage.sae + ".jsonl"));
-    if (!thisPage.sae || every.length > 1) outs.push(out("Export all SAEs' notes", every, "notes.jsonl"));
-    const file = el("input", { type: "file", id: "notes-file", class: "sr", accept: ".jsonl,.json,.txt", tabindex: "-1", "aria-label": "File of notes" });
-    const bring = button2("Import notes", () => file.click());
-    function update() {
-      const notes = (thisPage.sae ? [thisPage.sae] : every).flatMap(noteBook.all).map(([, entry]) => entry);
-      const labels = notes.filter((entry) => entry.label.trim()).length;
-      summary.textContent = notes.length ? counted2(notes.filter((entry) => entry.star).length, "star") + ", " + counted2(labels, "label") + ", " + counted2(notes.filter((entry) => entry.note.trim()).length, "note") + ". " + (noteBook.kept ? "Kept in this browser only." : "This browser keeps nothing: export them before you leave the page.") : "Star latents, label them and write notes on their pages. They stay in this browser until you export them.";
-      for (const node of outs) node.disabled = !(node.dataset.slugs || "").split(",").some((slug) => book(slug).size);
-    }
-    function take({ found, elsewhere, strange }) {
-      const clashes = found.filter(({ slug, latent: latent2 }) => book(slug).has(latent2)).length;
-      const rest = (elsewhere ? " " + counted2(elsewhere, "line") + " about latents that this report does not show." : "") + (strange ? " " + counted2(strange, "line") + " that are not notes." : "");
-      const finish = (replace) => {
-        const taken = found.filter(({ slug, latent: latent2 }) => replace || !book(slug).has(latent2));
-        taken.forEach(put);
-        choice.replaceChildren();
-        said3.textContent = "Took " + counted2(taken.length, "latent") + "." + rest;
-        tell();
-        bring.focus();
-      };
-      if (!clashes) return finish(true);
-      said3.textContent = counted2(found.length, "latent") + " in the file; " + asText.count(clashes) + " of them you have notes on." + rest;
-      const cancel = () => {
-        choice.replaceChildren();
-        said3.textContent = "Nothing was taken.";
-        bring.focus();
-      };
-      choice.replaceChildren(
-        button2("Replace mine", () => finish(true)),
-        button2("Keep mine", () => finish(false)),
-        button2("Cancel", cancel)
-      );
-      within(choice, "button").focus();
-      return void 0;
-    }
-    file.addEventListener("change", async () => {
-      const [chosen] = file.files || [];
-      choice.replaceChildren();
-      said3.textContent = "";
-      if (!chosen) return;
-      let content = "";
-      try {
-        if (chosen.size <= LIMIT.bytes) content = await chosen.text();
-      } catch {
-      }
-      file.value = "";
-      if (chosen.size > LIMIT.bytes) said3.textContent = "The file is larger than 5 MB, so it is not taken.";
-      else if (content.split("\n", LIMIT.lines + 1).length > LIMIT.lines) said3.textContent = "The file has more than 50,000 lines, so it is not taken.";
-      else {
-        const result = understood(content);
-        if (result.found.length || result.elsewhere) take(result);
-        else said3.textContent = "The file holds no notes: one JSON object a line, with index and description.";
-      }
-    });
-    noteBook.changed.push(update);
-    update();
-    box.append(summary, el("div", { class: "row" }, ...outs, bring, file), said3, choice);
-  }
-  function notesSection() {
-    const box = document.getElementById("notes");
-    if (box) controls(box);
-  }
+  self.addEventListener("storage", reread);
+  self.addEventListener("pageshow", (event) => event.persisted && reread());
+
+  // reader/marks.js
+  var STAR = "M8 1.2l2.1 4.4 4.8.6-3.5 3.3.9 4.8L8 11.9l-4.3 2.4.9-4.8L1.1 6.2l4.8-.6z";
+  var PIN2 = "M5 1.5h6v1.8L9.9 4.4v2.8l2.7 2.6v1.2H8.6v4H7.4v-4h-4V9.8l2.7-2.6V4.4L5 3.3z";
   var MARKS = {
     star: {
       word: "Star",
@@ -1281,8 +1218,87 @@
   }
   noteBook.changed.push(freshen);
   listeners.pins.push(freshen);
-  self.addEventListener("storage", reread);
-  self.addEventListener("pageshow", (event) => event.persisted && reread());
+
+  // reader/notes.js
+  var counted2 = (n, what) => asText.count(n) + " " + what + (n === 1 ? "" : "s");
+  function controls(box) {
+    const summary = el("p", { class: "kept" });
+    const said3 = el("p", { class: "kept", role: "status" });
+    const choice = el("div", { class: "row" });
+    const button2 = (label2, action) => {
+      const node = el("button", { type: "button" }, label2);
+      node.addEventListener("click", action);
+      return node;
+    };
+    const every = Array.from(store.saes.keys());
+    const out = (label2, slugs, name4) => {
+      const node = button2(label2, () => saveLines(name4, noteBook.lines(slugs)));
+      node.dataset.slugs = slugs.join(",");
+      return node;
+    };
+    const outs = [];
+    if (thisPage.sae) outs.push(out("Export notes", [thisPage.sae], "notes-" + thisPage.sae + ".jsonl"));
+    if (!thisPage.sae || every.length > 1) outs.push(out("Export all SAEs' notes", every, "notes.jsonl"));
+    const file = el("input", { type: "file", id: "notes-file", class: "sr", accept: ".jsonl,.json,.txt", tabindex: "-1", "aria-label": "File of notes" });
+    const bring = button2("Import notes", () => file.click());
+    function update() {
+      const notes = (thisPage.sae ? [thisPage.sae] : every).flatMap(noteBook.all).map(([, entry]) => entry);
+      const labels = notes.filter((entry) => entry.label.trim()).length;
+      summary.textContent = notes.length ? counted2(notes.filter((entry) => entry.star).length, "star") + ", " + counted2(labels, "label") + ", " + counted2(notes.filter((entry) => entry.note.trim()).length, "note") + ". " + (noteBook.kept ? "Kept in this browser only." : "This browser keeps nothing: export them before you leave the page.") : "Star latents, label them and write notes on their pages. They stay in this browser until you export them.";
+      for (const node of outs) node.disabled = !(node.dataset.slugs || "").split(",").some((slug) => noteBook.all(slug).length);
+    }
+    function take({ found, elsewhere, strange }) {
+      const clashes = found.filter(noteBook.has).length;
+      const rest = (elsewhere ? " " + counted2(elsewhere, "line") + " about latents that this report does not show." : "") + (strange ? " " + counted2(strange, "line") + " that are not notes." : "");
+      const finish = (replace) => {
+        const taken = found.filter((item2) => replace || !noteBook.has(item2));
+        noteBook.take(taken);
+        choice.replaceChildren();
+        said3.textContent = "Took " + counted2(taken.length, "latent") + "." + rest;
+        bring.focus();
+      };
+      if (!clashes) return finish(true);
+      said3.textContent = counted2(found.length, "latent") + " in the file; " + asText.count(clashes) + " of them you have notes on." + rest;
+      const cancel = () => {
+        choice.replaceChildren();
+        said3.textContent = "Nothing was taken.";
+        bring.focus();
+      };
+      choice.replaceChildren(
+        button2("Replace mine", () => finish(true)),
+        button2("Keep mine", () => finish(false)),
+        button2("Cancel", cancel)
+      );
+      within(choice, "button").focus();
+      return void 0;
+    }
+    file.addEventListener("change", async () => {
+      const [chosen] = file.files || [];
+      choice.replaceChildren();
+      said3.textContent = "";
+      if (!chosen) return;
+      let content = "";
+      try {
+        if (chosen.size <= LIMIT.bytes) content = await chosen.text();
+      } catch {
+      }
+      file.value = "";
+      if (chosen.size > LIMIT.bytes) said3.textContent = "The file is larger than 5 MB, so it is not taken.";
+      else if (content.split("\n", LIMIT.lines + 1).length > LIMIT.lines) said3.textContent = "The file has more than 50,000 lines, so it is not taken.";
+      else {
+        const result = understood(content);
+        if (result.found.length || result.elsewhere) take(result);
+        else said3.textContent = "The file holds no notes: one JSON object a line, with index and description.";
+      }
+    });
+    noteBook.changed.push(update);
+    update();
+    box.append(summary, el("div", { class: "row" }, ...outs, bring, file), said3, choice);
+  }
+  function notesSection() {
+    const box = document.getElementById("notes");
+    if (box) controls(box);
+  }
   var boxes = /* @__PURE__ */ new WeakMap();
   function make(article, latent2) {
     const slug = thisPage.sae;

@@ -11,7 +11,8 @@ import { densityText, latentHref } from "../core/latents.js";
 import { loadLatent, loadTable } from "../core/load.js";
 import { listeners, session } from "../core/state.js";
 import { revealed } from "../reader/blind.js";
-import { markButtons, noteBook } from "../reader/notes.js";
+import { markButtons } from "../reader/marks.js";
+import { noteBook } from "../reader/notebook.js";
 import { dropPins } from "../reader/pins.js";
 
 /** @import { Bars, BlockNode, FigureBlock, LatentKey, ListBlock, View } from "../types" */

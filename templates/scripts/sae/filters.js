@@ -1,7 +1,7 @@
 // Which rows of the table of latents fit and in which order; and both as text for the address.
 import { proseText, tokenText, unpack } from "../core/tokens.js";
 import { revealed } from "../reader/blind.js";
-import { noteBook } from "../reader/notes.js";
+import { noteBook } from "../reader/notebook.js";
 import { isPinned } from "../reader/pins.js";
 
 /** @import { DataTable, Filters, SortKey, SortName, Table } from "../types" */

@@ -6,7 +6,8 @@ import { densityText, latentHref } from "../core/latents.js";
 import { listeners, session } from "../core/state.js";
 import { tokenText, unpack } from "../core/tokens.js";
 import { blindMark } from "../reader/blind.js";
-import { markButtons, noteBook } from "../reader/notes.js";
+import { markButtons } from "../reader/marks.js";
+import { noteBook } from "../reader/notebook.js";
 import { offer } from "../shell/downloads.js";
 import { columnNames, countFilters, noFilters, numberFrom, readFilters, rowFinder, rowsAsData, TEXTS, writeFilters } from "./filters.js";
 
