@@ -25,8 +25,15 @@ _ADDRESS = re.compile(r'"((?:[a-z0-9][a-z0-9._-]*/)?l\d{4,}\.html#latent-\d+)"')
 
 def reads_data(path: str) -> bool:
     """Whether a file is one that `check_data` looks into."""
-    name, folder = posixpath.basename(path), posixpath.basename(posixpath.dirname(path))
-    return name == TABLE or (folder in page_folders() and name.endswith(".js"))
+    return posixpath.basename(path) == TABLE or (path.endswith(".js") and _root(path) is not None)
+
+
+def _root(path: str) -> str | None:
+    """The folder of the report whose part's data this is; None if it is no part's."""
+    folders = posixpath.dirname(path).split("/")
+    known = page_folders()
+    found = [place for place, name in enumerate(folders) if name in known]
+    return "/".join(folders[: found[-1]]) if found else None
 
 
 def check_data(path: str, text: str, site: Site) -> Iterator[Finding]:
@@ -36,8 +43,8 @@ def check_data(path: str, text: str, site: Site) -> Iterator[Finding]:
     if posixpath.basename(path) == TABLE:
         yield from _table(path, text, site)
         return
-    # Data names addresses from the root of its report, a folder above.
-    base = posixpath.join(posixpath.dirname(posixpath.dirname(path)), "report.js")
+    # Data names addresses from the root of its report.
+    base = posixpath.join(_root(path) or "", "report.js")
     for number, line in enumerate(text.split("\n"), start=1):
         for address in dict.fromkeys(_ADDRESS.findall(line)):
             reference = Reference(number, "a", "data", address)

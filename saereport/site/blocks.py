@@ -10,19 +10,34 @@ stored once in the report; a latent's own block names its base and adds its numb
 
 | b | fields |
 |---|---|
-| `tokens` | `title`, `columns`, `rows` of `[token id, value, ...]` |
-| `latents` | `title`, `columns`, `rows` of `[latent, 1 if shown, value, ...]`, `sae` if another |
-| `facts` | `title`, `names`, `values`, `notes`; fewer values than names leave the rest out |
-| `figure` | `title`, `summary` (`{name}` is filled from `v`), `views`: Plotly `data`, `layout` |
+| `table` | `columns`, `rows` of cells, `at`: of each row the positions that it is about |
+| `facts` | `names`, `values`, `notes`; fewer values than names leave the rest out |
+| `tokens` | `columns`, `rows` of `[token id, value, ...]` |
+| `latents` | `columns`, `rows` of `[latent, 1 if shown, value, ...]`, `sae` if another |
 | `examples` | `groups` of examples, see `panels/examples.py` |
-| `attribution` | `layer`, `note`, `examples`, see `panels/attribution.py` |
-| `influences` | `title`, `saes`, `examples`, see `panels/influences.py` |
-| `text` | `text` |
-| `columns` | `blocks`, side by side where there is room |
+| `bars` | `views`: Plotly `data`, `layout`, `columns`; `log` for a choice of the count's axis |
+| `lines` | `labels` of the x axis, `y`, `series` of `name` (a cell), `key`, `values`; `overlays` |
+| `scatter` | `x`, `y`: names of the axes, `series` of `name`, `role`, `points` |
+| `heatmap` | `views` of `rows`, `columns` (names) and `z`; or one of `cells`, see below |
+| `text` | `text`; or `lines` of it |
+| `grid` | `blocks`, side by side where there is room, or `stacked` |
+| `attribution`, `influences` | of latents, see `panels/attribution.py`, `panels/influences.py` |
 
-A view of a heatmap has whole numbers, multiples of its `unit`, over columns named by its `prefix`;
-its `note` is filled from its `v` and shown below. In a figure with `alike` the first view is under
-each of the others; `choice` says what one chooses between the views.
+Every block may have a `title`, and drawn ones a `summary`, a sentence (`{name}` is filled from
+`v`). `fold` puts a block behind a line that unfolds it: `title`, `lead` (cells), `note`, `open`.
+A block that is drawn from much data may lie in a data script of its own, named by `load`.
+
+A *cell* is a text, or a mapping with `text`, and where there is more to say `href` (from the
+report's root), `token`, `position`, `gloss`; a name of a latent at its place, say.
+
+A dense heatmap has in each view `z`, numbers by row, null where there is none, as multiples of
+`unit`; `outlined` cells `[column, row]`; `strip`, a value for each of its `words`; a `note`, filled
+from its `v`. With `alike` the first view is under each of the others; `choice` says what one
+chooses between them. A sparse one has `x`, `y` and `value` of each cell, the largest first, over
+`columns` and `rows`, each a place among the `names` of its side and a position among `words`;
+`column_values` and `row_values` have a `name` and `values`; `outlined` are pairs of
+positions; `more` has `names` and `rows` of `[cell, value, ...]`;
+`one_by_one` lets a reader sort the columns by any row, `across` leave out cells on one position.
 
 A figure's traces carry `meta` with the role of their colour, so that a theme can set it.
 """
@@ -33,6 +48,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 Block = dict[str, Any]
+Cell = str | Mapping[str, Any]
 
 BASES: dict[str, Block] = {}
 """Every base by name, in order of declaration."""
@@ -89,8 +105,3 @@ def merge(under: Any, over: Any) -> Any:
 
 def _records(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(v, Mapping) for v in value)
-
-
-def plotly_text(text: str) -> str:
-    """Text for a Plotly string, in which `&`, `<` and `>` would be markup."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -13,8 +13,8 @@ from saereport.site.context import Latent, SaeView
 from saereport.site.latent_summary import label
 from saereport.site.packing import packed
 from saereport.site.panels import PANELS
-from saereport.site.panels.activation import histogram_counts, sparkline
 from saereport.site.records import LatentRow, trimmed
+from saereport.site.sparklines import histogram_counts, sparkline
 
 BAND = 512
 """Latents read from the run at once."""

@@ -12,8 +12,8 @@ from math import floor
 from saereport.site import numbers
 from saereport.site.context import Latent
 from saereport.site.latent_warnings import LatentWarning, warnings
-from saereport.site.panels.activation import histogram_counts, outline, sparkline
 from saereport.site.sequences import KeptSequences
+from saereport.site.sparklines import histogram_counts, outline, sparkline
 from saereport.visible import SPACE, visible_text
 
 N_TOKENS = 6

@@ -67,6 +67,7 @@ class Pages:
         warnings = about.warnings if info is None else about.warnings_of(info.slug)
         return made.render(
             root="../" * page.path.count("/"),
+            path=page.path,
             kind=kind.acts_as,
             sae=info,
             warnings=() if kind.warnings == "none" else warnings,

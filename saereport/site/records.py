@@ -145,38 +145,6 @@ class InfluencesRow(NamedTuple):
     rows: list[InfluenceRow]
 
 
-class NameRow(NamedTuple):
-    """Where more is said of a latent, from the report's root or elsewhere, and its meaning."""
-
-    href: str
-    gloss: str
-
-
-class ActivationRow(NamedTuple):
-    """A latent's activation at each position of a prompt."""
-
-    sae: str
-    latent: int
-    name: str
-    values: list[float]
-
-
-class EndRow(NamedTuple):
-    """One end of a pair of a gradient map; of a logit `latent` is the token."""
-
-    latent: int
-    position: int
-    activation: float
-
-
-class MapCheckRow(NamedTuple):
-    """A pair that was ablated: its cell, the change that its gradient predicts, the true one."""
-
-    cell: int
-    predicted: float
-    measured: float
-
-
 class GraphSaeRow(NamedTuple):
     """An SAE of an attribution graph, with the URL to which `/{latent}` is added, or empty."""
 
@@ -271,10 +239,6 @@ ROWS: dict[str, type[tuple[Any, ...]]] = {
     "attribution": AttributionRow,
     "influence": InfluenceRow,
     "influences": InfluencesRow,
-    "name": NameRow,
-    "activation": ActivationRow,
-    "end": EndRow,
-    "map_check": MapCheckRow,
     "graph_sae": GraphSaeRow,
     "error_node": ErrorNodeRow,
     "embedding_node": EmbeddingNodeRow,
@@ -375,47 +339,20 @@ class ShardRecord(TypedDict):
     latents: list[LatentRecord]
 
 
-MapRecord = TypedDict(
-    "MapRecord",
-    {
-        "title": str,
-        "kind": str,
-        "from": str,
-        "to": str,
-        "early": list[EndRow],
-        "late": list[EndRow],
-        "e": list[int],
-        "l": list[int],
-        "g": list[float],
-        "checks": list[MapCheckRow],
-    },
-)
-"""A gradient map; see `circuits.heatmaps.map_record`."""
+class PageRecord(TypedDict):
+    """What is drawn on a page: its blocks by their key, and the words of its prompt."""
+
+    page: str
+    text: NotRequired[list[str]]
+    blocks: list[tuple[str, dict[str, Any]]]
 
 
-class PromptRecord(TypedDict):
-    """A prompt; its maps are elsewhere if they are `apart`.
+class BlockRecord(TypedDict):
+    """A block in a file of its own: the page, and the block's key there."""
 
-    `expected` says where induction leads: later positions, each with its earlier one.
-    """
-
-    slug: str
-    text: list[str]
-    expected: list[tuple[int, int]]
-    apart: bool
-    names: dict[str, NameRow]
-    logits: list[tuple[int, str]]
-    activations: list[ActivationRow]
-    maps: list[MapRecord]
-    figures: list[tuple[str, list[dict[str, Any]]]]
-
-
-class MapPartRecord(TypedDict):
-    """A map in a file of its own: the prompt's slug, and which map it is."""
-
-    slug: str
-    place: int
-    map: list[MapRecord]
+    page: str
+    id: str
+    block: list[dict[str, Any]]
 
 
 class CardRecord(TypedDict):
@@ -456,8 +393,8 @@ RECORDS: dict[str, Any] = {
     "text": TextRecord,
     "latents": IndexRecord,
     "shard": ShardRecord,
-    "prompt": PromptRecord,
-    "map": MapPartRecord,
+    "page": PageRecord,
+    "block": BlockRecord,
     "graph": GraphRecord,
 }
 """What a data script pushes, by its `kind`."""

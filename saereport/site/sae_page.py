@@ -20,7 +20,7 @@ SERVER_ROWS = 100
 
 DENSITY = base(
     "sae.density",
-    b="figure",
+    b="bars",
     title="Density of the latents",
     summary="Histogram of log10 density: {n} latents of the SAE were active at least once, "
     "{chosen} of them shown here; half of the active ones have a density below {median}.",
@@ -44,7 +44,7 @@ DENSITY = base(
 )
 L0 = base(
     "sae.l0",
-    b="figure",
+    b="bars",
     title="Active latents per token (L0)",
     summary="Histogram of the number of active latents per counted token; the mean is {mean}.",
     log="y",

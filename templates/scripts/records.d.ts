@@ -17,10 +17,6 @@ export interface Rows {
   attribution: AttributionRow;
   influence: InfluenceRow;
   influences: InfluencesRow;
-  name: NameRow;
-  activation: ActivationRow;
-  end: EndRow;
-  map_check: MapCheckRow;
   graph_sae: GraphSaeRow;
   error_node: ErrorNodeRow;
   embedding_node: EmbeddingNodeRow;
@@ -163,42 +159,6 @@ export interface InfluencesRow {
   activation: number | null;
   where: Row<"peak"> | null;
   rows: Row<"influence">[];
-}
-
-/**
- * Where more is said of a latent, from the report's root or elsewhere, and its meaning.
- */
-export interface NameRow {
-  href: string;
-  gloss: string;
-}
-
-/**
- * A latent's activation at each position of a prompt.
- */
-export interface ActivationRow {
-  sae: string;
-  latent: number;
-  name: string;
-  values: number[];
-}
-
-/**
- * One end of a pair of a gradient map; of a logit `latent` is the token.
- */
-export interface EndRow {
-  latent: number;
-  position: number;
-  activation: number;
-}
-
-/**
- * A pair that was ablated: its cell, the change that its gradient predicts, the true one.
- */
-export interface MapCheckRow {
-  cell: number;
-  predicted: number;
-  measured: number;
 }
 
 /**
@@ -370,43 +330,22 @@ export interface ShardRecord {
   latents: LatentRecord[];
 }
 
-export interface MapRecord {
-  title: string;
-  kind: string;
-  from: string;
-  to: string;
-  early: Row<"end">[];
-  late: Row<"end">[];
-  e: number[];
-  l: number[];
-  g: number[];
-  checks: Row<"map_check">[];
+/**
+ * What is drawn on a page: its blocks by their key, and the words of its prompt.
+ */
+export interface PageRecord {
+  page: string;
+  text?: string[];
+  blocks: [string, Record<string, any>][];
 }
 
 /**
- * A prompt; its maps are elsewhere if they are `apart`.
- *
- * `expected` says where induction leads: later positions, each with its earlier one.
+ * A block in a file of its own: the page, and the block's key there.
  */
-export interface PromptRecord {
-  slug: string;
-  text: string[];
-  expected: [number, number][];
-  apart: boolean;
-  names: Record<string, Row<"name">>;
-  logits: [number, string][];
-  activations: Row<"activation">[];
-  maps: MapRecord[];
-  figures: [string, Record<string, any>[]][];
-}
-
-/**
- * A map in a file of its own: the prompt's slug, and which map it is.
- */
-export interface MapPartRecord {
-  slug: string;
-  place: number;
-  map: MapRecord[];
+export interface BlockRecord {
+  page: string;
+  id: string;
+  block: Record<string, any>[];
 }
 
 /**
@@ -449,6 +388,6 @@ export type AnyRecord =
   | (TextRecord & { kind: "text" })
   | (IndexRecord & { kind: "latents" })
   | (ShardRecord & { kind: "shard" })
-  | (PromptRecord & { kind: "prompt" })
-  | (MapPartRecord & { kind: "map" })
+  | (PageRecord & { kind: "page" })
+  | (BlockRecord & { kind: "block" })
   | (GraphRecord & { kind: "graph" });

@@ -35,21 +35,11 @@ export interface Shard extends R.ShardRecord {
   byLatent: Map<number, R.LatentRecord>;
 }
 
-export interface GradientMap extends Omit<R.MapRecord, "early" | "late" | "checks"> {
-  early: R.EndRow[];
-  late: R.EndRow[];
-  checks: Map<number, R.MapCheckRow>;
-}
-
-export interface Prompt extends Omit<R.PromptRecord, "expected" | "names" | "logits" | "activations" | "maps" | "figures"> {
-  /** By `slug.latent`. */
-  names: Map<string, R.NameRow>;
-  /** The earlier position to which induction leads from a later one. */
-  expected: Map<number, number>;
-  logits: Map<number, string>;
-  activations: R.ActivationRow[];
-  maps: GradientMap[];
-  figures: Map<string, PromptView[]>;
+/** What is drawn on a page: blocks by their key, and the words of its prompt. */
+export interface PageData {
+  page: string;
+  text?: string[];
+  blocks: Map<string, any>;
 }
 
 /** A latent by its SAE. */
@@ -107,14 +97,6 @@ export interface Bars extends Trace {
   y: number[];
 }
 
-/** Whole numbers, multiples of the view's unit. */
-export interface Cells extends Trace {
-  x0?: number;
-  dx?: number;
-  y: string[];
-  z: (number | null)[][];
-}
-
 /** One of the views of a figure. */
 export interface View {
   label: string;
@@ -140,14 +122,6 @@ export interface PointTrace extends Trace {
   mode: string;
   x: number[];
   y: number[];
-}
-
-/** A figure of a prompt. */
-export interface PromptView {
-  label: string;
-  data: (HeatTrace | PointTrace)[];
-  layout: Layout;
-  sources?: number[];
 }
 
 // ---- blocks; see saereport/site/blocks.py
@@ -185,8 +159,93 @@ export interface FigureBlock extends Partial<Named> {
   views: View[];
   log?: string;
   choice?: string;
-  alike?: boolean;
   events?: Record<string, (event: any) => void>;
+}
+
+/** A text, or a name with where more is said of it. */
+export type BlockCell = string | CellName;
+
+export interface CellName {
+  text: string;
+  href?: string;
+  token?: string;
+  position?: number;
+  gloss?: string;
+}
+
+/** A block that is drawn: its sentence is filled from `v`. */
+export interface DrawnBlock extends Partial<Named> {
+  summary?: string;
+  v?: Record<string, string | number>;
+}
+
+export interface TableBlock extends Omit<Partial<Named>, "title"> {
+  title?: BlockCell;
+  summary?: string;
+  columns: string[];
+  rows: BlockCell[][];
+}
+
+/** One of the views of a dense heatmap: numbers by row, as multiples of its unit. */
+export interface HeatView {
+  label: string;
+  rows: string[];
+  columns: string[];
+  z: (number | null)[][];
+  unit?: number;
+  /** What the columns are. */
+  x?: string;
+  note?: string;
+  v?: Record<string, string | number>;
+  /** Cells, as column and row. */
+  outlined?: [number, number][];
+  /** A value for each of the block's words. */
+  strip?: number[];
+}
+
+export interface DenseHeatmap extends DrawnBlock {
+  views: HeatView[];
+  choice?: string;
+  words?: string[];
+}
+
+/** Rows and columns are a place among the names of their side, and a position among the words. */
+export interface SparseHeatmap extends DrawnBlock {
+  words: string[];
+  names: { rows: CellName[]; columns: CellName[] };
+  rows: [number, number][];
+  columns: [number, number][];
+  x: number[];
+  y: number[];
+  value: number[];
+  quantity: string;
+  product: string;
+  row_values: { name: string; values: number[] };
+  column_values: { name: string; values: number[] };
+  /** Pairs of positions, of a column and a row. */
+  outlined: [number, number][];
+  one_by_one: boolean;
+  across: boolean;
+  more: { names: string[]; rows: number[][] };
+}
+
+export type HeatmapBlock = DenseHeatmap | SparseHeatmap;
+
+export interface LinesBlock extends DrawnBlock {
+  labels: string[];
+  y: string;
+  series: { key: string; name: CellName; values: number[] }[];
+  overlay: string;
+  /** Of other pages: data script, page, what it is called. */
+  overlays: [string, string, string][];
+}
+
+export interface ScatterBlock extends DrawnBlock {
+  x: string;
+  y: string;
+  /** What the diagonal is called; empty without one. */
+  diagonal: string;
+  series: { name: string; role: string; points: [number, number][] }[];
 }
 
 export interface Group {

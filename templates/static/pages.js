@@ -63,10 +63,10 @@
     return { path: pages.has(path) ? path : home, place: rest.join("#").replace(/(^|&)pins=[^&#]*/, "") };
   }
   function plain(part, prefix) {
-    const strip = (name4) => name4.startsWith(prefix) ? name4.slice(prefix.length) : name4;
+    const strip2 = (name4) => name4.startsWith(prefix) ? name4.slice(prefix.length) : name4;
     for (const name4 of REFERENCES) {
       for (const node of all(part, "[" + name4 + "]"))
-        node.setAttribute(name4, (node.getAttribute(name4) || "").split(" ").map(strip).join(" "));
+        node.setAttribute(name4, (node.getAttribute(name4) || "").split(" ").map(strip2).join(" "));
     }
   }
   function open() {
@@ -127,17 +127,14 @@
      * @type {Map<number, string>}
      */
     readers: /* @__PURE__ */ new Map(),
-    /** @type {Map<string, Prompt>} */
-    prompts: /* @__PURE__ */ new Map(),
+    /**
+     * What is drawn on the pages that have come, by their path.
+     * @type {Map<string, PageData>}
+     */
+    pages: /* @__PURE__ */ new Map(),
     /** @type {GraphRecord | null} */
     graph: null
   };
-  var mapOf = (record) => ({
-    ...record,
-    early: allNamed("end", record.early),
-    late: allNamed("end", record.late),
-    checks: new Map(allNamed("map_check", record.checks).map((check) => [check.cell, check]))
-  });
   var receivers = {
     /** @param {ReportRecord} record */
     report(record) {
@@ -171,26 +168,13 @@
     graph(record) {
       store.graph = record;
     },
-    /** @param {PromptRecord} record */
-    prompt(record) {
-      store.prompts.set(record.slug, {
-        ...record,
-        names: new Map(Object.entries(record.names).map(([name4, row2]) => [name4, named("name", row2)])),
-        expected: new Map(record.expected),
-        logits: new Map(record.logits),
-        activations: allNamed("activation", record.activations),
-        maps: record.maps.map(mapOf),
-        // The type of a figure is not one of Python.
-        figures: new Map(
-          /** @type {[string, any][]} */
-          record.figures
-        )
-      });
+    /** @param {PageRecord} record */
+    page(record) {
+      store.pages.set(record.page, { ...record, blocks: new Map(record.blocks) });
     },
-    /** @param {MapPartRecord} record */
-    map(record) {
-      const prompt = store.prompts.get(record.slug);
-      if (prompt) prompt.maps[record.place] = mapOf(record.map[0]);
+    /** @param {BlockRecord} record */
+    block(record) {
+      store.pages.get(record.page)?.blocks.set(record.id, record.block[0]);
     },
     /** @param {TextRecord} record */
     text(record) {
@@ -980,8 +964,8 @@
   function fromAddress(text3 = pinsInAddress()) {
     const { pins, unknown } = parsed(text3);
     const extra = pins.length > MOST ? "Only the first " + MOST + " are pinned. " : "";
-    const words3 = unknown.length ? "Not in this report, so not pinned: " + unknown.slice(0, 3).join(", ") + (unknown.length > 3 ? " …" : "") : "";
-    say2(extra + words3);
+    const words2 = unknown.length ? "Not in this report, so not pinned: " + unknown.slice(0, 3).join(", ") + (unknown.length > 3 ? " …" : "") : "";
+    say2(extra + words2);
     set(pins);
     if (pinsInAddress() !== session.pins) setFragment(fragmentNow());
   }
@@ -1189,8 +1173,8 @@
     Object.keys(MARKS)
   );
   var toggleMark = (what, slug, latent2) => MARKS[what].act(slug, latent2);
-  function markButtons(slug, latent2, words3) {
-    const box = el("span", { class: words3 ? "marks" : "marks small" });
+  function markButtons(slug, latent2, words2) {
+    const box = el("span", { class: words2 ? "marks" : "marks small" });
     for (const what of KINDS) {
       const { word, key, path, on } = MARKS[what];
       const button2 = el("button", {
@@ -1199,10 +1183,10 @@
         "aria-pressed": String(on(slug, latent2)),
         "aria-label": word + " latent " + latent2,
         title: word + " (" + key + ")",
-        ...words3 ? { "aria-keyshortcuts": key } : {}
+        ...words2 ? { "aria-keyshortcuts": key } : {}
       });
       button2.append(svg(path, 16, 16));
-      if (words3) button2.append(el("span", { "aria-hidden": "true" }, word));
+      if (words2) button2.append(el("span", { "aria-hidden": "true" }, word));
       Object.assign(button2.dataset, { mark: what, slug, latent: latent2 });
       button2.addEventListener("click", () => toggleMark(what, slug, latent2));
       box.append(button2);
@@ -1515,21 +1499,21 @@
   // latents/brush.js
   var QUARTERS = 4;
   var edge = (k) => 2 ** Math.floor(k / QUARTERS) * (1 + (k % QUARTERS + QUARTERS) % QUARTERS / QUARTERS);
-  function toAxis(value2, view2) {
-    if (!view2.octaves) return value2;
+  function toAxis(value2, view) {
+    if (!view.octaves) return value2;
     const power = Math.floor(Math.log2(Math.max(value2, 2 ** -300)));
     return QUARTERS * power + QUARTERS * (value2 / 2 ** power - 1) - 0.5;
   }
-  function fromAxis(place, view2) {
-    if (!view2.octaves) return place;
+  function fromAxis(place, view) {
+    if (!view.octaves) return place;
     const k = Math.floor(place + 0.5);
     return edge(k) + (place + 0.5 - k) * (edge(k + 1) - edge(k));
   }
-  function brushedShapes(view2, colours) {
+  function brushedShapes(view, colours) {
     const { range: range2 } = reading;
-    const { x0 = 0, dx = 1, y } = view2.data[0];
+    const { x0 = 0, dx = 1, y } = view.data[0];
     if (!range2) return [];
-    const clamp = (value2) => Math.max(x0 - dx / 2, Math.min(x0 + dx * (y.length - 0.5), toAxis(value2, view2)));
+    const clamp = (value2) => Math.max(x0 - dx / 2, Math.min(x0 + dx * (y.length - 0.5), toAxis(value2, view)));
     const [low, high2] = range2.map(clamp);
     const line2 = { color: colours.ink, width: 1, dash: "dot" };
     return [{ type: "rect", layer: "below", yref: "paper", x0: low, x1: high2, y0: 0, y1: 1, fillcolor: colours.act, opacity: 0.22, line: line2 }];
@@ -1592,8 +1576,8 @@
   var CONFIG = { responsive: true, displayModeBar: false, displaylogo: false };
   var escaped = (text3) => text3.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
   var plotText = escaped;
-  function bins(trace, view2) {
-    const { octaves, decades } = view2;
+  function bins(trace, view) {
+    const { octaves, decades } = view;
     const { x0 = 0, dx = 1, y } = trace;
     return y.map((count, i) => {
       const at2 = x0 + i * dx;
@@ -1605,7 +1589,7 @@
       return { from: at2 - dx / 2, to: at2 + dx / 2, count };
     });
   }
-  var seriesOf = (view2) => view2.data.map((trace) => bins(trace, view2));
+  var seriesOf = (view) => view.data.map((trace) => bins(trace, view));
   function theme() {
     const names2 = ["ink", "ink-2", "ink-3", "line", "line-2", "act", "accent", "quiet", "up", "down", "raised"];
     names2.push("k0", "k1", "k2", "k3", "k4", "k5");
@@ -1635,8 +1619,8 @@
       title: { standoff: 6, ...own2 && own2.title, font: { size: 11, color: colours["ink-3"] } }
     };
   }
-  function layoutOf(view2, colours, log, brushes) {
-    const own2 = view2.layout || {};
+  function layoutOf(view, colours, log, brushes) {
+    const own2 = view.layout || {};
     return {
       paper_bgcolor: "rgba(0,0,0,0)",
       plot_bgcolor: "rgba(0,0,0,0)",
@@ -1650,25 +1634,12 @@
       hovermode: "closest",
       dragmode: brushes || self.matchMedia("(pointer: coarse)").matches ? false : "zoom",
       ...own2,
-      shapes: brushes ? brushedShapes(view2, colours) : own2.shapes || [],
+      shapes: brushes ? brushedShapes(view, colours) : own2.shapes || [],
       xaxis: { ...axis(colours, own2.xaxis, false), showgrid: false },
       yaxis: axis(colours, own2.yaxis, log)
     };
   }
-  var isHeatmap = (view2) => view2.data[0].type === "heatmap";
-  function cells(view2) {
-    const { z } = view2.data[0];
-    const { unit = 1 } = view2;
-    return z.map((row2) => row2.map((n) => n === null ? null : n * unit));
-  }
-  var largest = (view2) => Math.max(1e-12, ...cells(view2).flat().map((n) => Math.abs(n || 0)));
-  function heated(view2, colours) {
-    const most2 = largest(view2);
-    const scale2 = { colorscale: diverging(colours), zmin: -most2, zmax: most2, showscale: false };
-    return { ...view2.data[0], z: cells(view2), xgap: 1, ygap: 1, ...scale2 };
-  }
-  function coloured(trace, colours, view2) {
-    if (trace.type === "heatmap") return heated(view2, colours);
+  function coloured(trace, colours) {
     const colour = colours[trace.meta || "accent"] || colours.accent;
     if (trace.type === "scatter") return { ...trace, line: { ...trace.line, color: colour } };
     if (trace.type !== "bar") return trace;
@@ -1727,31 +1698,19 @@
   function filled(text3, values = {}) {
     return (text3 || "").replace(/\{(\w+)\}/g, (all2, name4) => Object.hasOwn(values, name4) ? shown(values[name4]) : all2);
   }
-  function rowsOf(view2) {
-    const series = seriesOf(view2);
-    if ((view2.columns || []).length === 2) return series[0].map(({ count }, i) => [String(i), asText.percent(count)]);
+  function rowsOf(view) {
+    const series = seriesOf(view);
+    if ((view.columns || []).length === 2) return series[0].map(({ count }, i) => [String(i), asText.percent(count)]);
     const rows = series[0].map(({ from, to }, i) => [asText.value(from), asText.value(to), ...series.map((row2) => asText.count(row2[i].count))]);
     return rows.filter((_, i) => series.some((row2) => row2[i].count));
   }
-  function dataOf(view2) {
-    if (isHeatmap(view2)) return gridOf(view2, (number) => number);
-    const series = seriesOf(view2);
-    const { columns = [] } = view2;
+  function dataOf(view) {
+    const series = seriesOf(view);
+    const { columns = [] } = view;
     if (columns.length === 2) return { columns, rows: series[0].map(({ count }, i) => [i, count]) };
     return { columns, rows: series[0].map(({ from, to }, i) => [from, to, ...series.map((row2) => row2[i].count)]) };
   }
-  function gridOf(view2, show) {
-    const { y, x0 = 0, dx = 1 } = view2.data[0];
-    const values = cells(view2);
-    return {
-      columns: ["row", ...values[0].map((_, i) => view2.prefix + String(x0 + i * dx))],
-      rows: values.map((row2, i) => [y[i], ...row2.map(show)])
-    };
-  }
-  function tableOf(view2) {
-    if (isHeatmap(view2)) return gridTable(gridOf(view2, (value2) => value2 === null ? "" : asText.value(value2)));
-    return gridTable({ columns: view2.columns || [], rows: rowsOf(view2) });
-  }
+  var tableOf = (view) => gridTable({ columns: view.columns || [], rows: rowsOf(view) });
   function gridTable({ columns, rows }) {
     const head3 = el("tr", {});
     columns.forEach((name4) => head3.append(el("th", { scope: "col" }, name4)));
@@ -1783,19 +1742,14 @@
     });
     return box;
   }
-  function hover(view2, event) {
+  function hover(view, event) {
     const [point] = event.points;
     const mouse = event.event;
     if (!mouse) return;
-    if (isHeatmap(view2)) {
-      if (point.z === null || point.z === void 0) return;
-      showTip([view2.prefix + point.x + " " + point.y, asText.value(point.z)], mouse.clientX, mouse.clientY);
-      return;
-    }
-    const { columns = [] } = view2;
+    const { columns = [] } = view;
     const { value: value2, count, percent: percent2 } = asText;
     const place = point.pointIndex;
-    const row2 = seriesOf(view2).map((series) => series[place]);
+    const row2 = seriesOf(view).map((series) => series[place]);
     const [{ from, to }] = row2;
     const lines2 = columns.length === 2 ? [columns[0] + " " + place, percent2(row2[0].count)] : [value2(from) + " – " + value2(to), ...row2.map((bin, i) => count(bin.count) + " " + (columns[2 + i] || ""))];
     showTip(lines2, mouse.clientX, mouse.clientY);
@@ -1813,18 +1767,12 @@
       const details = unfolding("Table", () => tableOf(block.views[state.view]));
       box.append(caption, el("p", { class: "summary" }, summary), plot, details);
     }
-    const note = el("p", { class: "view-note" });
-    if (block.views.some((view2) => view2.note)) plot.after(note);
-    const legend3 = el("span", {});
-    if (isHeatmap(block.views[0])) caption.append(legend3);
     if (given) within(given, ".summary").after(plot);
     const draw2 = () => {
-      const view2 = block.views[state.view];
-      note.textContent = filled(view2.note, view2.v);
-      if (isHeatmap(view2)) legend3.replaceChildren(divergingLegend(largest(view2)));
+      const view = block.views[state.view];
       return drawPlot(plot, (colours) => ({
-        data: view2.data.map((trace) => coloured(trace, colours, view2)),
-        layout: layoutOf(view2, colours, state.log, brushes)
+        data: view.data.map((trace) => coloured(trace, colours)),
+        layout: layoutOf(view, colours, state.log, brushes)
       }));
     };
     const start2 = async () => {
@@ -1834,7 +1782,7 @@
       plot.on("plotly_unhover", () => showTip(null));
       for (const [name4, action] of Object.entries(block.events || {})) plot.on(name4, action);
     };
-    const labels = block.views.map((view2) => view2.label);
+    const labels = block.views.map((view) => view.label);
     const controls2 = given ? within(given, "figcaption") : caption;
     if (labels.length > 1) {
       const pick = (i) => {
@@ -1884,7 +1832,7 @@
     const whole2 = block.base ? merge(store.bases.get(block.base) || {}, block) : block;
     if (!whole2.alike) return whole2;
     const [first, ...others] = whole2.views;
-    return { ...whole2, views: [first, ...others.map((view2) => merge(first, view2))] };
+    return { ...whole2, views: [first, ...others.map((view) => merge(first, view))] };
   }
 
   // blocks/examples.js
@@ -1902,8 +1850,8 @@
     const range2 = group.range;
     if (!range2) return kind + " " + number;
     const { value: value2 } = asText;
-    const words3 = value2(range2.low) + " – " + value2(range2.high);
-    return kind === "quantile" ? "Quantile " + words3 : "Interval " + words3;
+    const words2 = value2(range2.low) + " – " + value2(range2.high);
+    return kind === "quantile" ? "Quantile " + words2 : "Interval " + words2;
   }
   function about(token) {
     const data = info.get(token);
@@ -1918,7 +1866,7 @@
     return [data.text + ", in " + data.tokens.length + " tokens", ...each];
   }
   var JOINS = /^◌(?=\p{M})/u;
-  function fill(words3, ids2, low, eyes, own2) {
+  function fill(words2, ids2, low, eyes, own2) {
     const parts = [];
     if (low > 0 && !own2.whole) parts.push("…");
     let last = "";
@@ -1948,7 +1896,7 @@
       parts.push(span);
     });
     if (low + ids2.length === own2.stop) parts.push("…");
-    words3.replaceChildren(...parts);
+    words2.replaceChildren(...parts);
   }
   var activeIn = ({ places, values }) => new Map(places.map((place, i) => [place, values[i]]));
   var nameOf = (slug, latent2) => (store.saes.get(slug) || { label: slug }).label + " " + latent2;
@@ -1994,7 +1942,7 @@
     const window_ = unpack(example2.window);
     const own2 = { peak, start: start2, stop: start2 + window_.length };
     const mine = { active: activeIn(example2), max };
-    const words3 = el("div", { class: "words", dir: "auto" });
+    const words2 = el("div", { class: "words", dir: "auto" });
     const fold = el("button", { class: "fold", type: "button" });
     fold.title = "Full context";
     fold.setAttribute("aria-label", "Full context");
@@ -2007,17 +1955,17 @@
       fold.setAttribute("aria-expanded", String(open4));
       fold.textContent = open4 ? "▾" : "▸";
       if (!open4) also.replaceChildren();
-      if (!open4 && reading.cut !== "sentence") return fill(words3, window_, start2, mine, own2);
-      if (!words3.firstChild) fill(words3, window_, start2, mine, own2);
+      if (!open4 && reading.cut !== "sentence") return fill(words2, window_, start2, mine, own2);
+      if (!words2.firstChild) fill(words2, window_, start2, mine, own2);
       const ids2 = await loadSequence(sequence);
       if (now !== asked2) return null;
       if (open4) {
-        fill(words3, ids2, 0, eyes || mine, own2);
+        fill(words2, ids2, 0, eyes || mine, own2);
         if (!also.firstChild) also.append(otherEyes(sequence, here, show));
         return null;
       }
       const [low, high2] = sentenceAround(ids2, peak);
-      return fill(words3, ids2.slice(low, high2), low, mine, { peak, start: low, whole: true });
+      return fill(words2, ids2.slice(low, high2), low, mine, { peak, start: low, whole: true });
     }
     fold.addEventListener("click", () => {
       open4 = !open4;
@@ -2031,7 +1979,7 @@
       "li",
       { class: "example" },
       el("span", { class: "value" }, asText.value(activation)),
-      words3,
+      words2,
       el("span", { class: "tail" }, more, end, fold),
       also
     );
@@ -2137,20 +2085,20 @@
     const range2 = rangeFields(max);
     let shown3 = "";
     function show() {
-      const view2 = reading;
+      const view = reading;
       const found = sections();
       const rows = found.flatMap((section2) => section2.rows);
-      const stored = view2.range ? all2.length : rows.reduce((sum, { folded }) => sum + folded + 1, 0);
+      const stored = view.range ? all2.length : rows.reduce((sum, { folded }) => sum + folded + 1, 0);
       const parts = [rows.length + " of " + stored + " stored examples"];
-      if (view2.range) parts.push("activation " + view2.range.map(asText.value).join(" to "));
-      if (view2.unique) parts.push("the strongest of each peak token");
-      said3.textContent = view2.range || view2.unique ? parts.join(", ") : "";
+      if (view.range) parts.push("activation " + view.range.map(asText.value).join(" to "));
+      if (view.unique) parts.push("the strongest of each peak token");
+      said3.textContent = view.range || view.unique ? parts.join(", ") : "";
       sieve.hidden = !said3.textContent;
-      kinds2.hidden = byKind.length < 2 || Boolean(view2.range);
-      Array.from(cuts.children).forEach((button2, i) => button2.setAttribute("aria-pressed", String(CUTS[i] === view2.cut)));
-      unique.setAttribute("aria-pressed", String(view2.unique));
+      kinds2.hidden = byKind.length < 2 || Boolean(view.range);
+      Array.from(cuts.children).forEach((button2, i) => button2.setAttribute("aria-pressed", String(CUTS[i] === view.cut)));
+      unique.setAttribute("aria-pressed", String(view.unique));
       range2.follow?.();
-      shown3 = JSON.stringify(view2);
+      shown3 = JSON.stringify(view);
       body.replaceChildren(...found.map((section2) => groupNode(section2, max, here)));
     }
     box.follow = () => JSON.stringify(reading) !== shown3 && show();
@@ -2202,9 +2150,7 @@
     });
   }
 
-  // circuits/heatmap.js
-  var SIZES = [12, 24, 48, 96];
-  var ids = 0;
+  // blocks/axes.js
   function nameAxis(texts, colours) {
     return {
       type: "linear",
@@ -2219,6 +2165,12 @@
       tickfont: { size: 10, color: colours["ink-2"] }
     };
   }
+  var valueAxis = (title2, colours) => ({
+    gridcolor: colours.line,
+    zerolinecolor: colours["line-2"],
+    automargin: true,
+    title: { text: title2 }
+  });
   var frameLayout = (colours) => ({
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",
@@ -2229,237 +2181,452 @@
     dragmode: self.matchMedia("(pointer: coarse)").matches ? false : "zoom"
   });
   var shorten = (text3, most2) => text3.length > most2 ? text3.slice(0, Math.ceil(most2 / 2) - 1) + "…" + text3.slice(text3.length - Math.floor(most2 / 2)) : text3;
-  var short = (text3) => shorten(text3, 14);
-  function words(prompt, map, side) {
-    const slug = side === "early" ? map.from : map.to;
-    const sae2 = store.saes.get(slug);
-    return map[side].map(({ latent: latent2, position }) => {
-      const token = prompt.text[position];
-      if (slug) {
-        const { href, gloss } = prompt.names.get(slug + "." + latent2) || { href: "", gloss: "" };
-        const name4 = (sae2 ? sae2.label : slug) + "." + latent2;
-        const label2 = short(name4) + " · " + short(token) + " · " + position;
-        return { name: name4, token, position, label: label2, href, gloss };
-      }
-      if (side === "early") return { name: "token", token, position, label: short(token) + " · " + position, href: "", gloss: "" };
-      const shown3 = prompt.logits.get(latent2) || "<token " + latent2 + ">";
-      return { name: "logit " + shown3, token: shown3, position, label: "logit " + short(shown3), href: "", gloss: "" };
+  function frameOf(block, given) {
+    const summary = filled(block.summary, block.v);
+    const box = given || el("figure", { class: "block figure" });
+    if (!given) box.append(el("figcaption", {}, block.title ? el("h3", {}, block.title) : null), el("p", { class: "summary" }, summary));
+    const caption = within(box, "figcaption");
+    const plot = plotBox({ class: "plot", role: "img", "aria-label": summary });
+    (maybe(box, ".summary") || caption).after(plot);
+    const heading = maybe(box, "h3") || maybe(box.closest(".panel") || box, "h2");
+    return { box, caption, plot, summary, name: heading && heading.textContent || "figure" };
+  }
+
+  // blocks/cells.js
+  function cellNode(cell2) {
+    if (typeof cell2 === "string") return document.createTextNode(cell2);
+    const { text: text3, href, token, position, gloss } = cell2;
+    const outside = href && href.startsWith("https:");
+    const name4 = href ? el("a", { href: outside ? href : addressOf(href), rel: outside ? "noreferrer" : null }, text3) : text3;
+    const node = el("span", { class: "ref" }, name4);
+    if (token) node.append(" ", el("code", { class: "tok" }, token));
+    if (position !== void 0) node.append(" ", el("small", {}, String(position)));
+    if (gloss) node.append(" ", el("small", { class: "gloss" }, gloss));
+    return node;
+  }
+  var cellText = (cell2) => typeof cell2 === "string" ? cell2 : [cell2.text, cell2.token, cell2.position].filter((part) => part !== void 0).join(" ");
+
+  // blocks/sparse.js
+  var SIZES = [12, 24, 48, 96];
+  var STEPS = /* @__PURE__ */ new Map([["ArrowLeft", [-1, 0]], ["ArrowRight", [1, 0]], ["ArrowUp", [0, -1]], ["ArrowDown", [0, 1]]]);
+  var ids = 0;
+  function endsOf(block, side) {
+    const { values } = side === "rows" ? block.row_values : block.column_values;
+    return block[side].map(([place, position], i) => {
+      const { text: text3, href, gloss, token: own2 } = block.names[side][place];
+      const token = own2 || block.words[position];
+      const label2 = [shorten(text3, 14), shorten(token, 14), position].join(" · ");
+      return { name: text3, token, position, label: label2, href: href || "", gloss: gloss || "", place, value: values[i] };
     });
   }
-  function link(end) {
-    const outside = end.href.startsWith("https:");
-    const name4 = end.href ? el("a", { href: outside ? end.href : addressOf(end.href), rel: outside ? "noreferrer" : null }, end.name) : el("span", {}, end.name);
-    const parts = [name4, " ", el("code", { class: "tok" }, end.token), " ", el("small", {}, String(end.position))];
-    if (end.gloss) parts.push(" ", el("small", { class: "gloss" }, end.gloss));
-    return el("span", { class: "c-end" }, ...parts);
-  }
-  function view(map, state) {
-    const most2 = Math.max(...map.g.map(Math.abs));
-    const cells2 = [];
-    map.g.forEach((gradient, i) => {
-      const at2 = map.late[map.l[i]].position;
-      if (Math.abs(gradient) < state.threshold * most2) return;
-      if (state.cross && map.early[map.e[i]].position === at2) return;
-      cells2.push(i);
-    });
-    const pick = (places, side) => {
+  var link = ({ name: name4, href, token, position, gloss }) => cellNode({ text: name4, href, token, position, gloss });
+  function chosenCells(block, ends2, state) {
+    const { x, y, value: value2 } = block;
+    const most2 = Math.max(1e-12, ...value2.map(Math.abs));
+    const cells = Array.from(value2.keys()).filter(
+      (i) => Math.abs(value2[i]) >= state.threshold * most2 && !(state.across && ends2.columns[x[i]].position === ends2.rows[y[i]].position)
+    );
+    const strongest = (places, own2) => {
       const strength = /* @__PURE__ */ new Map();
-      for (const i of cells2) {
-        const place = places[i];
-        strength.set(place, Math.max(strength.get(place) || 0, Math.abs(map.g[i])));
-      }
-      const ranked = [...strength.keys()].sort((a, b) => (strength.get(b) || 0) - (strength.get(a) || 0) || a - b);
+      for (const i of cells) strength.set(places[i], Math.max(strength.get(places[i]) || 0, Math.abs(value2[i])));
+      const ranked = [...strength].sort(([a, s], [b, t]) => t - s || a - b).map(([place]) => place);
       const kept = ranked.slice(0, state.size);
       if (state.sort === "position") kept.sort((a, b) => a - b);
-      if (state.sort === "latent")
-        kept.sort((a, b) => map[side][a].latent - map[side][b].latent || map[side][a].position - map[side][b].position);
-      if (side === "early" && state.sort.startsWith("logit-")) {
-        const by = /* @__PURE__ */ new Map();
-        const wanted2 = Number(state.sort.slice(6));
-        map.g.forEach((g, i) => {
-          if (map.late[map.l[i]].latent === wanted2) by.set(map.e[i], g);
-        });
-        kept.sort((a, b) => (by.get(b) || 0) - (by.get(a) || 0) || a - b);
-      }
+      if (state.sort === "latent") kept.sort((a, b) => own2[a].place - own2[b].place || own2[a].position - own2[b].position);
       return kept;
     };
-    return { most: most2, cells: cells2, columns: pick(map.e, "early"), rows: pick(map.l, "late") };
+    const [columns, rows] = [strongest(x, ends2.columns), strongest(y, ends2.rows)];
+    if (state.sort.startsWith("row-")) {
+      const wanted2 = Number(state.sort.slice(4));
+      const by = new Map(Array.from(value2.keys()).filter((i) => y[i] === wanted2).map((i) => [x[i], value2[i]]));
+      columns.sort((a, b) => (by.get(b) || 0) - (by.get(a) || 0) || a - b);
+    }
+    return { most: most2, cells, columns, rows };
   }
-  function drawHeatmap(figure, prompt, map) {
-    const state = { size: SIZES[1], threshold: 0, sort: "position", cross: false };
-    const early2 = words(prompt, map, "early");
-    const late = words(prompt, map, "late");
-    const summary = "Heatmap of gradients, " + map.title + ": " + asText.count(map.g.length) + " pairs; later in rows, earlier in columns. The strongest pairs are in the tables below.";
-    const best = map.g.reduce((top, value2, i) => Math.abs(value2) > Math.abs(map.g[top]) ? i : top, 0);
-    const largest3 = map.g.length ? " The largest gradient is " + asText.value(map.g[best]) + ", from " + early2[map.e[best]].label + " to " + late[map.l[best]].label + "." : "";
-    const label2 = summary + largest3 + " The arrow keys walk from cell to cell.";
-    const plot = plotBox({ class: "plot c-heat", role: "application", tabindex: "0", "aria-label": label2 });
+  function sparseHeatmap(block, given, drawing) {
+    const state = { size: SIZES[1], threshold: 0, sort: "position", across: false };
+    const { x, y, value: value2 } = block;
+    const ends2 = { rows: endsOf(block, "rows"), columns: endsOf(block, "columns") };
+    const more = new Map(block.more.rows.map(([cell2, ...values]) => [cell2, values]));
+    const expected = new Set(block.outlined.map(([early2, late]) => early2 + " " + late));
+    const { box, caption, plot, summary } = frameOf(block, given);
+    const largest2 = value2.length ? " The largest " + block.quantity + " is " + asText.value(value2[0]) + ", from " + ends2.columns[x[0]].label + " to " + ends2.rows[y[0]].label + "." : "";
+    plot.className = "plot c-heat";
+    plot.setAttribute("role", "application");
+    plot.setAttribute("aria-label", summary + largest2 + " The arrow keys walk from cell to cell.");
+    plot.tabIndex = 0;
     const hint = "Click a cell, or walk there with the arrow keys, to pin it here.";
     const card = el("div", { class: "c-card", role: "status" }, el("p", { class: "none" }, hint));
     const lists2 = el("details", {}, el("summary", {}, "Rows and columns shown, as links"));
-    const caption = within(figure, "figcaption");
-    let shown3 = view(map, state);
-    let cells2 = [];
+    let shown3 = chosenCells(block, ends2, state);
+    let cells = [];
     let pinned = -1;
     const pin = (i) => {
       pinned = i;
       if (plot.redraw) plot.redraw();
-      const [before4, after] = [early2[map.e[i]], late[map.l[i]]];
-      const { activation } = map.early[map.e[i]];
+      const [before4, after] = [ends2.columns[x[i]], ends2.rows[y[i]]];
       const facts2 = [
-        ["activation", activation],
-        ["later activation", map.late[map.l[i]].activation],
-        ["gradient", map.g[i]],
-        ["activation × gradient", activation * map.g[i]]
+        [block.column_values.name, before4.value],
+        [block.row_values.name, after.value],
+        [block.quantity, value2[i]],
+        [block.product, before4.value * value2[i]]
       ];
-      const check = map.checks.get(i);
-      if (check) facts2.push(["ablated: predicted", check.predicted], ["ablated: measured", check.measured]);
+      (more.get(i) || []).forEach((number, k) => facts2.push([block.more.names[k], number]));
       const list2 = el("dl", { class: "kv" });
-      for (const [name4, value2] of facts2) list2.append(el("div", {}, el("dt", {}, name4), el("dd", {}, asText.value(value2))));
+      for (const [name4, number] of facts2) list2.append(el("div", {}, el("dt", {}, name4), el("dd", {}, asText.value(number))));
       card.replaceChildren(el("p", {}, link(before4), " → ", link(after)), list2);
     };
     const placeOf = (i) => {
-      const y = cells2.findIndex((row2) => row2.includes(i));
-      return y < 0 ? null : [cells2[y].indexOf(i), y];
+      const row2 = cells.findIndex((line2) => line2.includes(i));
+      return row2 < 0 ? null : [cells[row2].indexOf(i), row2];
     };
     const walk = (dx, dy) => {
       const from = pinned < 0 ? null : placeOf(pinned);
       if (!from) {
-        const drawn2 = cells2.flat().filter((i) => i >= 0);
-        if (drawn2.length) pin(drawn2.reduce((a, b) => Math.abs(map.g[b]) > Math.abs(map.g[a]) ? b : a));
+        const drawn2 = cells.flat().filter((i) => i >= 0);
+        if (drawn2.length) pin(drawn2.reduce((a, b) => Math.abs(value2[b]) > Math.abs(value2[a]) ? b : a));
         return;
       }
-      const best2 = { distance: Infinity, cell: -1 };
-      cells2.forEach(
-        (row2, y) => row2.forEach((i, x) => {
-          const ahead = (x - from[0]) * dx + (y - from[1]) * dy;
+      const best = { distance: Infinity, cell: -1 };
+      cells.forEach(
+        (line2, row2) => line2.forEach((i, column) => {
+          const ahead = (column - from[0]) * dx + (row2 - from[1]) * dy;
           if (i < 0 || ahead <= 0) return;
-          const aside = Math.abs((x - from[0]) * dy) + Math.abs((y - from[1]) * dx);
+          const aside = Math.abs((column - from[0]) * dy) + Math.abs((row2 - from[1]) * dx);
           const distance = ahead + 4 * aside;
-          if (distance < best2.distance) Object.assign(best2, { distance, cell: i });
+          if (distance < best.distance) Object.assign(best, { distance, cell: i });
         })
       );
-      if (best2.cell >= 0) pin(best2.cell);
+      if (best.cell >= 0) pin(best.cell);
     };
-    const STEPS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
     plot.addEventListener("keydown", (event) => {
-      if (event.altKey || event.ctrlKey || event.metaKey || !Object.hasOwn(STEPS, event.key)) return;
+      const step2 = STEPS.get(event.key);
+      if (event.altKey || event.ctrlKey || event.metaKey || !step2) return;
       event.preventDefault();
       event.stopPropagation();
-      walk(...STEPS[event.key]);
+      walk(step2[0], step2[1]);
     });
-    const box = (x, y, colour, width2) => ({
-      type: "rect",
-      x0: x - 0.5,
-      x1: x + 0.5,
-      y0: y - 0.5,
-      y1: y + 0.5,
-      line: { color: colour, width: width2 }
-    });
-    const outlines = (colours) => shown3.rows.flatMap(
-      (row2, y) => shown3.columns.map((column, x) => ({ x, expected: prompt.expected.get(map.late[row2].position) === map.early[column].position })).filter(({ expected }) => map.kind === "latents" && expected).map(({ x }) => box(x, y, colours.act, 1.5))
-    );
-    const mark3 = (colours) => {
-      const place = pinned < 0 ? null : placeOf(pinned);
-      return place ? [box(...place, colours.ink, 2)] : [];
-    };
     const make2 = (colours) => {
-      const columnOf = new Map(shown3.columns.map((place, i) => [place, i]));
-      const rowOf = new Map(shown3.rows.map((place, i) => [place, i]));
+      const columnOf = new Map(shown3.columns.map((place2, i) => [place2, i]));
+      const rowOf = new Map(shown3.rows.map((place2, i) => [place2, i]));
       const z = shown3.rows.map(() => shown3.columns.map(() => null));
-      const at2 = shown3.rows.map(() => shown3.columns.map(() => -1));
+      cells = shown3.rows.map(() => shown3.columns.map(() => -1));
       for (const i of shown3.cells) {
-        const column = columnOf.get(map.e[i]);
-        const row2 = rowOf.get(map.l[i]);
+        const [column, row2] = [columnOf.get(x[i]), rowOf.get(y[i])];
         if (column === void 0 || row2 === void 0) continue;
-        z[row2][column] = map.g[i];
-        at2[row2][column] = i;
+        z[row2][column] = value2[i];
+        cells[row2][column] = i;
       }
-      cells2 = at2;
-      const limit = shown3.most || 1;
-      const trace = {
-        type: "heatmap",
-        z,
-        customdata: at2,
-        zmin: -limit,
-        zmax: limit,
-        colorscale: diverging(colours),
-        showscale: false,
-        hoverinfo: "none",
-        hoverongaps: false,
-        xgap: 1,
-        ygap: 1
-      };
+      const boxes2 = shown3.rows.flatMap(
+        (later, row2) => shown3.columns.map((sooner, column) => ({ x: column, y: row2, colour: colours.act, width: 1.5, pair: ends2.columns[sooner].position + " " + ends2.rows[later].position })).filter(({ pair }) => expected.has(pair))
+      );
+      const place = pinned < 0 ? null : placeOf(pinned);
+      const mark3 = place ? [{ x: place[0], y: place[1], colour: colours.ink, width: 2 }] : [];
       const narrow = plot.clientWidth < 560;
-      const y = nameAxis(shown3.rows.map((row2) => shorten(late[row2].label, narrow ? 18 : 48)), colours);
-      const layout = {
-        ...frameLayout(colours),
-        xaxis: { ...nameAxis(shown3.columns.map((column) => early2[column].label), colours), tickangle: -90 },
-        yaxis: { ...y, range: [shown3.rows.length - 0.5, -0.5] },
-        shapes: [...outlines(colours), ...mark3(colours)]
-      };
-      return { data: [trace], layout };
+      const rows = shown3.rows.map((row2) => shorten(ends2.rows[row2].label, narrow ? 18 : 48));
+      const columns = shown3.columns.map((column) => ends2.columns[column].label);
+      return drawing({ z, most: shown3.most, rows, columns, places: cells }, [...boxes2, ...mark3], colours);
     };
-    const listing = (title2, places, ends2) => el("div", {}, el("h3", {}, title2), el("ol", {}, ...places.map((place) => el("li", {}, link(ends2[place])))));
+    const listing = (title2, places, own2) => el("div", {}, el("h3", {}, title2), el("ol", {}, ...places.map((place) => el("li", {}, link(own2[place])))));
     const update = () => {
-      shown3 = view(map, state);
+      shown3 = chosenCells(block, ends2, state);
       plot.style.setProperty("height", Math.min(900, 190 + 15 * Math.max(shown3.rows.length, 6)) + "px");
-      const grid2 = el("div", { class: "columns" }, listing("Rows", shown3.rows, late), listing("Columns", shown3.columns, early2));
-      lists2.replaceChildren(within(lists2, "summary"), grid2);
+      const grid2 = el("div", { class: "columns" }, listing("Rows", shown3.rows, ends2.rows), listing("Columns", shown3.columns, ends2.columns));
+      lists2.replaceChildren(el("summary", {}, "Rows and columns shown, as links"), grid2);
       if (plot.redraw) plot.redraw();
     };
-    const chosen = (label3, options, act) => {
-      const id = "c-" + (ids += 1);
+    const choice = (label2, options, current, act) => {
+      const id = "heatmap-" + (ids += 1);
       const select = el("select", { id });
-      options.forEach(([value2, text3]) => select.append(el("option", { value: String(value2) }, text3)));
+      options.forEach(([option, text3]) => select.append(el("option", { value: option }, text3)));
+      select.value = current;
       select.addEventListener("change", () => {
         act(select.value);
         update();
       });
-      return [el("label", { class: "field", for: id }, el("span", {}, label3), select), select];
+      caption.append(el("label", { class: "field", for: id }, el("span", {}, label2), select));
     };
-    const [size, sizes2] = chosen("Strongest rows, columns", SIZES.map((n) => [n, String(n)]), (value2) => state.size = Number(value2));
-    sizes2.value = String(state.size);
+    choice("Strongest rows, columns", SIZES.map((n) => [String(n), String(n)]), String(state.size), (size) => state.size = Number(size));
     const sorts = [["position", "position"], ["strength", "strength"], ["latent", "latent"]];
-    if (map.kind === "logits")
-      map.late.forEach(({ latent: token }, i) => sorts.push(["logit-" + token, late[i].name]));
-    const [sort] = chosen("Sort by", sorts, (value2) => state.sort = value2);
-    const limits = [0, 0.05, 0.1, 0.25, 0.5].map((t) => [t, t ? "≥ " + asText.percent(t) + " of the largest" : "all"]);
-    const [threshold] = chosen("Threshold", limits, (value2) => state.threshold = Number(value2));
-    caption.append(size, sort, threshold);
-    if (map.kind === "latents") {
-      const [cross] = chosen("Pairs", [["", "all"], ["cross", "across tokens"]], (value2) => state.cross = value2 === "cross");
-      caption.append(cross);
-    }
+    if (block.one_by_one) ends2.rows.forEach((end, i) => sorts.push(["row-" + i, end.name + " " + end.token]));
+    choice("Sort by", sorts, state.sort, (sort) => state.sort = sort);
+    const limits = [0, 0.05, 0.1, 0.25, 0.5].map((t) => [String(t), t ? "≥ " + asText.percent(t) + " of the largest" : "all"]);
+    choice("Threshold", limits, "0", (limit) => state.threshold = Number(limit));
+    if (block.across) choice("Pairs", [["", "all"], ["across", "across tokens"]], "", (wanted2) => state.across = wanted2 === "across");
     const data = () => ({
-      columns: ["earlier", "earlier token", "earlier position", "later", "later token", "later position", "gradient", "predicted", "measured"],
-      rows: map.g.map((gradient, i) => {
-        const [from, to] = [early2[map.e[i]], late[map.l[i]]];
-        const check = map.checks.get(i);
-        return [from.name, from.token, from.position, to.name, to.token, to.position, gradient, ...check ? [check.predicted, check.measured] : []];
+      columns: ["earlier", "earlier token", "earlier position", "later", "later token", "later position", block.quantity, ...block.more.names],
+      rows: value2.map((number, i) => {
+        const [from, to] = [ends2.columns[x[i]], ends2.rows[y[i]]];
+        return [from.name, from.token, from.position, to.name, to.token, to.position, number, ...more.get(i) || []];
       })
     });
-    caption.append(divergingLegend(shown3.most), offer("gradients " + map.title, data));
-    figure.append(plot, card, lists2);
+    caption.append(divergingLegend(shown3.most), offer(block.quantity + " " + (block.title || ""), data));
+    plot.after(card, lists2);
     update();
     const cellOf = (event) => event.points[0].customdata;
-    return drawPlot(plot, make2, {
-      /** @param {PlotEvent} event */
-      plotly_hover: (event) => {
-        const i = cellOf(event);
-        if (i < 0 || !event.event) return;
-        const lines2 = ["gradient " + asText.value(map.g[i]), early2[map.e[i]].label + " → " + late[map.l[i]].label];
-        showTip(lines2, event.event.clientX, event.event.clientY);
-      },
-      plotly_unhover: () => showTip(null),
-      /** @param {PlotEvent} event */
-      plotly_click: (event) => cellOf(event) >= 0 && pin(cellOf(event))
+    whenSeen(
+      plot,
+      () => drawPlot(plot, make2, {
+        plotly_hover: (event) => {
+          const i = cellOf(event);
+          if (i < 0 || !event.event) return;
+          const lines2 = [block.quantity + " " + asText.value(value2[i]), ends2.columns[x[i]].label + " → " + ends2.rows[y[i]].label];
+          showTip(lines2, event.event.clientX, event.event.clientY);
+        },
+        plotly_unhover: () => showTip(null),
+        plotly_click: (event) => cellOf(event) >= 0 && pin(cellOf(event))
+      })
+    );
+    return box;
+  }
+
+  // blocks/heatmap.js
+  var MOST_CELLS = 200;
+  var SHORT_LABELS = 40;
+  function heatDrawing({ z, most: most2, rows, columns, x, places }, boxes2, colours) {
+    const trace = {
+      type: "heatmap",
+      z,
+      customdata: places,
+      zmin: -most2,
+      zmax: most2,
+      colorscale: diverging(colours),
+      showscale: false,
+      hoverinfo: "none",
+      hoverongaps: false,
+      xgap: 1,
+      ygap: 1
+    };
+    const layout = {
+      ...frameLayout(colours),
+      xaxis: { ...nameAxis(columns, colours), ...x ? { title: { text: x } } : { tickangle: -90 } },
+      yaxis: { ...nameAxis(rows, colours), range: [rows.length - 0.5, -0.5] },
+      shapes: boxes2.map((box) => ({
+        type: "rect",
+        x0: box.x - 0.5,
+        x1: box.x + 0.5,
+        y0: box.y - 0.5,
+        y1: box.y + 0.5,
+        line: { color: box.colour, width: box.width }
+      }))
+    };
+    return { data: [trace], layout };
+  }
+  var numbersOf = (view) => view.z.map((row2) => row2.map((n) => n === null ? null : n * (view.unit || 1)));
+  var largest = (view) => Math.max(1e-12, ...numbersOf(view).flat().map((n) => Math.abs(n || 0)));
+  function cellsOf(view) {
+    const cells = numbersOf(view).flatMap((row2, y) => row2.map((value2, x) => ({ row: view.rows[y], column: view.columns[x], value: value2 || 0 })));
+    return cells.filter((cell2) => cell2.value).sort((a, b) => Math.abs(b.value) - Math.abs(a.value));
+  }
+  function finding(view) {
+    const [best] = cellsOf(view);
+    return best ? " Largest: " + asText.value(best.value) + ", " + best.row + " by " + best.column + "." : "";
+  }
+  function strip(words2, values) {
+    const most2 = Math.max(...values.map(Math.abs), 1e-12);
+    return values.map((value2, i) => {
+      const share2 = Math.round(50 * Math.abs(value2) / most2);
+      const token = el("span", { title: asText.value(value2) }, proseText(words2[i]));
+      const colour = "color-mix(in srgb, var(--" + (value2 < 0 ? "down" : "up") + ") " + share2 + "%, transparent)";
+      token.style.setProperty("background", colour);
+      return token;
     });
+  }
+  function chooser(views, pick, name4) {
+    const labels = views.map((view) => view.label);
+    if (labels.join("").length <= SHORT_LABELS) return segments(labels, 0, pick, name4);
+    const select = el("select", { "aria-label": name4 });
+    labels.forEach((label2, i) => select.append(el("option", { value: i }, label2)));
+    select.addEventListener("change", () => pick(Number(select.value)));
+    return select;
+  }
+  function denseHeatmap(block, given) {
+    const { views } = block;
+    const { box, caption, plot, summary, name: name4 } = frameOf(block, given);
+    for (const details of all(box, "details")) details.remove();
+    let current = 0;
+    const make2 = (colours) => {
+      const view = views[current];
+      const cut = plot.clientWidth < 560 ? 14 : 44;
+      plot.style.setProperty("height", Math.min(760, 150 + 15 * view.rows.length) + "px");
+      const boxes2 = (view.outlined || []).map(([x, y]) => ({ x, y, colour: colours.act, width: 1.5 }));
+      const [rows, columns] = [view.rows, view.columns].map((texts) => texts.map((text3) => shorten(text3, cut)));
+      return heatDrawing({ z: numbersOf(view), most: largest(view), rows, columns, x: view.x }, boxes2, colours);
+    };
+    const note = el("p", { class: "view-note" });
+    const words2 = el("p", { class: "strip", dir: "auto" });
+    const legend3 = el("span", {});
+    const cells = unfolding("Largest cells", () => {
+      const rows = cellsOf(views[current]).slice(0, MOST_CELLS);
+      return gridTable({ columns: ["row", "column", "value"], rows: rows.map(({ row: row2, column, value: value2 }) => [row2, column, asText.value(value2)]) });
+    });
+    const pick = (i) => {
+      current = i;
+      const view = views[i];
+      note.textContent = filled(view.note, view.v);
+      if (view.strip) words2.replaceChildren(...strip(block.words || [], view.strip));
+      legend3.replaceChildren(divergingLegend(largest(view)));
+      plot.setAttribute("aria-label", summary + finding(view));
+      if (plot.redraw) plot.redraw();
+      cells.open = false;
+    };
+    if (views.some((view) => view.note)) plot.after(note);
+    if (views.some((view) => view.strip)) plot.after(words2);
+    box.append(cells);
+    if (views.length > 1) caption.append(chooser(views, pick, block.choice || "what to show"));
+    const data = () => ({ columns: ["row", "column", "value"], rows: cellsOf(views[current]).map(({ row: row2, column, value: value2 }) => [row2, column, value2]) });
+    caption.append(legend3, offer(name4, data));
+    pick(0);
+    whenSeen(
+      plot,
+      () => drawPlot(plot, make2, {
+        plotly_hover: (event) => {
+          const [{ x, y, z }] = event.points;
+          if (!event.event || z === null || z === void 0) return;
+          const view = views[current];
+          showTip([asText.value(z), view.rows[y], view.columns[x]], event.event.clientX, event.event.clientY);
+        },
+        plotly_unhover: () => showTip(null)
+      })
+    );
+    return box;
+  }
+  function heatmapBlock(block, given) {
+    return "views" in block ? denseHeatmap(block, given || null) : sparseHeatmap(block, given || null, heatDrawing);
+  }
+
+  // blocks/lines.js
+  var N_LINES = 10;
+  function linesBlock(block, given) {
+    const series = block.series.slice(0, N_LINES);
+    const { box, caption, plot, summary, name: title2 } = frameOf(block, given || null);
+    const [first] = series;
+    const most2 = first ? Math.max(...first.values) : 0;
+    const peak = first ? " Strongest: " + first.name.text + ", " + asText.value(most2) + " on " + block.labels[first.values.indexOf(most2)] + "." : "";
+    plot.classList.add("c-lines");
+    plot.setAttribute("aria-label", "Line plot. " + summary + peak);
+    const data = () => ({
+      columns: ["name", ...block.labels],
+      rows: block.series.map(({ name: name4, values }) => [name4.text, ...values])
+    });
+    let other = null;
+    const make2 = (colours) => {
+      const palette = [colours.accent, colours.act, colours.down, colours["ink-2"], colours.quiet];
+      const lines2 = (from, dash) => series.flatMap(({ key, name: name4 }, i) => {
+        const row2 = from.series.find((item2) => item2.key === key);
+        if (!row2) return [];
+        const style = { color: palette[i % 5], width: 1.6, dash: dash || (i >= 5 ? "dot" : "solid") };
+        const marker = { color: palette[i % 5], size: dash ? 3 : 5, symbol: i >= 5 ? "diamond" : "circle" };
+        const drawn2 = { x: row2.values.map((_, x) => x), y: row2.values, line: style, marker };
+        return [{ type: "scatter", mode: "lines+markers", name: plotText(shorten(name4.text, 24)), showlegend: !dash, legendgroup: key, hoverinfo: "none", ...drawn2 }];
+      });
+      const texts = block.labels.map((label2) => shorten(label2, 18));
+      const narrow = session.paper || plot.clientWidth < 560;
+      const end = Math.max(texts.length, other ? other.labels.length : 0) - 0.7;
+      return {
+        data: [...lines2(block, ""), ...other ? lines2(other, "dash") : []],
+        layout: {
+          ...frameLayout(colours),
+          showlegend: true,
+          legend: narrow ? { orientation: "h", y: -0.5 } : { font: { size: 11 } },
+          xaxis: { ...nameAxis(texts, colours), range: [-0.3, end], tickangle: texts.length > 12 || narrow ? -90 : "auto" },
+          yaxis: { ...valueAxis(block.y, colours), rangemode: "tozero" }
+        }
+      };
+    };
+    if (block.overlays.length) {
+      const select = el("select", {}, el("option", { value: "" }, "none"));
+      block.overlays.forEach(([, page2, text3]) => select.append(el("option", { value: page2 }, text3)));
+      const key = box.dataset.block || "";
+      select.addEventListener("change", async () => {
+        const chosen = block.overlays.find(([, page3]) => page3 === select.value);
+        if (chosen) await load(chosen[0]);
+        const page2 = chosen && store.pages.get(chosen[1]);
+        const found = page2 && page2.blocks.get(key);
+        other = found ? merged(found) : null;
+        if (plot.redraw) plot.redraw();
+      });
+      caption.append(el("label", { class: "field" }, el("span", {}, block.overlay), select));
+    }
+    caption.append(offer(title2, data));
+    whenSeen(
+      plot,
+      () => drawPlot(plot, make2, {
+        plotly_hover: (event) => {
+          const [{ x, y, data: trace }] = event.points;
+          if (!event.event) return;
+          const line2 = series.find(({ key }) => trace.legendgroup === key);
+          showTip([line2 ? line2.name.text : "", asText.value(y) + " at position " + x], event.event.clientX, event.event.clientY);
+        },
+        plotly_unhover: () => showTip(null)
+      })
+    );
+    return box;
+  }
+
+  // blocks/scatter.js
+  function scatterBlock(block, given) {
+    const { box, caption, plot, name: name4 } = frameOf(block, given || null);
+    const points = block.series.flatMap((line2) => line2.points);
+    const ends2 = points.length ? [Math.min(...points.flat()), Math.max(...points.flat())] : [0, 0];
+    plot.style.setProperty("height", "340px");
+    const make2 = (colours) => {
+      const traces = block.series.map((line3) => ({
+        type: "scatter",
+        mode: "markers",
+        name: plotText(line3.name),
+        x: line3.points.map(([x]) => x),
+        y: line3.points.map(([, y]) => y),
+        hoverinfo: "none",
+        marker: { color: colours[line3.role] || colours.accent, size: 7, opacity: 0.8 }
+      }));
+      const line2 = { type: "scatter", mode: "lines", name: block.diagonal, x: ends2, y: ends2, hoverinfo: "skip", line: { color: colours["line-2"], width: 1 } };
+      return {
+        data: block.diagonal ? [line2, ...traces] : traces,
+        layout: { ...frameLayout(colours), xaxis: valueAxis(block.x, colours), yaxis: valueAxis(block.y, colours) }
+      };
+    };
+    caption.append(offer(name4, () => ({ columns: ["", block.x, block.y], rows: block.series.flatMap((line2) => line2.points.map((point) => [line2.name, ...point])) })));
+    whenSeen(
+      plot,
+      () => drawPlot(plot, make2, {
+        plotly_hover: (event) => {
+          const [{ x, y }] = event.points;
+          if (event.event) showTip([block.x + " " + asText.value(x), block.y + " " + asText.value(y)], event.event.clientX, event.event.clientY);
+        },
+        plotly_unhover: () => showTip(null)
+      })
+    );
+    return box;
+  }
+
+  // blocks/page.js
+  var DRAWN = { bars: figureBlock, heatmap: heatmapBlock, lines: linesBlock, scatter: scatterBlock };
+  function drawBlock(page2, figure) {
+    const key = figure.dataset.block || "";
+    const draw2 = () => {
+      const block = merged(page2.blocks.get(key));
+      if (Object.hasOwn(DRAWN, block.b)) DRAWN[block.b](block, figure);
+    };
+    const { load: path } = page2.blocks.get(key) || {};
+    if (!path) draw2();
+    else
+      whenSeen(figure, async () => {
+        await load(path);
+        draw2();
+      });
+  }
+  function drawBlocks() {
+    const panels = maybe(document, "[data-of]");
+    const page2 = panels && store.pages.get(panels.dataset.of || "");
+    if (!page2) return null;
+    for (const figure of all(document, "[data-block]")) if (page2.blocks.has(figure.dataset.block || "")) drawBlock(page2, figure);
+    for (const fold of all(document, "details.unfold")) fold.addEventListener("toggle", freshen2);
+    return page2;
   }
 
   // circuits/prompt.js
-  var N_LINES = 10;
-  function tokenFilter(prompt) {
+  function tokenFilter(words2) {
     const note = byId("filter-note", HTMLElement);
     const said3 = note.textContent;
     const buttons = all(document, "[data-token]");
@@ -2468,216 +2635,18 @@
     const apply = () => {
       for (const button2 of buttons) button2.setAttribute("aria-pressed", String(button2.dataset.token === wanted2));
       for (const row2 of rows) row2.hidden = wanted2 !== "" && !(row2.dataset.at || "").split(" ").includes(wanted2);
-      note.textContent = wanted2 === "" ? said3 : "Only rows about " + prompt.text[Number(wanted2)] + " at position " + wanted2 + ". Choose it again to see all.";
+      note.textContent = wanted2 === "" ? said3 : "Only rows about " + words2[Number(wanted2)] + " at position " + wanted2 + ". Choose it again to see all.";
     };
     for (const button2 of buttons) {
       button2.addEventListener("click", () => {
-        const { token = "" } = button2.dataset;
-        wanted2 = wanted2 === token ? "" : token;
+        wanted2 = wanted2 === button2.dataset.token ? "" : button2.dataset.token || "";
         apply();
       });
     }
   }
-  function mapFigures(prompt) {
-    for (const box of all(document, "[data-map]")) {
-      const figure = maybe(box, "figure");
-      if (!figure) continue;
-      let begun = false;
-      const opened = () => box instanceof HTMLDetailsElement && box.open;
-      const open4 = async () => {
-        if (!opened() || begun) {
-          freshen2();
-          return;
-        }
-        begun = true;
-        const place = Number(box.dataset.map);
-        if (prompt.apart) await load("circuits/" + prompt.slug + "-map" + place + ".js");
-        await drawHeatmap(figure, prompt, prompt.maps[place]);
-      };
-      box.addEventListener("toggle", open4);
-      if (opened()) open4();
-    }
-  }
-  var heatOf = (view2) => view2.data.find((trace) => trace.type === "heatmap");
-  var largest2 = (heat) => Math.max(...heat.z.flat().map((value2) => Math.abs(value2 || 0)), 1e-12);
-  function styled(trace, colours) {
-    if (trace.type === "heatmap") {
-      const most2 = largest2(trace);
-      return { ...trace, zmin: -most2, zmax: most2, colorscale: diverging(colours), showscale: false, hoverongaps: false, xgap: 1, ygap: 1 };
-    }
-    const colour = colours[trace.meta || "accent"] || colours.accent;
-    return { ...trace, line: { color: colour, width: 1, ...trace.line }, marker: { color: colour, size: 7, opacity: 0.8 } };
-  }
-  var plain3 = (text3) => text3.replace(/&lt;/g, "<").replace(/&gt;/g, ">").replace(/&amp;/g, "&");
-  function axis2(own2, colours, cut) {
-    const base = { gridcolor: colours.line, zerolinecolor: colours["line-2"], automargin: true };
-    const texts = own2.ticktext && {
-      ticktext: own2.ticktext.map((text3) => plotText(shorten(plain3(text3), cut))),
-      showgrid: false,
-      zeroline: false
-    };
-    return { ...base, ...own2, ...texts };
-  }
-  var nameAt = (own2, i) => own2.ticktext ? plain3(own2.ticktext[i]) : asText.value(i);
-  function cellsOf(view2) {
-    const { xaxis, yaxis } = view2.layout;
-    const rows = heatOf(view2)?.z || [];
-    const cells2 = rows.flatMap((row2, y) => row2.map((value2, x) => ({ row: nameAt(yaxis, y), column: nameAt(xaxis, x), value: value2 || 0 })));
-    return cells2.filter((cell2) => cell2.value).sort((a, b) => Math.abs(b.value) - Math.abs(a.value));
-  }
-  function viewData(view2) {
-    if (heatOf(view2)) return { columns: ["row", "column", "value"], rows: cellsOf(view2).map(({ row: row2, column, value: value2 }) => [row2, column, value2]) };
-    const points = view2.data.flatMap((trace) => trace.type === "scatter" && trace.mode === "markers" ? [trace] : []);
-    return { columns: ["predicted", "measured"], rows: points.flatMap(({ x, y }) => x.map((value2, i) => [value2, y[i]])) };
-  }
-  function finding(view2) {
-    const [best] = cellsOf(view2);
-    return best ? " Largest: " + asText.value(best.value) + ", " + best.row + " by " + best.column + "." : "";
-  }
-  function sources(prompt, values) {
-    const strip = within(document, ".c-sources");
-    const most2 = Math.max(...values.map(Math.abs), 1e-12);
-    strip.replaceChildren(
-      ...values.map((value2, i) => {
-        const share2 = Math.round(50 * Math.abs(value2) / most2);
-        const token = el("span", { title: asText.value(value2) }, proseText(prompt.text[i]));
-        const colour = "color-mix(in srgb, var(--" + (value2 < 0 ? "down" : "up") + ") " + share2 + "%, transparent)";
-        token.style.setProperty("background", colour);
-        return token;
-      })
-    );
-  }
-  var MOST_CELLS = 200;
-  function cellTable(view2) {
-    const rows = cellsOf(view2).slice(0, MOST_CELLS).map(({ row: row2, column, value: value2 }) => [row2, column, asText.value(value2)]);
-    return gridTable({ columns: ["row", "column", "value"], rows });
-  }
-  function viewsFigure(prompt, figure, name4, views) {
-    const summary = within(figure, ".summary");
-    const tall = name4 !== "checks";
-    const plot = plotBox({ class: "plot c-plot", role: "img", "aria-label": summary.textContent });
-    summary.after(plot);
-    let current = 0;
-    const make2 = (colours) => {
-      const { data, layout } = views[current];
-      const cut = plot.clientWidth < 560 ? 14 : 44;
-      const rows = layout.yaxis.ticktext ? layout.yaxis.ticktext.length : 12;
-      plot.style.setProperty("height", (tall ? Math.min(760, 150 + 15 * rows) : 340) + "px");
-      return {
-        data: data.map((trace) => styled(trace, colours)),
-        layout: {
-          ...frameLayout(colours),
-          xaxis: axis2(layout.xaxis, colours, cut),
-          yaxis: axis2(layout.yaxis, colours, cut),
-          shapes: (layout.shapes || []).map((shape) => ({ ...shape, line: { color: colours.act, width: 1.5 } }))
-        }
-      };
-    };
-    const legend3 = el("span", {});
-    const pick = (i) => {
-      current = i;
-      const { sources: values } = views[i];
-      if (values) sources(prompt, values);
-      const heat = heatOf(views[i]);
-      if (heat) legend3.replaceChildren(divergingLegend(largest2(heat)));
-      plot.setAttribute("aria-label", summary.textContent + finding(views[i]));
-      if (plot.redraw) plot.redraw();
-      if (cells2) cells2.open = false;
-    };
-    const cells2 = tall ? unfolding("Largest cells", () => cellTable(views[current])) : null;
-    if (cells2) plot.after(cells2);
-    if (views.length > 1) {
-      const select = el("select", { "aria-label": "What to show" });
-      views.forEach((view2, i) => select.append(el("option", { value: String(i) }, view2.label)));
-      select.addEventListener("change", () => pick(Number(select.value)));
-      within(figure, "figcaption").append(select);
-    }
-    within(figure, "figcaption").append(legend3, offer(name4, () => viewData(views[current])));
-    pick(0);
-    whenSeen(
-      plot,
-      () => drawPlot(plot, make2, {
-        /** @param {PlotEvent} event */
-        plotly_hover: (event) => {
-          const point = event.points[0];
-          if (!event.event) return;
-          const { layout } = views[current];
-          const lines2 = point.z === void 0 ? ["predicted " + asText.value(point.x), "measured " + asText.value(point.y)] : [asText.value(point.z), nameAt(layout.yaxis, point.y), nameAt(layout.xaxis, point.x)];
-          showTip(lines2, event.event.clientX, event.event.clientY);
-        },
-        plotly_unhover: () => showTip(null)
-      })
-    );
-  }
-  function activationFigure(prompt) {
-    const figure = document.getElementById("activations");
-    if (!figure) return;
-    const summary = within(figure, ".summary");
-    const rows = prompt.activations.slice(0, N_LINES);
-    const [first] = rows;
-    const most2 = first ? Math.max(...first.values) : 0;
-    const peak = first ? " Strongest: " + first.name + ", " + asText.value(most2) + " on " + prompt.text[first.values.indexOf(most2)] + "." : "";
-    const plot = plotBox({ class: "plot c-lines", role: "img", "aria-label": "Line plot. " + summary.textContent + peak });
-    summary.after(plot);
-    const data = () => ({
-      columns: ["SAE", "latent", ...prompt.text.map((text3, i) => i + " " + text3)],
-      rows: prompt.activations.map(({ sae: sae2, latent: latent2, values }) => [sae2, latent2, ...values])
-    });
-    within(figure, "figcaption").append(offer("activations", data));
-    let other = null;
-    const palette = (colours) => [colours.accent, colours.act, colours.down, colours["ink-2"], colours.quiet];
-    const make2 = (colours) => {
-      const lines2 = (from, dash) => rows.flatMap(({ sae: sae2, latent: latent2, name: name4 }, i) => {
-        const row2 = from.activations.find((item2) => item2.sae === sae2 && item2.latent === latent2);
-        if (!row2) return [];
-        const colour = palette(colours)[i % 5];
-        return [{ type: "scatter", mode: "lines+markers", name: plotText(shorten(name4, 24)), showlegend: !dash, legendgroup: sae2 + latent2, x: row2.values.map((_, x) => x), y: row2.values, hoverinfo: "none", line: { color: colour, width: 1.6, dash: dash || (i >= 5 ? "dot" : "solid") }, marker: { color: colour, size: dash ? 3 : 5, symbol: i >= 5 ? "diamond" : "circle" } }];
-      });
-      const texts = prompt.text.map((text3, i) => shorten(text3, 14) + " · " + i);
-      const narrow = session.paper || plot.clientWidth < 560;
-      return {
-        data: [...lines2(prompt, ""), ...other ? lines2(other, "dash") : []],
-        layout: {
-          ...frameLayout(colours),
-          showlegend: true,
-          legend: narrow ? { orientation: "h", y: -0.5 } : { font: { size: 11 } },
-          xaxis: { ...nameAxis(texts, colours), range: [-0.3, Math.max(texts.length, other ? other.text.length : 0) - 0.7], tickangle: texts.length > 12 || narrow ? -90 : "auto" },
-          yaxis: { ...axis2({}, colours, 40), rangemode: "tozero", title: { text: "activation" } }
-        }
-      };
-    };
-    const overlay = document.getElementById("overlay");
-    if (overlay instanceof HTMLSelectElement)
-      overlay.addEventListener("change", async () => {
-        if (overlay.value) await load("circuits/" + overlay.value + ".js");
-        other = store.prompts.get(overlay.value) || null;
-        if (plot.redraw) plot.redraw();
-      });
-    whenSeen(
-      plot,
-      () => drawPlot(plot, make2, {
-        /** @param {PlotEvent} event */
-        plotly_hover: (event) => {
-          const { x, y, data: data2 } = event.points[0];
-          if (!event.event) return;
-          const row2 = rows.find(({ sae: sae2, latent: latent2 }) => data2.legendgroup === sae2 + latent2);
-          showTip([row2 ? row2.name : "", asText.value(y) + " at position " + x], event.event.clientX, event.event.clientY);
-        },
-        plotly_unhover: () => showTip(null)
-      })
-    );
-  }
   function promptPage() {
-    const prompt = store.prompts.get(byId("prompt", HTMLElement).dataset.slug || "");
-    if (!prompt) return;
-    tokenFilter(prompt);
-    mapFigures(prompt);
-    activationFigure(prompt);
-    for (const figure of all(document, "[data-views]")) {
-      const { views: name4 = "" } = figure.dataset;
-      const views = prompt.figures.get(name4) || [];
-      if (views.length) viewsFigure(prompt, figure, name4, views);
-    }
+    const page2 = drawBlocks();
+    if (page2) tokenFilter(page2.text || []);
   }
 
   // blocks/attributions.js
@@ -2689,7 +2658,7 @@
   }
   var signed = (value2) => (value2 > 0 ? "+" : "") + asText.value(value2);
   var offsetName = (offset) => offset === 0 ? "the peak" : asText.value(offset) + " from the peak";
-  function words2(where, values, most2, blind) {
+  function words(where, values, most2, blind) {
     const box = el("div", { class: "words signed", dir: "auto" });
     const add = (offset, text3, name4) => {
       const value2 = values.get(offset);
@@ -2760,9 +2729,9 @@
     return box;
   }
   function grid(columns, rows) {
-    const row2 = (cells2, tag) => el("tr", {}, ...cells2.map((cell2, i) => el(i ? tag : "th", {}, cell2)));
+    const row2 = (cells, tag) => el("tr", {}, ...cells.map((cell2, i) => el(i ? tag : "th", {}, cell2)));
     const table3 = el("table", { class: "grid" }, el("thead", {}, row2(columns, "th")));
-    table3.append(el("tbody", {}, ...rows.map((cells2) => row2(cells2, "td"))));
+    table3.append(el("tbody", {}, ...rows.map((cells) => row2(cells, "td"))));
     return el("details", {}, el("summary", {}, "Table"), el("div", { class: "scroll" }, table3));
   }
   var most = (numbers2) => Math.max(1e-12, ...numbers2.map(Math.abs));
@@ -2773,11 +2742,11 @@
     const scale2 = most(examples.flatMap((row2) => row2.sources));
     const heads = most(examples.flatMap((row2) => row2.heads));
     const rows = [];
-    examples.forEach(({ activation, pre_activation, bias, heads: byHead, first, sources: sources2, where }, i) => {
-      const values = new Map(sources2.map((number, k) => [first + k, number]));
+    examples.forEach(({ activation, pre_activation, bias, heads: byHead, first, sources, where }, i) => {
+      const values = new Map(sources.map((number, k) => [first + k, number]));
       rows.push([String(i + 1), value2(activation), value2(pre_activation), value2(bias), ...byHead.map(value2)]);
       const side = el("span", { class: "value" }, value2(activation));
-      const item2 = el("li", { class: "example apart" }, side, words2(where, values, scale2, blind));
+      const item2 = el("li", { class: "example apart" }, side, words(where, values, scale2, blind));
       item2.append(headBars(byHead, block.layer, heads));
       list2.append(item2);
     });
@@ -2836,7 +2805,7 @@
       const values = /* @__PURE__ */ new Map();
       rows.forEach((row2) => values.set(row2.source, (values.get(row2.source) || 0) + row2.value));
       const side = activation === null ? "" : asText.value(activation);
-      const line2 = words2(where, values, most(Array.from(values.values())), blind);
+      const line2 = words(where, values, most(Array.from(values.values())), blind);
       const example2 = el("div", { class: "example apart" }, el("span", { class: "value" }, side), line2);
       inside.replaceChildren(example2, influenceTable(block, rows, blind));
     };
@@ -2858,6 +2827,22 @@
     return el("div", { class: "block" }, offer(block.title || "influences", data), heading, inside);
   }
 
+  // blocks/table.js
+  function tableBlock(block) {
+    const head3 = el("tr", {}, ...block.columns.map((name4) => el("th", { scope: "col" }, name4)));
+    const body = el("tbody", {});
+    for (const [first, ...others] of block.rows) {
+      body.append(el("tr", {}, el("th", { scope: "row" }, cellNode(first)), ...others.map((cell2) => el("td", {}, cellNode(cell2)))));
+    }
+    const title2 = block.title === void 0 ? "" : cellText(block.title);
+    const table3 = el("table", { class: "grid" }, el("thead", {}, head3), body);
+    const data = () => ({ columns: block.columns, rows: block.rows.map((row2) => row2.map(cellText)) });
+    const box = el("div", { class: "block" }, title2 ? el("h3", {}, title2) : null, offer(title2 || "table", data));
+    if (block.summary) box.append(el("p", {}, block.summary));
+    box.append(el("div", { class: "scroll" }, table3));
+    return box;
+  }
+
   // blocks/blocks.js
   function facts(block) {
     const list2 = el("dl", { class: "kv" });
@@ -2877,13 +2862,17 @@
   var kinds = {
     tokens: tokensBlock,
     latents: latentsBlock,
-    figure: (block, { blind }) => figureBlock(block, null, blind),
+    bars: (block, { blind }) => figureBlock(block, null, blind),
+    heatmap: (block) => heatmapBlock(block),
+    lines: (block) => linesBlock(block),
+    scatter: (block) => scatterBlock(block),
+    table: tableBlock,
     facts,
     examples: examplesBlock,
     attribution: attributionBlock,
     influences: influencesBlock,
     text: (block) => el("div", { class: "block" }, el("p", {}, block.text)),
-    columns: (block, context) => {
+    grid: (block, context) => {
       const inside = block.blocks.map((inner) => blockNode(inner, context));
       return el("div", { class: "block columns" }, ...inside);
     }
@@ -2947,8 +2936,8 @@
     const name4 = el("h3", {}, swatch(item2.place), el("a", { href: latentHref(slug, latent2) }, item2.name));
     return [name4, gloss, list2, markButtons(slug, latent2)];
   }
-  function barsOf(view2) {
-    const { x0 = 0, dx = 1, y } = view2.data[0];
+  function barsOf(view) {
+    const { x0 = 0, dx = 1, y } = view.data[0];
     return { x0, dx, y };
   }
   function widened(trace, width2) {
@@ -3042,9 +3031,9 @@
     }
     return lines2;
   }
-  function markShared(cells2) {
+  function markShared(cells) {
     const where = /* @__PURE__ */ new Map();
-    cells2.forEach((cell2, i) => {
+    cells.forEach((cell2, i) => {
       for (const code2 of all(cell2, "code.tok[title]")) {
         if (!where.has(code2.title)) where.set(code2.title, { places: /* @__PURE__ */ new Set(), text: code2.textContent });
         where.get(code2.title).places.add(i);
@@ -3052,13 +3041,13 @@
     });
     const shared = Array.from(where).filter(([, { places }]) => places.size > 1);
     const names2 = new Set(shared.map(([name4]) => name4));
-    for (const cell2 of cells2) {
+    for (const cell2 of cells) {
       for (const code2 of all(cell2, "code.tok[title]")) code2.classList.toggle("shared", names2.has(code2.title));
     }
     return shared.map(([, { text: text3 }]) => text3);
   }
   function section(panel, items) {
-    const cells2 = items.map((item2) => {
+    const cells = items.map((item2) => {
       const cell2 = el("div", { class: "cell" }, title(item2));
       const blocks2 = item2.panels.get(panel.name);
       if (item2.hidden && panel.reveals_text) cell2.append(el("p", { class: "none" }, "Hidden: it is blinded."));
@@ -3075,25 +3064,25 @@
     });
     const box = el("section", { class: "aspect" }, el("h2", {}, panel.title));
     box.dataset.panel = panel.name;
-    const words3 = el("p", { class: "shared-words" });
+    const words2 = el("p", { class: "shared-words" });
     const update = () => {
-      const tokens2 = markShared(cells2);
-      words3.replaceChildren(tokens2.length ? "In more than one list: " : "No token is in more than one list.");
-      tokens2.slice(0, 30).forEach((text3) => words3.append(el("code", { class: "tok shared" }, text3), " "));
+      const tokens2 = markShared(cells);
+      words2.replaceChildren(tokens2.length ? "In more than one list: " : "No token is in more than one list.");
+      tokens2.slice(0, 30).forEach((text3) => words2.append(el("code", { class: "tok shared" }, text3), " "));
     };
     if (LISTS.includes(panel.name) && items.length > 1) {
-      box.append(words3);
+      box.append(words2);
       update();
       box.addEventListener("click", (event) => around(event, ".linkish, .seg button") && setTimeout(update));
     }
-    box.append(el("div", { class: "cells" }, ...cells2));
+    box.append(el("div", { class: "cells" }, ...cells));
     return box;
   }
   function asked() {
     const text3 = new URLSearchParams(fragmentNow()).get("panels");
     return new Set(text3 === null ? FIRST2 : text3.split(","));
   }
-  function chooser(panels, chosen, change) {
+  function chooser2(panels, chosen, change) {
     const box = el("fieldset", { class: "field only panels-shown" }, el("legend", {}, "Panels"));
     for (const panel of panels) {
       const check = el("input", { type: "checkbox", value: panel.name });
@@ -3159,7 +3148,7 @@
         setFragment(names2.join() === usual.join() ? "" : "panels=" + names2.join(","));
       };
       scroller.append(el("section", { class: "aspect" }, el("h2", { class: "sr" }, "Latents"), el("div", { class: "cells" }, ...heads)));
-      const parts = [chooser(held, chosen, change)];
+      const parts = [chooser2(held, chosen, change)];
       if (items.length < 2) parts.unshift(el("p", { class: "absent", role: "status" }, "One latent is pinned; pin another to see them side by side."));
       const together = histograms(items);
       if (together) {
@@ -3202,8 +3191,8 @@
       return { activation, card: cards[card] || null };
     }
     if (kind === "logit") {
-      const { probability, words: words3 } = named("logit_node", row2);
-      return { probability, words: words3 };
+      const { probability, words: words2 } = named("logit_node", row2);
+      return { probability, words: words2 };
     }
     return kind === "embedding" ? { words: named("embedding_node", row2).words } : {};
   }
@@ -3325,7 +3314,7 @@
   // graph/checks.js
   function drawChecks(model, figure) {
     const { checks } = model;
-    const { short: short2 } = nodeNames;
+    const { short } = nodeNames;
     const x = checks.map((row2) => row2.predicted);
     const y = checks.map((row2) => row2.measured);
     const low = Math.min(0, ...x, ...y);
@@ -3335,7 +3324,7 @@
     const plot = el("div", { class: "plot g-plot", role: "img", "aria-label": label2 });
     figure.append(plot);
     const make2 = (colours) => {
-      const axis3 = (title2) => ({
+      const axis2 = (title2) => ({
         type: "linear",
         title: { text: title2, standoff: 6, font: { size: 11, color: colours["ink-3"] } },
         gridcolor: colours.line,
@@ -3362,8 +3351,8 @@
           showlegend: false,
           hovermode: "closest",
           dragmode: false,
-          xaxis: axis3("predicted change"),
-          yaxis: axis3("measured change")
+          xaxis: axis2("predicted change"),
+          yaxis: axis2("measured change")
         }
       };
     };
@@ -3378,7 +3367,7 @@
           const [source, target] = [model.nodes[row2.source], model.nodes[row2.target]];
           const { value: value2 } = asText;
           showTip(
-            [short2(model, source) + " → " + short2(model, target), "predicted " + value2(row2.predicted), "measured " + value2(row2.measured)],
+            [short(model, source) + " → " + short(model, target), "predicted " + value2(row2.predicted), "measured " + value2(row2.measured)],
             event.event.clientX,
             event.event.clientY
           );
@@ -3391,7 +3380,7 @@
   // shell/markdown.js
   var N_EXAMPLES = 5;
   var N_ROWS = 10;
-  var plain4 = (text3) => text3.replace(/\s+/g, " ").trim().replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;").replace(/[\\`*_{}[\]()#+\-.!|~$:=^'"]/g, (sign) => `-.:'"()+=`.includes(sign) ? sign : "\\" + sign).replace(/([@#])(?=\w)/g, "$1⁠").replace(/:(?=\/\/)/g, "\\:").replace(/\bwww\./gi, "www\\.").replace(/^([-+=]|\d+[.)])/, "\\$1");
+  var plain3 = (text3) => text3.replace(/\s+/g, " ").trim().replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;").replace(/[\\`*_{}[\]()#+\-.!|~$:=^'"]/g, (sign) => `-.:'"()+=`.includes(sign) ? sign : "\\" + sign).replace(/([@#])(?=\w)/g, "$1⁠").replace(/:(?=\/\/)/g, "\\:").replace(/\bwww\./gi, "www\\.").replace(/^([-+=]|\d+[.)])/, "\\$1");
   var code = function(text3) {
     const longest = Math.max(0, ...Array.from(text3.matchAll(/`+/g), (found) => found[0].length));
     const fence = "`".repeat(longest + 1);
@@ -3400,7 +3389,7 @@
   };
   var text2 = (node) => node ? node.textContent : "";
   var shown2 = (node) => node && !node.hidden && !node.closest("[hidden]");
-  var link2 = (label2, address) => "[" + plain4(label2) + "](<" + address.replace(/[<>\\\s]/g, encodeURIComponent) + ">)";
+  var link2 = (label2, address) => "[" + plain3(label2) + "](<" + address.replace(/[<>\\\s]/g, encodeURIComponent) + ">)";
   function marked(example2) {
     const { peak, activation, start: start2, window: packed } = example2;
     const active = new Set(example2.places);
@@ -3418,33 +3407,33 @@
         add(true, own2.slice(1));
       } else add(on, own2);
     });
-    const words3 = runs.map(({ on, part }) => {
+    const words2 = runs.map(({ on, part }) => {
       const [, before4 = "", word = "", after = ""] = /^( *)(.*?)( *)$/s.exec(part) || [];
-      return before4 + (on && word ? "<b>" + plain4(word) + "</b>" : plain4(word)) + after;
+      return before4 + (on && word ? "<b>" + plain3(word) + "</b>" : plain3(word)) + after;
     });
     const at2 = unpack(packed)[peak - start2];
-    return asText.value(activation) + " on " + code(tokenText(at2)) + ": …" + words3.join("") + "…";
+    return asText.value(activation) + " on " + code(tokenText(at2)) + ": …" + words2.join("") + "…";
   }
   function latent(article) {
     const name4 = store.saes.get(thisPage.sae)?.label || thisPage.sae;
     const index = Number(article.id.slice("latent-".length));
     const out = ["## " + link2(name4 + " latent " + index, viewAddress()), ""];
     const label2 = maybe(article, ".label");
-    if (shown2(label2)) out.push("> " + plain4(text2(label2)), "");
-    out.push("*" + plain4(store.report.title) + "*", "");
-    for (const note of all(article, ".dead, .blind-note")) if (shown2(note)) out.push(plain4(text2(note)), "");
+    if (shown2(label2)) out.push("> " + plain3(text2(label2)), "");
+    out.push("*" + plain3(store.report.title) + "*", "");
+    for (const note of all(article, ".dead, .blind-note")) if (shown2(note)) out.push(plain3(text2(note)), "");
     for (const section2 of all(article, ".story > section")) {
       const title2 = text2(maybe(section2, "h2"));
       const lines2 = [];
-      all(section2, "dl > div").forEach((row2) => lines2.push(plain4(text2(maybe(row2, "dt"))) + ": " + plain4(text2(maybe(row2, "dd")))));
+      all(section2, "dl > div").forEach((row2) => lines2.push(plain3(text2(maybe(row2, "dt"))) + ": " + plain3(text2(maybe(row2, "dd")))));
       for (const line2 of all(section2, ".line")) {
         if (!shown2(line2)) continue;
         const tokens2 = all(line2, "code").map((token) => code(text2(token)));
-        lines2.push(plain4(text2(maybe(line2, "span"))) + ": " + tokens2.join(" "));
+        lines2.push(plain3(text2(maybe(line2, "span"))) + ": " + tokens2.join(" "));
       }
-      all(section2, "li").forEach((item2) => shown2(item2) && lines2.push(plain4(text2(item2))));
-      all(section2, ".none").forEach((item2) => lines2.push(plain4(text2(item2))));
-      out.push("**" + plain4(title2) + "**", "", ...lines2.map((line2) => "- " + line2), "");
+      all(section2, "li").forEach((item2) => shown2(item2) && lines2.push(plain3(text2(item2))));
+      all(section2, ".none").forEach((item2) => lines2.push(plain3(text2(item2))));
+      out.push("**" + plain3(title2) + "**", "", ...lines2.map((line2) => "- " + line2), "");
     }
     const shard = Array.from(store.shards.values()).find((item2) => item2.sae === thisPage.sae && item2.byLatent.has(index));
     const record = shard && maybe(article, "[data-panel='examples']") && shard.byLatent.get(index);
@@ -3459,21 +3448,21 @@
   }
   function table2(node) {
     const { columns, rows } = tableData(node);
-    const line2 = (cells2) => "| " + cells2.map((value2) => plain4(typeof value2 === "number" ? asText.value(value2) : value2 || "")).join(" | ") + " |";
+    const line2 = (cells) => "| " + cells.map((value2) => plain3(typeof value2 === "number" ? asText.value(value2) : value2 || "")).join(" | ") + " |";
     const out = [line2(columns), "|" + " --- |".repeat(columns.length), ...rows.slice(0, N_ROWS).map(line2)];
     if (rows.length > N_ROWS) out.push("", "and " + (rows.length - N_ROWS) + " more");
     return [...out, ""];
   }
   function page() {
     const main = byId("main", HTMLElement);
-    const out = ["## " + link2(text2(maybe(main, "h1")) || document.title, viewAddress()), "", "*" + plain4(store.report.title || document.title) + "*", ""];
+    const out = ["## " + link2(text2(maybe(main, "h1")) || document.title, viewAddress()), "", "*" + plain3(store.report.title || document.title) + "*", ""];
     for (const node of all(main, ".g-prompt, .c-tokens, .facts > div, .g-said p, .c-note, section > h2, header > h2, .summary, .g-text, table")) {
       if (!shown2(node) || node.closest(".data, .contents")) continue;
-      if (node.matches(".facts > div")) out.push("- " + plain4(text2(maybe(node, "dt"))) + ": " + plain4(text2(maybe(node, "dd"))));
+      if (node.matches(".facts > div")) out.push("- " + plain3(text2(maybe(node, "dt"))) + ": " + plain3(text2(maybe(node, "dd"))));
       else if (node.matches(".c-tokens")) out.push(all(node, "code").map((token) => code(text2(token))).join(" "), "");
-      else if (node.matches("h2")) out.push("", "### " + plain4(text2(node)), "");
+      else if (node.matches("h2")) out.push("", "### " + plain3(text2(node)), "");
       else if (node instanceof HTMLTableElement) out.push("", ...table2(node));
-      else out.push(plain4(text2(node)), "");
+      else out.push(plain3(text2(node)), "");
     }
     return out;
   }
@@ -3482,7 +3471,7 @@
     const lines2 = article ? latent(article) : page();
     return lines2.join("\n").replace(/\n{3,}/g, "\n\n").trim() + "\n";
   }
-  var markdownParts = { plain: plain4, code };
+  var markdownParts = { plain: plain3, code };
 
   // shell/actions.js
   var root3 = document.documentElement;
@@ -3682,7 +3671,7 @@
   var NO_BOX = svgNode("g", {});
   var itemOf = (own2) => ({ text: "", large: false, w: 20, h: 20, k: 1, r: 0, x: 0, y: 0, column: 0, row: NO_ROW, box: NO_BOX, there: true, ...own2 });
   function itemsOf(model, state) {
-    const { short: short2, meaning } = nodeNames;
+    const { short, meaning } = nodeNames;
     const grouped = new Set(state.groups.flatMap((group) => group.members));
     const latents2 = model.nodes.filter((node) => node.kind === "latent");
     const few = latents2.length <= MEANINGS_UP_TO;
@@ -3692,7 +3681,7 @@
       if (grouped.has(node.place)) continue;
       const item2 = itemOf({ node, group: null, members: [node], kind: node.kind });
       if (node.kind === "logit") {
-        item2.text = fitText(short2(model, node), 120, 11);
+        item2.text = fitText(short(model, node), 120, 11);
         item2.w = width(item2.text, 11) + 18;
         item2.h = 24;
       } else if (node.kind === "latent") {
@@ -4079,7 +4068,7 @@
      */
     edges(base, hot) {
       const drawn2 = (edges) => {
-        const most2 = edges.reduce((largest3, edge2) => Math.max(largest3, edge2.score), 1e-12);
+        const most2 = edges.reduce((largest2, edge2) => Math.max(largest2, edge2.score), 1e-12);
         const widest = Math.min(5.5, Math.max(1.6, 5.5 * Math.sqrt(60 / Math.max(1, edges.length))));
         const unexplained = (edge2) => edge2.source.kind === "error";
         const ordered = edges.slice().reverse();
@@ -4104,19 +4093,19 @@
   }
   function example(card, { activation, start: start2, window: packed, places, values }) {
     const active = new Map(places.map((place, i) => [place, values[i]]));
-    const words3 = el("q", { dir: "auto" });
+    const words2 = el("q", { dir: "auto" });
     running(unpack(packed)).forEach(({ first, length, text: read2 }) => {
       const text3 = proseText(read2);
       const here = Array.from({ length }, (_, i) => active.get(start2 + first + i)).filter((each) => each !== void 0);
       const value2 = here.length ? Math.max(...here) : void 0;
-      if (value2 === void 0) words3.append(text3);
+      if (value2 === void 0) words2.append(text3);
       else {
         const word = text3.length > 1 && text3.startsWith(" ") ? text3.slice(1) : text3;
-        if (word !== text3) words3.append(" ");
-        words3.append(el("i", { class: "a" + levelOf(value2, card.max) }, word));
+        if (word !== text3) words2.append(" ");
+        words2.append(el("i", { class: "a" + levelOf(value2, card.max) }, word));
       }
     });
-    return el("li", {}, el("b", {}, asText.value(activation)), words3);
+    return el("li", {}, el("b", {}, asText.value(activation)), words2);
   }
   function numbers(model, node) {
     const { value: value2, percent: percent2 } = asText;
@@ -4129,10 +4118,10 @@
     return list2;
   }
   function about2(model, node, examples) {
-    const { short: short2, at: at2 } = nodeNames;
+    const { short, at: at2 } = nodeNames;
     const card = node.card;
     const sae2 = node.sae >= 0 ? model.saes[node.sae] : null;
-    let title2 = short2(model, node);
+    let title2 = short(model, node);
     if (node.kind === "latent" && card) title2 = el("a", { href: addressOf(card.href) }, title2);
     else if (node.kind === "latent" && sae2 && sae2.neuronpedia)
       title2 = el("a", { href: sae2.neuronpedia + "/" + node.latent, rel: "noreferrer", title: "on Neuronpedia" }, title2 + " ↗");
@@ -4160,11 +4149,11 @@
     const box = el("section", { class: "g-list" }, el("h4", {}, title2 + " ", el("small", {}, String(edges.length))));
     if (!edges.length) box.append(el("p", { class: "none" }, "none in the graph"));
     const list2 = el("ul", {});
-    const largest3 = Math.max(...edges.map((edge2) => edge2.score), 1e-12);
+    const largest2 = Math.max(...edges.map((edge2) => edge2.score), 1e-12);
     const rows = edges.map((edge2) => {
       const other = edge2[end];
       const bar2 = el("i", { class: edge2.weight < 0 ? "neg" : "pos" });
-      bar2.style.setProperty("width", 100 * edge2.score / largest3 + "%");
+      bar2.style.setProperty("width", 100 * edge2.score / largest2 + "%");
       const weight = signed2(edge2.weight);
       const name4 = el("span", { class: "g-name" }, itemName(model, other));
       const known2 = other.node && nodeNames.meaning(other.node);
@@ -4191,7 +4180,7 @@
     inputs: layout.edges.filter((edge2) => edge2.target === item2),
     outputs: layout.edges.filter((edge2) => edge2.source === item2)
   });
-  var endsOf = ends;
+  var endsOf2 = ends;
   function pathsTo(edges, item2) {
     const explained = (edge2) => edge2.source.kind !== "error";
     const into = (target) => edges.filter((edge2) => edge2.target === target);
@@ -4272,11 +4261,11 @@
 
   // graph/state.js
   var MOST2 = { address: 2e4, groups: 40, name: 40 };
-  var DRAWN = 150;
+  var DRAWN2 = 150;
   var name3 = (text3) => Array.from(text3.replace(/\p{C}/gu, "").replace(/\s+/gu, " ").trim()).slice(0, MOST2.name).join("");
   var groupName = name3;
   var usualState = (model) => ({
-    links: Math.min(DRAWN, model.links.length),
+    links: Math.min(DRAWN2, model.links.length),
     influence: 1,
     errors: true,
     near: false,
@@ -4611,7 +4600,7 @@
     next(item2, key) {
       if (key === "ArrowUp" || key === "ArrowDown") {
         const up = key === "ArrowUp";
-        const edges = endsOf(this.layout, item2)[up ? "outputs" : "inputs"];
+        const edges = endsOf2(this.layout, item2)[up ? "outputs" : "inputs"];
         const edge2 = edges.find((one) => one[up ? "target" : "source"].there);
         return edge2 && edge2[up ? "target" : "source"];
       }
@@ -4967,7 +4956,7 @@
   var countFilters = (state) => state.only.size + TEXTS.filter((name4) => name4 !== "q" && state[name4]).length + RANGES.filter((name4) => state[name4].some((end) => end !== null)).length;
   function rowFinder(table3) {
     const { rows, sae: sae2 } = table3;
-    let words3 = null;
+    let words2 = null;
     const label2 = (row2) => [noteBook.label(sae2, row2), row2.label].filter(Boolean).join(" · ");
     function lines2(packed) {
       const forms = /* @__PURE__ */ new Set();
@@ -4978,8 +4967,8 @@
       return ("\n" + Array.from(forms).join("\n") + "\n").toLowerCase();
     }
     function read2() {
-      if (!words3) words3 = rows.map((row2) => ({ tokens: lines2(row2.tokens), raises: lines2(row2.raises) }));
-      return words3;
+      if (!words2) words2 = rows.map((row2) => ({ tokens: lines2(row2.tokens), raises: lines2(row2.raises) }));
+      return words2;
     }
     function needle(text3) {
       const quoted = /^"(.+)"$/.exec(text3.trim());
@@ -5382,7 +5371,7 @@
       const steps = Array.from({ length: 10 }, (_, i) => colourOf("a" + i));
       const [low, high2] = range(live);
       const logs = live.map((row2) => row2.density > 0 ? Math.log10(row2.density) : low);
-      const axis3 = {
+      const axis2 = {
         type: "linear",
         showgrid: false,
         zeroline: false,
@@ -5412,8 +5401,8 @@
           showlegend: false,
           hovermode: "closest",
           dragmode: self.matchMedia("(pointer: coarse)").matches ? false : "pan",
-          xaxis: axis3,
-          yaxis: { ...axis3, scaleanchor: "x" }
+          xaxis: axis2,
+          yaxis: { ...axis2, scaleanchor: "x" }
         },
         config: { scrollZoom: true }
       };
@@ -5439,7 +5428,7 @@
       }
     });
   }
-  function brushed(block, box, view2) {
+  function brushed(block, box, view) {
     const [first] = block.views;
     const { decades = 1 } = first;
     const at2 = (density) => decades * Math.log10(density) - 0.5;
@@ -5447,7 +5436,7 @@
     const ends2 = [(bars.x0 || 0) - 0.5, (bars.x0 || 0) + bars.y.length - 0.5];
     const layout = { ...first.layout };
     if (!self.matchMedia("(pointer: coarse)").matches) Object.assign(layout, { dragmode: "select", selectdirection: "h" });
-    view2.onDensity(([low, high2]) => {
+    view.onDensity(([low, high2]) => {
       const range2 = [low ? at2(low) : ends2[0], high2 ? at2(high2) : ends2[1]];
       const rectangle = { type: "rect", yref: "paper", x0: range2[0], x1: range2[1], y0: 0, y1: 1, line: { width: 0 }, fillcolor: "rgba(70,130,210,0.2)", layer: "below" };
       layout.shapes = low === null && high2 === null ? [] : [rectangle];
@@ -5461,7 +5450,7 @@
       if (!event || !event.range) return;
       const [low, high2] = event.range.x.slice().sort((a, b) => a - b);
       const edges = [Math.floor(low + 0.5), Math.floor(high2 + 0.5) + 1];
-      view2.density(edges[0] <= ends2[0] + 0.5 ? null : 10 ** (edges[0] / decades), edges[1] >= ends2[1] + 0.5 ? null : 10 ** (edges[1] / decades));
+      view.density(edges[0] <= ends2[0] + 0.5 ? null : 10 ** (edges[0] / decades), edges[1] >= ends2[1] + 0.5 ? null : 10 ** (edges[1] / decades));
     };
     layout.selections = [];
     const hint = "Drag over the bars to show only latents of these densities in the table.";
@@ -5471,12 +5460,12 @@
   function saePage() {
     const table3 = store.tables.get(thisPage.sae);
     if (!table3) return;
-    const view2 = latentTable(table3);
+    const view = latentTable(table3);
     for (const box of all(document, "figure[data-figure]")) {
       const block = table3.figures[box.dataset.figure || ""];
       if (!block) continue;
       const whole2 = merged(block);
-      figureBlock(box.dataset.figure === "density" ? brushed(whole2, box, view2) : whole2, box);
+      figureBlock(box.dataset.figure === "density" ? brushed(whole2, box, view) : whole2, box);
     }
     const map = document.getElementById("map");
     if (!map || !table3.has_map) return;
@@ -5618,7 +5607,7 @@
     asText,
     csv,
     el,
-    endsOf,
+    endsOf: endsOf2,
     fragmentNow,
     graphView,
     loadTable,

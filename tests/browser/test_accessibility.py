@@ -29,7 +29,7 @@ TWO = "#pins=resid-l10.47,resid-l10.324"
 
 
 UNFOLD = (
-    """document.querySelectorAll("main details:not(.c-map)").forEach((box) => box.open = true)"""
+    """document.querySelectorAll("main details:not(.unfold)").forEach((box) => box.open = true)"""
 )
 
 

@@ -27,7 +27,7 @@ def circuits(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "a report #1" / "circuits"
 
 
-OPEN = "details.c-map[open]"
+OPEN = "#maps details.unfold[open]"
 DRAWN = f"!!document.querySelector('{OPEN} .c-heat .heatmaplayer image')"
 DATA = f"document.querySelector('{OPEN} .c-heat').data[0]"
 
@@ -46,8 +46,11 @@ def test_every_page_and_every_map_opens(circuits: Path, watched: Make) -> None:
     for number in range(3):
         page = opened(seen, circuits / f"prompt-{number}.html")
         page.evaluate("document.querySelectorAll('details').forEach((d) => { d.open = true; })")
-        empty = 1 if number == 1 else 0
-        until(page, f"document.querySelectorAll('.c-heat .heatmaplayer').length >= {9 - empty}")
+        heats = page.locator(".c-heat")
+        assert heats.count() == 9 - (number == 1)
+        for heat in heats.all():
+            heat.scroll_into_view_if_needed()
+            heat.locator(".heatmaplayer").first.wait_for(state="attached")
         seen.check()
 
 
@@ -118,23 +121,24 @@ def test_sorting_and_thresholds_change_what_is_drawn(circuits: Path, watched: Ma
 def test_logits_sort_by_any_chosen_logit(circuits: Path, watched: Make) -> None:
     seen = watched(height=1600)
     page = opened(seen, circuits / "prompt-0.html")
-    page.evaluate("""document.querySelectorAll('details.c-map').forEach((d) => { d.open = false; })
-        || (document.querySelector('details.c-map:last-of-type').open = true)""")
+    page.evaluate("""document.querySelectorAll('details.unfold').forEach((d) => { d.open = false; })
+        || (document.querySelector('#maps details.unfold:last-of-type').open = true)""")
     until(page, DRAWN)
     sort = page.locator(OPEN).get_by_label("Sort by")
     wanted = next(
         value
         for value in sort.locator("option").evaluate_all("(all) => all.map((o) => o.value)")
-        if value.startswith("logit-")
+        if value.startswith("row-")
     )
     label = sort.locator(f"option[value='{wanted}']").inner_text()
     sort.select_option(wanted)
     assert label.startswith("logit ")
     row = f"""(() => {{
-        const map = saereport.inspect.store.prompts.get("prompt-0").maps.at(-1);
-        const row = map.late.findIndex((end) => "logit-" + end.latent === {wanted!r});
-        return {DATA}.customdata.find((cells) => cells.some((i) => i >= 0 && map.l[i] === row))
-            .map((i) => (i < 0 ? 0 : map.g[i]));
+        const {{ blocks }} = saereport.inspect.store.pages.get("circuits/prompt-0.html");
+        const map = Array.from(blocks.values()).filter((b) => b.base === "prompt.map").at(-1);
+        const row = Number({wanted!r}.slice("row-".length));
+        return {DATA}.customdata.find((cells) => cells.some((i) => i >= 0 && map.y[i] === row))
+            .map((i) => (i < 0 ? 0 : map.value[i]));
     }})()"""
     values = page.evaluate(row)
     assert values == sorted(values, reverse=True)
@@ -164,7 +168,7 @@ def test_another_prompt_is_laid_over_the_activations(circuits: Path, watched: Ma
     until(page, "!!document.querySelector('#activations .scatterlayer .trace')")
     lines = "document.querySelector('#activations .plot').data.length"
     before = page.evaluate(lines)
-    page.locator("#overlay").select_option("prompt-2")
+    page.locator("#activations select").select_option("circuits/prompt-2.html")
     until(page, f"{lines} > {before}")
     seen.check()
 
@@ -185,8 +189,8 @@ def test_nothing_is_wider_than_a_phone(
 def test_without_javascript_the_numbers_are_there(circuits: Path, watched: Make) -> None:
     seen = watched(java_script_enabled=False)
     page = seen.open(circuits / "prompt-0.html")
-    assert page.locator(".c-next").is_visible()
-    assert page.locator(f"{OPEN} .c-pairs tbody tr").first.is_visible()
+    assert page.locator("#next-tokens table").is_visible()
+    assert page.locator(f"{OPEN} table tbody tr").first.is_visible()
     assert "edges: the earlier latent was set to zero" in page.locator("main").inner_text()
     assert not page.locator("#filter-note").is_visible()
     assert seen.problems == []

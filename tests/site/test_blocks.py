@@ -13,9 +13,10 @@ from saereport.site.context import Latent
 from saereport.site.latent_pages import read_band
 from saereport.site.panels import PANELS
 from saereport.site.sae_page import figures
+from saereport.site.telling import TELLERS, bins, tell
 
-PLAIN = {"tokens", "latents", "facts", "figure", "examples", "text", "columns"}
-KINDS = PLAIN | {"attribution", "influences"}
+PLAIN = {"tokens", "latents", "facts", "bars", "examples", "text", "grid"}
+KINDS = PLAIN | {"table", "lines", "scatter", "heatmap", "attribution", "influences"}
 
 
 def latents_of(run_dir: Path) -> list[Latent]:
@@ -31,7 +32,7 @@ def leaves(block: Block) -> list[Block]:
     whole = merged(block)
     return (
         [leaf for inner in whole["blocks"] for leaf in leaves(inner)]
-        if whole["b"] == "columns"
+        if whole["b"] == "grid"
         else [whole]
     )
 
@@ -48,11 +49,11 @@ def all_blocks(hostile_run: Path) -> list[Block]:
 
 
 def test_every_kind_of_block_is_known_to_the_page(all_blocks: list[Block]) -> None:
-    assert {block["b"] for block in all_blocks} == PLAIN - {"columns"}
+    assert {block["b"] for block in all_blocks} == PLAIN - {"grid"}
 
 
 def test_figures_are_valid_plotly(all_blocks: list[Block], hostile_run: Path) -> None:
-    drawn = [block for block in all_blocks if block["b"] == "figure"]
+    drawn = [block for block in all_blocks if block["b"] == "bars"]
     sae = latents_of(hostile_run)[0].sae
     drawn += [merged(figure.block) for figure in figures(sae)]
     assert {block["base"] if "base" in block else block["title"] for block in drawn}
@@ -96,3 +97,45 @@ def test_merge(under: Any, over: Any, result: Any) -> None:
 
 def test_bases_name_their_kind() -> None:
     assert {fields["b"] for fields in BASES.values()} <= KINDS
+
+
+def test_every_kind_of_block_is_told_without_scripts(
+    all_blocks: list[Block], hostile_run: Path
+) -> None:
+    """A sentence or a table for each; those of latents alone are drawn on their pages only."""
+    report = report_of(open_run(hostile_run))
+    assert set(TELLERS) == KINDS - {"attribution", "influences"}
+    for block in all_blocks:
+        told = tell(block, report)
+        assert told.summary or told.tables or told.lines or told.facts
+        for table in told.tables:
+            assert {len(row.cells) for row in table.rows} <= {len(table.columns)}
+
+
+def test_bars_are_told_by_their_edges_and_counts() -> None:
+    view = {"columns": ["from", "to", "tokens"], "data": [{"x0": -4, "dx": 1, "y": [3, 0, 5]}]}
+    octaves = {**view, "octaves": 4}
+    assert list(bins(octaves["data"][0], octaves)) == [  # type: ignore[index]
+        (0.5, 0.625, 3),
+        (0.625, 0.75, 0),
+        (0.75, 0.875, 5),
+    ]
+    decades = {**view, "decades": 2}
+    assert [low for low, _, _ in bins(decades["data"][0], decades)] == pytest.approx(  # type: ignore[index]
+        [0.01, 0.0316228, 0.1]
+    )
+    told = TELLERS["bars"]({"b": "bars", "views": [view], "summary": "all"}, None)  # type: ignore[arg-type]
+    (table,) = told.tables
+    assert [row.cells for row in table.rows] == [("−4.5", "−3.5", "3"), ("−2.5", "−1.5", "5")]
+
+
+def test_a_dense_heatmap_is_told_by_its_largest_cells() -> None:
+    view = {"label": "a", "rows": ["r0", "r1"], "columns": ["c0", "c1"], "unit": 0.5}
+    block = {"b": "heatmap", "summary": "{n} cells", "v": {"n": 3}}
+    block["views"] = [{**view, "z": [[1, None], [-4, 0]]}]
+    told = TELLERS["heatmap"](block, None)  # type: ignore[arg-type]
+    assert told.summary == "3 cells"
+    assert [row.cells for row in told.tables[0].rows] == [
+        ("r1", "c0", "−2"),
+        ("r0", "c0", "0.5"),
+    ]

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import plotly.graph_objects as go
 import pytest
 from bs4 import BeautifulSoup
 
 from saereport.run import open_run
 from saereport.site import numbers, render
+from saereport.site.blocks import Block, merged
 from saereport.site.circuits.agreement import correlation
 from saereport.visible import visible_text
 from tests.site.test_render import check_link, pages
@@ -47,6 +47,17 @@ def record(path: Path) -> Any:
     return json.loads(text.split("push(", 1)[1].rstrip().removesuffix(");"))
 
 
+def blocks(report: Path, name: str) -> dict[str, Block]:
+    """The blocks that the browser draws on a prompt's page, whole, by their key."""
+    found = record(report / "circuits" / f"{name}.js")
+    assert found["page"] == f"circuits/{name}.html"
+    return {key: merged(block) for key, block in found["blocks"]}
+
+
+def maps(report: Path, name: str) -> dict[str, Block]:
+    return {key: b for key, b in blocks(report, name).items() if key.startswith("maps.")}
+
+
 def test_the_index_names_every_prompt(report: Path) -> None:
     page = soup(report, "index.html")
     assert [a.text for a in page.select(".c-prompt h2 a")] == [visible_text(n) for n in NAMES]
@@ -78,37 +89,47 @@ def test_hostile_names_and_tokens_stay_text(report: Path) -> None:
 def test_counts_and_strongest_pairs_are_in_the_html(report: Path, run_dir: Path) -> None:
     rows = [r for r in open_run(run_dir).table("gradients").to_pylist() if r["prompt"] == 0]
     page = soup(report, "prompt-0.html")
-    sections = page.select("[data-map]")
-    assert len(sections) == 9
-    assert "181 later latents active in the true run, 179 with" in sections[3].text
-    assert "8 in one but not both" in sections[3].text
-    assert "the 12 strongest of 15 outputs looked at; the others hold 10 % of" in sections[3].text
-    assert "50.0 % of the absolute gradient of the 12 outputs looked at" in sections[3].text
-    for place, box in enumerate(sections):
-        data = record(report / "circuits" / "prompt-0.js")["maps"][place]
-        own = [r for r in rows if (r["early"], r["late"]) == (data["from"], data["to"])]
+    folds = page.select("#maps .unfold")
+    drawn = maps(report, "prompt-0")
+    assert len(folds) == len(drawn) == 9
+    assert "181 later latents active in the true run, 179 with" in folds[3].text
+    assert "8 in one but not both" in folds[3].text
+    assert "the 12 strongest of 15 outputs looked at; the others hold 10 % of" in folds[3].text
+    assert "50.0 % of the absolute gradient of the 12 outputs looked at" in folds[3].text
+    info = open_run(run_dir).info
+    slugs = {visible_text(sae.label): sae.slug for sae in info.saes}
+    for box, data in zip(folds, drawn.values(), strict=True):
+        ends = box.select_one("summary b").text.split(" → ")  # type: ignore[union-attr]
+        early, late = (slugs.get(end, "") for end in ends)
+        own = [r for r in rows if (r["early"], r["late"]) == (early, late)]
         cross = [r for r in own if r["early_position"] != r["late_position"]]
-        shown = [r.find_all("td")[3].text for r in box.select(".block")[0].select("tbody tr")]
+        tables = box.select("table")
+        shown = [r.find_all("td")[3].text for r in tables[0].select("tbody tr")]
         assert shown == [numbers.value(r["gradient"]) for r in cross[:8]]
-        assert data["g"] == pytest.approx([r["gradient"] for r in own], rel=1e-3)
-        places = [data["late"][i][:2] for i in data["l"]]
-        assert places == [[r["late_latent"], r["late_position"]] for r in own]
+        assert data["value"] == pytest.approx([r["gradient"] for r in own], rel=1e-3)
+        places = [data["rows"][i] for i in data["y"]]
+        assert [position for _, position in places] == [r["late_position"] for r in own]
+        named = [data["names"]["rows"][name]["text"] for name, _ in places]
+        if late:
+            assert [int(name.rsplit(".", 1)[1]) for name in named] == [
+                r["late_latent"] for r in own
+            ]
 
 
 def test_the_checks_state_their_correlation(report: Path, run_dir: Path) -> None:
     rows = [r for r in open_run(run_dir).table("gradient_checks").to_pylist() if r["prompt"] == 0]
     page = soup(report, "prompt-0.html")
-    said = page.select_one("[data-views=checks] .summary")
+    said = page.select_one("#checks .summary")
     assert said is not None
     opposite = sum(r["predicted"] * r["measured"] < 0 for r in rows)
     assert f"{len(rows)} edges" in said.text
     assert f"{opposite} have the opposite sign" in said.text
     # Gradients of latents and of logits have different scales: never one r over all.
-    maps = {(r["early"], r["late"]) for r in rows}
-    table = [[cell.text for cell in row(["th", "td"])] for row in said.parent.select("tbody tr")]
-    assert len(table) == len(maps)
+    pairs = {(r["early"], r["late"]) for r in rows}
+    table = [[cell.text for cell in row(["th", "td"])] for row in page.select("#checks tbody tr")]
+    assert len(table) == len(pairs)
     expected = set()
-    for place in maps:
+    for place in pairs:
         own = [r for r in rows if (r["early"], r["late"]) == place]
         r = np.corrcoef([r["predicted"] for r in own], [r["measured"] for r in own])[0, 1]
         expected.add(f"{r:.3f}".replace("-", numbers.MINUS))
@@ -116,34 +137,52 @@ def test_the_checks_state_their_correlation(report: Path, run_dir: Path) -> None
     assert correlation([(1.0, 2.0), (1.0, 3.0)]) is None
 
 
-def test_figures_are_valid_plotly(report: Path) -> None:
+def test_what_is_drawn_has_the_form_of_its_kind(report: Path) -> None:
     seen = set()
     for number in range(3):
-        for name, views in record(report / "circuits" / f"prompt-{number}.js")["figures"]:
-            for view in views:
-                go.Figure(data=view["data"], layout=view["layout"])
-                seen.add(name)
-    assert seen == {"checks", "induction", "heads", "patterns", "components"}
+        page = soup(report, f"prompt-{number}.html")
+        found = blocks(report, f"prompt-{number}")
+        assert {figure["data-block"] for figure in page.select("[data-block]")} == set(found)
+        for key, block in found.items():
+            seen.add((key.split(".")[0], block["b"]))
+            for view in block.get("views", ()):
+                assert len(view["z"]) == len(view["rows"])
+                assert {len(line) for line in view["z"]} == {len(view["columns"])}
+            if "x" in block and block["b"] == "heatmap":
+                assert max(block["x"]) < len(block["columns"])
+                assert max(block["y"]) < len(block["rows"])
+                assert sorted(map(abs, block["value"]), reverse=True) == [
+                    abs(v) for v in block["value"]
+                ]
+    assert seen == {
+        ("activations", "lines"),
+        ("maps", "heatmap"),
+        ("checks", "scatter"),
+        ("induction", "heatmap"),
+        ("heads", "heatmap"),
+        ("patterns", "heatmap"),
+        ("components", "heatmap"),
+    }
 
 
 def test_induction_outlines_the_expected_cells(report: Path) -> None:
-    figures = dict(record(report / "circuits" / "prompt-2.js")["figures"])
     outlined = 0
-    for view in figures["induction"]:
-        layout = view["layout"]
+    for view in blocks(report, "prompt-2")["induction.1"]["views"]:
         positions = {
-            axis: [int(t.rsplit(" · ", 1)[1]) for t in layout[axis]["ticktext"]]
-            for axis in ("xaxis", "yaxis")
+            side: [int(name.rsplit(" · ", 1)[1]) for name in view[side]]
+            for side in ("columns", "rows")
         }
-        cells = {(round(s["x0"] + 0.5), round(s["y0"] + 0.5)) for s in layout["shapes"]}
+        cells = {(x, y) for x, y in view["outlined"]}
         assert cells == {
             (i, j)
-            for i, early in enumerate(positions["xaxis"])
-            for j, late in enumerate(positions["yaxis"])
+            for i, early in enumerate(positions["columns"])
+            for j, late in enumerate(positions["rows"])
             if early == late - 5 + 1
         }
         outlined += len(cells)
     assert outlined > 0
+    for block in maps(report, "prompt-2").values():
+        assert all(early == late - 5 + 1 for early, late in block["outlined"])
     assert "9 latents are active on every counted position" in soup(report, "prompt-2.html").text
 
 
@@ -156,17 +195,28 @@ def test_notes_and_an_empty_map_are_said(report: Path) -> None:
     assert "No pair has a gradient." in page.text
 
 
-def test_large_maps_are_scripts_of_their_own(
+def test_much_data_is_in_scripts_of_its_own(
     run_dir: Path, report: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("saereport.site.circuits.prompts.SPLIT_AT", 100)
+    monkeypatch.setattr("saereport.site.shown.SPLIT_AT", 4000)
     render(run_dir, tmp_path / "out", shard_size=8)
-    whole = record(report / "circuits" / "prompt-0.js")
-    apart = record(tmp_path / "out" / "circuits" / "prompt-0.js")
-    assert (apart["apart"], apart["maps"]) == (True, [])
-    for place, data in enumerate(whole["maps"]):
-        part = record(tmp_path / "out" / "circuits" / f"prompt-0-map{place}.js")
-        assert part["map"] == [data]
+    whole = dict(record(report / "circuits" / "prompt-0.js")["blocks"])
+    split = dict(record(tmp_path / "out" / "circuits" / "prompt-0.js")["blocks"])
+    assert split.keys() == whole.keys()
+    apart = {key: block["load"] for key, block in split.items() if "load" in block}
+    assert apart
+    assert len(apart) < len(whole)
+    for key, path in apart.items():
+        assert path == f"circuits/prompt-0/{key}.js"
+        part = record(tmp_path / "out" / path)
+        assert part == {
+            "kind": "block",
+            "page": "circuits/prompt-0.html",
+            "id": key,
+            "block": [whole[key]],
+        }
+    left = [block for key, block in split.items() if key not in apart]
+    assert sum(len(json.dumps(block)) for block in left) < 5000
 
 
 def test_two_renders_are_byte_identical(run_dir: Path, report: Path, tmp_path: Path) -> None:

@@ -73,7 +73,12 @@ def test_the_built_in_folders_are_reserved_without_the_pages_being_loaded() -> N
 def test_every_kind_of_page_has_a_template_and_no_template_is_left_over() -> None:
     used = {kind.template for kind in page_kinds().values()}
     around = {"base.html", "leaf.html", "header.html", "footer.html", "warnings.html"}
-    others = {"landing.html", "difference.html", "macros.html", "circuit_macros.html"}
+    others = {
+        "landing.html",
+        "difference.html",
+        "macros.html",
+        "block_macros.html",
+    }
     found = {path.name for path in templates().glob("*.html")}
     assert found - {registry.GENERIC} == (used | around | others) - {registry.GENERIC}
 

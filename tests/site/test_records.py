@@ -181,7 +181,7 @@ def test_data_scripts_hold_what_the_types_say(extra: str, tmp_path: Path) -> Non
     render(tmp_path / "run", tmp_path / "report", shard_size=8)
     kinds = {record["kind"] for _, record in scripts(tmp_path / "report")}
     assert {"report", "vocabulary", "latents", "shard", "text"} <= kinds
-    assert {"prompts": "prompt", "graphs": "graph", "examples": "shard"}[extra] in kinds
+    assert {"prompts": "page", "graphs": "graph", "examples": "shard"}[extra] in kinds
     assert wrong(tmp_path / "report") == []
 
 

@@ -14,3 +14,8 @@ def prompt_page(slug: str) -> str:
 def graph_page(slug: str) -> str:
     """Path of the page of a prompt's attribution graph."""
     return f"{FOLDER}/{slug}-graph.html"
+
+
+def data_path(slug: str) -> str:
+    """Path of the data of a prompt's page."""
+    return f"{FOLDER}/{slug}.js"

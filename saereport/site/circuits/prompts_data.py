@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -80,30 +80,26 @@ class PromptData:
         return self.expected.get(late) == early
 
 
-_TABLES = (
-    "prompt_notes",
-    "prompt_next",
-    "prompt_answers",
-    "prompt_activations",
-    "induction_latents",
-    "head_attributions",
-    "patterns",
-    "components",
-    "influences",
-)
-
-
 def table_rows(run: Run, name: str) -> list[Record]:
     """The rows of a table of the run; none where the run lacks it."""
     return list(run.table(name).to_pylist()) if run.has(name) else []
 
 
-def read_prompts(report: ReportModel) -> list[PromptData]:
-    """Every prompt of a run, in the order in which they were asked for."""
+_OF_MAPS = frozenset({"gradients", "gradient_maps", "gradient_checks"})
+
+
+def read_prompts(report: ReportModel, tables: Iterable[str]) -> list[PromptData]:
+    """Every prompt of a run, in the order in which they were asked for.
+
+    Args:
+        report: The report.
+        tables: Tables of the run whose rows are wanted by prompt; those of maps are always read.
+    """
     run = report.run
     places = {sae.slug: place_in_model(sae) for sae in report.info.saes}
     by_prompt: dict[int, dict[str, list[Record]]] = defaultdict(dict)
-    for name in _TABLES:
+    named = sorted({"prompt_notes", "prompt_next", "prompt_answers", *tables} - _OF_MAPS)
+    for name in named:
         for row in table_rows(run, name):
             by_prompt[row["prompt"]].setdefault(name, []).append(row)
     maps = _maps(run, places)
@@ -112,7 +108,7 @@ def read_prompts(report: ReportModel) -> list[PromptData]:
             number=row["prompt"],
             head=row,
             maps=tuple(maps.get(row["prompt"], [])),
-            rows={name: by_prompt[row["prompt"]].get(name, []) for name in _TABLES},
+            rows={name: by_prompt[row["prompt"]].get(name, []) for name in named},
         )
         for row in table_rows(run, "prompts")
     ]

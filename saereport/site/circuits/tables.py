@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from saereport.site import numbers
 from saereport.site.circuits.agreement import LESS, MORE, OPPOSITE, correlation, verdict
@@ -13,6 +14,8 @@ from saereport.site.context import ReportModel
 from saereport.site.neuronpedia import base_url
 from saereport.visible import visible_text
 
+LOGIT = "logit"
+"""How a logit is called, before its token."""
 N_LISTED = 8
 """Strongest pairs of each kind in the HTML."""
 
@@ -34,6 +37,13 @@ class Name:
     gloss: str = ""
     token: str = ""
     position: int = -1
+
+    @property
+    def cell(self) -> dict[str, Any]:
+        """The name as a cell of a block."""
+        said = {"href": self.href, "gloss": self.gloss, "token": self.token}
+        place = {"position": self.position} if self.position >= 0 else {}
+        return {"text": self.text, **{k: v for k, v in said.items() if v}, **place}
 
 
 @dataclass(frozen=True)
@@ -76,6 +86,10 @@ class Names:
             return "blind case study"
         return card.label or "  ".join(self.token(token) for token in card.active_on[:3])
 
+    def splices(self, held: Collection[str]) -> list[str]:
+        """SAEs that are spliced in, in the report's order; the true model, `""`, comes first."""
+        return [s for s in ("", *(i.slug for i in self.report.info.saes)) if s in held]
+
     def latent(self, slug: str, latent: int, prompt: PromptData, position: int) -> Name:
         """A latent at a position of a prompt."""
         return Name(
@@ -97,7 +111,7 @@ class Names:
         """The later end of a pair."""
         if slug:
             return self.latent(slug, pair["late_latent"], prompt, pair["late_position"])
-        return Name("logit", token=self.token(pair["late_latent"]), position=pair["late_position"])
+        return Name(LOGIT, token=self.token(pair["late_latent"]), position=pair["late_position"])
 
 
 def title(names: Names, some: GradientPairs) -> str:
@@ -206,46 +220,6 @@ def check_cells(pairs: list[tuple[float, float]]) -> tuple[str, str, str, str]:
         numbers.count(found.count(OPPOSITE)),
         numbers.count(found.count(MORE) + found.count(LESS)),
     )
-
-
-def next_tokens(names: Names, prompt: PromptData) -> tuple[list[str], list[list[str]]]:
-    """The most likely next tokens: a column for the true model and for each SAE spliced in."""
-    splices = _splices(names, prompt.rows["prompt_next"])
-    by_place = {(r["splice"], r["rank"]): r for r in prompt.rows["prompt_next"]}
-    ranks = sorted({r["rank"] for r in prompt.rows["prompt_next"]})
-    rows = [
-        [str(rank + 1 - ranks[0])]
-        + [
-            f"{names.token(r['token'])}  {numbers.percent(r['probability'])}" if r else ""
-            for r in (by_place.get((splice, rank)) for splice in splices)
-        ]
-        for rank in ranks
-    ]
-    return ["rank", *(names.sae(s) or "true model" for s in splices)], rows
-
-
-def answers(names: Names, prompt: PromptData) -> list[list[str]]:
-    """The answer's rank, probability and logit, each way."""
-    by_splice = {r["splice"]: r for r in prompt.rows["prompt_answers"]}
-    return [
-        [
-            names.sae(splice) or "true model",
-            numbers.count(by_splice[splice]["rank"]),
-            numbers.percent(by_splice[splice]["probability"]),
-            numbers.value(by_splice[splice]["logit"]),
-        ]
-        for splice in _splices(names, prompt.rows["prompt_answers"])
-    ]
-
-
-def _splices(names: Names, rows: list[Record]) -> list[str]:
-    held = {row["splice"] for row in rows}
-    return [s for s in ("", *(i.slug for i in names.report.info.saes)) if s in held]
-
-
-def route(row: Record) -> str:
-    """How an influence gets there."""
-    return "direct" if row["head"] < 0 else f"through L{row['layer']}.H{row['head']}"
 
 
 def notes(prompt: PromptData) -> list[str]:

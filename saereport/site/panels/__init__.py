@@ -1,15 +1,23 @@
-"""The panels of a latent's page, in the order in which they are shown.
+"""The panels of a latent's page, in the order in which they are shown, and those of a prompt's.
 
 To add one, write a module here with a function that takes a `Latent` and returns blocks (see
-`saereport.site.blocks`), decorate it with `panel`, and name the module in `_MODULES`. The page,
-the data files and the links to the methods page follow; no script and no template is needed.
+`saereport.site.blocks`), decorate it with `panel`, and name the module in `_MODULES`; one for
+prompts goes into `prompt/`. The page, the data files and the links to the methods page follow; no
+script and no template is needed.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
 
-from saereport.site.panels.registry import PANELS, Panel, panel
+from saereport.site.panels.registry import (
+    PANELS,
+    PROMPT_PANELS,
+    Panel,
+    panel,
+    prompt_panel,
+    register,
+)
 
 _MODULES = (
     "examples",
@@ -25,9 +33,10 @@ _MODULES = (
     "components",
     "through_heads",
     "geometry",
+    "prompt",
 )
 
 for _name in _MODULES:
     import_module(f"{__name__}.{_name}")
 
-__all__ = ["PANELS", "Panel", "panel"]
+__all__ = ["PANELS", "PROMPT_PANELS", "Panel", "panel", "prompt_panel", "register"]

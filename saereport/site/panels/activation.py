@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from math import floor, log2
-
 from saereport.run.tables import QUANTILES
 from saereport.site import numbers
 from saereport.site.blocks import Block, base
@@ -20,7 +18,7 @@ _LINEAR = {
 }
 HISTOGRAM = base(
     "activation.histogram",
-    b="figure",
+    b="bars",
     title="Non-zero activations",
     summary="Histogram of {n} non-zero activations up to {max}; half of them lie below {median}.",
     log="y",
@@ -46,7 +44,7 @@ HISTOGRAM = base(
 )
 GIVEN = base(
     "activation.given",
-    b="figure",
+    b="bars",
     title="Non-zero activations, in the bins of the imported file",
     summary="Histogram of {n} non-zero activations up to {max}.",
     log="y",
@@ -117,16 +115,6 @@ def _given(latent: Latent) -> list[Block]:
     return [figure]
 
 
-def histogram_counts(latent: Latent) -> list[int]:
-    """Counts of the non-zero activations in equal bins, the file's own where it was imported."""
-    for name in ("activation_histogram", "given_histogram"):
-        rows = latent.rows(name)
-        if len(rows):
-            counts: list[int] = rows["counts"][0]
-            return counts
-    return []
-
-
 def _trimmed(counts: list[int]) -> list[int]:
     end = len(counts)
     while end and not counts[end - 1]:
@@ -144,20 +132,3 @@ def _octave_ticks(first: int, n: int) -> tuple[list[float], list[str]]:
 
 def _power(exponent: int) -> str:
     return numbers.value(2.0**exponent)
-
-
-def outline(heights: list[int], width: int) -> str:
-    """Bars as the outline of one SVG path over the line y = 20."""
-    steps, at = [], 0
-    for height in heights:
-        steps.append(f"v{at - height}h{width}" if height != at else f"h{width}")
-        at = height
-    return f"M0 20{''.join(steps)}v{at}z" if any(heights) else ""
-
-
-def sparkline(counts: list[int], bars: int = 32) -> list[int]:
-    """A histogram as bar heights from 0 to 20, on a logarithmic scale, one for each of `bars`."""
-    per_bar = max(1, -(-len(counts) // bars))
-    sums = [sum(counts[i : i + per_bar]) for i in range(0, len(counts), per_bar)]
-    top = log2(1 + max(sums, default=0)) or 1.0
-    return [floor(20 * log2(1 + n) / top + 0.5) for n in sums]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from math import floor, fsum, log10
 from typing import Any
 
@@ -15,51 +16,84 @@ from saereport.site.panels.registry import panel
 STEPS = 3
 """Decimal places that are kept below the leading digit of the largest part."""
 
+NOTE = (
+    "{about}: embedding {embedding} + heads {heads} + MLPs {mlps} + bias {bias} = "
+    "pre-activation {total}, with the norm's scale held fixed."
+)
 FIGURE = base(
     "components",
-    b="figure",
+    b="heatmap",
     title="What each part of the model adds to the pre-activation",
     choice="which example",
     summary="Heatmap of heads and MLPs by layer, mean over {n} top examples; the largest part is "
     "{part}, {value}. All parts with embedding and bias sum to the pre-activation.",
     alike=True,
-    views=[
-        {
-            "prefix": "L",
-            "note": "{about}: embedding {embedding} + heads {heads} + MLPs {mlps} + bias {bias} = "
-            "pre-activation {total}, with the norm's scale held fixed.",
-            "data": [{"type": "heatmap", "hoverinfo": "none", "x0": 0, "dx": 1}],
-            "layout": {
-                "xaxis": {"title": {"text": "layer"}, "dtick": 1, "ticks": ""},
-                "yaxis": {
-                    "type": "category",
-                    "autorange": "reversed",
-                    "showgrid": False,
-                    "ticks": "",
-                },
-            },
-        }
-    ],
+    views=[{"x": "layer", "note": NOTE}],
 )
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A pre-activation as a sum.
+
+    Attributes:
+        embedding: What the embedding adds.
+        bias: What the latent's bias and the norms' add.
+        total: The pre-activation.
+        heads: What each head adds, layer by layer.
+        mlps: What each layer's MLP adds.
+    """
+
+    embedding: float
+    bias: float
+    total: float
+    heads: Sequence[float]
+    mlps: Sequence[float]
 
 
 @panel("components", "What its examples are made of", "example_components", wide=True)
 def components(latent: Latent) -> list[Block]:
     """One figure: the mean over the examples, then each of them."""
-    names = ("embedding", "bias", "pre_activation", "activation", "heads", "mlps")
+    names = ("embedding", "bias", "pre_activation", "heads", "mlps", "activation")
     rows = list(latent.rows("example_components").each(*names))
     if not rows:
         return []
     n_heads = latent.sae.report.info.model.n_heads
-    average = tuple(_mean([row[i] for row in rows]) for i in range(len(names)))
-    shown = grid(average[4], average[5], n_heads)
-    part, value = _largest(shown)
-    views = [_view("mean", f"Mean over {numbers.plural(len(rows), 'example')}", average, n_heads)]
-    for number, row in enumerate(rows, 1):
-        about = f"Example {number}, activation {numbers.value(row[3])}"
-        views.append(_view(str(number), about, row, n_heads))
-    views[0]["data"][0]["y"] = _names(n_heads)
+    average = Parts(*(_mean([row[i] for row in rows]) for i in range(5)))
+    part, value = _largest(grid(average.heads, average.mlps, n_heads))
+    about = f"Mean over {numbers.plural(len(rows), 'example')}"
+    views = [heatmap_view("mean", about, average, n_heads)]
+    for number, (*parts, activation) in enumerate(rows, 1):
+        about = f"Example {number}, activation {numbers.value(activation)}"
+        views.append(heatmap_view(str(number), about, Parts(*parts), n_heads))
+    # The other views are alike: their rows and columns are those of the first.
+    views[1:] = [{k: v for k, v in view.items() if k not in _AXES} for view in views[1:]]
     return [FIGURE(v={"n": len(rows), "part": part, "value": value}, views=views)]
+
+
+_AXES = ("rows", "columns")
+
+
+def heatmap_view(label: str, about: str, parts: Parts, n_heads: int) -> Block:
+    """Heads and MLPs by layer, with `about` before the sum in words; see `NOTE`."""
+    values = grid(parts.heads, parts.mlps, n_heads)
+    most = max((abs(v) for line in values for v in line if v), default=1.0)
+    unit = 10.0 ** (floor(log10(most)) - STEPS)
+    return {
+        "label": label,
+        "rows": [*(f"H{head}" for head in range(n_heads)), "MLP"],
+        "columns": [f"L{layer}" for layer in range(len(values[0]))],
+        "unit": Exact(unit),
+        "v": {
+            "about": about,
+            "embedding": parts.embedding,
+            "bias": parts.bias,
+            "total": parts.total,
+            "heads": fsum(parts.heads),
+            "mlps": fsum(parts.mlps),
+        },
+        "z": [[None if v is None else round(v / unit) for v in line] for line in values],
+    }
 
 
 def grid(heads: Sequence[float], mlps: Sequence[float], n_heads: int) -> list[list[float | None]]:
@@ -75,27 +109,8 @@ def grid(heads: Sequence[float], mlps: Sequence[float], n_heads: int) -> list[li
     return [*rows, [mlps[layer] if layer < len(mlps) else None for layer in range(layers)]]
 
 
-def _names(n_heads: int) -> list[str]:
-    return [*(f"H{head}" for head in range(n_heads)), "MLP"]
-
-
-def _view(label: str, about: str, row: Sequence[Any], n_heads: int) -> Block:
-    embedding, bias, total, _, heads, mlps = row
-    values = grid(heads, mlps, n_heads)
-    most = max((abs(v) for line in values for v in line if v), default=1.0)
-    unit = 10.0 ** (floor(log10(most)) - STEPS)
-    whole = [[None if v is None else round(v / unit) for v in line] for line in values]
-    sums = {"embedding": embedding, "bias": bias, "total": total}
-    return {
-        "label": label,
-        "unit": Exact(unit),
-        "v": {"about": about, **sums, "heads": fsum(heads), "mlps": fsum(mlps)},
-        "data": [{"z": whole}],
-    }
-
-
 def _largest(values: list[list[float | None]]) -> tuple[str, float]:
-    names = _names(len(values) - 1)
+    names = [*(f"H{head}" for head in range(len(values) - 1)), "MLP"]
     found = [
         (abs(value), -layer, -place, value)
         for place, line in enumerate(values)

@@ -16,7 +16,7 @@ RAW = (
     base("deembedding.raw.top", title="Raw: excited by", **_LIST),
     base("deembedding.raw.bottom", title="Raw: inhibited by", **_LIST),
 )
-GRID = base("deembedding", b="columns")
+GRID = base("deembedding", b="grid")
 
 
 @panel("deembedding", "What it reads", "deembedding", wide=True)

@@ -9,7 +9,7 @@ from saereport.site.panels.registry import panel
 
 SHARES = base(
     "heads.shares",
-    b="figure",
+    b="bars",
     title="Share of each head in the decoder",
     summary="Bar chart of the share of {n} heads; head {head} has the largest share, {share}.",
     views=[
@@ -33,7 +33,7 @@ NOTE = base(
     text="Tokens that excite the latent when the head attends to them, for the heads through which "
     "it reads most strongly.",
 )
-GRID = base("heads", b="columns")
+GRID = base("heads", b="grid")
 
 
 @panel("heads", "Attention heads", "head_shares", "head_deembedding", wide=True)

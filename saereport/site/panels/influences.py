@@ -18,7 +18,7 @@ OFTEN = base(
     formats=["count", "count", "value"],
     bar=2,
 )
-GRID = base("influences.grid", b="columns")
+GRID = base("influences.grid", b="grid")
 NOTE = base(
     "influences.note",
     b="text",

@@ -20,7 +20,7 @@ _VIEW = {
 _TITLE = "Direct effect on every token of the vocabulary"
 HISTOGRAM = base(
     "logits.histogram",
-    b="figure",
+    b="bars",
     title=_TITLE,
     summary="Histogram of the direct effect on all tokens: mean {mean}, standard deviation {std}, "
     "skewness {skewness}, excess kurtosis {kurtosis}.",
@@ -29,7 +29,7 @@ HISTOGRAM = base(
 )
 PLAIN_HISTOGRAM = base(
     "logits.given",
-    b="figure",
+    b="bars",
     title=_TITLE,
     summary="Histogram of the direct effect on all tokens.",
     log="y",
@@ -41,7 +41,7 @@ RAISED = base(
 LOWERED = base(
     "logits.bottom", b="tokens", title="Lowers most", columns=["logit"], formats=["value"], bar=0
 )
-SIDE_BY_SIDE = base("logits", b="columns")
+SIDE_BY_SIDE = base("logits", b="grid")
 
 
 @panel("logits", "What it writes", "logit_lens")

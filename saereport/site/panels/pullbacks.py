@@ -10,7 +10,7 @@ from saereport.site.panels.related import linked
 _LIST = {"b": "latents", "columns": ["pullback"], "formats": ["value"], "bar": 0}
 UP = base("pullbacks.top", **_LIST)
 DOWN = base("pullbacks.bottom", **_LIST)
-GRID = base("pullbacks", b="columns")
+GRID = base("pullbacks", b="grid")
 
 
 @panel("pullbacks", "Read from earlier latents", "pullbacks", wide=True)

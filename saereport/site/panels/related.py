@@ -25,7 +25,7 @@ BY_CORRELATION = base(
     "related.pearson", title="Active together, by correlation", bar=0, **_TOGETHER
 )
 BY_OVERLAP = base("related.jaccard", title="Active together, by overlap", bar=1, **_TOGETHER)
-GRID = base("related", b="columns")
+GRID = base("related", b="grid")
 
 
 @panel("related", "Related latents", "neighbours", "coactivation", wide=True)

@@ -17,7 +17,7 @@ NOTE = base(
     text="From the weights alone: the heads that add most on its top examples, and which tokens "
     "would excite or inhibit it most if such a head moved them.",
 )
-GRID = base("through_heads", b="columns")
+GRID = base("through_heads", b="grid")
 
 
 @panel("through_heads", "What it reads through heads", "example_head_deembedding", wide=True)

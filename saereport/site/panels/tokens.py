@@ -19,7 +19,7 @@ BY_SHARE = base(
 BY_LIFT = base(
     "tokens.lift", b="tokens", title="By lift", columns=_COLUMNS, formats=_FORMATS, bar=2
 )
-SIDE_BY_SIDE = base("tokens", b="columns")
+SIDE_BY_SIDE = base("tokens", b="grid")
 
 
 @panel("tokens", "Tokens it is active on", "token_statistics", wide=True)

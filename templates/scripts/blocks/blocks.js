@@ -7,8 +7,12 @@ import { offer } from "../shell/downloads.js";
 import { attributionBlock, influencesBlock } from "./attributions.js";
 import { examplesBlock } from "./examples.js";
 import { figureBlock } from "./figures.js";
+import { heatmapBlock } from "./heatmap.js";
+import { linesBlock } from "./lines.js";
 import { latentsBlock, tokensBlock } from "./lists.js";
 import { merged } from "./merge.js";
+import { scatterBlock } from "./scatter.js";
+import { tableBlock } from "./table.js";
 
 /** @import { BlockNode, Context, FactsBlock } from "../types" */
 /** @import { LatentRecord } from "../records" */
@@ -34,13 +38,17 @@ function facts(block) {
 const kinds = {
   tokens: tokensBlock,
   latents: latentsBlock,
-  figure: (block, { blind }) => figureBlock(block, null, blind),
+  bars: (block, { blind }) => figureBlock(block, null, blind),
+  heatmap: (block) => heatmapBlock(block),
+  lines: (block) => linesBlock(block),
+  scatter: (block) => scatterBlock(block),
+  table: tableBlock,
   facts,
   examples: examplesBlock,
   attribution: attributionBlock,
   influences: influencesBlock,
   text: (block) => el("div", { class: "block" }, el("p", {}, block.text)),
-  columns: (block, context) => {
+  grid: (block, context) => {
     const inside = block.blocks.map((/** @type {unknown} */ inner) => blockNode(inner, context));
     return el("div", { class: "block columns" }, ...inside);
   },

@@ -10,7 +10,7 @@ import { showTip } from "../core/tip.js";
 import { brushOver, brushedShapes } from "../latents/brush.js";
 import { offer } from "../shell/downloads.js";
 
-/** @import { Bars, Cells, Colours, DataTable, Fields, FigureBlock, Layout, Plot, PlotEvent, Trace, View } from "../types" */
+/** @import { Bars, Colours, DataTable, Fields, FigureBlock, Layout, Plot, PlotEvent, Trace, View } from "../types" */
 
 const PLOTLY = "assets/plotly-cartesian.min.js";
 // As wide as the text of a printed page, in CSS pixels.
@@ -127,40 +127,11 @@ function layoutOf(view, colours, log, brushes) {
   };
 }
 
-/** @param {View} view */
-const isHeatmap = (view) => view.data[0].type === "heatmap";
-
-/**
- * The cells of a heatmap: its whole numbers are multiples of the view's unit.
- * @param {View} view
- */
-function cells(view) {
-  /** @type {Cells} */
-  const { z } = view.data[0];
-  const { unit = 1 } = view;
-  return z.map((row) => row.map((n) => (n === null ? null : n * unit)));
-}
-/** @param {View} view */
-const largest = (view) => Math.max(1e-12, ...cells(view).flat().map((n) => Math.abs(n || 0)));
-
-/**
- * With gaps between its cells Plotly paints them one by one, and needs no style attribute.
- * @param {View} view
- * @param {Colours} colours
- */
-function heated(view, colours) {
-  const most = largest(view);
-  const scale = { colorscale: diverging(colours), zmin: -most, zmax: most, showscale: false };
-  return { ...view.data[0], z: cells(view), xgap: 1, ygap: 1, ...scale };
-}
-
 /**
  * @param {Trace} trace
  * @param {Colours} colours
- * @param {View} view
  */
-function coloured(trace, colours, view) {
-  if (trace.type === "heatmap") return heated(view, colours);
+function coloured(trace, colours) {
   const colour = colours[trace.meta || "accent"] || colours.accent;
   if (trace.type === "scatter") return { ...trace, line: { ...trace.line, color: colour } };
   if (trace.type !== "bar") return trace;
@@ -242,7 +213,7 @@ function shown(value) {
  * @param {string | undefined} text
  * @param {Record<string, string | number>} [values]
  */
-function filled(text, values = {}) {
+export function filled(text, values = {}) {
   return (text || "").replace(/\{(\w+)\}/g, (all, name) => (Object.hasOwn(values, name) ? shown(values[name]) : all));
 }
 
@@ -263,34 +234,14 @@ function rowsOf(view) {
  * @returns {DataTable}
  */
 function dataOf(view) {
-  if (isHeatmap(view)) return gridOf(view, (number) => number);
   const series = seriesOf(view);
   const { columns = [] } = view;
   if (columns.length === 2) return { columns, rows: series[0].map(({ count }, i) => [i, count]) };
   return { columns, rows: series[0].map(({ from, to }, i) => [from, to, ...series.map((row) => row[i].count)]) };
 }
 
-/**
- * A heatmap as a table.
- * @param {View} view
- * @param {(value: number | null) => string | number | null} show
- * @returns {DataTable}
- */
-function gridOf(view, show) {
-  /** @type {Cells} */
-  const { y, x0 = 0, dx = 1 } = view.data[0];
-  const values = cells(view);
-  return {
-    columns: ["row", ...values[0].map((_, i) => view.prefix + String(x0 + i * dx))],
-    rows: values.map((row, i) => [y[i], ...row.map(show)]),
-  };
-}
-
 /** @param {View} view */
-function tableOf(view) {
-  if (isHeatmap(view)) return gridTable(gridOf(view, (value) => (value === null ? "" : asText.value(value))));
-  return gridTable({ columns: view.columns || [], rows: rowsOf(view) });
-}
+const tableOf = (view) => gridTable({ columns: view.columns || [], rows: rowsOf(view) });
 
 /** @param {DataTable} from */
 export function gridTable({ columns, rows }) {
@@ -347,11 +298,6 @@ function hover(view, event) {
   const [point] = event.points;
   const mouse = event.event;
   if (!mouse) return;
-  if (isHeatmap(view)) {
-    if (point.z === null || point.z === undefined) return;
-    showTip([view.prefix + point.x + " " + point.y, asText.value(point.z)], mouse.clientX, mouse.clientY);
-    return;
-  }
   const { columns = [] } = view;
   const { value, count, percent } = asText;
   const place = point.pointIndex;
@@ -383,17 +329,11 @@ export function figureBlock(block, given, blind) {
     const details = unfolding("Table", () => tableOf(block.views[state.view]));
     box.append(caption, el("p", { class: "summary" }, summary), plot, details);
   }
-  const note = el("p", { class: "view-note" });
-  if (block.views.some((view) => view.note)) plot.after(note);
-  const legend = el("span", {});
-  if (isHeatmap(block.views[0])) caption.append(legend);
   if (given) within(given, ".summary").after(plot);
   const draw = () => {
     const view = block.views[state.view];
-    note.textContent = filled(view.note, view.v);
-    if (isHeatmap(view)) legend.replaceChildren(divergingLegend(largest(view)));
     return drawPlot(plot, (colours) => ({
-      data: view.data.map((/** @type {Trace} */ trace) => coloured(trace, colours, view)),
+      data: view.data.map((/** @type {Trace} */ trace) => coloured(trace, colours)),
       layout: layoutOf(view, colours, state.log, brushes),
     }));
   };

@@ -1,9 +1,9 @@
 // The data of a report. Data scripts push records to the global list `saereport`; here it becomes
 // a receiver, which keeps each record under its kind.
-import { allNamed, named, nameRows } from "./rows.js";
+import { allNamed, nameRows } from "./rows.js";
 
-/** @import { Fields, GradientMap, Joint, Prompt, Shard, Table } from "../types" */
-/** @import { AnyRecord, GraphRecord, IndexRecord, MapPartRecord, MapRecord, PromptRecord, ReportRecord, SaeRecord, ShardRecord, TextRecord, VocabularyRecord } from "../records" */
+/** @import { Fields, Joint, PageData, Shard, Table } from "../types" */
+/** @import { AnyRecord, BlockRecord, GraphRecord, IndexRecord, PageRecord, ReportRecord, SaeRecord, ShardRecord, TextRecord, VocabularyRecord } from "../records" */
 
 /** The data that has come so far. */
 export const store = {
@@ -33,22 +33,14 @@ export const store = {
    * @type {Map<number, string>}
    */
   readers: new Map(),
-  /** @type {Map<string, Prompt>} */
-  prompts: new Map(),
+  /**
+   * What is drawn on the pages that have come, by their path.
+   * @type {Map<string, PageData>}
+   */
+  pages: new Map(),
   /** @type {GraphRecord | null} */
   graph: null,
 };
-
-/**
- * @param {MapRecord} record
- * @returns {GradientMap}
- */
-const mapOf = (record) => ({
-  ...record,
-  early: allNamed("end", record.early),
-  late: allNamed("end", record.late),
-  checks: new Map(allNamed("map_check", record.checks).map((check) => [check.cell, check])),
-});
 
 /** @type {Record<string, (record: any) => void>} */
 const receivers = {
@@ -84,23 +76,13 @@ const receivers = {
   graph(record) {
     store.graph = record;
   },
-  /** @param {PromptRecord} record */
-  prompt(record) {
-    store.prompts.set(record.slug, {
-      ...record,
-      names: new Map(Object.entries(record.names).map(([name, row]) => [name, named("name", row)])),
-      expected: new Map(record.expected),
-      logits: new Map(record.logits),
-      activations: allNamed("activation", record.activations),
-      maps: record.maps.map(mapOf),
-      // The type of a figure is not one of Python.
-      figures: new Map(/** @type {[string, any][]} */ (record.figures)),
-    });
+  /** @param {PageRecord} record */
+  page(record) {
+    store.pages.set(record.page, { ...record, blocks: new Map(record.blocks) });
   },
-  /** @param {MapPartRecord} record */
-  map(record) {
-    const prompt = store.prompts.get(record.slug);
-    if (prompt) prompt.maps[record.place] = mapOf(record.map[0]);
+  /** @param {BlockRecord} record */
+  block(record) {
+    store.pages.get(record.page)?.blocks.set(record.id, record.block[0]);
   },
   /** @param {TextRecord} record */
   text(record) {

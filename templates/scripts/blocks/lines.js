@@ -1,0 +1,93 @@
+// Lines over positions, and those of another page laid over them.
+import { store } from "../core/data.js";
+import { el } from "../core/dom.js";
+import { asText } from "../core/format.js";
+import { load } from "../core/load.js";
+import { whenSeen } from "../core/seen.js";
+import { session } from "../core/state.js";
+import { showTip } from "../core/tip.js";
+import { offer } from "../shell/downloads.js";
+import { frameLayout, frameOf, nameAxis, shorten, valueAxis } from "./axes.js";
+import { drawPlot, plotText } from "./figures.js";
+import { merged } from "./merge.js";
+
+/** @import { Colours, LinesBlock, PlotEvent, Trace } from "../types" */
+
+const N_LINES = 10;
+
+/**
+ * @param {LinesBlock} block
+ * @param {HTMLElement | null} [given]
+ */
+export function linesBlock(block, given) {
+  const series = block.series.slice(0, N_LINES);
+  const { box, caption, plot, summary, name: title } = frameOf(block, given || null);
+  const [first] = series;
+  const most = first ? Math.max(...first.values) : 0;
+  const peak = first ? " Strongest: " + first.name.text + ", " + asText.value(most) + " on " + block.labels[first.values.indexOf(most)] + "." : "";
+  plot.classList.add("c-lines");
+  plot.setAttribute("aria-label", "Line plot. " + summary + peak);
+  const data = () => ({
+    columns: ["name", ...block.labels],
+    rows: block.series.map(({ name, values }) => [name.text, ...values]),
+  });
+  /** @type {LinesBlock | null} */
+  let other = null;
+  const make = (/** @type {Colours} */ colours) => {
+    const palette = [colours.accent, colours.act, colours.down, colours["ink-2"], colours.quiet];
+    /**
+     * @param {LinesBlock} from
+     * @param {string} dash
+     * @returns {Trace[]}
+     */
+    const lines = (from, dash) =>
+      series.flatMap(({ key, name }, i) => {
+        const row = from.series.find((item) => item.key === key);
+        if (!row) return [];
+        const style = { color: palette[i % 5], width: 1.6, dash: dash || (i >= 5 ? "dot" : "solid") };
+        const marker = { color: palette[i % 5], size: dash ? 3 : 5, symbol: i >= 5 ? "diamond" : "circle" };
+        const drawn = { x: row.values.map((_, x) => x), y: row.values, line: style, marker };
+        return [{ type: "scatter", mode: "lines+markers", name: plotText(shorten(name.text, 24)), showlegend: !dash, legendgroup: key, hoverinfo: "none", ...drawn }];
+      });
+    const texts = block.labels.map((label) => shorten(label, 18));
+    const narrow = session.paper || plot.clientWidth < 560;
+    const end = Math.max(texts.length, other ? other.labels.length : 0) - 0.7;
+    return {
+      data: [...lines(block, ""), ...(other ? lines(other, "dash") : [])],
+      layout: {
+        ...frameLayout(colours),
+        showlegend: true,
+        legend: narrow ? { orientation: "h", y: -0.5 } : { font: { size: 11 } },
+        xaxis: { ...nameAxis(texts, colours), range: [-0.3, end], tickangle: texts.length > 12 || narrow ? -90 : "auto" },
+        yaxis: { ...valueAxis(block.y, colours), rangemode: "tozero" },
+      },
+    };
+  };
+  if (block.overlays.length) {
+    const select = el("select", {}, el("option", { value: "" }, "none"));
+    block.overlays.forEach(([, page, text]) => select.append(el("option", { value: page }, text)));
+    const key = box.dataset.block || "";
+    select.addEventListener("change", async () => {
+      const chosen = block.overlays.find(([, page]) => page === select.value);
+      if (chosen) await load(chosen[0]);
+      const page = chosen && store.pages.get(chosen[1]);
+      const found = page && page.blocks.get(key);
+      other = found ? merged(found) : null;
+      if (plot.redraw) plot.redraw();
+    });
+    caption.append(el("label", { class: "field" }, el("span", {}, block.overlay), select));
+  }
+  caption.append(offer(title, data));
+  whenSeen(plot, () =>
+    drawPlot(plot, make, {
+      plotly_hover: (/** @type {PlotEvent} */ event) => {
+        const [{ x, y, data: trace }] = event.points;
+        if (!event.event) return;
+        const line = series.find(({ key }) => trace.legendgroup === key);
+        showTip([line ? line.name.text : "", asText.value(y) + " at position " + x], event.event.clientX, event.event.clientY);
+      },
+      plotly_unhover: () => showTip(null),
+    }),
+  );
+  return box;
+}

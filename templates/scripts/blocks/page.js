@@ -1,0 +1,44 @@
+// The blocks that are in a page's HTML already, with what they say: here they are drawn.
+import { store } from "../core/data.js";
+import { all, maybe } from "../core/dom.js";
+import { load } from "../core/load.js";
+import { whenSeen } from "../core/seen.js";
+import { figureBlock, freshen } from "./figures.js";
+import { heatmapBlock } from "./heatmap.js";
+import { linesBlock } from "./lines.js";
+import { merged } from "./merge.js";
+import { scatterBlock } from "./scatter.js";
+
+/** @import { PageData } from "../types" */
+
+/** @type {Record<string, (block: any, given: HTMLElement) => unknown>} */
+const DRAWN = { bars: figureBlock, heatmap: heatmapBlock, lines: linesBlock, scatter: scatterBlock };
+
+/**
+ * @param {PageData} page
+ * @param {HTMLElement} figure
+ */
+function drawBlock(page, figure) {
+  const key = figure.dataset.block || "";
+  const draw = () => {
+    const block = merged(page.blocks.get(key));
+    if (Object.hasOwn(DRAWN, block.b)) DRAWN[block.b](block, figure);
+  };
+  const { load: path } = page.blocks.get(key) || {};
+  if (!path) draw();
+  else
+    whenSeen(figure, async () => {
+      await load(path);
+      draw();
+    });
+}
+
+/** The data of this page's blocks, once all of them are drawn or wait to be seen; null without. */
+export function drawBlocks() {
+  const panels = maybe(document, "[data-of]");
+  const page = panels && store.pages.get(panels.dataset.of || "");
+  if (!page) return null;
+  for (const figure of all(document, "[data-block]")) if (page.blocks.has(figure.dataset.block || "")) drawBlock(page, figure);
+  for (const fold of all(document, "details.unfold")) fold.addEventListener("toggle", freshen);
+  return page;
+}
