@@ -13,6 +13,7 @@ from saereport.site.context import Latent, SaeView
 from saereport.site.latent_summary import label
 from saereport.site.packing import packed
 from saereport.site.panels import PANELS
+from saereport.site.raw import unshown
 from saereport.site.records import LatentRow, trimmed
 from saereport.site.sparklines import histogram_counts, sparkline
 
@@ -107,7 +108,12 @@ def read_band(sae: SaeView, low: int, high: int) -> LatentChunk:
     """The tables of a range of latents, with the tokens of their examples packed."""
     run = sae.report.run
     held = (run.tables[name] for name in run.names(sae.info.slug))
-    names = [table.name for table in held if table.about == "latent" and table.on_pages]
+    raw = {table.name for table in unshown(sae.report, "latent")}
+    names = [
+        table.name
+        for table in held
+        if table.about == "latent" and (table.on_pages or table.name in raw)
+    ]
     band = LatentChunk(run, sae.info.slug, names, low, high)
     if "examples" in names:
         ends = [band.column("examples", name) for name in ("sequence", "start", "stop")]

@@ -105,13 +105,17 @@ def _summary(block: Block) -> str:
     return filled(block.get("summary", ""), block.get("v", {}))
 
 
+def _times(value: float) -> str:
+    return f"×{numbers.value(value)}"
+
+
 def _formatted(block: Block, values: Iterable[Any]) -> list[str]:
     """The values of a list's row, each in the form of its column."""
     forms = {
         "percent": numbers.percent,
         "count": numbers.count,
         "value": numbers.value,
-        "times": lambda value: f"×{numbers.value(value)}",
+        "times": _times,
     }
     formats = block.get("formats", ())
     return [

@@ -34,6 +34,7 @@ _MODULES = (
     "through_heads",
     "geometry",
     "prompt",
+    "raw",
 )
 
 for _name in _MODULES:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from saereport.run import SaeInfo
-from saereport.site import numbers
+from saereport.site import numbers, raw
 from saereport.site.context import ReportModel
 from saereport.site.parts.registry import Entry, Page, PageKind, Part, register
 from saereport.visible import visible_text
@@ -17,12 +17,13 @@ PAGE = "provenance.html"
 
 @dataclass(frozen=True)
 class Section:
-    """A titled table of two or more columns."""
+    """A titled table of two or more columns, with a note above it if there is one."""
 
     title: str
     anchor: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    note: str = ""
 
 
 def sections(report: ReportModel) -> list[Section]:
@@ -59,7 +60,25 @@ def sections(report: ReportModel) -> list[Section]:
         for file in info.files
     )
     result.append(Section("Tables of the run", "files", ("file", "rows", "size", "SHA-256"), files))
-    return result
+    return result + _raw(report)
+
+
+def _raw(report: ReportModel) -> list[Section]:
+    """Tables of the run that nothing shows, and that are about nothing with a page of its own."""
+    found = []
+    for table in raw.unshown(report, "run"):
+        made = raw.block(table, report.run.table(table.name).to_pylist(), report)
+        rows = tuple(map(tuple, made["rows"]))
+        found.append(
+            Section(
+                f"Table: {visible_text(table.title)}",
+                f"table-{table.name}",
+                tuple(made["columns"]),
+                rows,
+                note=made["summary"],
+            )
+        )
+    return found
 
 
 def pairs_of(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

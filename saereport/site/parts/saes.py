@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from markupsafe import Markup
 
 from saereport.run import SaeInfo
-from saereport.site import jsonwriter
+from saereport.site import jsonwriter, raw
 from saereport.site.context import Latent, ReportModel, SaeView, page_name
 from saereport.site.latent_pages import IndexRow, data_name, index_row, latent_record, shards
 from saereport.site.latent_summary import story
@@ -25,6 +25,7 @@ from saereport.site.parts.registry import (
 )
 from saereport.site.quality import quality
 from saereport.site.sae_page import facts, figures, index_head, lists_on_neuronpedia, table_rows
+from saereport.site.shown import ShownPanel, shown_block
 
 _MARKING = (
     Key(("s",), "star the latent, or take the star away"),
@@ -129,10 +130,36 @@ def _sae_page(sae: SaeView, rows: list[IndexRow]) -> Iterator[Item]:
             "has_map": "geometry" in sae.tables and len(rows) > 0,
             "lists": lists_on_neuronpedia(sae),
             "linked": bool(sae.neuronpedia),
+            "raw": _raw(sae),
         },
         needs=(REPORT_DATA, VOCABULARY, table),
         sae=sae,
     )
 
 
-register(Part("saes", _items, order=20, kinds=(SAE, LATENTS), navigation=_navigation))
+def _raw(sae: SaeView) -> list[ShownPanel]:
+    """Tables about the SAE as a whole that nothing else shows."""
+    report, slug = sae.report, sae.info.slug
+    blocks = [
+        raw.block(table, report.run.table(table.name, slug).to_pylist(), report)
+        for table in raw.unshown(report, "sae")
+        if table.name in sae.tables
+    ]
+    made = tuple(shown_block(report, b, f"raw.{place}") for place, b in enumerate(blocks))
+    return [ShownPanel("raw", "Other tables", "", True, made)] if made else []
+
+
+register(
+    Part(
+        "saes",
+        _items,
+        order=20,
+        kinds=(SAE, LATENTS),
+        navigation=_navigation,
+        tables=(
+            *("explanations", "sae_activity", "sae_metrics"),
+            # These are there to compare reports by.
+            *("decoder_directions", "active_sketch"),
+        ),
+    )
+)

@@ -19,6 +19,7 @@ _MODULES = (
     "patterns",
     "components",
     "influences",
+    "raw",
 )
 
 for _name in _MODULES:
