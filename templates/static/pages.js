@@ -2609,12 +2609,17 @@
       if (Object.hasOwn(DRAWN, block.b)) DRAWN[block.b](block, figure);
     };
     const { load: path } = page2.blocks.get(key) || {};
-    if (!path) draw2();
-    else
-      whenSeen(figure, async () => {
-        await load(path);
-        draw2();
-      });
+    const begin = () => {
+      if (!path) draw2();
+      else
+        whenSeen(figure, async () => {
+          await load(path);
+          draw2();
+        });
+    };
+    const fold = figure.closest("details.unfold:not([open])");
+    if (fold) fold.addEventListener("toggle", begin, { once: true });
+    else begin();
   }
   function drawBlocks() {
     const panels = maybe(document, "[data-of]");

@@ -190,7 +190,8 @@ def test_the_report_names_what_spoils_and_its_run(report: Path) -> None:
     text = (report / "report.js").read_text("utf-8")
     record = json.loads(text.split("push(", 1)[1].rstrip().removesuffix(");"))
     assert record["fingerprint"] == open_run(report).info.fingerprint[:12]
-    assert [p["name"] for p in record["panels"] if p.get("reveals_text")] == ["examples", "tokens"]
+    hidden = [p["name"] for p in record["panels"] if p.get("reveals_text")]
+    assert hidden == ["examples", "tokens", "raw-text"]
 
 
 def test_the_same_bytes_twice(report: Path, tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-import plotly.graph_objects as go
 import pytest
 from bs4 import BeautifulSoup
 
@@ -18,7 +17,8 @@ from saereport.site.context import Latent
 from saereport.site.packing import unpack
 from saereport.site.panels import PANELS
 from saereport.site.panels.components import grid
-from tests.site.test_blocks import latents_of, leaves, plain
+from saereport.site.telling import filled
+from tests.site.test_blocks import latents_of, leaves
 from tests.site.test_render import contents, data_scripts, pages
 from tests.synthetic import Shape, write_run
 from tests.synthetic_examples import examples_extra
@@ -150,16 +150,16 @@ def test_parts_sum_to_the_pre_activation(run: Path) -> None:
         v = view["v"]
         assert v["total"] == total
         assert v["embedding"] + v["heads"] + v["mlps"] + v["bias"] == pytest.approx(total)
-        cells = [n for row in view["data"][0]["z"] for n in row if n is not None]
+        cells = [n for row in view["z"] for n in row if n is not None]
         assert sum(cells) * view["unit"] == pytest.approx(v["heads"] + v["mlps"], abs=1e-2)
-    assert first["data"][0]["y"] == [*(f"H{h}" for h in range(9)), "MLP"]
+    assert first["rows"] == [*(f"H{h}" for h in range(9)), "MLP"]
     assert block["v"] == {"n": 2, "part": "L1 H8", "value": 2.0}
 
 
 def test_cells_are_multiples_of_a_unit(run: Path) -> None:
     (block,) = built(run, TRANSCODER, "components")
     view = block["views"][1]
-    shown = [[None if n is None else n * view["unit"] for n in row] for row in view["data"][0]["z"]]
+    shown = [[None if n is None else n * view["unit"] for n in row] for row in view["z"]]
     for row, wanted in zip(shown, grid(HEADS[0], MLPS[0], 9), strict=True):
         for cell, value in zip(row, wanted, strict=True):
             assert cell == value if value is None else cell == pytest.approx(value, abs=1e-3)
@@ -218,7 +218,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_figures_are_valid_plotly(hostile: Path) -> None:
+def test_every_view_has_a_cell_for_each_part(hostile: Path) -> None:
     drawn = [
         block
         for latent in latents_of(hostile)
@@ -228,8 +228,9 @@ def test_figures_are_valid_plotly(hostile: Path) -> None:
     for block in map(merged, drawn):
         assert len(block["views"]) == 5
         for view in block["views"]:
-            figure = go.Figure(data=plain(view["data"]), layout=plain(view["layout"]))
-            assert figure.data[0].type == "heatmap"
+            assert view["columns"] == [f"L{layer}" for layer in range(len(view["z"][0]))]
+            assert len(view["rows"]) == len(view["z"])
+            assert filled(view["note"], view["v"]).startswith(view["v"]["about"])
         assert block["summary"].format(**block["v"])
 
 

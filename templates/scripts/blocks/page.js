@@ -25,12 +25,18 @@ function drawBlock(page, figure) {
     if (Object.hasOwn(DRAWN, block.b)) DRAWN[block.b](block, figure);
   };
   const { load: path } = page.blocks.get(key) || {};
-  if (!path) draw();
-  else
-    whenSeen(figure, async () => {
-      await load(path);
-      draw();
-    });
+  const begin = () => {
+    if (!path) draw();
+    else
+      whenSeen(figure, async () => {
+        await load(path);
+        draw();
+      });
+  };
+  // What is folded away is drawn when it is unfolded.
+  const fold = figure.closest("details.unfold:not([open])");
+  if (fold) fold.addEventListener("toggle", begin, { once: true });
+  else begin();
 }
 
 /** The data of this page's blocks, once all of them are drawn or wait to be seen; null without. */
