@@ -65,12 +65,16 @@ class Warned:
         if self._strict:
             refuse([warning])
 
+    @property
+    def kept(self) -> tuple[RunWarning, ...]:
+        """All that was kept so far."""
+        return tuple(self._kept)
+
     def result(self) -> tuple[RunWarning, ...]:
         """All that was kept, and how many more there were."""
-        kept = tuple(self._kept)
         if not self._beyond:
-            return kept
-        return (*kept, RunWarning(text=f"There were {self._beyond:,} more warnings."))
+            return self.kept
+        return (*self.kept, RunWarning(text=f"There were {self._beyond:,} more warnings."))
 
 
 def refuse(warnings: Iterable[RunWarning]) -> None:

@@ -7,7 +7,8 @@ build on it run, what is finished is kept beside the output, and the same build 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+import traceback
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -34,7 +35,10 @@ def plan_stages(context: Context) -> list[Stage]:
     Raises:
         SaereportError: One of them cannot be done.
     """
-    planned = [stage for stage in stages().values() if _has_work(context, stage)]
+    planned: list[Stage] = []
+    for stage in stages().values():
+        if _has_work(context, stage, {one.name for one in planned}):
+            planned.append(stage)
     costs = {}
     # What looks longest comes first and checks last: the pass over the text tries the model.
     for stage in reversed(planned):
@@ -49,7 +53,14 @@ def plan_stages(context: Context) -> list[Stage]:
     return planned
 
 
-def _has_work(context: Context, stage: Stage) -> bool:
+def _has_work(context: Context, stage: Stage, before: Collection[str]) -> bool:
+    """Whether a stage is to run; if not, the reason goes to the context.
+
+    Args:
+        context: The build.
+        stage: The stage.
+        before: Names of the stages that run before it.
+    """
     unknown = [name for name in stage.tables if name not in TABLES]
     if unknown:
         context.warned.add(
@@ -59,6 +70,9 @@ def _has_work(context: Context, stage: Stage) -> bool:
     reason = stage.why_not(context)
     if is_skipped(context.config.skip, stage.name, stage.yields):
         reason = SKIPPED if reason != "" else ""
+    absent = [name for name in stage.needs.stages if name not in before]
+    if reason is None and absent:
+        reason = f"it builds on the stage '{absent[0]}', which is left out"
     if reason:
         for name in stage.yields:
             of_each = name in TABLES and TABLES[name].scope == "sae"
@@ -93,6 +107,8 @@ def run_stages(context: Context, planned: Sequence[Stage], sink: TableSink, watc
                 except GateError:
                     raise
                 except SaereportError as error:
+                    # What the failed attempt held is not held while the others run.
+                    traceback.clear_frames(error.__traceback__)
                     failed[stage.name] = error
             context.release()
         if failed:
@@ -105,7 +121,7 @@ def run_stages(context: Context, planned: Sequence[Stage], sink: TableSink, watc
 
 def _run(context: Context, stage: Stage, sink: TableSink, later: Sequence[Stage]) -> dict[str, Any]:
     """Run one stage, or use what is kept of it; returns what else it leaves."""
-    warned = len(context.warned.result())
+    warned = len(context.warned.kept)
     kept = None if _is_read(stage, later) else _finished(context, stage).load()
     if kept is not None:
         context.progress.say(f"The stage {stage.name} was finished before; using it")
@@ -116,7 +132,7 @@ def _run(context: Context, stage: Stage, sink: TableSink, later: Sequence[Stage]
         yielded = stage.run(context)
     for slug, name, columns in yielded:
         sink.put(stage, slug, name, columns)
-    said = context.warned.result()[warned:]
+    said = context.warned.kept[warned:]
     own = set(stage.yields)
     left_out = [
         [slug, name, reason]

@@ -7,8 +7,9 @@ import json
 import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+import numpy as np
 import pytest
 
 from saereport.circuits import evaluation
@@ -129,26 +130,99 @@ def test_blinding_more_does_not_use_what_was_kept_without(
     assert not any("was finished before" in line for line in told.lines)
 
 
+class After(Stage):
+    """Builds on the toy."""
+
+    name = "after"
+    tables = ("pair_means",)
+    needs = Needs(stages=("toy",))
+
+    def __init__(self) -> None:
+        self.ran = 0
+
+    def run(self, context: Context) -> Iterator[Yielded]:
+        self.ran += 1
+        return iter(())
+
+
 def test_what_builds_on_a_failed_stage_does_not_run(
     asked: Asked, toy: Toy, register: Callable[[Stage], None], tmp_path: Path
 ) -> None:
-    class After(Stage):
-        name = "after"
-        needs = Needs(stages=("toy",))
-        ran = 0
-
-        def run(self, context: Context) -> Iterator[Yielded]:
-            After.ran += 1
-            return iter(())
-
-    register(After())
+    after = After()
+    register(after)
     toy.act = failing(SaereportError("The toy is broken."))
     with pytest.raises(SaereportError, match="The toy is broken"):
         build.collect(asked(), tmp_path / "run")
-    assert After.ran == 0
+    assert after.ran == 0
     toy.act = lambda: None
     build.collect(asked(), tmp_path / "run")
-    assert After.ran == 1
+    assert after.ran == 1
+
+
+def test_what_builds_on_a_skipped_stage_is_left_out_with_the_reason(
+    asked: Asked, toy: Toy, register: Callable[[Stage], None], tmp_path: Path
+) -> None:
+    after = After()
+    register(after)
+    run = open_run(build.collect(asked(skip=["toy"]), tmp_path / "run"))
+    assert (toy.ran, after.ran) == (0, 0)
+    said = "it builds on the stage 'toy', which is left out"
+    assert run.info.left_out == {"pair_means": said}
+
+
+def test_a_failed_attempt_holds_nothing_while_the_others_run(
+    asked: Asked, first: Toy, register: Callable[[Stage], None], tmp_path: Path
+) -> None:
+    held: list[weakref.ref[Any]] = []
+
+    class Large:
+        pass
+
+    def fail() -> None:
+        large = Large()
+        held.append(weakref.ref(large))
+        raise SaereportError("The toy is broken.")
+
+    class Looking(Stage):
+        name = "looking"
+        seen: ClassVar[list[bool]] = []
+
+        def run(self, context: Context) -> Iterator[Yielded]:
+            gc.collect()
+            self.seen.append(held[0]() is None)
+            return iter(())
+
+    register(Looking())
+    first.act = fail
+    with pytest.raises(SaereportError):
+        build.collect(asked(), tmp_path / "run")
+    assert Looking.seen == [True]
+
+
+def test_a_stage_goes_on_from_its_own_checkpoint(
+    asked: Asked, register: Callable[[Stage], None], tmp_path: Path
+) -> None:
+    """Its own settings make it start anew, and no other stage's do."""
+    found: list[int] = []
+
+    class Halting(Toy):
+        def run(self, context: Context) -> Iterator[Yielded]:
+            checkpoint = context.checkpoint(self)
+            saved = checkpoint.load()
+            found.append(0 if saved is None else int(saved["done"]))
+            checkpoint.save({"done": np.array(found[-1] + 1)})
+            if len(found) < 4:
+                raise SaereportError("Not yet.")
+            yield from super().run(context)
+
+    register(Halting())
+    for changes in ({}, {"evaluation_tokens": 50}, {"toy": {"size": 3}}):
+        with pytest.raises(SaereportError, match="Not yet"):
+            build.collect(asked(**changes), tmp_path / "run")
+    assert (tmp_path / "run.partial" / "stages" / "toy" / "checkpoint.npz").is_file()
+    build.collect(asked(toy={"size": 3}), tmp_path / "run")
+    assert found == [0, 1, 0, 1]
+    assert not (tmp_path / "run.partial").exists()
 
 
 def test_a_strict_build_stops_at_once(asked: Asked, first: Toy, tmp_path: Path) -> None:
