@@ -16,6 +16,7 @@ from weakref import finalize
 from markupsafe import Markup
 
 from saereport.errors import SaereportError
+from saereport.plugins import load_plugins
 from saereport.run import Run, open_run
 from saereport.run.bundle import opened_run
 from saereport.visible import visible_text
@@ -139,6 +140,7 @@ def _page(path: Path) -> tuple[str, int]:
     size = size_of_pages(path)
     if not 0 < size <= INLINE_LIMIT:
         return "", size
+    load_plugins()
     try:
         return html_of(open_run(path)), size
     except SaereportError:

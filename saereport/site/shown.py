@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from saereport.site import jsonwriter
@@ -92,6 +92,9 @@ def shown_panels(report: ReportModel, panels: Iterable[Panel], subject: object) 
             )
             method = panel.tables[0] if panel.tables else ""
             found.append(ShownPanel(panel.name, panel.title, method, panel.wide, made))
+    narrow = [place for place, panel in enumerate(found) if not panel.wide]
+    if len(narrow) % 2:
+        found[narrow[-1]] = replace(found[narrow[-1]], wide=True)
     return found
 
 

@@ -5549,6 +5549,7 @@
   if (thisPage.kind === "sae") saePage();
   if (thisPage.kind === "graph") graphPage();
   if (thisPage.kind === "prompt") promptPage();
+  else drawBlocks();
   if (thisPage.kind === "compare") comparePage();
   if (thisPage.kind === "overview") overviewPage();
   notesSection();

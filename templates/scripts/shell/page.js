@@ -2,6 +2,7 @@
 import { all, around, byId, focused, maybe, within } from "../core/dom.js";
 import { watchExamples } from "../blocks/examples.js";
 import { readyFigures, redraw } from "../blocks/figures.js";
+import { drawBlocks } from "../blocks/page.js";
 import { promptPage } from "../circuits/prompt.js";
 import { comparePage } from "../compare/page.js";
 import { fragmentNow, goTo } from "../core/address.js";
@@ -55,6 +56,7 @@ const latents = thisPage.kind === "latents" ? latentPage() : null;
 if (thisPage.kind === "sae") saePage();
 if (thisPage.kind === "graph") graphPage();
 if (thisPage.kind === "prompt") promptPage();
+else drawBlocks();
 if (thisPage.kind === "compare") comparePage();
 if (thisPage.kind === "overview") overviewPage();
 notesSection();
