@@ -2381,7 +2381,8 @@
   }
 
   // blocks/heatmap.js
-  var MOST_CELLS = 200;
+  var MOST_ROWS = 200;
+  var NARROW = 200;
   var SHORT_LABELS = 40;
   function heatDrawing({ z, most: most2, rows, columns, x, places }, boxes2, colours) {
     const trace = {
@@ -2418,6 +2419,14 @@
     const cells = numbersOf(view).flatMap((row2, y) => row2.map((value2, x) => ({ row: view.rows[y], column: view.columns[x], value: value2 || 0 })));
     return cells.filter((cell2) => cell2.value).sort((a, b) => Math.abs(b.value) - Math.abs(a.value));
   }
+  function tableOf2(view, show) {
+    if (isNarrow(view)) {
+      const rows = numbersOf(view).map((row2, y) => [view.rows[y], ...row2.map((n) => n === null ? "" : show(n))]);
+      return { columns: ["row", ...view.columns], rows };
+    }
+    return { columns: ["row", "column", "value"], rows: cellsOf(view).map(({ row: row2, column, value: value2 }) => [row2, column, show(value2)]) };
+  }
+  var isNarrow = (view) => view.columns.join("").length <= NARROW;
   function finding(view) {
     const [best] = cellsOf(view);
     return best ? " Largest: " + asText.value(best.value) + ", " + best.row + " by " + best.column + "." : "";
@@ -2456,9 +2465,9 @@
     const note = el("p", { class: "view-note" });
     const words2 = el("p", { class: "strip", dir: "auto" });
     const legend3 = el("span", {});
-    const cells = unfolding("Largest cells", () => {
-      const rows = cellsOf(views[current]).slice(0, MOST_CELLS);
-      return gridTable({ columns: ["row", "column", "value"], rows: rows.map(({ row: row2, column, value: value2 }) => [row2, column, asText.value(value2)]) });
+    const cells = unfolding(isNarrow(views[0]) ? "Table" : "Largest cells", () => {
+      const { columns, rows } = tableOf2(views[current], asText.value);
+      return gridTable({ columns, rows: rows.slice(0, MOST_ROWS) });
     });
     const pick = (i) => {
       current = i;
@@ -2474,7 +2483,7 @@
     if (views.some((view) => view.strip)) plot.after(words2);
     box.append(cells);
     if (views.length > 1) caption.append(chooser(views, pick, block.choice || "what to show"));
-    const data = () => ({ columns: ["row", "column", "value"], rows: cellsOf(views[current]).map(({ row: row2, column, value: value2 }) => [row2, column, value2]) });
+    const data = () => tableOf2(views[current], (value2) => value2);
     caption.append(legend3, offer(name4, data));
     pick(0);
     whenSeen(
@@ -4330,7 +4339,7 @@
   }
 
   // graph/page.js
-  var NARROW = "(max-width: 47.5em)";
+  var NARROW2 = "(max-width: 47.5em)";
   var MIN_WIDTH = 520;
   var WAYS = [["source", "target"], ["target", "source"]];
   var GraphPage = class {
@@ -4352,7 +4361,7 @@
       this.card = el("div", { class: "g-card", hidden: "" });
       this.panel = el("aside", { class: "g-panel", "aria-label": "The pinned node" });
       this.status = el("p", { class: "sr", role: "status" });
-      this.least = self.matchMedia(NARROW).matches ? 0.75 : 0.5;
+      this.least = self.matchMedia(NARROW2).matches ? 0.75 : 0.5;
       this.state = readState(model, fragmentNow());
       this.controls = controlsOf(this);
       const body = el("div", { class: "g-body" }, this.stage.scroll, el("div", { class: "g-side" }, this.panel));

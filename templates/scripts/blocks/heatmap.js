@@ -11,7 +11,9 @@ import { sparseHeatmap } from "./sparse.js";
 
 /** @import { Colours, DenseHeatmap, HeatView, HeatmapBlock, PlotEvent } from "../types" */
 
-const MOST_CELLS = 200;
+const MOST_ROWS = 200;
+// Characters of the names of columns up to which a heatmap is shown as a whole table.
+const NARROW = 200;
 const SHORT_LABELS = 40;
 
 /**
@@ -67,6 +69,21 @@ function cellsOf(view) {
   const cells = numbersOf(view).flatMap((row, y) => row.map((value, x) => ({ row: view.rows[y], column: view.columns[x], value: value || 0 })));
   return cells.filter((cell) => cell.value).sort((a, b) => Math.abs(b.value) - Math.abs(a.value));
 }
+
+/**
+ * A view as a table: all of it where its columns have short names, else its largest cells.
+ * @param {HeatView} view
+ * @param {(value: number) => string | number} show
+ */
+function tableOf(view, show) {
+  if (isNarrow(view)) {
+    const rows = numbersOf(view).map((row, y) => [view.rows[y], ...row.map((n) => (n === null ? "" : show(n)))]);
+    return { columns: ["row", ...view.columns], rows };
+  }
+  return { columns: ["row", "column", "value"], rows: cellsOf(view).map(({ row, column, value }) => [row, column, show(value)]) };
+}
+/** @param {HeatView} view */
+const isNarrow = (view) => view.columns.join("").length <= NARROW;
 
 /** @param {HeatView} view */
 function finding(view) {
@@ -126,9 +143,9 @@ function denseHeatmap(block, given) {
   const note = el("p", { class: "view-note" });
   const words = el("p", { class: "strip", dir: "auto" });
   const legend = el("span", {});
-  const cells = unfolding("Largest cells", () => {
-    const rows = cellsOf(views[current]).slice(0, MOST_CELLS);
-    return gridTable({ columns: ["row", "column", "value"], rows: rows.map(({ row, column, value }) => [row, column, asText.value(value)]) });
+  const cells = unfolding(isNarrow(views[0]) ? "Table" : "Largest cells", () => {
+    const { columns, rows } = tableOf(views[current], asText.value);
+    return gridTable({ columns, rows: rows.slice(0, MOST_ROWS) });
   });
   /** @param {number} i */
   const pick = (i) => {
@@ -145,7 +162,7 @@ function denseHeatmap(block, given) {
   if (views.some((view) => view.strip)) plot.after(words);
   box.append(cells);
   if (views.length > 1) caption.append(chooser(views, pick, block.choice || "what to show"));
-  const data = () => ({ columns: ["row", "column", "value"], rows: cellsOf(views[current]).map(({ row, column, value }) => [row, column, value]) });
+  const data = () => tableOf(views[current], (value) => value);
   caption.append(legend, offer(name, data));
   pick(0);
   whenSeen(plot, () =>
