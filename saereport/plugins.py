@@ -54,7 +54,7 @@ GROUPS: Final = (
         "saereport.architectures",
         "saereport.sources.saes.architectures.registry:register",
     ),
-    PluginGroup("saereport.panels", collecting=False),
+    PluginGroup("saereport.panels", "saereport.site.panels.registry:register", collecting=False),
     PluginGroup("saereport.parts", "saereport.site.parts.registry:register", collecting=False),
     PluginGroup("saereport.diff_metrics", collecting=False),
 )

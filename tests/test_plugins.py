@@ -73,11 +73,11 @@ def test_what_plug_ins_bring_is_registered_once(install: Callable[..., None]) ->
     install("stages", "toy", toy)
     install("statistics", "again", Statistic("again", ("activity",), Activity))
     called: list[str] = []
-    install("panels", "panel", lambda: called.append("panel"))
+    install("diff_metrics", "metric", lambda: called.append("metric"))
     assert loaded() == loaded() == []
     assert stage.stages()["toy"] is toy
     assert STATISTICS["again"].name == "again"
-    assert called == ["panel"]
+    assert called == ["metric"]
     assert plugins.loaded() == {"toy-package": "1.0"}
 
 
@@ -89,7 +89,7 @@ def test_one_that_cannot_be_imported_is_named_and_the_rest_works(
 
     install("stages", "broken", "no_such_module:Stage", package="broken-package")
     install("stages", "wrong", 3)
-    install("panels", "explode", explode)
+    install("diff_metrics", "explode", explode)
     install("stages", "toy", Toy)
     first, second, third = loaded()
     assert first == (

@@ -1,0 +1,1 @@
+"""A plug-in of saereport, as another package would write it."""
