@@ -128,13 +128,18 @@ def example_attributions(
     uncounted = frozenset() if limits.include_bos else model.special_ids
     decomposed: dict[Peak, Row] = {}
     influenced: dict[Peak, list[Row]] = {}
-    for sequences in _batches(peaks, model, sae.hook_in.layer + 1):
+
+    def take(sequences: dict[int, list[Peak]]) -> None:
+        # The frozen runs of a batch are gone when the next one is frozen.
         runs = _freeze(model, sae, early, sequences, examples.tokens_of)
         for run, mine in zip(runs, sequences.values(), strict=True):
-            decomposed |= _decomposed(run, sae, mine)
-            influenced |= _influenced(run, sae, mine, early, uncounted, limits.influences)
+            decomposed.update(_decomposed(run, sae, mine))
+            influenced.update(_influenced(run, sae, mine, early, uncounted, limits.influences))
             if advance is not None:
                 advance(len(mine))
+
+    for sequences in _batches(peaks, model, sae.hook_in.layer + 1):
+        take(sequences)
     rows = [decomposed[peak] for peak in peaks]
     name = "example_heads" if sae.hook_in.kind == "z" else "example_components"
     tables = {name: as_columns(rows)}
