@@ -6,11 +6,15 @@ latent, an SAE as a whole or a prompt is shown on its page, all else on the prov
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from math import isfinite
 from typing import Any
 
+import pyarrow as pa
+
 from saereport.run.kinds import Token
+from saereport.run.redaction import redacted
 from saereport.run.registry import TABLES
 from saereport.run.table import Column, Table
 from saereport.site import numbers
@@ -64,29 +68,51 @@ def note(table: Table) -> str:
     )
 
 
+def stored(table: Table, rows: pa.Table, report: ReportModel, without: str = "") -> Block:
+    """Rows as the run stores them as a block; see `block`.
+
+    Where it says on which text a blinded latent is active, nothing is shown of that latent: these
+    pages have nothing that would hide it until a reader reveals it.
+    """
+    blinded: dict[str, list[int]] = defaultdict(list)
+    for slug, latent in report.blind:
+        blinded[slug].append(latent)
+    if table.about == "latent":
+        rows = redacted(table, rows, blinded, None)
+    # A table of another package can have any number of rows: only those on the page become values.
+    return block(
+        table, rows.slice(0, N_ROWS).to_pylist(), report, without=without, n_rows=rows.num_rows
+    )
+
+
 def block(
-    table: Table, rows: Iterable[Mapping[str, Any]], report: ReportModel, without: str = ""
+    table: Table,
+    rows: Sequence[Mapping[str, Any]],
+    report: ReportModel,
+    without: str = "",
+    n_rows: int | None = None,
 ) -> Block:
     """Rows of a table as a block.
 
     Args:
         table: The table.
-        rows: Its rows, by name of the column.
+        rows: Its rows, by name of the column, or the first of them.
         report: The report.
         without: A column that all rows have in common.
+        n_rows: How many rows there are; by default those that are given.
     """
-    every = list(rows)
+    total = len(rows) if n_rows is None else n_rows
     columns = [column for column in table.columns if column.name != without]
     said = note(table)
-    if len(every) > N_ROWS:
-        said += f" The first {N_ROWS} of {numbers.plural(len(every), 'row')}."
+    if total > N_ROWS:
+        said += f" The first {N_ROWS} of {numbers.plural(total, 'row')}."
     return {
         "b": "table",
         "title": visible_text(table.title),
         "summary": said,
         "columns": [column.name for column in columns],
         "rows": [
-            [cell(row[column.name], column, report) for column in columns] for row in every[:N_ROWS]
+            [cell(row[column.name], column, report) for column in columns] for row in rows[:N_ROWS]
         ],
     }
 

@@ -6,6 +6,7 @@ kind is one more function here and one more drawing in `templates/scripts/blocks
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import floor
@@ -62,6 +63,7 @@ TELLERS: dict[str, Teller] = {}
 """By kind of block."""
 DRAWN = frozenset({"bars", "lines", "scatter", "heatmap"})
 """Kinds that the browser draws over what the server says."""
+_PLACE = re.compile(r"\{(\w+)\}", re.ASCII)
 
 
 def teller(kind: str) -> Callable[[Teller], Teller]:
@@ -90,8 +92,16 @@ def tell(block: Block, report: ReportModel) -> Told:
 
 
 def filled(text: str, values: Mapping[str, Any]) -> str:
-    """A sentence with its numbers as people read them."""
-    return text.format(**{name: shown(value) for name, value in values.items()})
+    """A sentence with its numbers as people read them; as `filled` in `scripts/blocks/figures.js`.
+
+    What stands in braces and is no name among the values stays as it is: a name that another
+    package gave itself may be part of the sentence.
+    """
+
+    def value(found: re.Match[str]) -> str:
+        return shown(values[found[1]]) if found[1] in values else found[0]
+
+    return _PLACE.sub(value, text)
 
 
 def shown(value: Any) -> str:
@@ -268,7 +278,7 @@ def _views(block: Block) -> Iterable[tuple[str, Sequence[tuple[Cell, Cell, float
             for column, value in zip(view["columns"], line, strict=True)
             if value
         ]
-        yield view["label"], sorted(found, key=lambda cell: -abs(cell[2]))
+        yield view.get("label", ""), sorted(found, key=lambda cell: -abs(cell[2]))
 
 
 def _axis(block: Block, side: str) -> list[Cell]:

@@ -14,6 +14,8 @@ from saereport.run import open_run
 from saereport.site import numbers, render
 from saereport.site.blocks import Block, merged
 from saereport.site.circuits.agreement import correlation
+from saereport.site.circuits.view import PromptView
+from saereport.site.panels import PROMPT_PANELS, Panel
 from saereport.visible import visible_text
 from tests.site.test_render import check_link, pages
 from tests.synthetic import Shape, write_run
@@ -217,6 +219,24 @@ def test_much_data_is_in_scripts_of_its_own(
         }
     left = [block for key, block in split.items() if key not in apart]
     assert sum(len(json.dumps(block)) for block in left) < 5000
+
+
+def test_a_panel_may_read_a_table_that_is_not_about_prompts(
+    run_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def means(view: PromptView) -> list[Block]:
+        assert view.rows("prompt_next")
+        assert view.rows("pair_means") == []
+        n = view.names.report.run.table("pair_means").num_rows
+        return [{"b": "text", "text": f"{n} means of all prompts"}]
+
+    panel = Panel("means", "Means", ("prompt_next", "pair_means"), means, about="prompt")
+    monkeypatch.setitem(PROMPT_PANELS, "means", panel)
+    render(run_dir, tmp_path / "report")
+    found = soup(tmp_path / "report", "prompt-0.html").select_one("#means")
+    assert found is not None
+    n = open_run(run_dir).table("pair_means").num_rows
+    assert f"{n} means of all prompts" in found.text
 
 
 def test_two_renders_are_byte_identical(run_dir: Path, report: Path, tmp_path: Path) -> None:

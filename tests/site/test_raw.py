@@ -12,7 +12,7 @@ import pytest
 from bs4 import BeautifulSoup
 
 from saereport.run import TABLES, open_run
-from saereport.run.kinds import Prompt, Real, Text, Token
+from saereport.run.kinds import Latent, Prompt, Real, SaeName, Text, Token
 from saereport.run.table import LATENT, PROMPT, Column, Table, listed
 from saereport.run.writing import RunWriter
 from saereport.site import raw, render, report_of
@@ -21,6 +21,7 @@ from saereport.site.panels import PANELS
 from saereport.visible import visible_text
 from tests.synthetic import Shape, write_run
 from tests.synthetic_circuits import prompts as circuits
+from tests.synthetic_examples import blind_extra
 
 MARKUP = "<script>self.stolen = 1</script>\u202e"
 
@@ -173,3 +174,44 @@ def test_a_latent_has_its_rows_and_what_reveals_text_is_apart(foreign: Path) -> 
     assert PANELS["raw-text"].reveals_text
     assert not PANELS["raw"].reveals_text
     assert "raw" not in dict(record["latents"][5]["panels"])
+
+
+def test_a_plug_in_may_be_called_anything(tmp_path: Path) -> None:
+    """Its name stands in a sentence in which other braces are places for numbers."""
+    name = "lab {n} {0.__class__} {"
+
+    def write(writer: RunWriter, shape: Shape, shown: dict[str, Any]) -> None:
+        of_the_sae = table("of_the_sae", scope="sae", about="sae", plugin=name)
+        for slug in shown:
+            row = {"note": ["x"], "token": np.array([262], "i4"), "values": [[0.5]]}
+            writer.write(of_the_sae, row, slug=slug)
+
+    write_run(tmp_path / "run", Shape(d_sae=16, n_chosen=4, n_vocabulary=300), write)
+    render(tmp_path / "run", tmp_path / "report")
+    part = soup(tmp_path / "report/index.html").select_one("#raw")
+    assert part is not None
+    assert f"the plug-in {name}, which is not installed" in part.text
+
+
+def test_the_provenance_page_does_not_say_what_a_blinded_latent_reads(tmp_path: Path) -> None:
+    """Nor does one that may be revealed: there is nothing on that page that would hide it."""
+    columns = (
+        Column("sae", pa.string(), SaeName()),
+        Column("latent", pa.int32(), Latent(of="sae")),
+        NOTE,
+    )
+    known: dict[str, Any] = {"about": "latent", "key": ("sae", "latent"), "columns": columns}
+
+    def write(writer: RunWriter, shape: Shape, shown: dict[str, Any]) -> None:
+        ((slug, latents),) = shown.items()
+        rows = {"sae": [slug] * 2, "latent": latents[:2], "note": ["secret", "open"]}
+        writer.write(table("of_their_text", **known, reveals_text=True), rows)
+        writer.write(table("of_their_weights", **known), rows)
+
+    blind = blind_extra(lambda shown: [(slug, int(of[0]), True) for slug, of in shown.items()])
+    write_run(tmp_path / "run", Shape(d_sae=16, n_chosen=4, n_vocabulary=300), write, blind)
+    render(tmp_path / "run", tmp_path / "report")
+    page = soup(tmp_path / "report/provenance.html")
+    for name, notes in (("of_their_text", ["open"]), ("of_their_weights", ["secret", "open"])):
+        rows = page.select(f"#table-{name} tbody tr")
+        assert [row.select("td")[-1].text for row in rows] == notes

@@ -93,13 +93,16 @@ def read_prompts(report: ReportModel, tables: Iterable[str]) -> list[PromptData]
 
     Args:
         report: The report.
-        tables: Tables of the run whose rows are wanted by prompt; those of maps are always read.
+        tables: Tables of the run whose rows are wanted by prompt; those of maps are always read,
+            and those that say nothing of single prompts have no rows here.
     """
     run = report.run
     places = {sae.slug: place_in_model(sae) for sae in report.info.saes}
     by_prompt: dict[int, dict[str, list[Record]]] = defaultdict(dict)
     named = sorted({"prompt_notes", "prompt_next", "prompt_answers", *tables} - _OF_MAPS)
     for name in named:
+        if not run.has(name) or "prompt" not in run.tables[name].by_name:
+            continue
         for row in table_rows(run, name):
             by_prompt[row["prompt"]].setdefault(name, []).append(row)
     maps = _maps(run, places)

@@ -67,7 +67,7 @@ def _raw(report: ReportModel) -> list[Section]:
     """Tables of the run that nothing shows, and that are about nothing with a page of its own."""
     found = []
     for table in raw.unshown(report, "run"):
-        made = raw.block(table, report.run.table(table.name).to_pylist(), report)
+        made = raw.stored(table, report.run.table(table.name), report)
         rows = tuple(map(tuple, made["rows"]))
         found.append(
             Section(

@@ -141,7 +141,7 @@ def _raw(sae: SaeView) -> list[ShownPanel]:
     """Tables about the SAE as a whole that nothing else shows."""
     report, slug = sae.report, sae.info.slug
     blocks = [
-        raw.block(table, report.run.table(table.name, slug).to_pylist(), report)
+        raw.stored(table, report.run.table(table.name, slug), report)
         for table in raw.unshown(report, "sae")
         if table.name in sae.tables
     ]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import pyarrow.compute as pc
+
 from saereport.site import raw
 from saereport.site.blocks import Block
-from saereport.site.circuits.prompts_data import table_rows
 from saereport.site.circuits.view import PromptView
 from saereport.site.panels.registry import prompt_panel
 
@@ -15,7 +16,8 @@ def other_tables(view: PromptView) -> list[Block]:
     report, number = view.names.report, view.data.number
     blocks = []
     for table in raw.unshown(report, "prompt"):
-        rows = [row for row in table_rows(report.run, table.name) if row["prompt"] == number]
-        if rows:
-            blocks.append(raw.block(table, rows, report, without="prompt"))
+        rows = report.run.table(table.name)
+        rows = rows.filter(pc.equal(rows.column("prompt"), number))
+        if rows.num_rows:
+            blocks.append(raw.stored(table, rows, report, without="prompt"))
     return blocks
