@@ -147,6 +147,20 @@ export interface ListBlock extends Named {
   sae?: string;
 }
 
+/** Text, or lines of it. */
+export interface TextBlock extends Partial<Named> {
+  text?: string;
+  lines?: string[];
+}
+
+/** A line that unfolds a block. */
+export interface Fold {
+  title: string;
+  lead?: BlockCell[];
+  note?: string;
+  open?: boolean;
+}
+
 export interface FactsBlock extends Named {
   names: string[];
   values: (string | number)[];
@@ -182,6 +196,7 @@ export interface DrawnBlock extends Partial<Named> {
 export interface TableBlock extends Omit<Partial<Named>, "title"> {
   title?: BlockCell;
   summary?: string;
+  v?: Record<string, string | number>;
   columns: string[];
   rows: BlockCell[][];
 }
@@ -234,17 +249,17 @@ export type HeatmapBlock = DenseHeatmap | SparseHeatmap;
 export interface LinesBlock extends DrawnBlock {
   labels: string[];
   y: string;
-  series: { key: string; name: CellName; values: number[] }[];
-  overlay: string;
+  series: { key: string; name: BlockCell; values: number[] }[];
+  overlay?: string;
   /** Of other pages: data script, page, what it is called. */
-  overlays: [string, string, string][];
+  overlays?: [string, string, string][];
 }
 
 export interface ScatterBlock extends DrawnBlock {
   x: string;
   y: string;
   /** What the diagonal is called; empty without one. */
-  diagonal: string;
+  diagonal?: string;
   series: { name: string; role: string; points: [number, number][] }[];
 }
 

@@ -145,8 +145,8 @@
     },
     /** @param {VocabularyRecord} record */
     vocabulary(record) {
-      for (const { token, text: text3, special } of allNamed("token", record.tokens)) {
-        store.tokens.set(token, text3);
+      for (const { token, text: text4, special } of allNamed("token", record.tokens)) {
+        store.tokens.set(token, text4);
         if (special) store.special.add(token);
       }
       for (const { run, pieces } of allNamed("joint", record.joints)) {
@@ -243,10 +243,10 @@
   var withPins = (fragment) => [fragment, session.pins ? "pins=" + session.pins : ""].filter(Boolean).join("&");
   function setFragment(fragment) {
     const rest = withPins(fragment);
-    const text3 = thisPage.single ? document.documentElement.dataset.path + (rest ? "#" + rest : "") : rest;
+    const text4 = thisPage.single ? document.documentElement.dataset.path + (rest ? "#" + rest : "") : rest;
     const { pathname, search } = self.location;
     try {
-      self.history.replaceState(null, "", text3 ? "#" + text3 : pathname + search);
+      self.history.replaceState(null, "", text4 ? "#" + text4 : pathname + search);
       unwritten = null;
     } catch {
       unwritten = rest;
@@ -279,7 +279,7 @@
 
   // core/format.js
   var UP = "⁰¹²³⁴⁵⁶⁷⁸⁹";
-  var minus = (text3) => text3.replace(/-/g, "−");
+  var minus = (text4) => text4.replace(/-/g, "−");
   var whole = (n) => minus(Math.round(n).toLocaleString("en-US"));
   var raised = (n) => (n < 0 ? "⁻" : "") + String(Math.abs(n)).replace(/\d/g, (d) => UP[Number(d)]);
   function value(n) {
@@ -343,16 +343,16 @@
   var SHORT = 36;
   var DIGIT = new Uint8Array(128);
   for (let i = 0; i < BASE; i += 1) DIGIT[ALPHABET.charCodeAt(i)] = i;
-  function unpack(text3) {
+  function unpack(text4) {
     const ids2 = [];
-    for (let at2 = 0; at2 < text3.length; ) {
-      const a = DIGIT[text3.charCodeAt(at2)];
-      const b = DIGIT[text3.charCodeAt(at2 + 1)];
+    for (let at2 = 0; at2 < text4.length; ) {
+      const a = DIGIT[text4.charCodeAt(at2)];
+      const b = DIGIT[text4.charCodeAt(at2 + 1)];
       if (a < SHORT) {
         ids2.push(a * BASE + b);
         at2 += 2;
       } else {
-        ids2.push(SHORT * BASE + ((a - SHORT) * BASE + b) * BASE + DIGIT[text3.charCodeAt(at2 + 2)]);
+        ids2.push(SHORT * BASE + ((a - SHORT) * BASE + b) * BASE + DIGIT[text4.charCodeAt(at2 + 2)]);
         at2 += 3;
       }
     }
@@ -531,9 +531,9 @@
   var said = el("p", { class: "said", role: "status" });
   document.body.append(said);
   var quiet = 0;
-  function say(text3) {
+  function say(text4) {
     self.clearTimeout(quiet);
-    said.textContent = text3;
+    said.textContent = text4;
     quiet = self.setTimeout(() => said.textContent = "", 5e3);
   }
 
@@ -542,11 +542,11 @@
   var cell = (value2) => {
     if (value2 === null || value2 === void 0) return "";
     if (typeof value2 === "number") return Number.isFinite(value2) ? String(value2) : "";
-    const text3 = FORMULA.test(value2) || /^[\t\r\n]/.test(value2) ? "'" + value2 : String(value2);
-    return /[",\r\n]/.test(text3) ? '"' + text3.replace(/"/g, '""') + '"' : text3;
+    const text4 = FORMULA.test(value2) || /^[\t\r\n]/.test(value2) ? "'" + value2 : String(value2);
+    return /[",\r\n]/.test(text4) ? '"' + text4.replace(/"/g, '""') + '"' : text4;
   };
   var csv = ({ columns, rows }) => [columns, ...rows].map((row2) => row2.map(cell).join(",") + "\r\n").join("");
-  var plain2 = (text3) => text3.normalize("NFKD").toLowerCase().replace(/[^a-z0-9]+/g, "-").replace(/^-+|-+$/g, "").slice(0, 48).replace(/-$/, "");
+  var plain2 = (text4) => text4.normalize("NFKD").toLowerCase().replace(/[^a-z0-9]+/g, "-").replace(/^-+|-+$/g, "").slice(0, 48).replace(/-$/, "");
   function fileName(what, ending, latent2) {
     const { title: title2 } = store.report;
     const page2 = /([^/]+)\.html$/.exec(thisPage.kind === "prompt" || thisPage.kind === "graph" ? decodeURIComponent(pagePath()) : "");
@@ -554,8 +554,8 @@
     return parts.map((part) => plain2(String(part || ""))).filter(Boolean).join("_") + "." + ending;
   }
   var pagePath = () => thisPage.single ? document.documentElement.dataset.path || "" : self.location.pathname;
-  function saveFile(name4, type2, text3) {
-    const href = URL.createObjectURL(new Blob([text3], { type: type2 + ";charset=utf-8" }));
+  function saveFile(name4, type2, text4) {
+    const href = URL.createObjectURL(new Blob([text4], { type: type2 + ";charset=utf-8" }));
     const link3 = el("a", { href, download: name4 });
     document.body.append(link3);
     link3.click();
@@ -602,10 +602,10 @@
     return box;
   }
   var DIGITS = "⁰¹²³⁴⁵⁶⁷⁸⁹";
-  function read(text3) {
-    const folded = text3.replace(/×10([⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+)/, (_, power) => "e" + power.replace("⁻", "-").replace(/[⁰-⁹¹²³]/g, (d) => String(DIGITS.indexOf(d))));
-    const number = folded.replace("−", "-").replace(/(\d),(?=\d{3})/g, "$1");
-    return /^[+-]?\d+(\.\d+)?(e-?\d+)?$/.test(number) ? Number(number) : text3;
+  function read(text4) {
+    const folded2 = text4.replace(/×10([⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+)/, (_, power) => "e" + power.replace("⁻", "-").replace(/[⁰-⁹¹²³]/g, (d) => String(DIGITS.indexOf(d))));
+    const number = folded2.replace("−", "-").replace(/(\d),(?=\d{3})/g, "$1");
+    return /^[+-]?\d+(\.\d+)?(e-?\d+)?$/.test(number) ? Number(number) : text4;
   }
   function tableData(table3) {
     const texts = (row2) => Array.from(row2.cells).map((item2) => item2.textContent.replace(/\s+/g, " ").trim());
@@ -635,7 +635,7 @@
 
   // reader/files.js
   var explanationLines = (rows) => rows.slice().sort((a, b) => a.index - b.index).map((row2) => JSON.stringify(row2) + "\n").join("");
-  var saveLines = (name4, text3) => saveFile(name4, "application/x-ndjson", text3);
+  var saveLines = (name4, text4) => saveFile(name4, "application/x-ndjson", text4);
 
   // reader/blind.js
   var blindMark = () => el("span", { class: "blind-mark" }, "blind");
@@ -649,12 +649,12 @@
       const start2 = article.dataset.blind;
       return start2 === "redacted" || asked2 || start2 === "hidden" && !revealed(slug, latent2);
     }
-    function everyone(latent2, text3) {
+    function everyone(latent2, text4) {
       const found = remembered(own("hypothesis", slug)).map(([name4, kept]) => (
         /** @type {[number, string]} */
         [Number(name4), kept]
       )).filter(([name4]) => Number.isSafeInteger(name4) && name4 !== latent2);
-      found.push([latent2, text3]);
+      found.push([latent2, text4]);
       return found.filter(([, kept]) => kept.trim());
     }
     function hypothesis(latent2) {
@@ -672,9 +672,9 @@
       };
       let refused = false;
       function keep() {
-        const text3 = area.value.trim() ? area.value : null;
-        remember(own("hypothesis", slug) + latent2, text3);
-        refused = text3 !== null && remember(own("hypothesis", slug) + latent2) !== text3;
+        const text4 = area.value.trim() ? area.value : null;
+        remember(own("hypothesis", slug) + latent2, text4);
+        refused = text4 !== null && remember(own("hypothesis", slug) + latent2) !== text4;
         update();
       }
       function reread2() {
@@ -838,12 +838,12 @@
     return (sae2 ? sae2.label : slug) + " " + latent2;
   };
   var isPinned = (slug, latent2) => session.pinned.some((pin) => name(pin) === slug + "." + latent2);
-  function parsed(text3) {
+  function parsed(text4) {
     const pins = /* @__PURE__ */ new Map();
     const unknown = [];
-    let decoded = text3;
+    let decoded = text4;
     try {
-      decoded = decodeURIComponent(text3);
+      decoded = decodeURIComponent(text4);
     } catch {
     }
     for (const part of decoded.split(",").slice(0, 100)) {
@@ -917,9 +917,9 @@
     else if (!list.hidden) describe();
     document.documentElement.classList.toggle("has-tray", !tray.hidden);
   }
-  function say2(text3) {
-    said2.textContent = text3;
-    if (!text3) return;
+  function say2(text4) {
+    said2.textContent = text4;
+    if (!text4) return;
     const off = el("button", { type: "button", class: "mini-button", "aria-label": "Dismiss" }, "×");
     off.addEventListener("click", () => {
       say2("");
@@ -961,8 +961,8 @@
     set(off ? without : [...without, pin]);
     setFragment(fragmentNow());
   }
-  function fromAddress(text3 = pinsInAddress()) {
-    const { pins, unknown } = parsed(text3);
+  function fromAddress(text4 = pinsInAddress()) {
+    const { pins, unknown } = parsed(text4);
     const extra = pins.length > MOST ? "Only the first " + MOST + " are pinned. " : "";
     const words2 = unknown.length ? "Not in this report, so not pinned: " + unknown.slice(0, 3).join(", ") + (unknown.length > 3 ? " …" : "") : "";
     say2(extra + words2);
@@ -1574,7 +1574,7 @@
   var PAPER = 640;
   var drawn = /* @__PURE__ */ new Set();
   var CONFIG = { responsive: true, displayModeBar: false, displaylogo: false };
-  var escaped = (text3) => text3.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
+  var escaped = (text4) => text4.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
   var plotText = escaped;
   function bins(trace, view) {
     const { octaves, decades } = view;
@@ -1695,8 +1695,8 @@
     if (typeof value2 !== "number") return value2;
     return Number.isInteger(value2) ? asText.count(value2) : asText.value(value2);
   }
-  function filled(text3, values = {}) {
-    return (text3 || "").replace(/\{(\w+)\}/g, (all2, name4) => Object.hasOwn(values, name4) ? shown(values[name4]) : all2);
+  function filled(text4, values = {}) {
+    return (text4 || "").replace(/\{(\w+)\}/g, (all2, name4) => Object.hasOwn(values, name4) ? shown(values[name4]) : all2);
   }
   function rowsOf(view) {
     const series = seriesOf(view);
@@ -1759,7 +1759,8 @@
     if (state.view >= block.views.length) state.view = 0;
     const summary = filled(block.summary, block.v);
     const caption = el("figcaption", {});
-    const plot = plotBox({ class: "plot", role: "img", "aria-label": summary });
+    const title2 = block.title || given && maybe(given, "h3")?.textContent || "figure";
+    const plot = plotBox({ class: "plot", role: "img", "aria-label": summary || title2 + "." });
     const box = given || el("figure", { class: "block figure" });
     const brushes = thisPage.kind === "latents" && block.base === "activation.histogram" && !blind;
     if (!given) {
@@ -1767,7 +1768,7 @@
       const details = unfolding("Table", () => tableOf(block.views[state.view]));
       box.append(caption, el("p", { class: "summary" }, summary), plot, details);
     }
-    if (given) within(given, ".summary").after(plot);
+    if (given) (maybe(given, ".summary") || within(given, "figcaption")).after(plot);
     const draw2 = () => {
       const view = block.views[state.view];
       return drawPlot(plot, (colours) => ({
@@ -1801,7 +1802,6 @@
       };
       controls2.append(segments(["counts", "log counts"], state.log ? 1 : 0, pick, "count axis"));
     }
-    const title2 = block.title || given && within(given, "h3").textContent || "figure";
     controls2.append(offer(title2, () => dataOf(block.views[state.view])));
     if (brushes) brushOver(plot, () => block.views[state.view]);
     whenSeen(plot, start2);
@@ -1884,11 +1884,11 @@
       if (isPeak) classes.push("peak");
       if (store.special.has(tokens2[0].id)) classes.push("special");
       if (!own2.whole && (low + first + length <= own2.start || low + first >= (own2.stop ?? Infinity))) classes.push("far");
-      let text3 = proseText(read2);
-      if (value2 === void 0 && last && !last.endsWith(" ")) text3 = text3.replace(JOINS, "");
-      last = text3;
-      const word = text3.length > 1 && text3.startsWith(" ") ? text3.slice(1) : text3;
-      if (word !== text3) parts.push(" ");
+      let text4 = proseText(read2);
+      if (value2 === void 0 && last && !last.endsWith(" ")) text4 = text4.replace(JOINS, "");
+      last = text4;
+      const word = text4.length > 1 && text4.startsWith(" ") ? text4.slice(1) : text4;
+      if (word !== text4) parts.push(" ");
       const span = el("span", classes.length ? { class: classes.join(" ") } : {}, word);
       info.set(span, { tokens: tokens2, text: read2, name: eyes.name });
       if (isPeak || length > 1) span.tabIndex = 0;
@@ -1937,7 +1937,7 @@
     box.append(el("label", {}, el("span", {}, "Also active here (" + others.length + ", a sample)"), select), said3);
     return box;
   }
-  function row({ example: example2, folded }, max, here) {
+  function row({ example: example2, folded: folded2 }, max, here) {
     const { sequence, peak, activation, start: start2 } = example2;
     const window_ = unpack(example2.window);
     const own2 = { peak, start: start2, stop: start2 + window_.length };
@@ -1973,7 +1973,7 @@
     });
     show(null);
     const where = "doc " + example2.document + " · seq " + sequence + ":" + peak + " ";
-    const more = folded ? el("span", { class: "folded" }, "+" + folded + " on ", tokenCode(peakToken(example2)), " ") : null;
+    const more = folded2 ? el("span", { class: "folded" }, "+" + folded2 + " on ", tokenCode(peakToken(example2)), " ") : null;
     const end = el("span", { class: "at" }, where);
     return el(
       "li",
@@ -1991,8 +1991,8 @@
       const { n_active, share: share2 } = group.range;
       const bar2 = el("i", {});
       bar2.style.setProperty("width", 100 * share2 + "%");
-      const text3 = n_active === null ? asText.percent(share2) + " of all tokens" : asText.count(n_active) + " active tokens, " + asText.percent(share2) + " of all";
-      heading.append(el("span", {}, text3), el("span", { class: "share", "aria-hidden": "true" }, bar2));
+      const text4 = n_active === null ? asText.percent(share2) + " of all tokens" : asText.count(n_active) + " active tokens, " + asText.percent(share2) + " of all";
+      heading.append(el("span", {}, text4), el("span", { class: "share", "aria-hidden": "true" }, bar2));
     }
     const list2 = el("ul", {});
     const { rows, limit } = section2;
@@ -2088,7 +2088,7 @@
       const view = reading;
       const found = sections();
       const rows = found.flatMap((section2) => section2.rows);
-      const stored = view.range ? all2.length : rows.reduce((sum, { folded }) => sum + folded + 1, 0);
+      const stored = view.range ? all2.length : rows.reduce((sum, { folded: folded2 }) => sum + folded2 + 1, 0);
       const parts = [rows.length + " of " + stored + " stored examples"];
       if (view.range) parts.push("activation " + view.range.map(asText.value).join(" to "));
       if (view.unique) parts.push("the strongest of each peak token");
@@ -2180,30 +2180,33 @@
     hovermode: "closest",
     dragmode: self.matchMedia("(pointer: coarse)").matches ? false : "zoom"
   });
-  var shorten = (text3, most2) => text3.length > most2 ? text3.slice(0, Math.ceil(most2 / 2) - 1) + "…" + text3.slice(text3.length - Math.floor(most2 / 2)) : text3;
+  var shorten = (text4, most2) => text4.length > most2 ? text4.slice(0, Math.ceil(most2 / 2) - 1) + "…" + text4.slice(text4.length - Math.floor(most2 / 2)) : text4;
   function frameOf(block, given) {
     const summary = filled(block.summary, block.v);
     const box = given || el("figure", { class: "block figure" });
     if (!given) box.append(el("figcaption", {}, block.title ? el("h3", {}, block.title) : null), el("p", { class: "summary" }, summary));
     const caption = within(box, "figcaption");
-    const plot = plotBox({ class: "plot", role: "img", "aria-label": summary });
-    (maybe(box, ".summary") || caption).after(plot);
     const heading = maybe(box, "h3") || maybe(box.closest(".panel") || box, "h2");
-    return { box, caption, plot, summary, name: heading && heading.textContent || "figure" };
+    const name4 = heading && heading.textContent || "figure";
+    const said3 = summary || name4 + ".";
+    const plot = plotBox({ class: "plot", role: "img", "aria-label": said3 });
+    (maybe(box, ".summary") || caption).after(plot);
+    return { box, caption, plot, summary: said3, name: name4 };
   }
 
   // blocks/cells.js
   function cellNode(cell2) {
     if (typeof cell2 === "string") return document.createTextNode(cell2);
-    const { text: text3, href, token, position, gloss } = cell2;
+    const { text: text4, href, token, position, gloss } = cell2;
     const outside = href && href.startsWith("https:");
-    const name4 = href ? el("a", { href: outside ? href : addressOf(href), rel: outside ? "noreferrer" : null }, text3) : text3;
+    const name4 = href ? el("a", { href: outside ? href : addressOf(href), rel: outside ? "noreferrer" : null }, text4) : text4;
     const node = el("span", { class: "ref" }, name4);
     if (token) node.append(" ", el("code", { class: "tok" }, token));
     if (position !== void 0) node.append(" ", el("small", {}, String(position)));
     if (gloss) node.append(" ", el("small", { class: "gloss" }, gloss));
     return node;
   }
+  var cellName = (cell2) => typeof cell2 === "string" ? cell2 : cell2.text;
   var cellText = (cell2) => typeof cell2 === "string" ? cell2 : [cell2.text, cell2.token, cell2.position].filter((part) => part !== void 0).join(" ");
 
   // blocks/sparse.js
@@ -2213,10 +2216,10 @@
   function endsOf(block, side) {
     const { values } = side === "rows" ? block.row_values : block.column_values;
     return block[side].map(([place, position], i) => {
-      const { text: text3, href, gloss, token: own2 } = block.names[side][place];
+      const { text: text4, href, gloss, token: own2 } = block.names[side][place];
       const token = own2 || block.words[position];
-      const label2 = [shorten(text3, 14), shorten(token, 14), position].join(" · ");
-      return { name: text3, token, position, label: label2, href: href || "", gloss: gloss || "", place, value: values[i] };
+      const label2 = [shorten(text4, 14), shorten(token, 14), position].join(" · ");
+      return { name: text4, token, position, label: label2, href: href || "", gloss: gloss || "", place, value: values[i] };
     });
   }
   var link = ({ name: name4, href, token, position, gloss }) => cellNode({ text: name4, href, token, position, gloss });
@@ -2338,7 +2341,7 @@
     const choice = (label2, options, current, act) => {
       const id = "heatmap-" + (ids += 1);
       const select = el("select", { id });
-      options.forEach(([option, text3]) => select.append(el("option", { value: option }, text3)));
+      options.forEach(([option, text4]) => select.append(el("option", { value: option }, text4)));
       select.value = current;
       select.addEventListener("change", () => {
         act(select.value);
@@ -2459,7 +2462,7 @@
       const cut = plot.clientWidth < 560 ? 14 : 44;
       plot.style.setProperty("height", Math.min(760, 150 + 15 * view.rows.length) + "px");
       const boxes2 = (view.outlined || []).map(([x, y]) => ({ x, y, colour: colours.act, width: 1.5 }));
-      const [rows, columns] = [view.rows, view.columns].map((texts) => texts.map((text3) => shorten(text3, cut)));
+      const [rows, columns] = [view.rows, view.columns].map((texts) => texts.map((text4) => shorten(text4, cut)));
       return heatDrawing({ z: numbersOf(view), most: largest(view), rows, columns, x: view.x }, boxes2, colours);
     };
     const note = el("p", { class: "view-note" });
@@ -2511,12 +2514,12 @@
     const { box, caption, plot, summary, name: title2 } = frameOf(block, given || null);
     const [first] = series;
     const most2 = first ? Math.max(...first.values) : 0;
-    const peak = first ? " Strongest: " + first.name.text + ", " + asText.value(most2) + " on " + block.labels[first.values.indexOf(most2)] + "." : "";
+    const peak = first ? " Strongest: " + cellName(first.name) + ", " + asText.value(most2) + " on " + block.labels[first.values.indexOf(most2)] + "." : "";
     plot.classList.add("c-lines");
     plot.setAttribute("aria-label", "Line plot. " + summary + peak);
     const data = () => ({
       columns: ["name", ...block.labels],
-      rows: block.series.map(({ name: name4, values }) => [name4.text, ...values])
+      rows: block.series.map(({ name: name4, values }) => [cellName(name4), ...values])
     });
     let other = null;
     const make2 = (colours) => {
@@ -2527,7 +2530,7 @@
         const style = { color: palette[i % 5], width: 1.6, dash: dash || (i >= 5 ? "dot" : "solid") };
         const marker = { color: palette[i % 5], size: dash ? 3 : 5, symbol: i >= 5 ? "diamond" : "circle" };
         const drawn2 = { x: row2.values.map((_, x) => x), y: row2.values, line: style, marker };
-        return [{ type: "scatter", mode: "lines+markers", name: plotText(shorten(name4.text, 24)), showlegend: !dash, legendgroup: key, hoverinfo: "none", ...drawn2 }];
+        return [{ type: "scatter", mode: "lines+markers", name: plotText(shorten(cellName(name4), 24)), showlegend: !dash, legendgroup: key, hoverinfo: "none", ...drawn2 }];
       });
       const texts = block.labels.map((label2) => shorten(label2, 18));
       const narrow = session.paper || plot.clientWidth < 560;
@@ -2543,19 +2546,22 @@
         }
       };
     };
-    if (block.overlays.length) {
+    const overlays = block.overlays || [];
+    if (overlays.length) {
       const select = el("select", {}, el("option", { value: "" }, "none"));
-      block.overlays.forEach(([, page2, text3]) => select.append(el("option", { value: page2 }, text3)));
+      overlays.forEach(([, page2, text4]) => select.append(el("option", { value: page2 }, text4)));
       const key = box.dataset.block || "";
       select.addEventListener("change", async () => {
-        const chosen = block.overlays.find(([, page3]) => page3 === select.value);
+        const chosen = overlays.find(([, page2]) => page2 === select.value);
         if (chosen) await load(chosen[0]);
-        const page2 = chosen && store.pages.get(chosen[1]);
-        const found = page2 && page2.blocks.get(key);
+        const blocks2 = chosen && store.pages.get(chosen[1])?.blocks;
+        const { load: apart } = blocks2 && blocks2.get(key) || {};
+        if (apart) await load(apart);
+        const found = blocks2 && blocks2.get(key);
         other = found ? merged(found) : null;
         if (plot.redraw) plot.redraw();
       });
-      caption.append(el("label", { class: "field" }, el("span", {}, block.overlay), select));
+      caption.append(el("label", { class: "field" }, el("span", {}, block.overlay || "Lay over it"), select));
     }
     caption.append(offer(title2, data));
     whenSeen(
@@ -2565,7 +2571,7 @@
           const [{ x, y, data: trace }] = event.points;
           if (!event.event) return;
           const line2 = series.find(({ key }) => trace.legendgroup === key);
-          showTip([line2 ? line2.name.text : "", asText.value(y) + " at position " + x], event.event.clientX, event.event.clientY);
+          showTip([line2 ? cellName(line2.name) : "", asText.value(y) + " at position " + x], event.event.clientX, event.event.clientY);
         },
         plotly_unhover: () => showTip(null)
       })
@@ -2674,10 +2680,10 @@
   var offsetName = (offset) => offset === 0 ? "the peak" : asText.value(offset) + " from the peak";
   function words(where, values, most2, blind) {
     const box = el("div", { class: "words signed", dir: "auto" });
-    const add = (offset, text3, name4) => {
+    const add = (offset, text4, name4) => {
       const value2 = values.get(offset);
       const classes = [step(value2, most2), offset === 0 ? "peak" : "", offset > 0 ? "far" : ""];
-      const span = el("span", { class: classes.filter(Boolean).join(" ") }, text3);
+      const span = el("span", { class: classes.filter(Boolean).join(" ") }, text4);
       if (offset === 0) span.tabIndex = 0;
       describeToken(span, [name4, value2 === void 0 ? "nothing listed" : signed(value2), offsetName(offset)]);
       box.append(span);
@@ -2707,9 +2713,9 @@
         add(offset, "#" + id, "#" + id);
         return;
       }
-      const text3 = proseText(tokenText(id));
-      const word = text3.length > 1 && text3.startsWith(" ") ? text3.slice(1) : text3;
-      if (word !== text3) box.append(" ");
+      const text4 = proseText(tokenText(id));
+      const word = text4.length > 1 && text4.startsWith(" ") ? text4.slice(1) : text4;
+      if (word !== text4) box.append(" ");
       add(offset, word, tokenText(id));
     });
     if (blind) box.classList.add("ids");
@@ -2801,11 +2807,11 @@
       line2.style.setProperty("width", 72 * Math.abs(value2) / widest + "%");
       cell2.append(line2);
       const shown3 = () => blind ? el("code", { class: "tok" }, "#" + token) : tokenCode(token);
-      const text3 = token < 0 ? null : shown3();
+      const text4 = token < 0 ? null : shown3();
       const path = pathOf(row2);
       const at2 = el("small", {}, source === 0 ? " peak" : " " + asText.value(source));
       const from = el("td", {}, earlier(block.saes[row2.sae], row2.latent, row2.shown, blind));
-      body.append(el("tr", {}, from, el("td", {}, path), el("td", {}, text3, at2), cell2));
+      body.append(el("tr", {}, from, el("td", {}, path), el("td", {}, text4, at2), cell2));
     }
     const titles = el("tr", {}, ...head3.map((name4) => el("th", { scope: "col" }, name4)));
     const table3 = el("table", { class: "list paths" }, el("thead", {}, titles), body);
@@ -2852,7 +2858,7 @@
     const table3 = el("table", { class: "grid" }, el("thead", {}, head3), body);
     const data = () => ({ columns: block.columns, rows: block.rows.map((row2) => row2.map(cellText)) });
     const box = el("div", { class: "block" }, title2 ? el("h3", {}, title2) : null, offer(title2 || "table", data));
-    if (block.summary) box.append(el("p", {}, block.summary));
+    if (block.summary) box.append(el("p", {}, filled(block.summary, block.v)));
     box.append(el("div", { class: "scroll" }, table3));
     return box;
   }
@@ -2873,6 +2879,12 @@
     box.append(offer(block.title || "values", () => ({ columns: ["name", "value", "note"], rows: rows() })), list2);
     return box;
   }
+  function text2({ title: title2, text: said3, lines: lines2 }) {
+    const heading = title2 ? el("h3", {}, title2) : null;
+    const [first, ...others] = lines2 || [said3];
+    if (!others.length) return el("div", { class: "block" }, heading, el("p", {}, first));
+    return el("div", { class: "block" }, heading, el("p", { class: "counts" }, ...[first, ...others].map((line2) => el("span", {}, line2))));
+  }
   var kinds = {
     tokens: tokensBlock,
     latents: latentsBlock,
@@ -2885,15 +2897,27 @@
     examples: examplesBlock,
     attribution: attributionBlock,
     influences: influencesBlock,
-    text: (block) => el("div", { class: "block" }, el("p", {}, block.text)),
+    text: text2,
     grid: (block, context) => {
       const inside = block.blocks.map((inner) => blockNode(inner, context));
-      return el("div", { class: "block columns" }, ...inside);
+      return el("div", { class: block.stacked ? "block" : "block columns" }, ...inside);
     }
   };
+  function folded({ title: title2, lead = [], note, open: open4 }, inside) {
+    const line2 = el("summary", {}, el("b", {}, title2));
+    if (lead.length) {
+      const names2 = lead.flatMap((cell2, i) => [i ? " → " : "", cellNode(typeof cell2 === "string" ? cell2 : { ...cell2, href: void 0 })]);
+      line2.append(" ", el("span", {}, ...names2));
+    }
+    if (note) line2.append(" ", el("span", {}, note));
+    const box = el("details", { class: "unfold", open: open4 ? "" : null }, line2, ...inside.controls || [], inside);
+    box.addEventListener("toggle", freshen2);
+    return box;
+  }
   function blockNode(raw, context) {
     const block = merged(raw);
-    return Object.hasOwn(kinds, block.b) ? kinds[block.b](block, context) : el("div", {});
+    const node = Object.hasOwn(kinds, block.b) ? kinds[block.b](block, context) : el("div", {});
+    return block.fold ? folded(block.fold, node) : node;
   }
   function panelNodes(record, slug, blind) {
     const context = { sae: slug, latent: record.latent, max: record.max, blind };
@@ -3058,7 +3082,7 @@
     for (const cell2 of cells) {
       for (const code2 of all(cell2, "code.tok[title]")) code2.classList.toggle("shared", names2.has(code2.title));
     }
-    return shared.map(([, { text: text3 }]) => text3);
+    return shared.map(([, { text: text4 }]) => text4);
   }
   function section(panel, items) {
     const cells = items.map((item2) => {
@@ -3082,7 +3106,7 @@
     const update = () => {
       const tokens2 = markShared(cells);
       words2.replaceChildren(tokens2.length ? "In more than one list: " : "No token is in more than one list.");
-      tokens2.slice(0, 30).forEach((text3) => words2.append(el("code", { class: "tok shared" }, text3), " "));
+      tokens2.slice(0, 30).forEach((text4) => words2.append(el("code", { class: "tok shared" }, text4), " "));
     };
     if (LISTS.includes(panel.name) && items.length > 1) {
       box.append(words2);
@@ -3093,8 +3117,8 @@
     return box;
   }
   function asked() {
-    const text3 = new URLSearchParams(fragmentNow()).get("panels");
-    return new Set(text3 === null ? FIRST2 : text3.split(","));
+    const text4 = new URLSearchParams(fragmentNow()).get("panels");
+    return new Set(text4 === null ? FIRST2 : text4.split(","));
   }
   function chooser2(panels, chosen, change) {
     const box = el("fieldset", { class: "field only panels-shown" }, el("legend", {}, "Panels"));
@@ -3394,14 +3418,14 @@
   // shell/markdown.js
   var N_EXAMPLES = 5;
   var N_ROWS = 10;
-  var plain3 = (text3) => text3.replace(/\s+/g, " ").trim().replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;").replace(/[\\`*_{}[\]()#+\-.!|~$:=^'"]/g, (sign) => `-.:'"()+=`.includes(sign) ? sign : "\\" + sign).replace(/([@#])(?=\w)/g, "$1⁠").replace(/:(?=\/\/)/g, "\\:").replace(/\bwww\./gi, "www\\.").replace(/^([-+=]|\d+[.)])/, "\\$1");
-  var code = function(text3) {
-    const longest = Math.max(0, ...Array.from(text3.matchAll(/`+/g), (found) => found[0].length));
+  var plain3 = (text4) => text4.replace(/\s+/g, " ").trim().replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;").replace(/[\\`*_{}[\]()#+\-.!|~$:=^'"]/g, (sign) => `-.:'"()+=`.includes(sign) ? sign : "\\" + sign).replace(/([@#])(?=\w)/g, "$1⁠").replace(/:(?=\/\/)/g, "\\:").replace(/\bwww\./gi, "www\\.").replace(/^([-+=]|\d+[.)])/, "\\$1");
+  var code = function(text4) {
+    const longest = Math.max(0, ...Array.from(text4.matchAll(/`+/g), (found) => found[0].length));
     const fence = "`".repeat(longest + 1);
-    const pad = /^[` ]|[` ]$/.test(text3) ? " " : "";
-    return fence + pad + text3.replace(/\s+/g, " ") + pad + fence;
+    const pad = /^[` ]|[` ]$/.test(text4) ? " " : "";
+    return fence + pad + text4.replace(/\s+/g, " ") + pad + fence;
   };
-  var text2 = (node) => node ? node.textContent : "";
+  var text3 = (node) => node ? node.textContent : "";
   var shown2 = (node) => node && !node.hidden && !node.closest("[hidden]");
   var link2 = (label2, address) => "[" + plain3(label2) + "](<" + address.replace(/[<>\\\s]/g, encodeURIComponent) + ">)";
   function marked(example2) {
@@ -3433,20 +3457,20 @@
     const index = Number(article.id.slice("latent-".length));
     const out = ["## " + link2(name4 + " latent " + index, viewAddress()), ""];
     const label2 = maybe(article, ".label");
-    if (shown2(label2)) out.push("> " + plain3(text2(label2)), "");
+    if (shown2(label2)) out.push("> " + plain3(text3(label2)), "");
     out.push("*" + plain3(store.report.title) + "*", "");
-    for (const note of all(article, ".dead, .blind-note")) if (shown2(note)) out.push(plain3(text2(note)), "");
+    for (const note of all(article, ".dead, .blind-note")) if (shown2(note)) out.push(plain3(text3(note)), "");
     for (const section2 of all(article, ".story > section")) {
-      const title2 = text2(maybe(section2, "h2"));
+      const title2 = text3(maybe(section2, "h2"));
       const lines2 = [];
-      all(section2, "dl > div").forEach((row2) => lines2.push(plain3(text2(maybe(row2, "dt"))) + ": " + plain3(text2(maybe(row2, "dd")))));
+      all(section2, "dl > div").forEach((row2) => lines2.push(plain3(text3(maybe(row2, "dt"))) + ": " + plain3(text3(maybe(row2, "dd")))));
       for (const line2 of all(section2, ".line")) {
         if (!shown2(line2)) continue;
-        const tokens2 = all(line2, "code").map((token) => code(text2(token)));
-        lines2.push(plain3(text2(maybe(line2, "span"))) + ": " + tokens2.join(" "));
+        const tokens2 = all(line2, "code").map((token) => code(text3(token)));
+        lines2.push(plain3(text3(maybe(line2, "span"))) + ": " + tokens2.join(" "));
       }
-      all(section2, "li").forEach((item2) => shown2(item2) && lines2.push(plain3(text2(item2))));
-      all(section2, ".none").forEach((item2) => lines2.push(plain3(text2(item2))));
+      all(section2, "li").forEach((item2) => shown2(item2) && lines2.push(plain3(text3(item2))));
+      all(section2, ".none").forEach((item2) => lines2.push(plain3(text3(item2))));
       out.push("**" + plain3(title2) + "**", "", ...lines2.map((line2) => "- " + line2), "");
     }
     const shard = Array.from(store.shards.values()).find((item2) => item2.sae === thisPage.sae && item2.byLatent.has(index));
@@ -3469,14 +3493,14 @@
   }
   function page() {
     const main = byId("main", HTMLElement);
-    const out = ["## " + link2(text2(maybe(main, "h1")) || document.title, viewAddress()), "", "*" + plain3(store.report.title || document.title) + "*", ""];
+    const out = ["## " + link2(text3(maybe(main, "h1")) || document.title, viewAddress()), "", "*" + plain3(store.report.title || document.title) + "*", ""];
     for (const node of all(main, ".g-prompt, .c-tokens, .facts > div, .g-said p, .c-note, section > h2, header > h2, .summary, .g-text, table")) {
       if (!shown2(node) || node.closest(".data, .contents")) continue;
-      if (node.matches(".facts > div")) out.push("- " + plain3(text2(maybe(node, "dt"))) + ": " + plain3(text2(maybe(node, "dd"))));
-      else if (node.matches(".c-tokens")) out.push(all(node, "code").map((token) => code(text2(token))).join(" "), "");
-      else if (node.matches("h2")) out.push("", "### " + plain3(text2(node)), "");
+      if (node.matches(".facts > div")) out.push("- " + plain3(text3(maybe(node, "dt"))) + ": " + plain3(text3(maybe(node, "dd"))));
+      else if (node.matches(".c-tokens")) out.push(all(node, "code").map((token) => code(text3(token))).join(" "), "");
+      else if (node.matches("h2")) out.push("", "### " + plain3(text3(node)), "");
       else if (node instanceof HTMLTableElement) out.push("", ...table2(node));
-      else out.push(plain3(text2(node)), "");
+      else out.push(plain3(text3(node)), "");
     }
     return out;
   }
@@ -3489,10 +3513,10 @@
 
   // shell/actions.js
   var root3 = document.documentElement;
-  function byHand(text3, what) {
+  function byHand(text4, what) {
     const before4 = document.activeElement;
     const field3 = el("textarea", { readonly: "", rows: "3", "aria-label": what });
-    field3.value = text3;
+    field3.value = text4;
     const done = el("button", { type: "button" }, "Close");
     const note = el("p", {}, "This browser does not let a page copy. The text is selected: copy it yourself.");
     const box = el("div", { class: "by-hand", role: "group", "aria-label": what }, note, field3, done);
@@ -3511,12 +3535,12 @@
     field3.focus();
     field3.select();
   }
-  async function copyText(text3, what) {
+  async function copyText(text4, what) {
     try {
-      await self.navigator.clipboard.writeText(text3);
+      await self.navigator.clipboard.writeText(text4);
       say(what + " copied");
     } catch {
-      byHand(text3, what);
+      byHand(text4, what);
     }
   }
   var copyLink = () => copyText(viewAddress(), "Link to this view");
@@ -3630,8 +3654,8 @@
     name4.addEventListener("keydown", (event) => {
       if (event.key === "Enter") page2.group(name4);
     });
-    const button2 = (text3, action) => {
-      const made2 = el("button", { type: "button" }, text3);
+    const button2 = (text4, action) => {
+      const made2 = el("button", { type: "button" }, text4);
       made2.addEventListener("click", action);
       return made2;
     };
@@ -3670,14 +3694,14 @@
   var OUTPUTS = 1e9;
   var LOW = { main: 20, bare: 2 };
   var pen = document.createElement("canvas").getContext("2d");
-  function width(text3, size) {
-    if (!pen) return size * text3.length / 2;
+  function width(text4, size) {
+    if (!pen) return size * text4.length / 2;
     pen.font = size + "px sans-serif";
-    return pen.measureText(text3).width;
+    return pen.measureText(text4).width;
   }
-  function fitText(text3, most2, size) {
-    if (width(text3, size) <= most2) return text3;
-    const letters = Array.from(text3);
+  function fitText(text4, most2, size) {
+    if (width(text4, size) <= most2) return text4;
+    const letters = Array.from(text4);
     while (letters.length > 1 && width(letters.join("") + "…", size) > most2) letters.pop();
     return letters.join("") + "…";
   }
@@ -3720,8 +3744,8 @@
     for (const group of state.groups) {
       const members2 = group.members.map((place) => model.nodes[place]);
       const size = few ? 11.5 : 17;
-      const text3 = fitText(group.name, 15 * size, size) + " (" + members2.length + ")";
-      items.push(itemOf({ node: null, group, members: members2, kind: "group", text: text3, large: !few, w: width(text3, size) + 28, h: few ? 28 : 34 }));
+      const text4 = fitText(group.name, 15 * size, size) + " (" + members2.length + ")";
+      items.push(itemOf({ node: null, group, members: members2, kind: "group", text: text4, large: !few, w: width(text4, size) + 28, h: few ? 28 : 34 }));
     }
     return items;
   }
@@ -3899,9 +3923,9 @@
     box.append(svgNode("rect", { x: -w / 2, y: -h / 2, width: w, height: h, class: "hit" }));
     box.append(shapeOf(item2));
     if (item2.text) {
-      const text3 = svgNode("text", { y: item2.kind === "latent" ? item2.large ? 17 : 14 : item2.large ? 6 : 4, class: item2.large ? "large" : "" });
-      text3.textContent = item2.text;
-      box.append(text3);
+      const text4 = svgNode("text", { y: item2.kind === "latent" ? item2.large ? 17 : 14 : item2.large ? 6 : 4, class: item2.large ? "large" : "" });
+      text4.textContent = item2.text;
+      box.append(text4);
     }
     box.item = item2;
     item2.box = box;
@@ -3950,12 +3974,12 @@
     }
     zoomButtons() {
       const box = el("div", { class: "g-zoom", role: "group", "aria-label": "Zoom" });
-      for (const { text: text3, name: name4, action } of [
+      for (const { text: text4, name: name4, action } of [
         { text: "−", name: "Zoom out", action: () => this.zoomBy(0.8) },
         { text: "+", name: "Zoom in", action: () => this.zoomBy(1.25) },
         { text: "⤢", name: "Show all of it", action: () => this.fit(0) }
       ]) {
-        const button2 = el("button", { type: "button", class: "icon", "aria-label": name4, title: name4 }, text3);
+        const button2 = el("button", { type: "button", class: "icon", "aria-label": name4, title: name4 }, text4);
         button2.addEventListener("click", action);
         box.append(button2);
       }
@@ -3982,8 +4006,8 @@
       this.layers.replaceChildren(...layout.rows.map((row2) => this.rowName(row2)));
       this.tokens.replaceChildren(
         ...this.model.record.tokens.map((token, position) => {
-          const text3 = tokenText(token);
-          return el("span", { title: text3 + ", position " + position }, el("code", {}, text3), el("small", {}, String(position)));
+          const text4 = tokenText(token);
+          return el("span", { title: text4 + ", position " + position }, el("code", {}, text4), el("small", {}, String(position)));
         })
       );
       this.size(this.zoom);
@@ -4109,13 +4133,13 @@
     const active = new Map(places.map((place, i) => [place, values[i]]));
     const words2 = el("q", { dir: "auto" });
     running(unpack(packed)).forEach(({ first, length, text: read2 }) => {
-      const text3 = proseText(read2);
+      const text4 = proseText(read2);
       const here = Array.from({ length }, (_, i) => active.get(start2 + first + i)).filter((each) => each !== void 0);
       const value2 = here.length ? Math.max(...here) : void 0;
-      if (value2 === void 0) words2.append(text3);
+      if (value2 === void 0) words2.append(text4);
       else {
-        const word = text3.length > 1 && text3.startsWith(" ") ? text3.slice(1) : text3;
-        if (word !== text3) words2.append(" ");
+        const word = text4.length > 1 && text4.startsWith(" ") ? text4.slice(1) : text4;
+        if (word !== text4) words2.append(" ");
         words2.append(el("i", { class: "a" + levelOf(value2, card.max) }, word));
       }
     });
@@ -4128,7 +4152,7 @@
     if (node.kind === "logit") rows.push(["probability", percent2(node.probability)]);
     else rows.push(["cumulative influence", percent2(node.influence)]);
     const list2 = el("dl", { class: "g-facts" });
-    rows.forEach(([name4, text3]) => list2.append(el("div", {}, el("dt", {}, name4), el("dd", {}, text3))));
+    rows.forEach(([name4, text4]) => list2.append(el("div", {}, el("dt", {}, name4), el("dd", {}, text4))));
     return list2;
   }
   function about2(model, node, examples) {
@@ -4251,14 +4275,14 @@
     );
     return box;
   }
-  function sample(kind, text3) {
+  function sample(kind, text4) {
     const item2 = { kind, w: 18, h: 12, r: 6, k: 1, text: "" };
     const picture = svgNode("svg", { viewBox: "-11 -9 22 18", class: "g-key", "aria-hidden": "true" }, svgNode("g", { class: "node k-" + kind }, shapeOf(item2)));
-    return el("li", {}, picture, text3);
+    return el("li", {}, picture, text4);
   }
-  function stroke(name4, text3) {
+  function stroke(name4, text4) {
     const line2 = svgNode("path", { d: "M-9 5C-9-2 9 2 9-5", class: name4, "stroke-width": "3" });
-    return el("li", {}, svgNode("svg", { viewBox: "-11 -9 22 18", class: "g-key", "aria-hidden": "true" }, svgNode("g", { class: "edges" }, line2)), text3);
+    return el("li", {}, svgNode("svg", { viewBox: "-11 -9 22 18", class: "g-key", "aria-hidden": "true" }, svgNode("g", { class: "edges" }, line2)), text4);
   }
   var legendOf = () => el(
     "ul",
@@ -4276,7 +4300,7 @@
   // graph/state.js
   var MOST2 = { address: 2e4, groups: 40, name: 40 };
   var DRAWN2 = 150;
-  var name3 = (text3) => Array.from(text3.replace(/\p{C}/gu, "").replace(/\s+/gu, " ").trim()).slice(0, MOST2.name).join("");
+  var name3 = (text4) => Array.from(text4.replace(/\p{C}/gu, "").replace(/\s+/gu, " ").trim()).slice(0, MOST2.name).join("");
   var groupName = name3;
   var usualState = (model) => ({
     links: Math.min(DRAWN2, model.links.length),
@@ -4288,21 +4312,21 @@
     pinned: null,
     groups: []
   });
-  function share(text3) {
-    return /^(0(\.\d{1,4})?|1)$/.test(text3 || "") ? Number(text3) : null;
+  function share(text4) {
+    return /^(0(\.\d{1,4})?|1)$/.test(text4 || "") ? Number(text4) : null;
   }
-  function groupOf(model, text3, taken) {
-    const star = text3.indexOf("*");
+  function groupOf(model, text4, taken) {
+    const star = text4.indexOf("*");
     if (star < 0) return null;
     const members2 = [];
-    for (const id of text3.slice(0, star).split(" ")) {
+    for (const id of text4.slice(0, star).split(" ")) {
       const node = model.byId.get(id);
       if (!node || taken.has(node.place)) continue;
       taken.add(node.place);
       members2.push(node.place);
     }
     members2.sort((a, b) => a - b);
-    return members2.length > 1 ? { name: name3(text3.slice(star + 1)) || "group", members: members2 } : null;
+    return members2.length > 1 ? { name: name3(text4.slice(star + 1)) || "group", members: members2 } : null;
   }
   function readState(model, address) {
     const state = usualState(model);
@@ -4319,7 +4343,7 @@
     if (pinned) state.pinned = pinned.place;
     state.trace = state.pinned !== null && parts.get("trace") === "yes";
     const taken = /* @__PURE__ */ new Set();
-    state.groups = parts.getAll("group").slice(0, MOST2.groups).map((text3) => groupOf(model, text3, taken)).filter((group) => group !== null);
+    state.groups = parts.getAll("group").slice(0, MOST2.groups).map((text4) => groupOf(model, text4, taken)).filter((group) => group !== null);
     return state;
   }
   function writeState(model, state) {
@@ -4551,8 +4575,8 @@
       this.status.textContent = "Cleared";
     }
     save() {
-      const text3 = JSON.stringify(graphJson(this.model, this.state), null, 1);
-      saveFile(this.model.record.slug + "-graph.json", "application/json", text3);
+      const text4 = JSON.stringify(graphJson(this.model, this.state), null, 1);
+      saveFile(this.model.record.slug + "-graph.json", "application/json", text4);
     }
     // ---- focus, card
     tabStop() {
@@ -4937,9 +4961,9 @@
     sort: [{ name: "latent", down: false }]
   });
   var columnNames = SORTS;
-  var numberFrom = (text3) => NUMBER3.test(text3.trim()) ? Number(text3) : null;
-  function readFilters(text3) {
-    const parts = new URLSearchParams(text3);
+  var numberFrom = (text4) => NUMBER3.test(text4.trim()) ? Number(text4) : null;
+  function readFilters(text4) {
+    const parts = new URLSearchParams(text4);
     const state = noFilters();
     for (const name4 of TEXTS) state[name4] = (parts.get(name4) || "").slice(0, LONGEST);
     for (const name4 of RANGES) {
@@ -4975,8 +4999,8 @@
     function lines2(packed) {
       const forms = /* @__PURE__ */ new Set();
       for (const id of unpack(packed)) {
-        const text3 = tokenText(id);
-        forms.add(text3).add(proseText(text3)).add(proseText(text3).trim());
+        const text4 = tokenText(id);
+        forms.add(text4).add(proseText(text4)).add(proseText(text4).trim());
       }
       return ("\n" + Array.from(forms).join("\n") + "\n").toLowerCase();
     }
@@ -4984,9 +5008,9 @@
       if (!words2) words2 = rows.map((row2) => ({ tokens: lines2(row2.tokens), raises: lines2(row2.raises) }));
       return words2;
     }
-    function needle(text3) {
-      const quoted = /^"(.+)"$/.exec(text3.trim());
-      return quoted ? "\n" + quoted[1].toLowerCase() + "\n" : text3.trim().toLowerCase();
+    function needle(text4) {
+      const quoted = /^"(.+)"$/.exec(text4.trim());
+      return quoted ? "\n" + quoted[1].toLowerCase() + "\n" : text4.trim().toLowerCase();
     }
     const marked2 = (row2) => (noteBook.of(sae2, row2.latent).star ? 2 : 0) + (isPinned(sae2, row2.latent) ? 1 : 0);
     function middle(row2) {
@@ -5024,9 +5048,9 @@
       const q = needle(state.q);
       if (/^\d+$/.test(q)) found.push((row2) => String(row2.latent).startsWith(q));
       else if (q) {
-        const text3 = read2();
+        const text4 = read2();
         const blind = "blind".includes(q);
-        found.push((row2, i) => text3[i].tokens.includes(q) || text3[i].raises.includes(q) || label2(row2).toLowerCase().includes(q) || blind && row2.blind);
+        found.push((row2, i) => text4[i].tokens.includes(q) || text4[i].raises.includes(q) || label2(row2).toLowerCase().includes(q) || blind && row2.blind);
       }
       for (const name4 of LISTS2) {
         const wanted3 = needle(state[name4]);
@@ -5078,11 +5102,11 @@
   var FIRST_DOWN = /* @__PURE__ */ new Set(["density", "max", "shape", "marked"]);
   var WORDS = { latent: "latent", marked: "marked", density: "density", max: "max", shape: "activations", tokens: "active on", raises: "raises", label: "explanation" };
   var field = (id) => byId(id, HTMLInputElement);
-  function sparkPath(text3) {
-    const width2 = 92 / text3.length;
+  function sparkPath(text4) {
+    const width2 = 92 / text4.length;
     let path = "";
-    for (let i = 0; i < text3.length; i += 1) {
-      const height = text3.charCodeAt(i) - 65;
+    for (let i = 0; i < text4.length; i += 1) {
+      const height = text4.charCodeAt(i) - 65;
       if (height > 0) path += "M" + (i * width2).toFixed(1) + " 20v-" + height + "h" + (width2 - 0.8).toFixed(1) + "v" + height + "z";
     }
     return path;
@@ -5121,7 +5145,7 @@
     const only = all(document, "#filters input[name='only']").filter((node) => node instanceof HTMLInputElement);
     const then = byId("then", HTMLSelectElement);
     const reset = byId("reset", HTMLButtonElement);
-    const said3 = (id, text3) => byId(id, HTMLElement).textContent = text3;
+    const said3 = (id, text4) => byId(id, HTMLElement).textContent = text4;
     const watchers = [];
     let state = noFilters();
     let shown3 = rows;
@@ -5500,9 +5524,9 @@
   var NAMES = { "": "follow the system", light: "light", dark: "dark" };
   var button = byId("theme", HTMLButtonElement);
   function label() {
-    const text3 = "Colours: " + NAMES[root4.dataset.theme || ""];
-    button.setAttribute("aria-label", text3);
-    button.title = text3;
+    const text4 = "Colours: " + NAMES[root4.dataset.theme || ""];
+    button.setAttribute("aria-label", text4);
+    button.title = text4;
   }
   function startTheme(changed) {
     function next() {

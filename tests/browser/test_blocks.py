@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from saereport.reports import render as render_as
+from saereport.run import open_run
 from saereport.site import render
 from saereport.site.blocks import Block
-from saereport.site.context import ReportModel
+from saereport.site.context import Latent, ReportModel
 from saereport.site.packing import packed
-from saereport.site.panels import Panel
+from saereport.site.panels import PANELS, Panel
 from saereport.site.parts import Entry, Item, Page, PageKind, Part, register, registry
 from saereport.site.parts.registry import REPORT_DATA
 from saereport.site.shown import page_data, shown_panels
@@ -26,7 +27,8 @@ pytestmark = pytest.mark.browser
 
 Make = Callable[..., Watched]
 EVIL = "<img src=x onerror='self.stolen=1'>"
-PATH, WHICH = "kinds/index.html", "which"
+PATH = "kinds/index.html"
+BARS = {"type": "bar", "y": [1, 0, 3]}
 
 
 def every_kind(report: ReportModel) -> list[Block]:
@@ -35,7 +37,7 @@ def every_kind(report: ReportModel) -> list[Block]:
     latent = report.shards[slug].latents[0]
     token = next(iter(report.vocabulary.shown))
     name = {"text": EVIL, "href": f"{slug}/{report.shards[slug].address(latent)}", "gloss": EVIL}
-    bars = {"label": "", "columns": ["from", "to", "n"], "data": [{"type": "bar", "y": [1, 0, 3]}]}
+    bars = {"label": "", "columns": ["from", "to", "n"], "data": [BARS]}
     dense = {"rows": [EVIL, "b"], "columns": ["c", EVIL], "strip": [0.5, -1.0], "note": "sum {s}"}
     views = [
         {"label": label, **dense, "z": [[1, None], [-2, 0]], "v": {"s": 3}, "outlined": [[0, 1]]}
@@ -89,7 +91,7 @@ def every_kind(report: ReportModel) -> list[Block]:
 
 
 def _items(report: ReportModel) -> Iterator[Item]:
-    panel = Panel("kinds", "Every kind", (), every_kind)
+    panel = Panel("kinds", "Every kind", (), lambda report: every_kind(report))
     panels = shown_panels(report, [panel], report)
     data = PATH.replace(".html", ".js")
     fields = {"kicker": EVIL, "heading": EVIL, "panels": panels}
@@ -118,12 +120,73 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "run"
 
 
-def drawn(page: Any) -> None:
+def drawn(page: Any, expected: int = len(DRAWN) + 1) -> None:
     figures = page.locator("[data-block]")
     for figure in figures.all():
         figure.scroll_into_view_if_needed()
         figure.locator(".main-svg").first.wait_for(state="attached")
-    assert figures.count() == len(DRAWN) + 1
+    assert figures.count() == expected
+
+
+def test_blocks_may_have_only_what_they_must(
+    run: Path, tmp_path: Path, watched: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without titles, sentences, overlays, a diagonal; and the keys of the page still work."""
+    lines = {"labels": ["a", "b"], "series": [{"key": "k", "name": EVIL, "values": [0.0, 2.0]}]}
+    points = [{"name": "p", "role": "act", "points": [[0.0, 1.0]]}]
+    blocks: list[Block] = [
+        {"b": "lines", "y": "height", **lines},
+        {"b": "scatter", "x": "a", "y": "b", "series": points},
+        {"b": "heatmap", "views": [{"rows": ["r"], "columns": ["c"], "z": [[1.0]]}]},
+        {"b": "bars", "views": [{"columns": ["from", "to", "n"], "data": [BARS]}]},
+    ]
+    monkeypatch.setattr(f"{__name__}.every_kind", lambda report: blocks)
+    render(run, tmp_path / "out")
+    seen = watched()
+    page = seen.open(tmp_path / "out" / PATH)
+    drawn(page, len(blocks))
+    assert violations(page) == []
+    assert EVIL in str(page.locator(".c-lines").get_attribute("aria-label"))
+    page.keyboard.press("?")
+    assert page.locator("#keys").is_visible()
+    seen.check()
+
+
+def test_a_latents_page_folds_and_fills_as_others_do(
+    run: Path, tmp_path: Path, watched: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def blocks(latent: Latent) -> list[Block]:
+        lead = [{"text": EVIL, "href": "methods.html"}, "b"]
+        table = {"b": "table", "columns": ["a"], "rows": [["in"]], "summary": "{n} rows"}
+        return [
+            {"b": "text", "title": EVIL, "lines": ["first", EVIL]},
+            {**table, "v": {"n": 1234}, "fold": {"title": EVIL, "lead": lead, "note": "why"}},
+            {
+                "b": "grid",
+                "stacked": True,
+                "fold": {"title": "open", "open": True},
+                "blocks": [{"b": "lines", "y": "h", "labels": ["a"], "series": []}],
+            },
+        ]
+
+    monkeypatch.setitem(PANELS, "own", Panel("own", "Own", (), blocks))
+    render(run, tmp_path / "out")
+    seen = watched()
+    page = seen.open(tmp_path / "out" / open_run(run).info.saes[0].slug / "l0000.html")
+    panel = page.locator("article.current [data-panel=own]")
+    panel.wait_for()
+    assert panel.locator(".counts span").all_inner_texts() == ["first", EVIL]
+    folded, opened = panel.locator("details.unfold").all()
+    line = folded.locator("summary")
+    assert line.inner_text().split() == f"{EVIL} {EVIL} → b why".split()
+    assert line.locator("a").count() == 0
+    line.click()
+    assert "1,234 rows" in folded.inner_text()
+    assert opened.evaluate("(node) => node.open")
+    opened.locator(".main-svg").first.wait_for(state="attached")
+    page.evaluate("scrollTo(0, 0)")
+    assert violations(page) == []
+    seen.check()
 
 
 @pytest.mark.parametrize(("theme", "width"), [("light", 1360), ("dark", 360)])

@@ -173,6 +173,16 @@ def test_another_prompt_is_laid_over_the_activations(circuits: Path, watched: Ma
     seen.check()
 
 
+def test_it_is_laid_over_where_its_data_is_much(
+    circuits: Path, tmp_path: Path, watched: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Then every block is in a script of its own, also that of the other prompt."""
+    monkeypatch.setattr("saereport.site.shown.SPLIT_AT", 0)
+    render(circuits.parent, tmp_path / "out")
+    assert (tmp_path / "out/circuits/prompt-2/activations.0.js").is_file()
+    test_another_prompt_is_laid_over_the_activations(tmp_path / "out/circuits", watched)
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("name", ["index", "prompt-1", "prompt-2"])
 def test_nothing_is_wider_than_a_phone(

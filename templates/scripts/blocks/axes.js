@@ -64,8 +64,11 @@ export function frameOf(block, given) {
   const box = given || el("figure", { class: "block figure" });
   if (!given) box.append(el("figcaption", {}, block.title ? el("h3", {}, block.title) : null), el("p", { class: "summary" }, summary));
   const caption = within(box, "figcaption");
-  const plot = plotBox({ class: "plot", role: "img", "aria-label": summary });
-  (maybe(box, ".summary") || caption).after(plot);
   const heading = maybe(box, "h3") || maybe(box.closest(".panel") || box, "h2");
-  return { box, caption, plot, summary, name: (heading && heading.textContent) || "figure" };
+  const name = (heading && heading.textContent) || "figure";
+  // A drawing is called by its sentence, or without one by what is above it.
+  const said = summary || name + ".";
+  const plot = plotBox({ class: "plot", role: "img", "aria-label": said });
+  (maybe(box, ".summary") || caption).after(plot);
+  return { box, caption, plot, summary: said, name };
 }

@@ -5,8 +5,9 @@ import { el } from "../core/dom.js";
 import { asText } from "../core/format.js";
 import { offer } from "../shell/downloads.js";
 import { attributionBlock, influencesBlock } from "./attributions.js";
+import { cellNode } from "./cells.js";
 import { examplesBlock } from "./examples.js";
-import { figureBlock } from "./figures.js";
+import { figureBlock, freshen } from "./figures.js";
 import { heatmapBlock } from "./heatmap.js";
 import { linesBlock } from "./lines.js";
 import { latentsBlock, tokensBlock } from "./lists.js";
@@ -14,7 +15,7 @@ import { merged } from "./merge.js";
 import { scatterBlock } from "./scatter.js";
 import { tableBlock } from "./table.js";
 
-/** @import { BlockNode, Context, FactsBlock } from "../types" */
+/** @import { BlockNode, Context, FactsBlock, Fold, TextBlock } from "../types" */
 /** @import { LatentRecord } from "../records" */
 
 /** @param {FactsBlock} block */
@@ -34,6 +35,14 @@ function facts(block) {
   return box;
 }
 
+/** @param {TextBlock} block */
+function text({ title, text: said, lines }) {
+  const heading = title ? el("h3", {}, title) : null;
+  const [first, ...others] = lines || [said];
+  if (!others.length) return el("div", { class: "block" }, heading, el("p", {}, first));
+  return el("div", { class: "block" }, heading, el("p", { class: "counts" }, ...[first, ...others].map((line) => el("span", {}, line))));
+}
+
 /** @type {Record<string, (block: any, context: Context) => BlockNode>} */
 const kinds = {
   tokens: tokensBlock,
@@ -47,12 +56,30 @@ const kinds = {
   examples: examplesBlock,
   attribution: attributionBlock,
   influences: influencesBlock,
-  text: (block) => el("div", { class: "block" }, el("p", {}, block.text)),
+  text,
   grid: (block, context) => {
     const inside = block.blocks.map((/** @type {unknown} */ inner) => blockNode(inner, context));
-    return el("div", { class: "block columns" }, ...inside);
+    return el("div", { class: block.stacked ? "block" : "block columns" }, ...inside);
   },
 };
+
+/**
+ * A line that unfolds a block.
+ * @param {Fold} fold
+ * @param {BlockNode} inside
+ */
+function folded({ title, lead = [], note, open }, inside) {
+  const line = el("summary", {}, el("b", {}, title));
+  if (lead.length) {
+    // The line is what one presses, so nothing in it leads elsewhere.
+    const names = lead.flatMap((cell, i) => [i ? " → " : "", cellNode(typeof cell === "string" ? cell : { ...cell, href: undefined })]);
+    line.append(" ", el("span", {}, ...names));
+  }
+  if (note) line.append(" ", el("span", {}, note));
+  const box = el("details", { class: "unfold", open: open ? "" : null }, line, ...(inside.controls || []), inside);
+  box.addEventListener("toggle", freshen);
+  return box;
+}
 
 /**
  * A block as an element; the context is the latent that it is about, and whether it is met blind.
@@ -62,7 +89,8 @@ const kinds = {
  */
 export function blockNode(raw, context) {
   const block = merged(raw);
-  return Object.hasOwn(kinds, block.b) ? kinds[block.b](block, context) : el("div", {});
+  const node = Object.hasOwn(kinds, block.b) ? kinds[block.b](block, context) : el("div", {});
+  return block.fold ? folded(block.fold, node) : node;
 }
 
 /**

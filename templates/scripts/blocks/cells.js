@@ -17,5 +17,11 @@ export function cellNode(cell) {
   return node;
 }
 
+/**
+ * The name in a cell, without what else is said of it.
+ * @param {BlockCell} cell
+ */
+export const cellName = (cell) => (typeof cell === "string" ? cell : cell.text);
+
 /** @param {BlockCell} cell */
 export const cellText = (cell) => (typeof cell === "string" ? cell : [cell.text, cell.token, cell.position].filter((part) => part !== undefined).join(" "));

@@ -321,7 +321,8 @@ export function figureBlock(block, given, blind) {
   if (state.view >= block.views.length) state.view = 0;
   const summary = filled(block.summary, block.v);
   const caption = el("figcaption", {});
-  const plot = plotBox({ class: "plot", role: "img", "aria-label": summary });
+  const title = block.title || (given && maybe(given, "h3")?.textContent) || "figure";
+  const plot = plotBox({ class: "plot", role: "img", "aria-label": summary || title + "." });
   const box = given || el("figure", { class: "block figure" });
   const brushes = thisPage.kind === "latents" && block.base === "activation.histogram" && !blind;
   if (!given) {
@@ -329,7 +330,7 @@ export function figureBlock(block, given, blind) {
     const details = unfolding("Table", () => tableOf(block.views[state.view]));
     box.append(caption, el("p", { class: "summary" }, summary), plot, details);
   }
-  if (given) within(given, ".summary").after(plot);
+  if (given) (maybe(given, ".summary") || within(given, "figcaption")).after(plot);
   const draw = () => {
     const view = block.views[state.view];
     return drawPlot(plot, (colours) => ({
@@ -365,7 +366,6 @@ export function figureBlock(block, given, blind) {
     };
     controls.append(segments(["counts", "log counts"], state.log ? 1 : 0, pick, "count axis"));
   }
-  const title = block.title || (given && within(given, "h3").textContent) || "figure";
   controls.append(offer(title, () => dataOf(block.views[state.view])));
   if (brushes) brushOver(plot, () => block.views[state.view]);
   whenSeen(plot, start);

@@ -7,6 +7,7 @@ import { whenSeen } from "../core/seen.js";
 import { session } from "../core/state.js";
 import { showTip } from "../core/tip.js";
 import { offer } from "../shell/downloads.js";
+import { cellName } from "./cells.js";
 import { frameLayout, frameOf, nameAxis, shorten, valueAxis } from "./axes.js";
 import { drawPlot, plotText } from "./figures.js";
 import { merged } from "./merge.js";
@@ -24,12 +25,12 @@ export function linesBlock(block, given) {
   const { box, caption, plot, summary, name: title } = frameOf(block, given || null);
   const [first] = series;
   const most = first ? Math.max(...first.values) : 0;
-  const peak = first ? " Strongest: " + first.name.text + ", " + asText.value(most) + " on " + block.labels[first.values.indexOf(most)] + "." : "";
+  const peak = first ? " Strongest: " + cellName(first.name) + ", " + asText.value(most) + " on " + block.labels[first.values.indexOf(most)] + "." : "";
   plot.classList.add("c-lines");
   plot.setAttribute("aria-label", "Line plot. " + summary + peak);
   const data = () => ({
     columns: ["name", ...block.labels],
-    rows: block.series.map(({ name, values }) => [name.text, ...values]),
+    rows: block.series.map(({ name, values }) => [cellName(name), ...values]),
   });
   /** @type {LinesBlock | null} */
   let other = null;
@@ -47,7 +48,7 @@ export function linesBlock(block, given) {
         const style = { color: palette[i % 5], width: 1.6, dash: dash || (i >= 5 ? "dot" : "solid") };
         const marker = { color: palette[i % 5], size: dash ? 3 : 5, symbol: i >= 5 ? "diamond" : "circle" };
         const drawn = { x: row.values.map((_, x) => x), y: row.values, line: style, marker };
-        return [{ type: "scatter", mode: "lines+markers", name: plotText(shorten(name.text, 24)), showlegend: !dash, legendgroup: key, hoverinfo: "none", ...drawn }];
+        return [{ type: "scatter", mode: "lines+markers", name: plotText(shorten(cellName(name), 24)), showlegend: !dash, legendgroup: key, hoverinfo: "none", ...drawn }];
       });
     const texts = block.labels.map((label) => shorten(label, 18));
     const narrow = session.paper || plot.clientWidth < 560;
@@ -63,19 +64,23 @@ export function linesBlock(block, given) {
       },
     };
   };
-  if (block.overlays.length) {
+  const overlays = block.overlays || [];
+  if (overlays.length) {
     const select = el("select", {}, el("option", { value: "" }, "none"));
-    block.overlays.forEach(([, page, text]) => select.append(el("option", { value: page }, text)));
+    overlays.forEach(([, page, text]) => select.append(el("option", { value: page }, text)));
     const key = box.dataset.block || "";
     select.addEventListener("change", async () => {
-      const chosen = block.overlays.find(([, page]) => page === select.value);
+      const chosen = overlays.find(([, page]) => page === select.value);
       if (chosen) await load(chosen[0]);
-      const page = chosen && store.pages.get(chosen[1]);
-      const found = page && page.blocks.get(key);
+      const blocks = chosen && store.pages.get(chosen[1])?.blocks;
+      // Much data is in a script of its own there.
+      const { load: apart } = (blocks && blocks.get(key)) || {};
+      if (apart) await load(apart);
+      const found = blocks && blocks.get(key);
       other = found ? merged(found) : null;
       if (plot.redraw) plot.redraw();
     });
-    caption.append(el("label", { class: "field" }, el("span", {}, block.overlay), select));
+    caption.append(el("label", { class: "field" }, el("span", {}, block.overlay || "Lay over it"), select));
   }
   caption.append(offer(title, data));
   whenSeen(plot, () =>
@@ -84,7 +89,7 @@ export function linesBlock(block, given) {
         const [{ x, y, data: trace }] = event.points;
         if (!event.event) return;
         const line = series.find(({ key }) => trace.legendgroup === key);
-        showTip([line ? line.name.text : "", asText.value(y) + " at position " + x], event.event.clientX, event.event.clientY);
+        showTip([line ? cellName(line.name) : "", asText.value(y) + " at position " + x], event.event.clientX, event.event.clientY);
       },
       plotly_unhover: () => showTip(null),
     }),

@@ -2,6 +2,7 @@
 import { el } from "../core/dom.js";
 import { offer } from "../shell/downloads.js";
 import { cellNode, cellText } from "./cells.js";
+import { filled } from "./figures.js";
 
 /** @import { TableBlock } from "../types" */
 
@@ -16,7 +17,7 @@ export function tableBlock(block) {
   const table = el("table", { class: "grid" }, el("thead", {}, head), body);
   const data = () => ({ columns: block.columns, rows: block.rows.map((row) => row.map(cellText)) });
   const box = el("div", { class: "block" }, title ? el("h3", {}, title) : null, offer(title || "table", data));
-  if (block.summary) box.append(el("p", {}, block.summary));
+  if (block.summary) box.append(el("p", {}, filled(block.summary, block.v)));
   box.append(el("div", { class: "scroll" }, table));
   return box;
 }
