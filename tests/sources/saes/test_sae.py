@@ -107,6 +107,20 @@ def test_which_can_be_sliced(tiny_sae):
         assert tiny_sae(architecture).encoder.sliceable == (architecture != "topk")
 
 
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_what_is_read_moves_the_activation_by_as_much(architecture, tiny, tiny_sae):
+    """Measured: a small step along anything changes a latent that stays active by step @ W_enc."""
+    sae = tiny_sae(architecture)
+    a = activations(tiny, sae.hook_in.name)[:, 1:]
+    generator = torch.Generator().manual_seed(0)
+    step = 1e-3 * torch.randn(a.shape, generator=generator)
+    before, after = sae.encode(a), sae.encode(a + step)
+    both = (before > 0) & (after > 0)
+    assert both.sum() > 100
+    expected = step @ sae.W_enc
+    torch.testing.assert_close((after - before)[both], expected[both], rtol=2e-2, atol=2e-5)
+
+
 def test_directions_are_in_units_of_the_activation(tiny, tiny_sae):
     """Of a TopK SAE that scales by decoder norms too, `f @ W_dec` is what it adds."""
     for options in ({}, {"rescale_acts_by_decoder_norm": True}):

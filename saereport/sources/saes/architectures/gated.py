@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 class Gated(LatentByLatent):
     """A gate and a magnitude in the same direction.
 
-    The gate is a step, so what is linear once it is open is the magnitude. `W_enc` is the gate's:
-    the same directions, of other lengths.
+    The gate is a step, so what is linear once it is open is the magnitude, and what the latent
+    reads is the magnitude's: the gate's direction, of another length.
     """
 
     tensors: ClassVar[Mapping[str, Dims]] = {
@@ -48,6 +48,11 @@ class Gated(LatentByLatent):
         magnitude = x @ weights["W_mag"]
         magnitude += weights["b_mag"]
         return magnitude.relu_().mul_(gate > 0)
+
+    @property
+    def W_enc(self) -> Tensor:
+        """As `Encoder.W_enc`: of the magnitude."""
+        return self.weights()["W_mag"]
 
     def reads(self, latents: Tensor, dtype: torch.dtype) -> Tensor:
         """As `Encoder.reads`: of the magnitude."""
