@@ -113,13 +113,23 @@ def write(report: ReportModel, sink: Sink, progress: Progress) -> None:
     """Hand everything that a report consists of to a sink.
 
     Raises:
-        SaereportError: The run is damaged, or an SAE is called as a folder of a part.
+        SaereportError: The run is damaged, an SAE is called as a folder of a part, or two parts
+            have a file of one name.
     """
+    written: dict[str, str] = {}
     total = sum(len(shards.latents) for shards in report.shards.values())
     with progress.bar("pages", total, " latents") as bar:
         for part in parts_of(report):
             _refuse_taken(report, part)
             for item in part.items(report):
+                # Some file systems hold only one of two spellings.
+                first = written.setdefault(item.path.lower(), part.name)
+                if first != part.name:
+                    raise SaereportError(
+                        f"The parts '{first}' and '{part.name}' of a report both have the file "
+                        f"'{item.path}'.",
+                        "Render without the plug-in that brings one of them.",
+                    )
                 sink.add(item)
                 if isinstance(item, Page):
                     bar.advance(item.latents)

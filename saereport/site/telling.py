@@ -121,11 +121,12 @@ def _times(value: float) -> str:
 
 def _formatted(block: Block, values: Iterable[Any]) -> list[str]:
     """The values of a list's row, each in the form of its column."""
-    forms = {
+    forms: dict[str, Callable[[Any], str]] = {
         "percent": numbers.percent,
         "count": numbers.count,
         "value": numbers.value,
         "times": _times,
+        "text": str,
     }
     formats = block.get("formats", ())
     return [
@@ -231,7 +232,7 @@ def _lines(block: Block, report: ReportModel) -> Told:
     for line in block["series"][:MOST_ROWS]:
         values = line["values"]
         peak = max(values, default=0.0)
-        active = ", ".join(f"{i}: {numbers.value(v)}" for i, v in enumerate(values) if v > 0)
+        active = ", ".join(f"{i}: {numbers.value(v)}" for i, v in enumerate(values) if v)
         rows.append(Row((line["name"], numbers.value(peak), active)))
     return Told(_summary(block), tables=(Table(names, tuple(rows), "Table"),))
 

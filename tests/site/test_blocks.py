@@ -139,3 +139,13 @@ def test_a_dense_heatmap_is_told_by_its_largest_cells() -> None:
         ("r1", "c0", "−2"),
         ("r0", "c0", "0.5"),
     ]
+
+
+def test_lines_below_zero_and_values_that_are_text_are_told(hostile_run: Path) -> None:
+    report = report_of(open_run(hostile_run))
+    series = [{"key": "k", "name": "loss", "values": [-0.5, 0.0, 2.0]}]
+    told = tell({"b": "lines", "labels": ["a", "b", "c"], "series": series}, report)
+    assert told.tables[0].rows[0].cells == ("loss", "2", "0: −0.5, 2: 2")
+    token = next(iter(report.vocabulary.shown))
+    block = {"b": "tokens", "columns": ["what"], "formats": ["text"], "rows": [[token, "4 of 5"]]}
+    assert tell(block, report).tables[0].rows[0].cells[1] == "4 of 5"

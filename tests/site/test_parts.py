@@ -137,6 +137,18 @@ def test_its_folder_is_no_name_for_an_sae(
         render(single_run, tmp_path / "out")
 
 
+@pytest.mark.parametrize("path", ["methods.html", "Report.js"])
+def test_two_parts_have_no_file_of_one_name(
+    path: str, weather: Part, single_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second would take the place of the first, without a word."""
+    again = Part("weather", lambda report: [Data(path, "weather", {})], order=999)
+    monkeypatch.setitem(registry._PARTS, "weather", again)
+    with pytest.raises(SaereportError, match=f"and 'weather' of a report both have .*'{path}'"):
+        render(single_run, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize(
     ("part", "said"),
     [
