@@ -2555,8 +2555,8 @@
         const chosen = overlays.find(([, page2]) => page2 === select.value);
         if (chosen) await load(chosen[0]);
         const blocks2 = chosen && store.pages.get(chosen[1])?.blocks;
-        const { load: apart } = blocks2 && blocks2.get(key) || {};
-        if (apart) await load(apart);
+        const { load: apart2 } = blocks2 && blocks2.get(key) || {};
+        if (apart2) await load(apart2);
         const found = blocks2 && blocks2.get(key);
         other = found ? merged(found) : null;
         if (plot.redraw) plot.redraw();
@@ -3418,7 +3418,7 @@
   // shell/markdown.js
   var N_EXAMPLES = 5;
   var N_ROWS = 10;
-  var plain3 = (text4) => text4.replace(/\s+/g, " ").trim().replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;").replace(/[\\`*_{}[\]()#+\-.!|~$:=^'"]/g, (sign) => `-.:'"()+=`.includes(sign) ? sign : "\\" + sign).replace(/([@#])(?=\w)/g, "$1⁠").replace(/:(?=\/\/)/g, "\\:").replace(/\bwww\./gi, "www\\.").replace(/^([-+=]|\d+[.)])/, "\\$1");
+  var plain3 = (text4) => text4.replace(/\s+/g, " ").trim().replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;").replace(/[\\`*_{}[\]()#+\-.!|~$:=^'"]/g, (sign) => `-.:'"()+=`.includes(sign) ? sign : "\\" + sign).replace(/([@#])(?=\w)/g, "$1⁠").replace(/:(?=\/\/)/g, "\\:").replace(/\bwww\./gi, "www\\.").replace(/^([-+=])/, "\\$1").replace(/^(\d+)([.)])(?=\s|$)/, "$1\\$2");
   var code = function(text4) {
     const longest = Math.max(0, ...Array.from(text4.matchAll(/`+/g), (found) => found[0].length));
     const fence = "`".repeat(longest + 1);
@@ -3426,6 +3426,7 @@
     return fence + pad + text4.replace(/\s+/g, " ") + pad + fence;
   };
   var text3 = (node) => node ? node.textContent : "";
+  var apart = (node) => Array.from(node ? node.childNodes : [], (part) => part.textContent).join(" ");
   var shown2 = (node) => node && !node.hidden && !node.closest("[hidden]");
   var link2 = (label2, address) => "[" + plain3(label2) + "](<" + address.replace(/[<>\\\s]/g, encodeURIComponent) + ">)";
   function marked(example2) {
@@ -3491,14 +3492,18 @@
     if (rows.length > N_ROWS) out.push("", "and " + (rows.length - N_ROWS) + " more");
     return [...out, ""];
   }
+  var SAID = ".g-prompt, .c-tokens, .facts > div, .g-said p, .c-note, section > h2, header > h2, .summary, .g-text, table";
+  var TOLD = ".told .kv > div, .told .counts, .told .unfold > summary, .told .block > h3, .told figcaption > h3";
   function page() {
     const main = byId("main", HTMLElement);
     const out = ["## " + link2(text3(maybe(main, "h1")) || document.title, viewAddress()), "", "*" + plain3(store.report.title || document.title) + "*", ""];
-    for (const node of all(main, ".g-prompt, .c-tokens, .facts > div, .g-said p, .c-note, section > h2, header > h2, .summary, .g-text, table")) {
-      if (!shown2(node) || node.closest(".data, .contents")) continue;
-      if (node.matches(".facts > div")) out.push("- " + plain3(text3(maybe(node, "dt"))) + ": " + plain3(text3(maybe(node, "dd"))));
+    for (const node of all(main, SAID + ", " + TOLD)) {
+      if (!shown2(node) || node.closest(".data, .contents, .c-card")) continue;
+      if (node.matches(".facts > div, .kv > div")) out.push("- " + plain3(text3(maybe(node, "dt"))) + ": " + plain3(apart(maybe(node, "dd"))));
       else if (node.matches(".c-tokens")) out.push(all(node, "code").map((token) => code(text3(token))).join(" "), "");
       else if (node.matches("h2")) out.push("", "### " + plain3(text3(node)), "");
+      else if (node.matches("h3, summary")) out.push("", "#### " + plain3(text3(node)), "");
+      else if (node.matches(".counts")) out.push(...Array.from(node.children).map((line2) => "- " + plain3(text3(line2))), "");
       else if (node instanceof HTMLTableElement) out.push("", ...table2(node));
       else out.push(plain3(text3(node)), "");
     }

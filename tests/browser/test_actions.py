@@ -198,6 +198,13 @@ def test_hostile_text_means_nothing_in_markdown(hostile: Path, watched: Make) ->
     assert page.evaluate(parts, "[a](http://x) ![b](y) *c* _d_ `e` # f") == (
         "\\[a\\](http\\://x) \\!\\[b\\](y) \\*c\\* \\_d\\_ \\`e\\` \\# f"
     )
+    for plain, escaped in (
+        ("1. one", "1\\. one"),
+        ("12) b", "12\\) b"),
+        ("1.5", "1.5"),
+        ("- a", "\\- a"),
+    ):
+        assert page.evaluate(parts, plain) == escaped
     assert page.evaluate(parts, "<img src=x>&lt;") == "&lt;img src=x&gt;&amp;lt;"
     code = "(text) => saereport.inspect.markdownParts.code(text)"
     assert page.evaluate(code, "``") == "``` `` ```"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from saereport.site.shown import page_data, shown_panels
 from saereport.site.telling import DRAWN, TELLERS
 from tests.browser.axe import violations
 from tests.browser.conftest import Watched, until
+from tests.browser.test_actions import COPIES
 from tests.synthetic import Shape, write_run
 
 pytestmark = pytest.mark.browser
@@ -216,6 +218,25 @@ def test_every_kind_is_told_without_javascript(run: Path, tmp_path: Path, watche
     for said in ("3 bars", "Lines", "Points", "Dense", "Sparse", "1.25", EVIL):
         assert said in text
     assert page.locator("main img, main script").count() == 0
+
+
+def test_every_kind_is_copied_as_markdown(run: Path, tmp_path: Path, watched: Make) -> None:
+    render(run, tmp_path / "out")
+    seen = watched()
+    seen.page.add_init_script(COPIES)
+    page = seen.open(tmp_path / "out" / PATH)
+    page.keyboard.press("m")
+    until(page, "Boolean(self.copied)")
+    text = page.evaluate("self.copied")
+    evil = page.evaluate("(text) => saereport.inspect.markdownParts.plain(text)", EVIL)
+    for line in ("3 bars", "#### weights", f"#### {evil}", f"- {evil}: 1.5 {evil}"):
+        assert line in text.splitlines()
+    assert f"#### {evil} {evil}" in text
+    assert "<img" not in text
+    # A backslash before a digit would be seen.
+    assert "| −0.5 | 0.5 | 1 |" in text
+    assert not re.search(r"\\\d", text)
+    seen.check()
 
 
 def test_they_are_drawn_in_one_file(run: Path, tmp_path: Path, watched: Make) -> None:

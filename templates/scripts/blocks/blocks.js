@@ -82,7 +82,7 @@ function folded({ title, lead = [], note, open }, inside) {
 }
 
 /**
- * A block as an element; the context is the latent that it is about, and whether it is met blind.
+ * A block as an element; the context is the latent that it is about, and whether it is blinded.
  * @param {any} raw
  * @param {Context} context
  * @returns {BlockNode}
@@ -94,7 +94,7 @@ export function blockNode(raw, context) {
 }
 
 /**
- * A latent's panels in order, as one element; blind without those that spoil.
+ * A latent's panels in order, as one element; blind without those that reveal its text.
  * @param {LatentRecord} record
  * @param {string} slug
  * @param {boolean} blind

@@ -122,7 +122,7 @@ export function blindness(sae) {
   }
 
   /**
-   * Hide or show what reveals_text, in the article that the server made.
+   * Hide or show what reveals the text that it is active on, in the article that the server made.
    * @param {HTMLElement} article
    * @param {number} latent
    * @param {(blind: boolean) => void} change

@@ -29,7 +29,9 @@ const plain = (text) =>
     .replace(/([@#])(?=\w)/g, "$1\u2060")
     .replace(/:(?=\/\/)/g, "\\:")
     .replace(/\bwww\./gi, "www\\.")
-    .replace(/^([-+=]|\d+[.)])/, "\\$1");
+    .replace(/^([-+=])/, "\\$1")
+    // A number and a dot begin a list where a space follows; before a digit a backslash would be seen.
+    .replace(/^(\d+)([.)])(?=\s|$)/, "$1\\$2");
 
 /**
  * Text as code: in a longer fence than any that is in it.
@@ -44,6 +46,11 @@ const code = function (text) {
 
 /** @param {Element | null} node */
 const text = (node) => (node ? node.textContent : "");
+/**
+ * The texts in an element, which stand apart on the page by their style.
+ * @param {Element | null} node
+ */
+const apart = (node) => Array.from(node ? node.childNodes : [], (part) => part.textContent).join(" ");
 /** @param {HTMLElement | null} node */
 const shown = (node) => node && !node.hidden && !node.closest("[hidden]");
 /**
@@ -128,15 +135,22 @@ function table(node) {
   return [...out, ""];
 }
 
+// What is said of a page: its facts, sentences and tables, with what stands above them.
+const SAID = ".g-prompt, .c-tokens, .facts > div, .g-said p, .c-note, section > h2, header > h2, .summary, .g-text, table";
+// The same of the blocks that the server tells.
+const TOLD = ".told .kv > div, .told .counts, .told .unfold > summary, .told .block > h3, .told figcaption > h3";
+
 // Any other page: its title, facts, sentences, and the beginning of its tables.
 function page() {
   const main = byId("main", HTMLElement);
   const out = ["## " + link(text(maybe(main, "h1")) || document.title, viewAddress()), "", "*" + plain(store.report.title || document.title) + "*", ""];
-  for (const node of all(main, ".g-prompt, .c-tokens, .facts > div, .g-said p, .c-note, section > h2, header > h2, .summary, .g-text, table")) {
-    if (!shown(node) || node.closest(".data, .contents")) continue;
-    if (node.matches(".facts > div")) out.push("- " + plain(text(maybe(node, "dt"))) + ": " + plain(text(maybe(node, "dd"))));
+  for (const node of all(main, SAID + ", " + TOLD)) {
+    if (!shown(node) || node.closest(".data, .contents, .c-card")) continue;
+    if (node.matches(".facts > div, .kv > div")) out.push("- " + plain(text(maybe(node, "dt"))) + ": " + plain(apart(maybe(node, "dd"))));
     else if (node.matches(".c-tokens")) out.push(all(node, "code").map((token) => code(text(token))).join(" "), "");
     else if (node.matches("h2")) out.push("", "### " + plain(text(node)), "");
+    else if (node.matches("h3, summary")) out.push("", "#### " + plain(text(node)), "");
+    else if (node.matches(".counts")) out.push(...Array.from(node.children).map((line) => "- " + plain(text(line))), "");
     else if (node instanceof HTMLTableElement) out.push("", ...table(node));
     else out.push(plain(text(node)), "");
   }
