@@ -3044,7 +3044,7 @@
   }
   function* lists(blocks2) {
     for (const block of blocks2.map(merged)) {
-      if (block.b === "columns") yield* lists(block.blocks);
+      if (block.b === "grid") yield* lists(block.blocks);
       else if (block.b === "latents") yield block;
     }
   }

@@ -169,7 +169,7 @@ function histograms(items) {
  */
 function* lists(blocks) {
   for (const block of blocks.map(merged)) {
-    if (block.b === "columns") yield* lists(block.blocks);
+    if (block.b === "grid") yield* lists(block.blocks);
     else if (block.b === "latents") yield block;
   }
 }
