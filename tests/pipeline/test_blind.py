@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
-from saereport.pipeline import build, loading
+from saereport.pipeline import build, circuits, loading
 from saereport.run import Run, open_run
 from saereport.run.tables import TABLES
 from saereport.site.packing import pack
@@ -200,3 +201,33 @@ def test_a_hidden_latents_activations_on_prompts_are_not_stored(
         run = open_run(built(inputs, tmp_path / str(reveal), **asked))
         found[reveal] = set(run.table("prompt_activations")["latent"].to_pylist())
     assert found == {False: {PLAIN}, True: {BLIND, PLAIN}}
+
+
+def test_prompts_that_were_finished_are_not_used_where_others_are_blinded(
+    inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As seen: what was finished before a latent was blinded told where it is active."""
+    lines = (inputs / "text.jsonl").read_text().splitlines()
+    prompts = [{"text": json.loads(line)["text"], "saes": ["mlp"]} for line in lines[:3]]
+    asked: dict[str, Any] = {"prompts": prompts, "skip": ["weights", "evaluation"]}
+    collect_prompt = circuits.collect_prompt
+
+    def last_fails(subject: Any, task: Any, *rest: Any) -> Any:
+        if task.prompt.number == 2:
+            raise KeyboardInterrupt
+        return collect_prompt(subject, task, *rest)
+
+    blinded = {"blind": [f"mlp:{BLIND}"]}
+    for before, after, found in (
+        ({}, blinded, {PLAIN}),
+        (blinded, {}, {BLIND, PLAIN}),
+        (blinded, {**blinded, "with_reveal": True}, {BLIND, PLAIN}),
+    ):
+        out = tmp_path / f"report-{len(list(tmp_path.iterdir()))}"
+        with monkeypatch.context() as patch:
+            patch.setattr(circuits, "collect_prompt", last_fails)
+            with pytest.raises(KeyboardInterrupt):
+                built(inputs, out, **asked, **before)
+        rows = open_run(built(inputs, out, **asked, **after)).table("prompt_activations")
+        first = rows.filter(pc.equal(rows["prompt"], 0))
+        assert set(first["latent"].to_pylist()) == found

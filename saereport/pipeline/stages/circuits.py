@@ -157,6 +157,8 @@ class CircuitsStage(Stage):
     needs = Needs(model=True, saes=True)
     config = PromptSettings
     at_top = True
+    # Of blinded latents, where they are active on a prompt is not among what is kept.
+    shares = ("blind", "with_reveal")
     essential = ("prompts", "prompt_notes", "graph_nodes")
     why_essential = "other tables name what stands there; 'circuits' leaves out all of them"
     keeps = False
