@@ -28,6 +28,8 @@ COUNT: Final = 2**53
 """Whole numbers up to here are exact in double precision, as JSON is often read."""
 PARTS: Final = 4096
 """Layers of a model, and heads of a layer, at most."""
+WORDS: Final = 1024
+"""Words of which one may stand in a column, at most."""
 LARGEST: Final = 1e30
 """Larger numbers are no measurement, and their squares no longer fit a single-precision float."""
 
@@ -385,6 +387,8 @@ def _value(name: str, value: Any, usual: Any) -> Any:
     if name == "token_when" and isinstance(value, dict) and value.keys() == {"column", "words"}:
         return When(_value(name, value["column"], ""), _value(name, value["words"], ()))
     if isinstance(usual, tuple) and isinstance(value, list):
+        if len(value) > WORDS:
+            raise ValueError(f"'{name}' of a column has more than {WORDS:,} words")
         return tuple(_value(name, item, "") for item in value)
     if usual is MISSING or type(value) is not type(usual):
         raise ValueError(f"'{name}' of a column is not what it can be")

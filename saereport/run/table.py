@@ -208,6 +208,9 @@ def _problems(table: Table) -> Iterator[str]:
         yield "two columns have one name"
     if not table.key or not set(table.key) <= set(names):
         yield "its key is not among its columns"
+    for column in table.columns:
+        if column.name in table.key and (column.is_list or column.holds.form == "flag"):
+            yield f"'{column.name}' cannot be part of its key: it is no number and no text"
     if table.scope not in get_args(Scope) or table.about not in get_args(About):
         yield "it does not say what it is about"
     if table.about == "latent" and not any(
@@ -240,6 +243,8 @@ def _is_subject(table: Table, column: Column) -> bool:
 def _column_problems(column: Column, others: dict[str, Column]) -> Iterator[str]:
     if column.type not in _NAMES:
         yield f"'{column.name}' has a type that is not stored"
+    if isinstance(column.holds, Position) and len(column.holds.window) not in (0, 2):
+        yield f"the window around '{column.name}' has not two ends"
     for needed, kinds in _needed(column):
         other = others.get(needed)
         if other is None or other.is_list or not isinstance(other.holds, kinds):

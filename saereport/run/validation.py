@@ -123,20 +123,30 @@ def check_content(path: Path, table: Table, place: Place) -> None:
         pa.ArrowException: It cannot be read.
         SaereportError: A table that it refers to is damaged.
     """
-    words = [c.name for c in table.columns if not c.is_list and c.holds.form in ("text", "bytes")]
+    words = [column for column in table.columns if column.holds.form in ("text", "bytes")]
     whole = _Whole(table)
     text = 0
     last: list[Any] | None = None
-    with pq.ParquetFile(path, read_dictionary=words) as file:
+    with pq.ParquetFile(path, read_dictionary=_places_of(path, words)) as file:
         for k in range(file.num_row_groups):
             part = file.read_row_group(k).unify_dictionaries()
-            for name in words:
-                text += _check_words(table.by_name[name], part.column(name))
+            for column in words:
+                values = part.column(column.name)
+                flat = pc.list_flatten(values) if column.is_list else values
+                text += _check_words(column, flat)
             if text > TEXT_TOTAL:
                 raise InvalidTable("it holds more text than is read")
             last = _check_part(table, part, place, last)
             whole.see(part)
     whole.check()
+
+
+def _places_of(path: Path, columns: Sequence[Column]) -> list[str]:
+    """Where Parquet has the values of some columns, those of lists one or two levels below."""
+    names = {column.name for column in columns}
+    about = pq.read_metadata(path).schema
+    leaves = [about.column(k).path for k in range(len(about.names))]
+    return [leaf for leaf in leaves if leaf.partition(".")[0] in names]
 
 
 class _Whole:
@@ -177,9 +187,6 @@ def _check_part(table: Table, part: pa.Table, place: Place, last: Any) -> list[A
             lengths[column.name] = found
             _check_lengths(column, found)
             values = values.flatten()
-            if column.holds.form in ("text", "bytes"):
-                values.validate(full=True)
-                _check_words(column, pa.chunked_array([values.dictionary_encode()]))
         if column.holds.form in ("whole", "real"):
             columns[column.name] = values.to_numpy(zero_copy_only=False)
             _check_numbers(table, column, columns[column.name], place)

@@ -22,7 +22,7 @@ from saereport.run import TABLES, Column, Run, Table, kinds, open_run, register,
 from saereport.run.describing import info_of, schema, schema_json, table_of
 from saereport.run.references import References
 from saereport.run.subset import subset
-from saereport.run.table import BOOL, F32, I32, I64, LATENT, TEXT, listed
+from saereport.run.table import BOOL, BYTES, F32, I32, I64, LATENT, TEXT, listed
 from saereport.run.validation import InvalidTable, Lengths, Place, check_content
 from saereport.site import render
 from tests.generated import N_PROMPTS, SHAPE, Maker, Rows, as_table, whole_run
@@ -303,6 +303,12 @@ X = Column("x", I32, kinds.Count())
         (lambda: plugin_table("t", replace(X, name="a b")), "cannot be a name"),
         (lambda: plugin_table("t", X, X), "two columns have one name"),
         (lambda: plugin_table("t", key=("y",)), "key is not among its columns"),
+        (lambda: plugin_table("t", replace(X, type=listed(I32)), key=("x",)), "part of its key"),
+        (lambda: plugin_table("t", Column("f", BOOL, kinds.Flag()), key=("f",)), "part of its key"),
+        (
+            lambda: plugin_table("t", replace(X, holds=kinds.Position(window=("x", "y", "z")))),
+            "the window around 'x' has not two ends",
+        ),
         (lambda: plugin_table("t", about="weather"), "does not say what it is about"),
         (lambda: plugin_table("t", scope="run"), "says of which a row is"),
         (lambda: plugin_table("t", about="prompt"), "about each prompt and does not say of which"),
@@ -417,6 +423,40 @@ def test_a_wrong_value_is_refused_without_the_plug_in_too(tmp_path: Path) -> Non
         content(tmp_path / "t.parquet", table, rows)
 
 
+@pytest.mark.parametrize("kind", [TEXT, BYTES])
+def test_a_small_file_that_is_gigabytes_of_lists_of_text_is_not_read(
+    tmp_path: Path, kind: pa.DataType
+) -> None:
+    """As seen: two kilobytes became two gigabytes, and were found right."""
+    holds = kinds.Text() if kind == TEXT else kinds.Bytes()
+    table = plugin_table("t", *(Column(c, listed(kind), holds) for c in "abcd"))
+    word = "x" * 65_000 if kind == TEXT else b"x" * 65_000
+    columns = {"latent": [1], **{c: [[word] * 4_500] for c in "abcd"}}
+    file = tmp_path / "t.parquet"
+    pq.write_table(pa.table(columns, schema=table.schema), file)
+    assert file.stat().st_size < 2**15
+    with pytest.raises(InvalidTable, match="more text than is read"):
+        check_content(file, table, Place(INFO, SLUG, lambda _: None))
+
+
+@pytest.mark.parametrize("dictionary", [True, False])
+def test_lists_of_many_words_are_read(tmp_path: Path, dictionary: bool) -> None:
+    """More than one dictionary page, an empty list, and an empty word."""
+    table = plugin_table("t", Column("words", listed(TEXT), kinds.Text()))
+    rows = [[f"{i} {j} {'x' * 40}" for j in range(40)] for i in range(1000)] + [[], [""]]
+    columns = {"latent": range(len(rows)), "words": rows}
+    arrow = pa.table({k: pa.array(v, table.schema.field(k).type) for k, v in columns.items()})
+    pq.write_table(arrow.cast(table.schema), tmp_path / "t.parquet", use_dictionary=dictionary)
+    info = INFO.model_copy(
+        update={"saes": tuple(sae.model_copy(update={"d_sae": 2000}) for sae in INFO.saes)}
+    )
+    check_content(tmp_path / "t.parquet", table, Place(info, SLUG, lambda _: None))
+
+
+def _words(n: int) -> dict[str, Any]:
+    return {"kind": "one_of", "words": [f"w{i}" for i in range(n)]}
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -427,6 +467,11 @@ def test_a_wrong_value_is_refused_without_the_plug_in_too(tmp_path: Path) -> Non
         (lambda t: t["columns"][1].update(holds={"kind": "token", "x": 1}), "cannot have"),
         (lambda t: t["columns"][1].update(holds={"kind": "whole", "low": "a"}), "what it can be"),
         (lambda t: t["columns"][1].update(holds={"kind": "text"}), "cannot be stored so"),
+        (lambda t: t["columns"][1].update(holds=_words(1025)), "more than 1,024 words"),
+        (
+            lambda t: t["columns"][1].update(holds={"kind": "position", "window": ["a", "b", "c"]}),
+            "has not two ends",
+        ),
         (lambda t: t["columns"][1].update(name="../x"), "cannot be a name"),
         (lambda t: t["columns"].clear(), "key is not among its columns"),
         (lambda t: t["columns"].extend(t["columns"] * 300), "256 items"),
