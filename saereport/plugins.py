@@ -17,6 +17,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Final
 
 from saereport.errors import SaereportError, shortened
+from saereport.run import TABLES
 
 OFF: Final = "SAEREPORT_NO_PLUGINS"
 """Set to anything but nothing or 0, this variable leaves all plug-ins out."""
@@ -31,6 +32,7 @@ class PluginGroup:
         registry: `module:function` that takes what an entry point names; where empty, that is a
             function, called with nothing, which adds what it has to add.
         collecting: Whether what they add can be in a run or change its numbers.
+        measuring: Whether they fill tables in the course of a stage of saereport's own.
         withdraw: `module:function` that takes a name out again, of a registry that takes the name
             and the place of an entry point and imports it when it is needed; empty for others.
     """
@@ -38,15 +40,17 @@ class PluginGroup:
     name: str
     registry: str = ""
     collecting: bool = True
+    measuring: bool = False
     withdraw: str = ""
 
 
 GROUPS: Final = (
     PluginGroup("saereport.tables", "saereport.run.registry:register"),
-    PluginGroup("saereport.statistics", "saereport.measure.registry:register"),
+    PluginGroup("saereport.statistics", "saereport.measure.registry:register", measuring=True),
     PluginGroup(
         "saereport.weights",
         "saereport.measure.registry:register_weights",
+        measuring=True,
         withdraw="saereport.measure.registry:withdraw_weights",
     ),
     PluginGroup("saereport.stages", "saereport.pipeline.stage:register"),
@@ -177,13 +181,19 @@ def _tried(plugin: Plugin, warn: Callable[[str], None], load: Callable[[], objec
 
 def _add(plugin: Plugin) -> None:
     group, point = plugin.group, plugin.point
+    # What an import raises is another matter than what a registry refuses.
+    named = None if group.withdraw else point.load()
+    made = (point.name,) if group.withdraw else getattr(named, "tables", ())
+    if group.measuring and (unknown := [name for name in made if name not in TABLES]):
+        raise LookupError(f"no run can hold its table '{unknown[0]}'")
     try:
         if group.withdraw:
             _called(group.registry)(point.name, point.value)
         elif group.registry:
-            _called(group.registry)(point.load())
+            _called(group.registry)(named)
         else:
-            point.load()()
+            assert callable(named)
+            named()
     except ValueError as error:
         raise SaereportError(
             f"The plug-in {plugin.words} cannot be added: {error}.",

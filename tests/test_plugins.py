@@ -6,6 +6,7 @@ import subprocess
 import sys
 import types
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,8 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
         points.append(point)
 
     yield add
-    tables._REGISTERED.pop("toy_labels", None)
+    for name in ("toy_labels", "mine"):
+        tables._REGISTERED.pop(name, None)
     STATISTICS.clear()
     STATISTICS.update(statistics)
     WEIGHTS.clear()
@@ -71,7 +73,7 @@ def loaded(*, with_torch: bool = False) -> list[str]:
 def test_what_plug_ins_bring_is_registered_once(install: Callable[..., None]) -> None:
     toy = Toy()
     install("stages", "toy", toy)
-    install("statistics", "again", Statistic("again", ("activity",), Activity))
+    install("statistics", "again", Statistic("again", ("given_groups",), Activity))
     called: list[str] = []
     install("diff_metrics", "metric", lambda: called.append("metric"))
     assert loaded() == loaded() == []
@@ -121,6 +123,7 @@ def test_two_of_one_name_are_refused_with_both_packages(
     [
         ("statistics", Statistic("tokens", (), Activity), "a statistic 'tokens' already"),
         ("statistics", Statistic("x", (), Activity, needs=("y",)), "reads 'y', which is none"),
+        ("statistics", Statistic("x", ("examples",), Activity), "'examples' fills the table"),
         ("weights", "toy_plugin:x", "a table of weights 'logit_lens' already"),
     ],
 )
@@ -131,6 +134,32 @@ def test_one_that_is_called_like_our_own_is_refused(
     for _ in range(2):
         with pytest.raises(SaereportError, match=said):
             loaded()
+
+
+def test_one_whose_import_raises_what_registries_raise_is_left_out(
+    install: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As seen: a package that was built for another NumPy raises a `ValueError`."""
+    (tmp_path / "built_for_another.py").write_text("raise ValueError('numpy.dtype size changed')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    install("stages", "old", "built_for_another:Stage")
+    install("stages", "toy", Toy)
+    (said,) = loaded()
+    assert said.endswith("cannot be loaded and is left out: ValueError: numpy.dtype size changed")
+    assert "toy" in stage.stages()
+
+
+def test_one_that_fills_a_table_that_no_run_can_hold_is_left_out(
+    install: Callable[..., None],
+) -> None:
+    """As seen: it was told by a traceback when the whole text was read."""
+    install("statistics", "counts", Statistic("counts", ("no_such_table",), Activity))
+    install("weights", "mine", "toy_plugin:x")
+    said = loaded()
+    assert ["'no_such_table'" in said[0], "'mine'" in said[1]] == [True, True]
+    assert "counts" not in STATISTICS
+    assert "mine" not in WEIGHTS
+    assert plugins.loaded() == {}
 
 
 def test_a_stage_that_is_called_like_a_setting_is_refused(install: Callable[..., None]) -> None:
@@ -145,6 +174,7 @@ def test_a_stage_that_is_called_like_a_setting_is_refused(install: Callable[...,
 def test_tables_of_weights_are_imported_when_something_is_measured(
     install: Callable[..., None],
 ) -> None:
+    tables.register(replace(toy_table(), name="mine"))
     install("weights", "mine", "no_such_module:TABLE")
     assert loaded() == []
     assert registry.WEIGHTS["mine"] == "no_such_module:TABLE"

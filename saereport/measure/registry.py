@@ -57,10 +57,14 @@ def register(statistic: Statistic) -> None:
     """Add a statistic of events.
 
     Raises:
-        ValueError: There is one of this name, or it reads one that there is not.
+        ValueError: There is one of this name or one that fills the same table, or it reads one
+            that there is not.
     """
     if statistic.name in STATISTICS:
         raise ValueError(f"there is a statistic '{statistic.name}' already")
+    for other in STATISTICS.values():
+        for name in set(statistic.tables) & set(other.tables):
+            raise ValueError(f"the statistic '{other.name}' fills the table '{name}' already")
     for name in statistic.needs:
         if name not in STATISTICS:
             raise ValueError(f"the statistic '{statistic.name}' reads '{name}', which is none")

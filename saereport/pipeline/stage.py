@@ -214,7 +214,8 @@ def register(stage: type[Stage] | Stage) -> None:
     """Add a stage; it runs after saereport's own unless one of these needs it.
 
     Raises:
-        ValueError: There is one of this name, or a setting that is called so.
+        ValueError: There is one of this name, a setting that is called so, or another stage that
+            yields one of its tables; or it needs itself.
     """
     made = stage() if isinstance(stage, type) else stage
     from saereport.config import BuildConfig
@@ -223,7 +224,16 @@ def register(stage: type[Stage] | Stage) -> None:
         raise ValueError(f"there is a stage '{made.name}' already")
     if made.name in BuildConfig.model_fields:
         raise ValueError(f"'{made.name}' is a setting of saereport's own")
+    for other in stages().values():
+        for name in made.names:
+            if name in other.names:
+                raise ValueError(f"'{name}' is of the stage '{other.name}' already")
     _REGISTERED[made.name] = made
+    try:
+        stages()
+    except ValueError:
+        del _REGISTERED[made.name]
+        raise
 
 
 def stages() -> dict[str, Stage]:

@@ -61,6 +61,33 @@ def test_a_name_is_taken_once(register: Callable[[Stage], None], name: str, said
         register(Bare(name))
 
 
+@pytest.mark.parametrize(
+    ("name", "yielded", "needs", "said"),
+    [
+        ("activity", (), (), "'activity' is of the stage 'statistics' already"),
+        ("mine", ("geometry",), (), "'geometry' is of the stage 'weights' already"),
+        ("mine", (), ("mine",), "need each other"),
+        ("hen", (), ("egg",), "need each other"),
+    ],
+)
+def test_a_stage_that_cannot_be_among_the_others_is_refused_when_it_is_added(
+    register: Callable[[Stage], None],
+    name: str,
+    yielded: tuple[str, ...],
+    needs: tuple[str, ...],
+    said: str,
+) -> None:
+    """As seen: one called `activity` let what every page is built on be skipped."""
+    register(Bare("egg", ("hen",)))
+    made = Bare(name, needs)
+    made.tables = yielded  # type: ignore[misc]
+    with pytest.raises(ValueError, match=said):
+        register(made)
+    assert name not in stages()
+    with pytest.raises(UsageError, match="cannot be skipped"):
+        check_skipped(["activity"])
+
+
 def test_every_setting_belongs_to_a_stage_or_to_all(asked: Asked) -> None:
     """The pass over the text costs most: only what it depends on may cost it."""
     every = stages()
