@@ -170,9 +170,11 @@ class _Cut:
         self._every_prompt = every_prompt
 
     def of_sae(self, table: Table, slug: str) -> Parts | None:
-        """The kept rows of a table of one SAE, in parts; None where it is of no kept latent."""
+        """The kept rows of a table of one SAE, in parts; None where it has no place in the cut."""
+        if table.about == "prompts" and not self._every_prompt:
+            return None
         if table.about != "latent":
-            return [self._run.table(table.name, slug)]
+            return [self._on_kept_prompts(table, self._run.table(table.name, slug))]
         if slug not in self._chosen:
             return None
         wanted = self._chosen[slug]
@@ -182,7 +184,8 @@ class _Cut:
             if inside:
                 band = (inside[0], inside[-1] + 1)
                 rows = self._run.table(table.name, slug, latents=band)
-                parts.append(rows.filter(_among(rows.column("latent"), inside)))
+                rows = rows.filter(_among(rows.column("latent"), inside))
+                parts.append(self._on_kept_prompts(table, rows))
         return parts
 
     def of_run(self, table: Table, named: References) -> pa.Table | None:
@@ -192,7 +195,7 @@ class _Cut:
             table: The table.
             named: What the tables that were cut before name.
         """
-        rows = self._run.table(table.name)
+        rows = self._on_kept_prompts(table, self._run.table(table.name))
         if table.about == "prompt":
             rows = self._of_prompts(table, rows)
         elif table.about == "latent":
@@ -208,6 +211,17 @@ class _Cut:
             return _named(table, rows, Token, named.tokens)
         if table.about in ("prompt", "prompts") and not self._prompts:
             return None
+        return rows
+
+    def _on_kept_prompts(self, table: Table, rows: pa.Table) -> pa.Table:
+        """The rows that name no prompt that is left out, whatever else they are about."""
+        if self._every_prompt:
+            return rows
+        for column in table.that_hold(Prompt):
+            if not column.is_list:
+                numbers = rows.column(column.name)
+                none = pc.less(numbers, 0)
+                rows = rows.filter(pc.or_(none, _among(numbers, self._prompts)))
         return rows
 
     def _of_prompts(self, table: Table, rows: pa.Table) -> pa.Table:

@@ -413,6 +413,39 @@ def test_tables_of_a_plug_in_that_is_not_installed_are_cut(foreign: Run, tmp_pat
     render(made.path, tmp_path / "report")
 
 
+@pytest.mark.parametrize(
+    ("scope", "about", "column", "kept"),
+    [
+        ("sae", "latent", kinds.Prompt(), [1]),
+        ("sae", "prompt", kinds.Prompt(), [1]),
+        ("sae", "prompts", kinds.Prompt(), None),
+        ("run", "run", kinds.Prompt(or_none=True), [1]),
+    ],
+)
+def test_rows_about_anything_that_name_a_prompt_go_with_it(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    scope: Any,
+    about: Any,
+    column: kinds.Kind,
+    kept: list[int] | None,
+) -> None:
+    """As seen: of such a table of a plug-in, a cut run named prompts that it does not hold."""
+    latent = (LATENT,) if about == "latent" else ()
+    columns = (*latent, Column("prompt", I32, column))
+    key = tuple(one.name for one in columns)
+    table = Table("plugin_x", scope, key, columns, "x", "x", about=about, plugin="x")
+    monkeypatch.setitem(registry._REGISTERED, table.name, table)
+    run = whole_run(tmp_path / "run", [t for t in TABLES.values() if t.name not in GRAPHS])
+    assert set(read(run, table)[0]) == set(key)
+    made = subset(run, tmp_path / "cut", latents={SLUG: [2]}, prompts=["a-prompt-1"], title=None)
+    made.verify()
+    slug = slug_of(table)
+    assert made.has(table.name, slug) == (kept is not None)
+    if kept:
+        assert set(made.table(table.name, slug)["prompt"].to_pylist()) == set(kept)
+
+
 def test_a_wrong_value_is_refused_without_the_plug_in_too(tmp_path: Path) -> None:
     table = table_of("plugin_counts", info_of(COUNTED))
     rows = Maker(SHAPE, CHOSEN).rows(COUNTED, SLUG)
