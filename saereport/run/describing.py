@@ -7,10 +7,11 @@ from typing import Any, cast, get_args
 
 from saereport.run import kinds
 from saereport.run.files import canonical_json
-from saereport.run.kinds import Latent, Prompt, Sequence, Token
 from saereport.run.registry import TABLES
 from saereport.run.schema import ColumnInfo, RunInfo, TableInfo
 from saereport.run.table import GROUP_VALUES, TYPES, About, Column, Table
+
+_OR_NONE = kinds.Token | kinds.Latent | kinds.TextRef | kinds.Document | kinds.Layer | kinds.Head
 
 
 def info_of(table: Table) -> TableInfo:
@@ -30,8 +31,13 @@ def info_of(table: Table) -> TableInfo:
 
 def _column_info(column: Column) -> ColumnInfo:
     holds = column.holds
-    if column.redacted is not None and isinstance(holds, Token | Latent | Sequence | Prompt):
-        holds = replace(holds, or_none=True)
+    low, high = column.bounds
+    # What stands in place of hidden values has to be allowed where the column is not known.
+    if column.redacted is not None and low < holds.bounds[0]:
+        if column.redacted == -1 and isinstance(holds, _OR_NONE):
+            holds = replace(holds, or_none=True)
+        else:
+            holds = kinds.Whole(int(low), int(high)) if holds.form == "whole" else kinds.Real()
     return ColumnInfo(name=column.name, type=column.type_name, holds=kinds.as_data(holds))
 
 

@@ -38,7 +38,8 @@ def redacted(
     if table.reveals_text:
         return rows.filter(pc.invert(at))
     for column in masked:
-        new = pc.if_else(at, pa.scalar(column.redacted, column.type), rows.column(column.name))
+        instead = pa.scalar(column.redacted).cast(column.type)
+        new = pc.if_else(at, instead, rows.column(column.name))
         rows = rows.set_column(table.names.index(column.name), rows.schema.field(column.name), new)
     return rows
 

@@ -258,6 +258,8 @@ def _column_problems(column: Column, others: dict[str, Column]) -> Iterator[str]
         yield f"'{column.name}' is not a list"
     if column.is_list and (column.redacted is not None or column.left_out is not None):
         yield f"'{column.name}' is a list, which nothing can stand in for"
+    if column.redacted is not None and column.holds.form in ("text", "bytes"):
+        yield f"'{column.name}' holds words, which no number can stand in for"
     if column.type in _NAMES and not _stored_so(column.item, column.holds.form):
         yield f"'{column.name}' cannot be stored so"
 

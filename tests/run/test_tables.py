@@ -321,6 +321,10 @@ X = Column("x", I32, kinds.Count())
             lambda: plugin_table("t", replace(X, type=listed(I32), redacted=-1)),
             "'x' is a list, which nothing",
         ),
+        (
+            lambda: plugin_table("t", Column("w", TEXT, kinds.Text(), redacted=-1)),
+            "'w' holds words, which no number",
+        ),
         (lambda: plugin_table("t", replace(X, holds=kinds.Position("y"))), "needs a column 'y'"),
         (lambda: plugin_table("t", replace(X, holds=kinds.Latent(of="latent"))), "needs a column"),
         (
@@ -411,6 +415,34 @@ def test_tables_of_a_plug_in_that_is_not_installed_are_cut(foreign: Run, tmp_pat
     assert {row["token"] for row in kept} <= set(known)
     assert made.info.tables["plugin_counts"] == foreign.info.tables["plugin_counts"]
     render(made.path, tmp_path / "report")
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        Column("x", I32, kinds.Position(), redacted=-1),
+        Column("x", I32, kinds.Layer(), redacted=-1),
+        Column("x", I32, kinds.Token(), redacted=-7),
+        Column("x", I64, kinds.Count(), redacted=-1),
+        Column("x", F32, kinds.NonNegative(), redacted=-1),
+        Column("x", F32, kinds.Share(), redacted=0),
+        Column("x", BOOL, kinds.Flag(), redacted=0),
+    ],
+    ids=lambda column: f"{column.holds.name}{column.redacted}",
+)
+def test_what_stands_for_hidden_values_is_read_without_the_plug_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, column: Column
+) -> None:
+    """As seen: a run with a hidden position was called damaged where the plug-in was not."""
+    with monkeypatch.context() as patch:
+        table = plugin_table("plugin_x", column)
+        patch.setitem(registry._REGISTERED, table.name, table)
+        tables = [t for t in TABLES.values() if t.name not in GRAPHS]
+        whole_run(tmp_path / "run", tables, hidden={SLUG: {2}})
+    run = open_run(tmp_path / "run")
+    run.verify()
+    assert run.latent(SLUG, 2)["plugin_x"][0]["x"] == column.redacted
+    assert run.latent(SLUG, 3)["plugin_x"][0]["x"] >= 0
 
 
 @pytest.mark.parametrize(
