@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
-from typing import Final
+from typing import Any, Final
 
 from saereport.errors import SaereportError, shortened
 from saereport.run import TABLES
@@ -135,7 +135,7 @@ def load_plugins(warn: Callable[[str], None] = lambda _: None, *, with_torch: bo
             _tried(plugin, warn, partial(_add, plugin))
             _STATE.tried.add(plugin)
     for plugin in [plugin for plugin in _STATE.loaded if with_torch and plugin.group.withdraw]:
-        if not _tried(plugin, warn, plugin.point.load):
+        if not _tried(plugin, warn, partial(_named, plugin)):
             _called(plugin.group.withdraw)(plugin.point.name)
 
 
@@ -179,20 +179,31 @@ def _tried(plugin: Plugin, warn: Callable[[str], None], load: Callable[[], objec
     return True
 
 
+def _named(plugin: Plugin) -> Any:
+    """What an entry point names, imported.
+
+    Raises:
+        LookupError: It fills a table that no run can hold.
+        Exception: Whatever its import raises.
+    """
+    found = plugin.point.load()
+    if plugin.group.measuring:
+        for name in found.tables:
+            if name not in TABLES:
+                raise LookupError(f"no run can hold its table '{name}'")
+    return found
+
+
 def _add(plugin: Plugin) -> None:
     group, point = plugin.group, plugin.point
     # What an import raises is another matter than what a registry refuses.
-    named = None if group.withdraw else point.load()
-    made = (point.name,) if group.withdraw else getattr(named, "tables", ())
-    if group.measuring and (unknown := [name for name in made if name not in TABLES]):
-        raise LookupError(f"no run can hold its table '{unknown[0]}'")
+    named: Any = None if group.withdraw else _named(plugin)
     try:
         if group.withdraw:
             _called(group.registry)(point.name, point.value)
         elif group.registry:
             _called(group.registry)(named)
         else:
-            assert callable(named)
             named()
     except ValueError as error:
         raise SaereportError(

@@ -122,6 +122,7 @@ def run_stages(context: Context, planned: Sequence[Stage], sink: TableSink, watc
 def _run(context: Context, stage: Stage, sink: TableSink, later: Sequence[Stage]) -> dict[str, Any]:
     """Run one stage, or use what is kept of it; returns what else it leaves."""
     warned = len(context.warned.kept)
+    before = {slug: dict(reasons) for slug, reasons in context.left_out.items()}
     kept = None if _is_read(stage, later) else _finished(context, stage).load()
     if kept is not None:
         context.progress.say(f"The stage {stage.name} was finished before; using it")
@@ -133,12 +134,11 @@ def _run(context: Context, stage: Stage, sink: TableSink, later: Sequence[Stage]
     for slug, name, columns in yielded:
         sink.put(stage, slug, name, columns)
     said = context.warned.kept[warned:]
-    own = set(stage.yields)
     left_out = [
         [slug, name, reason]
         for slug, reasons in context.left_out.items()
         for name, reason in reasons.items()
-        if name in own
+        if before.get(slug, {}).get(name) != reason
     ]
     return {"warnings": [one.model_dump(mode="json") for one in said], "left_out": left_out}
 

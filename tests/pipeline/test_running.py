@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import sys
 import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +15,8 @@ import pytest
 
 from saereport.circuits import evaluation
 from saereport.errors import GateError, SaereportError
+from saereport.measure.registry import WEIGHTS
+from saereport.measure.weights import WeightTable
 from saereport.pipeline import build
 from saereport.pipeline.context import Context
 from saereport.pipeline.stage import Needs, Stage, Yielded, stages
@@ -90,6 +93,24 @@ def test_what_a_finished_stage_said_is_said_again(asked: Asked, first: Toy, tmp_
     assert again.info.saes == whole.info.saes
 
 
+def test_why_a_table_is_missing_is_kept_whatever_its_statistic_is_called(
+    asked: Asked, first: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As seen: of a table of weights with another name than its plug-in, the reason was lost."""
+    never = WeightTable("mine", ("given_groups",), lambda _: "it never has it", lambda _: {})
+    monkeypatch.setitem(WEIGHTS, "mine", f"{__name__}:NEVER")
+    monkeypatch.setattr(sys.modules[__name__], "NEVER", never, raising=False)
+    first.act = failing(SaereportError("The toy is broken."))
+    with pytest.raises(SaereportError):
+        build.collect(asked(), tmp_path / "run")
+    first.act = lambda: None
+    told = Told()
+    run = open_run(build.collect(asked(), tmp_path / "run", progress=told))
+    assert "The stage weights was finished before; using it" in told.lines
+    reasons = [sae.left_out.get("given_groups") for sae in run.info.saes]
+    assert reasons == ["it never has it"] * 2
+
+
 def test_other_settings_of_a_stage_do_not_use_what_was_kept_of_it(
     asked: Asked, first: Toy, tmp_path: Path
 ) -> None:
@@ -134,7 +155,7 @@ class After(Stage):
     """Builds on the toy."""
 
     name = "after"
-    tables = ("pair_means",)
+    tables = ("given_groups",)
     needs = Needs(stages=("toy",))
 
     def __init__(self) -> None:
@@ -167,7 +188,7 @@ def test_what_builds_on_a_skipped_stage_is_left_out_with_the_reason(
     run = open_run(build.collect(asked(skip=["toy"]), tmp_path / "run"))
     assert (toy.ran, after.ran) == (0, 0)
     said = "it builds on the stage 'toy', which is left out"
-    assert run.info.left_out == {"pair_means": said}
+    assert [sae.left_out["given_groups"] for sae in run.info.saes] == [said, said]
 
 
 def test_a_failed_attempt_holds_nothing_while_the_others_run(
