@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from saereport.errors import SaereportError
+from saereport.plugins import load_plugins
 from saereport.progress import Progress
 from saereport.publish.data import check_data, reads_data
 from saereport.publish.findings import Finding, error, warning
@@ -44,6 +45,7 @@ def check(
     Raises:
         SaereportError: There is nothing at `site`.
     """
+    load_plugins()
     path = Path(site)
     said = progress or Progress(quiet=True)
     if path.is_file():

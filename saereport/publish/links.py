@@ -18,9 +18,6 @@ from saereport.publish.page import Page, Reference
 from saereport.publish.policy import NEURONPEDIA, frames_allowed
 from saereport.site.parts import page_kinds
 
-BESIDES_REPORTS = frozenset({"difference", "landing"})
-"""Pages that are in no report and whose scripts keep what the reader chose in the address."""
-
 _STATE = re.compile(r"[a-z][a-z0-9_.-]*=")
 _PINS = re.compile(r"(?:^|&)pins=[^&#]*")
 _LATENT = re.compile(r"latent-(\d{1,15})")
@@ -191,6 +188,11 @@ def _anchor(
 
 
 def _is_stateful(kind: str) -> bool:
-    """Whether pages say in their address what the reader chose: `#q=city&sort=-max`."""
-    own = {known.acts_as for known in page_kinds().values() if known.stateful}
-    return kind in own or kind in BESIDES_REPORTS
+    """Whether pages say in their address what the reader chose: `#q=city&sort=-max`.
+
+    A kind of page that is not known is a plug-in's that is not installed here, which may.
+    """
+    known = page_kinds().values()
+    if any(one.acts_as == kind for one in known):
+        return any(one.acts_as == kind and one.stateful for one in known)
+    return bool(kind)

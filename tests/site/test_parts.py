@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from shutil import copytree
 
 import pytest
 from bs4 import BeautifulSoup
@@ -11,6 +12,7 @@ from bs4 import BeautifulSoup
 from saereport import names
 from saereport.errors import SaereportError
 from saereport.names import RESERVED, is_slug
+from saereport.publish import check
 from saereport.publish.data import reads_data
 from saereport.publish.links import Site, check_reference
 from saereport.publish.page import Page as ReadPage
@@ -123,6 +125,33 @@ def test_publishing_knows_its_pages_and_its_data(weather: Part) -> None:
     assert list(check_reference("index.html", chosen, site)) == []
     missing = Reference(1, "a", "href", "weather/index.html#rain")
     assert [f.rule for f in check_reference("index.html", missing, site)] == ["anchor"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "rules"), [("sae", []), ("weather", []), ("text", ["anchor"]), ("", ["anchor"])]
+)
+def test_publishing_takes_a_plug_ins_page_where_it_is_not_installed(
+    kind: str, rules: list[str]
+) -> None:
+    site = Site(frozenset({"x.html"}), {"x.html": ReadPage(kind=kind)})
+    chosen = Reference(1, "a", "href", "x.html#q=rain")
+    assert [found.rule for found in check_reference("index.html", chosen, site)] == rules
+
+
+def test_publishing_asks_for_plug_ins(
+    tmp_path: Path, single_report: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also from Python: the addresses in the data of a part are found by its folder."""
+    monkeypatch.setattr(registry, "_PARTS", dict(registry._PARTS))
+    monkeypatch.setattr(names, "_reserved", set(names._reserved))
+    monkeypatch.setattr("saereport.publish.checking.load_plugins", lambda: register(WEATHER))
+    copytree(single_report, tmp_path / "out")
+    (tmp_path / "out/weather").mkdir()
+    slug = open_run(single_report).info.saes[0].slug
+    text = f'push({{"kind":"weather","at":"{slug}/l0000.html#latent-999999"}});'
+    (tmp_path / "out/weather/index.js").write_text(f"(self.saereport=self.saereport||[]).{text}")
+    found = [one.rule for one in check(tmp_path / "out") if one.path == "weather/index.js"]
+    assert "anchor" in found
 
 
 def test_its_folder_is_no_name_for_an_sae(
