@@ -224,6 +224,15 @@ def config_class() -> type[BuildConfig]:
     return create_model("BuildConfig", __base__=BuildConfig, **fields) if fields else BuildConfig
 
 
+def with_plugins(config: BuildConfig) -> BuildConfig:
+    """A configuration that was made as a `BuildConfig`, with the settings of plug-ins' stages."""
+    asked = config_class()
+    if set(asked.model_fields) == set(type(config).model_fields):
+        return config
+    known = config.model_fields_set & set(asked.model_fields)
+    return asked.model_validate({name: getattr(config, name) for name in known})
+
+
 def _latent_words(value: Any) -> Any:
     """YAML reads `7` and `[1, 2]` as numbers; both are selections."""
     if isinstance(value, (list, tuple)):
@@ -271,6 +280,9 @@ def _explained(error: ValidationError, origin: str, asked: type[BaseModel]) -> U
 def _inside(model: type[BaseModel], names: list[str]) -> type[BaseModel]:
     """The settings that lie inside these of a model, one in the other."""
     for name in names:
+        if name not in model.model_fields:
+            # A key of a mapping, or one of several kinds that a value may be of.
+            continue
         kinds = [model.model_fields[name].annotation]
         while kinds:
             kind = kinds.pop()

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from saereport.circuits.blind import parse_blind
-from saereport.config import BuildConfig, make_config
+from saereport.config import BuildConfig, make_config, with_plugins
 from saereport.door import check_against, check_fits_a_run, check_settings, held_output
 from saereport.errors import SaereportError
 from saereport.notebook import Report
@@ -140,7 +140,7 @@ def _forget(work: Path) -> None:
 
 def _checked(config: BuildConfig | Mapping[str, Any], progress: Progress | None) -> BuildConfig:
     load_plugins((progress or Progress(quiet=True)).warn, with_torch=True)
-    asked = config if isinstance(config, BuildConfig) else make_config(config)
+    asked = with_plugins(config) if isinstance(config, BuildConfig) else make_config(config)
     check_settings(asked)
     return asked
 

@@ -18,7 +18,7 @@ from saereport.pipeline.stage import Cost, Needs, Stage, Yielded, built_on, stag
 from saereport.reports import describe, render
 from saereport.run import TABLES, open_run
 from saereport.run import registry as tables
-from tests.pipeline.toys import Told, Toy
+from tests.pipeline.toys import Told, Toy, ToySettings
 
 Asked = Callable[..., dict[str, Any]]
 
@@ -152,6 +152,34 @@ def test_what_cannot_be_skipped_is_told(toy: Toy, name: str, said: str) -> None:
     with pytest.raises(UsageError) as caught:
         check_skipped([name])
     assert said in str(caught.value)
+
+
+def test_a_plug_ins_stage_has_its_settings_in_a_configuration_made_without_it(
+    asked: Asked, toy: Toy, tmp_path: Path
+) -> None:
+    """As seen: with a `BuildConfig` the settings were None, and the run was another one."""
+    given = BuildConfig(**{**asked(), "seed": 3})
+    one = open_run(build.collect(given, tmp_path / "one"))
+    other = open_run(build.collect(asked(seed=3), tmp_path / "other"))
+    assert one.info == other.info
+    assert one.info.config["toy"] == {"size": 2, "file": None}
+
+
+@pytest.mark.parametrize(
+    "toy_settings", [{"x": {"y": {"sise": 1}}}, {"either": {"sise": 1}}], ids=["inside", "either"]
+)
+def test_a_slip_deep_in_a_plug_ins_settings_is_one_line(
+    asked: Asked, register: Callable[[Stage], None], toy_settings: dict[str, Any]
+) -> None:
+    class Wanted(BaseModel):
+        x: dict[str, ToySettings] = {}
+        either: ToySettings | list[ToySettings] = []
+
+    made = Bare("wanting")
+    made.config = Wanted  # type: ignore[misc]
+    register(made)
+    with pytest.raises(UsageError, match="sise' in the configuration is not a setting"):
+        make_config(asked(wanting=toy_settings))
 
 
 @pytest.mark.parametrize("name", ["toy", "toy_labels"])
