@@ -107,6 +107,7 @@ def mean_gradients(
             "The prompts file is left out: gradients are averaged between two SAEs of which one "
             "writes before the other reads, and the report has no such pair."
         )
+        context.leave_out_all(None, stage.yields, "no SAE writes before another one reads")
         return
     sums = _added(context, stage, lines, how)
     if sums.skipped:

@@ -213,6 +213,8 @@ def test_averages_need_two_saes(inputs: Path, tmp_path: Path) -> None:
     run = open_run(build.collect(config, tmp_path / "run", progress=told))
     assert any("The prompts file is left out" in line for line in told.lines)
     assert not run.has("pair_mean_maps")
+    said = "no SAE writes before another one reads"
+    assert run.info.left_out == {"pair_mean_maps": said, "pair_means": said}
 
 
 def test_circuits_are_a_stage_of_the_memory_profile(made: Run) -> None:
