@@ -94,7 +94,7 @@ def taking_part(run: Run, prompts: Sequence[str]) -> dict[str, list[int]]:
             assert isinstance(holds, Latent)
             if holds.shown_only or not holds.of:
                 continue
-            prompt = _prompt_column(table)
+            prompt = table.prompt
             rows = run.table(name, columns=[prompt.name, holds.of, column.name])
             rows = rows.filter(_among(rows.column(prompt.name), sorted(kept)))
             pairs = zip(*(rows.column(n).to_pylist() for n in (holds.of, column.name)), strict=True)
@@ -135,7 +135,7 @@ def _about(run: Run, prompts: frozenset[int]) -> set[str]:
         table = run.tables[name]
         ends = _ends(table)
         if table.about == "prompt" and ends:
-            prompt = _prompt_column(table).name
+            prompt = table.prompt.name
             rows = run.table(name, columns=[prompt, *ends])
             rows = rows.filter(_among(rows.column(prompt), sorted(prompts)))
             for end in ends:
@@ -225,7 +225,7 @@ class _Cut:
         return rows
 
     def _of_prompts(self, table: Table, rows: pa.Table) -> pa.Table:
-        rows = rows.filter(_among(rows.column(_prompt_column(table).name), self._prompts))
+        rows = rows.filter(_among(rows.column(table.prompt.name), self._prompts))
         for column in table.that_hold(Latent):
             if isinstance(column.holds, Latent) and column.holds.shown_only:
                 rows = rows.filter(self._is_shown(column, rows))
@@ -275,11 +275,6 @@ def _named(
 def _ends(table: Table) -> list[str]:
     """The columns in which a row names one SAE."""
     return [column.name for column in table.that_hold(SaeName) if not column.is_list]
-
-
-def _prompt_column(table: Table) -> Column:
-    """The column that says of which prompt a row is."""
-    return next(column for column in table.that_hold(Prompt) if not column.is_list)
 
 
 def _info(

@@ -193,6 +193,11 @@ class Table:
         """The columns that name a text of another table."""
         return tuple(c for c in self.columns if isinstance(c.holds, TextRef) and not self.home(c))
 
+    @property
+    def prompt(self) -> Column:
+        """The column that says of which prompt a row is, of a table about each prompt."""
+        return next(column for column in self.that_hold(Prompt) if not column.is_list)
+
     def home(self, column: Column) -> bool:
         """Whether a column numbers this table's own rows, to which others refer."""
         return isinstance(column.holds, TextRef) and column.holds.home == self.name

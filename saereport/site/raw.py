@@ -53,7 +53,7 @@ def shown_tables() -> frozenset[str]:
 def _page_of(table: Table) -> str:
     if table.scope == "sae":
         return "latent" if table.about == "latent" else "sae"
-    return "prompt" if table.about == "prompt" and "prompt" in table.by_name else "run"
+    return "prompt" if table.about == "prompt" else "run"
 
 
 def note(table: Table) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -191,6 +192,26 @@ def test_a_plug_in_may_be_called_anything(tmp_path: Path) -> None:
     part = soup(tmp_path / "report/index.html").select_one("#raw")
     assert part is not None
     assert f"the plug-in {name}, which is not installed" in part.text
+
+
+@pytest.mark.parametrize(
+    "column",
+    [Column("prompt", pa.string(), Text()), Column("prompt", listed(pa.int32()), Prompt())],
+    ids=["words", "list"],
+)
+def test_a_column_that_is_called_prompt_need_not_be_one(tmp_path: Path, column: Column) -> None:
+    """As seen: pages were looked for by words, which ended in a traceback."""
+    columns = (replace(PROMPT, name="number"), column, NOTE)
+
+    def write(writer: RunWriter, shape: Shape, shown: dict[str, Any]) -> None:
+        circuits(writer, shape, shown)
+        value = "words" if column.type == pa.string() else np.array([0], "i4")
+        rows = {"number": np.array([0], "i4"), "prompt": [value], "note": ["told"]}
+        writer.write(table("odd", about="prompt", key=("number",), columns=columns), rows)
+
+    write_run(tmp_path / "run", Shape(d_sae=16, n_chosen=4, n_vocabulary=700), write)
+    render(tmp_path / "run", tmp_path / "report")
+    assert "told" in soup(tmp_path / "report/circuits/prompt-0.html").select_one("#raw").text  # type: ignore[union-attr]
 
 
 def test_the_provenance_page_does_not_say_what_a_blinded_latent_reads(tmp_path: Path) -> None:

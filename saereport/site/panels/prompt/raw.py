@@ -16,8 +16,8 @@ def other_tables(view: PromptView) -> list[Block]:
     report, number = view.names.report, view.data.number
     blocks = []
     for table in raw.unshown(report, "prompt"):
-        rows = report.run.table(table.name)
-        rows = rows.filter(pc.equal(rows.column("prompt"), number))
+        rows, prompt = report.run.table(table.name), table.prompt.name
+        rows = rows.filter(pc.equal(rows.column(prompt), number))
         if rows.num_rows:
-            blocks.append(raw.stored(table, rows, report, without="prompt"))
+            blocks.append(raw.stored(table, rows, report, without=prompt))
     return blocks
