@@ -2620,8 +2620,12 @@
   function drawBlock(page2, figure) {
     const key = figure.dataset.block || "";
     const draw2 = () => {
-      const block = merged(page2.blocks.get(key));
-      if (Object.hasOwn(DRAWN, block.b)) DRAWN[block.b](block, figure);
+      try {
+        const block = merged(page2.blocks.get(key));
+        if (Object.hasOwn(DRAWN, block.b)) DRAWN[block.b](block, figure);
+      } catch (error) {
+        self.reportError(error);
+      }
     };
     const { load: path } = page2.blocks.get(key) || {};
     const begin = () => {
@@ -2916,8 +2920,13 @@
   }
   function blockNode(raw, context) {
     const block = merged(raw);
-    const node = Object.hasOwn(kinds, block.b) ? kinds[block.b](block, context) : el("div", {});
-    return block.fold ? folded(block.fold, node) : node;
+    try {
+      const node = Object.hasOwn(kinds, block.b) ? kinds[block.b](block, context) : el("div", {});
+      return block.fold ? folded(block.fold, node) : node;
+    } catch (error) {
+      self.reportError(error);
+      return el("p", { class: "none" }, "This cannot be drawn.");
+    }
   }
   function panelNodes(record, slug, blind) {
     const context = { sae: slug, latent: record.latent, max: record.max, blind };

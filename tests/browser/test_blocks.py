@@ -154,6 +154,28 @@ def test_blocks_may_have_only_what_they_must(
     seen.check()
 
 
+def test_a_block_that_cannot_be_drawn_costs_nothing_else(
+    run: Path, tmp_path: Path, watched: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here a heatmap without a cell."""
+    good: Block = {"b": "heatmap", "views": [{"rows": ["r"], "columns": ["c"], "z": [[1.0]]}]}
+    bad: Block = {"b": "heatmap", "summary": "told all the same", "told": False}
+    monkeypatch.setattr(f"{__name__}.every_kind", lambda report: [bad, good])
+    monkeypatch.setitem(PANELS, "own", Panel("own", "Own", (), lambda latent: [bad]))
+    render(run, tmp_path / "out")
+    seen = watched()
+    page = seen.open(tmp_path / "out" / PATH)
+    page.locator("[data-block='kinds.1'] .main-svg").first.wait_for(state="attached")
+    assert "told all the same" in page.locator("main").inner_text()
+    page.keyboard.press("?")
+    assert page.locator("#keys").is_visible()
+    page = seen.open(tmp_path / "out" / open_run(run).info.saes[0].slug / "l0000.html")
+    panel = page.locator("article.current [data-panel=own]")
+    assert panel.locator(".none").inner_text() == "This cannot be drawn."
+    assert page.locator("article.current .panel").count() > 3
+    assert len(seen.problems) == 2
+
+
 def test_a_latents_page_folds_and_fills_as_others_do(
     run: Path, tmp_path: Path, watched: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:

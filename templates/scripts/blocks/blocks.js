@@ -89,8 +89,14 @@ function folded({ title, lead = [], note, open }, inside) {
  */
 export function blockNode(raw, context) {
   const block = merged(raw);
-  const node = Object.hasOwn(kinds, block.b) ? kinds[block.b](block, context) : el("div", {});
-  return block.fold ? folded(block.fold, node) : node;
+  // A block that cannot be drawn, such as another package's, costs the page nothing else.
+  try {
+    const node = Object.hasOwn(kinds, block.b) ? kinds[block.b](block, context) : el("div", {});
+    return block.fold ? folded(block.fold, node) : node;
+  } catch (error) {
+    self.reportError(error);
+    return el("p", { class: "none" }, "This cannot be drawn.");
+  }
 }
 
 /**

@@ -21,8 +21,13 @@ const DRAWN = { bars: figureBlock, heatmap: heatmapBlock, lines: linesBlock, sca
 function drawBlock(page, figure) {
   const key = figure.dataset.block || "";
   const draw = () => {
-    const block = merged(page.blocks.get(key));
-    if (Object.hasOwn(DRAWN, block.b)) DRAWN[block.b](block, figure);
+    // A block that cannot be drawn, such as another package's, stays as it is told; the page goes on.
+    try {
+      const block = merged(page.blocks.get(key));
+      if (Object.hasOwn(DRAWN, block.b)) DRAWN[block.b](block, figure);
+    } catch (error) {
+      self.reportError(error);
+    }
   };
   const { load: path } = page.blocks.get(key) || {};
   const begin = () => {
