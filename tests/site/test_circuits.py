@@ -7,13 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from bs4 import BeautifulSoup
 
-from saereport.run import open_run
-from saereport.site import numbers, render
+from saereport.run import RunWriter, open_run
+from saereport.run.kinds import Prompt, Text
+from saereport.run.table import Column, Table
+from saereport.site import numbers, render, report_of
 from saereport.site.blocks import Block, merged
 from saereport.site.circuits.agreement import correlation
+from saereport.site.circuits.prompts_data import read_prompts
 from saereport.site.circuits.view import PromptView
 from saereport.site.panels import PROMPT_PANELS, Panel
 from saereport.visible import visible_text
@@ -237,6 +241,22 @@ def test_a_panel_may_read_a_table_that_is_not_about_prompts(
     assert found is not None
     n = open_run(run_dir).table("pair_means").num_rows
     assert f"{n} means of all prompts" in found.text
+
+
+def test_a_panels_table_may_call_its_prompts_as_it_likes(tmp_path: Path) -> None:
+    columns = (Column("question", pa.int32(), Prompt()), Column("note", pa.string(), Text()))
+    known: dict[str, Any] = {"scope": "run", "about": "prompt", "title": "Q", "definition": "Q."}
+    table = Table("questions", key=("question",), columns=columns, plugin="lab", **known)
+
+    def write(writer: RunWriter, shape: Shape, shown: dict[str, Any]) -> None:
+        prompts(writer, shape, shown)
+        writer.write(table, {"question": [1], "note": ["why"]})
+
+    write_run(tmp_path / "run", SHAPE, write)
+    report = report_of(open_run(tmp_path / "run"))
+    found = read_prompts(report, ["questions"])
+    notes = [[row["note"] for row in one.rows["questions"]] for one in found]
+    assert notes == [[], ["why"], []]
 
 
 def test_two_renders_are_byte_identical(run_dir: Path, report: Path, tmp_path: Path) -> None:

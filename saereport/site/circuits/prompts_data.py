@@ -101,10 +101,12 @@ def read_prompts(report: ReportModel, tables: Iterable[str]) -> list[PromptData]
     by_prompt: dict[int, dict[str, list[Record]]] = defaultdict(dict)
     named = sorted({"prompt_notes", "prompt_next", "prompt_answers", *tables} - _OF_MAPS)
     for name in named:
-        if not run.has(name) or "prompt" not in run.tables[name].by_name:
+        table = run.tables.get(name)
+        column = table.prompt.name if table and table.about == "prompt" else "prompt"
+        if not table or column not in table.by_name:
             continue
         for row in table_rows(run, name):
-            by_prompt[row["prompt"]].setdefault(name, []).append(row)
+            by_prompt[row[column]].setdefault(name, []).append(row)
     maps = _maps(run, places)
     return [
         PromptData(
