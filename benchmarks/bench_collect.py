@@ -20,7 +20,8 @@ import click
 import numpy as np
 import torch
 
-from saereport.config import make_config
+from saereport.config.build import make_config
+from saereport.config.selection import parse_selection, tracked_latents
 from saereport.pipeline.context import Chosen, Context, Loaded
 from saereport.pipeline.fingerprint import config_record
 from saereport.pipeline.running import run_stages
@@ -28,16 +29,15 @@ from saereport.pipeline.stage import stages
 from saereport.pipeline.text import run_text
 from saereport.pipeline.text_pass import Batches
 from saereport.pipeline.timing import Stopwatch
+from saereport.pipeline.warned import Warned
 from saereport.pipeline.write import TableSink
-from saereport.progress import Progress
-from saereport.selection import parse_selection, tracked_latents
 from saereport.sources.demo import demo_saes
 from saereport.sources.model_loading import load_model
-from saereport.sources.packing import Packed
 from saereport.sources.saes.loading import load_sae
 from saereport.sources.saes.source import SaeSource
-from saereport.sources.text import open_text
-from saereport.warned import Warned
+from saereport.sources.text.opening import open_text
+from saereport.sources.text.packing import Packed
+from saereport.util.progress import Progress
 
 QUIET = Progress(quiet=True)
 

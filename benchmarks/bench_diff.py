@@ -98,7 +98,7 @@ def compare_runs(before: Path, after: Path) -> dict[str, Any]:
 
 def write_outputs(before: Path, after: Path) -> dict[str, float]:
     """The whole command with every document that it writes."""
-    from saereport.cli import run
+    from saereport.cli.main import run
 
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:

@@ -24,8 +24,8 @@ import torch
 from torch import Tensor
 
 from saereport.circuits.active import active_of
-from saereport.circuits.gradients import Limits, latents_to_latents
-from saereport.circuits.splicing import edits_to, read_vectors, spliced, true_at, write_vectors
+from saereport.circuits.gradients.maps import Limits, latents_to_latents
+from saereport.intervene.splicing import edits_to, read_vectors, spliced, true_at, write_vectors
 from saereport.sources.demo import demo_saes
 from saereport.sources.forward import forward
 from saereport.sources.model_loading import load_model

@@ -17,15 +17,15 @@ from pathlib import Path
 import click
 import torch
 
-from saereport.circuits.gradients import auto_memory
-from saereport.circuits.graph import GraphSettings, build_graph, graph_tables
-from saereport.config import GraphConfig
+from saereport.circuits.gradients.maps import auto_memory
+from saereport.circuits.graph.building import GraphSettings, build_graph, graph_tables
+from saereport.config.circuits import GraphConfig
 from saereport.sources.demo import demo_saes
 from saereport.sources.forward import forward
 from saereport.sources.model_loading import load_model
 from saereport.sources.saes.loading import load_sae
 from saereport.sources.saes.source import SaeSource
-from saereport.sources.text import open_text
+from saereport.sources.text.opening import open_text
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 

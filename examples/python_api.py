@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 import saereport
-from saereport.progress import Progress
 from saereport.sources.demo import demo_saes
+from saereport.util.progress import Progress
 
 
 def main(out: Path) -> None:

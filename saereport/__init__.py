@@ -13,17 +13,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from saereport.util.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from saereport.config import BuildConfig
+    from saereport.config.build import BuildConfig
     from saereport.diff import compare
-    from saereport.errors import SaereportError
-    from saereport.extracting import extract
-    from saereport.notebook import Report, open_report
     from saereport.pipeline.build import build, collect
-    from saereport.reports import render
+    from saereport.report.extracting import extract
+    from saereport.report.rendering import render
+    from saereport.report.report import Report, open_report
     from saereport.run import open_run
+    from saereport.util.errors import SaereportError
 
 __all__ = [
     "BuildConfig",
@@ -39,16 +39,16 @@ __all__ = [
 ]
 
 _HOMES = {
-    "BuildConfig": "saereport.config",
-    "Report": "saereport.notebook",
-    "SaereportError": "saereport.errors",
+    "BuildConfig": "saereport.config.build",
+    "Report": "saereport.report.report",
+    "SaereportError": "saereport.util.errors",
     "build": "saereport.pipeline.build",
     "collect": "saereport.pipeline.build",
     "compare": "saereport.diff",
-    "extract": "saereport.extracting",
-    "open_report": "saereport.notebook",
+    "extract": "saereport.report.extracting",
+    "open_report": "saereport.report.report",
     "open_run": "saereport.run",
-    "render": "saereport.reports",
+    "render": "saereport.report.rendering",
 }
 
 

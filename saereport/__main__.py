@@ -1,6 +1,6 @@
 """`python -m saereport`."""
 
-from saereport.cli import main
+from saereport.cli.main import main
 
 if __name__ == "__main__":
     main()

@@ -16,8 +16,8 @@ from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Final
 
-from saereport.errors import SaereportError, shortened
 from saereport.run import TABLES
+from saereport.util.errors import SaereportError, shortened
 
 OFF: Final = "SAEREPORT_NO_PLUGINS"
 """Set to anything but nothing or 0, this variable leaves all plug-ins out."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from saereport.priority import SKETCHED, token_priorities
+from saereport.util.priority import SKETCHED, token_priorities
 
 METRICS = {
     "ce_added_mean": (7.89, 0.3),

@@ -41,7 +41,7 @@ def files(folder: Path) -> dict[str, bytes]:
 
 STOPPED = """
 import sys
-from saereport import cli
+from saereport.cli import main as cli
 from saereport.pipeline import checkpoint
 
 left = int(sys.argv[1])

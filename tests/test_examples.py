@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from saereport.config import make_config, read_config
+from saereport.config.build import make_config, read_config
 from saereport.sources.hooks import parse_hook
 
 EXAMPLES = Path(__file__).parents[1] / "examples"

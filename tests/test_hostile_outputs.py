@@ -10,11 +10,11 @@ from xml.etree import ElementTree
 
 import pytest
 
-from saereport import cli
-from saereport.errors import SaereportError
-from saereport.notebook import open_report
-from saereport.reports import render
+from saereport.cli import main as cli
+from saereport.report.rendering import render
+from saereport.report.report import open_report
 from saereport.run import open_run
+from saereport.util.errors import SaereportError
 from tests.diff.edited import edited, times
 from tests.run.fuzzing import SHAPE
 from tests.synthetic import Shape, write_run

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from saereport.reports import render
+from saereport.report.rendering import render
 from tests.synthetic import Shape, write_run
 
 ROOT = Path(__file__).parents[1]
@@ -60,7 +60,7 @@ def test_the_wheel_holds_what_it_needs_and_nothing_of_the_repository(wheel: Path
     names = zipfile.ZipFile(wheel).namelist()
     for needed in (
         "saereport/py.typed",
-        "saereport/start.yaml",
+        "saereport/config/start.yaml",
         "saereport/_templates/base.html",
         "saereport/_templates/static/pages.js",
         "saereport/_templates/vendor/plotly-cartesian.min.js",

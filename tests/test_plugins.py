@@ -9,17 +9,20 @@ from collections.abc import Callable, Iterator
 from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
-from saereport import cli, plugins
-from saereport.errors import SaereportError
+from saereport import plugins
+from saereport.cli import main as cli
+from saereport.config.section import SECTIONS
 from saereport.measure import registry
-from saereport.measure.activity import Activity
 from saereport.measure.registry import STATISTICS, WEIGHTS, Statistic
+from saereport.measure.statistics.activity import Activity
 from saereport.pipeline import build, stage
 from saereport.run import open_run
 from saereport.run import registry as tables
+from saereport.util.errors import SaereportError
 from tests.pipeline.conftest import asked, small  # noqa: F401 - fixtures
 from tests.pipeline.toys import Told, Toy, toy_table
 
@@ -54,7 +57,8 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
         vars(point)["dist"] = Package(package)
         points.append(point)
 
-    yield add
+    with patch.dict(SECTIONS):
+        yield add
     tables._REGISTERED.pop("toy_labels", None)
     STATISTICS.clear()
     STATISTICS.update(statistics)

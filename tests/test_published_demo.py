@@ -3,10 +3,10 @@
 import json
 from pathlib import Path
 
-from saereport.config import make_config
-from saereport.reports import demo_settings
+from saereport.config.build import make_config
+from saereport.report.rendering import demo_settings
 from saereport.run import open_run
-from saereport.run.files import sha256_of, strangers
+from saereport.util.files import sha256_of, strangers
 
 SITE = Path(__file__).parents[1] / "site"
 

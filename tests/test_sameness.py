@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from saereport import cli
-from saereport.errors import SaereportError
+from saereport.cli import main as cli
 from saereport.run import open_run
+from saereport.util.errors import SaereportError
 from tests.run.fuzzing import SHAPE, good
 from tests.synthetic import write_run
 
@@ -90,7 +90,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 PROGRAM = """
 import json, sys
-from saereport import cli
+from saereport.cli import main as cli
 for words in json.loads(sys.argv[1]):
     code = cli.run(["--quiet", *words])
     assert code == 0, (words, code)
@@ -176,16 +176,16 @@ def no_room(*_: object, **__: object) -> None:
     ("name", "where"),
     [
         ("report", "saereport.site.write_manifest"),
-        ("single.html", "saereport.run.files.os.fsync"),
-        ("cut", "saereport.run.files.os.fsync"),
-        ("cut.html", "saereport.run.files.os.fsync"),
-        ("taken-run", "saereport.run.files.os.fsync"),
-        ("diff.html", "saereport.run.files.os.fsync"),
-        ("diff.json", "saereport.run.files.os.fsync"),
-        ("diff.md", "saereport.run.files.os.fsync"),
-        ("gates.xml", "saereport.run.files.os.fsync"),
+        ("single.html", "saereport.util.files.os.fsync"),
+        ("cut", "saereport.util.files.os.fsync"),
+        ("cut.html", "saereport.util.files.os.fsync"),
+        ("taken-run", "saereport.util.files.os.fsync"),
+        ("diff.html", "saereport.util.files.os.fsync"),
+        ("diff.json", "saereport.util.files.os.fsync"),
+        ("diff.md", "saereport.util.files.os.fsync"),
+        ("gates.xml", "saereport.util.files.os.fsync"),
         ("batches", "saereport.exchange.exporting.canonical_json"),
-        ("index", "saereport.run.files.swap"),
+        ("index", "saereport.util.files.swap"),
     ],
 )
 def test_a_full_disk_leaves_the_old_output(

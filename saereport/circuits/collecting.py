@@ -18,17 +18,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from saereport.circuits.attribution import prompt_attributions
-from saereport.circuits.collecting_maps import (
-    KeptPairs,
-    check_rows,
-    gradient_rows,
-    kept_pairs,
-    limit_note,
-    map_row,
-    pairs_to_check,
-)
-from saereport.circuits.gradients import (
+from saereport.circuits.attribution.latents import prompt_attributions
+from saereport.circuits.gradients.interventions import ablation_effects
+from saereport.circuits.gradients.maps import (
     GradientMap,
     Limits,
     latents_to_latents,
@@ -37,8 +29,16 @@ from saereport.circuits.gradients import (
     tokens_to_latents,
     true_activations,
 )
-from saereport.circuits.graph import GraphSettings, build_graph, graph_tables
-from saereport.circuits.interventions import ablation_effects
+from saereport.circuits.gradients.rows import (
+    KeptPairs,
+    check_rows,
+    gradient_rows,
+    kept_pairs,
+    limit_note,
+    map_row,
+    pairs_to_check,
+)
+from saereport.circuits.graph.building import GraphSettings, build_graph, graph_tables
 from saereport.circuits.prompt_tables import (
     TRUE,
     activations,
@@ -51,12 +51,12 @@ from saereport.circuits.prompt_tables import (
     top_tokens,
 )
 from saereport.circuits.prompts import Note, Prompt, shown
-from saereport.errors import SaereportError
 from saereport.measure import Columns
-from saereport.progress import Progress
 from saereport.sources.devices import is_out_of_memory
 from saereport.sources.models import LanguageModel
 from saereport.sources.saes.sae import Sae
+from saereport.util.errors import SaereportError
+from saereport.util.progress import Progress
 
 TOKENS = ""
 """What the tokens are called where an earlier SAE is named."""

@@ -16,11 +16,11 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from saereport.errors import SaereportError
 from saereport.sources.devices import dtype_name
 from saereport.sources.forward import forward
 from saereport.sources.hooks import HookPoint
 from saereport.sources.models import LanguageModel
+from saereport.util.errors import SaereportError
 
 TOLERANCE = 2e-3
 """How far what attention adds may be from patterns times values, relative to its largest entry."""

@@ -15,10 +15,10 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from saereport.errors import SaereportError
-from saereport.names import is_prompt_slug
 from saereport.sources.models import LanguageModel
 from saereport.sources.tokens import token_bytes
+from saereport.util.errors import SaereportError
+from saereport.util.slugs import is_prompt_slug
 
 ARROW = "=>"
 """Stands between a prompt's text and its answer."""

@@ -26,11 +26,11 @@ from saereport.diff.saes import (
     sae_values,
 )
 from saereport.diff.vocabularies import Vocabulary, vocabularies
-from saereport.errors import UsageError, did_you_mean
 from saereport.plugins import load_plugins
-from saereport.progress import Progress
 from saereport.run import Run, RunInfo
-from saereport.visible import visible_text
+from saereport.util.errors import UsageError, did_you_mean
+from saereport.util.progress import Progress
+from saereport.util.visible import visible_text
 
 
 @dataclass(frozen=True)

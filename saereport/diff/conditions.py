@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saereport.diff.metrics import METRICS, Metric
-from saereport.errors import UsageError, did_you_mean
-from saereport.visible import visible_text
+from saereport.util.errors import UsageError, did_you_mean
+from saereport.util.visible import visible_text
 
 Part = Literal["size", "change", "before", "after"]
 Operator = Literal["<", "<=", ">", ">=", "==", "!="]

@@ -18,8 +18,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from saereport.diff.gates import Outcome, Severity, State
 from saereport.diff.model import Difference, LatentChange, Pairing, Pairs, SaeDifference
 from saereport.run import RunInfo
-from saereport.run.files import canonical_json
-from saereport.visible import visible_text
+from saereport.util.files import canonical_json
+from saereport.util.visible import visible_text
 
 VERSION = 1
 """Rises when a reader of an older version could misunderstand."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from saereport.diff.model import Fact
 from saereport.run import RunInfo, SaeInfo
-from saereport.visible import visible_text
+from saereport.util.visible import visible_text
 
 HARMLESS = {
     "configuration": ("device", "model", "dataset", "saes", "skip", "map", "with_reveal", "blind"),

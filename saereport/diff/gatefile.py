@@ -25,8 +25,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from saereport.diff.conditions import NUMBER, parse, require_metric
 from saereport.diff.gates import Gate, IfMissing, Severity
-from saereport.errors import SaereportError, UsageError, did_you_mean
-from saereport.visible import visible_text
+from saereport.util.errors import SaereportError, UsageError, did_you_mean
+from saereport.util.visible import visible_text
 
 LARGEST = 256 * 1024
 """Bytes of a gates file at most."""

@@ -27,8 +27,8 @@ from saereport.diff.readings import (
     only,
     shortened,
 )
-from saereport.errors import UsageError, did_you_mean
-from saereport.visible import visible_text
+from saereport.util.errors import UsageError, did_you_mean
+from saereport.util.visible import visible_text
 
 Severity = Literal["off", "warn", "error"]
 IfMissing = Literal["pass", "warn", "fail"]

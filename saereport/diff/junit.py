@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from xml.etree import ElementTree
 
 from saereport.diff.gates import Outcome
-from saereport.visible import visible_text
+from saereport.util.visible import visible_text
 
 
 def junit(outcomes: Sequence[Outcome], suite: str) -> bytes:

@@ -32,7 +32,7 @@ from saereport.diff.overlap import (
 )
 from saereport.diff.vocabularies import Vocabulary
 from saereport.run import TABLES, Run
-from saereport.visible import visible_text
+from saereport.util.visible import visible_text
 
 UNKNOWN_TOKENS = 1_000_000
 """Tokens that densities count as measured on where neither run says how many."""

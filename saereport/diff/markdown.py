@@ -26,7 +26,7 @@ from saereport.diff.wording import (
     verb,
     verdict,
 )
-from saereport.visible import visible_text
+from saereport.util.visible import visible_text
 
 LARGEST = 65_536
 """Characters that a comment on GitHub can hold."""

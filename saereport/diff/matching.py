@@ -17,8 +17,8 @@ from saereport.diff.similarity import (
     alike_by_direction,
     unit_rows,
 )
-from saereport.errors import SaereportError
 from saereport.run import Run
+from saereport.util.errors import SaereportError
 
 Match = Literal["auto", "index", "decoder_cosine", "coactivation"]
 Latents = NDArray[np.int64]

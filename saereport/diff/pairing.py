@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
-from saereport.errors import UsageError, did_you_mean
 from saereport.run import RunInfo, SaeInfo
+from saereport.util.errors import UsageError, did_you_mean
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from saereport.diff.model import EdgeChange, PromptDifference, Value
 from saereport.diff.overlap import rank_distance
 from saereport.diff.vocabularies import Vocabulary
 from saereport.run import Run
-from saereport.visible import visible_text
+from saereport.util.visible import visible_text
 
 KINDS = {
     "gained": "edges.gained",

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from saereport.diff.columns import Lists
-from saereport.priority import SKETCHED, token_priorities
+from saereport.util.priority import SKETCHED, token_priorities
 
 FLOOR = 0.3
 """Similarity below which two latents are not alike: twice what chance gives in 64 dimensions."""

@@ -24,7 +24,7 @@ from saereport.diff.wording import (
     verb,
     verdict,
 )
-from saereport.visible import visible_text
+from saereport.util.visible import visible_text
 
 Paint = Callable[[str, str], str]
 """Gives a text a colour by name, or leaves it as it is."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from saereport.diff.columns import numbers, positions_of
 from saereport.run import Run
-from saereport.visible import visible
+from saereport.util.visible import visible
 
 
 @dataclass(frozen=True)

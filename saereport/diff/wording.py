@@ -14,7 +14,7 @@ from saereport.diff.model import (
     SaeDifference,
     Value,
 )
-from saereport.visible import visible_text
+from saereport.util.visible import visible_text
 
 _SHARES = frozenset({"density", "dead_share", "answer.probability"})
 """Metrics that a reader knows as percentages."""

@@ -9,14 +9,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from saereport.errors import SaereportError, did_you_mean
 from saereport.exchange import dashboard, neuronpedia
 from saereport.exchange.given import GivenLatent, GivenSae, Words
 from saereport.exchange.reading_runs import Exporter, latents_in, sae_of
-from saereport.limits import MIB, Limits, content, parse_json
-from saereport.progress import Bar, Progress
 from saereport.run import Run, opened
-from saereport.run.files import (
+from saereport.util.errors import SaereportError, did_you_mean
+from saereport.util.files import (
     canonical_json,
     folder_in_place_of,
     require_apart,
@@ -24,7 +22,9 @@ from saereport.run.files import (
     strangers,
     target_folder,
 )
-from saereport.run.inside import holds
+from saereport.util.inside import holds
+from saereport.util.progress import Bar, Progress
+from saereport.util.untrusted import MIB, Limits, content, parse_json
 
 Format = Literal["saedashboard", "neuronpedia"]
 MANIFEST = "saereport-export.json"

@@ -11,9 +11,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from saereport.errors import SaereportError, did_you_mean
 from saereport.exchange import dashboard, neuronpedia
 from saereport.exchange.limits import FILES
+from saereport.util.errors import SaereportError, did_you_mean
 
 KNOWN = (
     "SAEDashboard's batch-0.json, or the folders features/ and activations/ of Neuronpedia's export"

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from saereport.errors import SaereportError
 from saereport.exchange import dashboard, neuronpedia
 from saereport.exchange.finding import Found
 from saereport.exchange.given import Example, GivenLatent, GivenSae, GivenText, Identity, Words
@@ -23,8 +22,9 @@ from saereport.exchange.limits import (
     WORDS,
     parsed,
 )
-from saereport.limits import content, lines
-from saereport.progress import Progress
+from saereport.util.errors import SaereportError
+from saereport.util.progress import Progress
+from saereport.util.untrusted import content, lines
 
 # Only a key has a colon behind it: a token may be called the same. A quote inside of a string has
 # a backslash before it, so neither can a string that holds such a key in quotes be taken for one.

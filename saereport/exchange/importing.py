@@ -12,17 +12,17 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from saereport import __version__
 from saereport.exchange.finding import Found, find
 from saereport.exchange.gathering import gather
 from saereport.exchange.given import GivenSae, GivenText, Identity, Words, words_of
 from saereport.exchange.tabulating import Sequences, Vocabulary, tables
-from saereport.names import unique_slugs
-from saereport.progress import Progress
 from saereport.run import TABLES, RunInfo, RunWriter, SaeInfo
-from saereport.run.files import canonical_json, reserved, sha256_of, target_folder
 from saereport.run.schema import ModelInfo, TextInfo
 from saereport.run.store import require_run_or_nothing
+from saereport.util.files import canonical_json, reserved, sha256_of, target_folder
+from saereport.util.progress import Progress
+from saereport.util.slugs import unique_slugs
+from saereport.util.version import __version__
 
 NOT_IN_FILES = "the imported files do not hold it"
 LEFT_OUT = {

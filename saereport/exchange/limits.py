@@ -10,8 +10,8 @@ from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from saereport.errors import SaereportError
-from saereport.limits import MIB, TEXT_BYTES, TOKEN_IDS, Limits, check_shape
+from saereport.util.errors import SaereportError
+from saereport.util.untrusted import MIB, TEXT_BYTES, TOKEN_IDS, Limits, check_shape
 
 DOCUMENT = Limits(file_bytes=256 * MIB, text_bytes=256 * MIB, depth=16)
 """A whole JSON document, such as a batch: a batch of 128 latents takes some 15 MB."""

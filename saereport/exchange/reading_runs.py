@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from saereport.errors import SaereportError
 from saereport.exchange.given import (
     Bins,
     Example,
@@ -25,7 +24,8 @@ from saereport.exchange.given import (
 )
 from saereport.exchange.limits import LARGEST_INDEX, LATENTS
 from saereport.run import Run, RunInfo, SaeInfo
-from saereport.visible import visible
+from saereport.util.errors import SaereportError
+from saereport.util.visible import visible
 
 TABLES_READ = (
     "activity",

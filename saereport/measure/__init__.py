@@ -12,8 +12,8 @@ Nothing in this package reads a file, prints, or knows of HTML.
 from saereport.measure.batch import Accumulator, Columns, Events, Rows, SortedEvents, State
 from saereport.measure.measurement import Measurement
 from saereport.measure.registry import STATISTICS, Statistic
-from saereport.measure.sequences import SequenceStore
 from saereport.measure.setting import Setting
+from saereport.measure.statistics.sequences import SequenceStore
 
 __all__ = [
     "STATISTICS",

@@ -9,16 +9,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from saereport.errors import SaereportError
 from saereport.measure.batch import Events
 from saereport.measure.broken import LARGEST_ACTIVATION, NONE, Places
+from saereport.util.errors import SaereportError
 
 MOST_BROKEN = 10
 """Latents of a batch, or a hundredth of them, that may be broken before the whole SAE is."""
 
 
 class SequencesView(Protocol):
-    """Consecutive sequences of a text, as `saereport.sources.packing.Packed` holds them."""
+    """Consecutive sequences of a text, as `saereport.sources.text.packing.Packed` holds them."""
 
     @property
     def first(self) -> int:

@@ -10,13 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from saereport.measure.activity import Activity
-from saereport.measure.coactivation import Coactivation
-from saereport.measure.examples import Examples
-from saereport.measure.sae_activity import SaeActivity
 from saereport.measure.setting import Setting
-from saereport.measure.sketch import Sketch
-from saereport.measure.tokens import TokenStatistics
+from saereport.measure.statistics.activity import Activity
+from saereport.measure.statistics.coactivation import Coactivation
+from saereport.measure.statistics.examples import Examples
+from saereport.measure.statistics.sae_activity import SaeActivity
+from saereport.measure.statistics.sketch import Sketch
+from saereport.measure.statistics.tokens import TokenStatistics
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from saereport.errors import SaereportError
-from saereport.limits import content, parse_json
+from saereport.pipeline.warned import Warned
 from saereport.sources.demo import DEMO_MODEL_NAME
 from saereport.sources.saes.config import LIMITS
 from saereport.sources.saes.names import same_model
 from saereport.sources.saes.sae import Sae
-from saereport.warned import Warned
+from saereport.util.errors import SaereportError
+from saereport.util.untrusted import content, parse_json
 
 
 def named_model(saes: Sequence[Sae]) -> str:

@@ -13,18 +13,18 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from saereport.circuits.averages import BOUND, PairSums
 from saereport.circuits.collecting import CircuitSettings, Subject, pairs_in_order
-from saereport.circuits.collecting_maps import limit_note
-from saereport.circuits.gradients import GradientMap, latents_to_latents
+from saereport.circuits.gradients.averages import BOUND, PairSums
+from saereport.circuits.gradients.maps import GradientMap, latents_to_latents
+from saereport.circuits.gradients.rows import limit_note
 from saereport.circuits.prompts import split_answer, text_tokens
-from saereport.errors import SaereportError
 from saereport.pipeline.circuits import circuit_settings, subject_of
 from saereport.pipeline.context import Context
 from saereport.pipeline.stage import Stage, Yielded
 from saereport.run import TABLES
 from saereport.run.columns import to_arrow
 from saereport.sources.devices import is_out_of_memory
+from saereport.util.errors import SaereportError
 
 BOUND_OF_ALL = 16_000_000
 """Pairs of latents that are kept for all pairs of SAEs together: about a gigabyte."""

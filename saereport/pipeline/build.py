@@ -16,33 +16,38 @@ from typing import Any
 
 import numpy as np
 
-from saereport.circuits.blind import parse_blind
-from saereport.config import BuildConfig, make_config, with_plugins
-from saereport.door import check_against, check_fits_a_run, check_settings, held_output
-from saereport.errors import SaereportError
-from saereport.notebook import Report
+from saereport.config.build import BuildConfig, make_config, with_plugins
+from saereport.config.selection import parse_selection, tracked_latents
+from saereport.pipeline.blinding import parse_blind
 from saereport.pipeline.context import Chosen, Context, Loaded
 from saereport.pipeline.fingerprint import digest, identity_of
 from saereport.pipeline.loading import facts_of, load_model_of, load_saes
 from saereport.pipeline.memory import MemoryProfiler, as_lines
+from saereport.pipeline.preflight import (
+    check_against,
+    check_fits_a_run,
+    check_settings,
+    held_output,
+)
 from saereport.pipeline.running import plan_stages, run_stages
 from saereport.pipeline.stage import stages
 from saereport.pipeline.text import run_text, text_of
 from saereport.pipeline.text_pass import Batches
 from saereport.pipeline.timing import Stopwatch
+from saereport.pipeline.warned import Warned, refuse
 from saereport.pipeline.write import TableSink
 from saereport.plugins import load_plugins
-from saereport.progress import Progress
-from saereport.reports import render
+from saereport.report.rendering import render
+from saereport.report.report import Report
 from saereport.run import Run, open_run
-from saereport.run.files import target_folder
 from saereport.run.store import require_run_or_nothing
 from saereport.run.writing import retitle
-from saereport.selection import parse_selection, tracked_latents
 from saereport.sources.devices import resolve_device, resolve_dtype
 from saereport.sources.models import LanguageModel
 from saereport.sources.saes.sae import Sae, check_fit
-from saereport.warned import Warned, refuse
+from saereport.util.errors import SaereportError
+from saereport.util.files import target_folder
+from saereport.util.progress import Progress
 
 
 def build(

@@ -21,8 +21,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from saereport.limits import UNREADABLE
-from saereport.run.files import folder_in_place_of, sha256_of, write_atomically
+from saereport.util.files import folder_in_place_of, sha256_of, write_atomically
+from saereport.util.untrusted import UNREADABLE
 
 FILE = "checkpoint.npz"
 FINGERPRINT = "fingerprint"

@@ -18,10 +18,10 @@ from saereport.circuits.collecting import (
     collect_prompt,
     in_layer_order,
 )
-from saereport.circuits.gradients import Limits, auto_memory
-from saereport.circuits.graph import GraphSettings
+from saereport.circuits.gradients.maps import Limits, auto_memory
+from saereport.circuits.graph.building import GraphSettings
 from saereport.circuits.prompts import make_prompts, require_usable, shown
-from saereport.config import CircuitsConfig
+from saereport.config.circuits import CircuitsConfig
 from saereport.pipeline.context import Context
 from saereport.pipeline.stage import Stage, Yielded
 from saereport.run import TABLES

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from saereport.config import BuildConfig
+from saereport.config.build import BuildConfig
+from saereport.config.selection import Selection
 from saereport.measure import SequenceStore
 from saereport.measure.weights import TokenRows
 from saereport.pipeline.checkpoint import Checkpoint, FinishedParts
@@ -23,12 +24,11 @@ from saereport.pipeline.fingerprint import digest, part_of
 from saereport.pipeline.stage import Stage
 from saereport.pipeline.text import RunText
 from saereport.pipeline.text_pass import Batches, Seen
-from saereport.progress import Progress
+from saereport.pipeline.warned import Warned
 from saereport.run.schema import L0
-from saereport.selection import Selection
 from saereport.sources.models import LanguageModel
 from saereport.sources.saes.sae import Sae
-from saereport.warned import Warned
+from saereport.util.progress import Progress
 
 
 @dataclass(frozen=True, eq=False)

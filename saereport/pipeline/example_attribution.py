@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from saereport.circuits.examples import ExampleLimits, Examples, example_attributions
-from saereport.errors import SaereportError
+from saereport.circuits.attribution.examples import ExampleLimits, Examples, example_attributions
 from saereport.pipeline.context import Context
 from saereport.pipeline.stage import Yielded
 from saereport.sources.devices import is_out_of_memory
+from saereport.util.errors import SaereportError
 
 
 def attributions(context: Context, slug: str, names: Sequence[str]) -> Iterator[Yielded]:

@@ -17,16 +17,17 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from saereport import __version__, plugins
-from saereport.config import BuildConfig
+from saereport import plugins
+from saereport.config.build import BuildConfig
+from saereport.config.selection import parse_selection
+from saereport.config.yaml_files import exists
 from saereport.pipeline.stage import Stage, built_on, file_digest, stages
 from saereport.run import TABLES
-from saereport.run.files import canonical_json
-from saereport.selection import parse_selection
 from saereport.sources.models import LanguageModel, hash_tensors
 from saereport.sources.saes.sae import Sae
-from saereport.sources.text import Text
-from saereport.yaml_files import exists
+from saereport.sources.text.text import Text
+from saereport.util.files import canonical_json
+from saereport.util.version import __version__
 
 LIBRARIES = ("torch", "transformers", "tokenizers", "transformer-lens", "sae-lens", "numpy")
 """The libraries in which the numbers are made: another version may make others."""

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import torch
 
-from saereport.config import BuildConfig
+from saereport.config.build import BuildConfig
 from saereport.pipeline.agreement import check_named, check_together, named_model
-from saereport.progress import Progress
+from saereport.pipeline.warned import Warned
 from saereport.sources.demo import demo_model_dir
 from saereport.sources.folders import SaeFacts
 from saereport.sources.model_loading import described, load_model
@@ -18,7 +18,7 @@ from saereport.sources.saes.loading import load_sae
 from saereport.sources.saes.magnitudes import check_magnitudes
 from saereport.sources.saes.sae import Sae, wrapper_for
 from saereport.sources.saes.source import SaeSource, source_slugs
-from saereport.warned import Warned
+from saereport.util.progress import Progress
 
 
 def load_saes(

@@ -14,7 +14,6 @@ from typing import Any
 
 import pyarrow as pa
 
-from saereport.errors import GateError, SaereportError
 from saereport.pipeline.checkpoint import FinishedStage
 from saereport.pipeline.context import Context
 from saereport.pipeline.fingerprint import digest, part_of
@@ -22,6 +21,7 @@ from saereport.pipeline.stage import SKIPPED, Stage, Yielded, built_on, is_skipp
 from saereport.pipeline.write import TableSink
 from saereport.run import TABLES
 from saereport.run.schema import RunWarning
+from saereport.util.errors import GateError, SaereportError
 
 Watch = Callable[[str], AbstractContextManager[None]]
 """Counts the time and the memory of a stage."""

@@ -16,11 +16,11 @@ import torch
 from torch import Tensor
 
 from saereport.pipeline.text_pass import Batches
+from saereport.pipeline.warned import Warned
 from saereport.sources.devices import float64_of, is_out_of_memory
 from saereport.sources.models import LanguageModel
-from saereport.sources.packing import Packed
 from saereport.sources.saes.sae import Sae
-from saereport.warned import Warned
+from saereport.sources.text.packing import Packed
 
 TOKENS = 1000
 """Counted tokens that are looked at, the first of the text."""

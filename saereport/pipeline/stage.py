@@ -24,8 +24,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel
 
+from saereport.config.build import BuildConfig
+from saereport.config.section import SECTIONS
+
 if TYPE_CHECKING:
-    from saereport.config import BuildConfig
     from saereport.pipeline.context import Context
     from saereport.sources.folders import SaeFacts
 
@@ -218,8 +220,6 @@ def register(stage: type[Stage] | Stage) -> None:
             yields one of its tables; or it needs itself.
     """
     made = stage() if isinstance(stage, type) else stage
-    from saereport.config import BuildConfig
-
     if made.name in stages():
         raise ValueError(f"there is a stage '{made.name}' already")
     if made.name in BuildConfig.model_fields:
@@ -234,6 +234,8 @@ def register(stage: type[Stage] | Stage) -> None:
     except ValueError:
         del _REGISTERED[made.name]
         raise
+    if made.config is not None and not made.at_top:
+        SECTIONS[made.name] = made.config
 
 
 def stages() -> dict[str, Stage]:

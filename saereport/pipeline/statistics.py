@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from saereport.errors import SaereportError
+from saereport.config.selection import shown_latents
 from saereport.measure import STATISTICS, Setting
 from saereport.pipeline.context import Chosen, Context
 from saereport.pipeline.fingerprint import differences
 from saereport.pipeline.stage import SKIPPED, Stage, Yielded, is_skipped
 from saereport.pipeline.text_pass import SaeCollector, TextPass
 from saereport.run.schema import L0
-from saereport.selection import shown_latents
+from saereport.util.errors import SaereportError
 
 L0_BINS = 64
 

@@ -12,16 +12,18 @@ from dataclasses import asdict, dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from saereport.config import BuildConfig
-from saereport.errors import SaereportError
+from saereport.config.build import BuildConfig
+from saereport.pipeline.warned import Warned
 from saereport.run.schema import TextCounts
-from saereport.sources.packing import Packed, Portion, Rules, pack
-from saereport.sources.tally import NothingCountsError, Remark, Tally
-from saereport.sources.text import SUFFIXES, Text, open_text
+from saereport.sources.text.files import SUFFIXES
+from saereport.sources.text.opening import open_text
+from saereport.sources.text.packing import Packed, Portion, Rules, pack
+from saereport.sources.text.tally import NothingCountsError, Remark, Tally
+from saereport.sources.text.text import Text
+from saereport.sources.text.training import agree
 from saereport.sources.tokens import token_bytes
-from saereport.sources.training import agree
-from saereport.visible import visible
-from saereport.warned import Warned
+from saereport.util.errors import SaereportError
+from saereport.util.visible import visible
 
 if TYPE_CHECKING:
     from saereport.sources.models import LanguageModel
@@ -151,7 +153,7 @@ def text_of(config: BuildConfig, saes: Sequence[Sae], warned: Warned) -> Text:
                 f"{', '.join(SUFFIXES)} are read; not read: {names} ({len(text.unread):,} in all)."
             )
         return text
-    from saereport.sources.hub_text import is_hub_name, open_dataset, training_text
+    from saereport.sources.text.hub import is_hub_name, open_dataset, training_text
 
     first, *others = saes
     name = training_text(first.metadata.get("dataset_path"), first.slug)

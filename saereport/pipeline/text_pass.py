@@ -19,16 +19,16 @@ from types import FrameType
 import numpy as np
 import torch
 
-from saereport.errors import SaereportError
 from saereport.measure import STATISTICS, Events, Measurement, SequenceStore, Setting
 from saereport.measure.broken import Broken
 from saereport.measure.events import events_of
 from saereport.pipeline.checkpoint import Arrays, Checkpoint
-from saereport.progress import Bar, Progress
 from saereport.sources.devices import is_out_of_memory
 from saereport.sources.models import LanguageModel
-from saereport.sources.packing import Packed
 from saereport.sources.saes.sae import Sae
+from saereport.sources.text.packing import Packed
+from saereport.util.errors import SaereportError
+from saereport.util.progress import Bar, Progress
 
 TOKENS_PER_BATCH = {"cpu": 4096, "mps": 8192, "cuda": 16384}
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from saereport.run.files import write_atomically
+from saereport.util.files import write_atomically
 
 FORMAT = "saereport-timing"
 _LEAST = 0.01

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from saereport import __version__, plugins
+from saereport import plugins
 from saereport.measure import Columns
 from saereport.pipeline.context import Context
 from saereport.pipeline.fingerprint import config_record, digest, installed_versions
@@ -21,6 +21,7 @@ from saereport.run.within import beyond
 from saereport.sources.models import LanguageModel
 from saereport.sources.saes.sae import Sae
 from saereport.sources.tokens import token_bytes
+from saereport.util.version import __version__
 
 
 class TableSink:

@@ -8,9 +8,7 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 
-from saereport.errors import SaereportError
 from saereport.plugins import load_plugins
-from saereport.progress import Progress
 from saereport.publish.data import check_data, reads_data
 from saereport.publish.findings import Finding, error, warning
 from saereport.publish.limits import check_names, check_sizes
@@ -19,7 +17,9 @@ from saereport.publish.manifests import check_manifests
 from saereport.publish.page import Page, read_page
 from saereport.publish.policy import check_policy
 from saereport.publish.styles import style_references
-from saereport.run.inside import read_inside
+from saereport.util.errors import SaereportError
+from saereport.util.inside import read_inside
+from saereport.util.progress import Progress
 
 ENOUGH_FOR_PROCESSES = 64
 """Pages from which on starting more processes is worth it."""

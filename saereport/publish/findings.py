@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from saereport.visible import visible_text
+from saereport.util.visible import visible_text
 
 Severity = Literal["error", "warning"]
 

@@ -18,9 +18,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from saereport import __version__
-from saereport.errors import SaereportError
-from saereport.progress import Progress
 from saereport.publish.manifests import (
     LANDING_FORMAT,
     LANDING_MANIFEST,
@@ -29,7 +26,13 @@ from saereport.publish.manifests import (
     read_manifest,
 )
 from saereport.publish.reports import MOST_SAES, Row, Summary, find_reports, summarize
-from saereport.run.files import (
+from saereport.site import assets, jsonwriter, numbers
+from saereport.site.csp import policy
+from saereport.site.folder import MANIFEST
+from saereport.site.latent_summary import Fact
+from saereport.site.templating import environment
+from saereport.util.errors import SaereportError
+from saereport.util.files import (
     folder_in_place_of,
     real_path,
     reserved,
@@ -37,15 +40,12 @@ from saereport.run.files import (
     strangers,
     target_folder,
 )
-from saereport.run.inside import copy_inside, holds
-from saereport.run.locks import temporary
-from saereport.run.replacing import recover, swap, told_when_full
-from saereport.site import assets, jsonwriter, numbers
-from saereport.site.csp import policy
-from saereport.site.folder import MANIFEST
-from saereport.site.latent_summary import Fact
-from saereport.site.templating import environment
-from saereport.visible import visible_text
+from saereport.util.inside import copy_inside, holds
+from saereport.util.locks import temporary
+from saereport.util.progress import Progress
+from saereport.util.replacing import recover, swap, told_when_full
+from saereport.util.version import __version__
+from saereport.util.visible import visible_text
 
 ASSETS = "landing"
 STYLES = ("tokens.css", "layout.css", "parts.css", "landing.css")

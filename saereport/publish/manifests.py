@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from saereport.errors import SaereportError
 from saereport.publish.findings import Finding, error, warning
-from saereport.run.inside import read_inside, sha256_inside
 from saereport.site.folder import FORMAT, MANIFEST, VERSION
+from saereport.util.errors import SaereportError
+from saereport.util.inside import read_inside, sha256_inside
 
 LANDING_MANIFEST = "landing.json"
 LANDING_FORMAT = "saereport-landing"

@@ -11,13 +11,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from saereport.errors import SaereportError
 from saereport.publish.manifests import Listed, listed, read_manifest
 from saereport.run import SaeInfo, open_run
-from saereport.run.inside import check_paths, holds, plain_path
 from saereport.run.store import RUN_FILE
 from saereport.site.folder import MANIFEST, RUN_FOLDER
-from saereport.visible import visible_text
+from saereport.util.errors import SaereportError
+from saereport.util.inside import check_paths, holds, plain_path
+from saereport.util.visible import visible_text
 
 MOST_REPORTS = 1000
 MOST_SAES = 10_000

@@ -24,11 +24,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import BinaryIO
 
-from saereport.errors import SaereportError
 from saereport.run.copying import content_of
-from saereport.run.inside import read_inside
 from saereport.run.schema import FileInfo
 from saereport.run.store import RUN_FILE, RUN_FILE_LIMIT, Run, open_run
+from saereport.util.errors import SaereportError
+from saereport.util.inside import read_inside
 
 BEGIN = "-----BEGIN SAEREPORT RUN-----"
 END = "-----END SAEREPORT RUN-----"

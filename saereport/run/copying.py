@@ -9,9 +9,9 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from saereport.errors import SaereportError
-from saereport.run.inside import copy_inside, read_inside
 from saereport.run.store import RUN_FILE, RUN_FILE_LIMIT, Run, open_run
+from saereport.util.errors import SaereportError
+from saereport.util.inside import copy_inside, read_inside
 
 
 def copy_run(run: Run, target: Path) -> None:

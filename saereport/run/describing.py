@@ -6,10 +6,10 @@ from dataclasses import replace
 from typing import Any, cast, get_args
 
 from saereport.run import kinds
-from saereport.run.files import canonical_json
 from saereport.run.registry import TABLES
 from saereport.run.schema import ColumnInfo, RunInfo, TableInfo
 from saereport.run.table import GROUP_VALUES, TYPES, About, Column, Table
+from saereport.util.files import canonical_json
 
 _OR_NONE = kinds.Token | kinds.Latent | kinds.TextRef | kinds.Document | kinds.Layer | kinds.Head
 

@@ -14,8 +14,8 @@ from dataclasses import MISSING, dataclass, fields
 from functools import cache
 from typing import Any, ClassVar, Final
 
-from saereport.limits import TOKEN_IDS
-from saereport.names import SLUG
+from saereport.util.slugs import SLUG
+from saereport.util.untrusted import TOKEN_IDS
 
 TOKENS: Final = TOKEN_IDS
 """Token ids lie below."""

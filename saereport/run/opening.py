@@ -16,9 +16,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from saereport.errors import SaereportError
 from saereport.run.bundle import opened_run
 from saereport.run.store import RUN_FILE, RUN_FILE_LIMIT, Run, open_run
+from saereport.util.errors import SaereportError
 
 LIMIT: Final = 8 * 2**30
 """Bytes that are read from a revision at most."""

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from saereport.errors import SaereportError, named_or_near
 from saereport.run.table import Table
+from saereport.util.errors import SaereportError, named_or_near
 
 _REGISTERED: dict[str, Table] = {}
 

@@ -11,14 +11,14 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from saereport.errors import SaereportError, named_or_near
-from saereport.names import SLUG
+from saereport.util.errors import SaereportError, named_or_near
+from saereport.util.slugs import SLUG
 
 SCHEMA_VERSION: Final = 2
 """Raised when a reader of the previous version would misread a run."""
 
 Slug = Annotated[str, StringConstraints(pattern=f"^{SLUG}$")]
-"""An SAE's folder; `saereport.names.is_slug` says what else it must not be."""
+"""An SAE's folder; `saereport.util.slugs.is_slug` says what else it must not be."""
 
 Count = Annotated[int, Field(ge=0, le=2**53)]
 """A number of things; up to here whole numbers are exact in double precision."""

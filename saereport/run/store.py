@@ -26,16 +26,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import ValidationError
 
-from saereport.errors import SaereportError, named_or_near
-from saereport.limits import UNREADABLE, Limits, check_shape
 from saereport.run.describing import info_of, table_of
-from saereport.run.files import (
-    canonical_json,
-    require_folder,
-    sha256_of,
-    strangers,
-)
-from saereport.run.inside import holds, plain_path, read_inside
 from saereport.run.registry import TABLES, table_named
 from saereport.run.schema import SCHEMA_VERSION, RunInfo, TableInfo
 from saereport.run.table import Table
@@ -47,7 +38,16 @@ from saereport.run.validation import (
     check_file,
     check_names,
 )
-from saereport.visible import visible_text
+from saereport.util.errors import SaereportError, named_or_near
+from saereport.util.files import (
+    canonical_json,
+    require_folder,
+    sha256_of,
+    strangers,
+)
+from saereport.util.inside import holds, plain_path, read_inside
+from saereport.util.untrusted import UNREADABLE, Limits, check_shape
+from saereport.util.visible import visible_text
 
 RUN_FILE = "run.json"
 RUN_FILE_LIMIT = 64 * 2**20

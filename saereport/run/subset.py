@@ -14,9 +14,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from saereport.errors import SaereportError
 from saereport.run.columns import ROWS_PER_GROUP
-from saereport.run.files import canonical_json
 from saereport.run.kinds import Flag, Latent, Prompt, SaeName, Token
 from saereport.run.kinds import Sequence as SequenceNumber
 from saereport.run.references import References
@@ -24,6 +22,8 @@ from saereport.run.schema import RunInfo, SaeInfo
 from saereport.run.store import Run, open_run
 from saereport.run.table import Column, Table
 from saereport.run.writing import RunWriter
+from saereport.util.errors import SaereportError
+from saereport.util.files import canonical_json
 
 _AT_ONCE = 4 * ROWS_PER_GROUP
 _LISTED = 24

@@ -16,7 +16,6 @@ from typing import Final, Literal, get_args
 
 import pyarrow as pa
 
-from saereport.names import is_name
 from saereport.run.kinds import (
     Kind,
     Latent,
@@ -31,6 +30,7 @@ from saereport.run.kinds import (
     TextRef,
     Token,
 )
+from saereport.util.slugs import is_name
 
 I32, I64, F32, F64, TEXT = pa.int32(), pa.int64(), pa.float32(), pa.float64(), pa.string()
 F16, BOOL, BYTES = pa.float16(), pa.bool_(), pa.binary()

@@ -22,11 +22,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from saereport.limits import TEXT_BYTES
-from saereport.names import is_prompt_slug, is_slug
 from saereport.run.kinds import LATENTS, POSITIONS, FileName, Latent, Position, TextRef, pattern_of
 from saereport.run.schema import RunInfo
 from saereport.run.table import GROUP_VALUES, Column, Table
+from saereport.util.slugs import is_prompt_slug, is_slug
+from saereport.util.untrusted import TEXT_BYTES
 
 ROWS: Final = 2**28
 GROUP_ROWS: Final = 2**17

@@ -16,13 +16,13 @@ import pyarrow.parquet as pq
 
 from saereport.run.columns import ROWS_PER_GROUP, Columns, row_groups, to_arrow
 from saereport.run.describing import info_of
-from saereport.run.files import canonical_json, folder_in_place_of, sha256_of, write_atomically
 from saereport.run.redaction import redacted
 from saereport.run.references import References
 from saereport.run.registry import table_named
 from saereport.run.schema import FileInfo, RunInfo
 from saereport.run.store import RUN_FILE, Run, require_run_or_nothing, table_path
 from saereport.run.table import Table
+from saereport.util.files import canonical_json, folder_in_place_of, sha256_of, write_atomically
 
 
 class RunWriter:

@@ -25,15 +25,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from saereport import __version__
-from saereport.errors import SaereportError
-from saereport.progress import Progress
 from saereport.run import Run, RunInfo, open_run
 from saereport.site.context import DisplayTokens, ReportModel, Shards
 from saereport.site.folder import FolderSink, report_folder, write_manifest
 from saereport.site.layout import Sink
 from saereport.site.parts import Page, Part, parts_of
-from saereport.visible import visible_text
+from saereport.util.errors import SaereportError
+from saereport.util.progress import Progress
+from saereport.util.version import __version__
+from saereport.util.visible import visible_text
 
 SHARD = 32
 """Latents a page."""

@@ -6,7 +6,7 @@ import shutil
 from importlib import resources
 from pathlib import Path
 
-from saereport.errors import SaereportError
+from saereport.util.errors import SaereportError
 
 STYLES = (
     "tokens.css",

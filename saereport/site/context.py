@@ -14,7 +14,7 @@ from saereport.run import Run, RunInfo, SaeInfo
 from saereport.site.columns import NO_ROWS, LatentChunk, Rows
 from saereport.site.neuronpedia import base_url
 from saereport.site.sequences import KeptSequences
-from saereport.visible import LONGEST_JOINT, Piece, joint, running, visible
+from saereport.util.visible import LONGEST_JOINT, Piece, joint, running, visible
 
 
 class DisplayTokens:

@@ -7,11 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from saereport.errors import SaereportError
 from saereport.run import Run
 from saereport.run.copying import copy_run
-from saereport.run.files import folder_in_place_of, sha256_of, strangers
-from saereport.run.inside import read_inside
 from saereport.run.store import require_run_or_nothing
 from saereport.site import jsonwriter
 from saereport.site.assets import copy_assets
@@ -19,6 +16,9 @@ from saereport.site.context import ReportModel
 from saereport.site.layout import FolderLayout
 from saereport.site.pages import Pages
 from saereport.site.parts.registry import Data, Download, Item, Page
+from saereport.util.errors import SaereportError
+from saereport.util.files import folder_in_place_of, sha256_of, strangers
+from saereport.util.inside import read_inside
 
 MANIFEST = "report.json"
 FORMAT = "saereport-report"

@@ -14,7 +14,7 @@ from saereport.site.context import Latent
 from saereport.site.latent_warnings import LatentWarning, warnings
 from saereport.site.sequences import KeptSequences
 from saereport.site.sparklines import histogram_counts, outline, sparkline
-from saereport.visible import SPACE, visible_text
+from saereport.util.visible import SPACE, visible_text
 
 N_TOKENS = 6
 N_EXAMPLES = 3

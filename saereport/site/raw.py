@@ -20,7 +20,7 @@ from saereport.run.table import Column, Table
 from saereport.site import numbers
 from saereport.site.blocks import Block, Cell
 from saereport.site.context import ReportModel
-from saereport.visible import visible_text
+from saereport.util.visible import visible_text
 
 N_ROWS = 20
 """Rows of a table on a page."""

@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from saereport.errors import SaereportError
 from saereport.run import Run
 from saereport.site import jsonwriter
 from saereport.site.columns import flat
 from saereport.site.packing import pack
 from saereport.site.records import SequenceRow, trimmed
+from saereport.util.errors import SaereportError
 
 TOKENS_PER_FILE = 32_768
 

@@ -6,15 +6,15 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from saereport import __version__
-from saereport.errors import SaereportError, UsageError
-from saereport.progress import Progress
 from saereport.run import Run
 from saereport.run.bundle import bundle
-from saereport.run.files import real_path, reserved, write_atomically
-from saereport.run.inside import read_inside
 from saereport.site.folder import MANIFEST, RUN_FOLDER
 from saereport.site.single import GENERATOR, SingleSink, without_run
+from saereport.util.errors import SaereportError, UsageError
+from saereport.util.files import real_path, reserved, write_atomically
+from saereport.util.inside import read_inside
+from saereport.util.progress import Progress
+from saereport.util.version import __version__
 
 MB = 10**6
 __all__ = [

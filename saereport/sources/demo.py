@@ -26,7 +26,7 @@ from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 from typing import Any
 
-from saereport.errors import SaereportError
+from saereport.util.errors import SaereportError
 
 DEMO_MODEL_NAME = "HuggingFaceTB/SmolLM2-135M-Instruct"
 """The model's name on the Hugging Face hub, as the demo SAEs' metadata has it."""

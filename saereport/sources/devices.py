@@ -6,7 +6,7 @@ import re
 
 import torch
 
-from saereport.errors import SaereportError, UsageError, did_you_mean, says_out_of_memory
+from saereport.util.errors import SaereportError, UsageError, did_you_mean, says_out_of_memory
 
 DTYPES: dict[str, torch.dtype] = {
     "float32": torch.float32,

@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from saereport.errors import SaereportError
 from saereport.sources.forward import forward
 from saereport.sources.legs import Leg
 from saereport.sources.probing import (
@@ -24,6 +23,7 @@ from saereport.sources.probing import (
     sample_of,
     unless_full,
 )
+from saereport.util.errors import SaereportError
 
 _CHUNK = 4096
 """Tokens at a time."""

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from saereport.errors import SaereportError, did_you_mean
-from saereport.limits import MIB, TEXT_BYTES, Limits, content, parse_json
+from saereport.util.errors import SaereportError, did_you_mean
+from saereport.util.untrusted import MIB, TEXT_BYTES, Limits, content, parse_json
 
 INDEX_NAMES = ("index", "latent", "feature", "feature_index")
 TEXT_NAMES = ("description", "explanation", "label", "text")

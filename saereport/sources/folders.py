@@ -19,12 +19,12 @@ from typing import Any
 
 import yaml
 
-from saereport.errors import SaereportError, did_you_mean, shortened
-from saereport.limits import MIB, content, parse_json
 from saereport.sources.hooks import HookPoint, parse_hook
 from saereport.sources.saes.architectures import stored_as
 from saereport.sources.saes.config import LIMITS, check_config, is_path
 from saereport.sources.saes.shapes import check_tensors
+from saereport.util.errors import SaereportError, did_you_mean, shortened
+from saereport.util.untrusted import MIB, content, parse_json
 
 CONFIG, WEIGHTS = "cfg.json", "sae_weights.safetensors"
 LARGEST_HEADER = 100 * MIB

@@ -16,9 +16,9 @@ from typing import Any, Literal, cast
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from saereport.errors import SaereportError
 from saereport.sources.attaching import as_rows, attach, first_tensor
 from saereport.sources.models import LanguageModel
+from saereport.util.errors import SaereportError
 
 Edit = Callable[[Tensor], Tensor]
 """Takes the activation at a hook point, gives what goes on from there; heads flat."""

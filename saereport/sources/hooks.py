@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from saereport.errors import SaereportError, did_you_mean
+from saereport.util.errors import SaereportError, did_you_mean
 
 Kind = Literal["resid", "mlp_in_normalized", "mlp_in", "mlp_out", "attn_out", "z"]
 """What lives at a hook point.

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from saereport.errors import SaereportError
 from saereport.sources.devices import float64_of
 from saereport.sources.hooks import HookPoint, parse_module
+from saereport.util.errors import SaereportError
 
 if TYPE_CHECKING:
     from saereport.sources.models import LanguageModel

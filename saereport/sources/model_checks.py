@@ -16,10 +16,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from saereport.errors import SaereportError
 from saereport.sources.folders import no_tokenizer
 from saereport.sources.locating import probe_tokens
 from saereport.sources.models import LanguageModel
+from saereport.util.errors import SaereportError
 
 _FEWEST_TOKENS = 10
 

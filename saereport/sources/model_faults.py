@@ -9,10 +9,10 @@ from pathlib import Path
 
 import torch
 
-from saereport.errors import SaereportError, did_you_mean
 from saereport.sources.folders import no_tokenizer
 from saereport.sources.hub import is_offline
 from saereport.sources.remote_code import untrusted
+from saereport.util.errors import SaereportError, did_you_mean
 
 _LONGEST = 120
 

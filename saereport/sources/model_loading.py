@@ -15,7 +15,6 @@ from typing import Any
 
 import torch
 
-from saereport.errors import SaereportError, UsageError, did_you_mean
 from saereport.sources.folders import check_tokenizer_files
 from saereport.sources.hub import hub_access
 from saereport.sources.model_checks import Watched, check_tokenizer, no_processors
@@ -24,6 +23,7 @@ from saereport.sources.models import BridgeModel, HookedModel, LanguageModel
 from saereport.sources.quiet import quietly
 from saereport.sources.remote_code import remote_code
 from saereport.sources.saes.config import HEEDED
+from saereport.util.errors import SaereportError, UsageError, did_you_mean
 
 PROCESSING = ("fold_ln", "center_writing_weights", "center_unembed", "fold_value_biases")
 """The keyword arguments with which TransformerLens changes weights on loading."""

@@ -25,7 +25,6 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import Tensor, nn
 
-from saereport.errors import SaereportError
 from saereport.sources.attaching import (
     as_rows,
     attach,
@@ -36,6 +35,7 @@ from saereport.sources.attaching import (
 from saereport.sources.devices import dtype_name
 from saereport.sources.hooks import HookPoint, is_module_name, no_such_hook, parse_hook
 from saereport.sources.tokens import special_ids, without_padding_side
+from saereport.util.errors import SaereportError
 
 if TYPE_CHECKING:
     from saereport.sources.wiring import Wiring

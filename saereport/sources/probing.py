@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from saereport.errors import SaereportError
 from saereport.sources.devices import is_out_of_memory
 from saereport.sources.forward import Edit, forward
 from saereport.sources.legs import Leg, fit
+from saereport.util.errors import SaereportError
 
 if TYPE_CHECKING:
     from saereport.sources.models import LanguageModel

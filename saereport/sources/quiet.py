@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from saereport.visible import visible_text
+from saereport.util.visible import visible_text
 
 LONGEST = 280
 """Characters of a sentence that is kept."""

@@ -11,7 +11,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-from saereport.errors import SaereportError
+from saereport.util.errors import SaereportError
 
 
 @contextlib.contextmanager

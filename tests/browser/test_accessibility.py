@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from saereport.exchange import export_report, import_files
-from saereport.reports import render as render_as
+from saereport.report.rendering import render as render_as
 from saereport.run import open_run
 from saereport.site import render, report_of
 from saereport.site.parts import Page, page_kinds, parts_of

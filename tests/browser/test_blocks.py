@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from saereport.reports import render as render_as
+from saereport.report.rendering import render as render_as
 from saereport.run import open_run
 from saereport.site import render
 from saereport.site.blocks import Block
@@ -115,7 +115,7 @@ PART = Part(
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A run that is rendered with one part more."""
     monkeypatch.setattr(registry, "_PARTS", dict(registry._PARTS))
-    monkeypatch.setattr("saereport.names._reserved", {"circuits"})
+    monkeypatch.setattr("saereport.util.slugs._reserved", {"circuits"})
     register(PART)
     shape = Shape(d_sae=32, n_chosen=6, n_sequences=30, n_vocabulary=700)
     write_run(tmp_path / "run", shape)

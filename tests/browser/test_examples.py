@@ -11,7 +11,7 @@ import pytest
 
 from saereport.run import open_run
 from saereport.site import numbers, render
-from saereport.visible import visible_text
+from saereport.util.visible import visible_text
 from tests.browser.conftest import Watched, latent_pages, until
 from tests.synthetic import Shape, write_run
 

@@ -10,7 +10,7 @@ from saereport.run import open_run
 from saereport.site import render
 from saereport.sources.demo import demo_model_dir
 from saereport.sources.tokens import token_bytes
-from saereport.visible import DOTTED_CIRCLE, visible
+from saereport.util.visible import DOTTED_CIRCLE, visible
 from tests.browser.conftest import Watched, latent_pages
 from tests.exchange import samples
 from tests.exchange.test_safety import hostile_batch

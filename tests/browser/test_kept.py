@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from saereport.publish import index
-from saereport.reports import render
+from saereport.report.rendering import render
 from saereport.run import open_run
 from tests.browser.conftest import Watched, latent_pages, until
 from tests.browser.test_pins import chosen, pins, slug_of

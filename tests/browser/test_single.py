@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from saereport.notebook import open_report
-from saereport.reports import render
+from saereport.report.rendering import render
+from saereport.report.report import open_report
 from saereport.sources.explanations import read_explanations
 from tests.browser.conftest import Watched, until
 from tests.browser.test_notes import write_notes

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 import torch
 
-from saereport.circuits.attribution_reads import targets_of
-from saereport.circuits.components import components, head_attribution
+from saereport.circuits.attribution.components import components, head_attribution
+from saereport.circuits.attribution.reads import targets_of
 from saereport.circuits.frozen import FrozenRun, freeze_batch
-from saereport.errors import SaereportError
 from saereport.sources.model_loading import load_model
 from saereport.sources.models import LanguageModel
 from saereport.sources.saes.sae import Sae
+from saereport.util.errors import SaereportError
 from tests.circuits.slow_attribution import Slow, array, pre_activations
 from tests.circuits.test_frozen import KINDS, model_of
 from tests.factories import save_hf_model, tiny_model, tiny_tokens

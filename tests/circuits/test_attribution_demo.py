@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from saereport.circuits.attribution import prompt_attributions
-from saereport.circuits.attribution_reads import on_residual, targets_of
-from saereport.circuits.components import components, head_attribution
-from saereport.circuits.examples import ExampleLimits, Examples, example_attributions
+from saereport.circuits.attribution.components import components, head_attribution
+from saereport.circuits.attribution.examples import ExampleLimits, Examples, example_attributions
+from saereport.circuits.attribution.influences import strongest_influences
+from saereport.circuits.attribution.latents import prompt_attributions
+from saereport.circuits.attribution.reads import on_residual, targets_of
 from saereport.circuits.frozen import freeze_batch
-from saereport.circuits.influences import strongest_influences
 from saereport.measure.weights import TokenRows
 from saereport.sources.demo import demo_saes
 from saereport.sources.models import LanguageModel

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from saereport.circuits.attribution import prompt_attributions
-from saereport.circuits.attribution_rows import strongest_latents
+from saereport.circuits.attribution.latents import prompt_attributions
+from saereport.circuits.attribution.rows import strongest_latents
 from saereport.run.columns import to_arrow
 from saereport.run.tables import TABLES
 from saereport.sources.forward import forward

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from saereport.circuits.active import Active
-from saereport.circuits.averages import PairSums
-from saereport.circuits.gradients import GradientMap
+from saereport.circuits.gradients.averages import PairSums
+from saereport.circuits.gradients.maps import GradientMap
 
 WIDTH = 7
 

@@ -17,18 +17,18 @@ from saereport.circuits.collecting import (
     in_layer_order,
     pairs_in_order,
 )
-from saereport.circuits.collecting_maps import kept_pairs
-from saereport.circuits.gradients import Limits, latents_to_latents, latents_to_logits
-from saereport.circuits.graph import GraphSettings
-from saereport.circuits.interventions import ablation_effects
+from saereport.circuits.gradients.interventions import ablation_effects
+from saereport.circuits.gradients.maps import Limits, latents_to_latents, latents_to_logits
+from saereport.circuits.gradients.rows import kept_pairs
+from saereport.circuits.graph.building import GraphSettings
 from saereport.circuits.prompt_tables import answers, next_tokens
 from saereport.circuits.prompts import Prompt, make_prompts
-from saereport.config import PromptConfig
-from saereport.errors import SaereportError
-from saereport.progress import Progress
+from saereport.config.circuits import PromptConfig
 from saereport.run import TABLES
 from saereport.run.columns import to_arrow
 from saereport.sources.models import LanguageModel
+from saereport.util.errors import SaereportError
+from saereport.util.progress import Progress
 from tests.circuits import dense
 
 MEMORY = 1 << 24

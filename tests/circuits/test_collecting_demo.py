@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from saereport.config import make_config
+from saereport.config.build import make_config
 from saereport.pipeline.build import collect
-from saereport.reports import demo_settings
+from saereport.report.rendering import demo_settings
 from saereport.run import Run, open_run
 
 pytestmark = pytest.mark.model

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from saereport.circuits import derivatives
-from saereport.circuits.derivatives import (
+from saereport.circuits.gradients import derivatives
+from saereport.circuits.gradients.derivatives import (
     Budget,
     Probes,
     auto_memory,
@@ -17,7 +17,7 @@ from saereport.circuits.derivatives import (
     jacobian,
     prefixes,
 )
-from saereport.errors import SaereportError
+from saereport.util.errors import SaereportError
 from tests.sources.test_devices_fake import pretending
 
 PLENTY = Budget(memory=1 << 30, per_token=1, per_pair=1)

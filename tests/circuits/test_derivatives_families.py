@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from saereport.circuits import derivatives
-from saereport.circuits.derivatives import Probes, budget_for, jacobian
+from saereport.circuits.gradients import derivatives
+from saereport.circuits.gradients.derivatives import Probes, budget_for, jacobian
 from saereport.sources.forward import forward
 from saereport.sources.locating import probe_tokens
 from saereport.sources.model_loading import load_model

@@ -9,12 +9,17 @@ import numpy as np
 import pytest
 import torch
 
-from saereport.circuits.attribution_reads import targets_of
-from saereport.circuits.components import components, head_attribution
-from saereport.circuits.examples import SOURCES, ExampleLimits, Examples, example_attributions
-from saereport.circuits.examples_summary import influence_counts
+from saereport.circuits.attribution.components import components, head_attribution
+from saereport.circuits.attribution.examples import (
+    SOURCES,
+    ExampleLimits,
+    Examples,
+    example_attributions,
+)
+from saereport.circuits.attribution.influences import earlier_saes, strongest_influences
+from saereport.circuits.attribution.reads import targets_of
+from saereport.circuits.attribution.summary import influence_counts
 from saereport.circuits.frozen import freeze_batch
-from saereport.circuits.influences import earlier_saes, strongest_influences
 from saereport.measure.weights import TokenRows
 from saereport.run.columns import to_arrow
 from saereport.run.tables import TABLES
@@ -264,7 +269,7 @@ def test_work_is_counted_and_batches_change_nothing(
     whole = attributed(tiny, saes, saes[3], rows, latents, advance=steps.append)
     n = len(whole["example_components"]["latent"])
     assert sum(steps) == n
-    monkeypatch.setattr("saereport.circuits.examples._BATCH", 10**5)
+    monkeypatch.setattr("saereport.circuits.attribution.examples._BATCH", 10**5)
     parts = attributed(tiny, saes, saes[3], rows, latents)
     for name, columns in whole.items():
         for column, values in columns.items():

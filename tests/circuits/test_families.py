@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 import torch
 
-from saereport.circuits.attribution_reads import targets_of
-from saereport.circuits.components import components, head_attribution
+from saereport.circuits.attribution.components import components, head_attribution
+from saereport.circuits.attribution.influences import followed
+from saereport.circuits.attribution.reads import targets_of
 from saereport.circuits.frozen import freeze_batch
-from saereport.circuits.influences import followed
-from saereport.errors import SaereportError
 from saereport.sources.hooks import parse_hook
 from saereport.sources.model_loading import load_model
 from saereport.sources.saes.sae import Sae
+from saereport.util.errors import SaereportError
 from tests.families import TAKEN, Families
 
 REFUSED = {

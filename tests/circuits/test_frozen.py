@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from saereport.circuits.frozen import freeze_batch
-from saereport.errors import SaereportError
 from saereport.sources.forward import forward
 from saereport.sources.model_loading import load_model
 from saereport.sources.models import LanguageModel
+from saereport.util.errors import SaereportError
 from tests.factories import save_hf_model, tiny_model, tiny_tokens
 
 KINDS = ("hooked", "hooked-rms", "gpt2", "llama", "neox", "gemma2")

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from saereport.circuits.active import Active, active_of
-from saereport.circuits.gradients import (
+from saereport.circuits.gradients.maps import (
     Limits,
     latents_to_latents,
     latents_to_logits,
@@ -14,7 +14,7 @@ from saereport.circuits.gradients import (
     tokens_to_latents,
     true_activations,
 )
-from saereport.errors import SaereportError
+from saereport.util.errors import SaereportError
 from tests.circuits import dense
 from tests.factories import ARCHITECTURES, tiny_tokens
 

@@ -5,20 +5,20 @@ from __future__ import annotations
 import pytest
 import torch
 
-from saereport.circuits import derivatives
-from saereport.circuits.gradients import (
+from saereport.circuits.gradients import derivatives
+from saereport.circuits.gradients.interventions import ablation_effects
+from saereport.circuits.gradients.maps import (
     Limits,
     latents_to_latents,
     latents_to_logits,
     spliced_logits,
     tokens_to_latents,
 )
-from saereport.circuits.interventions import ablation_effects
-from saereport.errors import SaereportError
 from saereport.sources.demo import demo_saes
 from saereport.sources.model_loading import load_model
 from saereport.sources.saes.loading import load_sae
 from saereport.sources.saes.source import SaeSource
+from saereport.util.errors import SaereportError
 from tests.circuits import dense
 
 ALL = Limits(None, None, 1 << 28)

@@ -5,18 +5,18 @@ from __future__ import annotations
 import pytest
 import torch
 
-from saereport.circuits.gradients import (
+from saereport.circuits.gradients.maps import (
     Limits,
     latents_to_latents,
     latents_to_logits,
     spliced_logits,
     tokens_to_latents,
 )
-from saereport.errors import SaereportError
 from saereport.sources.model_loading import load_model
 from saereport.sources.models import HookedModel
 from saereport.sources.saes.loading import load_sae
 from saereport.sources.saes.source import SaeSource
+from saereport.util.errors import SaereportError
 from tests.circuits import dense
 from tests.factories import save_hf_model, save_sae, tiny_hooked
 

@@ -11,15 +11,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from saereport.circuits.graph import Graph, GraphSettings, build_graph, graph_tables
-from saereport.circuits.graph_scores import LATENT, LOGIT
-from saereport.errors import SaereportError
+from saereport.circuits.graph.building import Graph, GraphSettings, build_graph, graph_tables
+from saereport.circuits.graph.scores import LATENT, LOGIT
 from saereport.run.columns import to_arrow
-from saereport.run.graph_tables import GRAPH_TABLES
+from saereport.run.tables.graphs import GRAPH_TABLES
 from saereport.sources.forward import forward
 from saereport.sources.model_loading import load_model
 from saereport.sources.models import LanguageModel
 from saereport.sources.saes.sae import Sae
+from saereport.util.errors import SaereportError
 from tests.factories import tiny_tokens
 
 SETTINGS = GraphSettings(

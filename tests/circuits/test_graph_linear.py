@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from saereport.circuits.graph_effects import Effects, find_effects
-from saereport.circuits.graph_scene import GraphSettings, Scene, make_scene
-from saereport.circuits.graph_scores import EMBEDDING, LATENT, LOGIT
+from saereport.circuits.graph.effects import Effects, find_effects
+from saereport.circuits.graph.scene import GraphSettings, Scene, make_scene
+from saereport.circuits.graph.scores import EMBEDDING, LATENT, LOGIT
 from saereport.sources.model_loading import load_model
 from saereport.sources.models import HookedModel, LanguageModel
 from saereport.sources.saes.loading import load_sae

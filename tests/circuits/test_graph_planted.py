@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from saereport.circuits.gradients import Limits, latents_to_latents
-from saereport.circuits.graph import Graph, GraphSettings, build_graph, graph_tables
+from saereport.circuits.gradients.maps import Limits, latents_to_latents
+from saereport.circuits.graph.building import Graph, GraphSettings, build_graph, graph_tables
 from saereport.sources.forward import forward
 from tests.circuits.planted import V, bigram, planted_model, planted_transcoders
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from saereport.circuits.graph_scores import (
+from saereport.circuits.graph.scores import (
     EMBEDDING,
     ERROR,
     LATENT,

@@ -9,10 +9,8 @@ import pytest
 import torch
 
 from saereport.circuits.active import Active, active_of
-from saereport.circuits.attribution_reads import on_residual, targets_of
-from saereport.circuits.components import components
-from saereport.circuits.frozen import FrozenRun, freeze_batch
-from saereport.circuits.influences import (
+from saereport.circuits.attribution.components import components
+from saereport.circuits.attribution.influences import (
     earlier_saes,
     influence_table,
     routes_of,
@@ -20,6 +18,8 @@ from saereport.circuits.influences import (
     strongest_influences,
     write_vectors,
 )
+from saereport.circuits.attribution.reads import on_residual, targets_of
+from saereport.circuits.frozen import FrozenRun, freeze_batch
 from saereport.sources.hooks import parse_hook
 from saereport.sources.models import LanguageModel
 from saereport.sources.saes.sae import Sae
@@ -235,7 +235,7 @@ def test_chunks_of_events_change_nothing(
     targets = targets_of(late, run.acts[hook.name], torch.tensor([7, 9]), torch.tensor([6, 2]))
     source = {0: (early, activations(run, early))}
     whole = strongest_influences(run, hook, targets, source, counted(run), 9)
-    monkeypatch.setattr("saereport.circuits.influences._CHUNK", 100)
+    monkeypatch.setattr("saereport.circuits.attribution.influences._CHUNK", 100)
     parts = strongest_influences(run, hook, targets, source, counted(run), 9)
     for a, b in zip(whole, parts, strict=True):
         assert a.latent.tolist() == b.latent.tolist()

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from saereport.circuits import interventions
-from saereport.circuits.gradients import Limits, latents_to_latents, latents_to_logits
-from saereport.circuits.interventions import ablation_effects
-from saereport.errors import SaereportError
+from saereport.circuits.gradients import interventions
+from saereport.circuits.gradients.interventions import ablation_effects
+from saereport.circuits.gradients.maps import Limits, latents_to_latents, latents_to_logits
+from saereport.util.errors import SaereportError
 from tests.circuits import dense
 from tests.factories import ARCHITECTURES, tiny_tokens
 

@@ -17,7 +17,7 @@ from saereport.circuits.prompts import (
     shown,
     split_answer,
 )
-from saereport.config import PromptConfig
+from saereport.config.circuits import PromptConfig
 from tests.factories import BOS, EOS, byte_tokenizer, tiny_model
 
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from saereport.diff import METRICS, Difference, Options, compare, measured
-from saereport.errors import UsageError
 from saereport.run import TABLES, Run, open_run
-from saereport.run.given_tables import GIVEN_TABLES
-from saereport.run.graph_tables import EXAMPLE_TABLES
+from saereport.run.tables.given import GIVEN_TABLES
+from saereport.run.tables.graphs import EXAMPLE_TABLES
+from saereport.util.errors import UsageError
 from tests.diff.rewriting import rewritten, with_rows
 from tests.synthetic import Shape, write_run
 from tests.synthetic_circuits import prompts

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from saereport.diff.conditions import Condition, parse
 from saereport.diff.metrics import METRICS
-from saereport.errors import UsageError
+from saereport.util.errors import UsageError
 
 ONE_SIDED = sorted(name for name, metric in METRICS.items() if metric.one_sided)
 TWO_SIDED = sorted(name for name, metric in METRICS.items() if not metric.one_sided)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from saereport.diff.conditions import parse
 from saereport.diff.gatefile import DEEPEST, LARGEST, GateFile, parse_gates, read_gates
 from saereport.diff.gates import Gate
-from saereport.errors import SaereportError, UsageError
+from saereport.util.errors import SaereportError, UsageError
 from tests.diff.test_conditions import CONDITIONS
 
 FULL = """

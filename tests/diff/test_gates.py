@@ -8,7 +8,7 @@ from saereport.diff.gates import Gate, Outcome, judge, judge_alone
 from saereport.diff.measured import Measured
 from saereport.diff.metrics import METRICS
 from saereport.diff.model import Difference
-from saereport.errors import UsageError
+from saereport.util.errors import UsageError
 from tests.diff.differences import NAN, change, difference, measured, prompt, sae, unchanged
 
 

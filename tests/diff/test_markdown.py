@@ -11,7 +11,7 @@ from saereport.diff.conditions import parse
 from saereport.diff.gates import Gate, Outcome, judge
 from saereport.diff.markdown import LARGEST, code, markdown
 from saereport.diff.model import Difference, Fact
-from saereport.visible import visible_text
+from saereport.util.visible import visible_text
 from tests.diff.differences import change, difference, edge, measured, prompt, sae, unchanged
 from tests.synthetic import HOSTILE
 

@@ -20,9 +20,9 @@ from saereport.diff.similarity import (
     alike_by_activity,
     alike_by_direction,
 )
-from saereport.errors import SaereportError
-from saereport.priority import SKETCHED, token_priorities
 from saereport.run import Run, open_run
+from saereport.util.errors import SaereportError
+from saereport.util.priority import SKETCHED, token_priorities
 from tests.diff.rewriting import rewritten
 from tests.synthetic import Shape, write_run
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from saereport import cli
+from saereport.cli import main as cli
 from saereport.diff import (
     METRICS,
     Metric,

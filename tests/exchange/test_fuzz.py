@@ -12,9 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from saereport.errors import SaereportError
 from saereport.exchange import import_files
 from saereport.run import open_run
+from saereport.util.errors import SaereportError
 from tests.exchange import samples
 from tests.exchange.test_safety import batch, feature
 

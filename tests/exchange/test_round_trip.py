@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from saereport import diff
 from saereport.exchange import export_report, import_files
 from saereport.publish.reports import summarize
-from saereport.reports import render as render_report
+from saereport.report.rendering import render as render_report
 from saereport.run import Run, open_run
-from saereport.run.files import sha256_of
 from saereport.site import render
+from saereport.util.files import sha256_of
 from tests.exchange import samples
 from tests.synthetic import Shape, write_run
 

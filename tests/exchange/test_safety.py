@@ -13,13 +13,13 @@ import pytest
 from bs4 import BeautifulSoup
 from pydantic import ValidationError
 
-from saereport.cli import run as command
-from saereport.errors import SaereportError
+from saereport.cli.main import run as command
 from saereport.exchange import export_report, import_files
 from saereport.exchange.dashboard import Batch
 from saereport.exchange.finding import find
-from saereport.limits import MIB, Limits, check_shape, content, lines
 from saereport.site import render
+from saereport.util.errors import SaereportError
+from saereport.util.untrusted import MIB, Limits, check_shape, content, lines
 from tests.exchange import samples
 from tests.synthetic import HOSTILE, Shape, write_run
 

@@ -8,7 +8,7 @@ from fractions import Fraction
 import numpy as np
 from scipy.stats import binomtest
 
-from saereport.measure.floats import priorities
+from saereport.measure.statistics.floats import priorities
 from tests.measure.texts import Dense
 
 

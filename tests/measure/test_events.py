@@ -8,7 +8,6 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.experimental.symbolic_shapes import ShapeEnv
 
-from saereport.errors import SaereportError
 from saereport.measure import Events
 from saereport.measure.events import active_entries, all_finite, events_of
 from saereport.measure.weights.context import normalized
@@ -16,7 +15,8 @@ from saereport.measure.weights.directions import by_head
 from saereport.measure.weights.heads import head_shares, scales_after, strengths
 from saereport.measure.weights.logit_lens import histogram, moments
 from saereport.sources.legs import Leg
-from saereport.sources.packing import Packed
+from saereport.sources.text.packing import Packed
+from saereport.util.errors import SaereportError
 from tests.measure.texts import Dense, random_dense
 
 

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from saereport.measure import Measurement, SequenceStore, Setting
-from saereport.measure import candidates as candidates_module
+from saereport.measure.statistics import candidates as candidates_module
 from tests.measure.texts import Dense, random_dense, same, texts
 
 quick = settings(
@@ -52,17 +52,17 @@ def eager(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> No
     """When candidates are sorted out must not matter."""
     if request.param == "sort at once":
         monkeypatch.setattr(candidates_module, "_WAITING", 0)
-        monkeypatch.setattr("saereport.measure.active_rows._WAITING", 0)
-        monkeypatch.setattr("saereport.measure.tokens._WAITING", 0)
-        monkeypatch.setattr("saereport.measure.coactivation._BLOCK_TOKENS", 16)
-        monkeypatch.setattr("saereport.measure.coactivation._MOST_HELD", 20)
-        monkeypatch.setattr("saereport.measure.coactivation._MOST_WAITING", 30)
+        monkeypatch.setattr("saereport.measure.statistics.active_rows._WAITING", 0)
+        monkeypatch.setattr("saereport.measure.statistics.tokens._WAITING", 0)
+        monkeypatch.setattr("saereport.measure.statistics.coactivation._BLOCK_TOKENS", 16)
+        monkeypatch.setattr("saereport.measure.statistics.coactivation._MOST_HELD", 20)
+        monkeypatch.setattr("saereport.measure.statistics.coactivation._MOST_WAITING", 30)
 
 
 @pytest.fixture(autouse=True)
 def small_sketches(monkeypatch: pytest.MonkeyPatch) -> None:
     """Sketches that even a small text overfills."""
-    monkeypatch.setattr("saereport.measure.sketch.SKETCHED", 4)
+    monkeypatch.setattr("saereport.measure.statistics.sketch.SKETCHED", 4)
 
 
 @quick
@@ -180,7 +180,7 @@ def test_samples_are_uniform() -> None:
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Candidates, their activations and their sequences do not grow with the text."""
     for module in ("active_rows", "candidates", "sequences", "tokens"):
-        monkeypatch.setattr(f"saereport.measure.{module}._WAITING", 0)
+        monkeypatch.setattr(f"saereport.measure.statistics.{module}._WAITING", 0)
     setting = Setting(3, 5, np.arange(3), top=3, before=1, after=1, intervals=2)
     measurement, store = Measurement(setting, ["examples"]), SequenceStore()
     sizes = []

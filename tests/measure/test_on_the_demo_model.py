@@ -14,11 +14,11 @@ from saereport.measure import Measurement, Setting
 from saereport.measure.events import events_of
 from saereport.measure.weights import WEIGHT_TABLES, TokenRows, WeightContext
 from saereport.sources.demo import demo_model_dir
-from saereport.sources.packing import Portion, Rules, pack
 from saereport.sources.saes.loading import load_sae
 from saereport.sources.saes.sae import Sae
 from saereport.sources.saes.source import SaeSource
-from saereport.sources.text import open_text
+from saereport.sources.text.opening import open_text
+from saereport.sources.text.packing import Portion, Rules, pack
 from tests.factories import save_sae
 from tests.measure import slow
 from tests.measure.texts import Dense

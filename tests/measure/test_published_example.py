@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from saereport.errors import SaereportError
 from saereport.measure.weights import TokenRows, WeightContext
 from saereport.measure.weights.deembedding import compute
 from saereport.sources.model_loading import load_model
 from saereport.sources.saes.loading import load_sae
 from saereport.sources.saes.source import SaeSource
+from saereport.util.errors import SaereportError
 
 # On Neuronpedia it is gpt2-small/8-tres-dc.
 RELEASE = "callummcdougall/arena-demos-transcoder"

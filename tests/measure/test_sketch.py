@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from saereport.measure import Measurement, Setting
-from saereport.priority import place_priorities, token_priorities
+from saereport.util.priority import place_priorities, token_priorities
 from tests.measure import slow
 from tests.measure.texts import Dense, random_dense, same
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from saereport.measure import Measurement, Setting
-from saereport.measure.coactivation import _best
-from saereport.measure.order import KEPT, LargestValues, rank_of
+from saereport.measure.statistics.coactivation import _best
+from saereport.measure.statistics.order import KEPT, LargestValues, rank_of
 from saereport.run.tables import QUANTILES, TABLES
 from tests.measure import slow
 from tests.measure.texts import Dense, random_dense
@@ -308,7 +308,7 @@ def test_of_one_activation_there_are_no_quantiles() -> None:
 
 
 def test_largest_values_are_those_of_the_sorted_text(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("saereport.measure.order._WAITING", 50)
+    monkeypatch.setattr("saereport.measure.statistics.order._WAITING", 50)
     rng = np.random.default_rng(4)
     row = np.sort(rng.integers(0, 5, 900))
     row = row[row != 3]

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 
-from saereport.errors import SaereportError
 from saereport.measure.weights import WEIGHT_TABLES, TokenRows, WeightContext
 from saereport.measure.weights import decoder as decoder_module
 from saereport.measure.weights.directions import reads_at, why_no_read, why_no_write, writes_of
@@ -19,6 +18,7 @@ from saereport.measure.weights.extremes import extremes, largest, with_more
 from saereport.measure.weights.logit_lens import histogram, moments
 from saereport.run.tables import TABLES
 from saereport.sources.hooks import parse_hook
+from saereport.util.errors import SaereportError
 from tests.factories import tiny_model
 
 LATENTS = np.array([0, 3, 4, 11])

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 
+from saereport.config.section import SECTIONS
 from saereport.pipeline import loading, stage
 from saereport.run import registry as tables
 from tests.factories import save_sae, tiny_model
@@ -51,12 +53,13 @@ def asked(small: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[st
 
 
 @pytest.fixture
-def register(monkeypatch: pytest.MonkeyPatch) -> Callable[[stage.Stage], Any]:
+def register(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[stage.Stage], Any]]:
     """Registers stages until the test ends, and the toy's table."""
     stage.stages()
     monkeypatch.setattr(stage, "_REGISTERED", dict(stage._REGISTERED))
     monkeypatch.setitem(tables._REGISTERED, "toy_labels", toy_table())
-    return stage.register
+    with patch.dict(SECTIONS):
+        yield stage.register
 
 
 @pytest.fixture

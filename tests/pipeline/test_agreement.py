@@ -10,8 +10,8 @@ from typing import Any, cast
 import pytest
 
 from saereport.pipeline.agreement import check_named
+from saereport.pipeline.warned import Warned
 from saereport.sources.demo import DEMO_MODEL_NAME
-from saereport.warned import Warned
 
 
 def said(name: str, *models: str | None) -> list[str]:

@@ -15,14 +15,14 @@ import numpy as np
 import pytest
 import torch
 
-from saereport.config import make_config
-from saereport.errors import SaereportError, UsageError
+from saereport.config.build import make_config
 from saereport.measure import STATISTICS
 from saereport.pipeline import build, loading
-from saereport.priority import token_priorities
-from saereport.progress import Progress
-from saereport.reports import render
+from saereport.report.rendering import render
 from saereport.run import Run, open_run
+from saereport.util.errors import SaereportError, UsageError
+from saereport.util.priority import token_priorities
+from saereport.util.progress import Progress
 from tests.factories import save_sae, tiny_model
 
 WORDS = 6000
@@ -87,10 +87,10 @@ def files(run: Path) -> dict[str, bytes]:
 
 def dense(run: Run, inputs: Path, slug: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Tokens, what counts, and all activations of an SAE, by the plainest way there is."""
-    from saereport.sources.packing import Portion, Rules, pack
     from saereport.sources.saes.loading import load_sae
     from saereport.sources.saes.source import SaeSource
-    from saereport.sources.text import open_text
+    from saereport.sources.text.opening import open_text
+    from saereport.sources.text.packing import Portion, Rules, pack
 
     model = tiny_model()
     sae = load_sae(SaeSource(path=str(inputs / slug)))
@@ -376,7 +376,7 @@ def test_late_activations_that_cannot_be_measured_cost_their_latents_alone(
 ) -> None:
     """As seen: measured for hours, and then refused by the reader; across an interruption too."""
     from saereport.measure.events import events_of
-    from saereport.sources.packing import Packed
+    from saereport.sources.text.packing import Packed
 
     def broken(f: torch.Tensor, text: Packed, **named: Any) -> Any:
         if named["name"] == "The SAE z" and text.first in (24, 48):

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from saereport.errors import SaereportError
 from saereport.pipeline.checkpoint import Checkpoint, FinishedParts
+from saereport.util.errors import SaereportError
 
 ARRAYS = hnp.arrays(
     dtype=st.sampled_from([np.int64, np.float64, np.uint8, np.bool_]),
@@ -58,7 +58,7 @@ def test_a_full_disk_leaves_the_previous_state(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("saereport.run.files.os.fsync", full)
+        patch.setattr("saereport.util.files.os.fsync", full)
         with pytest.raises(SaereportError, match=r"The disk that holds .* is full"):
             checkpoint.save({"a": np.arange(4)})
     loaded = checkpoint.load()
@@ -113,7 +113,7 @@ def test_a_damaged_part_is_computed_again(tmp_path: Path) -> None:
 
 def test_a_part_is_kept_inside_an_output_that_is_held_already(tmp_path: Path) -> None:
     """A build holds its working folder, which may not be there yet when a prompt is finished."""
-    from saereport.run.locks import locked
+    from saereport.util.locks import locked
 
     work = tmp_path / "report.partial"
     parts = FinishedParts(work, "f" * 64)

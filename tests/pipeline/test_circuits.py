@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import torch
 
-from saereport.circuits.gradients import latents_to_latents
-from saereport.errors import SaereportError, UsageError
+from saereport.circuits.gradients.maps import latents_to_latents
 from saereport.pipeline import averages, build, circuits, loading
 from saereport.pipeline.stages.mean_gradients import read_lines
-from saereport.progress import Progress
-from saereport.reports import describe
+from saereport.report.rendering import describe
 from saereport.run import Run, open_run
+from saereport.util.errors import SaereportError, UsageError
+from saereport.util.progress import Progress
 from tests.factories import save_sae, tiny_model
 
 SAES = ("early", "z", "late", "mlp")

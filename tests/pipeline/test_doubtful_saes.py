@@ -11,17 +11,17 @@ import numpy as np
 import pytest
 import torch
 
-from saereport.errors import GateError, SaereportError
 from saereport.pipeline import build, loading, sanity
 from saereport.pipeline.text_pass import Batches
-from saereport.progress import Progress
-from saereport.reports import render
+from saereport.pipeline.warned import Warned
+from saereport.report.rendering import render
 from saereport.run import Run, open_run
-from saereport.sources.packing import Packed, Portion, Rules, pack
 from saereport.sources.saes.loading import load_sae
 from saereport.sources.saes.source import SaeSource
-from saereport.sources.text import open_text
-from saereport.warned import Warned
+from saereport.sources.text.opening import open_text
+from saereport.sources.text.packing import Packed, Portion, Rules, pack
+from saereport.util.errors import GateError, SaereportError
+from saereport.util.progress import Progress
 from tests.factories import save_sae, tiny_model, tiny_tokens
 
 DEMO_SAE = Path(build.__file__).parents[1] / "demo" / "saes" / "resid-l10"

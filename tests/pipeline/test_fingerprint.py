@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from saereport.config import make_config
+from saereport.config.build import make_config
 from saereport.pipeline import build
 from saereport.pipeline.fingerprint import (
     config_record,

@@ -9,7 +9,7 @@ import pytest
 
 from saereport import collect, open_run
 from saereport.pipeline import statistics
-from saereport.progress import Progress
+from saereport.util.progress import Progress
 from tests.factories import save_sae
 from tests.families import Families
 

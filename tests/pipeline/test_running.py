@@ -13,14 +13,14 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from saereport.circuits import evaluation
-from saereport.errors import GateError, SaereportError
+from saereport.evaluate import fidelity as evaluation
 from saereport.measure.registry import WEIGHTS
 from saereport.measure.weights import WeightTable
 from saereport.pipeline import build
 from saereport.pipeline.context import Context
 from saereport.pipeline.stage import Needs, Stage, Yielded, stages
 from saereport.run import open_run
+from saereport.util.errors import GateError, SaereportError
 from tests.pipeline.test_build import files
 from tests.pipeline.toys import Told, Toy
 

@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from saereport.config import BuildConfig, config_class, make_config
-from saereport.door import check_settings, check_skipped
-from saereport.errors import UsageError
+from saereport.config.build import BuildConfig, config_class, make_config
 from saereport.pipeline import build
 from saereport.pipeline.context import Context
+from saereport.pipeline.preflight import check_settings, check_skipped
 from saereport.pipeline.stage import Cost, Needs, Stage, Yielded, built_on, stages
-from saereport.reports import describe, render
+from saereport.report.rendering import describe, render
 from saereport.run import TABLES, open_run
 from saereport.run import registry as tables
+from saereport.util.errors import UsageError
 from tests.pipeline.toys import Told, Toy, ToySettings
 
 Asked = Callable[..., dict[str, Any]]

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import torch
 
-from saereport.errors import GateError, SaereportError
 from saereport.pipeline import build, loading
 from saereport.pipeline.text_pass import TextPass
-from saereport.progress import Progress
 from saereport.run import Run, open_run
+from saereport.util.errors import GateError, SaereportError
+from saereport.util.progress import Progress
 from tests.factories import BOS, EOS, make_sae, tiny_model
 
 CONTEXT = 16
@@ -276,7 +276,7 @@ def test_the_last_tokens_that_fill_no_sequence(collect: Callable[..., Run]) -> N
 
 
 def test_the_provenance_page_says_it(collect: Callable[..., Run], tmp_path: Path) -> None:
-    from saereport.reports import render
+    from saereport.report.rendering import render
 
     run = collect([{"input_ids": row} for row in rows_of(20, 24)], {"seqpos_slice": [5, -5]})
     report = render(run.path, tmp_path / "report")

@@ -11,8 +11,8 @@ from pydantic import BaseModel, ConfigDict
 
 from saereport.pipeline.context import Context
 from saereport.pipeline.stage import Cost, Needs, Stage, Yielded
-from saereport.progress import Progress
 from saereport.run import TABLES, Table
+from saereport.util.progress import Progress
 
 
 class Told(Progress):

@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from saereport import cli
-from saereport.errors import SaereportError
+from saereport.cli import main as cli
 from saereport.publish import Finding, check
 from saereport.publish.findings import errors
 from saereport.publish.limits import check_names
@@ -20,8 +19,9 @@ from saereport.publish.manifests import check_manifests
 from saereport.publish.page import Page, read_page
 from saereport.publish.policy import check_policy
 from saereport.publish.styles import style_references
-from saereport.reports import render
+from saereport.report.rendering import render
 from saereport.site.csp import policy
+from saereport.util.errors import SaereportError
 
 
 def told(findings: tuple[Finding, ...], path: str = "") -> list[tuple[int, str, str]]:

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 from bs4 import BeautifulSoup
 
-from saereport import cli
-from saereport.errors import SaereportError
+from saereport.cli import main as cli
 from saereport.publish import check, index
 from saereport.publish.findings import errors
 from saereport.publish.reports import summarize
 from saereport.run import open_run
 from saereport.site import numbers
+from saereport.util.errors import SaereportError
 from tests.test_demo_build import files
 
 

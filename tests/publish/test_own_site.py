@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from saereport import cli
+from saereport.cli import main as cli
 from saereport.diff.gatefile import read_gates
 from saereport.publish import check
-from saereport.run.files import sha256_of
+from saereport.util.files import sha256_of
 from tests.publish.workflows import change_one_latent
 
 ROOT = Path(__file__).parents[2]

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
-from saereport.run.files import sha256_of
+from saereport.util.files import sha256_of
 
 FOLDER = Path(__file__).parents[2] / "examples/github"
 _EXPRESSION = re.compile(r"\$\{\{\s*([a-z_.]+)\s*\}\}", re.IGNORECASE)

@@ -10,14 +10,14 @@ from functools import cached_property
 from pathlib import Path
 
 from saereport.diff import compare, measured
-from saereport.errors import SaereportError
 from saereport.exchange import export_report
-from saereport.reports import describe, render
+from saereport.report.rendering import describe, render
 from saereport.run import Run, open_run
 from saereport.run.bundle import bundle, unbundled
 from saereport.run.store import RUN_FILE
 from saereport.run.subset import subset
 from saereport.site.difference import difference_page
+from saereport.util.errors import SaereportError
 from tests.run.fuzzing import Change, Good, good
 
 Seen = tuple[int, int]

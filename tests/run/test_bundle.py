@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from saereport.errors import SaereportError
 from saereport.run import Run, bundle, open_run
+from saereport.util.errors import SaereportError
 from tests.synthetic import Shape, write_run
 
 SHAPE = Shape(d_sae=32, n_chosen=4, n_sequences=12, n_vocabulary=400, n_saes=2, n_top=2)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from saereport.errors import SaereportError
 from saereport.run import RunInfo, open_run
+from saereport.util.errors import SaereportError
 from tests.run.bench import compared, made_bench, rendered, try_it
 from tests.run.fuzzing import without_a_value
 

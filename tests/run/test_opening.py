@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from saereport import cli
-from saereport.errors import SaereportError
+from saereport.cli import main as cli
 from saereport.run import open_run, opened
 from saereport.run.bundle import bundle
+from saereport.util.errors import SaereportError
 from tests.synthetic import Shape, write_run
 
 SMALL = Shape(n_chosen=4, d_sae=8, n_sequences=6, context=16, n_vocabulary=400)

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from saereport.errors import SaereportError
 from saereport.run import TABLES, RunInfo, RunWriter, columns, open_run
 from saereport.run.columns import to_arrow
 from saereport.run.schema import ModelInfo, SaeInfo, TextInfo
+from saereport.util.errors import SaereportError
 from tests.run.outputs import as_nobody
 
 ZEROS = "0" * 64

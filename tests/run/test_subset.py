@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from saereport.errors import SaereportError
 from saereport.run import TABLES, Run, open_run
 from saereport.run.subset import subset, taking_part
 from saereport.site import render
+from saereport.util.errors import SaereportError
 from tests.synthetic import Shape, write_run
 from tests.synthetic_circuits import prompts as circuits
 from tests.synthetic_examples import blind_extra, examples_extra

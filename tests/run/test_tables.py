@@ -15,9 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from saereport import cli
-from saereport.errors import SaereportError
-from saereport.reports import describe
+from saereport.cli import main as cli
+from saereport.report.rendering import describe
 from saereport.run import TABLES, Column, Run, Table, kinds, open_run, register, registry
 from saereport.run.describing import info_of, schema, schema_json, table_of
 from saereport.run.references import References
@@ -25,6 +24,7 @@ from saereport.run.subset import subset
 from saereport.run.table import BOOL, BYTES, F32, I32, I64, LATENT, TEXT, listed
 from saereport.run.validation import InvalidTable, Lengths, Place, check_content
 from saereport.site import render
+from saereport.util.errors import SaereportError
 from tests.generated import N_PROMPTS, SHAPE, Maker, Rows, as_table, whole_run
 from tests.synthetic import described
 

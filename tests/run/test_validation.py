@@ -14,10 +14,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from saereport.errors import SaereportError
 from saereport.run import kinds, open_run, validation
 from saereport.run.tables import TABLES
 from saereport.site import packing
+from saereport.util.errors import SaereportError
 from tests.run.fuzzing import Good, good
 
 Columns = dict[str, list[Any]]

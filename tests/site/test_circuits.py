@@ -20,7 +20,7 @@ from saereport.site.circuits.agreement import correlation
 from saereport.site.circuits.prompts_data import read_prompts
 from saereport.site.circuits.view import PromptView
 from saereport.site.panels import PROMPT_PANELS, Panel
-from saereport.visible import visible_text
+from saereport.util.visible import visible_text
 from tests.site.test_render import check_link, pages
 from tests.synthetic import Shape, write_run
 from tests.synthetic_circuits import NAMES, prompts

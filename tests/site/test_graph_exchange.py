@@ -15,11 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from saereport.errors import SaereportError
 from saereport.run import open_run
 from saereport.site import render
 from saereport.site.circuits import neuronpedia_graph as exchange
 from saereport.site.circuits.graph_data import Node
+from saereport.util.errors import SaereportError
 from tests.synthetic import Shape, write_run
 from tests.synthetic_graph import LARGE, SMALL, GraphShape, graphs
 

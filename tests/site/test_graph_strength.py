@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from saereport.errors import SaereportError
 from saereport.site.circuits.graph_data import Link, Node, PromptGraph, Scores
 from saereport.site.circuits.graph_strength import reach, scores
+from saereport.util.errors import SaereportError
 
 SCORES = Scores(("a",), 1, 1, 0.0, 1, 1, 1, 0.8, 0.9, 0.5, 0.5, "logit", 1.0, 1.0, 0.0, 0.0)
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from saereport.limits import TOKEN_IDS
 from saereport.site.packing import ALPHABET, BASE, LIMIT, N_SHORT, pack, packed, unpack
+from saereport.util.untrusted import TOKEN_IDS
 
 IDS = st.integers(0, LIMIT - 1) | st.integers(0, N_SHORT + 2)
 

@@ -9,15 +9,12 @@ from shutil import copytree
 import pytest
 from bs4 import BeautifulSoup
 
-from saereport import names
-from saereport.errors import SaereportError
-from saereport.names import RESERVED, is_slug
 from saereport.publish import check
 from saereport.publish.data import reads_data
 from saereport.publish.links import Site, check_reference
 from saereport.publish.page import Page as ReadPage
 from saereport.publish.page import Reference
-from saereport.reports import render as render_as
+from saereport.report.rendering import render as render_as
 from saereport.run import open_run
 from saereport.site import render, report_of
 from saereport.site.assets import templates
@@ -39,6 +36,9 @@ from saereport.site.parts import (
     registry,
 )
 from saereport.site.parts.registry import nowhere
+from saereport.util import slugs as names
+from saereport.util.errors import SaereportError
+from saereport.util.slugs import RESERVED, is_slug
 
 
 def _items(report: ReportModel) -> Iterator[Item]:

@@ -19,7 +19,7 @@ from saereport.run.writing import RunWriter
 from saereport.site import raw, render, report_of
 from saereport.site.context import ReportModel
 from saereport.site.panels import PANELS
-from saereport.visible import visible_text
+from saereport.util.visible import visible_text
 from tests.synthetic import Shape, write_run
 from tests.synthetic_circuits import prompts as circuits
 from tests.synthetic_examples import blind_extra

@@ -12,11 +12,11 @@ from urllib.parse import unquote
 import pytest
 from bs4 import BeautifulSoup
 
-from saereport.errors import SaereportError
 from saereport.run import open_run
 from saereport.site import render
 from saereport.site.csp import policy
 from saereport.site.numbers import count
+from saereport.util.errors import SaereportError
 from tests.synthetic import HOSTILE, Shape, write_run
 
 GOLD = Path(__file__).parent.parent / "gold" / "site"

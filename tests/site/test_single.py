@@ -10,9 +10,7 @@ from typing import Any
 import pytest
 from bs4 import BeautifulSoup
 
-from saereport.errors import SaereportError, UsageError
-from saereport.progress import Progress
-from saereport.reports import render
+from saereport.report.rendering import render
 from saereport.run import open_run
 from saereport.run.bundle import unbundled
 from saereport.site import report_of, single_write, write
@@ -20,6 +18,8 @@ from saereport.site.layout import FolderLayout, SingleLayout
 from saereport.site.parts import Page
 from saereport.site.parts.compare import Place
 from saereport.site.single import SingleSink
+from saereport.util.errors import SaereportError, UsageError
+from saereport.util.progress import Progress
 from tests.synthetic import Shape, write_run
 from tests.synthetic_circuits import prompts as circuits
 from tests.synthetic_graph import GraphShape, graphs

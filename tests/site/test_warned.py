@@ -6,16 +6,16 @@ from pathlib import Path
 import pytest
 from bs4 import BeautifulSoup
 
-from saereport.config import make_config
+from saereport.config.build import make_config
 from saereport.diff.facts import changed_facts
-from saereport.errors import GateError
 from saereport.pipeline.fingerprint import config_record
-from saereport.progress import Progress
-from saereport.reports import describe
+from saereport.pipeline.warned import LONGEST, MOST, Warned, refuse
+from saereport.report.rendering import describe
 from saereport.run import open_run
 from saereport.run.schema import RunWarning
 from saereport.run.subset import subset
-from saereport.warned import LONGEST, MOST, Warned, refuse
+from saereport.util.errors import GateError
+from saereport.util.progress import Progress
 
 
 def test_a_warning_is_said_and_kept_once(capsys: pytest.CaptureFixture[str]) -> None:

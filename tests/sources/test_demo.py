@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from saereport.config import make_config
-from saereport.errors import SaereportError
-from saereport.reports import demo_settings
-from saereport.selection import parse_selection, tracked_latents
+from saereport.config.build import make_config
+from saereport.config.selection import parse_selection, tracked_latents
+from saereport.report.rendering import demo_settings
 from saereport.sources import demo
 from saereport.sources.explanations import read_explanations
+from saereport.util.errors import SaereportError
 
 REPO_FIGURES = demo._DEMO / "saes" / "figures.json"
 

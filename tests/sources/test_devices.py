@@ -10,7 +10,6 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 import saereport
-from saereport.errors import SaereportError, UsageError
 from saereport.sources.devices import (
     DTYPES,
     dtype_name,
@@ -19,6 +18,7 @@ from saereport.sources.devices import (
     resolve_device,
     resolve_dtype,
 )
+from saereport.util.errors import SaereportError, UsageError
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from saereport.errors import SaereportError
 from saereport.sources.explanations import read_explanations
+from saereport.util.errors import SaereportError
 
 EXPORT = (
     '{"modelId":"gpt2-small","layer":"8-res-jb","index":"7","description":" colours\\nand hues",'

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from saereport.errors import SaereportError
 from saereport.sources.forward import forward
+from saereport.util.errors import SaereportError
 
 KINDS = ("gpt2", "llama", "neox", "gemma2")
 READS = (

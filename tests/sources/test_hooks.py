@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from saereport.errors import SaereportError
 from saereport.sources.hooks import HookPoint, parse_hook
+from saereport.util.errors import SaereportError
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from saereport.errors import SaereportError
 from saereport.sources.model_loading import load_model
 from saereport.sources.saes.loading import load_sae
 from saereport.sources.saes.sae import check_fit
 from saereport.sources.saes.source import SaeSource
+from saereport.util.errors import SaereportError
 from tests.factories import GPT2_HEADS, GPT2_LATENTS, GPT2_WIDTH, make_sae
 
 
@@ -134,7 +134,7 @@ def test_without_a_network_the_cache_is_enough(unplugged):
 def test_without_a_network_the_rest_fails_at_once(unplugged):
     import time
 
-    from saereport.sources.text import open_text
+    from saereport.sources.text.opening import open_text
 
     start = time.monotonic()
     for attempt in (

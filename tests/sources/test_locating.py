@@ -7,12 +7,12 @@ import functools
 import pytest
 import torch
 
-from saereport.errors import SaereportError
 from saereport.sources.forward import forward
 from saereport.sources.hooks import parse_hook, parse_module
 from saereport.sources.locating import locate, probe_tokens
 from saereport.sources.model_loading import load_model
 from saereport.sources.saes.sae import check_fit, wrapper_for
+from saereport.util.errors import SaereportError
 from tests.families import family_model
 
 LAYER = 1

@@ -11,11 +11,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from saereport.errors import SaereportError
 from saereport.sources.model_checks import Watched, difference, no_processors
 from saereport.sources.model_faults import loading
 from saereport.sources.model_loading import described, known_model_names, load_model
 from saereport.sources.models import hash_tensors
+from saereport.util.errors import SaereportError
 from tests.factories import byte_tokenizer
 from tests.families import NOT_TAKEN, family_model
 

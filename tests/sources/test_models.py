@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from saereport.errors import SaereportError, UsageError
 from saereport.sources.hooks import parse_hook
 from saereport.sources.model_loading import load_model
+from saereport.util.errors import SaereportError, UsageError
 from tests.factories import hf_model, tiny_model, tiny_tokens
 
 KINDS = ("gpt2", "llama", "neox", "gemma2")

@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from saereport.errors import SaereportError
 from saereport.measure.weights.context import WeightContext, WeightTable
 from saereport.measure.weights.extremes import largest, listed
+from saereport.util.errors import SaereportError
 
 
 def unit(rows: Tensor) -> Tensor:

@@ -3,36 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from pydantic import field_validator
-
-from saereport.asked import Asked
-from saereport.errors import UsageError
+from saereport.config.build import BuildConfig
+from saereport.config.stages import BlindSettings
 from saereport.pipeline.stage import Needs, Stage, Yielded
+from saereport.util.errors import UsageError
 
 if TYPE_CHECKING:
-    from saereport.config import BuildConfig
     from saereport.pipeline.context import Context
     from saereport.sources.folders import SaeFacts
-
-
-class BlindSettings(Asked):
-    """Which latents are met blind.
-
-    Attributes:
-        blind: Latents, as `sae:latent`, that the reader is to meet blind.
-        with_reveal: Whether a blind report holds what the reader may reveal.
-    """
-
-    blind: tuple[str, ...] = ()
-    with_reveal: bool = False
-
-    @field_validator("blind", mode="before")
-    @classmethod
-    def _one_is_a_list(cls, value: Any) -> Any:
-        values = list(value) if isinstance(value, (list, tuple)) else [value]
-        return [str(item) if isinstance(item, int) else item for item in values]
 
 
 class BlindStage(Stage):
@@ -55,7 +35,7 @@ class BlindStage(Stage):
 
     def check_saes(self, config: BuildConfig, facts: Sequence[SaeFacts]) -> None:
         """Check that every latent is one of an SAE of the report."""
-        from saereport.circuits.blind import parse_blind
+        from saereport.pipeline.blinding import parse_blind
 
         widths = {fact.slug: fact.d_sae for fact in facts if fact.d_sae is not None}
         if len(widths) == len(facts):
@@ -67,6 +47,6 @@ class BlindStage(Stage):
 
     def run(self, context: Context) -> Iterator[Yielded]:
         """Yield `blind_latents`."""
-        from saereport.circuits.blind import blind_rows
+        from saereport.pipeline.blinding import blind_rows
 
         yield None, "blind_latents", blind_rows(context.blind, context.config.with_reveal)

@@ -5,26 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from pydantic import Field
-
-from saereport.asked import Asked
+from saereport.config.stages import EvaluationSettings
 from saereport.pipeline.stage import SKIPPED, Cost, Needs, Stage, Yielded
 
 if TYPE_CHECKING:
     from saereport.pipeline.context import Context
 
 TABLE = "sae_metrics"
-
-
-class EvaluationSettings(Asked):
-    """On what whole SAEs are evaluated.
-
-    Attributes:
-        evaluation_tokens: Counted tokens, the first of the text, on which each SAE as a whole is
-            evaluated; 0 for none.
-    """
-
-    evaluation_tokens: int = Field(8192, ge=0)
 
 
 class EvaluationStage(Stage):
@@ -52,7 +39,7 @@ class EvaluationStage(Stage):
 
         The tokens are packed anew, so that a build that went on after an interruption has them too.
         """
-        from saereport.circuits.evaluation import evaluate, first_counted
+        from saereport.evaluate.fidelity import evaluate, first_counted
 
         packed = context.text.packed(batch=context.batches.block)
         tokens, counted = first_counted(packed, context.config.evaluation_tokens)

@@ -3,30 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from saereport.asked import Asked
-from saereport.errors import SaereportError, UsageError
+from saereport.config.build import BuildConfig
+from saereport.config.stages import ExplanationSettings
 from saereport.pipeline.stage import Stage, Yielded, file_digest
+from saereport.util.errors import SaereportError, UsageError
 
 if TYPE_CHECKING:
-    from saereport.config import BuildConfig
     from saereport.pipeline.context import Context
     from saereport.sources.folders import SaeFacts
 
 Labels = dict[int, list[tuple[str, str]]]
 """Latent to its explanations, each with its source."""
-
-
-class ExplanationSettings(Asked):
-    """Where labels come from, for SAEs that do not say it themselves.
-
-    Attributes:
-        explanations: File with labels, when there is one SAE.
-    """
-
-    explanations: Path | None = None
 
 
 class ExplanationsStage(Stage):

@@ -7,29 +7,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from saereport.asked import Asked
-from saereport.errors import SaereportError
-from saereport.limits import MIB, Limits, content
+from saereport.config.build import BuildConfig
+from saereport.config.stages import PromptsFileSettings
+from saereport.config.yaml_files import exists
 from saereport.pipeline.stage import Cost, Needs, Stage, Yielded, file_digest
-from saereport.yaml_files import exists
+from saereport.util.errors import SaereportError
+from saereport.util.untrusted import MIB, Limits, content
 
 if TYPE_CHECKING:
-    from saereport.config import BuildConfig
     from saereport.pipeline.context import Context
 
 PROMPTS_FILE = Limits(file_bytes=256 * MIB, text_bytes=256 * MIB)
 """How much of a prompts file is read."""
-
-
-class PromptsFileSettings(Asked):
-    """Over what gradients are averaged.
-
-    Attributes:
-        prompts_file: File of prompts, one a line (or JSON lines with `text`), over which the
-            gradients between SAEs are averaged.
-    """
-
-    prompts_file: Path | None = None
 
 
 class MeanGradientsStage(Stage):

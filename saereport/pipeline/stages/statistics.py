@@ -5,52 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from pydantic import Field, field_validator
-
-from saereport.asked import Asked
+from saereport.config.stages import StatisticSettings
 from saereport.pipeline.stage import Cost, Needs, Stage, Yielded
 
 if TYPE_CHECKING:
     from saereport.pipeline.context import Context
-
-
-class ExamplesConfig(Asked):
-    """How many examples and list entries each latent gets.
-
-    Attributes:
-        top: Top examples.
-        before: Tokens of the window before the peak.
-        after: Tokens of the window after the peak.
-        intervals: Equal intervals of (0, max] to sample from; 0 for none.
-        quantiles: Edges of the quantile groups, between 0 and 1.
-        per_group: Examples sampled from each interval and quantile group.
-        listed: Entries of each list of tokens or latents.
-    """
-
-    top: int = Field(20, ge=1, le=1000)
-    before: int = Field(16, ge=0, le=4096)
-    after: int = Field(8, ge=0, le=4096)
-    intervals: int = Field(6, ge=0, le=32)
-    quantiles: tuple[float, ...] = (0.5, 0.9, 0.99)
-    per_group: int = Field(4, ge=1, le=100)
-    listed: int = Field(15, ge=1, le=1000)
-
-    @field_validator("quantiles")
-    @classmethod
-    def _rising(cls, value: tuple[float, ...]) -> tuple[float, ...]:
-        if list(value) != sorted(set(value)) or any(not 0 < q < 1 for q in value):
-            raise ValueError("quantiles must rise strictly and lie between 0 and 1")
-        return value
-
-
-class StatisticSettings(Asked):
-    """What is kept of the pass over the text.
-
-    Attributes:
-        examples: Numbers of examples and list entries.
-    """
-
-    examples: ExamplesConfig = ExamplesConfig()
 
 
 class StatisticsStage(Stage):

@@ -4,25 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from saereport.asked import Asked
-from saereport.errors import SaereportError
+from saereport.config.build import BuildConfig
+from saereport.config.stages import WeightSettings
 from saereport.pipeline.stage import Cost, Needs, Stage, Yielded
+from saereport.util.errors import SaereportError
 
 if TYPE_CHECKING:
-    from saereport.config import BuildConfig
     from saereport.pipeline.context import Context
-
-
-class WeightSettings(Asked):
-    """How tables of weights are computed.
-
-    Attributes:
-        map: How the map of latents is made.
-    """
-
-    map: Literal["pca", "umap"] = "pca"
 
 
 class WeightsStage(Stage):

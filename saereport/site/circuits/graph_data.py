@@ -6,9 +6,9 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from saereport.errors import SaereportError
 from saereport.run import Run
 from saereport.site.columns import plain
+from saereport.util.errors import SaereportError
 
 KINDS = ("embedding", "latent", "error", "logit")
 _SLUG = re.compile(r"[a-z0-9][a-z0-9._-]*")

@@ -11,8 +11,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from saereport.errors import SaereportError
 from saereport.site.circuits.graph_data import PromptGraph
+from saereport.util.errors import SaereportError
 
 Floats = NDArray[np.float64]
 

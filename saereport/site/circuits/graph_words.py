@@ -12,7 +12,7 @@ from saereport.site.circuits.graph_latents import Key, LatentCard
 from saereport.site.circuits.graph_strength import scores as link_scores
 from saereport.site.context import ReportModel
 from saereport.site.latent_summary import Fact, prose
-from saereport.visible import SPACE, visible_text
+from saereport.util.visible import SPACE, visible_text
 
 N_LINKS = 40
 N_NODES = 80

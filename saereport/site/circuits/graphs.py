@@ -14,8 +14,6 @@ from collections.abc import Generator, Iterator
 
 from pydantic import ValidationError
 
-from saereport import __version__
-from saereport.errors import SaereportError
 from saereport.site import jsonwriter, numbers
 from saereport.site.circuits import graph_words as say
 from saereport.site.circuits import neuronpedia_graph as exchange
@@ -42,7 +40,9 @@ from saereport.site.records import (
     LatentNodeRow,
     LogitNodeRow,
 )
-from saereport.visible import visible_text
+from saereport.util.errors import SaereportError
+from saereport.util.version import __version__
+from saereport.util.visible import visible_text
 
 
 def graph_items(report: ReportModel) -> Generator[Item, None, dict[int, str]]:

@@ -11,7 +11,7 @@ from saereport.site.circuits.names import INDEX, prompt_page
 from saereport.site.circuits.prompts_data import PromptData, Record, table_rows
 from saereport.site.circuits.tables import Name, Names, PairRow
 from saereport.site.parts.registry import Page
-from saereport.visible import visible_text
+from saereport.util.visible import visible_text
 
 N_MEANS = 20
 """Pairs of latents in the HTML for each pair of SAEs."""

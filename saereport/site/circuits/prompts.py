@@ -15,7 +15,7 @@ from saereport.site.context import ReportModel
 from saereport.site.panels import PROMPT_PANELS
 from saereport.site.parts.registry import REPORT_DATA, Item, Page
 from saereport.site.shown import ShownPanel, page_data, shown_panels
-from saereport.visible import visible_text
+from saereport.util.visible import visible_text
 
 
 def prompt_items(report: ReportModel, graphs: Mapping[int, str]) -> Iterator[Item]:

@@ -12,7 +12,7 @@ from saereport.site.circuits.graph_latents import Key, LatentCard
 from saereport.site.circuits.prompts_data import GradientPairs, PromptData, Record
 from saereport.site.context import ReportModel
 from saereport.site.neuronpedia import base_url
-from saereport.visible import visible_text
+from saereport.util.visible import visible_text
 
 LOGIT = "logit"
 """How a logit is called, before its token."""

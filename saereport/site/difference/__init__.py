@@ -17,7 +17,7 @@ from saereport.site import assets
 from saereport.site.csp import digest, single_policy
 from saereport.site.difference.page import changed_metrics, prompt_parts, sae_parts
 from saereport.site.templating import environment
-from saereport.visible import visible_text
+from saereport.util.visible import visible_text
 
 STYLES = ("tokens.css", "layout.css", "parts.css", "difference.css")
 SCRIPT = "difference.js"

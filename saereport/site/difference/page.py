@@ -31,7 +31,7 @@ from saereport.site import numbers
 from saereport.site.difference.overlay import Overlay, overlay
 from saereport.site.difference.stories import Stories, Told
 from saereport.site.latent_summary import LatentSummary, Snippet
-from saereport.visible import visible_text
+from saereport.util.visible import visible_text
 
 DETAILED, LISTED, NAMED, EDGES = 60, 1000, 30, 100
 """Of each SAE: latents side by side, latents in a line, added and removed ones; edges a prompt."""

@@ -10,7 +10,7 @@ from saereport.run import SaeInfo
 from saereport.site import numbers, raw
 from saereport.site.context import ReportModel
 from saereport.site.parts.registry import Entry, Page, PageKind, Part, register
-from saereport.visible import visible_text
+from saereport.util.visible import visible_text
 
 PAGE = "provenance.html"
 

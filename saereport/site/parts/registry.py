@@ -15,9 +15,9 @@ from typing import Any
 
 from markupsafe import Markup
 
-from saereport import names
 from saereport.run import SaeInfo
 from saereport.site.context import ReportModel, SaeView
+from saereport.util import slugs as names
 
 GENERIC = "part.html"
 """The template of pages that are a list of panels."""

@@ -13,11 +13,11 @@ from collections.abc import Callable, Mapping
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
-from saereport.errors import SaereportError, did_you_mean
-from saereport.limits import Limits
 from saereport.sources.quiet import Said
 from saereport.sources.saes.architectures import stored_as
-from saereport.visible import visible_text
+from saereport.util.errors import SaereportError, did_you_mean
+from saereport.util.untrusted import Limits
+from saereport.util.visible import visible_text
 
 LIMITS = Limits(file_bytes=64 * 2**20, text_bytes=64 * 2**20, depth=500, values=1_000_000)
 """What is read of a `cfg.json`."""

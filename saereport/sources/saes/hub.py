@@ -13,8 +13,6 @@ from typing import Any
 
 import torch
 
-from saereport.errors import SaereportError, did_you_mean, shortened
-from saereport.limits import content, parse_json
 from saereport.sources.devices import dtype_name
 from saereport.sources.hub import hub_access, is_offline
 from saereport.sources.quiet import Said
@@ -29,6 +27,8 @@ from saereport.sources.saes.scaling import (
     fold,
     read_scaling,
 )
+from saereport.util.errors import SaereportError, did_you_mean, shortened
+from saereport.util.untrusted import content, parse_json
 
 
 def from_hub(

@@ -15,7 +15,6 @@ from typing import Any
 
 import torch
 
-from saereport.errors import SaereportError, did_you_mean, shortened
 from saereport.sources.devices import dtype_name
 from saereport.sources.folders import read_sae_folder
 from saereport.sources.hooks import HookPoint, parse_hook
@@ -34,8 +33,9 @@ from saereport.sources.saes.normalizing import AT_RUN_TIME
 from saereport.sources.saes.sae import Sae
 from saereport.sources.saes.scaling import fold, read_scaling
 from saereport.sources.saes.source import SaeSource
-from saereport.sources.training import TrainingTokens
-from saereport.visible import visible_text
+from saereport.sources.text.training import TrainingTokens
+from saereport.util.errors import SaereportError, did_you_mean, shortened
+from saereport.util.visible import visible_text
 
 MODEL_CLASSES = ("HookedTransformer", "AutoModelForCausalLM", "TransformerBridge")
 """What metadata may ask a model to be loaded as."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from saereport.errors import SaereportError
 from saereport.sources.saes.sae import Sae
+from saereport.util.errors import SaereportError
 
 LARGEST_WEIGHT = 1e12
 """Above anything that is trained, and far enough below what a run may hold that products with a

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from saereport.errors import SaereportError
 from saereport.sources.devices import dtype_name
 from saereport.sources.hooks import HookPoint
 from saereport.sources.locating import locate
 from saereport.sources.quiet import Said
 from saereport.sources.saes.architectures import Decoder, Encoder
 from saereport.sources.saes.normalizing import Normalization, read_before, written_after
-from saereport.sources.training import TrainingTokens
+from saereport.sources.text.training import TrainingTokens
+from saereport.util.errors import SaereportError
 
 if TYPE_CHECKING:
     from saereport.sources.models import LanguageModel

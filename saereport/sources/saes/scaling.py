@@ -17,9 +17,9 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from saereport.errors import SaereportError
-from saereport.limits import Limits, content, parse_json
 from saereport.sources.saes.architectures import stored_as
+from saereport.util.errors import SaereportError
+from saereport.util.untrusted import Limits, content, parse_json
 
 SCALER, WHITENING = "activation_scaler.json", "activation_whitening.safetensors"
 FOLDED_BEFORE_USE = ("expected_average_only_in", "covariance_whitening")

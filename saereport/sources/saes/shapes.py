@@ -9,9 +9,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from saereport.errors import SaereportError, did_you_mean
 from saereport.sources.saes.architectures import Stored, stored_as
-from saereport.visible import visible_text
+from saereport.util.errors import SaereportError, did_you_mean
+from saereport.util.visible import visible_text
 
 _BESIDE = "scaling_factor"
 """A tensor that SAELens takes away again, or refuses with a reason; see `config`."""

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from saereport.errors import SaereportError
-from saereport.names import slug_of, unique_slugs
+from saereport.util.errors import SaereportError
+from saereport.util.slugs import slug_of, unique_slugs
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from saereport.errors import SaereportError
 from saereport.run import Run, open_run
 from saereport.sources.folders import look_at_sae
 from saereport.sources.saes.architectures import (
@@ -26,6 +25,7 @@ from saereport.sources.saes.architectures import (
 )
 from saereport.sources.saes.loading import load_sae
 from saereport.sources.saes.source import SaeSource
+from saereport.util.errors import SaereportError
 from tests.factories import ARCHITECTURES, TRAINING_ONLY, make_sae, tiny_model
 from tests.sources.saes.gain import save_pair
 

@@ -9,12 +9,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from saereport.errors import SaereportError, UsageError
-from saereport.run.files import canonical_json
 from saereport.sources.model_loading import load_model
 from saereport.sources.saes.config import DEEPEST, model_arguments, plain_metadata
 from saereport.sources.saes.loading import load_sae
 from saereport.sources.saes.source import SaeSource
+from saereport.util.errors import SaereportError, UsageError
+from saereport.util.files import canonical_json
 from tests.factories import save_hf_model, save_sae
 
 LEGACY = {

@@ -9,11 +9,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from saereport.errors import SaereportError
 from saereport.sources.hooks import parse_hook
 from saereport.sources.saes.loading import load_sae
 from saereport.sources.saes.names import agreed_names, layers_in, same_model, widths_in
 from saereport.sources.saes.source import SaeSource
+from saereport.util.errors import SaereportError
 from tests.factories import make_sae
 
 COMMIT = "0123456789abcdef" * 2 + "01234567"

@@ -9,10 +9,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from saereport.errors import SaereportError
 from saereport.sources.saes.loading import load_sae
 from saereport.sources.saes.sae import check_fit
 from saereport.sources.saes.source import SaeSource, source_slugs
+from saereport.util.errors import SaereportError
 from tests.factories import ARCHITECTURES, TRAINING_ONLY, make_sae, save_sae, tiny_tokens
 
 LATENTS = torch.tensor([3, 0, 47, 11])

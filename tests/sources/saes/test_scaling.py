@@ -8,9 +8,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from saereport.errors import SaereportError
 from saereport.sources.saes.loading import load_sae
 from saereport.sources.saes.source import SaeSource
+from saereport.util.errors import SaereportError
 from tests.factories import make_sae, save_sae
 
 TRAINED = ("standard", "gated", "topk", "jumprelu", "batchtopk", "matryoshka_batchtopk")

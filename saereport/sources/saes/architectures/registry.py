@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from saereport.errors import SaereportError
 from saereport.sources.saes.architectures.decoders import Autoencoder, Decoder
 from saereport.sources.saes.architectures.encoders import Dims, Encoder
+from saereport.util.errors import SaereportError
 
 ENTRY_POINTS = "saereport.architectures"
 """The group of entry points that name an `Architecture` each."""

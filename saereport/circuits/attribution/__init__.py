@@ -1,0 +1,1 @@
+"""Exact attribution with attention patterns and norm scales held fixed."""

@@ -1,0 +1,1 @@
+"""Gradients on prompts, and what they predict asked of the true model."""

@@ -1,0 +1,1 @@
+"""Attribution graphs: from tokens over latents to logits, by direct linear effects."""

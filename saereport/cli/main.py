@@ -1,0 +1,439 @@
+"""The command line: `saereport build`, `collect`, `render`, `info`, `init`, `demo`, and others.
+
+Thin on purpose: options become a `BuildConfig`, the work is done by the functions that Python
+users call too, and every error ends here as one line on stderr and an exit code. Modules that
+need torch are imported by the commands that need them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from saereport import plugins
+from saereport.cli import comparing, exchanging, publishing, sharing
+from saereport.cli.last_net import fault, not_importable
+from saereport.cli.outputs import say, schema_option, write
+from saereport.cli.prompts import prompt_options, with_prompts
+from saereport.cli.sharing import named_out, report_options
+from saereport.config.build import DTYPES, BuildConfig, make_config, read_config
+from saereport.config.quantities import split_list
+from saereport.util.errors import (
+    SaereportError,
+    UsageError,
+    came_of_memory,
+    did_you_mean,
+    shortened,
+)
+from saereport.util.progress import Progress
+from saereport.util.version import __version__
+from saereport.util.visible import visible_text
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+LONGEST_LINE = 800
+"""Characters of a line about an error, whatever was typed or read."""
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells expect it."""
+
+
+class SuggestingGroup(click.Group):
+    """A group of commands that offers the nearest name for a mistyped one."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command, or say which one may have been meant."""
+        name = args[0]
+        if self.get_command(ctx, name) is None and not name.startswith("-"):
+            hint = did_you_mean(name, self.list_commands(ctx)) or "See 'saereport --help'."
+            raise click.UsageError(f"There is no command '{name}'. {hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+@click.group(
+    cls=SuggestingGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, prog_name="saereport")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.option("--quiet", is_flag=True, help="No progress, only errors.")
+@click.option("--no-plugins", is_flag=True, help="Leave out what other packages add.")
+@click.pass_context
+def cli(ctx: click.Context, debug: bool, quiet: bool, no_plugins: bool) -> None:
+    """Static, self-contained HTML reports of sparse autoencoders of language models."""
+    ctx.obj = Progress(quiet=quiet)
+    plugins.switch(off=no_plugins)
+    plugins.load_plugins(ctx.obj.warn)
+
+
+def _settings(function: F) -> F:
+    """The options that `build`, `collect` and `demo` share; each overrides the YAML file."""
+    options = [
+        click.option("--title", help="Heading of the report."),
+        click.option("--release", multiple=True, help="SAELens release; with --sae-id."),
+        click.option("--sae-id", multiple=True, help="Id in the release; repeat for several SAEs."),
+        click.option(
+            "--sae-path",
+            multiple=True,
+            type=click.Path(path_type=Path),
+            help="Folder with an SAE in SAELens's format; repeatable.",
+        ),
+        click.option("--model", help="Model name, folder or GGUF file; 'demo' is built in."),
+        click.option(
+            "--latents", help="'0-9,14057', '3 5 8', 'all', 'live', 'random:50' or 'top:50'."
+        ),
+        click.option("--dataset", help="Hugging Face dataset, file, folder, or 'demo'."),
+        click.option("--dataset-config", help="Configuration of a Hugging Face dataset."),
+        click.option("--dataset-split", help="Its split (train)."),
+        click.option("--text-column", help="Column that holds the text."),
+        click.option("--tokens", help="Tokens to read, such as 500k or 10M (1,000,000)."),
+        click.option("--context-size", help="Tokens in a sequence (the SAE's own)."),
+        click.option(
+            "--include-special/--no-include-special",
+            default=None,
+            help="Count BOS and other special tokens (no).",
+        ),
+        click.option(
+            "--evaluation-tokens",
+            help="Tokens to evaluate whole SAEs on; 0 for none (8192).",
+        ),
+        click.option("--device", help="auto, cuda, cuda:1, mps or cpu (auto)."),
+        click.option("--dtype", type=click.Choice(DTYPES), help="Number type (float32)."),
+        click.option("--batch-size", help="Sequences in a forward pass, or auto (auto)."),
+        click.option("--seed", type=int, help="Seed of everything random (0)."),
+        click.option(
+            "--skip", multiple=True, help="Stage, statistic or table to leave out; repeatable."
+        ),
+        click.option(
+            "--map", "map_", type=click.Choice(["pca", "umap"]), help="Map of latents (pca)."
+        ),
+        click.option(
+            "--explanations",
+            type=click.Path(path_type=Path),
+            help="Labels: Neuronpedia's JSON lines (index, description) or CSV.",
+        ),
+        click.option(
+            "--neuronpedia-embed/--no-neuronpedia-embed",
+            default=None,
+            help="Offer Neuronpedia's page of a latent in a frame that loads on a click (no).",
+        ),
+        click.option(
+            "--profile-memory/--no-profile-memory",
+            default=None,
+            help="Record the largest tensors and the peak of each stage (no).",
+        ),
+        click.option(
+            "--strict/--no-strict",
+            default=None,
+            help="Make an error of what the sanity checks warn of (no).",
+        ),
+        click.option(
+            "--trust-remote-code",
+            is_flag=True,
+            default=None,
+            help="Let Python code of the model's repository run on this machine (no).",
+        ),
+    ]
+    function = prompt_options(function)
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+@cli.command()
+@click.argument("config", required=False, type=click.Path(path_type=Path))
+@report_options("report")
+@_settings
+@click.pass_obj
+def build(
+    progress: Progress,
+    /,
+    config: Path | None,
+    out: Path | None,
+    single_file: bool,
+    force: bool,
+    **given: Any,
+) -> None:
+    """Collect and render a report, from options or from the YAML file CONFIG.
+
+    \b
+    saereport build --release gpt2-small-res-jb --sae-id blocks.8.hook_resid_pre \\
+        --latents 0-9,14057 --dataset NeelNanda/pile-10k --out report
+    """  # noqa: D301 - the backspace is click's mark for lines that are kept as they are
+    asked = _configured(config, given)
+    _build(asked, named_out(out, "report", single_file), single_file, force, progress)
+
+
+@cli.command()
+@click.argument("config", required=False, type=click.Path(path_type=Path))
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("run"),
+    show_default=True,
+    help="Folder of the run.",
+)
+@_settings
+@click.pass_obj
+def collect(progress: Progress, /, config: Path | None, out: Path, **given: Any) -> None:
+    """Only the first half of build: measure, and write a run. Needs torch."""
+    asked = _configured(config, given)
+    check_output(out, run=True)
+    check_everything(asked)
+    from saereport.pipeline.build import collect as run_collect
+
+    run_collect(asked, out, progress=progress)
+    progress.say(f"Wrote the run '{out}'; 'saereport render {out} --out report' makes the pages.")
+
+
+@cli.command()
+@click.argument("run")
+@report_options("report")
+@click.option(
+    "--neuronpedia-embed",
+    is_flag=True,
+    help="Offer Neuronpedia's page of a latent in a frame that loads on a click.",
+)
+@click.pass_obj
+def render(
+    progress: Progress, /, run: str, out: Path | None, single_file: bool, **asked: Any
+) -> None:
+    """Only the second half of build: make the pages of RUN. No torch.
+
+    RUN is a run, a report's folder, a report in one file, or REVISION:PATH of one in git.
+    """
+    from saereport.report.rendering import render as run_render
+
+    out = named_out(out, "report", single_file)
+    made = run_render(run, out, single_file=single_file, progress=progress, **asked)
+    progress.say(f"Open {made.page}")
+
+
+def _run_schema() -> str:
+    from saereport.run.describing import schema_json
+
+    return schema_json()
+
+
+@cli.command()
+@click.argument("run")
+@click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
+@schema_option(_run_schema, "--json, with every table that a run can hold,")
+@click.option("--verify/--no-verify", default=True, help="Check every file's SHA-256 (yes).")
+def info(run: str, as_json: bool, verify: bool) -> None:
+    """Say what RUN (a run, a report's folder, a report in one file, REVISION:PATH) holds."""
+    from saereport.report.rendering import describe
+    from saereport.run import opened
+
+    with opened(run) as found:
+        if verify:
+            found.verify()
+        if as_json:
+            click.echo(json.dumps(found.info.model_dump(mode="json"), indent=1, sort_keys=True))
+        else:
+            say(describe(found), to_stderr=False)
+
+
+@cli.command()
+@click.argument("path", type=click.Path(path_type=Path), default=Path("report.yaml"))
+@click.option("--force", is_flag=True, help="Replace a file that exists.")
+@click.pass_obj
+def init(progress: Progress, /, path: Path, force: bool) -> None:
+    """Write a commented configuration to PATH (report.yaml)."""
+    from saereport.report.rendering import starting_config
+
+    if path.exists() and not force:
+        raise SaereportError(f"'{path}' exists.", "Give another name, or --force.")
+    write(path, starting_config().encode("utf-8"))
+    progress.say(f"Wrote '{path}'; edit it, then 'saereport build {path}'.")
+
+
+@cli.command()
+@report_options("demo-report")
+@_settings
+@click.pass_obj
+def demo(
+    progress: Progress, /, out: Path | None, single_file: bool, force: bool, **given: Any
+) -> None:
+    """Build a report of the model, SAEs and text that come with saereport; no network."""
+    from saereport.report.rendering import demo_settings
+
+    asked = _merged(demo_settings(), given)
+    _build(asked, named_out(out, "demo-report", single_file), single_file, force, progress)
+
+
+for module in (comparing, publishing, sharing, exchanging):
+    for command in module.COMMANDS:
+        cli.add_command(command)
+
+
+def _build(
+    asked: BuildConfig, out: Path, single_file: bool, force: bool, progress: Progress
+) -> None:
+    check_output(out, single_file=single_file)
+    check_everything(asked)
+    from saereport.pipeline.build import build as run_build
+
+    run_build(asked, out, single_file=single_file, force=force, progress=progress)
+    progress.say(f"Open {out if single_file else out / 'index.html'}")
+
+
+def check_everything(asked: BuildConfig) -> None:
+    """Check at the door what needs no torch, before it is loaded."""
+    from saereport.pipeline.preflight import check_everything as check
+
+    check(asked)
+
+
+def check_output(out: Path, **kind: bool) -> None:
+    """Check at the door that an output can be written."""
+    from saereport.pipeline.preflight import check_output as check
+
+    check(out, **kind)
+
+
+def _configured(path: Path | None, given: dict[str, Any]) -> BuildConfig:
+    return _merged(read_config(path) if path else {}, given, origin=f"'{path}'" if path else None)
+
+
+def _merged(
+    values: dict[str, Any], given: dict[str, Any], *, origin: str | None = None
+) -> BuildConfig:
+    """The file's settings with the command line's on top."""
+    releases, ids = given.pop("release"), given.pop("sae_id")
+    paths, skip = given.pop("sae_path"), given.pop("skip")
+    map_ = given.pop("map_")
+    values = with_prompts(values, given)
+    values = {**values, **{key: value for key, value in given.items() if value is not None}}
+    if map_ is not None:
+        values["map"] = map_
+    if skip:
+        values["skip"] = [name for words in skip for name in split_list(words) if name]
+    named = _named_saes(releases, ids) + [{"path": path} for path in paths]
+    if named:
+        values["saes"] = named
+    # What is said for all SAEs on the command line goes before what the file says for one.
+    overridden = {key for key in ("latents", "explanations") if given.get(key) is not None}
+    if overridden and isinstance(values.get("saes"), list):
+        values["saes"] = [
+            {key: value for key, value in sae.items() if key not in overridden}
+            if isinstance(sae, dict)
+            else sae
+            for sae in values["saes"]
+        ]
+    return make_config(values, origin=origin or "the command line").checked()
+
+
+def _named_saes(releases: tuple[str, ...], ids: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Pair `--release` with `--sae-id`: one release for all ids, or one for each."""
+    if not releases and not ids:
+        return []
+    if len(releases) == 1 and ids:
+        return [{"release": releases[0], "sae_id": sae_id} for sae_id in ids]
+    if len(releases) != len(ids):
+        raise UsageError(
+            f"--release was given {len(releases)} times and --sae-id {len(ids)} times.",
+            "Give one release for all ids, or one for each id, in order.",
+        )
+    return [
+        {"release": release, "sae_id": sae_id}
+        for release, sae_id in zip(releases, ids, strict=True)
+    ]
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and leave with its exit code.
+
+    Codes: 0 all is well, 1 an error, 2 wrong usage, 3 a gate was not met, 130 interrupted.
+    """
+    try:
+        code = run(sys.argv[1:] if arguments is None else arguments)
+    except SaereportError as error:
+        # Only with --debug, which shows more and changes no code.
+        traceback.print_exc()
+        code = error.exit_code
+    sys.exit(code)
+
+
+def run(arguments: list[str]) -> int:
+    """Run the command line and return its exit code; `main` without leaving the process."""
+    debug = "--debug" in arguments
+    # These are taken wherever they stand, so that they can be added to the end of a command.
+    anywhere = [part for part in ("--quiet", "--no-plugins") if part in arguments]
+    others = (part for part in arguments if part not in ("--debug", "--quiet", "--no-plugins"))
+    arguments = [*anywhere, *others]
+    try:
+        cli.main(args=arguments, prog_name="saereport", standalone_mode=False)
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        if debug:
+            raise
+        _complain("Interrupted. Older outputs are as they were; a collection goes on where it was.")
+        return INTERRUPTED
+    except click.exceptions.Exit as error:
+        return error.exit_code
+    except click.ClickException as error:
+        if debug:
+            raise
+        _complain(error.format_message())
+        return 2
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:
+        if debug:
+            raise
+        _complain(_in_words(error, arguments))
+        return error.exit_code if isinstance(error, SaereportError) else 1
+    return 0
+
+
+def _in_words(error: Exception, arguments: list[str]) -> str:
+    """Any error as one line."""
+    command = next((part for part in arguments if part in cli.commands), "")
+    if came_of_memory(error):
+        if command in ("build", "collect", "demo"):
+            return (
+                "Memory ran out. Give fewer SAEs or latents, a smaller --context-size or "
+                "--batch-size, or --dtype bfloat16; the same command goes on from the last "
+                "checkpoint where only the batch differs."
+            )
+        return (
+            "Memory ran out. Close other programs, or cut the report with 'saereport extract' "
+            "where there is more memory."
+        )
+    if isinstance(error, SaereportError):
+        return str(error)
+    if isinstance(error, ImportError):
+        return not_importable(error)
+    if isinstance(error, OSError):
+        return _of_system(error)
+    return fault(error, command)
+
+
+def _of_system(error: OSError) -> str:
+    where = f" '{shortened(str(error.filename), 160)}'" if error.filename else ""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return (
+            f"The disk is full{' at' + where if where else ''}. Make room and give the same "
+            "command again; it goes on from the last checkpoint that could be saved."
+        )
+    said = shortened(str(error.strerror or error), 200).rstrip(".")
+    return f"{said}{':' + where if where else ''}."
+
+
+def _complain(message: str) -> None:
+    # A message may quote what was typed or read; on a terminal it must be only text.
+    with contextlib.suppress(OSError):
+        line = shortened(visible_text(" ".join(message.split())), LONGEST_LINE)
+        click.echo(f"saereport: {line}", err=True)

@@ -1,0 +1,108 @@
+"""The command line's options about prompts and circuits, and what they do to a configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from saereport.config.quantities import read_ids
+from saereport.util.errors import UsageError
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def prompt_options(function: F) -> F:
+    """Add the options; `with_prompts` takes what they give."""
+    options = [
+        click.option(
+            "--prompt",
+            multiple=True,
+            help="Compute circuits on this text; 'text => answer' follows the answer. Repeatable.",
+        ),
+        click.option(
+            "--prompt-tokens",
+            multiple=True,
+            help="The same on token ids, '1,504,414', used as they are. Repeatable.",
+        ),
+        click.option(
+            "--repeat-random",
+            multiple=True,
+            type=int,
+            help="The same on N random tokens, repeated, for induction. Repeatable.",
+        ),
+        click.option(
+            "--prompts-file",
+            type=click.Path(path_type=Path),
+            help="A prompt a line, over which gradients between SAEs are averaged.",
+        ),
+        click.option(
+            "--include-bos/--no-include-bos",
+            default=None,
+            help="Treat BOS like any other token in circuits (no).",
+        ),
+        click.option("--top-logits", type=int, help="Logits that latents are traced to (10)."),
+        click.option("--graph", is_flag=True, help="An attribution graph for every prompt."),
+        click.option(
+            "--blind",
+            multiple=True,
+            metavar="[SAE:]LATENT",
+            help="Show this latent without the text that activates it. Repeatable.",
+        ),
+        click.option(
+            "--with-reveal/--no-with-reveal",
+            default=None,
+            help="Let the reader reveal that text on a click (no: it is in no file).",
+        ),
+    ]
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def with_prompts(values: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """A configuration with what the options say on top; they are taken out of `given`.
+
+    Prompts and blind latents on the command line take the place of the file's.
+
+    Args:
+        values: The configuration so far.
+        given: Options by name, as click gives them; those that are not about prompts stay.
+
+    Raises:
+        UsageError: Token ids are no numbers, or there is no prompt to make a graph of.
+    """
+    texts, ids = given.pop("prompt"), given.pop("prompt_tokens")
+    repeated, graph = given.pop("repeat_random"), given.pop("graph")
+    blind = given.pop("blind")
+    circuits = {name: given.pop(name) for name in ("include_bos", "top_logits")}
+    values = dict(values)
+    prompts: list[dict[str, Any]] = [{"text": text} for text in texts]
+    prompts += [{"tokens": read_ids(words)} for words in ids]
+    prompts += [{"repeat_random": n} for n in repeated]
+    if prompts:
+        values["prompts"] = prompts
+    if graph and isinstance(values.get("prompts", []), list):
+        values["prompts"] = [_with_graph(prompt) for prompt in values.get("prompts", [])]
+        graphs = [p for p in values["prompts"] if isinstance(p, dict) and p.get("graph")]
+        if not graphs:
+            raise UsageError(
+                "--graph makes an attribution graph for every prompt of text or token ids, and "
+                "there is none.",
+                "Give one with --prompt.",
+            )
+    if blind:
+        values["blind"] = list(blind)
+    said = {name: value for name, value in circuits.items() if value is not None}
+    if said and isinstance(values.get("circuits", {}), dict):
+        values["circuits"] = {**values.get("circuits", {}), **said}
+    return values
+
+
+def _with_graph(prompt: Any) -> Any:
+    """A prompt with an attribution graph, if it is text or token ids."""
+    if isinstance(prompt, dict) and prompt.get("repeat_random") is None:
+        return {**prompt, "graph": True}
+    return prompt

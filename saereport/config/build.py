@@ -1,0 +1,328 @@
+"""What a build is asked to do: one frozen, validated object.
+
+The same fields can be written in YAML, given on the command line (which overrides the YAML), or
+passed from Python. What the stages of a build are asked is in `config.stages` and
+`config.circuits`; a plug-in's stage has a key of its own name. Nothing here imports
+torch.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from pydantic import BaseModel, Field, ValidationError, create_model, field_validator
+
+from saereport.config.circuits import PromptSettings
+from saereport.config.quantities import read_count, split_list
+from saereport.config.section import SECTIONS, Section
+from saereport.config.selection import parse_selection
+from saereport.config.stages import (
+    BlindSettings,
+    EvaluationSettings,
+    ExplanationSettings,
+    PromptsFileSettings,
+    StatisticSettings,
+    WeightSettings,
+)
+from saereport.config.yaml_files import exists, read_yaml, require_readable
+from saereport.util.errors import UsageError, did_you_mean, shortened
+from saereport.util.slugs import unique_slugs
+
+__all__ = [
+    "DTYPES",
+    "BuildConfig",
+    "SaeConfig",
+    "make_config",
+    "read_config",
+]
+
+DTYPES = ("float32", "float16", "bfloat16")
+DEVICE_PATTERN = r"^(auto|cpu|mps|cuda(:\d+)?)$"
+
+
+class SaeConfig(Section):
+    """One SAE: a SAELens release and id, or a folder on disk.
+
+    Attributes:
+        release: SAELens release, with `sae_id`.
+        sae_id: Id in the release.
+        path: Folder in SAELens's format, in place of release and id.
+        latents: Which latents to show; the build's `latents` where absent.
+        explanations: File with labels for this SAE's latents.
+    """
+
+    release: str | None = None
+    sae_id: str | None = None
+    path: Path | None = None
+    latents: str | None = None
+    explanations: Path | None = None
+
+    @field_validator("latents", mode="before")
+    @classmethod
+    def _latents_as_words(cls, value: Any) -> Any:
+        return _latent_words(value)
+
+    def checked(self) -> SaeConfig:
+        """Itself, if it names exactly one SAE.
+
+        Raises:
+            UsageError: It names none or two, or its `latents` mean nothing.
+        """
+        if self.path is not None and (self.release or self.sae_id):
+            raise UsageError(
+                f"An SAE is named both by path '{self.path}' and by release.", "Give one of them."
+            )
+        if self.path is None and not (self.release and self.sae_id):
+            raise UsageError(
+                f"An SAE needs both a release and an id (got release {self.release!r}, id "
+                f"{self.sae_id!r}), or a path.",
+                "Give --release and --sae-id, or --sae-path.",
+            )
+        if self.latents is not None:
+            parse_selection(self.latents)
+        return self
+
+
+class BuildConfig(
+    ExplanationSettings,
+    WeightSettings,
+    PromptsFileSettings,
+    PromptSettings,
+    EvaluationSettings,
+    StatisticSettings,
+    BlindSettings,
+):
+    """Everything that `saereport build` is asked; the stages' own fields are with the stages.
+
+    Attributes:
+        title: Heading of the report; made from the SAEs where absent.
+        model: Model name, folder or GGUF file; the SAE's own where absent. `demo` is the model
+            that comes with saereport.
+        saes: The SAEs, at least one.
+        latents: Which latents to show, for SAEs that do not say it themselves.
+        dataset: Hugging Face dataset, local file or folder, or `demo`; the SAE's own training
+            text where absent.
+        dataset_config: Configuration name of a Hugging Face dataset.
+        dataset_split: Its split.
+        text_column: Column that holds the text.
+        tokens: How many tokens to read, rounded up to whole sequences.
+        context_size: Tokens in a sequence; what the SAEs were trained with where absent.
+        include_special: Count BOS and other special tokens too.
+        device: `auto`, `cpu`, `mps`, `cuda` or `cuda:N`.
+        dtype: Number type of model and SAEs.
+        batch_size: Sequences in a forward pass, or `auto`.
+        seed: Seed of everything random.
+        skip: Stages, statistics and tables to leave out, by name.
+        neuronpedia_embed: Offer Neuronpedia's own page of a latent in a frame, on a click.
+        profile_memory: Record the largest tensors and the peak of each stage.
+        strict: Make an error of what the sanity checks warn of.
+        trust_remote_code: Let Python code of the model's repository run; only where it is trusted.
+    """
+
+    title: str | None = None
+    model: str | None = None
+    saes: tuple[SaeConfig, ...] = ()
+    latents: str = "random:50"
+    dataset: str | None = None
+    dataset_config: str | None = None
+    dataset_split: str = "train"
+    text_column: str | None = None
+    tokens: int = Field(1_000_000, ge=1)
+    context_size: int | None = Field(None, ge=2, le=1_048_576)
+    include_special: bool = False
+    device: str = "auto"
+    dtype: Literal["float32", "float16", "bfloat16"] = "float32"
+    batch_size: int | str = "auto"
+    seed: int = Field(0, ge=0, le=2**63 - 1)
+    skip: tuple[str, ...] = ()
+    neuronpedia_embed: bool = False
+    profile_memory: bool = False
+    strict: bool = False
+    trust_remote_code: bool = False
+
+    @field_validator("latents", mode="before")
+    @classmethod
+    def _latents_as_words(cls, value: Any) -> Any:
+        return _latent_words(value)
+
+    @field_validator("batch_size", mode="before")
+    @classmethod
+    def _size_or_auto(cls, value: Any) -> int | str:
+        size: int | str = value
+        if isinstance(value, str) and value != "auto":
+            try:
+                size = read_count(value)
+            except UsageError:
+                size = 0
+        if size == "auto" or (isinstance(size, int) and size >= 1):
+            return size
+        raise ValueError("it is 'auto' or a whole number of sequences, at least 1")
+
+    @field_validator("skip", mode="before")
+    @classmethod
+    def _names_as_a_list(cls, value: Any) -> Any:
+        return [part for part in split_list(value) if part] if isinstance(value, str) else value
+
+    @field_validator("device")
+    @classmethod
+    def _a_device(cls, value: str) -> str:
+        if re.fullmatch(DEVICE_PATTERN, value) is None:
+            raise ValueError("it is auto, cpu, mps, cuda or cuda:N")
+        return value
+
+    @property
+    def slugs(self) -> list[str]:
+        """The names that the SAEs have in the run."""
+        return unique_slugs(
+            sae.path.resolve().name if sae.path else f"{sae.release}-{sae.sae_id}"
+            for sae in self.saes
+        )
+
+    def checked(self) -> BuildConfig:
+        """Itself, if it can be built as far as can be told without opening anything.
+
+        Raises:
+            UsageError: It names no SAE, or a part of it means nothing.
+        """
+        if not self.saes:
+            raise UsageError(
+                "No SAE is named.",
+                "Give --release and --sae-id, --sae-path, or a YAML file with 'saes'.",
+            )
+        for sae in self.saes:
+            sae.checked()
+        parse_selection(self.latents)
+        return self
+
+
+def config_class() -> type[BuildConfig]:
+    """`BuildConfig` with a field for each stage of a plug-in that has settings.
+
+    Where its settings have no defaults, the field is None unless it is given.
+    """
+    fields: dict[str, Any] = {}
+    for name, section in SECTIONS.items():
+        if any(field.is_required() for field in section.model_fields.values()):
+            fields[name] = (section | None, None)
+        else:
+            fields[name] = (section, Field(default_factory=section))
+    return create_model("BuildConfig", __base__=BuildConfig, **fields) if fields else BuildConfig
+
+
+def with_plugins(config: BuildConfig) -> BuildConfig:
+    """A configuration that was made as a `BuildConfig`, with the settings of plug-ins' stages."""
+    asked = config_class()
+    if set(asked.model_fields) == set(type(config).model_fields):
+        return config
+    known = config.model_fields_set & set(asked.model_fields)
+    return asked.model_validate({name: getattr(config, name) for name in known})
+
+
+def _latent_words(value: Any) -> Any:
+    """YAML reads `7` and `[1, 2]` as numbers; both are selections."""
+    if isinstance(value, (list, tuple)):
+        if not value:
+            raise ValueError("it names no latent")
+        for item in value:
+            if isinstance(item, bool) or not isinstance(item, (int, str)):
+                raise ValueError(f"{shortened(item, 40)!r} in it is neither a latent nor a range")
+        return ",".join(str(item) for item in value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return value
+
+
+def make_config(values: Mapping[str, Any], *, origin: str = "the configuration") -> BuildConfig:
+    """A configuration from plain values.
+
+    Args:
+        values: Fields of `BuildConfig`, as YAML or keyword arguments would give them.
+        origin: Where they come from, for messages.
+
+    Raises:
+        UsageError: A field is unknown or its value is not allowed; says which.
+    """
+    require_readable(values, origin)
+    asked = config_class()
+    try:
+        return asked.model_validate(dict(values))
+    except ValidationError as error:
+        raise _explained(error, origin, asked) from error
+
+
+def _explained(error: ValidationError, origin: str, asked: type[BaseModel]) -> UsageError:
+    first = error.errors(include_url=False)[0]
+    where = shortened(".".join(str(part) for part in first["loc"]))
+    if first["type"] == "extra_forbidden":
+        *outer, last = (part for part in first["loc"] if isinstance(part, str))
+        known = _inside(asked, outer).model_fields
+        return UsageError(f"'{where}' in {origin} is not a setting.", did_you_mean(last, known))
+    reason = re.sub(r"^(Value error, |Input )", "", first["msg"])
+    given = f"'{shortened(i)}'" if isinstance(i := first["input"], str) else shortened(i)
+    return UsageError(f"'{where}' in {origin} cannot be {given}: {shortened(reason, 200)}.")
+
+
+def _inside(model: type[BaseModel], names: list[str]) -> type[BaseModel]:
+    """The settings that lie inside these of a model, one in the other."""
+    for name in names:
+        if name not in model.model_fields:
+            # A key of a mapping, or one of several kinds that a value may be of.
+            continue
+        kinds = [model.model_fields[name].annotation]
+        while kinds:
+            kind = kinds.pop()
+            if isinstance(kind, type) and issubclass(kind, BaseModel):
+                model = kind
+                break
+            kinds += get_args(kind)
+    return model
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """The settings in a YAML file; relative input paths are taken from the file's folder.
+
+    Args:
+        path: The file that `saereport init` wrote or one like it.
+
+    Raises:
+        SaereportError: There is no such file, or it cannot be read.
+        UsageError: It is not YAML or not a mapping of settings.
+    """
+    values = read_yaml(path)
+    if values is None:
+        values = {}
+    if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
+        raise UsageError(f"'{path}' does not hold settings.", "'saereport init' writes an example.")
+    return _with_paths_from(values, path.parent)
+
+
+def _with_paths_from(values: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Input paths that exist beside the YAML file, made to work from any working directory."""
+
+    def moved(value: Any) -> Any:
+        if value == "demo":
+            return value
+        if (
+            isinstance(value, str)
+            and value.strip()
+            and not Path(value).is_absolute()
+            and exists(folder / value)
+        ):
+            return str(folder / value)
+        return value
+
+    result = dict(values)
+    for key in ("dataset", "model", "explanations", "prompts_file"):
+        if key in result:
+            result[key] = moved(result[key])
+    if isinstance(result.get("saes"), list):
+        result["saes"] = [
+            {k: moved(v) if k in ("path", "explanations") else v for k, v in sae.items()}
+            if isinstance(sae, dict)
+            else sae
+            for sae in result["saes"]
+        ]
+    return result

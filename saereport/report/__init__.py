@@ -1,0 +1,1 @@
+"""A report as an object: rendered, opened, cut, shown in a notebook."""

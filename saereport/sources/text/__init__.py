@@ -1,0 +1,1 @@
+"""Text: opened, read as documents, and packed into sequences of tokens."""

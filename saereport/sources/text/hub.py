@@ -1,0 +1,235 @@
+"""Datasets of the Hugging Face hub as text: streamed, by name only, and no code of theirs is run.
+
+A name leads to the hub and nowhere else. Where an SAE's metadata names its training text, that is
+a stranger's word: only `owner/name` is followed, never a path, a web address, or a name that a
+library would take for a file format.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any
+
+from saereport.sources.text.documents import TokenIds, document, mask_column
+from saereport.sources.text.text import Placed, Text, choose_column, require_text
+from saereport.util.errors import SaereportError
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
+_ADDRESS = re.compile(r"(?:https?://)?(?:www\.)?huggingface\.co/datasets/([^/?#]+/[^/?#]+)/?")
+
+
+def is_hub_name(name: str) -> bool:
+    """Whether a text is `owner/name`, as datasets on the hub are called."""
+    parts = name.split("/")
+    return len(parts) == 2 and all(
+        _NAME.fullmatch(part)
+        and ".." not in part
+        and "--" not in part
+        and not part.endswith((".", "-", ".git"))
+        for part in parts
+    )
+
+
+def training_text(value: Any, slug: str) -> str:
+    """The dataset that an SAE's metadata names as its training text.
+
+    Args:
+        value: What stands in the metadata as `dataset_path`.
+        slug: The SAE, for messages.
+
+    Raises:
+        SaereportError: It is not the name of a dataset on the hub, and so is not followed.
+    """
+    ask = "Give the text with --dataset: a Hugging Face dataset, a file, a folder or 'demo'."
+    if value is None or value == "":
+        raise SaereportError(f"The metadata of the SAE {slug} names no text.", ask)
+    if isinstance(value, str) and is_hub_name(value):
+        return value
+    if not isinstance(value, str):
+        raise SaereportError(
+            f"The metadata of the SAE {slug} holds no name of a training text, but "
+            f"{type(value).__name__}.",
+            ask,
+        )
+    last = PurePosixPath(PureWindowsPath(value).as_posix()).name[:80] or "a path"
+    raise SaereportError(
+        f"The metadata of the SAE {slug} names as its training text '{last}', which is not a "
+        f"dataset on the Hugging Face hub (owner/name); it is not looked for on this machine.",
+        ask,
+    )
+
+
+def open_dataset(
+    name: str,
+    *,
+    column: str | None = None,
+    split: str = "train",
+    config: str | None = None,
+    revision: str | None = None,
+) -> Text:
+    """Open a dataset of the hub, even where a local folder is called the same.
+
+    Args:
+        name: Its name, or its address on the hub.
+        column: As in `open_text`, and so on.
+        split: Its split.
+        config: Its configuration, where it has several.
+        revision: Its revision, where not the newest.
+
+    Raises:
+        SaereportError: There is no such dataset, or it is empty or cannot be read as text.
+    """
+    if found := _ADDRESS.fullmatch(name):
+        name = found[1]
+    _check_name(name)
+    rows = _Rows(name, split, config, revision)
+    first = rows.first()
+    chosen = choose_column(list(first), column, f"The dataset '{name}'")
+    mask = mask_column(chosen, first)
+    tokenized = not isinstance(document(first, chosen, f"{name}: row 1") or "", str)
+    if column is None and not tokenized:
+        require_text(chosen, f"The dataset '{name}'")
+    columns = [chosen] if mask is None else [chosen, mask]
+    provenance = {
+        "kind": "dataset",
+        "dataset": name,
+        "config": config,
+        "split": split,
+        "column": chosen,
+        "revision": _dataset_revision(name, revision),
+    }
+    return Text(name, provenance, tokenized, lambda: rows.documents(columns, tokenized))
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """The rows of a dataset of the hub, streamed from the beginning at each asking."""
+
+    name: str
+    split: str
+    config: str | None
+    revision: str | None
+
+    def _load(self) -> Any:
+        import datasets
+
+        from saereport.sources.hub import hub_access
+        from saereport.sources.quiet import quietly
+
+        # `load_dataset` prefers a folder in the working directory; with this prefix it does not.
+        path = f"hf://datasets/{self.name}" if Path(self.name).exists() else self.name
+        with hub_access(), quietly():
+            return datasets.load_dataset(
+                path, self.config, split=self.split, streaming=True, revision=self.revision
+            )
+
+    def first(self) -> dict[str, Any]:
+        """The first row.
+
+        Raises:
+            SaereportError: There is no such dataset, it cannot be read, or it has no row.
+        """
+        from saereport.sources.hub import hub_access
+
+        try:
+            with hub_access():
+                row: dict[str, Any] | None = next(iter(self._load()), None)
+        except Exception as error:
+            raise _explain(self.name, self.split, error) from error
+        if row is None:
+            text = f"The dataset '{self.name}' has nothing in its split '{self.split}'."
+            raise SaereportError(text)
+        return row
+
+    def documents(self, columns: Sequence[str], tokenized: bool) -> Iterator[Placed]:
+        """The documents in the first of these columns; the other is its attention mask."""
+        try:
+            yield from _documents(self._load(), self.name, columns, tokenized)
+        except SaereportError:
+            raise
+        except Exception as error:
+            raise _explain(self.name, self.split, error) from error
+
+
+def _documents(rows: Any, name: str, columns: Sequence[str], tokenized: bool) -> Iterator[Placed]:
+    """The documents in the first of these columns; the other is its attention mask."""
+    if rows.column_names:
+        rows = rows.select_columns(list(columns))
+    for number, row in enumerate(rows, 1):
+        where = f"{name}: row {number:,}"
+        found = document(row, columns[0], where)
+        yield where, (TokenIds([]) if tokenized else "") if found is None else found
+
+
+def _check_name(name: str) -> None:
+    from datasets.packaged_modules import _PACKAGED_DATASETS_MODULES
+
+    if name in _PACKAGED_DATASETS_MODULES:
+        raise SaereportError(
+            f"'{name}' is a file format, not a dataset.", "Name the file itself with --dataset."
+        )
+    if not is_hub_name(name) and not is_hub_name(f"owner/{name}"):
+        raise SaereportError(
+            f"There is neither a file '{name}' nor can a Hugging Face dataset be called that.",
+            "Datasets on the hub are called owner/name.",
+        )
+
+
+def _dataset_revision(name: str, revision: str | None) -> str | None:
+    from huggingface_hub import HfApi
+
+    from saereport.sources.hub import hub_access
+
+    try:
+        with hub_access():
+            return str(HfApi().dataset_info(name, revision=revision, timeout=10).sha)
+    except Exception:
+        return revision  # offline: what was asked for is all that is known
+
+
+def _explain(name: str, split: str, error: Exception) -> SaereportError:
+    from saereport.sources.hub import is_offline
+
+    text = " ".join(str(error).split())
+    short = text[:120] + ("…" if len(text) > 120 else "")
+    kinds = {type(error).__name__, type(error.__cause__).__name__}
+    if "Unknown split" in text or "Bad split" in text:
+        return SaereportError(
+            f"The dataset '{name}' has no split '{split}': {short}",
+            "Name one with --dataset-split.",
+        )
+    if "Config name is missing" in text or "BuilderConfig" in text:
+        return SaereportError(
+            f"The dataset '{name}' needs another configuration: {short}",
+            "Name one with --dataset-config.",
+        )
+    if "Dataset scripts are no longer supported" in text or "trust_remote_code" in text:
+        return SaereportError(
+            f"The dataset '{name}' is made by a script of its own, which is not run.",
+            "Name its files, or another dataset, with --dataset.",
+        )
+    # The hub's text for a missing repository speaks of gated ones.
+    if "is a gated dataset" in text or "GatedRepoError" in kinds:
+        return SaereportError(
+            f"The dataset '{name}' is gated on the Hugging Face hub.",
+            "Accept its terms there, then log in with `hf auth login` or set HF_TOKEN.",
+        )
+    if is_offline(error):
+        return SaereportError(
+            f"The dataset '{name}' is not a local file, and the Hugging Face hub cannot be "
+            f"reached.",
+            "Name a local .txt, .jsonl or .parquet file, or `demo` for the built-in text.",
+        )
+    if kinds & {"EmptyDatasetError", "DataFilesNotFoundError"}:
+        return SaereportError(
+            f"The dataset '{name}' holds no files that can be read as text.",
+            "Name another one with --dataset.",
+        )
+    if kinds & {"DatasetNotFoundError", "RepositoryNotFoundError", "FileNotFoundError"}:
+        return SaereportError(
+            f"There is neither a file nor a Hugging Face dataset '{name}', or it is private."
+        )
+    return SaereportError(f"The dataset '{name}' cannot be read: {type(error).__name__}: {short}")

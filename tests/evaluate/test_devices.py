@@ -1,0 +1,51 @@
+"""What is put in place of activations stays on the model's device."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from saereport.evaluate.fidelity import _variants
+from saereport.intervene.splicing import places
+from saereport.sources.forward import forward
+from saereport.sources.saes.loading import _describe
+from saereport.sources.saes.source import SaeSource
+from tests.factories import make_sae, tiny_tokens
+from tests.sources.test_devices_fake import CUDA, cuda_model, fake, on_cuda
+
+__all__ = ["cuda_model", "fake"]
+
+
+@pytest.mark.parametrize(
+    ("architecture", "hook"),
+    [
+        ("jumprelu", "blocks.1.hook_resid_post"),
+        ("standard", "blocks.1.attn.hook_z"),
+        ("transcoder", "blocks.1.ln2.hook_normalized"),
+    ],
+)
+def test_replacements_are_made_on_the_device(cuda_model: Any, architecture: str, hook: str) -> None:
+    made = on_cuda(make_sae(architecture, hook_name=hook))
+    source = SaeSource(path="/tiny")
+    sae = _describe(made, source, "tiny", CUDA, torch.float32, weights_sha256="")
+    tokens = tiny_tokens().to(CUDA)
+    acts = forward(cuda_model, tokens, reads=places(sae)).acts
+    place = sae.write_point.name
+    means = {place: np.zeros(acts[place].shape[-1])}
+    kinds = []
+    for (kind, _), name, value in _variants([sae], acts, tokens > 0, means):
+        kinds.append(kind)
+        assert (value.device, value.shape, value.dtype) == (
+            CUDA,
+            acts[place].shape,
+            torch.float32,
+        )
+        logits = forward(
+            cuda_model, tokens, edits={name: lambda _, value=value: value}, logits=True
+        ).logits
+        assert logits is not None
+        assert logits.device == CUDA
+    assert kinds == ["spliced", "zero", "mean"]
