@@ -23,13 +23,11 @@ from saereport import plugins
 from saereport.cli import comparing, exchanging, publishing, sharing
 from saereport.cli.last_net import fault, not_importable
 from saereport.cli.outputs import say, schema_option, write
-from saereport.cli.prompts import prompt_options, with_prompts
+from saereport.cli.settings import SettingsCommand, configured, list_options, merged
 from saereport.cli.sharing import named_out, report_options
-from saereport.config.build import DTYPES, BuildConfig, make_config, read_config
-from saereport.config.quantities import split_list
+from saereport.config.build import BuildConfig
 from saereport.util.errors import (
     SaereportError,
-    UsageError,
     came_of_memory,
     did_you_mean,
     shortened,
@@ -77,84 +75,10 @@ def cli(ctx: click.Context, debug: bool, quiet: bool, no_plugins: bool) -> None:
     plugins.load_plugins(ctx.obj.warn)
 
 
-def _settings(function: F) -> F:
-    """The options that `build`, `collect` and `demo` share; each overrides the YAML file."""
-    options = [
-        click.option("--title", help="Heading of the report."),
-        click.option("--release", multiple=True, help="SAELens release; with --sae-id."),
-        click.option("--sae-id", multiple=True, help="Id in the release; repeat for several SAEs."),
-        click.option(
-            "--sae-path",
-            multiple=True,
-            type=click.Path(path_type=Path),
-            help="Folder with an SAE in SAELens's format; repeatable.",
-        ),
-        click.option("--model", help="Model name, folder or GGUF file; 'demo' is built in."),
-        click.option(
-            "--latents", help="'0-9,14057', '3 5 8', 'all', 'live', 'random:50' or 'top:50'."
-        ),
-        click.option("--dataset", help="Hugging Face dataset, file, folder, or 'demo'."),
-        click.option("--dataset-config", help="Configuration of a Hugging Face dataset."),
-        click.option("--dataset-split", help="Its split (train)."),
-        click.option("--text-column", help="Column that holds the text."),
-        click.option("--tokens", help="Tokens to read, such as 500k or 10M (1,000,000)."),
-        click.option("--context-size", help="Tokens in a sequence (the SAE's own)."),
-        click.option(
-            "--include-special/--no-include-special",
-            default=None,
-            help="Count BOS and other special tokens (no).",
-        ),
-        click.option(
-            "--evaluation-tokens",
-            help="Tokens to evaluate whole SAEs on; 0 for none (8192).",
-        ),
-        click.option("--device", help="auto, cuda, cuda:1, mps or cpu (auto)."),
-        click.option("--dtype", type=click.Choice(DTYPES), help="Number type (float32)."),
-        click.option("--batch-size", help="Sequences in a forward pass, or auto (auto)."),
-        click.option("--seed", type=int, help="Seed of everything random (0)."),
-        click.option(
-            "--skip", multiple=True, help="Stage, statistic or table to leave out; repeatable."
-        ),
-        click.option(
-            "--map", "map_", type=click.Choice(["pca", "umap"]), help="Map of latents (pca)."
-        ),
-        click.option(
-            "--explanations",
-            type=click.Path(path_type=Path),
-            help="Labels: Neuronpedia's JSON lines (index, description) or CSV.",
-        ),
-        click.option(
-            "--neuronpedia-embed/--no-neuronpedia-embed",
-            default=None,
-            help="Offer Neuronpedia's page of a latent in a frame that loads on a click (no).",
-        ),
-        click.option(
-            "--profile-memory/--no-profile-memory",
-            default=None,
-            help="Record the largest tensors and the peak of each stage (no).",
-        ),
-        click.option(
-            "--strict/--no-strict",
-            default=None,
-            help="Make an error of what the sanity checks warn of (no).",
-        ),
-        click.option(
-            "--trust-remote-code",
-            is_flag=True,
-            default=None,
-            help="Let Python code of the model's repository run on this machine (no).",
-        ),
-    ]
-    function = prompt_options(function)
-    for option in reversed(options):
-        function = option(function)
-    return function
-
-
-@cli.command()
+@cli.command(cls=SettingsCommand)
 @click.argument("config", required=False, type=click.Path(path_type=Path))
 @report_options("report")
-@_settings
+@list_options
 @click.pass_obj
 def build(
     progress: Progress,
@@ -171,11 +95,11 @@ def build(
     saereport build --release gpt2-small-res-jb --sae-id blocks.8.hook_resid_pre \\
         --latents 0-9,14057 --dataset NeelNanda/pile-10k --out report
     """  # noqa: D301 - the backspace is click's mark for lines that are kept as they are
-    asked = _configured(config, given)
+    asked = configured(config, given)
     _build(asked, named_out(out, "report", single_file), single_file, force, progress)
 
 
-@cli.command()
+@cli.command(cls=SettingsCommand)
 @click.argument("config", required=False, type=click.Path(path_type=Path))
 @click.option(
     "--out",
@@ -184,11 +108,11 @@ def build(
     show_default=True,
     help="Folder of the run.",
 )
-@_settings
+@list_options
 @click.pass_obj
 def collect(progress: Progress, /, config: Path | None, out: Path, **given: Any) -> None:
     """Only the first half of build: measure, and write a run. Needs torch."""
-    asked = _configured(config, given)
+    asked = configured(config, given)
     check_output(out, run=True)
     check_everything(asked)
     from saereport.pipeline.build import collect as run_collect
@@ -259,9 +183,9 @@ def init(progress: Progress, /, path: Path, force: bool) -> None:
     progress.say(f"Wrote '{path}'; edit it, then 'saereport build {path}'.")
 
 
-@cli.command()
+@cli.command(cls=SettingsCommand)
 @report_options("demo-report")
-@_settings
+@list_options
 @click.pass_obj
 def demo(
     progress: Progress, /, out: Path | None, single_file: bool, force: bool, **given: Any
@@ -269,7 +193,7 @@ def demo(
     """Build a report of the model, SAEs and text that come with saereport; no network."""
     from saereport.report.rendering import demo_settings
 
-    asked = _merged(demo_settings(), given)
+    asked = merged(demo_settings(), given)
     _build(asked, named_out(out, "demo-report", single_file), single_file, force, progress)
 
 
@@ -301,55 +225,6 @@ def check_output(out: Path, **kind: bool) -> None:
     from saereport.pipeline.preflight import check_output as check
 
     check(out, **kind)
-
-
-def _configured(path: Path | None, given: dict[str, Any]) -> BuildConfig:
-    return _merged(read_config(path) if path else {}, given, origin=f"'{path}'" if path else None)
-
-
-def _merged(
-    values: dict[str, Any], given: dict[str, Any], *, origin: str | None = None
-) -> BuildConfig:
-    """The file's settings with the command line's on top."""
-    releases, ids = given.pop("release"), given.pop("sae_id")
-    paths, skip = given.pop("sae_path"), given.pop("skip")
-    map_ = given.pop("map_")
-    values = with_prompts(values, given)
-    values = {**values, **{key: value for key, value in given.items() if value is not None}}
-    if map_ is not None:
-        values["map"] = map_
-    if skip:
-        values["skip"] = [name for words in skip for name in split_list(words) if name]
-    named = _named_saes(releases, ids) + [{"path": path} for path in paths]
-    if named:
-        values["saes"] = named
-    # What is said for all SAEs on the command line goes before what the file says for one.
-    overridden = {key for key in ("latents", "explanations") if given.get(key) is not None}
-    if overridden and isinstance(values.get("saes"), list):
-        values["saes"] = [
-            {key: value for key, value in sae.items() if key not in overridden}
-            if isinstance(sae, dict)
-            else sae
-            for sae in values["saes"]
-        ]
-    return make_config(values, origin=origin or "the command line").checked()
-
-
-def _named_saes(releases: tuple[str, ...], ids: tuple[str, ...]) -> list[dict[str, Any]]:
-    """Pair `--release` with `--sae-id`: one release for all ids, or one for each."""
-    if not releases and not ids:
-        return []
-    if len(releases) == 1 and ids:
-        return [{"release": releases[0], "sae_id": sae_id} for sae_id in ids]
-    if len(releases) != len(ids):
-        raise UsageError(
-            f"--release was given {len(releases)} times and --sae-id {len(ids)} times.",
-            "Give one release for all ids, or one for each id, in order.",
-        )
-    return [
-        {"release": release, "sae_id": sae_id}
-        for release, sae_id in zip(releases, ids, strict=True)
-    ]
 
 
 def main(arguments: list[str] | None = None) -> None:

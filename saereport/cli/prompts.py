@@ -1,9 +1,8 @@
-"""The command line's options about prompts and circuits, and what they do to a configuration."""
+"""The command line's options that stand for prompts, and what they do to a configuration."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -33,29 +32,7 @@ def prompt_options(function: F) -> F:
             type=int,
             help="The same on N random tokens, repeated, for induction. Repeatable.",
         ),
-        click.option(
-            "--prompts-file",
-            type=click.Path(path_type=Path),
-            help="A prompt a line, over which gradients between SAEs are averaged.",
-        ),
-        click.option(
-            "--include-bos/--no-include-bos",
-            default=None,
-            help="Treat BOS like any other token in circuits (no).",
-        ),
-        click.option("--top-logits", type=int, help="Logits that latents are traced to (10)."),
         click.option("--graph", is_flag=True, help="An attribution graph for every prompt."),
-        click.option(
-            "--blind",
-            multiple=True,
-            metavar="[SAE:]LATENT",
-            help="Show this latent without the text that activates it. Repeatable.",
-        ),
-        click.option(
-            "--with-reveal/--no-with-reveal",
-            default=None,
-            help="Let the reader reveal that text on a click (no: it is in no file).",
-        ),
     ]
     for option in reversed(options):
         function = option(function)
@@ -65,7 +42,7 @@ def prompt_options(function: F) -> F:
 def with_prompts(values: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
     """A configuration with what the options say on top; they are taken out of `given`.
 
-    Prompts and blind latents on the command line take the place of the file's.
+    Prompts on the command line take the place of the file's.
 
     Args:
         values: The configuration so far.
@@ -76,8 +53,6 @@ def with_prompts(values: dict[str, Any], given: dict[str, Any]) -> dict[str, Any
     """
     texts, ids = given.pop("prompt"), given.pop("prompt_tokens")
     repeated, graph = given.pop("repeat_random"), given.pop("graph")
-    blind = given.pop("blind")
-    circuits = {name: given.pop(name) for name in ("include_bos", "top_logits")}
     values = dict(values)
     prompts: list[dict[str, Any]] = [{"text": text} for text in texts]
     prompts += [{"tokens": read_ids(words)} for words in ids]
@@ -93,11 +68,6 @@ def with_prompts(values: dict[str, Any], given: dict[str, Any]) -> dict[str, Any
                 "there is none.",
                 "Give one with --prompt.",
             )
-    if blind:
-        values["blind"] = list(blind)
-    said = {name: value for name, value in circuits.items() if value is not None}
-    if said and isinstance(values.get("circuits", {}), dict):
-        values["circuits"] = {**values.get("circuits", {}), **said}
     return values
 
 

@@ -44,21 +44,18 @@ DEVICE_PATTERN = r"^(auto|cpu|mps|cuda(:\d+)?)$"
 
 
 class SaeConfig(Section):
-    """One SAE: a SAELens release and id, or a folder on disk.
-
-    Attributes:
-        release: SAELens release, with `sae_id`.
-        sae_id: Id in the release.
-        path: Folder in SAELens's format, in place of release and id.
-        latents: Which latents to show; the build's `latents` where absent.
-        explanations: File with labels for this SAE's latents.
-    """
+    """One SAE: a SAELens release and id, or a folder on disk."""
 
     release: str | None = None
+    """SAELens release, with `sae_id`."""
     sae_id: str | None = None
+    """Id in the release."""
     path: Path | None = None
+    """Folder in SAELens's format, in place of release and id."""
     latents: str | None = None
+    """Which latents to show; the build's `latents` where absent."""
     explanations: Path | None = None
+    """File with labels for this SAE's latents."""
 
     @field_validator("latents", mode="before")
     @classmethod
@@ -95,53 +92,50 @@ class BuildConfig(
     StatisticSettings,
     BlindSettings,
 ):
-    """Everything that `saereport build` is asked; the stages' own fields are with the stages.
-
-    Attributes:
-        title: Heading of the report; made from the SAEs where absent.
-        model: Model name, folder or GGUF file; the SAE's own where absent. `demo` is the model
-            that comes with saereport.
-        saes: The SAEs, at least one.
-        latents: Which latents to show, for SAEs that do not say it themselves.
-        dataset: Hugging Face dataset, local file or folder, or `demo`; the SAE's own training
-            text where absent.
-        dataset_config: Configuration name of a Hugging Face dataset.
-        dataset_split: Its split.
-        text_column: Column that holds the text.
-        tokens: How many tokens to read, rounded up to whole sequences.
-        context_size: Tokens in a sequence; what the SAEs were trained with where absent.
-        include_special: Count BOS and other special tokens too.
-        device: `auto`, `cpu`, `mps`, `cuda` or `cuda:N`.
-        dtype: Number type of model and SAEs.
-        batch_size: Sequences in a forward pass, or `auto`.
-        seed: Seed of everything random.
-        skip: Stages, statistics and tables to leave out, by name.
-        neuronpedia_embed: Offer Neuronpedia's own page of a latent in a frame, on a click.
-        profile_memory: Record the largest tensors and the peak of each stage.
-        strict: Make an error of what the sanity checks warn of.
-        trust_remote_code: Let Python code of the model's repository run; only where it is trusted.
-    """
+    """Everything that `saereport build` is asked; the stages' own fields are with the stages."""
 
     title: str | None = None
+    """Heading of the report; made from the SAEs where absent."""
     model: str | None = None
+    """Model name, folder or GGUF file; the SAE's own where absent; `demo` is built in."""
     saes: tuple[SaeConfig, ...] = ()
+    """The SAEs, at least one."""
     latents: str = "random:50"
+    """Which latents to show, for SAEs that do not say it themselves: `0-9,14057`, `3 5 8`, `all`,
+    `live`, `random:50` or `top:50`.
+    """
     dataset: str | None = None
+    """Hugging Face dataset, file, folder, or `demo`; the SAE's own training text where absent."""
     dataset_config: str | None = None
+    """Configuration of a Hugging Face dataset, where it has several."""
     dataset_split: str = "train"
+    """Split of a Hugging Face dataset."""
     text_column: str | None = None
+    """Column that holds the text."""
     tokens: int = Field(1_000_000, ge=1)
+    """Tokens to read, such as `500k` or `10M`, rounded up to whole sequences."""
     context_size: int | None = Field(None, ge=2, le=1_048_576)
+    """Tokens in a sequence; what the SAEs were trained with where absent."""
     include_special: bool = False
+    """Count BOS and other special tokens too."""
     device: str = "auto"
+    """Where to compute: `auto`, `cuda`, `cuda:1`, `mps` or `cpu`."""
     dtype: Literal["float32", "float16", "bfloat16"] = "float32"
+    """Number type of model and SAEs."""
     batch_size: int | str = "auto"
+    """Sequences in a forward pass, or `auto`."""
     seed: int = Field(0, ge=0, le=2**63 - 1)
+    """Seed of everything random."""
     skip: tuple[str, ...] = ()
+    """Stages, statistics and tables to leave out, by name."""
     neuronpedia_embed: bool = False
+    """Offer Neuronpedia's page of a latent in a frame that loads on a click."""
     profile_memory: bool = False
+    """Record the largest tensors and the peak of each stage."""
     strict: bool = False
+    """Make an error of what the sanity checks warn of."""
     trust_remote_code: bool = False
+    """Let Python code of the model's repository run on this machine; only where it is trusted."""
 
     @field_validator("latents", mode="before")
     @classmethod
@@ -164,7 +158,12 @@ class BuildConfig(
     @field_validator("skip", mode="before")
     @classmethod
     def _names_as_a_list(cls, value: Any) -> Any:
-        return [part for part in split_list(value) if part] if isinstance(value, str) else value
+        if not isinstance(value, (str, list, tuple)):
+            return value
+        words = [value] if isinstance(value, str) else value
+        # An item may be a list too: `--skip a,b --skip c`.
+        parts = [split_list(word) if isinstance(word, str) else [word] for word in words]
+        return [name for part in parts for name in part if name != ""]
 
     @field_validator("device")
     @classmethod

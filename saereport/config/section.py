@@ -7,6 +7,7 @@ is registered, so that nothing here has to know of stages.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
@@ -16,6 +17,21 @@ from saereport.util.errors import UsageError
 
 SECTIONS: dict[str, type[BaseModel]] = {}
 """Settings of stages of other packages, by the stage's name, which is their key."""
+
+
+@dataclass(frozen=True)
+class Option:
+    """How the command line offers a setting, where that does not follow from the setting.
+
+    Plain settings at the top are options as they are; in a section of saereport's own, those are
+    that bear this mark, under their own name.
+
+    Attributes:
+        metavar: What help shows in place of the value.
+    """
+
+    metavar: str | None = None
+
 
 _READERS: dict[str, Callable[[str], Any]] = {
     "tokens": read_count,
@@ -36,7 +52,7 @@ _NAMES = (
 class Section(BaseModel):
     """Base of the configuration's parts: frozen, unknown keys refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     @field_validator("*", mode="before")
     @classmethod

@@ -7,33 +7,30 @@ settings with itself, under a key of its own name.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
-from saereport.config.section import Section
+from saereport.config.section import Option, Section
 
 
 class ExamplesConfig(Section):
-    """How many examples and list entries each latent gets.
-
-    Attributes:
-        top: Top examples.
-        before: Tokens of the window before the peak.
-        after: Tokens of the window after the peak.
-        intervals: Equal intervals of (0, max] to sample from; 0 for none.
-        quantiles: Edges of the quantile groups, between 0 and 1.
-        per_group: Examples sampled from each interval and quantile group.
-        listed: Entries of each list of tokens or latents.
-    """
+    """How many examples and list entries each latent gets."""
 
     top: int = Field(20, ge=1, le=1000)
+    """Top examples."""
     before: int = Field(16, ge=0, le=4096)
+    """Tokens of the window before the peak."""
     after: int = Field(8, ge=0, le=4096)
+    """Tokens of the window after the peak."""
     intervals: int = Field(6, ge=0, le=32)
+    """Equal intervals of (0, max] to sample from; 0 for none."""
     quantiles: tuple[float, ...] = (0.5, 0.9, 0.99)
+    """Edges of the quantile groups, between 0 and 1."""
     per_group: int = Field(4, ge=1, le=100)
+    """Examples sampled from each interval and quantile group."""
     listed: int = Field(15, ge=1, le=1000)
+    """Entries of each list of tokens or latents."""
 
     @field_validator("quantiles")
     @classmethod
@@ -44,25 +41,19 @@ class ExamplesConfig(Section):
 
 
 class StatisticSettings(Section):
-    """What is kept of the pass over the text.
-
-    Attributes:
-        examples: Numbers of examples and list entries.
-    """
+    """What is kept of the pass over the text."""
 
     examples: ExamplesConfig = ExamplesConfig()
+    """Numbers of examples and list entries."""
 
 
 class BlindSettings(Section):
-    """Which latents are met blind.
+    """Which latents are met blind."""
 
-    Attributes:
-        blind: Latents, as `sae:latent`, that the reader is to meet blind.
-        with_reveal: Whether a blind report holds what the reader may reveal.
-    """
-
-    blind: tuple[str, ...] = ()
+    blind: Annotated[tuple[str, ...], Option(metavar="[SAE:]LATENT")] = ()
+    """Latents that the reader is to meet without the text that activates them, as `sae:latent`."""
     with_reveal: bool = False
+    """Let the reader of a blind report reveal that text on a click; else it is in no file."""
 
     @field_validator("blind", mode="before")
     @classmethod
@@ -72,42 +63,33 @@ class BlindSettings(Section):
 
 
 class EvaluationSettings(Section):
-    """On what whole SAEs are evaluated.
-
-    Attributes:
-        evaluation_tokens: Counted tokens, the first of the text, on which each SAE as a whole is
-            evaluated; 0 for none.
-    """
+    """On what whole SAEs are evaluated."""
 
     evaluation_tokens: int = Field(8192, ge=0)
+    """Counted tokens, the first of the text, on which each SAE as a whole is evaluated; 0 for none.
+    """
 
 
 class ExplanationSettings(Section):
-    """Where labels come from, for SAEs that do not say it themselves.
-
-    Attributes:
-        explanations: File with labels, when there is one SAE.
-    """
+    """Where labels come from, for SAEs that do not say it themselves."""
 
     explanations: Path | None = None
+    """Labels of latents, where there is one SAE: Neuronpedia's JSON lines, or CSV with index and
+    description.
+    """
 
 
 class WeightSettings(Section):
-    """How tables of weights are computed.
-
-    Attributes:
-        map: How the map of latents is made.
-    """
+    """How tables of weights are computed."""
 
     map: Literal["pca", "umap"] = "pca"
+    """How the map of latents is made."""
 
 
 class PromptsFileSettings(Section):
-    """Over what gradients are averaged.
-
-    Attributes:
-        prompts_file: File of prompts, one a line (or JSON lines with `text`), over which the
-            gradients between SAEs are averaged.
-    """
+    """Over what gradients are averaged."""
 
     prompts_file: Path | None = None
+    """File of prompts, one a line (or JSON lines with `text`), over which the gradients between
+    SAEs are averaged.
+    """

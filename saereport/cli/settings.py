@@ -1,0 +1,223 @@
+"""The options of the commands that collect, made from the settings, and what they make of them.
+
+Every plain setting is an option of its own name, with its description as help and its own default:
+a new setting, and one of a plug-in's stage, needs nothing here. Options that stand for a list of
+settings (SAEs, prompts) are written by hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin
+
+import click
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from saereport.cli.prompts import prompt_options, with_prompts
+from saereport.config.build import BuildConfig, config_class, make_config, read_config
+from saereport.config.section import SECTIONS, Option
+from saereport.util.errors import UsageError
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class SettingsCommand(click.Command):
+    """A command with an option for every plain setting.
+
+    They are made when the command runs, since plug-ins are loaded after it was defined.
+    """
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """The command's own parameters, then the settings, then `--help`."""
+        *own, help_ = super().get_params(ctx)
+        return [*own, *setting_options(), help_]
+
+
+def list_options(function: F) -> F:
+    """The options that stand for lists: of SAEs, and of prompts."""
+    options = [
+        click.option("--release", multiple=True, help="SAELens release; with --sae-id."),
+        click.option("--sae-id", multiple=True, help="Id in the release; repeat for several SAEs."),
+        click.option(
+            "--sae-path",
+            multiple=True,
+            type=click.Path(path_type=Path),
+            help="Folder with an SAE in SAELens's format; repeatable.",
+        ),
+    ]
+    function = prompt_options(function)
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def setting_options() -> list[click.Option]:
+    """An option for every plain setting, those of no stage first."""
+    fields = config_class().model_fields
+    general = [name for name in BuildConfig.__annotations__ if name in fields]
+    order = dict.fromkeys([*general, *fields])
+    return [option for name in order for option in _options(name, fields[name])]
+
+
+def _options(name: str, field: FieldInfo) -> Iterator[click.Option]:
+    """The options of a setting; of a section, those of the settings in it that are offered."""
+    section = _section(field)
+    if section is None:
+        if _is_plain(field):
+            yield _option(name, name, field)
+        return
+    for inner, own in section.model_fields.items():
+        if not _is_plain(own):
+            continue
+        if name in SECTIONS:
+            yield _option(f"{name}.{inner}", f"{name}-{inner}", own)
+        elif _marked(own):
+            yield _option(f"{name}.{inner}", inner, own)
+
+
+def _option(place: str, words: str, field: FieldInfo) -> click.Option:
+    """One option; its parameter is named by the dotted place of the setting."""
+    flag = f"--{words.replace('_', '-')}"
+    kind, multiple = _kind(field)
+    marked = _marked(field)
+    option = click.Option(
+        [f"{flag}/--no-{flag[2:]}" if kind is bool else flag],
+        default=None,
+        multiple=multiple,
+        type=None if kind is bool else _type(kind),
+        metavar=_metavar(kind, marked),
+        help=_help(field, multiple),
+    )
+    option.name = place
+    return option
+
+
+def _section(field: FieldInfo) -> type[BaseModel] | None:
+    """The model that a setting is of, if it is one."""
+    for kind in _alternatives(field.annotation):
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            return kind
+    return None
+
+
+def _alternatives(annotation: Any) -> list[Any]:
+    """What a setting may be, None left out."""
+    union = get_origin(annotation) in (Union, UnionType)
+    kinds = get_args(annotation) if union else (annotation,)
+    return [kind for kind in kinds if kind is not NoneType]
+
+
+def _kind(field: FieldInfo) -> tuple[Any, bool]:
+    """What a setting is, and whether it is a list of that."""
+    kind, *_ = _alternatives(field.annotation)
+    return (get_args(kind)[0], True) if get_origin(kind) is tuple else (kind, False)
+
+
+def _is_plain(field: FieldInfo) -> bool:
+    """Whether an option can say it: by a word, or by several."""
+    kind, multiple = _kind(field)
+    if multiple:
+        return kind is str
+    return kind in (bool, int, float, str, Path) or get_origin(kind) is Literal
+
+
+def _type(kind: Any) -> click.ParamType[Any]:
+    """Choices and paths; what else there is, the settings read themselves."""
+    if get_origin(kind) is Literal:
+        return click.Choice(get_args(kind))
+    return click.Path(path_type=Path) if kind is Path else click.STRING
+
+
+def _metavar(kind: Any, marked: Option | None) -> str | None:
+    if marked is not None and marked.metavar is not None:
+        return marked.metavar
+    return "N" if kind is int else None
+
+
+def _marked(field: FieldInfo) -> Option | None:
+    return next((mark for mark in field.metadata if isinstance(mark, Option)), None)
+
+
+def _help(field: FieldInfo, multiple: bool) -> str:
+    """The description of a setting, with its default."""
+    words = (field.description or "").replace("`", "'").rstrip(". \n")
+    default = field.get_default()
+    if multiple:
+        return f"{words}; repeatable."
+    if isinstance(default, bool):
+        return f"{words} ({'yes' if default else 'no'})."
+    if isinstance(default, int):
+        return f"{words} ({default:,})."
+    return f"{words} ({default})." if isinstance(default, (str, float)) else f"{words}."
+
+
+def configured(path: Path | None, given: dict[str, Any]) -> BuildConfig:
+    """The settings of a file, if one is named, with the command line's on top.
+
+    Raises:
+        SaereportError: The file cannot be read.
+        UsageError: A setting means nothing.
+    """
+    return merged(read_config(path) if path else {}, given, origin=f"'{path}'" if path else None)
+
+
+def merged(
+    values: dict[str, Any], given: dict[str, Any], *, origin: str | None = None
+) -> BuildConfig:
+    """Settings with the command line's on top.
+
+    Args:
+        values: Settings as YAML gives them.
+        given: What the options say, by the name of their parameter.
+        origin: Where the settings come from, for messages.
+
+    Raises:
+        UsageError: A setting means nothing.
+    """
+    named = _named_saes(given.pop("release"), given.pop("sae_id"))
+    named += [{"path": path} for path in given.pop("sae_path")]
+    values = with_prompts(values, given)
+    for place, value in given.items():
+        if value is not None and value != ():
+            values = _with(values, place.split("."), value)
+    if named:
+        values["saes"] = named
+    # What is said for all SAEs on the command line goes before what the file says for one.
+    overridden = {key for key in ("latents", "explanations") if given.get(key) is not None}
+    if overridden and isinstance(values.get("saes"), list):
+        values["saes"] = [
+            {key: value for key, value in sae.items() if key not in overridden}
+            if isinstance(sae, dict)
+            else sae
+            for sae in values["saes"]
+        ]
+    return make_config(values, origin=origin or "the command line").checked()
+
+
+def _with(values: dict[str, Any], place: list[str], value: Any) -> dict[str, Any]:
+    """Settings with one of them set; what is no mapping is left for the check to refuse."""
+    name, *inner = place
+    if not inner:
+        return {**values, name: value}
+    section = values.get(name, {})
+    return {**values, name: _with(section, inner, value)} if isinstance(section, dict) else values
+
+
+def _named_saes(releases: tuple[str, ...], ids: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Pair `--release` with `--sae-id`: one release for all ids, or one for each."""
+    if not releases and not ids:
+        return []
+    if len(releases) == 1 and ids:
+        return [{"release": releases[0], "sae_id": sae_id} for sae_id in ids]
+    if len(releases) != len(ids):
+        raise UsageError(
+            f"--release was given {len(releases)} times and --sae-id {len(ids)} times.",
+            "Give one release for all ids, or one for each id, in order.",
+        )
+    return [
+        {"release": release, "sae_id": sae_id}
+        for release, sae_id in zip(releases, ids, strict=True)
+    ]

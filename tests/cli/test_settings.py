@@ -1,0 +1,124 @@
+"""The options that are made from the settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+import yaml
+
+from saereport.cli import main as cli
+from saereport.cli.settings import merged, setting_options
+from saereport.config.build import BuildConfig
+from saereport.config.section import SECTIONS
+from saereport.util.errors import UsageError
+from tests.pipeline.conftest import register  # noqa: F401 - a fixture
+from tests.pipeline.toys import Toy
+
+SAE = ("--sae-path", "x")
+IN_LISTS = {"saes", "prompts", "circuits", "examples"}
+"""Settings that no single option can say."""
+
+
+def asked(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> BuildConfig:
+    """What `build` is asked by some arguments."""
+    found: list[BuildConfig] = []
+    monkeypatch.setattr(cli, "check_output", lambda *_args, **_options: None)
+    monkeypatch.setattr(cli, "check_everything", found.append)
+    monkeypatch.setattr("saereport.pipeline.build.build", lambda *_args, **_options: None)
+    code = cli.run(["--no-plugins", "build", *arguments])
+    assert code == 0
+    (config,) = found
+    return config
+
+
+def test_every_setting_is_an_option_with_its_description_and_default() -> None:
+    options = {option.name: option for option in setting_options()}
+    assert {name for name in options if name and "." not in name} == (
+        set(BuildConfig.model_fields) - IN_LISTS
+    )
+    for name, field in BuildConfig.model_fields.items():
+        assert field.description, name
+    help_ = {name: option.help for name, option in options.items()}
+    assert help_["seed"] == "Seed of everything random (0)."
+    assert help_["strict"] == "Make an error of what the sanity checks warn of (no)."
+    assert (help_["tokens"] or "").endswith("(1,000,000).")
+    assert (help_["skip"] or "").endswith("by name; repeatable.")
+    kind = options["dtype"].type
+    assert isinstance(kind, click.Choice)
+    assert list(kind.choices) == ["float32", "float16", "bfloat16"]
+
+
+def test_options_say_what_the_file_would(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = asked(
+        monkeypatch,
+        *SAE,
+        *("--tokens", "10k", "--seed", "3", "--skip", "a,b", "--skip", "c", "--strict"),
+        *("--blind", "x:1", "--blind", "x:2", "--include-bos", "--top-logits", "7"),
+        *("--no-with-reveal", "--map", "umap", "--batch-size", "16"),
+    )
+    assert (config.tokens, config.seed, config.batch_size, config.map) == (10_000, 3, 16, "umap")
+    assert config.skip == ("a", "b", "c")
+    assert config.blind == ("x:1", "x:2")
+    assert config.strict
+    assert (config.circuits.include_bos, config.circuits.top_logits) == (True, 7)
+
+
+def test_the_command_line_goes_before_the_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What is not said on the command line stays as the file has it, inside sections too."""
+    file = tmp_path / "report.yaml"
+    values: dict[str, Any] = {
+        "saes": [{"path": "x", "latents": "1-3"}],
+        "strict": True,
+        "seed": 5,
+        "circuits": {"top_logits": 3, "checks": 4},
+    }
+    file.write_text(yaml.safe_dump(values))
+    config = asked(monkeypatch, str(file), "--no-strict", "--latents", "7", "--top-logits", "9")
+    assert (config.strict, config.seed) == (False, 5)
+    assert (config.circuits.top_logits, config.circuits.checks) == (9, 4)
+    assert (config.latents, config.saes[0].latents) == ("7", None)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--seed", "x"), "'seed' in the command line cannot be 'x'"),
+        (("--tokens", "0"), "'tokens' in the command line"),
+        (("--top-logits", "0"), "'circuits.top_logits' in the command line"),
+        (("--dtype", "float8"), "--dtype"),
+        (("--device", "gpu"), "'device'"),
+        (("--tokns", "5"), "--tokens"),
+    ],
+)
+def test_what_means_nothing_is_wrong_usage(
+    arguments: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run(["build", *SAE, *arguments]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_section_that_is_none_is_refused_with_its_name() -> None:
+    given = {
+        **dict.fromkeys(("release", "sae_id", "prompt", "prompt_tokens", "repeat_random"), ()),
+        "sae_path": ("x",),
+        "graph": False,
+        "circuits.top_logits": "3",
+    }
+    with pytest.raises(UsageError, match="'circuits'"):
+        merged({"circuits": 5}, given)
+
+
+def test_settings_of_a_plug_in_are_options(
+    register: Callable[[Any], None],  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    register(Toy())
+    assert "toy" in SECTIONS
+    assert asked(monkeypatch, *SAE, "--toy-size", "5").toy.size == 5  # type: ignore[attr-defined]
+    assert asked(monkeypatch, *SAE).toy.size == 2  # type: ignore[attr-defined]
