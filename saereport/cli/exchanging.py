@@ -8,6 +8,7 @@ from typing import Literal
 
 import click
 
+from saereport.util.errors import UsageError
 from saereport.util.progress import Progress
 
 
@@ -16,28 +17,67 @@ from saereport.util.progress import Progress
 @click.option(
     "--format",
     "format_",
-    type=click.Choice(["saedashboard", "neuronpedia"]),
+    type=click.Choice(["saedashboard", "neuronpedia", "delphi"]),
     required=True,
-    help="saedashboard: batch-N.json; neuronpedia: the bulk export's gzipped JSON lines.",
+    help="saedashboard: batch-N.json; neuronpedia: the bulk export's gzipped JSON lines; "
+    "delphi: the labels, one file a latent.",
 )
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write.")
 @click.option("--sae", help="The slug of one SAE (all, in a folder each).")
+@click.option(
+    "--model-id", help="Neuronpedia: the model's id (the SAE's own, or the model's name)."
+)
+@click.option("--source-set", help="Neuronpedia: name of the source set (the SAE's own, or slug).")
+@click.option("--creator-id", help="Neuronpedia: id of the user that rows belong to (its bot).")
+@click.option("--author-id", help="Neuronpedia: id of the user that wrote the labels (creator).")
+@click.option(
+    "--explanation-model",
+    "labellers",
+    multiple=True,
+    help="Neuronpedia: a labelling model that it knows beside the usual; repeatable.",
+)
+@click.option(
+    "--explanation-type",
+    "label_kinds",
+    multiple=True,
+    help="Neuronpedia: a way of labelling that it knows beside the usual; repeatable.",
+)
 @click.pass_obj
 def export(
     progress: Progress,
     /,
     report: str,
-    format_: Literal["saedashboard", "neuronpedia"],
+    format_: Literal["saedashboard", "neuronpedia", "delphi"],
     out: Path,
     sae: str | None,
+    model_id: str | None,
+    source_set: str | None,
+    creator_id: str | None,
+    author_id: str | None,
+    labellers: tuple[str, ...],
+    label_kinds: tuple[str, ...],
 ) -> None:
     """Write the latents of REPORT in another tool's format.
 
     REPORT is a run, a report's folder, a report in one file, or REVISION:PATH of one in git.
     """
     from saereport.exchange import export_report
+    from saereport.exchange.neuronpedia import CREATOR, Ids
 
-    files = export_report(report, out, format=format_, sae=sae, progress=progress)
+    ids = Ids(
+        creator_id or CREATOR,
+        author_id or "",
+        model_id or "",
+        source_set or "",
+        labellers,
+        label_kinds,
+    )
+    if format_ != "neuronpedia" and ids != Ids():
+        raise UsageError(
+            f"Ids are for '--format neuronpedia'; this export is for {format_}.",
+            "Leave out --model-id, --source-set, --creator-id, --author-id and --explanation-….",
+        )
+    files = export_report(report, out, format=format_, sae=sae, ids=ids, progress=progress)
     progress.say(f"Wrote {len(files)} files to '{out}'.")
 
 

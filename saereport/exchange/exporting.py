@@ -1,15 +1,18 @@
-"""`export_report`: a run's latents as SAEDashboard's batches or in Neuronpedia's export layout."""
+"""`export_report`: a run's latents in the files of SAEDashboard, Neuronpedia or Delphi."""
 
 from __future__ import annotations
 
 import gzip
 import io
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-from saereport.exchange import dashboard, neuronpedia
+from saereport.exchange import dashboard, delphi, neuronpedia
 from saereport.exchange.given import GivenLatent, GivenSae, Words
 from saereport.exchange.reading_runs import Exporter, latents_in, sae_of
 from saereport.run import Run, opened
@@ -26,9 +29,21 @@ from saereport.util.inside import holds
 from saereport.util.progress import Bar, Progress
 from saereport.util.untrusted import MIB, Limits, content, parse_json
 
-Format = Literal["saedashboard", "neuronpedia"]
+Format = Literal["saedashboard", "neuronpedia", "delphi"]
+FORMATS: tuple[Format, ...] = get_args(Format)
+Batches = Iterable[list[GivenLatent]]
+Write = Callable[[GivenSae, Batches, Words], Iterator[tuple[str, bytes]]]
 MANIFEST = "saereport-export.json"
 _MANIFEST = Limits(file_bytes=64 * MIB, text_bytes=64 * MIB, depth=4)
+
+
+@dataclass(frozen=True)
+class _Way:
+    """How files of a format are made: so many latents at a time."""
+
+    format: Format
+    per_batch: int
+    write: Write
 
 
 def export_report(
@@ -37,6 +52,7 @@ def export_report(
     *,
     format: Format,
     sae: str | None = None,
+    ids: neuronpedia.Ids | None = None,
     progress: Progress | None = None,
 ) -> list[Path]:
     """Write a run's latents in another tool's format.
@@ -45,9 +61,10 @@ def export_report(
         report: A run, a report's folder, a report in one file, or `REVISION:PATH` of one in git.
         out: A folder. An older export there is replaced when the new one is whole. One SAE's
             files lie in it directly, those of several in a folder for each.
-        format: `saedashboard` (batches of 128 latents) or `neuronpedia` (JSON lines, 1,024 latents
-            a file).
+        format: `saedashboard` (batches of 128 latents), `neuronpedia` (JSON lines, 1,024 latents
+            a file) or `delphi` (one label a file).
         sae: The slug of one SAE; all where absent.
+        ids: What the rows are called in Neuronpedia's database; for that format only.
         progress: Where to show progress; nowhere where absent.
 
     Returns:
@@ -59,34 +76,45 @@ def export_report(
     target = target_folder(out)
     require_apart(target, [report])
     with reserved(target, _require_export_or_nothing), opened(str(report)) as run:
-        return _exported(run, target, format, sae, progress or Progress(quiet=True))
+        slugs = _chosen(run, sae)
+        saes = [sae_of(run, slug) for slug in slugs]
+        ids = ids or neuronpedia.Ids()
+        if format == "neuronpedia":
+            saes = ids.named(saes)
+        way = {
+            "saedashboard": _Way(format, dashboard.PER_BATCH, _dashboard),
+            "neuronpedia": _Way(format, neuronpedia.PER_BATCH, partial(_neuronpedia, ids=ids)),
+            "delphi": _Way(format, neuronpedia.PER_BATCH, _delphi),
+        }[format]
+        chosen = dict(zip(slugs, saes, strict=True))
+        return _exported(run, target, way, chosen, progress or Progress(quiet=True))
 
 
 def _exported(
-    run: Run, target: Path, format: Format, sae: str | None, bars: Progress
+    run: Run, target: Path, way: _Way, saes: Mapping[str, GivenSae], bars: Progress
 ) -> list[Path]:
-    slugs = _chosen(run, sae)
-    per_batch, write = {
-        "saedashboard": (dashboard.PER_BATCH, _dashboard),
-        "neuronpedia": (neuronpedia.PER_BATCH, _neuronpedia),
-    }[format]
     words = Words()
     reader = Exporter(run, words)
-    latents = {slug: latents_in(run, slug) for slug in slugs}
+    latents = {slug: latents_in(run, slug) for slug in saes}
     written: list[str] = []
     with (
         bars.bar("latents", sum(map(len, latents.values())), " latents") as bar,
         folder_in_place_of(target, _require_export_or_nothing) as folder,
     ):
-        for slug in slugs:
-            own = "" if len(slugs) == 1 else f"{slug}/"
-            batches = _batches(reader, slug, latents[slug], per_batch, bar)
-            for name, data in write(sae_of(run, slug), batches, words):
+        for slug, sae in saes.items():
+            own = "" if len(saes) == 1 else f"{slug}/"
+            batches = _batches(reader, slug, latents[slug], way.per_batch, bar)
+            for name, data in way.write(sae, batches, words):
                 path = folder / own / name
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(data)
                 written.append(own + name)
-        manifest = {"format": "saereport-export", "kind": format, "files": sorted(written)}
+        if not written:
+            raise SaereportError(
+                "The report holds no labels, and Delphi's files hold nothing else.",
+                "'saereport labels' and 'saereport build --explanations' bring some.",
+            )
+        manifest = {"format": "saereport-export", "kind": way.format, "files": sorted(written)}
         (folder / MANIFEST).write_text(canonical_json(manifest) + "\n", encoding="utf-8")
     return [Path(name) for name in sorted(written)]
 
@@ -110,10 +138,6 @@ def _batches(
         bar.advance(len(some))
 
 
-Batches = Iterable[list[GivenLatent]]
-Write = Callable[[GivenSae, Batches, Words], Iterator[tuple[str, bytes]]]
-
-
 def _dashboard(sae: GivenSae, batches: Batches, words: Words) -> Iterator[tuple[str, bytes]]:
     for number, batch in enumerate(batches):
         features = [dashboard.feature_record(latent, sae.text, words) for latent in batch]
@@ -122,25 +146,42 @@ def _dashboard(sae: GivenSae, batches: Batches, words: Words) -> Iterator[tuple[
     yield dashboard.SKIPPED_FILE, _json(dashboard.skipped_record(sae))
 
 
-def _neuronpedia(sae: GivenSae, batches: Batches, words: Words) -> Iterator[tuple[str, bytes]]:
+def _neuronpedia(
+    sae: GivenSae, batches: Batches, words: Words, *, ids: neuronpedia.Ids
+) -> Iterator[tuple[str, bytes]]:
     for number, batch in enumerate(batches):
         name = f"batch-{number}.jsonl.gz"
-        features = (neuronpedia.feature_record(sae, latent, words) for latent in batch)
+        features = (neuronpedia.feature_record(sae, latent, words, ids) for latent in batch)
         yield f"features/{name}", _rows(features)
-        activations = (
-            neuronpedia.activation_record(sae, latent, one, rank, words)
+        activations = [
+            neuronpedia.activation_record(sae, latent, rank, words, ids)
             for latent in batch
-            for rank, one in enumerate(latent.examples)
-        )
-        yield f"activations/{name}", _rows(activations)
+            for rank in range(len(latent.examples))
+        ]
+        # The import asks the first line of a file for its columns: there must be one.
+        if activations:
+            yield f"activations/{name}", _rows(activations)
         labels = [
-            neuronpedia.explanation_record(sae, latent, rank)
+            neuronpedia.explanation_record(sae, latent, rank, ids)
             for latent in batch
             for rank in range(len(latent.explanations))
         ]
         if labels:
             yield f"explanations/{name}", _rows(labels)
-    yield neuronpedia.SOURCE_FILE, _json(neuronpedia.source_record(sae))
+    yield neuronpedia.MODEL_FILE, _json(neuronpedia.model_record(sae, ids))
+    yield neuronpedia.SOURCE_SET_FILE, _json(neuronpedia.source_set_record(sae, ids))
+    yield neuronpedia.SOURCE_FILE, _json(neuronpedia.source_record(sae, ids))
+
+
+def _delphi(sae: GivenSae, batches: Batches, words: Words) -> Iterator[tuple[str, bytes]]:
+    for batch in batches:
+        for latent in batch:
+            if latent.explanations:
+                text, _ = latent.explanations[0]
+                yield delphi.file_name(sae.hook or sae.identity.source, latent.index), _json(text)
+
+
+_NUL_IN_WORDS = re.compile(rb"\\\\(u0000)|\\.", re.DOTALL)
 
 
 def _json(value: Any) -> bytes:
@@ -152,7 +193,14 @@ def _rows(records: Iterable[dict[str, Any]]) -> bytes:
     packed = io.BytesIO()
     with gzip.GzipFile(filename="", mode="wb", fileobj=packed, mtime=0, compresslevel=6) as stream:
         for record in records:
-            stream.write(_json(record))
+            line = _json(record)
+            if b"\\\\u0000" in line:
+                # The import blanks out these six characters in a line before it parses it, and
+                # takes half of an escaped backslash with them.
+                line = _NUL_IN_WORDS.sub(
+                    lambda found: rb"\u005cu0000" if found[1] else found[0], line
+                )
+            stream.write(line)
     return packed.getvalue()
 
 

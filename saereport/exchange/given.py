@@ -175,6 +175,15 @@ class GivenText:
 
 
 @dataclass(frozen=True)
+class GivenModel:
+    """The language model: its name, layers and width; empty and 0 where not given."""
+
+    name: str = ""
+    n_layers: int = 0
+    width: int = 0
+
+
+@dataclass(frozen=True)
 class GivenSae:
     """One SAE as the files tell of it.
 
@@ -189,6 +198,7 @@ class GivenSae:
         settings: Simple values of `run_settings.json`.
         published: Whether it comes from Neuronpedia, so that it has a page there.
         notes: What was passed over, and why.
+        model: The language model.
     """
 
     identity: Identity
@@ -201,6 +211,7 @@ class GivenSae:
     settings: dict[str, Any] = field(default_factory=dict)
     published: bool = False
     notes: dict[str, str] = field(default_factory=dict)
+    model: GivenModel = GivenModel()
 
 
 def words_of(ranges: Sequence[int]) -> str:

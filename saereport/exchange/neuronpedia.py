@@ -2,7 +2,10 @@
 
 `features/batch-0.jsonl.gz` has one latent a line, `activations/` one example a line,
 `explanations/` (or `explanations-...`, one for each labelling model) one label a line;
-`source.jsonl` tells of the source. Field names are those of Neuronpedia's database.
+`model.jsonl`, `sourceset.jsonl` and `source.jsonl` tell of what these belong to. Field names are
+those of Neuronpedia's database, whose import takes the columns of a file from its first line: all
+lines of a file have the same keys. Rows name a user, a model and a kind of label that the database
+must know, which is what `Ids` is for.
 """
 
 from __future__ import annotations
@@ -10,6 +13,8 @@ from __future__ import annotations
 import hashlib
 import re
 from array import array
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Self
 
 from pydantic import Field, StringConstraints, model_validator
@@ -41,14 +46,86 @@ from saereport.exchange.limits import (
     same_length,
 )
 from saereport.exchange.rounding import decimals, shortest
+from saereport.util.errors import SaereportError
 
 ROWS_FILE = re.compile(r"batch-\d{1,9}\.jsonl(\.gz)?")
 FOLDER = re.compile(r"features|activations|explanations(-[A-Za-z0-9._-]{1,100})?")
+MODEL_FILE = "model.jsonl"
+SOURCE_SET_FILE = "sourceset.jsonl"
 SOURCE_FILE = "source.jsonl"
 PER_BATCH = 1024
 TOP = -1.0
 
+CREATOR = "clkht01d40000jv08hvalcvly"
+"""The user that every Neuronpedia is set up with, and that owns what is imported."""
+LABELLERS = (
+    *("gpt-4o-mini", "gpt-4.1-nano", "gpt-5-nano", "gpt-5-nano-2025-08-07"),
+    *("gpt-5-mini-2025-08-07", "gpt-oss-120b", "gemini-2.0-flash", "gemini-2.0-flash-lite"),
+    *("gemini-2.5-flash", "gemini-2.5-flash-lite"),
+)
+"""Models that Neuronpedia's own labelling may run, so that its table of them has these names."""
+LABEL_KINDS = (
+    *("oai_token-act-pair", "oai_attention-head", "np_max-act-logits", "np_max-act"),
+    *("np_acts-logits-general", "python-code"),
+)
+"""Ways of labelling, likewise."""
+NOTED = "source: "
+"""What begins the notes of a label whose source its own columns cannot say."""
+_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+
 IndexText = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,8}$")]
+
+
+@dataclass(frozen=True)
+class Ids:
+    """What rows are called in the database that is going to take them.
+
+    Attributes:
+        creator: Id of the user that made the rows.
+        author: Id of the user that wrote the labels; the creator where empty.
+        model: Id of the model; what the run calls it where empty.
+        source_set: Name of the source set; what the run calls it where empty.
+        labellers: Models, beside `LABELLERS`, that the database knows as writers of labels.
+        label_kinds: Ways of labelling, beside `LABEL_KINDS`, that it knows.
+    """
+
+    creator: str = CREATOR
+    author: str = ""
+    model: str = ""
+    source_set: str = ""
+    labellers: tuple[str, ...] = ()
+    label_kinds: tuple[str, ...] = ()
+
+    def named(self, saes: Iterable[GivenSae]) -> list[GivenSae]:
+        """The SAEs under these names.
+
+        Raises:
+            SaereportError: A name is none that an address can hold, or two SAEs have one.
+        """
+        found: dict[str, GivenSae] = {}
+        for sae in saes:
+            own = sae.identity
+            identity = replace(
+                own, model_id=self.model or own.model_id, sae_set=self.source_set or own.sae_set
+            )
+            for text, option in (
+                (identity.model_id, "--model-id"),
+                (identity.source, "--source-set"),
+                (self.creator, "--creator-id"),
+                (self.author or self.creator, "--author-id"),
+            ):
+                if not _ID.fullmatch(text):
+                    raise SaereportError(
+                        f"'{text[:80]}' cannot be an id: letters, digits, '.', '_' and '-' only.",
+                        f"Name another with {option}.",
+                    )
+            if identity.source in found:
+                raise SaereportError(
+                    f"Two SAEs would both be the source '{identity.source}'.",
+                    "Export them one by one, with --sae and a --source-set of their own.",
+                )
+            found[identity.source] = replace(sae, identity=identity)
+        return list(found.values())
 
 
 class Row(Given):
@@ -125,6 +202,7 @@ class ExplanationRow(Row):
     description: Text | None = None
     explanationModelName: Name | None = None
     typeName: Name | None = None
+    notes: Text | None = None
 
 
 class SourceRow(Given):
@@ -172,6 +250,8 @@ def label_of(row: ExplanationRow) -> tuple[str, str] | None:
     """A label and its source; None where the line has none."""
     text = " ".join((row.description or "").split())
     source = ", ".join(part for part in (row.explanationModelName, row.typeName) if part)
+    if row.notes and row.notes.startswith(NOTED):
+        source = row.notes.removeprefix(NOTED)
     return (text, source) if text else None
 
 
@@ -183,12 +263,15 @@ def _head(sae: GivenSae, latent: GivenLatent) -> dict[str, Any]:
     }
 
 
-def feature_record(sae: GivenSae, latent: GivenLatent, words: Words) -> dict[str, Any]:
+def feature_record(
+    sae: GivenSae, latent: GivenLatent, words: Words, ids: Ids = Ids()
+) -> dict[str, Any]:
     """A line of `features/`."""
     activations, logits = latent.activations, latent.logits
     near = [(latent.index, 1.0), *latent.neighbours] if latent.neighbours else []
     return {
         **_head(sae, latent),
+        "creatorId": ids.creator,
         "maxActApprox": shortest(latent.maximum),
         "frac_nonzero": latent.density,
         "freq_hist_data_bar_heights": list(activations.counts) if activations else [],
@@ -217,15 +300,17 @@ def feature_record(sae: GivenSae, latent: GivenLatent, words: Words) -> dict[str
 
 
 def activation_record(
-    sae: GivenSae, latent: GivenLatent, one: Example, rank: int, words: Words
+    sae: GivenSae, latent: GivenLatent, rank: int, words: Words, ids: Ids = Ids()
 ) -> dict[str, Any]:
     """A line of `activations/`; its id is made from the source, the latent and the rank."""
+    one = latent.examples[rank]
     found = one.range or Range(TOP, shortest(latent.maximum), TOP)
     values = decimals(one.values)
     largest = max(values, default=0.0)
     return {
         "id": _id(sae, latent.index, "activation", rank),
         **_head(sae, latent),
+        "creatorId": ids.creator,
         "tokens": [words.texts[token] for token in one.tokens],
         "maxValue": largest,
         "maxValueTokenIndex": _first(one.values, largest),
@@ -242,31 +327,77 @@ def _first(values: array[float], largest: float) -> int:
     return next((i for i, value in enumerate(values) if shortest(value) == largest), 0)
 
 
-def explanation_record(sae: GivenSae, latent: GivenLatent, rank: int) -> dict[str, Any]:
-    """A line of `explanations/`."""
+def explanation_record(
+    sae: GivenSae, latent: GivenLatent, rank: int, ids: Ids = Ids()
+) -> dict[str, Any]:
+    """A line of `explanations/`; what its columns cannot say of its source is in the notes."""
     text, source = latent.explanations[rank]
-    model, _, kind = source.partition(", ")
+    parts = source.split(", ")
+    labeller = next((part for part in parts if part in {*LABELLERS, *ids.labellers}), None)
+    kind = next((part for part in parts if part in {*LABEL_KINDS, *ids.label_kinds}), None)
+    said = ", ".join(part for part in (labeller, kind) if part)
     return {
         "id": _id(sae, latent.index, "explanation", rank),
         **_head(sae, latent),
+        "authorId": ids.author or ids.creator,
         "description": text,
-        "typeName": kind or None,
-        "explanationModelName": model or None,
+        "typeName": kind,
+        "explanationModelName": labeller,
+        "notes": None if said == source else NOTED + source,
     }
 
 
-def source_record(sae: GivenSae) -> dict[str, Any]:
+def model_record(sae: GivenSae, ids: Ids = Ids()) -> dict[str, Any]:
+    """The line of `model.jsonl`; the width of the MLPs, which no run knows, is 0."""
+    name = sae.identity.model_id
+    owner, slash, _ = sae.model.name.rpartition("/")
+    return {
+        "id": name,
+        "displayNameShort": name,
+        "displayName": name,
+        "creatorId": ids.creator,
+        "owner": owner.rpartition("/")[2] if slash and owner else name,
+        "layers": sae.model.n_layers,
+        "neuronsPerLayer": 0,
+        "dimension": sae.model.width or None,
+        "instruct": bool(re.search(r"-(it|instruct|chat)$", name, re.IGNORECASE)),
+        "inferenceEnabled": False,
+        "visibility": "PUBLIC",
+    }
+
+
+def source_set_record(sae: GivenSae, ids: Ids = Ids()) -> dict[str, Any]:
+    """The line of `sourceset.jsonl`."""
+    return {
+        "modelId": sae.identity.model_id,
+        "name": sae.identity.sae_set,
+        "creatorId": ids.creator,
+        "creatorName": ids.creator,
+        "description": sae.hook or sae.identity.sae_set,
+        "type": "",
+        "urls": [],
+        "releaseName": None,
+        "hasDashboards": True,
+        "allowInferenceSearch": False,
+        "visibility": "PUBLIC",
+    }
+
+
+def source_record(sae: GivenSae, ids: Ids = Ids()) -> dict[str, Any]:
     """The line of `source.jsonl`."""
     return {
         "id": sae.identity.source,
         "modelId": sae.identity.model_id,
         "setName": sae.identity.sae_set,
+        "creatorId": ids.creator,
         "hasDashboards": True,
+        "inferenceEnabled": False,
         "saelensRelease": sae.release or None,
         "saelensSaeId": sae.sae_id or None,
         "dataset": sae.text.dataset or None,
         "num_prompts": sae.text.n_prompts or None,
         "num_tokens_in_prompt": sae.text.n_tokens or None,
+        "visibility": "PUBLIC",
     }
 
 

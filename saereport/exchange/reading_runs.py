@@ -14,6 +14,7 @@ from saereport.exchange.given import (
     Bins,
     Example,
     GivenLatent,
+    GivenModel,
     GivenSae,
     GivenText,
     Identity,
@@ -65,6 +66,7 @@ def sae_of(run: Run, slug: str) -> GivenSae:
         sae_id=info.sae_id,
         skipped=_skipped(run, slug, str(known.get("skipped", ""))),
         settings=settings if isinstance(settings, dict) else {},
+        model=GivenModel(run.info.model.name, run.info.model.n_layers, run.info.model.d_model),
     )
 
 

@@ -1,9 +1,15 @@
-"""Labels of latents that others have made: Neuronpedia's export, or a table of one's own."""
+"""Labels of latents that others have made: Neuronpedia's or Delphi's, or a table of one's own.
+
+a file    JSON lines as Neuronpedia exports them, or CSV
+a folder  Neuronpedia's `batch-N.jsonl.gz`, also in `explanations-…/` for each labelling model;
+          or Delphi's `{module}_latent{index}.txt`
+"""
 
 from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +23,12 @@ SOURCE_NAMES = ("explanationModelName", "source", "model", "author")
 
 LIMITS = Limits(file_bytes=512 * MIB, text_bytes=1024 * MIB)
 """A label takes some hundred bytes, in Neuronpedia's exports with an embedding ten thousand."""
+FILES = 300_000
+"""In a folder: Delphi has one for every latent."""
+_BATCH = re.compile(r"batch-(\d{1,9})\.jsonl(\.gz)?")
+_FOLDER = re.compile(r"explanations(?:-([A-Za-z0-9._-]{1,100}))?")
+_DELPHI = re.compile(r"(.{1,200})_latent(\d{1,8})\.txt", re.DOTALL)
+Rows = Iterator[tuple[str, dict[str, Any]]]
 
 
 def read_explanations(path: str | Path, *, sae: str = "") -> dict[int, list[tuple[str, str]]]:
@@ -26,10 +38,12 @@ def read_explanations(path: str | Path, *, sae: str = "") -> dict[int, list[tupl
     are there `explanationModelName` and `typeName`, which name the label's source. A CSV file has
     a header line with `index` (or `latent`) and `description` (or `explanation`, `label`), and may
     have `source`. Either can be compressed (`.gz`). Lines without a label are passed over. A
-    reader's notes, as a report exports them, say in `sae` which SAE a line is about.
+    reader's notes, as a report exports them, say in `sae` which SAE a line is about. A folder has
+    such JSON lines in Neuronpedia's batches, or Delphi's files; where these are of several
+    modules, `FOLDER/MODULE` names one.
 
     Args:
-        path: The file.
+        path: The file or folder.
         sae: The SAE's folder in the report; lines about another one are passed over. Without it
             every line counts.
 
@@ -42,8 +56,7 @@ def read_explanations(path: str | Path, *, sae: str = "") -> dict[int, list[tupl
             sense (it is named).
     """
     path = Path(path).expanduser()
-    whole = _read(path)
-    rows = _csv_rows(path, whole) if _is_csv(path) else _json_rows(path, whole)
+    rows = (row for file in files_of(path) for row in _rows(file))
     labels: dict[int, dict[tuple[str, str], None]] = {}
     some = False
     for where, row in rows:
@@ -63,6 +76,81 @@ def read_explanations(path: str | Path, *, sae: str = "") -> dict[int, list[tupl
     return {index: list(found) for index, found in sorted(labels.items())}
 
 
+def files_of(path: Path) -> list[Path]:
+    """The files that a path means, in their order: itself, or those in a folder.
+
+    Raises:
+        SaereportError: A folder holds none or too many, or Delphi's files of several modules.
+    """
+    path = path.expanduser()
+    if path.is_dir():
+        batches = _batches(path)
+        return batches or _delphi_files(path, "")
+    if not path.exists() and path.parent.is_dir() and _delphi_names(path.parent, path.name):
+        return _delphi_files(path.parent, path.name)
+    return [path]
+
+
+def _batches(folder: Path) -> list[Path]:
+    """Neuronpedia's batches: in the folder, or in the folder of each labelling model in it."""
+    inside = [one for one in sorted(folder.iterdir()) if _FOLDER.fullmatch(one.name)]
+    found = [
+        (place, int(match[1]), one)
+        for place, where in enumerate([folder, *(one for one in inside if one.is_dir())])
+        for one in where.iterdir()
+        if (match := _BATCH.fullmatch(one.name))
+    ]
+    return [one for *_, one in sorted(found)]
+
+
+def _delphi_names(folder: Path, module: str) -> list[tuple[str, int, Path]]:
+    found = ((_DELPHI.fullmatch(one.name), one) for one in folder.iterdir())
+    return sorted(
+        (match[1], int(match[2]), one) for match, one in found if match and module in ("", match[1])
+    )
+
+
+def _delphi_files(folder: Path, module: str) -> list[Path]:
+    found = _delphi_names(folder, module)
+    modules = sorted({name for name, _, _ in found})
+    if not found:
+        raise SaereportError(
+            f"'{folder}' holds no labels: neither batch-N.jsonl.gz nor MODULE_latentN.txt.",
+            "Name the file, or the folder that they are in.",
+        )
+    if len(modules) > 1:
+        raise SaereportError(
+            f"'{folder}' holds labels of {len(modules)} modules.",
+            f"Name one of them, as in '{folder / modules[0]}'.",
+        )
+    if len(found) > FILES:
+        raise SaereportError(f"'{folder}' holds more than {FILES:,} labels; that is the limit.")
+    return [one for *_, one in found]
+
+
+def _rows(path: Path) -> Rows:
+    """The labels of one file, with where each stands."""
+    whole = _read(path)
+    if match := _DELPHI.fullmatch(path.name):
+        yield path.name, {"index": match[2], "description": _delphi_label(path, whole)}
+        return
+    labeller = _FOLDER.fullmatch(path.parent.name) if _BATCH.fullmatch(path.name) else None
+    for where, row in _csv_rows(path, whole) if _is_csv(path) else _json_rows(path, whole):
+        if labeller and labeller[1] and not _source(row):
+            row[SOURCE_NAMES[0]] = labeller[1]
+        yield where, row
+
+
+def _delphi_label(path: Path, text: str) -> str:
+    """Delphi writes a JSON string; plain text, as some have edited it, is taken as it is."""
+    if not text.lstrip().startswith('"'):
+        return text
+    value = parse_json(text.encode("utf-8"), path.name, LIMITS)
+    if not isinstance(value, str):
+        raise SaereportError(f"{path.name}: not a label.")
+    return str(_whole(value))
+
+
 def _is_csv(path: Path) -> bool:
     return ".csv" in (s.lower() for s in path.suffixes[-2:])
 
@@ -80,7 +168,7 @@ def _read(path: Path) -> str:
         raise SaereportError(f"{path.name}:{line}: not UTF-8.") from error
 
 
-def _json_rows(path: Path, text: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def _json_rows(path: Path, text: str) -> Rows:
     # Not splitlines(): that also splits at U+2028, which JSON allows inside strings.
     for number, line in enumerate(text.split("\n"), 1):
         where = f"{path.name}:{number}"
@@ -109,7 +197,7 @@ def _whole(value: Any) -> Any:
     return value
 
 
-def _csv_rows(path: Path, text: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def _csv_rows(path: Path, text: str) -> Rows:
     reader = csv.DictReader(io.StringIO(text, newline=""))
     header = [name.strip() for name in reader.fieldnames or []]
     reader.fieldnames = header

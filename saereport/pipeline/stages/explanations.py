@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from saereport.config.build import BuildConfig
@@ -48,8 +49,8 @@ class ExplanationsStage(Stage):
 
     def inputs(self, config: BuildConfig) -> dict[str, Any]:
         """The labels' files."""
-        files = [file_digest(sae.explanations or config.explanations) for sae in config.saes]
-        return {"the explanations": files}
+        given = [sae.explanations or config.explanations for sae in config.saes]
+        return {"the explanations": [_digest(path) for path in given]}
 
     def why_not(self, context: Context) -> str | None:
         """Nothing to say where no labels were given."""
@@ -73,6 +74,18 @@ class ExplanationsStage(Stage):
                 names = ("latent", "rank", "text", "source")
                 columns = {name: [row[i] for row in rows] for i, name in enumerate(names)}
                 yield slug, "explanations", columns
+
+
+def _digest(path: Path | None) -> str | list[list[str]]:
+    """SHA-256 of a file, or of each in a folder with its name."""
+    from saereport.sources.explanations import files_of
+
+    if path is None:
+        return ""
+    files = files_of(path)
+    if files == [path.expanduser()]:
+        return file_digest(path)
+    return [[one.name, file_digest(one)] for one in files]
 
 
 def read_labels(config: BuildConfig) -> list[Labels]:
