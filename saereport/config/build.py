@@ -55,7 +55,7 @@ class SaeConfig(Section):
     latents: str | None = None
     """Which latents to show; the build's `latents` where absent."""
     explanations: Path | None = None
-    """File with labels for this SAE's latents."""
+    """File or folder with labels for this SAE's latents."""
 
     @field_validator("latents", mode="before")
     @classmethod

@@ -74,8 +74,8 @@ class ExplanationSettings(Section):
     """Where labels come from, for SAEs that do not say it themselves."""
 
     explanations: Path | None = None
-    """Labels of latents, where there is one SAE: Neuronpedia's JSON lines, or CSV with index and
-    description.
+    """Labels of latents, where there is one SAE: Neuronpedia's JSON lines, CSV with index and
+    description, or a folder of Neuronpedia's or Delphi's files.
     """
 
 
