@@ -9,7 +9,7 @@ environment, leaves all of them out. Nothing here imports torch.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from importlib import import_module
@@ -32,9 +32,11 @@ class PluginGroup:
         registry: `module:function` that takes what an entry point names; where empty, that is a
             function, called with nothing, which adds what it has to add.
         collecting: Whether what they add can be in a run or change its numbers.
-        measuring: Whether they fill tables in the course of a stage of saereport's own.
+        measuring: Whether each has `tables` that it fills in the course of a stage of saereport's
+            own.
         withdraw: `module:function` that takes a name out again, of a registry that takes the name
-            and the place of an entry point and imports it when it is needed; empty for others.
+            and the place of an entry point and imports it when it is needed; empty for others. Such
+            a name is that of the one table that it fills.
     """
 
     name: str
@@ -46,11 +48,12 @@ class PluginGroup:
 
 GROUPS: Final = (
     PluginGroup("saereport.tables", "saereport.run.registry:register"),
-    PluginGroup("saereport.statistics", "saereport.measure.registry:register", measuring=True),
+    PluginGroup(
+        "saereport.statistics", "saereport.pipeline.stage:register_statistic", measuring=True
+    ),
     PluginGroup(
         "saereport.weights",
-        "saereport.measure.registry:register_weights",
-        measuring=True,
+        "saereport.pipeline.stage:register_weights",
         withdraw="saereport.measure.registry:withdraw_weights",
     ),
     PluginGroup("saereport.stages", "saereport.pipeline.stage:register"),
@@ -183,20 +186,28 @@ def _named(plugin: Plugin) -> Any:
     """What an entry point names, imported.
 
     Raises:
-        LookupError: It fills a table that no run can hold.
+        LookupError: It fills a table that no run can hold, or is called otherwise than it.
         Exception: Whatever its import raises.
     """
     found = plugin.point.load()
+    if plugin.group.withdraw and found.name != plugin.point.name:
+        raise LookupError(f"its entry point must be called '{found.name}', as it is")
     if plugin.group.measuring:
-        for name in found.tables:
-            if name not in TABLES:
-                raise LookupError(f"no run can hold its table '{name}'")
+        _require_tables(found.tables)
     return found
+
+
+def _require_tables(names: Iterable[str]) -> None:
+    for name in names:
+        if name not in TABLES:
+            raise LookupError(f"no run can hold its table '{name}'")
 
 
 def _add(plugin: Plugin) -> None:
     group, point = plugin.group, plugin.point
     # What an import raises is another matter than what a registry refuses.
+    if group.withdraw:
+        _require_tables([point.name])
     named: Any = None if group.withdraw else _named(plugin)
     try:
         if group.withdraw:

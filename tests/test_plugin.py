@@ -196,7 +196,7 @@ def test_the_report_can_be_published(shell: Shell) -> None:
 def test_it_can_be_skipped_in_part(shell: Shell) -> None:
     shell(
         *("--quiet", "collect", "report.yaml", "--out", "less", "--tokens", "256"),
-        *("--skip", "streaks,profile,outliers,evaluation"),
+        *("--skip", "streaks,profile,outlier_dimension,evaluation"),
     )
     said = json.loads(shell("info", "less", "--json").stdout)
     assert not {"streaks", "position_profile", "outlier_dimension"} & set(said["tables"])

@@ -19,6 +19,7 @@ from saereport.config.section import SECTIONS
 from saereport.measure import registry
 from saereport.measure.registry import STATISTICS, WEIGHTS, Statistic
 from saereport.measure.statistics.activity import Activity
+from saereport.measure.weights import WeightTable
 from saereport.pipeline import build, stage
 from saereport.run import open_run
 from saereport.run import registry as tables
@@ -127,12 +128,19 @@ def test_two_of_one_name_are_refused_with_both_packages(
         ("statistics", Statistic("x", (), Activity, needs=("y",)), "reads 'y', which is none"),
         ("statistics", Statistic("x", ("examples",), Activity), "'examples' fills the table"),
         ("weights", "toy_plugin:x", "a table of weights 'logit_lens' already"),
+        ("statistics", Statistic("weights", (), Activity), "'weights' is of the stage 'weights'"),
+        ("statistics", Statistic("toy", (), Activity), "'toy' is of the stage 'statistics'"),
+        ("statistics", Statistic("examples_", ("prompts",), Activity), "of the stage 'circuits'"),
+        ("statistics", Statistic("statistics", (), Activity), "of the stage 'statistics'"),
+        ("statistics", Statistic("token_statistics", (), Activity), "'tokens' fills a table"),
     ],
 )
 def test_one_that_is_called_like_our_own_is_refused(
     install: Callable[..., None], group: str, thing: object, said: str
 ) -> None:
+    """What `--skip` takes is of one stage, statistic or table: nobody could say which was meant."""
     install(group, "logit_lens", thing)
+    install("stages", "toy", Toy)
     for _ in range(2):
         with pytest.raises(SaereportError, match=said):
             loaded()
@@ -156,14 +164,38 @@ def test_one_that_fills_a_table_that_no_run_can_hold_is_left_out(
 ) -> None:
     """As seen: it was told by a traceback when the whole text was read."""
     install("statistics", "counts", Statistic("counts", ("no_such_table",), Activity))
-    install("weights", "mine", types.SimpleNamespace(tables=("geometry", "none_such")))
-    (first,) = loaded()
+    install("weights", "mine", types.SimpleNamespace(name="mine"))
+    first, second = loaded()
     assert first.endswith("is left out: LookupError: no run can hold its table 'no_such_table'")
-    (second,) = loaded(with_torch=True)
-    assert second.endswith("is left out: LookupError: no run can hold its table 'none_such'")
+    assert second.endswith("is left out: LookupError: no run can hold its table 'mine'")
     assert "counts" not in STATISTICS
     assert "mine" not in WEIGHTS
     assert plugins.loaded() == {}
+
+
+def test_a_table_of_weights_is_called_as_its_entry_point_is(install: Callable[..., None]) -> None:
+    """What it fills is known before it is imported, to who skips it and to who says why."""
+    install("weights", "given_groups", types.SimpleNamespace(name="given_histogram"))
+    assert loaded() == []
+    (said,) = loaded(with_torch=True)
+    assert said.endswith("LookupError: its entry point must be called 'given_histogram', as it is")
+    assert "given_groups" not in WEIGHTS
+    assert plugins.loaded() == {}
+
+
+def test_one_that_is_skipped_gives_its_reason_for_each_sae(
+    install: Callable[..., None],
+    asked: Asked,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    """As seen: with a name other than its table's, the reason was told of the whole run."""
+    never = WeightTable("given_groups", lambda _: "it never has it", lambda _: {})
+    install("weights", "given_groups", never)
+    for skip in (["weights"], ["given_groups"]):
+        run = open_run(build.collect(asked(skip=skip), tmp_path / skip[0]))
+        reasons = [sae.left_out.get("given_groups") for sae in run.info.saes]
+        assert reasons == ["it was skipped"] * 2
+        assert run.info.left_out == {}
 
 
 def test_a_stage_that_is_called_like_a_setting_is_refused(install: Callable[..., None]) -> None:
@@ -178,13 +210,13 @@ def test_a_stage_that_is_called_like_a_setting_is_refused(install: Callable[...,
 def test_tables_of_weights_are_imported_when_something_is_measured(
     install: Callable[..., None],
 ) -> None:
-    install("weights", "mine", "no_such_module:TABLE")
+    install("weights", "given_groups", "no_such_module:TABLE")
     assert loaded() == []
-    assert registry.WEIGHTS["mine"] == "no_such_module:TABLE"
+    assert registry.WEIGHTS["given_groups"] == "no_such_module:TABLE"
     assert plugins.loaded() == {"toy-package": "1.0"}
     (said,) = loaded(with_torch=True)
-    assert "'mine' (saereport.weights)" in said
-    assert "mine" not in registry.WEIGHTS
+    assert "'given_groups' (saereport.weights)" in said
+    assert "given_groups" not in registry.WEIGHTS
     assert plugins.loaded() == {}
 
 

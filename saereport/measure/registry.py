@@ -57,14 +57,19 @@ def register(statistic: Statistic) -> None:
     """Add a statistic of events.
 
     Raises:
-        ValueError: There is one of this name or one that fills the same table, or it reads one
-            that there is not.
+        ValueError: There is one of this name or one that fills the same table, a table and
+            another statistic have one name, or it reads one that there is not.
     """
     if statistic.name in STATISTICS:
         raise ValueError(f"there is a statistic '{statistic.name}' already")
     for other in STATISTICS.values():
-        for name in set(statistic.tables) & set(other.tables):
-            raise ValueError(f"the statistic '{other.name}' fills the table '{name}' already")
+        for name in statistic.tables:
+            if name in other.tables:
+                raise ValueError(f"the statistic '{other.name}' fills the table '{name}' already")
+            if name == other.name:
+                raise ValueError(f"its table '{name}' is called like another statistic")
+        if statistic.name in other.tables:
+            raise ValueError(f"the statistic '{other.name}' fills a table '{statistic.name}'")
     for name in statistic.needs:
         if name not in STATISTICS:
             raise ValueError(f"the statistic '{statistic.name}' reads '{name}', which is none")
@@ -88,7 +93,7 @@ def register_weights(name: str, place: str) -> None:
     """Add a table of weights, a `measure.weights.WeightTable`, that is imported when it is needed.
 
     Args:
-        name: Its name, by which it can be skipped.
+        name: The table's name, by which it can be skipped.
         place: `module:attribute`.
 
     Raises:

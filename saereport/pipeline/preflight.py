@@ -16,7 +16,7 @@ from typing import Protocol
 
 from saereport.config.build import BuildConfig, SaeConfig
 from saereport.config.selection import check_width, parse_selection
-from saereport.pipeline.stage import stages
+from saereport.pipeline.stage import require_needs, stages
 from saereport.run import kinds
 from saereport.run.schema import MOST_LAYERS, MOST_SAES
 from saereport.run.store import require_run_or_nothing
@@ -59,12 +59,13 @@ def check_settings(config: BuildConfig) -> None:
 
     Raises:
         UsageError: It asks for what has no meaning.
-        SaereportError: It asks for what is not installed.
+        SaereportError: It asks for what is not installed, or a stage needs what there is not.
     """
     check_skipped(config.skip)
     config.checked()
     for stage in stages().values():
         if stage.name not in config.skip:
+            require_needs(stage)
             stage.check(config)
 
 

@@ -61,7 +61,7 @@ def _has_work(context: Context, stage: Stage, before: Collection[str]) -> bool:
         stage: The stage.
         before: Names of the stages that run before it.
     """
-    unknown = [name for name in stage.tables if name not in TABLES]
+    unknown = [name for name in stage.yields if name not in TABLES]
     if unknown:
         context.warned.add(
             f"The stage '{stage.name}' is left out: no run can hold its table '{unknown[0]}'."
@@ -75,8 +75,7 @@ def _has_work(context: Context, stage: Stage, before: Collection[str]) -> bool:
         reason = f"it builds on the stage '{absent[0]}', which is left out"
     if reason:
         for name in stage.yields:
-            of_each = name in TABLES and TABLES[name].scope == "sae"
-            for slug in context.chosen if of_each else (None,):
+            for slug in context.chosen if TABLES[name].scope == "sae" else (None,):
                 context.leave_out(slug, name, reason)
     return reason is None
 

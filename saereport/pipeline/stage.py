@@ -26,8 +26,11 @@ from pydantic import BaseModel
 
 from saereport.config.build import BuildConfig
 from saereport.config.section import SECTIONS
+from saereport.measure import registry
+from saereport.util.errors import SaereportError, did_you_mean
 
 if TYPE_CHECKING:
+    from saereport.measure import Statistic
     from saereport.pipeline.context import Context
     from saereport.sources.folders import SaeFacts
 
@@ -224,10 +227,7 @@ def register(stage: type[Stage] | Stage) -> None:
         raise ValueError(f"there is a stage '{made.name}' already")
     if made.name in BuildConfig.model_fields:
         raise ValueError(f"'{made.name}' is a setting of saereport's own")
-    for other in stages().values():
-        for name in made.names:
-            if name in other.names:
-                raise ValueError(f"'{name}' is of the stage '{other.name}' already")
+    _require_free(made.names, made.name)
     _REGISTERED[made.name] = made
     try:
         stages()
@@ -236,6 +236,68 @@ def register(stage: type[Stage] | Stage) -> None:
         raise
     if made.config is not None and not made.at_top:
         SECTIONS[made.name] = made.config
+
+
+def register_statistic(statistic: Statistic) -> None:
+    """Add a statistic of events, whose name `--skip` takes as it takes that of a stage.
+
+    Raises:
+        ValueError: It or one of its tables is called like something else that can be skipped, or
+            it cannot be among the other statistics.
+    """
+    _require_free((statistic.name, *statistic.tables), "statistics")
+    registry.register(statistic)
+
+
+def register_weights(name: str, place: str) -> None:
+    """Add a table of weights, which is imported when it is needed.
+
+    Args:
+        name: The table's name.
+        place: `module:attribute` of its `measure.weights.WeightTable`.
+
+    Raises:
+        ValueError: Something that can be skipped is called so already.
+    """
+    _require_free((name,), "weights")
+    registry.register_weights(name, place)
+
+
+def _require_free(names: Iterable[str], within: str) -> None:
+    """Refuse names that are another stage's; what is within one stage its registry compares.
+
+    Raises:
+        ValueError: One of them is; says whose.
+    """
+    for other in stages().values():
+        taken = (other.name,) if other.name == within else other.names
+        for name in names:
+            if name in taken:
+                raise ValueError(f"'{name}' is of the stage '{other.name}' already")
+
+
+def require_needs(stage: Stage) -> None:
+    """Refuse a stage that builds on what nobody registers.
+
+    Raises:
+        SaereportError: A stage or a table that it needs is not there; says what may be meant.
+    """
+    known, without = stages(), f"leave '{stage.name}' out with --skip {stage.name}."
+    for name in stage.needs.stages:
+        if name not in known:
+            raise SaereportError(
+                f"The stage '{stage.name}' builds on a stage '{name}', which there is not.",
+                did_you_mean(name, known) or f"Install what brings it, or {without}",
+            )
+    built = [known[name] for name in built_on(stage) if name in known]
+    readable = {table for one in built for table in one.yields}
+    for table in stage.needs.tables:
+        if table not in readable:
+            raise SaereportError(
+                f"The stage '{stage.name}' reads a table '{table}', which no stage that it builds "
+                "on yields.",
+                did_you_mean(table, readable) or f"Declare what it builds on, or {without}",
+            )
 
 
 def stages() -> dict[str, Stage]:

@@ -9,7 +9,7 @@ import numpy as np
 from saereport.measure.weights import WEIGHT_TABLES, TokenRows, WeightContext
 from saereport.measure.weights.reasons import unexplained
 from saereport.pipeline.context import Context
-from saereport.pipeline.stage import SKIPPED, Yielded, is_skipped
+from saereport.pipeline.stage import SKIPPED, Yielded
 from saereport.run import TABLES
 
 
@@ -48,12 +48,9 @@ def _of_one(context: Context, slug: str) -> Iterator[Yielded | None]:
         seed=context.config.seed,
     )
     for name, table in WEIGHT_TABLES.items():
-        reason = table.why_not(subject)
-        if is_skipped(context.config.skip, name, table.tables):
-            reason = SKIPPED
+        reason = SKIPPED if context.skips(name) else table.why_not(subject)
         if reason:
-            context.leave_out_all(slug, table.tables, reason)
+            context.leave_out(slug, name, reason)
         else:
-            for made, columns in table.compute(subject).items():
-                yield slug, made, columns
+            yield slug, name, table.compute(subject)
         yield None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -15,12 +15,13 @@ from saereport.measure import Columns
 from saereport.pipeline.context import Context
 from saereport.pipeline.fingerprint import config_record, digest, installed_versions
 from saereport.pipeline.stage import SKIPPED, Stage
-from saereport.run import RunInfo, RunWriter, SaeInfo
+from saereport.run import TABLES, RunInfo, RunWriter, SaeInfo
 from saereport.run.schema import MemoryProfile, ModelInfo, TextInfo
 from saereport.run.within import beyond
 from saereport.sources.models import LanguageModel
 from saereport.sources.saes.sae import Sae
 from saereport.sources.tokens import token_bytes
+from saereport.util.errors import SaereportError, did_you_mean, named_or_near, shortened
 from saereport.util.version import __version__
 
 
@@ -70,18 +71,22 @@ class TableSink:
         """Write one table of a stage.
 
         Raises:
-            ValueError: It does not fit the table.
+            SaereportError: The stage may not yield it, or its columns do not fit the table.
             OSError: The disk is full.
         """
         context = self._context
+        require_declared(stage, slug, name, columns, context.chosen)
         if context.skips(name):
             context.leave_out(slug, name, SKIPPED)
             return
-        if reason := beyond(name, columns):
-            context.leave_out(slug, name, reason)
-            return
-        context.hold(name, slug, columns)
-        self._writer.write(name, columns, slug=slug)
+        try:
+            if reason := beyond(name, columns):
+                context.leave_out(slug, name, reason)
+                return
+            context.hold(name, slug, columns)
+            self._writer.write(name, columns, slug=slug)
+        except (TypeError, ValueError) as error:
+            raise _misfit(stage, name, str(error)) from error
         self._written.setdefault(stage.name, {})[slug, name] = self._writer.path(name, slug)
 
     def written(self, stage: Stage) -> dict[tuple[str | None, str], Path]:
@@ -119,6 +124,49 @@ class TableSink:
             "bytes": token_bytes(self._tokenizer, ids),
             "special": np.array([token in self._special for token in ids], dtype=np.bool_),
         }
+
+
+def require_declared(
+    stage: Stage,
+    slug: str | None,
+    name: str,
+    columns: Mapping[str, Any],
+    slugs: Iterable[str],
+) -> None:
+    """Refuse what a stage yields and has not said that it would.
+
+    Args:
+        stage: The stage.
+        slug: SAE that the table is about, None for one of the whole run.
+        name: The table's name.
+        columns: Its columns.
+        slugs: The SAEs that there are.
+
+    Raises:
+        SaereportError: It is none of the stage's tables, of none of the SAEs, or has other columns.
+    """
+    said = f"The stage '{stage.name}' yields a table '{name}'"
+    if name not in stage.yields or name not in TABLES:
+        raise SaereportError(
+            f"{said}, which it does not declare.", did_you_mean(name, stage.yields) or _FAULT
+        )
+    if (slug is None) != (TABLES[name].scope == "run"):
+        of, each = ("the whole run", "each SAE") if slug is None else ("an SAE", "the whole run")
+        raise SaereportError(f"{said} of {of}, but there is one of {each}.", _FAULT)
+    if slug is not None and slug not in (known := list(slugs)):
+        raise SaereportError(f"{said} of an SAE '{slug}'.", named_or_near(slug, known))
+    if set(columns) != set(TABLES[name].names):
+        needed = ", ".join(TABLES[name].names)
+        got = ", ".join(sorted(columns))
+        raise _misfit(stage, name, f"it needs columns {needed}, and has {got}")
+
+
+_FAULT = "It is a fault of the stage, not of what was asked for."
+
+
+def _misfit(stage: Stage, name: str, reason: str) -> SaereportError:
+    said = f"The stage '{stage.name}' yields a table '{name}' that does not fit"
+    return SaereportError(f"{said}: {shortened(reason, 300)}.", _FAULT)
 
 
 def sae_facts(sae: Sae) -> dict[str, Any]:

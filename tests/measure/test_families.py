@@ -137,7 +137,7 @@ def test_logit_lens_is_what_a_write_does_to_the_logits(case: Case, where: str) -
     )
     scores = writes_of(context.sae, case.model, None) @ whole(case.tokens.unembedding(), dim=1)
     assert_parallel(scores, logits)
-    columns = table.compute(context)["logit_lens"]
+    columns = table.compute(context)
     for row, listed in enumerate(columns["top_tokens"]):
         assert set(listed.tolist()) == set(logits[row].topk(10).indices.tolist())
 
@@ -209,7 +209,7 @@ def test_through_a_head_of_the_layer_before(case: Case) -> None:
         assert "this model" in table.why_not(context)
         return
     assert table.why_not(context) == ""
-    columns = table.compute(context)["head_deembedding"]
+    columns = table.compute(context)
     rows = whole(case.tokens.extended())
     plain, width = case.plain, case.model.d_head
     assert len(columns["latent"]) == 18

@@ -248,7 +248,7 @@ def context(request: pytest.FixtureRequest, saes: dict[str, Sae], rows: TokenRow
 
 def computed(context: WeightContext, table: str) -> dict[str, Any]:
     assert WEIGHT_TABLES[table].why_not(context) == ""
-    return WEIGHT_TABLES[table].compute(context)[table]
+    return WEIGHT_TABLES[table].compute(context)
 
 
 def test_extended_embedding(rows: TokenRows, extended: torch.Tensor) -> None:

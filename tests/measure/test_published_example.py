@@ -27,7 +27,7 @@ def test_the_extended_deembedding_of_latent_1_is_about_goals() -> None:
     context = WeightContext(
         sae=transcoder, latents=np.array([1]), tokens=TokenRows(model), listed=3
     )
-    table = compute(context)["deembedding"]
+    table = compute(context)
     assert table["kind"][0] == "extended"
     assert np.asarray(table["top_values"][0]) == pytest.approx([14.161, 13.004, 12.510], abs=2e-3)
     words = [model.tokenizer.decode([token]) for token in table["top_tokens"][0]]

@@ -130,7 +130,7 @@ def slow_read(model: Any, sae: Any, latent: int) -> np.ndarray:
 
 
 def rows_of(context: WeightContext, table: str) -> list[dict[str, Any]]:
-    columns = WEIGHT_TABLES[table].compute(context)[table]
+    columns = WEIGHT_TABLES[table].compute(context)
     spec = TABLES[table]
     assert tuple(columns) == spec.names
     assert len({len(column) for column in columns.values()}) == 1
@@ -252,7 +252,7 @@ def test_which_saes_are_earlier() -> None:
         reason = WEIGHT_TABLES["pullbacks"].why_not(context)
         assert bool(reason) == (not slugs)
         if slugs:
-            table = WEIGHT_TABLES["pullbacks"].compute(context)["pullbacks"]
+            table = WEIGHT_TABLES["pullbacks"].compute(context)
             assert sorted(set(table["early"])) == slugs
 
 
@@ -354,7 +354,7 @@ def test_a_reason_is_given_exactly_where_there_is_no_table(table: str) -> None:
         context = WeightContext(sae, LATENTS, TokenRows(model), [sae_of("resid")])
         reason = WEIGHT_TABLES[table].why_not(context)
         if not reason:
-            assert set(WEIGHT_TABLES[table].compute(context)) == set(WEIGHT_TABLES[table].tables)
+            assert set(WEIGHT_TABLES[table].compute(context)) == set(TABLES[table].names)
         assert reason == reason.strip().rstrip(".")
 
 
@@ -366,8 +366,8 @@ def test_no_latents_and_half_precision(table: str, context: WeightContext) -> No
         sae = SimpleNamespace(**vars(context.sae))
         sae.W_enc, sae.W_dec = sae.W_enc.to(dtype), sae.W_dec.to(dtype)
         small = WeightContext(sae, latents, context.tokens, context.others)
-        for columns in WEIGHT_TABLES[table].compute(small).values():
-            assert set(np.unique(columns["latent"])) == set(latents)
+        columns = WEIGHT_TABLES[table].compute(small)
+        assert set(np.unique(columns["latent"])) == set(latents)
 
 
 def test_a_dead_decoder_row_gives_zeros() -> None:
@@ -391,7 +391,7 @@ def tables_of(context: WeightContext, tokens: TokenRows) -> dict[str, dict[str, 
     """The tables that go over the vocabulary, as far as the SAE has them."""
     other = replace(context, tokens=tokens)
     tables = [WEIGHT_TABLES[name] for name in IN_PIECES]
-    return {t.name: t.compute(other)[t.name] for t in tables if not t.why_not(other)}
+    return {t.name: t.compute(other) for t in tables if not t.why_not(other)}
 
 
 @pytest.mark.parametrize("kind", ["resid", "z", "transcoder"])

@@ -93,12 +93,11 @@ def test_what_a_finished_stage_said_is_said_again(asked: Asked, first: Toy, tmp_
     assert again.info.saes == whole.info.saes
 
 
-def test_why_a_table_is_missing_is_kept_whatever_its_statistic_is_called(
+def test_why_a_table_of_a_plug_in_is_missing_is_kept(
     asked: Asked, first: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As seen: of a table of weights with another name than its plug-in, the reason was lost."""
-    never = WeightTable("mine", ("given_groups",), lambda _: "it never has it", lambda _: {})
-    monkeypatch.setitem(WEIGHTS, "mine", f"{__name__}:NEVER")
+    never = WeightTable("given_groups", lambda _: "it never has it", lambda _: {})
+    monkeypatch.setitem(WEIGHTS, "given_groups", f"{__name__}:NEVER")
     monkeypatch.setattr(sys.modules[__name__], "NEVER", never, raising=False)
     first.act = failing(SaereportError("The toy is broken."))
     with pytest.raises(SaereportError):

@@ -17,7 +17,7 @@ from saereport.pipeline.stage import Cost, Needs, Stage, Yielded, built_on, stag
 from saereport.report.rendering import describe, render
 from saereport.run import TABLES, open_run
 from saereport.run import registry as tables
-from saereport.util.errors import UsageError
+from saereport.util.errors import SaereportError, UsageError
 from tests.pipeline.toys import Told, Toy, ToySettings
 
 Asked = Callable[..., dict[str, Any]]
@@ -290,6 +290,75 @@ def test_a_table_that_no_run_can_hold_leaves_its_stage_out(
     run = open_run(build.collect(asked(), tmp_path / "run"))
     assert toy.ran == 0
     assert any("'toy' is left out: no run can hold" in w.text for w in run.info.warnings)
+
+
+@pytest.mark.parametrize(
+    ("needs", "said"),
+    [
+        (
+            Needs(stages=("weihgts",)),
+            "The stage 'mine' builds on a stage 'weihgts', which there is not. Did you mean "
+            "'weights'?",
+        ),
+        (Needs(stages=("qqq",)), "Install what brings it, or leave 'mine' out with --skip mine."),
+        (
+            Needs(tables=("exampels",)),
+            "The stage 'mine' reads a table 'exampels', which no stage that it builds on yields. "
+            "Did you mean 'examples'",
+        ),
+        (Needs(tables=("geometry",)), "which no stage that it builds on yields"),
+    ],
+)
+def test_a_stage_that_needs_what_there_is_not_is_refused_unless_it_is_skipped(
+    asked: Asked, register: Callable[[Stage], None], needs: Needs, said: str
+) -> None:
+    """As seen: a slip in a name was told as 'it builds on a stage that is left out'."""
+    made = Bare("mine")
+    made.needs = needs  # type: ignore[misc]
+    register(made)
+    with pytest.raises(SaereportError) as caught:
+        check_settings(make_config(asked()))
+    assert said in str(caught.value)
+    check_settings(make_config(asked(skip=["mine"])))
+
+
+@pytest.mark.parametrize(
+    ("slug", "table", "change", "said"),
+    [
+        ("late", "toy_lables", {}, "'toy_lables', which it does not declare. Did you mean 'toy_l"),
+        ("late", "geometry", {}, "The stage 'toy' yields a table 'geometry', which it does not"),
+        (None, "toy_labels", {}, "'toy_labels' of the whole run, but there is one of each SAE"),
+        ("latest", "toy_labels", {}, "'toy_labels' of an SAE 'latest'. Did you mean 'late'?"),
+        ("late", "toy_labels", {"rnk": []}, "'toy_labels' that does not fit: it needs columns"),
+        ("late", "toy_labels", {"text": ["x"]}, "'toy_labels' that does not fit: "),
+        ("late", "toy_labels", {"text": 3}, "'toy_labels' that does not fit: "),
+        ("late", "toy_labels", {"text": [None] * 4}, "'text' of 'toy_labels' holds a null"),
+    ],
+)
+def test_what_a_stage_yields_and_cannot_is_one_line_with_stage_and_table(
+    asked: Asked,
+    register: Callable[[Stage], None],
+    tmp_path: Path,
+    slug: str | None,
+    table: str,
+    change: dict[str, Any],
+    said: str,
+) -> None:
+    """As seen: a table that was not declared was a `KeyError` after the pass over the text."""
+
+    class Slipping(Toy):
+        def run(self, context: Context) -> Iterator[Yielded]:
+            for of, _, columns in super().run(context):
+                if of == "late":
+                    yield slug, table, {**columns, **change}
+
+    register(Slipping())
+    with pytest.raises(SaereportError) as caught:
+        build.collect(asked(), tmp_path / "run")
+    assert said in str(caught.value)
+    assert str(caught.value).startswith("The stage 'toy' ")
+    kept = (tmp_path / "run.partial" / "stages").glob("*/finished")
+    assert {path.parent.name for path in kept} == {"evaluation", "weights"}
 
 
 def test_what_is_known_of_the_cost_is_said() -> None:

@@ -339,14 +339,13 @@ class WeightTable:
     """A table that is computed from weights alone.
 
     Attributes:
-        name: Registry key.
-        tables: The tables that `compute` fills.
+        name: The table's name, which is its key in the registry and its plug-in's too, so that
+            what it fills is known before it is imported.
         why_not: The reason for which an SAE does not have it, a clause such as "it does not write
             into the residual stream"; empty where it has.
-        compute: The tables' columns; only called where there is no reason not to.
+        compute: Its columns; only called where there is no reason not to.
     """
 
     name: str
-    tables: tuple[str, ...]
     why_not: Callable[[WeightContext], str]
-    compute: Callable[[WeightContext], dict[str, dict[str, Any]]]
+    compute: Callable[[WeightContext], dict[str, Any]]

@@ -22,7 +22,7 @@ def unit(rows: Tensor) -> Tensor:
     return rows / torch.where(norm > 0, norm, torch.ones_like(norm))
 
 
-def compute_neighbours(context: WeightContext) -> dict[str, dict[str, Any]]:
+def compute_neighbours(context: WeightContext) -> dict[str, Any]:
     """Table `neighbours`: largest cosines of decoder rows, itself left out, ties by index."""
     everyone = unit(context.sae.W_dec)
     chosen = context.chosen
@@ -38,12 +38,10 @@ def compute_neighbours(context: WeightContext) -> dict[str, dict[str, Any]]:
     n = len(context.names)
     flat = {name: np.concatenate(rows) if rows else np.zeros(0) for name, rows in columns.items()}
     return {
-        "neighbours": {
-            "latent": np.repeat(context.names, k),
-            "rank": np.tile(np.arange(k, dtype=np.int32), n),
-            "other": flat.get("other", np.zeros(0)).astype(np.int32),
-            "cosine": flat.get("cosine", np.zeros(0)).clip(-1, 1).astype(np.float32),
-        }
+        "latent": np.repeat(context.names, k),
+        "rank": np.tile(np.arange(k, dtype=np.int32), n),
+        "other": flat.get("other", np.zeros(0)).astype(np.int32),
+        "cosine": flat.get("cosine", np.zeros(0)).clip(-1, 1).astype(np.float32),
     }
 
 
@@ -83,7 +81,7 @@ def umap_plane(rows: NDArray[np.float32], seed: int) -> NDArray[np.float64]:
     return np.asarray(reducer.fit_transform(rows), dtype=np.float64)
 
 
-def compute_geometry(context: WeightContext) -> dict[str, dict[str, Any]]:
+def compute_geometry(context: WeightContext) -> dict[str, Any]:
     """Table `geometry`. The map is made from all latents of the SAE; the chosen ones are shown."""
     encoder, decoder = context.encoder, context.decoder
     cosine = torch.zeros(len(decoder), device=decoder.device)
@@ -93,29 +91,25 @@ def compute_geometry(context: WeightContext) -> dict[str, dict[str, Any]]:
     plane = umap_plane(rows, context.seed) if context.map == "umap" else principal_plane(rows)
     plane = plane[np.asarray(context.latents, dtype=np.int64)].astype(np.float32)
     return {
-        "geometry": {
-            "latent": context.names,
-            "encoder_norm": encoder.norm(dim=1).cpu().numpy(),
-            "decoder_norm": decoder.norm(dim=1).cpu().numpy(),
-            "encoder_decoder_cosine": cosine.cpu().numpy(),
-            "map_x": plane[:, 0],
-            "map_y": plane[:, 1],
-        }
+        "latent": context.names,
+        "encoder_norm": encoder.norm(dim=1).cpu().numpy(),
+        "decoder_norm": decoder.norm(dim=1).cpu().numpy(),
+        "encoder_decoder_cosine": cosine.cpu().numpy(),
+        "map_x": plane[:, 0],
+        "map_y": plane[:, 1],
     }
 
 
-def compute_directions(context: WeightContext) -> dict[str, dict[str, Any]]:
+def compute_directions(context: WeightContext) -> dict[str, Any]:
     """Table `decoder_directions`; a latent whose decoder row has no length has a row of zeros."""
     rows = unit(context.decoder).cpu().numpy().astype(np.float16)
-    return {"decoder_directions": {"latent": context.names, "direction": rows}}
+    return {"latent": context.names, "direction": rows}
 
 
 def _why_not(context: WeightContext) -> str:
     return context.sae.why_no_decoder
 
 
-NEIGHBOURS = WeightTable("neighbours", ("neighbours",), _why_not, compute_neighbours)
-GEOMETRY = WeightTable("geometry", ("geometry",), _why_not, compute_geometry)
-DIRECTIONS = WeightTable(
-    "decoder_directions", ("decoder_directions",), _why_not, compute_directions
-)
+NEIGHBOURS = WeightTable("neighbours", _why_not, compute_neighbours)
+GEOMETRY = WeightTable("geometry", _why_not, compute_geometry)
+DIRECTIONS = WeightTable("decoder_directions", _why_not, compute_directions)

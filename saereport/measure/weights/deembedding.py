@@ -11,7 +11,7 @@ from saereport.measure.weights.directions import reads_at, why_no_read
 from saereport.measure.weights.extremes import extremes_in_chunks
 
 
-def compute(context: WeightContext) -> dict[str, dict[str, Any]]:
+def compute(context: WeightContext) -> dict[str, Any]:
     """Table `deembedding`: raw and extended embedding rows times each latent's read direction."""
     directions = reads_at(context.encoder, context.hook_in, context.model)
     tokens = context.tokens
@@ -29,7 +29,7 @@ def compute(context: WeightContext) -> dict[str, dict[str, Any]]:
         for name in found["raw"]
     }
     kinds = list(found) * len(context.names)
-    return {"deembedding": {"latent": np.repeat(context.names, 2), "kind": kinds, **columns}}
+    return {"latent": np.repeat(context.names, 2), "kind": kinds, **columns}
 
 
 def why_no_tokens(context: WeightContext) -> str:
@@ -42,4 +42,4 @@ def _why_not(context: WeightContext) -> str:
     return why_no_read(context.hook_in, context.model) or why_no_tokens(context)
 
 
-TABLE = WeightTable("deembedding", ("deembedding",), _why_not, compute)
+TABLE = WeightTable("deembedding", _why_not, compute)

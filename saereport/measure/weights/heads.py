@@ -173,7 +173,7 @@ def _scores(
         yield from _head_scores(context, layer, head, shared[2], latents, read)
 
 
-def compute_deembedding(context: WeightContext) -> dict[str, dict[str, Any]]:
+def compute_deembedding(context: WeightContext) -> dict[str, Any]:
     """Table `head_deembedding`: the extended de-embedding through each latent's strongest heads.
 
     Ties of strength go to the earlier head.
@@ -195,13 +195,13 @@ def compute_deembedding(context: WeightContext) -> dict[str, dict[str, Any]]:
         "head": heads.astype(np.int32),
         "strength": found.cpu().numpy()[places, rows].astype(np.float32),
     }
-    return {"head_deembedding": {**table, **deembedding_through(context, rows, of_layer, heads)}}
+    return {**table, **deembedding_through(context, rows, of_layer, heads)}
 
 
-def compute_shares(context: WeightContext) -> dict[str, dict[str, Any]]:
+def compute_shares(context: WeightContext) -> dict[str, Any]:
     """Table `head_shares`."""
     shares = head_shares(context.decoder, context.model.n_heads).cpu().numpy()
-    return {"head_shares": {"latent": context.names, "shares": list(shares)}}
+    return {"latent": context.names, "shares": list(shares)}
 
 
 def why_no_heads(context: WeightContext) -> str:
@@ -224,7 +224,5 @@ def _why_no_shares(context: WeightContext) -> str:
     return "" if context.hook_out.kind == "z" else "it is not an SAE of attention heads (hook_z)"
 
 
-DEEMBEDDING = WeightTable(
-    "head_deembedding", ("head_deembedding",), why_no_heads, compute_deembedding
-)
-SHARES = WeightTable("head_shares", ("head_shares",), _why_no_shares, compute_shares)
+DEEMBEDDING = WeightTable("head_deembedding", why_no_heads, compute_deembedding)
+SHARES = WeightTable("head_shares", _why_no_shares, compute_shares)

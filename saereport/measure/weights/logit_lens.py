@@ -90,7 +90,7 @@ def _scores(context: WeightContext, directions: Tensor) -> Iterator[Tensor]:
         yield from torch.split(scores, context.rows_at_once(width))
 
 
-def compute(context: WeightContext) -> dict[str, dict[str, Any]]:
+def compute(context: WeightContext) -> dict[str, Any]:
     """Table `logit_lens`: write direction times the unembedding, the final norm folded in."""
     directions = writes_of(context.sae, context.model, context.chosen)
     columns: dict[str, list[np.ndarray[Any, Any]]] = {}
@@ -108,7 +108,7 @@ def compute(context: WeightContext) -> dict[str, dict[str, Any]]:
     numbers32 = {name: joined.get(name, np.zeros(0, dtype=np.float32)) for name in names}
     empty = extremes(torch.zeros((0, context.tokens.n_logits)), context.listed)
     table = {"latent": context.names, **numbers32, "counts": counts32}
-    return {"logit_lens": {**table, **listed(parts or [empty])}}
+    return {**table, **listed(parts or [empty])}
 
 
 def _why_not(context: WeightContext) -> str:
@@ -120,4 +120,4 @@ def _why_not(context: WeightContext) -> str:
     )
 
 
-TABLE = WeightTable("logit_lens", ("logit_lens",), _why_not, compute)
+TABLE = WeightTable("logit_lens", _why_not, compute)

@@ -35,7 +35,7 @@ def earlier(context: WeightContext) -> list[SaeView]:
     return sorted(found, key=lambda other: other.slug)
 
 
-def compute(context: WeightContext) -> dict[str, dict[str, Any]]:
+def compute(context: WeightContext) -> dict[str, Any]:
     """Table `pullbacks`: the earlier one's write directions times this one's read directions."""
     directions = reads_at(context.encoder, context.hook_in, context.model)
     onto = earlier(context)
@@ -46,7 +46,7 @@ def compute(context: WeightContext) -> dict[str, dict[str, Any]]:
     n = len(context.names)
     columns = {name: [part[name][i] for i in range(n) for part in found] for name in found[0]}
     slugs = [other.slug for other in onto] * n
-    return {"pullbacks": {"latent": np.repeat(context.names, len(onto)), "early": slugs, **columns}}
+    return {"latent": np.repeat(context.names, len(onto)), "early": slugs, **columns}
 
 
 def _why_not(context: WeightContext) -> str:
@@ -61,4 +61,4 @@ def _why_not(context: WeightContext) -> str:
     return "no other SAE of this report writes before it reads"
 
 
-TABLE = WeightTable("pullbacks", ("pullbacks",), _why_not, compute)
+TABLE = WeightTable("pullbacks", _why_not, compute)

@@ -26,7 +26,7 @@ def unexplained(
     for table in tables.values():
         reason = table.why_not(context)
         if reason in problems:
-            found[reason] = (*found.get(reason, ()), *table.tables)
+            found[reason] = (*found.get(reason, ()), table.name)
     return found
 
 

@@ -14,18 +14,16 @@ def why_not(context: WeightContext) -> str:
     return str(getattr(context.sae, "why_no_decoder", ""))
 
 
-def compute(context: WeightContext) -> dict[str, dict[str, Any]]:
+def compute(context: WeightContext) -> dict[str, Any]:
     """Table `outlier_dimension`."""
     squares = context.decoder.square()
     largest, dimension = squares.max(dim=1)
     total = squares.sum(dim=1).clamp(min=1e-30)
     return {
-        "outlier_dimension": {
-            "latent": context.names,
-            "dimension": dimension.cpu().numpy().astype(np.int32),
-            "share": (largest / total).cpu().double().numpy(),
-        }
+        "latent": context.names,
+        "dimension": dimension.cpu().numpy().astype(np.int32),
+        "share": (largest / total).cpu().double().numpy(),
     }
 
 
-TABLE = WeightTable("outliers", ("outlier_dimension",), why_not, compute)
+TABLE = WeightTable("outlier_dimension", why_not, compute)
