@@ -17,7 +17,9 @@ import pyarrow.compute as pc
 from saereport.run.columns import ROWS_PER_GROUP
 from saereport.run.kinds import Flag, Latent, Prompt, SaeName, Token
 from saereport.run.kinds import Sequence as SequenceNumber
+from saereport.run.lists import with_only
 from saereport.run.references import References
+from saereport.run.registry import TABLES
 from saereport.run.schema import RunInfo, SaeInfo
 from saereport.run.store import Run, open_run
 from saereport.run.table import Column, Table
@@ -214,7 +216,7 @@ class _Cut:
         return rows
 
     def _on_kept_prompts(self, table: Table, rows: pa.Table) -> pa.Table:
-        """The rows that name no prompt that is left out, whatever else they are about."""
+        """The rows as far as they name no prompt that is left out, whatever they are about."""
         if self._every_prompt:
             return rows
         for column in table.that_hold(Prompt):
@@ -222,7 +224,9 @@ class _Cut:
                 numbers = rows.column(column.name)
                 none = pc.less(numbers, 0)
                 rows = rows.filter(pc.or_(none, _among(numbers, self._prompts)))
-        return rows
+        # A table that nobody registers here does not say which of its lists belong together.
+        alone = table.name in TABLES
+        return with_only(table, rows, Prompt, self._prompts, alone=alone)
 
     def _of_prompts(self, table: Table, rows: pa.Table) -> pa.Table:
         rows = rows.filter(_among(rows.column(table.prompt.name), self._prompts))

@@ -3,10 +3,13 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from saereport.run import TABLES, Run, open_run
+from saereport.run import TABLES, Column, Run, RunWriter, Table, open_run, registry
+from saereport.run.kinds import Cosine, Count, Prompt
 from saereport.run.subset import subset, taking_part
+from saereport.run.table import F32, I32, LATENT, listed
 from saereport.site import render
 from saereport.util.errors import SaereportError
 from tests.synthetic import Shape, write_run
@@ -169,3 +172,80 @@ def test_every_cut_can_be_rendered(
     render(made.path, tmp_path / "report")
     pages = {path.name for path in (tmp_path / "report" / "circuits").glob("prompt-*.html")}
     assert pages == {f"{slug}.html" for slug in slugs or [f"prompt-{k}" for k in range(3)]}
+
+
+NAMING = Table(
+    name="naming",
+    scope="sae",
+    key=("latent",),
+    columns=(
+        LATENT,
+        Column("prompts", listed(I32), Prompt(or_none=True)),
+        Column("cosines", listed(F32), Cosine(), same_length_as="prompts"),
+        Column("twice", listed(F32), Cosine(), same_length_as="cosines"),
+        Column("others", listed(I32), Prompt(), never_empty=True),
+        Column("pair", listed(I32), Prompt(), lengths=(2,)),
+        Column("weights", listed(F32), Cosine(), same_length_as="pair"),
+        Column("apart", listed(I32), Count()),
+    ),
+    title="Prompts like others",
+    definition="A plug-in's.",
+    about="latent",
+    plugin="a-plugin",
+)
+
+
+def naming(writer: RunWriter, shape: Shape, shown: dict[str, Any]) -> None:
+    """Write `NAMING` for every SAE."""
+    rng = np.random.default_rng(5)
+
+    def drawn(n: int, low: int) -> list[int]:
+        return list(rng.integers(low, 3, n))
+
+    for slug, chosen in shown.items():
+        lengths = rng.integers(0, 5, len(chosen))
+        real = [rng.random(n) for n in lengths]
+        columns = {
+            "latent": chosen,
+            "prompts": [drawn(n, -1) for n in lengths],
+            "cosines": real,
+            "twice": real,
+            "others": [drawn(3, 0) for _ in chosen],
+            "pair": [drawn(2, 0) if k % 2 else [0, 0] for k in range(len(chosen))],
+            "weights": [[0.5, 0.25] for _ in chosen],
+            "apart": [[7] * n for n in lengths],
+        }
+        writer.write(NAMING, columns, slug=slug)
+
+
+@pytest.mark.parametrize("registered", [True, False])
+@pytest.mark.parametrize("prompts", [["prompt-0"], ["prompt-0", "prompt-1"], [], None])
+def test_lists_name_no_prompt_that_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prompts: list[str] | None, registered: bool
+) -> None:
+    """As seen: the cut of a plug-in's table could not be read, since it named prompts still.
+
+    An entry goes with those of the lists beside it; a row whose list must keep its length goes, and
+    so does each where the plug-in is not there to say which lists belong together.
+    """
+    if registered:
+        monkeypatch.setitem(registry._REGISTERED, "naming", NAMING)
+    write_run(tmp_path / "run", SHAPE, circuits, naming)
+    run = open_run(tmp_path / "run")
+    slug = run.info.saes[0].slug
+    wanted = list(run.latents(slug))
+    numbered = {row["slug"]: row["prompt"] for row in rows(run, "prompts")}
+    kept = set(numbered.values()) if prompts is None else {numbered[name] for name in prompts}
+    cut = subset(run, tmp_path / "cut", latents={slug: wanted}, prompts=prompts, title=None)
+    expected = []
+    for row in rows(run, "naming", slug):
+        stays = [k for k, prompt in enumerate(row["prompts"]) if prompt in kept | {-1}]
+        others = [prompt for prompt in row["others"] if prompt in kept]
+        whole = len(stays) == len(row["prompts"]) and others == row["others"]
+        if others and set(row["pair"]) <= kept and (registered or whole):
+            same = {n: [row[n][k] for k in stays] for n in ("prompts", "cosines", "twice")}
+            expected.append({**row, **same, "others": others})
+    assert rows(cut, "naming", slug) == expected
+    assert len(expected) == len(wanted) if prompts is None else len(expected) < len(wanted)
+    assert bool(expected) is (prompts != []) or not registered
+    cut.verify()
