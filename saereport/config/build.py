@@ -11,11 +11,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, Field, ValidationError, create_model, field_validator
 
 from saereport.config.circuits import PromptSettings
+from saereport.config.paths import NAME_OR_PATH, with_paths
 from saereport.config.quantities import read_count, split_list
 from saereport.config.section import SECTIONS, Section
 from saereport.config.selection import parse_selection
@@ -96,7 +97,7 @@ class BuildConfig(
 
     title: str | None = None
     """Heading of the report; made from the SAEs where absent."""
-    model: str | None = None
+    model: Annotated[str | None, NAME_OR_PATH] = None
     """Model name, folder or GGUF file; the SAE's own where absent; `demo` is built in."""
     saes: tuple[SaeConfig, ...] = ()
     """The SAEs, at least one."""
@@ -104,7 +105,7 @@ class BuildConfig(
     """Which latents to show, for SAEs that do not say it themselves: `0-9,14057`, `3 5 8`, `all`,
     `live`, `random:50` or `top:50`.
     """
-    dataset: str | None = None
+    dataset: Annotated[str | None, NAME_OR_PATH] = None
     """Hugging Face dataset, file, folder, or `demo`; the SAE's own training text where absent."""
     dataset_config: str | None = None
     """Configuration of a Hugging Face dataset, where it has several."""
@@ -288,40 +289,22 @@ def read_config(path: Path) -> dict[str, Any]:
 
     Raises:
         SaereportError: There is no such file, or it cannot be read.
-        UsageError: It is not YAML or not a mapping of settings.
+        UsageError: It is not YAML, not a mapping of settings, or holds too much.
     """
     values = read_yaml(path)
     if values is None:
         values = {}
     if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
         raise UsageError(f"'{path}' does not hold settings.", "'saereport init' writes an example.")
+    require_readable(values, f"'{path}'")
     return _with_paths_from(values, path.parent)
 
 
 def _with_paths_from(values: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Input paths that exist beside the YAML file, made to work from any working directory."""
 
-    def moved(value: Any) -> Any:
-        if value == "demo":
-            return value
-        if (
-            isinstance(value, str)
-            and value.strip()
-            and not Path(value).is_absolute()
-            and exists(folder / value)
-        ):
-            return str(folder / value)
-        return value
+    def beside(value: str, certain: bool) -> str:
+        there = not Path(value).is_absolute() and exists(folder / value)
+        return str(folder / value) if there else value
 
-    result = dict(values)
-    for key in ("dataset", "model", "explanations", "prompts_file"):
-        if key in result:
-            result[key] = moved(result[key])
-    if isinstance(result.get("saes"), list):
-        result["saes"] = [
-            {k: moved(v) if k in ("path", "explanations") else v for k, v in sae.items()}
-            if isinstance(sae, dict)
-            else sae
-            for sae in result["saes"]
-        ]
-    return result
+    return dict(with_paths(values, config_class(), beside))

@@ -19,6 +19,7 @@ from typing import Any
 
 from saereport import plugins
 from saereport.config.build import BuildConfig
+from saereport.config.paths import with_paths
 from saereport.config.selection import parse_selection
 from saereport.config.yaml_files import exists
 from saereport.pipeline.stage import Stage, built_on, file_digest, stages
@@ -312,11 +313,11 @@ def config_record(config: BuildConfig) -> dict[str, Any]:
             found = getattr(config, name)
             record[name] = None if found is None else _plain(found.model_dump())
     for sae in record["saes"]:
-        for key in ("path", "explanations"):
-            sae[key] = Path(sae[key]).resolve().name if sae[key] else None
         sae["latents"] = parse_selection(sae["latents"]).words if sae["latents"] else None
     record["latents"] = parse_selection(record["latents"]).words
-    for key in ("dataset", "model", "explanations", "prompts_file"):
-        if record[key] and exists(path := Path(record[key]).expanduser()):
-            record[key] = path.resolve().name
-    return dict(record)
+    return dict(with_paths(record, BuildConfig, _name_of_file))
+
+
+def _name_of_file(value: str, certain: bool) -> str:
+    path = Path(value).expanduser()
+    return path.resolve().name if certain or exists(path) else value

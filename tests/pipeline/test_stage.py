@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from saereport.config.build import BuildConfig, config_class, make_config
+from saereport.config.build import BuildConfig, config_class, make_config, read_config
 from saereport.pipeline import build
 from saereport.pipeline.context import Context
 from saereport.pipeline.preflight import check_settings, check_skipped
@@ -180,6 +180,35 @@ def test_a_slip_deep_in_a_plug_ins_settings_is_one_line(
     register(made)
     with pytest.raises(UsageError, match="sise' in the configuration is not a setting"):
         make_config(asked(wanting=toy_settings))
+
+
+def test_paths_in_its_settings_are_taken_from_the_folder_of_the_file(
+    asked: Asked, register: Callable[[Stage], None], tmp_path: Path
+) -> None:
+    """As those of saereport's own settings, at any depth; what is a word stays one."""
+
+    class Wanted(BaseModel):
+        folder: Path
+        words: list[str] = []
+        inner: dict[str, ToySettings] = {}
+
+    made = Bare("wanting")
+    made.config = Wanted  # type: ignore[misc]
+    register(made)
+    (tmp_path / "here").mkdir()
+    file = tmp_path / "report.yaml"
+    file.write_text(
+        "wanting:\n  folder: here\n  words: [here]\n"
+        "  inner: {a: {file: here}, b: {file: elsewhere}}\n"
+    )
+    here = str(tmp_path / "here")
+    assert read_config(file) == {
+        "wanting": {
+            "folder": here,
+            "words": ["here"],
+            "inner": {"a": {"file": here}, "b": {"file": "elsewhere"}},
+        }
+    }
 
 
 @pytest.mark.parametrize("name", ["toy", "toy_labels"])

@@ -1,0 +1,89 @@
+"""Paths in settings are found by the types of the fields, whoever declares them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, NotRequired
+
+import pytest
+from pydantic import BaseModel, DirectoryPath, Field, RootModel
+from typing_extensions import TypedDict
+
+from saereport.config.paths import NAME_OR_PATH, with_paths
+
+
+class Inner(BaseModel):
+    file: Path | None = None
+    word: str = ""
+
+
+class Other(BaseModel):
+    word: Path
+
+
+class Listed(RootModel[list[Path]]):
+    pass
+
+
+class Typed(TypedDict):
+    file: NotRequired[Path]
+    size: int
+
+
+@dataclass
+class Plain:
+    file: Path
+    size: int = 0
+
+
+class Settings(BaseModel):
+    word: str = ""
+    path: Path = Path()
+    folder: DirectoryPath | None = None
+    many: tuple[Path, ...] = ()
+    pair: tuple[str, Path] = ("", Path())
+    named: Annotated[str | None, NAME_OR_PATH] = None
+    several: list[Annotated[str, NAME_OR_PATH]] = []
+    by_name: dict[str, Path | int] = {}
+    inner: Inner = Inner()
+    deep: dict[str, list[Inner | None]] = {}
+    either: Inner | Other | None = None
+    listed: Listed = Listed([])
+    typed: Typed | None = None
+    plain: Plain | None = None
+    called: Path = Field(Path(), alias="file-name")
+    any: Any = None
+
+
+def changed(value: str, certain: bool) -> str:
+    return f"{'path' if certain else 'maybe'}:{value}"
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({"word": "x", "path": "x"}, {"word": "x", "path": "path:x"}),
+        ({"folder": "x"}, {"folder": "path:x"}),
+        ({"many": ["x", "y"]}, {"many": ["path:x", "path:y"]}),
+        ({"pair": ["x", "y", "z"]}, {"pair": ["x", "path:y", "z"]}),
+        ({"named": "x"}, {"named": "maybe:x"}),
+        ({"named": "demo", "path": "demo"}, {"named": "demo", "path": "path:demo"}),
+        ({"several": ["x", "demo"]}, {"several": ["maybe:x", "demo"]}),
+        ({"by_name": {"a": "x", "b": 3}}, {"by_name": {"a": "path:x", "b": 3}}),
+        ({"inner": {"file": "x", "word": "y"}}, {"inner": {"file": "path:x", "word": "y"}}),
+        ({"deep": {"a": [None, {"file": "x"}]}}, {"deep": {"a": [None, {"file": "path:x"}]}}),
+        ({"either": {"file": "x", "word": "y"}}, {"either": {"file": "path:x", "word": "path:y"}}),
+        ({"listed": ["x"]}, {"listed": ["path:x"]}),
+        ({"typed": {"file": "x", "size": 1}}, {"typed": {"file": "path:x", "size": 1}}),
+        ({"plain": {"file": "x"}}, {"plain": {"file": "path:x"}}),
+        ({"file-name": "x"}, {"file-name": "path:x"}),
+        ({"path": " ", "named": ""}, {"path": " ", "named": ""}),
+        ({"path": ["x"], "many": "x", "inner": "x", "deep": ["x"]}, None),
+        ({"unknown": "x", "any": {"path": "x"}, "path": 3}, None),
+        ("text", None),
+        (None, None),
+    ],
+)
+def test_paths_are_where_their_types_say(values: Any, expected: Any) -> None:
+    assert with_paths(values, Settings, changed) == (values if expected is None else expected)
