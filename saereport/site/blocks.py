@@ -14,10 +14,10 @@ stored once in the report; a latent's own block names its base and adds its numb
 | `facts` | `names`, `values`, `notes`; fewer values than names leave the rest out |
 | `tokens` | `columns`, `rows` of `[token id, value, ...]` |
 | `latents` | `columns`, `rows` of `[latent, 1 if shown, value, ...]`, `sae` if another |
-| `examples` | `groups` of examples, see `panels/examples.py` |
+| `examples` | `groups` of examples, `quantiles`: their inner edges; see `panels/examples.py` |
 | `bars` | `views`: Plotly `data`, `layout`, `columns`; `log` for a choice of the count's axis |
 | `lines` | `labels` of the x axis, `y`, `series` of `name` (a cell), `key`, `values`; `overlays` |
-| `scatter` | `x`, `y`: names of the axes, `series` of `name`, `role`, `points` |
+| `scatter` | `x`, `y`: names of the axes, `series` of `name`, `role`, `points`; `roles` in words |
 | `heatmap` | `views` of `rows`, `columns` (names) and `z`; or one of `cells`, see below |
 | `text` | `text`; or `lines` of it |
 | `grid` | `blocks`, side by side where there is room, or `stacked` |
@@ -32,7 +32,8 @@ report's root), `token`, `position`, `gloss`; a name of a latent at its place, s
 
 A dense heatmap has in each view `z`, numbers by row, null where there is none, as multiples of
 `unit`; `outlined` cells `[column, row]`; `strip`, a value for each of its `words`; a `note`, filled
-from its `v`. With `alike` the first view is under each of the others; `choice` says what one
+from its `v`; a block's `missing` says what a cell without a number is, `outline` what an outlined
+one is. With `alike` the first view is under each of the others; `choice` says what one
 chooses between them. A sparse one has `x`, `y` and `value` of each cell, the largest first, over
 `columns` and `rows`, each a place among the `names` of its side and a position among `words`;
 `column_values` and `row_values` have a `name` and `values`; `outlined` are pairs of

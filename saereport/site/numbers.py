@@ -36,7 +36,8 @@ def percent(share: float) -> str:
     if share > 0.9995:
         return "100 %" if share >= 1 else "> 99.9 %"
     hundred = share * 100
-    return (f"{hundred:.1f}" if hundred >= 10 else f"{hundred:.2g}") + " %"
+    text = f"{hundred:.1f}".removesuffix(".0") if hundred >= 10 else f"{hundred:.2g}"
+    return f"{text} %"
 
 
 def one_in(share: float) -> str:

@@ -218,14 +218,20 @@ export interface HeatView {
   strip?: number[];
 }
 
-export interface DenseHeatmap extends DrawnBlock {
+/** What a heatmap says of cells: those without a value, and those with an outline. */
+export interface HeatKey extends DrawnBlock {
+  missing?: string;
+  outline?: string;
+}
+
+export interface DenseHeatmap extends HeatKey {
   views: HeatView[];
   choice?: string;
   words?: string[];
 }
 
 /** Rows and columns are a place among the names of their side, and a position among the words. */
-export interface SparseHeatmap extends DrawnBlock {
+export interface SparseHeatmap extends HeatKey {
   words: string[];
   names: { rows: CellName[]; columns: CellName[] };
   rows: [number, number][];
@@ -261,6 +267,8 @@ export interface ScatterBlock extends DrawnBlock {
   /** What the diagonal is called; empty without one. */
   diagonal?: string;
   series: { name: string; role: string; points: [number, number][] }[];
+  /** What each role stands for, in words. */
+  roles?: Record<string, string>;
 }
 
 export interface Group {
@@ -271,6 +279,8 @@ export interface Group {
 
 export interface ExamplesBlock extends Named {
   groups: { group: string; range: R.Row<"range"> | null; examples: R.Row<"example">[] }[];
+  /** Inner edges of the groups by quantile, where the run says them. */
+  quantiles?: number[];
 }
 
 export interface AttributionBlock extends Named {
@@ -354,6 +364,7 @@ export type SortName = "latent" | "marked" | "density" | "max" | "shape" | "toke
 export interface TableView {
   density(low: End, high: End): void;
   onDensity(watch: (range: [End, End]) => void): void;
+  onShown(watch: (rows: R.LatentRow[]) => void): void;
 }
 
 // ---- attribution graphs

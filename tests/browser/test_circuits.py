@@ -183,6 +183,98 @@ def test_it_is_laid_over_where_its_data_is_much(
     test_another_prompt_is_laid_over_the_activations(tmp_path / "out/circuits", watched)
 
 
+def test_the_address_keeps_what_was_chosen(circuits: Path, watched: Make) -> None:
+    """A token, a prompt that is laid over, a pinned cell of a map that is folded away."""
+    seen = watched(height=1600)
+    page = opened(seen, circuits / "prompt-0.html")
+    page.locator("[data-token='3']").click()
+    page.locator("#activations select").select_option("circuits/prompt-2.html")
+    page.evaluate("document.querySelectorAll('details.unfold').forEach((d) => { d.open = false; })")
+    fold = "#maps details.unfold:nth-of-type(2)"
+    page.evaluate(f"document.querySelector('{fold}').open = true")
+    until(page, DRAWN)
+    page.locator(f"{fold} .c-heat").focus()
+    page.keyboard.press("ArrowRight")
+    card = page.locator(f"{fold} .c-card dl")
+    card.wait_for()
+    said, address = card.inner_text(), page.url
+    for name in ("token=3", "over=prompt-2", "cell=maps."):
+        assert name in address
+    seen.check()
+    page.goto("about:blank")
+    page = seen.open(circuits / "prompt-0.html", "#" + address.partition("#")[2])
+    page.locator(f"{fold}[open] .c-card dl").wait_for()
+    assert page.locator(f"{fold} .c-card dl").inner_text() == said
+    assert page.locator("[data-token='3']").get_attribute("aria-pressed") == "true"
+    assert page.locator("tr[data-at][hidden]").count() > 0
+    assert page.locator("#activations select").input_value() == "circuits/prompt-2.html"
+    page.locator(f"{fold} .c-heat").scroll_into_view_if_needed()
+    until(page, DRAWN)
+    assert page.evaluate(f"document.querySelector('{fold} .c-heat').layout.shapes.length") > 0
+    page.locator(f"{fold} .c-heat").focus()
+    page.keyboard.press("Escape")
+    page.locator("[data-token='3']").click()
+    page.locator("#activations select").select_option("")
+    assert page.locator(f"{fold} .c-card dl").count() == 0
+    assert "#" not in page.url
+    seen.check()
+
+
+@pytest.mark.parametrize(
+    "anchor",
+    [
+        "#token=99&over=../x&cell=maps.1.1~a~b",
+        "#maps",
+        "#cell=~&token=",
+        "#token=<b>&cell=__proto__~",
+    ],
+)
+def test_an_address_that_makes_no_sense_chooses_nothing(
+    circuits: Path, watched: Make, anchor: str
+) -> None:
+    seen = watched()
+    page = seen.open(circuits / "prompt-0.html", anchor)
+    page.wait_for_selector("#activations select")
+    assert page.locator("tr[data-at][hidden]").count() == 0
+    assert page.locator(".c-card dl").count() == 0
+    assert page.locator("#activations select").input_value() == ""
+    page.locator("[data-token='2']").click()
+    assert "token=2" in page.url
+    assert ("#maps&" in page.url) == (anchor == "#maps"), "a place on the page stays in front"
+    seen.check()
+
+
+def keys(page: Any, block: str) -> list[str]:
+    return page.locator(f"{block} .drawn-key li").all_inner_texts()
+
+
+def test_drawings_say_what_their_colours_and_outlines_are(published: Path, watched: Make) -> None:
+    """And a cell without a value does not look like one of the value zero."""
+    seen = watched(height=4000)
+    page = opened(seen, published / "circuits" / "repeated-random-tokens.html")
+    missing, outlined = "no pair, or not among the pairs kept", "where induction is expected"
+    assert keys(page, f"{OPEN} [data-block]") == ["zero", missing, outlined]
+    assert keys(page, "#induction") == ["zero", missing, outlined]
+    assert keys(page, "#checks") == ["latents to latents", "latents to logits", "as predicted"]
+    assert keys(page, "#attention-patterns, #patterns") == [
+        "zero",
+        "a later token, which is not attended to",
+    ]
+    zero, beside = page.evaluate(
+        f"""() => {{
+            const plot = document.querySelector('{OPEN} .c-heat');
+            const [, middle] = plot.data[0].colorscale[1];
+            return [middle, plot.layout.plot_bgcolor];
+        }}"""
+    )
+    assert zero != beside
+    for name, colour in (("zero", zero), ("missing", beside)):
+        sample = f"{OPEN} .drawn-key .s-{name}"
+        shown = f"getComputedStyle(document.querySelector('{sample}')).backgroundColor"
+        assert page.evaluate(shown) == colour
+    seen.check()
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("name", ["index", "prompt-1", "prompt-2"])
 def test_nothing_is_wider_than_a_phone(

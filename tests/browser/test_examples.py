@@ -357,3 +357,68 @@ def test_where_a_sentence_ends(
         [tokens, at],
     )
     assert found == sentence
+
+
+def test_a_click_on_a_row_unfolds_it(plain: Path, watched: Make) -> None:
+    """Its text, its number, its place; not a drag that chooses text."""
+    seen = watched()
+    page = opened(seen, plain)
+    example = page.locator(ROWS).first
+    fold = example.locator(".fold")
+    for part in (".value", ".words", ".at"):
+        example.locator(part).click()
+        assert fold.get_attribute("aria-expanded") == "true"
+        until(page, f"document.querySelector('{ROWS} .words').children.length === 64")
+        example.locator(part).click()
+        assert fold.get_attribute("aria-expanded") == "false"
+    example.locator(".peak").focus()
+    page.keyboard.press("Enter")
+    assert fold.get_attribute("aria-expanded") == "true"
+    page.keyboard.press("Enter")
+    box = example.locator(".words").bounding_box()
+    page.mouse.move(box["x"] + 4, box["y"] + 8)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 200, box["y"] + 8, steps=4)
+    page.mouse.up()
+    assert page.evaluate("getSelection().toString()") != ""
+    assert fold.get_attribute("aria-expanded") == "false"
+    seen.check()
+
+
+def test_examples_have_a_key_to_their_underline(plain: Path, watched: Make) -> None:
+    page = opened(watched(), plain)
+    header = page.locator(f"{CURRENT} [data-panel=examples] > header")
+    assert "peak" in header.locator(".legend").all_inner_texts()[-1]
+    shadow = "(node) => getComputedStyle(node).boxShadow"
+    sample = header.locator(".s-peak").evaluate(shadow)
+    assert sample != "none"
+    assert sample == page.locator(f"{CURRENT} .words .peak").first.evaluate(shadow)
+
+
+def test_quantile_groups_are_called_by_their_quantiles(published: Path, watched: Make) -> None:
+    """The demo asks for the quantiles 0.5 and 0.9; the activations stand beside."""
+    seen = watched()
+    page = seen.open(published / "resid-l16" / "l0000.html")
+    page.wait_for_selector(f"{CURRENT} .panels")
+    page.click(f"{CURRENT} button:has-text('By quantile')")
+    titles = page.locator(f"{CURRENT} .group h3").evaluate_all(
+        "(all) => all.map((h) => h.firstChild.textContent)"
+    )
+    assert titles == ["Quantile 90 % – 100 %", "Quantile 50 % – 90 %", "Quantile 0 % – 50 %"]
+    table = open_run(published).table("example_groups", "resid-l16")
+    rows = {row["group"]: row for row in table.to_pylist() if row["latent"] == current(page)}
+    ends = [numbers.value(rows["quantile:2"][name]) for name in ("lower", "upper")]
+    said = page.locator(f"{CURRENT} .group h3").first.inner_text()
+    assert f"activation {ends[0]} – {ends[1]}" in said
+    page.click(f"{CURRENT} button:has-text('By interval')")
+    first = page.locator(f"{CURRENT} .group h3").first.inner_text()
+    assert first.startswith(f"Activation {numbers.value(rows['interval:3']['lower'])} – {ends[1]}")
+    seen.check()
+
+
+def test_without_edges_quantile_groups_are_numbered(plain: Path, watched: Make) -> None:
+    page = opened(watched(), plain)
+    page.click(f"{CURRENT} button:has-text('By quantile')")
+    assert (
+        page.locator(f"{CURRENT} .group h3").first.inner_text().startswith("Quantile group 5 of 5")
+    )

@@ -171,7 +171,7 @@ def test_an_address_of_a_latent_that_is_not_shown(plain: Path, watched: Make) ->
         page = seen.open(opened, f"#latent-{missing}")
         page.wait_for_url(f"**/l0001.html#latent-{missing}")
         status = page.locator("[role=status].absent")
-        status.locator("a").wait_for()
+        status.locator("> a").wait_for()
         said = f"This report does not show latent {missing} of this SAE."
         assert said in status.inner_text()
         assert page.locator("article.current").count() == 0
@@ -183,11 +183,11 @@ def test_an_address_of_a_latent_that_is_not_shown(plain: Path, watched: Make) ->
         page.keyboard.press("k")
         assert current(page) == shown[1][shown[1].index(after) - 1]
         page.evaluate(f"self.location.hash = 'latent-{missing}'")
-        status.locator("a").click()
+        status.locator("> a").click()
         page.wait_for_url("**/index.html")
         seen.check()
     page = seen.open(pages[2], "#latent-99999")
-    page.locator(".absent a").wait_for()
+    page.locator(".absent > a").wait_for()
     assert page.locator("text=Next →").is_disabled()
     assert page.locator("text=← Previous").is_enabled()
     seen.check()
@@ -218,6 +218,59 @@ def test_going_to_a_latent(plain: Path, watched: Make) -> None:
     page.press("#jump", "Enter")
     until(page, "document.getElementById('jump').validationMessage !== ''")
     assert "does not show latent" in page.locator("#jump").evaluate("(e) => e.validationMessage")
+    seen.check()
+
+
+def only_in(published: Path, slug: str, other: str) -> int:
+    """A latent that one SAE of the published report shows and another does not."""
+    here, there = (set(ids(published / name / "l0000.html")) for name in (slug, other))
+    return min(here - there)
+
+
+def test_a_latent_of_another_sae_is_offered(published: Path, watched: Make) -> None:
+    wanted = only_in(published, "resid-l16", "resid-l10")
+    seen = watched()
+    page = seen.open(published / "resid-l10" / "index.html")
+    page.fill("#jump", str(wanted))
+    page.press("#jump", "Enter")
+    link = page.locator(f".jump-said a:text-is('resid-l16 {wanted}')")
+    link.wait_for()
+    assert "does not show latent" in page.locator(".jump-said").inner_text()
+    assert page.locator("#jump").evaluate("(e) => e.validationMessage") != ""
+    page.keyboard.press("Tab")
+    page.keyboard.press("Escape")
+    assert not page.locator(".jump-said").is_visible()
+    page.press("#jump", "Enter")
+    link.click()
+    page.wait_for_selector("article.current .panels")
+    assert current(page) == wanted
+    assert "resid-l16" in page.url
+    page = seen.open(published / "resid-l10" / "l0000.html", f"#latent-{wanted}")
+    page.locator(f".absent .elsewhere a:text-is('resid-l16 {wanted}')").click()
+    page.wait_for_selector("article.current .panels")
+    assert current(page) == wanted
+    seen.check()
+
+
+def test_what_is_no_number_is_no_latent(plain: Path, watched: Make) -> None:
+    seen = watched()
+    page = seen.open(plain / "index.html")
+    page.fill("#jump", f"{ids(latent_pages(plain)[0])[0]}x")
+    page.press("#jump", "Enter")
+    page.locator(".jump-said:has-text('by its number')").wait_for()
+    assert page.url.endswith("index.html")
+    seen.check()
+
+
+def test_the_hint_of_a_key_stands_where_the_key_leads(plain: Path, watched: Make) -> None:
+    seen = watched()
+    for path in (plain / "index.html", latent_pages(plain)[0], plain / "methods.html"):
+        page = seen.open(path)
+        hints = page.locator("label:has(input) kbd:text-is('/')")
+        hinted = hints.evaluate_all("(all) => all.map((one) => one.parentElement.control.id)")
+        page.keyboard.press("/")
+        focused = page.evaluate("document.activeElement.id")
+        assert hinted == ([focused] if focused else [])
     seen.check()
 
 

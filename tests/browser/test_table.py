@@ -221,6 +221,41 @@ def test_dragging_over_the_densities_sets_the_range(plain: Path, watched: Make) 
     seen.check()
 
 
+def test_the_map_shows_what_the_filters_leave(plain: Path, watched: Make) -> None:
+    """Whichever filter it is: the brush over the densities, or a word."""
+    seen = watched(height=3600)
+    page = seen.open(plain / "index.html")
+    page.wait_for_selector("#map .scatterlayer .point")
+    drawn = """() => Object.fromEntries(document.querySelector('#map .plot').data.map(
+        (trace) => [trace.name, trace.customdata]))"""
+    everything = shown(page)
+    assert page.evaluate(drawn)["left out"] == []
+    page.wait_for_selector("[data-figure=density] .plot .barlayer path")
+    box = page.locator("[data-figure=density] .plot .nsewdrag").bounding_box()
+    y = box["y"] + box["height"] / 2
+    page.mouse.move(box["x"] + box["width"] * 0.5, y)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.7, y, steps=5)
+    page.mouse.up()
+    until(page, "self.location.hash.includes('density=')")
+    until(page, "document.querySelector('#map .plot').data[0].customdata.length > 0")
+    found, wanted = page.evaluate(drawn), shown(page)
+    assert sorted(found["active"] + found["dead"]) == sorted(wanted)
+    assert sorted(found["left out"]) == sorted(set(everything) - set(wanted))
+    said = page.locator("#map [role=status]").inner_text()
+    assert said.startswith(f"{len(wanted)} of {len(everything)} latents fit")
+    page.click("#reset")
+    until(page, "document.querySelector('#map .plot').data[0].customdata.length === 0")
+    assert page.locator("#map [role=status]").inner_text() == ""
+    seen.check()
+
+
+def test_bars_of_two_kinds_have_a_key(plain: Path, watched: Make) -> None:
+    page = watched().open(plain / "index.html")
+    key = page.locator("[data-figure=density] .drawn-key li")
+    assert key.all_inner_texts() == ["all latents", "shown here"]
+
+
 def test_the_rows_as_a_file(plain: Path, watched: Make, tmp_path: Path) -> None:
     seen = watched()
     page = seen.open(plain / "index.html", "#sort=-max&latent=..60")

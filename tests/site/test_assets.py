@@ -69,8 +69,8 @@ def test_every_class_of_a_style_is_made_somewhere(name: str) -> None:
     made = set(re.findall(r"[\w-]+", " ".join(path.read_text(encoding="utf-8") for path in makers)))
     plain = re.sub(r"/\*.*?\*/|\{[^{}]*\}", "{}", style, flags=re.DOTALL)
     wanted = set(re.findall(r"\.(-?[a-zA-Z_][\w-]*)", plain))
-    # Classes that a script puts together: a step of a scale, a kind of node, a mark.
-    counted = {found for found in wanted if re.fullmatch(r"[akmnp]\d|k-\w+|mark-\w+", found)}
+    # Classes that a script puts together: a step of a scale, a kind of node, a mark, a sample.
+    counted = {found for found in wanted if re.fullmatch(r"[akmnp]\d|[kds]-\w+|mark-\w+", found)}
     assert wanted - counted - made == set()
 
 

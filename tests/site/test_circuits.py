@@ -101,7 +101,7 @@ def test_counts_and_strongest_pairs_are_in_the_html(report: Path, run_dir: Path)
     assert "181 later latents active in the true run, 179 with" in folds[3].text
     assert "8 in one but not both" in folds[3].text
     assert "the 12 strongest of 15 outputs looked at; the others hold 10 % of" in folds[3].text
-    assert "50.0 % of the absolute gradient of the 12 outputs looked at" in folds[3].text
+    assert "50 % of the absolute gradient of the 12 outputs looked at" in folds[3].text
     info = open_run(run_dir).info
     slugs = {visible_text(sae.label): sae.slug for sae in info.saes}
     for box, data in zip(folds, drawn.values(), strict=True):

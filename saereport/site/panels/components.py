@@ -27,6 +27,7 @@ FIGURE = base(
     choice="which example",
     summary="Heatmap of heads and MLPs by layer, mean over {n} top examples; the largest part is "
     "{part}, {value}. All parts with embedding and bias sum to the pre-activation.",
+    missing="computed after what the latent reads",
     alike=True,
     views=[{"x": "layer", "note": NOTE}],
 )

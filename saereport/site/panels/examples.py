@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from saereport.site.blocks import Block, base
-from saereport.site.context import Latent
+from saereport.site.context import Latent, ReportModel
 from saereport.site.panels.registry import panel
 from saereport.site.records import ExampleRow, RangeRow
 
@@ -43,14 +45,27 @@ def examples(latent: Latent) -> list[Block]:
     names = sorted(found.keys() | ranges.keys(), key=_place)
     if not names:
         return []
-    return [
-        EXAMPLES(
-            groups=[
-                {"group": name, "range": ranges.get(name), "examples": found.get(name, [])}
-                for name in names
-            ]
-        )
+    groups = [
+        {"group": name, "range": ranges.get(name), "examples": found.get(name, [])}
+        for name in names
     ]
+    edges = quantile_edges(latent.sae.report, sum(name.startswith("quantile:") for name in names))
+    return [EXAMPLES(groups=groups, **({"quantiles": edges} if edges else {}))]
+
+
+def quantile_edges(report: ReportModel, n_groups: int) -> list[float]:
+    """The inner edges of a latent's quantile groups, as the run was asked for them.
+
+    Returns:
+        `n_groups - 1` shares that rise; empty where the run does not say so many.
+    """
+    asked = report.info.config.get("examples")
+    edges = asked.get("quantiles") if isinstance(asked, dict) else None
+    if not isinstance(edges, list) or len(edges) != n_groups - 1:
+        return []
+    shares = [edge for edge in edges if isinstance(edge, (int, float)) and 0 < edge < 1]
+    rising = len(shares) == len(edges) and all(a < b for a, b in pairwise(shares))
+    return shares if rising else []
 
 
 def group_rows(latent: Latent) -> dict[str, list[ExampleRow]]:

@@ -9,7 +9,7 @@ import { whenSeen } from "../core/seen.js";
 import { showTip } from "../core/tip.js";
 import { proseText, tokenText, unpack } from "../core/tokens.js";
 import { offer } from "../shell/downloads.js";
-import { describeToken } from "./examples.js";
+import { describeToken, peakKey } from "./examples.js";
 import { divergingLegend, segments } from "./figures.js";
 import { glossNode, tokenCode } from "./lists.js";
 
@@ -181,7 +181,7 @@ export function attributionBlock(block, { blind }) {
     columns: [...columns, "first source, from the peak", "sources"],
     rows: examples.map((row, i) => [i + 1, row.activation, row.pre_activation, row.bias, ...row.heads, row.first, row.sources.join(" ")]),
   });
-  box.controls = [divergingLegend(scale), offer("attribution by head", data)];
+  box.controls = [divergingLegend(scale), peakKey(true), offer("attribution by head", data)];
   return box;
 }
 
@@ -258,6 +258,7 @@ export function influencesBlock(block, { blind }) {
     const labels = examples.map((_, i) => String(i + 1));
     heading.append(segments(labels, 0, show, "which example"));
   }
+  heading.append(peakKey(true));
   show(0);
   const data = () => ({
     columns: ["example", "SAE", "latent", "path", "source, from the peak", "token", "influence"],

@@ -1,6 +1,6 @@
 // Examples: running text with each token's activation as its background.
 import { store } from "../core/data.js";
-import { around, el, within } from "../core/dom.js";
+import { around, el, maybe, within } from "../core/dom.js";
 import { asText } from "../core/format.js";
 import { latentHref } from "../core/latents.js";
 import { loadLatent, loadSequence, loadTable } from "../core/load.js";
@@ -42,14 +42,23 @@ function level(activation, max) {
 export const levelOf = level;
 
 /** @param {Group} group */
-function name(group) {
+const activations = ({ range }) => (range ? asText.value(range.low) + " – " + asText.value(range.high) : "");
+
+/**
+ * What a group is called: by the quantiles between which its activations lie, or by these.
+ * @param {Group} group
+ * @param {number[]} edges
+ * @param {number} n How many groups there are by quantile.
+ */
+function nameOfGroup(group, edges, n) {
   const [kind, number] = group.group.split(":");
   if (kind === "top") return "Strongest";
-  const range = group.range;
-  if (!range) return kind + " " + number;
-  const { value } = asText;
-  const words = value(range.low) + " – " + value(range.high);
-  return kind === "quantile" ? "Quantile " + words : "Interval " + words;
+  if (kind === "quantile") {
+    const ends = [0, ...edges, 1].slice(Number(number), Number(number) + 2);
+    if (edges.length && ends.length === 2) return "Quantile " + ends.map(asText.percent).join(" – ");
+    return "Quantile group " + (Number(number) + 1) + " of " + n;
+  }
+  return group.range ? "Activation " + activations(group) : kind + " " + number;
 }
 
 /** @param {Element} token */
@@ -213,11 +222,18 @@ function row({ example, folded }, max, here) {
     open = !open;
     show(null);
   });
+  /**
+   * The row is as good as its button, unless the click was for something in it, or for choosing text.
+   * @param {Event} event
+   */
+  const pressed = (event) => {
+    if (!around(event, "a, button, select, label") && self.getSelection()?.isCollapsed !== false) fold.click();
+  };
   show(null);
   const where = "doc " + example.document + " · seq " + sequence + ":" + peak + " ";
   const more = folded ? el("span", { class: "folded" }, "+" + folded + " on ", tokenCode(peakToken(example)), " ") : null;
   const end = el("span", { class: "at" }, where);
-  return el(
+  const item = el(
     "li",
     { class: "example" },
     el("span", { class: "value" }, asText.value(activation)),
@@ -225,6 +241,8 @@ function row({ example, folded }, max, here) {
     el("span", { class: "tail" }, more, end, fold),
     also,
   );
+  item.addEventListener("click", pressed);
+  return item;
 }
 
 /**
@@ -236,6 +254,7 @@ function groupNode(section, max, here) {
   const { group } = section;
   const heading = el("h3", {}, section.title);
   if (group && group.range) {
+    if (group.group.startsWith("quantile:")) heading.append(el("span", {}, "activation " + activations(group)));
     const { n_active, share } = group.range;
     const bar = el("i", {});
     bar.style.setProperty("width", 100 * share + "%");
@@ -264,6 +283,15 @@ function groupNode(section, max, here) {
   }
   return box;
 }
+
+/**
+ * What the underlined token of an example is; where colours have two signs the line has none of them.
+ * @param {boolean} [signed]
+ */
+export const peakKey = (signed) => {
+  const sample = el("span", { class: signed ? "s-peak signed" : "s-peak", "aria-hidden": "true" }, "ab");
+  return el("span", { class: "legend" }, sample, "peak");
+};
 
 /** @param {number} max */
 function legend(max) {
@@ -316,6 +344,7 @@ export function examplesBlock(block, { sae, latent, max }) {
     label,
     groups: groups.filter((group) => group.group.split(":")[0] === kind),
   })).filter((item) => item.groups.length);
+  const nQuantiles = groups.filter(({ group }) => group.startsWith("quantile:")).length;
   const all = distinct(groups);
   const wanted = byKind.findIndex((item) => item.kind === remember("examples"));
   let current = wanted < 0 ? 0 : wanted;
@@ -326,7 +355,7 @@ export function examplesBlock(block, { sae, latent, max }) {
     if (!range) {
       const chosen = byKind.length ? byKind[current].groups : [];
       return chosen.map((group) => ({
-        title: name(group),
+        title: nameOfGroup(group, block.quantiles || [], nQuantiles),
         group,
         rows: foldTokens(group.examples, unique),
         limit: group.group === "top" ? FIRST.top : FIRST.other,
@@ -387,7 +416,7 @@ export function examplesBlock(block, { sae, latent, max }) {
     ),
   });
   const own = thisPage.kind === "latents" ? range : null;
-  box.controls = [kinds, cuts, unique, ...(own ? [own] : []), legend(max), offer("examples", table)];
+  box.controls = [kinds, cuts, unique, ...(own ? [own] : []), legend(max), peakKey(), offer("examples", table)];
   return box;
 }
 
@@ -414,6 +443,13 @@ export function watchExamples() {
   document.addEventListener("focusout", () => showTip(null));
   document.addEventListener("keydown", (event) => {
     const span = token(event);
+    if (span && event.key === "Enter") {
+      // The text is made again; its button stays.
+      const fold = maybe(span.closest(".example") || span, ".fold");
+      event.preventDefault();
+      fold?.focus();
+      fold?.click();
+    }
     if (!span || (event.key !== "ArrowLeft" && event.key !== "ArrowRight")) return;
     const next = event.key === "ArrowRight" ? span.nextElementSibling : span.previousElementSibling;
     event.preventDefault();

@@ -9,6 +9,7 @@ import { session } from "../core/state.js";
 import { showTip } from "../core/tip.js";
 import { brushOver, brushedShapes } from "../latents/brush.js";
 import { offer } from "../shell/downloads.js";
+import { keyList } from "./keys.js";
 
 /** @import { Bars, Colours, DataTable, Fields, FigureBlock, Layout, Plot, PlotEvent, Trace, View } from "../types" */
 
@@ -338,6 +339,11 @@ export function figureBlock(block, given, blind) {
       layout: layoutOf(view, colours, state.log, brushes),
     }));
   };
+  const [{ data: traces, columns = [] }] = block.views;
+  if (traces.length > 1) {
+    const key = keyList(traces.map((trace, i) => ["bar d-" + (trace.meta || "accent"), trace.name || columns[2 + i] || ""]));
+    if (key) plot.after(key);
+  }
   const start = async () => {
     await draw();
     if (!plot.on) return;

@@ -7,9 +7,10 @@ import { proseText } from "../core/tokens.js";
 import { offer } from "../shell/downloads.js";
 import { frameLayout, frameOf, nameAxis, shorten } from "./axes.js";
 import { diverging, divergingLegend, drawPlot, filled, gridTable, segments, unfolding } from "./figures.js";
+import { keyList } from "./keys.js";
 import { sparseHeatmap } from "./sparse.js";
 
-/** @import { Colours, DenseHeatmap, HeatView, HeatmapBlock, PlotEvent } from "../types" */
+/** @import { Colours, DenseHeatmap, HeatKey, HeatView, HeatmapBlock, PlotEvent } from "../types" */
 
 const MOST_ROWS = 200;
 // Characters of the names of columns up to which a heatmap is shown as a whole table.
@@ -38,6 +39,8 @@ export function heatDrawing({ z, most, rows, columns, x, places }, boxes, colour
   };
   const layout = {
     ...frameLayout(colours),
+    // A cell without a value is not one of the value zero, which has the colour of the panel.
+    plot_bgcolor: colours.line,
     xaxis: { ...nameAxis(columns, colours), ...(x ? { title: { text: x } } : { tickangle: -90 }) },
     yaxis: { ...nameAxis(rows, colours), range: [rows.length - 0.5, -0.5] },
     shapes: boxes.map((box) => ({
@@ -68,6 +71,20 @@ const largest = (view) => Math.max(1e-12, ...numbersOf(view).flat().map((n) => M
 function cellsOf(view) {
   const cells = numbersOf(view).flatMap((row, y) => row.map((value, x) => ({ row: view.rows[y], column: view.columns[x], value: value || 0 })));
   return cells.filter((cell) => cell.value).sort((a, b) => Math.abs(b.value) - Math.abs(a.value));
+}
+
+/**
+ * The key to a heatmap, below it.
+ * @param {HeatKey} block
+ * @param {boolean} missing Whether any cell has no value.
+ * @param {boolean} outlined
+ */
+export function heatKey(block, missing, outlined) {
+  /** @type {[string, string][]} */
+  const items = [];
+  if (missing) items.push(["zero", "zero"], ["missing", block.missing || "not stored"]);
+  if (outlined) items.push(["outlined", block.outline || "outlined"]);
+  return keyList(items);
 }
 
 /**
@@ -158,8 +175,11 @@ function denseHeatmap(block, given) {
     if (plot.redraw) plot.redraw();
     cells.open = false;
   };
+  const missing = views.some((view) => view.z.some((row) => row.includes(null)));
+  const key = heatKey(block, missing, views.some((view) => view.outlined && view.outlined.length));
   if (views.some((view) => view.note)) plot.after(note);
   if (views.some((view) => view.strip)) plot.after(words);
+  if (key) plot.after(key);
   box.append(cells);
   if (views.length > 1) caption.append(chooser(views, pick, block.choice || "what to show"));
   const data = () => tableOf(views[current], (value) => value);
@@ -185,5 +205,5 @@ function denseHeatmap(block, given) {
  * @param {HTMLElement | null} [given]
  */
 export function heatmapBlock(block, given) {
-  return "views" in block ? denseHeatmap(block, given || null) : sparseHeatmap(block, given || null, heatDrawing);
+  return "views" in block ? denseHeatmap(block, given || null) : sparseHeatmap(block, given || null, { heatDrawing, heatKey });
 }

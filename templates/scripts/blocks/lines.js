@@ -6,6 +6,7 @@ import { load } from "../core/load.js";
 import { whenSeen } from "../core/seen.js";
 import { session } from "../core/state.js";
 import { showTip } from "../core/tip.js";
+import { choose, chosen, whenChosen } from "../core/view.js";
 import { offer } from "../shell/downloads.js";
 import { cellName } from "./cells.js";
 import { frameLayout, frameOf, nameAxis, shorten, valueAxis } from "./axes.js";
@@ -69,17 +70,31 @@ export function linesBlock(block, given) {
     const select = el("select", {}, el("option", { value: "" }, "none"));
     overlays.forEach(([, page, text]) => select.append(el("option", { value: page }, text)));
     const key = box.dataset.block || "";
-    select.addEventListener("change", async () => {
-      const chosen = overlays.find(([, page]) => page === select.value);
-      if (chosen) await load(chosen[0]);
-      const blocks = chosen && store.pages.get(chosen[1])?.blocks;
+    const overlay = async () => {
+      const from = overlays.find(([, page]) => page === select.value);
+      if (from) await load(from[0]);
+      const blocks = from && store.pages.get(from[1])?.blocks;
       // Much data is in a script of its own there.
       const { load: apart } = (blocks && blocks.get(key)) || {};
       if (apart) await load(apart);
       const found = blocks && blocks.get(key);
       other = found ? merged(found) : null;
       if (plot.redraw) plot.redraw();
+    };
+    /** @param {string} page Its file name is enough: prompts lie beside each other. */
+    const short = (page) => page.replace(/^.*\/|\.html$/g, "");
+    const read = () => {
+      const [, page = ""] = overlays.find(([, path]) => short(path) === chosen("over")) || [];
+      if (page === select.value) return;
+      select.value = page;
+      overlay();
+    };
+    select.addEventListener("change", () => {
+      choose("over", short(select.value));
+      overlay();
     });
+    whenChosen(read);
+    read();
     caption.append(el("label", { class: "field" }, el("span", {}, block.overlay || "Lay over it"), select));
   }
   caption.append(offer(title, data));

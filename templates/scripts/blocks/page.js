@@ -3,6 +3,7 @@ import { store } from "../core/data.js";
 import { all, maybe } from "../core/dom.js";
 import { load } from "../core/load.js";
 import { whenSeen } from "../core/seen.js";
+import { chosen } from "../core/view.js";
 import { figureBlock, freshen } from "./figures.js";
 import { heatmapBlock } from "./heatmap.js";
 import { linesBlock } from "./lines.js";
@@ -44,6 +45,17 @@ function drawBlock(page, figure) {
   else begin();
 }
 
+/**
+ * Where the address names a cell of a drawing, that is unfolded and gone to, which draws it.
+ */
+function goToCell() {
+  const [key] = chosen("cell").split("~");
+  const figure = key ? all(document, "[data-block]").find((node) => node.dataset.block === key) : null;
+  const fold = figure && figure.closest("details.unfold");
+  if (fold instanceof HTMLDetailsElement) fold.open = true;
+  if (figure) figure.scrollIntoView();
+}
+
 /** The data of this page's blocks, once all of them are drawn or wait to be seen; null without. */
 export function drawBlocks() {
   const panels = maybe(document, "[data-of]");
@@ -51,5 +63,6 @@ export function drawBlocks() {
   if (!page) return null;
   for (const figure of all(document, "[data-block]")) if (page.blocks.has(figure.dataset.block || "")) drawBlock(page, figure);
   for (const fold of all(document, "details.unfold")) fold.addEventListener("toggle", freshen);
+  goToCell();
   return page;
 }

@@ -5,6 +5,7 @@ import { showTip } from "../core/tip.js";
 import { offer } from "../shell/downloads.js";
 import { frameLayout, frameOf, valueAxis } from "./axes.js";
 import { drawPlot, plotText } from "./figures.js";
+import { keyList } from "./keys.js";
 
 /** @import { Colours, PlotEvent, ScatterBlock, Trace } from "../types" */
 
@@ -34,6 +35,12 @@ export function scatterBlock(block, given) {
       layout: { ...frameLayout(colours), xaxis: valueAxis(block.x, colours), yaxis: valueAxis(block.y, colours) },
     };
   };
+  const used = new Set(block.series.map((line) => line.role));
+  const key = keyList([
+    ...Object.entries(block.roles || {}).filter(([role]) => used.has(role)).map(([role, words]) => /** @type {[string, string]} */ (["dot d-" + role, words])),
+    ...(block.diagonal ? [/** @type {[string, string]} */ (["line", block.diagonal])] : []),
+  ]);
+  if (key) plot.after(key);
   caption.append(offer(name, () => ({ columns: ["", block.x, block.y], rows: block.series.flatMap((line) => line.points.map((point) => [line.name, ...point])) })));
   whenSeen(plot, () =>
     drawPlot(plot, make, {

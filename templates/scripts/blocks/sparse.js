@@ -4,13 +4,14 @@ import { el } from "../core/dom.js";
 import { asText } from "../core/format.js";
 import { whenSeen } from "../core/seen.js";
 import { showTip } from "../core/tip.js";
+import { choose, chosen, whenChosen } from "../core/view.js";
 import { offer } from "../shell/downloads.js";
 import { frameOf, shorten } from "./axes.js";
 import { cellNode } from "./cells.js";
 import { divergingLegend, drawPlot } from "./figures.js";
 
 /** @import { Colours, PlotEvent, SparseHeatmap } from "../types" */
-/** @import { heatDrawing } from "./heatmap.js" */
+/** @import { heatDrawing, heatKey } from "./heatmap.js" */
 
 /**
  * A row or a column.
@@ -87,7 +88,7 @@ function chosenCells(block, ends, state) {
 /**
  * @param {SparseHeatmap} block
  * @param {HTMLElement | null} given
- * @param {typeof heatDrawing} drawing
+ * @param {{ heatDrawing: typeof heatDrawing, heatKey: typeof heatKey }} drawing How all heatmaps are drawn.
  */
 export function sparseHeatmap(block, given, drawing) {
   /** @type {Choice} */
@@ -103,7 +104,7 @@ export function sparseHeatmap(block, given, drawing) {
   plot.setAttribute("role", "application");
   plot.setAttribute("aria-label", summary + largest + " The arrow keys walk from cell to cell.");
   plot.tabIndex = 0;
-  const hint = "Click a cell, or walk there with the arrow keys, to pin it here.";
+  const hint = "Click a cell, or walk there with the arrow keys, to pin it here; again, or Escape, unpins it.";
   const card = el("div", { class: "c-card", role: "status" }, el("p", { class: "none" }, hint));
   const lists = el("details", {}, el("summary", {}, "Rows and columns shown, as links"));
   let shown = chosenCells(block, ends, state);
@@ -112,6 +113,18 @@ export function sparseHeatmap(block, given, drawing) {
   let cells = [];
   let pinned = -1;
 
+  const key = box.dataset.block || "";
+  /**
+   * A cell by what it is about, for the address.
+   * @param {number} i
+   */
+  const nameOf = (i) => key + "~" + [ends.columns[x[i]], ends.rows[y[i]]].map(({ name, position }) => name + "@" + position).join("~");
+
+  const unpin = () => {
+    pinned = -1;
+    if (plot.redraw) plot.redraw();
+    card.replaceChildren(el("p", { class: "none" }, hint));
+  };
   /** @param {number} i */
   const pin = (i) => {
     pinned = i;
@@ -128,6 +141,16 @@ export function sparseHeatmap(block, given, drawing) {
     const list = el("dl", { class: "kv" });
     for (const [name, number] of facts) list.append(el("div", {}, el("dt", {}, name), el("dd", {}, asText.value(number))));
     card.replaceChildren(el("p", {}, link(before), " → ", link(after)), list);
+  };
+  // The reader's own choice goes into the address; the one that is pinned is let go by another press.
+  const press = (/** @type {number} */ i) => {
+    if (i === pinned || i < 0) {
+      unpin();
+      choose("cell", "");
+    } else {
+      pin(i);
+      choose("cell", nameOf(i));
+    }
   };
 
   /**
@@ -148,7 +171,7 @@ export function sparseHeatmap(block, given, drawing) {
     const from = pinned < 0 ? null : placeOf(pinned);
     if (!from) {
       const drawn = cells.flat().filter((i) => i >= 0);
-      if (drawn.length) pin(drawn.reduce((a, b) => (Math.abs(value[b]) > Math.abs(value[a]) ? b : a)));
+      if (drawn.length) press(drawn.reduce((a, b) => (Math.abs(value[b]) > Math.abs(value[a]) ? b : a)));
       return;
     }
     const best = { distance: Infinity, cell: -1 };
@@ -162,9 +185,10 @@ export function sparseHeatmap(block, given, drawing) {
         if (distance < best.distance) Object.assign(best, { distance, cell: i });
       }),
     );
-    if (best.cell >= 0) pin(best.cell);
+    if (best.cell >= 0) press(best.cell);
   };
   plot.addEventListener("keydown", (event) => {
+    if (event.key === "Escape" && pinned >= 0) press(-1);
     const step = STEPS.get(event.key);
     if (event.altKey || event.ctrlKey || event.metaKey || !step) return;
     event.preventDefault();
@@ -194,7 +218,7 @@ export function sparseHeatmap(block, given, drawing) {
     const narrow = plot.clientWidth < 560;
     const rows = shown.rows.map((row) => shorten(ends.rows[row].label, narrow ? 18 : 48));
     const columns = shown.columns.map((column) => ends.columns[column].label);
-    return drawing({ z, most: shown.most, rows, columns, places: cells }, [...boxes, ...mark], colours);
+    return drawing.heatDrawing({ z, most: shown.most, rows, columns, places: cells }, [...boxes, ...mark], colours);
   };
 
   /**
@@ -227,8 +251,9 @@ export function sparseHeatmap(block, given, drawing) {
       update();
     });
     caption.append(el("label", { class: "field", for: id }, el("span", {}, label), select));
+    return select;
   };
-  choice("Strongest rows, columns", SIZES.map((n) => [String(n), String(n)]), String(state.size), (size) => (state.size = Number(size)));
+  const sizes = choice("Strongest rows, columns", SIZES.map((n) => [String(n), String(n)]), String(state.size), (size) => (state.size = Number(size)));
   /** @type {[string, string][]} */
   const sorts = [["position", "position"], ["strength", "strength"], ["latent", "latent"]];
   if (block.one_by_one) ends.rows.forEach((end, i) => sorts.push(["row-" + i, end.name + " " + end.token]));
@@ -245,8 +270,27 @@ export function sparseHeatmap(block, given, drawing) {
     }),
   });
   caption.append(divergingLegend(shown.most), offer(block.quantity + " " + (block.title || ""), data));
-  plot.after(card, lists);
+  const legend = drawing.heatKey(block, true, expected.size > 0);
+  plot.after(...(legend ? [legend] : []), card, lists);
   update();
+  const read = () => {
+    const wanted = chosen("cell");
+    const found = wanted.startsWith(key + "~") ? Array.from(value.keys()).find((i) => nameOf(i) === wanted) : undefined;
+    if (found === undefined || found === pinned) return;
+    // As many rows and columns as it takes for the cell to be among them.
+    const fits = SIZES.find((size) => {
+      const { columns, rows } = chosenCells(block, ends, { ...state, size });
+      return size >= state.size && columns.includes(x[found]) && rows.includes(y[found]);
+    });
+    if (fits && fits !== state.size) {
+      state.size = fits;
+      sizes.value = String(fits);
+      update();
+    }
+    pin(found);
+  };
+  whenChosen(read);
+  read();
   const cellOf = (/** @type {PlotEvent} */ event) => event.points[0].customdata;
   whenSeen(plot, () =>
     drawPlot(plot, make, {
@@ -257,7 +301,7 @@ export function sparseHeatmap(block, given, drawing) {
         showTip(lines, event.event.clientX, event.event.clientY);
       },
       plotly_unhover: () => showTip(null),
-      plotly_click: (/** @type {PlotEvent} */ event) => cellOf(event) >= 0 && pin(cellOf(event)),
+      plotly_click: (/** @type {PlotEvent} */ event) => cellOf(event) >= 0 && press(cellOf(event)),
     }),
   );
   return box;

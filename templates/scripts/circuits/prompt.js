@@ -1,6 +1,7 @@
 // A prompt's page: its tokens filter the tables, and its blocks are drawn.
 import { drawBlocks } from "../blocks/page.js";
 import { all, byId } from "../core/dom.js";
+import { choose, chosen, whenChosen } from "../core/view.js";
 
 /** @param {string[]} words */
 function tokenFilter(words) {
@@ -17,9 +18,19 @@ function tokenFilter(words) {
   for (const button of buttons) {
     button.addEventListener("click", () => {
       wanted = wanted === button.dataset.token ? "" : button.dataset.token || "";
+      choose("token", wanted);
       apply();
     });
   }
+  const read = () => {
+    const named = chosen("token");
+    const known = buttons.some((button) => button.dataset.token === named) ? named : "";
+    if (known === wanted) return;
+    wanted = known;
+    apply();
+  };
+  whenChosen(read);
+  read();
 }
 
 export function promptPage() {

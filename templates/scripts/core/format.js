@@ -27,7 +27,7 @@ function percent(share) {
   if (share < 1e-5) return "< 0.001 %";
   if (share > 0.9995) return share >= 1 ? "100 %" : "> 99.9 %";
   const hundred = share * 100;
-  return (hundred >= 10 ? hundred.toFixed(1) : String(Number(hundred.toPrecision(2)))) + " %";
+  return String(Number(hundred >= 10 ? hundred.toFixed(1) : hundred.toPrecision(2))) + " %";
 }
 
 /** Numbers by how they are to be read. @type {Record<"value" | "percent" | "count" | "times" | "text", (n: number) => string>} */

@@ -1,5 +1,6 @@
 // Links checked by intervention: predicted against measured change.
 import { drawPlot } from "../blocks/figures.js";
+import { keyList } from "../blocks/keys.js";
 import { el } from "../core/dom.js";
 import { asText } from "../core/format.js";
 import { whenSeen } from "../core/seen.js";
@@ -24,7 +25,12 @@ export function drawChecks(model, figure) {
   const opposite = checks.filter((row) => row.predicted * row.measured < 0).length;
   const label = "Scatter plot of predicted and measured change for " + checks.length + " links, " + opposite + " of opposite sign; the numbers are in the table below.";
   const plot = el("div", { class: "plot g-plot", role: "img", "aria-label": label });
-  figure.append(plot);
+  const key = keyList([
+    ["dot d-up", "as predicted, within a factor of two"],
+    ["cross", "opposite sign, or off by more"],
+    ["dotted", "exactly as predicted"],
+  ]);
+  figure.append(plot, ...(key ? [key] : []));
   /** @param {Colours} colours */
   const make = (colours) => {
     /** @param {string} title */

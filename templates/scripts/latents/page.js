@@ -11,6 +11,7 @@ import { listeners } from "../core/state.js";
 import { showTip } from "../core/tip.js";
 import { blindness } from "../reader/blind.js";
 import { carry } from "../reader/pins.js";
+import { elsewhere } from "./elsewhere.js";
 import { followView, fragmentParts, readView, reading, viewSuffix, whenViewChanges } from "./reading.js";
 
 const EMBED = "?embed=true&embedexplanation=true&embedplots=true&embedtest=true";
@@ -170,6 +171,9 @@ export function latentPage() {
     current = (after < 0 ? articles.length : after) - 0.5;
     const whole = el("a", { href: home }, "All latents that it shows");
     status.append("This report does not show latent " + latent + " of this SAE. ", whole);
+    elsewhere(thisPage.sae, latent).then((others) => {
+      if (others && status.contains(whole)) status.append(others);
+    });
     arrive("Latent " + latent + " is not shown");
     self.scrollTo(0, 0);
   }

@@ -1,5 +1,5 @@
 // The page of an SAE: its table, its distributions, and the map of its latents.
-import { drawPlot, figureBlock } from "../blocks/figures.js";
+import { drawPlot, figureBlock, plotBox } from "../blocks/figures.js";
 import { merged } from "../blocks/merge.js";
 import { goTo } from "../core/address.js";
 import { store } from "../core/data.js";
@@ -16,6 +16,7 @@ import { latentTable } from "./table.js";
 /** @import { LatentRow } from "../records" */
 
 const AT_ONCE = 5000;
+const FAINT = 0.25;
 
 /** @param {string[]} colours */
 function scale(colours) {
@@ -45,19 +46,22 @@ function legend(live) {
 }
 
 /**
+ * The map shows what the table shows: latents that its filters leave out are faint.
  * @param {HTMLElement} box
  * @param {Table} table
+ * @param {TableView} view
  */
-function drawMap(box, table) {
+function drawMap(box, table, view) {
   const rows = table.rows;
-  const dead = rows.filter((row) => !alive(row));
   const live = rows.filter(alive);
-  const plot = el("div", {
+  let fits = new Set(rows);
+  const plot = plotBox({
     class: "plot tall",
     role: "img",
     "aria-label": "Scatter plot of " + asText.count(rows.length) + " latents by decoder direction.",
   });
-  box.append(legend(live), plot);
+  const said = el("p", { class: "kept", role: "status" });
+  box.append(legend(live), plot, said);
   const size = rows.length > 3000 ? 4 : rows.length > 500 ? 6 : 9;
   /**
    * @param {LatentRow[]} some
@@ -71,14 +75,15 @@ function drawMap(box, table) {
     x: some.map((row) => row.x),
     y: some.map((row) => row.y),
     customdata: some.map((row) => row.latent),
-    hoverinfo: "none",
+    hoverinfo: marker.opacity === FAINT ? "skip" : "none",
     marker,
   });
   /** @param {Colours} colours */
   const make = (colours) => {
     const steps = Array.from({ length: 10 }, (_, i) => colourOf("a" + i));
     const [low, high] = range(live);
-    const logs = live.map((row) => (row.density > 0 ? Math.log10(row.density) : low));
+    const inside = live.filter((row) => fits.has(row));
+    const logs = inside.map((row) => (row.density > 0 ? Math.log10(row.density) : low));
     const axis = {
       type: "linear",
       showgrid: false,
@@ -89,8 +94,9 @@ function drawMap(box, table) {
     };
     return {
       data: [
-        trace(dead, "dead", { size, color: "rgba(0,0,0,0)", line: { width: 1, color: colours.quiet } }),
-        trace(live, "active", {
+        trace(rows.filter((row) => !fits.has(row)), "left out", { size, color: colours.quiet, opacity: FAINT }),
+        trace(rows.filter((row) => !alive(row) && fits.has(row)), "dead", { size, color: "rgba(0,0,0,0)", line: { width: 1, color: colours.quiet } }),
+        trace(inside, "active", {
           size,
           opacity: 0.9,
           line: { width: 0.6, color: colours["ink-3"] },
@@ -108,6 +114,8 @@ function drawMap(box, table) {
         margin: { l: 8, r: 8, t: 8, b: 8 },
         showlegend: false,
         hovermode: "closest",
+        // Other filters do not move what the reader has gone to.
+        uirevision: "map",
         dragmode: self.matchMedia("(pointer: coarse)").matches ? false : "pan",
         xaxis: axis,
         yaxis: { ...axis, scaleanchor: "x" },
@@ -134,6 +142,11 @@ function drawMap(box, table) {
       const href = latentHref(table.sae, event.points[0].customdata);
       if (href) goTo(href);
     },
+  });
+  view.onShown((shown) => {
+    fits = new Set(shown);
+    said.textContent = shown.length < rows.length ? asText.count(shown.length) + " of " + asText.count(rows.length) + " latents fit the filters of the table; the others are faint." : "";
+    if (plot.redraw) plot.redraw();
   });
 }
 
@@ -186,13 +199,13 @@ export function saePage() {
   }
   const map = document.getElementById("map");
   if (!map || !table.has_map) return;
-  if (table.rows.length <= AT_ONCE) whenSeen(map, () => drawMap(map, table));
+  if (table.rows.length <= AT_ONCE) whenSeen(map, () => drawMap(map, table, view));
   else {
     const label = "Draw the map of " + asText.count(table.rows.length) + " latents";
     const button = el("button", { type: "button" }, label);
     button.addEventListener("click", () => {
       button.remove();
-      drawMap(map, table);
+      drawMap(map, table, view);
     });
     map.append(button);
   }

@@ -47,7 +47,7 @@ function codes(ids) {
 }
 
 /**
- * Returns what sets the range of densities from elsewhere, and tells of its changes.
+ * Returns what sets the range of densities from elsewhere, and tells of its changes and of the rows that fit.
  * @param {Table} table
  * @returns {TableView}
  */
@@ -78,6 +78,8 @@ export function latentTable(table) {
   const said = (id, text) => (byId(id, HTMLElement).textContent = text);
   /** @type {((range: [End, End]) => void)[]} */
   const watchers = [];
+  /** @type {((rows: LatentRow[]) => void)[]} */
+  const readers = [];
   let state = noFilters();
   let shown = rows;
   let drawn = "";
@@ -175,6 +177,7 @@ export function latentTable(table) {
     const labelled = rows.some((row) => noteBook.label(sae, row));
     grid.classList.toggle("unlabelled", unlabelled && !labelled);
     for (const watch of watchers) watch(state.density);
+    for (const watch of readers) watch(shown);
     drawn = "";
     draw();
   }
@@ -331,5 +334,10 @@ export function latentTable(table) {
     watchers.push(watch);
     watch(state.density);
   };
-  return { density, onDensity };
+  /** @param {(rows: LatentRow[]) => void} watch */
+  const onShown = (watch) => {
+    readers.push(watch);
+    watch(shown);
+  };
+  return { density, onDensity, onShown };
 }

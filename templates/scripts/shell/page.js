@@ -5,9 +5,7 @@ import { readyFigures, redraw } from "../blocks/figures.js";
 import { drawBlocks } from "../blocks/page.js";
 import { promptPage } from "../circuits/prompt.js";
 import { comparePage } from "../compare/page.js";
-import { fragmentNow, goTo } from "../core/address.js";
-import { latentHref } from "../core/latents.js";
-import { loadTable } from "../core/load.js";
+import { fragmentNow } from "../core/address.js";
 import { thisPage } from "../core/page.js";
 import { graphPage } from "../graph/page.js";
 import { latentPage } from "../latents/page.js";
@@ -17,6 +15,7 @@ import { toggleMark } from "../reader/marks.js";
 import { notesSection, writeNote } from "../reader/notes.js";
 import { saePage } from "../sae/page.js";
 import { copyLink, copyMarkdown, startActions } from "./actions.js";
+import { jumpField } from "./jump.js";
 import { startHelp, startTheme } from "./theme.js";
 
 /** @import { Mark } from "../types" */
@@ -26,30 +25,7 @@ self.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () =>
 
 const { keys, toggle: help } = startHelp();
 
-const field = document.getElementById("jump");
-const jump = field instanceof HTMLInputElement ? field : null;
-
-/** @param {HTMLInputElement} jump */
-async function go(jump) {
-  const wanted = Number.parseInt(jump.value, 10);
-  const table = await loadTable(thisPage.sae);
-  const row = Number.isNaN(wanted) ? null : table && table.byLatent.get(wanted);
-  const href = row && latentHref(thisPage.sae, wanted);
-  jump.setCustomValidity(href ? "" : "This report does not show latent " + jump.value.trim() + ".");
-  if (href) {
-    goTo(href);
-    jump.value = "";
-    jump.blur();
-  } else jump.reportValidity();
-}
-if (jump) {
-  jump.addEventListener("keydown", (event) => {
-    if (event.key === "Enter") go(jump);
-    if (event.key === "Escape") jump.blur();
-  });
-  jump.addEventListener("input", () => jump.setCustomValidity(""));
-}
-
+const jump = jumpField();
 startActions();
 watchExamples();
 const latents = thisPage.kind === "latents" ? latentPage() : null;

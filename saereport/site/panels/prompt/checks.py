@@ -14,6 +14,11 @@ SCATTER = base(
     x="predicted change",
     y="measured change",
     diagonal="as predicted",
+    roles={
+        "quiet": "tokens to latents",
+        "accent": "latents to latents",
+        "act": "latents to logits",
+    },
     told=False,
     summary="{n} edges: the earlier latent was set to zero in the true model. {opposite} have the "
     "opposite sign, {off} are off by more than a factor of two. Points on the diagonal are as the "

@@ -14,6 +14,7 @@ HEATMAP = base(
     choice="which latent",
     summary="What each head and each MLP add to a latent's pre-activation. With the embedding and "
     "the bias, the parts sum to the pre-activation.",
+    missing="computed after what the latent reads",
     alike=True,
     views=[{"x": "layer", "note": NOTE}],
 )

@@ -16,6 +16,8 @@ HEATMAP = base(
     summary="What reaches these latents from the first half; outlined cells are where induction is "
     "expected, from the token after the earlier occurrence.",
     choice="which map",
+    missing="no pair, or not among the pairs kept",
+    outline="where induction is expected",
 )
 
 

@@ -24,6 +24,8 @@ HEATMAP = base(
     b="heatmap",
     quantity="gradient",
     product="activation × gradient",
+    missing="no pair, or not among the pairs kept",
+    outline="where induction is expected",
     summary="Heatmap of gradients, {title}: {n} pairs; later in rows, earlier in columns. The "
     "strongest pairs are in the tables below.",
     told=False,

@@ -10,6 +10,7 @@ HEATMAP = base(
     "prompt.patterns",
     b="heatmap",
     choice="which head",
+    missing="a later token, which is not attended to",
     summary="Attention of the heads that matter most to the latents above, destination (rows) by "
     "source (columns): {heads}.",
 )
