@@ -20,7 +20,7 @@ from saereport.config.build import BuildConfig, make_config, with_plugins
 from saereport.config.selection import parse_selection, tracked_latents
 from saereport.pipeline.blinding import parse_blind
 from saereport.pipeline.context import Chosen, Context, Loaded
-from saereport.pipeline.fingerprint import digest, identity_of
+from saereport.pipeline.fingerprint import identity_of, parts_of
 from saereport.pipeline.loading import facts_of, load_model_of, load_saes
 from saereport.pipeline.memory import MemoryProfiler, as_lines
 from saereport.pipeline.preflight import (
@@ -46,7 +46,7 @@ from saereport.sources.devices import resolve_device, resolve_dtype
 from saereport.sources.models import LanguageModel
 from saereport.sources.saes.sae import Sae, check_fit
 from saereport.util.errors import SaereportError
-from saereport.util.files import target_folder
+from saereport.util.files import json_digest, target_folder
 from saereport.util.progress import Progress
 
 
@@ -162,7 +162,7 @@ def _collect(config: BuildConfig, target: Path, work: Path, watch: _Watch) -> Pa
 
     with during("load"):
         context, title = _prepared(config, work, watch.progress)
-    done = None if config.profile_memory else _done(target, digest(context.identity))
+    done = None if config.profile_memory else _done(target, json_digest(context.identity))
     if done is not None:
         watch.progress.say("This run is already collected; using it")
         if config.strict:
@@ -210,6 +210,7 @@ def _prepared(config: BuildConfig, work: Path, progress: Progress) -> tuple[Cont
         batches=Batches(config.batch_size, text.rules.context_size, device, progress),
         work=work,
         identity=identity,
+        parts=parts_of(identity),
         progress=progress,
         warned=warned,
     )

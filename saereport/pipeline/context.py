@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,14 +20,14 @@ from saereport.config.selection import Selection
 from saereport.measure import SequenceStore
 from saereport.measure.weights import TokenRows
 from saereport.pipeline.checkpoint import Checkpoint, FinishedParts
-from saereport.pipeline.fingerprint import digest, part_of
-from saereport.pipeline.stage import Stage
+from saereport.pipeline.needs import Needs
 from saereport.pipeline.text import RunText
 from saereport.pipeline.text_pass import Batches, Seen
 from saereport.pipeline.warned import Warned
 from saereport.run.schema import L0
 from saereport.sources.models import LanguageModel
 from saereport.sources.saes.sae import Sae
+from saereport.util.files import json_digest
 from saereport.util.progress import Progress
 
 
@@ -59,6 +59,16 @@ class Loaded:
     saes: dict[str, Sae]
 
 
+class StageView(Protocol):
+    """What the context knows of a `Stage`, which is built on it."""
+
+    name: ClassVar[str]
+    needs: ClassVar[Needs]
+
+    def wants(self, context: Context, table: str, slug: str | None) -> bool:
+        """Whether it will read a table that is about to be written."""
+
+
 @dataclass(eq=False)
 class Context:
     """One build.
@@ -71,6 +81,7 @@ class Context:
         batches: How many sequences go through the model at a time.
         work: Folder beside the output where what is finished is kept.
         identity: Everything that the numbers depend on, see `fingerprint`.
+        parts: What of it the numbers of each stage depend on, by the stage's name.
         progress: Where to say what is going on.
         warned: Takes what a reader must know beforehand.
         latents: The latents of each SAE that are shown, ascending; the stage `statistics` says.
@@ -88,6 +99,7 @@ class Context:
     batches: Batches
     work: Path
     identity: Mapping[str, Any]
+    parts: Mapping[str, Mapping[str, Any]]
     progress: Progress
     warned: Warned
     latents: dict[str, NDArray[np.int64]] = field(default_factory=dict)
@@ -96,8 +108,8 @@ class Context:
     sequences: SequenceStore = field(default_factory=SequenceStore)
     left_out: dict[str | None, dict[str, str]] = field(default_factory=dict)
     _held: dict[tuple[str, str | None], Mapping[str, Any]] = field(default_factory=dict)
-    _stage: Stage | None = None
-    _later: Sequence[Stage] = ()
+    _stage: StageView | None = None
+    _later: Sequence[StageView] = ()
     _token_rows: TokenRows | None = None
 
     @property
@@ -132,7 +144,7 @@ class Context:
         """The latents of an SAE about which the run may reveal nothing."""
         return frozenset() if self.config.with_reveal else frozenset(self.chosen[slug].blind)
 
-    def settings(self, stage: Stage) -> Any:
+    def settings(self, stage: StageView) -> Any:
         """A plug-in's own settings, or None where they have to be given and are not."""
         return getattr(self.config, stage.name, None)
 
@@ -179,29 +191,30 @@ class Context:
         """A table of an earlier stage that `needs.tables` names; None where there is none."""
         return self._held.get((name, slug))
 
-    def fingerprint_of(self, stage: Stage) -> str:
+    def fingerprint_of(self, stage: StageView) -> str:
         """Identity of a stage's work: the settings and inputs that it depends on."""
-        return digest(part_of(self.identity, stage))
+        return json_digest(self.parts[stage.name])
 
-    def folder_of(self, stage: Stage) -> Path:
+    def folder_of(self, stage: StageView) -> Path:
         """The stage's own folder, for what it keeps until the build is whole."""
         return self.work / "stages" / stage.name
 
-    def checkpoint(self, stage: Stage, part: str = "") -> Checkpoint:
+    def checkpoint(self, stage: StageView, part: str = "") -> Checkpoint:
         """Where a stage saves its state now and then.
 
         Args:
             stage: The stage.
             part: Name of a folder, where it has several.
         """
-        identity = part_of(self.identity, stage)
-        return Checkpoint(self.folder_of(stage) / part, digest(identity), identity)
+        return Checkpoint(
+            self.folder_of(stage) / part, self.fingerprint_of(stage), self.parts[stage.name]
+        )
 
-    def finished(self, stage: Stage) -> FinishedParts:
+    def finished(self, stage: StageView) -> FinishedParts:
         """Where a stage keeps the parts that are finished."""
         return FinishedParts(self.folder_of(stage), self.fingerprint_of(stage))
 
-    def begin(self, stage: Stage | None, later: Sequence[Stage]) -> None:
+    def begin(self, stage: StageView | None, later: Sequence[StageView]) -> None:
         """A stage begins, after which these are to run; None before the first."""
         self._stage, self._later = stage, later
 

@@ -7,7 +7,6 @@ profiling). What differs between two identities can be said in words.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import platform
@@ -27,7 +26,7 @@ from saereport.run import TABLES
 from saereport.sources.models import LanguageModel, hash_tensors
 from saereport.sources.saes.sae import Sae
 from saereport.sources.text.text import Text
-from saereport.util.files import canonical_json
+from saereport.util.files import json_digest
 from saereport.util.version import __version__
 
 LIBRARIES = ("torch", "transformers", "tokenizers", "transformer-lens", "sae-lens", "numpy")
@@ -164,11 +163,11 @@ def _tokenizer_digest(tokenizer: Any) -> str:
         whole = json.loads(backend.to_str())
         # The last call's, and set anew by every call.
         content = {k: v for k, v in whole.items() if k not in ("truncation", "padding")}
-        return digest(content)
+        return json_digest(content)
     with tempfile.TemporaryDirectory() as folder:
         tokenizer.save_vocabulary(folder)
         files = {p.name: file_digest(p) for p in sorted(Path(folder).iterdir())}
-    return digest({"files": files, "vocabulary": tokenizer.get_vocab()})
+    return json_digest({"files": files, "vocabulary": tokenizer.get_vocab()})
 
 
 def installed_versions() -> dict[str, str]:
@@ -204,12 +203,6 @@ def _plain(value: Any) -> Any:
     return str(value) if " at 0x" not in str(value) else type(value).__name__
 
 
-def digest(identity: Mapping[str, Any]) -> str:
-    """SHA-256 of an identity, as 64 hexadecimal digits."""
-    text = canonical_json(identity, indent=None)
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-
-
 def part_of(identity: Mapping[str, Any], stage: Stage, *, redacted: bool = False) -> dict[str, Any]:
     """What a stage's numbers depend on: not the settings that are other stages' alone.
 
@@ -230,6 +223,11 @@ def part_of(identity: Mapping[str, Any], stage: Stage, *, redacted: bool = False
     config["skip"] = [name for name in config["skip"] if name in names]
     inputs = {name: found for name, found in identity["inputs"].items() if name in own}
     return {**identity, "config": config, "inputs": inputs}
+
+
+def parts_of(identity: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """What each stage's numbers depend on, by the stage's name."""
+    return {name: part_of(identity, stage) for name, stage in stages().items()}
 
 
 _WORDS = {

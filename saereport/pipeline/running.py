@@ -16,12 +16,13 @@ import pyarrow as pa
 
 from saereport.pipeline.checkpoint import FinishedStage
 from saereport.pipeline.context import Context
-from saereport.pipeline.fingerprint import digest, part_of
+from saereport.pipeline.fingerprint import part_of
 from saereport.pipeline.stage import SKIPPED, Stage, Yielded, built_on, is_skipped, stages
 from saereport.pipeline.write import TableSink
 from saereport.run import TABLES
 from saereport.run.schema import RunWarning
 from saereport.util.errors import GateError, SaereportError
+from saereport.util.files import json_digest
 
 Watch = Callable[[str], AbstractContextManager[None]]
 """Counts the time and the memory of a stage."""
@@ -164,7 +165,7 @@ def _columns(rows: pa.Table) -> dict[str, Any]:
 def _finished(context: Context, stage: Stage) -> FinishedStage:
     # What is kept of a stage is without what would show the text of blinded latents.
     identity = part_of(context.identity, stage, redacted=True)
-    return FinishedStage(context.folder_of(stage), digest(identity))
+    return FinishedStage(context.folder_of(stage), json_digest(identity))
 
 
 def _keep(context: Context, stage: Stage, notes: dict[str, Any], sink: TableSink) -> None:

@@ -27,12 +27,30 @@ from pydantic import BaseModel
 from saereport.config.build import BuildConfig
 from saereport.config.section import SECTIONS
 from saereport.measure import registry
+from saereport.pipeline.needs import Needs
 from saereport.util.errors import SaereportError, did_you_mean
 
 if TYPE_CHECKING:
     from saereport.measure import Statistic
     from saereport.pipeline.context import Context
     from saereport.sources.folders import SaeFacts
+
+__all__ = [
+    "BUILT_IN",
+    "SKIPPED",
+    "Cost",
+    "Needs",
+    "Stage",
+    "Yielded",
+    "built_on",
+    "file_digest",
+    "is_skipped",
+    "register",
+    "register_statistic",
+    "register_weights",
+    "require_needs",
+    "stages",
+]
 
 BUILT_IN = (
     "saereport.pipeline.stages.statistics:StatisticsStage",
@@ -51,24 +69,6 @@ SKIPPED = "it was skipped"
 
 Yielded = tuple[str | None, str, Mapping[str, Any]]
 """SAE that a table is about (None for one of the whole run), the table's name, its columns."""
-
-
-@dataclass(frozen=True)
-class Needs:
-    """What a stage works with; it is not there for a stage that does not say so.
-
-    Attributes:
-        model: The language model.
-        saes: The SAEs.
-        stages: Stages whose results it builds on. They run before it, and where one of them does
-            not, it does not run either.
-        tables: Tables of theirs that it reads, as they were measured: blinded latents too.
-    """
-
-    model: bool = False
-    saes: bool = False
-    stages: tuple[str, ...] = ("statistics",)
-    tables: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

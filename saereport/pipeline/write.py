@@ -13,7 +13,7 @@ import numpy as np
 from saereport import plugins
 from saereport.measure import Columns
 from saereport.pipeline.context import Context
-from saereport.pipeline.fingerprint import config_record, digest, installed_versions
+from saereport.pipeline.fingerprint import config_record, installed_versions
 from saereport.pipeline.stage import SKIPPED, Stage
 from saereport.run import TABLES, RunInfo, RunWriter, SaeInfo
 from saereport.run.schema import MemoryProfile, ModelInfo, TextInfo
@@ -22,6 +22,7 @@ from saereport.sources.models import LanguageModel
 from saereport.sources.saes.sae import Sae
 from saereport.sources.tokens import token_bytes
 from saereport.util.errors import SaereportError, did_you_mean, named_or_near, shortened
+from saereport.util.files import json_digest
 from saereport.util.version import __version__
 
 
@@ -102,7 +103,7 @@ class TableSink:
         self._writer.finish(
             RunInfo(
                 saereport_version=__version__,
-                fingerprint=digest(context.identity),
+                fingerprint=json_digest(context.identity),
                 title=title,
                 config=config_record(context.config),
                 model=self._model,

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Unpack
 
 from saereport.config.selection import parse_selection
-from saereport.report.rendering import render
+from saereport.report.rendering import PageOptions, render
 from saereport.report.report import Report
 from saereport.run import Run, opened
 from saereport.run.subset import subset, taking_part
@@ -15,7 +16,6 @@ from saereport.site.folder import require_report_or_nothing
 from saereport.site.single_write import require_single_or_nothing
 from saereport.util.errors import SaereportError, UsageError, did_you_mean
 from saereport.util.files import real_path, reserved, target_folder
-from saereport.util.progress import Progress
 
 _NAMED = 12
 
@@ -27,9 +27,7 @@ def extract(
     latents: Sequence[str] = (),
     prompts: Sequence[str] = (),
     title: str | None = None,
-    single_file: bool = False,
-    force: bool = False,
-    progress: Progress | None = None,
+    **pages: Unpack[PageOptions],
 ) -> Report:
     """Cut a report and make the pages of what is left.
 
@@ -41,9 +39,8 @@ def extract(
         prompts: Names of prompts in addresses, such as `the-eiffel-tower`. Without `latents` the
             shown latents that take part in them are kept.
         title: The new report's title; the old one's where absent.
-        single_file: Write one HTML file.
-        force: Write the file however large it is.
-        progress: Where to say what is going on.
+        pages: How the pages are made, as for `render`: `single_file`, `force`, `progress`,
+            `neuronpedia_embed`.
 
     Raises:
         UsageError: Nothing is asked for, `latents` cannot be read, or `out` is, holds or lies in
@@ -53,8 +50,9 @@ def extract(
     if not latents and not prompts:
         raise UsageError("Nothing is named.", "Give --latents SAE:47,324 or --prompt NAME.")
     _require_apart(Path(report), Path(out))
-    target = real_path(out) if single_file else target_folder(out)
-    check = require_single_or_nothing if single_file else require_report_or_nothing
+    single = pages.get("single_file", False)
+    target = real_path(out) if single else target_folder(out)
+    check = require_single_or_nothing if single else require_report_or_nothing
     with (
         reserved(target, check),
         opened(str(report)) as run,
@@ -64,7 +62,7 @@ def extract(
             _require_prompt(run, slug)
         wanted = _wanted(run, latents) if latents else taking_part(run, prompts)
         part = subset(run, Path(folder) / "run", latents=wanted, prompts=prompts, title=title)
-        return render(part.path, target, single_file=single_file, force=force, progress=progress)
+        return render(part.path, target, **pages)
 
 
 def _require_apart(report: Path, out: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from saereport.config.build import read_config
 from saereport.plugins import load_plugins
@@ -81,6 +81,15 @@ def _describe_sae(run: Run, sae: SaeInfo) -> list[str]:
     lines += [f"  {name:<24}{run.rows(name, sae.slug):>10,} rows" for name in run.names(sae.slug)]
     lines += [f"  {name:<24}left out: {why}" for name, why in sorted(sae.left_out.items())]
     return lines
+
+
+class PageOptions(TypedDict, total=False):
+    """How pages are made: what `render` takes beside a run and a place for them."""
+
+    neuronpedia_embed: bool
+    single_file: bool
+    force: bool
+    progress: Progress | None
 
 
 def render(

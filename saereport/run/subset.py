@@ -7,7 +7,6 @@ latents that name a latent that is left out stay too: readers see the number wit
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -25,7 +24,7 @@ from saereport.run.store import Run, open_run
 from saereport.run.table import Column, Table
 from saereport.run.writing import RunWriter
 from saereport.util.errors import SaereportError
-from saereport.util.files import canonical_json
+from saereport.util.files import json_digest
 
 _AT_ONCE = 4 * ROWS_PER_GROUP
 _LISTED = 24
@@ -290,11 +289,10 @@ def _info(
 ) -> RunInfo:
     """What the cut run says about itself; its fingerprint follows from the old one and the cut."""
     asked = {"latents": dict(chosen), "prompts": sorted(prompts) if prompts is not None else None}
-    text = canonical_json({"of": old.fingerprint, **asked}, indent=None)
     return old.model_copy(
         update={
             "title": old.title if title is None else title,
-            "fingerprint": hashlib.sha256(text.encode()).hexdigest(),
+            "fingerprint": json_digest({"of": old.fingerprint, **asked}),
             "saes": tuple(_cut_sae(sae, chosen.get(sae.slug, [])) for sae in saes),
             "warnings": tuple(
                 warning

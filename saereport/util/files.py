@@ -37,6 +37,12 @@ def canonical_json(value: Any, *, indent: int | None = 1) -> str:
     return json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False, indent=indent)
 
 
+def json_digest(value: Any) -> str:
+    """SHA-256 of a value as `canonical_json`, as 64 hexadecimal digits."""
+    text = canonical_json(value, indent=None)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
 def write_atomically(path: Path, data: bytes | Iterable[bytes]) -> None:
     """Write a file under a temporary name and rename it into place, one writer at a time.
 

@@ -17,12 +17,12 @@ from saereport.pipeline import build
 from saereport.pipeline.fingerprint import (
     config_record,
     differences,
-    digest,
     identity_of,
     part_of,
 )
 from saereport.pipeline.stage import stages
 from saereport.run import open_run
+from saereport.util.files import json_digest
 from tests.factories import save_hf_model, save_sae
 
 Change = Callable[[Path, dict[str, Any]], None]
@@ -216,7 +216,7 @@ def test_each_input_is_part_of_the_identity(
     values = asked(folder)
     change(folder, values)
     changed = identity(values)
-    assert digest(changed) != digest(plain)
+    assert json_digest(changed) != json_digest(plain)
     assert words in differences(plain, changed)
 
 
@@ -251,15 +251,15 @@ def test_another_place_another_spelling_and_what_changes_no_number_are_the_same(
     )
     moved = identity(values)
     assert differences(plain, moved) == ""
-    assert digest(moved) == digest(plain)
+    assert json_digest(moved) == json_digest(plain)
 
 
 def test_the_pass_over_the_text_does_not_depend_on_what_comes_after(plain: dict[str, Any]) -> None:
     later = {**plain, "inputs": {"explanations": {"the explanations": ["x"]}}}
     later["config"] = {**plain["config"], "map": "umap", "evaluation_tokens": 1, "prompts": [1]}
     reading = stages()["statistics"]
-    assert digest(part_of(later, reading)) == digest(part_of(plain, reading))
-    assert digest(later) != digest(plain)
+    assert json_digest(part_of(later, reading)) == json_digest(part_of(plain, reading))
+    assert json_digest(later) != json_digest(plain)
 
 
 def test_differences_are_few_words() -> None:

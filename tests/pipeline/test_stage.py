@@ -283,13 +283,14 @@ def test_its_settings_are_its_own_part_of_the_fingerprint(
     asked: Asked, toy: Toy, tmp_path: Path
 ) -> None:
     """Changing them makes another run, and costs nothing of what does not depend on them."""
-    from saereport.pipeline.fingerprint import config_record, digest, part_of
+    from saereport.pipeline.fingerprint import config_record, part_of
+    from saereport.util.files import json_digest
 
     parts = []
     for size in (1, 2):
         record = config_record(make_config(asked(toy={"size": size})))
         identity = {"config": record, "inputs": {}}
-        parts.append({name: digest(part_of(identity, one)) for name, one in stages().items()})
+        parts.append({name: json_digest(part_of(identity, one)) for name, one in stages().items()})
     differ = {name for name in parts[0] if parts[0][name] != parts[1][name]}
     assert differ == {"toy"}
     file = tmp_path / "in" / "input.txt"
