@@ -13,7 +13,7 @@ SPLIT = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 PYTEST = OMP_NUM_THREADS=$(if $(filter 0,$(WORKERS)),$${OMP_NUM_THREADS:-2},1) $(BIN)/python -m pytest $(SPLIT)
 FAST = not model and not browser and not package and not slow and not network
 
-.PHONY: demo test test-slow test-all test-others check lint fast format scripts check-scripts site gate docs schema benchmarks browser clean
+.PHONY: demo test test-slow test-all test-others check lint fast format scripts check-scripts site gate docs schema families benchmarks browser clean
 
 demo: $(VENV)/.installed
 	$(BIN)/saereport demo --out $(OUT)
@@ -81,6 +81,10 @@ gate: $(VENV)/.installed
 # What is published of the tables of runs, from the tables themselves.
 schema: $(VENV)/.installed-dev
 	$(BIN)/python -m saereport info --schema > docs/run.schema.json
+
+# What can be had of each family of published SAEs, as the tests find it.
+families: $(VENV)/.installed-dev
+	SAEREPORT_FAMILIES=write $(BIN)/python -m pytest -q -n 0 tests/sources/test_families.py -k "test_family or the_table"
 
 # The documentation, a page for every number among it, in build/docs.
 docs: $(VENV)/.installed-dev

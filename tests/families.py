@@ -36,6 +36,13 @@ _GPT = {
     "eos_token_id": 256,
 }
 _EXPERTS = {"num_experts_per_tok": 2, "moe_intermediate_size": 40}
+_MIXED = {
+    **_GROUPED,
+    "head_dim": 16,
+    **dict.fromkeys(("linear_key_head_dim", "linear_value_head_dim"), 8),
+    "linear_num_key_heads": 2,
+    "linear_num_value_heads": 4,
+}
 _GEMMA = {**_GROUPED, "head_dim": 16, "query_pre_attn_scalar": 16}
 
 FAMILIES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
@@ -132,6 +139,11 @@ FAMILIES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     ),
     "qwen3": ("qwen3", {**_GROUPED, "head_dim": 10}),
     "qwen3_moe": ("qwen3_moe", {**_GROUPED, **_EXPERTS, "head_dim": 10, "num_experts": 4}),
+    "qwen3_5": ("qwen3_5_text", _MIXED),
+    "qwen3_5_moe": (
+        "qwen3_5_moe_text",
+        {**_MIXED, **_EXPERTS, "num_experts": 4, "shared_expert_intermediate_size": 40},
+    ),
     "seed_oss": ("seed_oss", {**_GROUPED, "head_dim": 8}),
     "smollm3": ("smollm3", _GROUPED),
     "stablelm": ("stablelm", {**_GROUPED, "partial_rotary_factor": 0.5}),
@@ -156,6 +168,8 @@ NOT_TAKEN: Mapping[str, str] = {
     "falcon": "TransformerLens cannot split the grouped values of Falcon's new architecture",
     "hunyuan": "TransformerLens computes other logits than Transformers",
     "phimoe": "TransformerLens does not know the class that Transformers saves it as",
+    "qwen3_5": "TransformerLens's linear attention asks for what Transformers' no longer has",
+    "qwen3_5_moe": "TransformerLens's linear attention asks for what Transformers' no longer has",
 }
 """Families that TransformerLens 3.9 does not load rightly with Transformers 5.24, and why."""
 

@@ -19,6 +19,7 @@ from pydantic.fields import FieldInfo
 from saereport.cli.prompts import prompt_options, with_prompts
 from saereport.config.build import BuildConfig, config_class, make_config, read_config
 from saereport.config.section import SECTIONS, Option
+from saereport.sources.saes.directory import require_ids
 from saereport.util.errors import UsageError
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -45,7 +46,7 @@ def list_options(function: F) -> F:
             "--sae-path",
             multiple=True,
             type=click.Path(path_type=Path),
-            help="Folder with an SAE in SAELens's format; repeatable.",
+            help="Folder with an SAE; repeatable.",
         ),
     ]
     function = prompt_options(function)
@@ -194,7 +195,9 @@ def merged(
             else sae
             for sae in values["saes"]
         ]
-    return make_config(values, origin=origin or "the command line").checked()
+    asked = make_config(values, origin=origin or "the command line")
+    require_ids(asked.saes)
+    return asked.checked()
 
 
 def _with(values: dict[str, Any], place: list[str], value: Any) -> dict[str, Any]:
@@ -212,6 +215,8 @@ def _named_saes(releases: tuple[str, ...], ids: tuple[str, ...]) -> list[dict[st
         return []
     if len(releases) == 1 and ids:
         return [{"release": releases[0], "sae_id": sae_id} for sae_id in ids]
+    if not ids:
+        return [{"release": release} for release in releases]
     if len(releases) != len(ids):
         raise UsageError(
             f"--release was given {len(releases)} times and --sae-id {len(ids)} times.",

@@ -23,6 +23,7 @@ from saereport.run.store import require_run_or_nothing
 from saereport.site.folder import require_report_or_nothing
 from saereport.site.single_write import require_single_or_nothing
 from saereport.sources.folders import SaeFacts, check_model, look_at_release, look_at_sae
+from saereport.sources.saes.directory import require_ids
 from saereport.sources.text.opening import looks_like_path, open_text
 from saereport.util.errors import SaereportError, UsageError, did_you_mean, shortened
 from saereport.util.files import require_apart, reserved, target_folder
@@ -62,6 +63,7 @@ def check_settings(config: BuildConfig) -> None:
         SaereportError: It asks for what is not installed, or a stage needs what there is not.
     """
     check_skipped(config.skip)
+    require_ids(config.saes)
     config.checked()
     for stage in stages().values():
         if stage.name not in config.skip:

@@ -9,21 +9,19 @@ from __future__ import annotations
 import ast
 import json
 import os
-import re
 from codecs import BOM_UTF8
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from saereport.sources.hooks import HookPoint, parse_hook
 from saereport.sources.saes.architectures import stored_as
 from saereport.sources.saes.config import LIMITS, check_config, is_path
+from saereport.sources.saes.directory import directory_text, no_such_release, release_entry
 from saereport.sources.saes.shapes import check_tensors
 from saereport.util.errors import SaereportError, did_you_mean, shortened
+from saereport.util.packages import package_file
 from saereport.util.untrusted import MIB, content, parse_json
 
 CONFIG, WEIGHTS = "cfg.json", "sae_weights.safetensors"
@@ -197,18 +195,13 @@ def look_at_release(release: str, sae_id: str, slug: str) -> SaeFacts:
         SaereportError: It knows no such release or id, or the hub may not be asked and the SAE is
             not in the cache.
     """
-    text = _directory()
+    text = directory_text()
     if text is None:
         return SaeFacts(slug)
-    found = _release(text, release)
+    found = release_entry(text, release)
     if found is None:
         if "/" not in release:
-            raise SaereportError(
-                f"SAELens knows no release '{shortened(release)}'.",
-                did_you_mean(release, _releases(text))
-                or "Name a release of SAELens's directory, or a Hugging Face repository "
-                "(owner/name).",
-            )
+            raise no_such_release(release, text)
         return SaeFacts(slug)
     ids = [entry.get("id") for entry in found.get("saes", ()) if isinstance(entry, dict)]
     known = [name for name in ids if isinstance(name, str)]
@@ -226,47 +219,6 @@ def look_at_release(release: str, sae_id: str, slug: str) -> SaeFacts:
             f"Fetch it where there is a network with `hf download {repo}`.",
         )
     return SaeFacts(slug)
-
-
-@lru_cache(maxsize=1)
-def _directory() -> str | None:
-    """The text of SAELens's directory of releases; None where it is not where it should be."""
-    return _package_file("sae_lens", "pretrained_saes.yaml")
-
-
-def _package_file(package: str, name: str) -> str | None:
-    """A file of a package that is installed, without importing the package."""
-    try:
-        spec = find_spec(package)
-    except (ImportError, ValueError):
-        return None
-    for folder in (spec and spec.submodule_search_locations) or []:
-        try:
-            return (Path(folder) / name).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError):
-            continue
-    return None
-
-
-_TOP = re.compile(r"^(?P<quote>['\"]?)(?P<name>[^\s#'\"][^\n]*?)(?P=quote):[ \t]*$", re.MULTILINE)
-
-
-def _releases(text: str) -> list[str]:
-    return [match["name"] for match in _TOP.finditer(text)]
-
-
-def _release(text: str, name: str) -> dict[str, Any] | None:
-    """One entry of the directory; parsing all of it takes seconds."""
-    starts = list(_TOP.finditer(text))
-    for match, following in zip(starts, [*starts[1:], None], strict=True):
-        if match["name"] == name:
-            part = text[match.start() : following.start() if following else len(text)]
-            try:
-                found = next(iter(yaml.safe_load(part).values()))
-            except (yaml.YAMLError, AttributeError, StopIteration):
-                return {}
-            return found if isinstance(found, dict) else {}
-    return None
 
 
 # Models.
@@ -363,7 +315,7 @@ def _check_name(name: str) -> None:
 @lru_cache(maxsize=1)
 def _model_names() -> dict[str, str]:
     """Names that TransformerLens knows, with the official one for each; read, not imported."""
-    text = _package_file("transformer_lens", "supported_models.py")
+    text = package_file("transformer_lens", "supported_models.py")
     lists: dict[str, Any] = {}
     try:
         for node in ast.parse(text or "").body:

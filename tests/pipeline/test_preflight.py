@@ -212,15 +212,16 @@ def test_what_is_read_here_is_what_the_libraries_know() -> None:
     from sae_lens.loading.pretrained_saes_directory import get_pretrained_saes_directory
 
     from saereport.sources.model_loading import known_model_names
+    from saereport.sources.saes import directory as listing
 
     read = {name.lower(): official for name, official in folders._model_names().items()}
     assert read == {name.lower(): official for name, official in known_model_names().items()}
     directory = get_pretrained_saes_directory()
-    text = folders._directory()
+    text = listing.directory_text()
     assert text is not None
-    assert set(folders._releases(text)) == set(directory)
+    assert set(listing.release_names(text)) == set(directory)
     for name in list(directory)[::25]:
-        found = folders._release(text, name)
+        found = listing.release_entry(text, name)
         assert found is not None
         assert {entry["id"] for entry in found["saes"]} == set(directory[name].saes_map)
 

@@ -168,8 +168,14 @@ def tokens_to_latents(
     """Derivatives of active latents with respect to scales on the embeddings, at scale 1.
 
     The embedding is what enters the first block: token and, where there is one, position. The run
-    is the true one. Arguments and errors as for `latents_to_latents`.
+    is the true one. Arguments and errors as for `latents_to_latents`; an SAE of the embedding,
+    which reads before that, is refused.
     """
+    if late.hook_in.name == "hook_embed":
+        raise SaereportError(
+            f"{late.slug} reads the embedding before it enters the first block, where gradients "
+            f"from tokens begin: its latents depend on their own token alone."
+        )
     true = true_at(model, tokens, (TOKENS, late.hook_in.name))
     at = true[TOKENS]
     f_late = late.encode(true[late.hook_in.name])
