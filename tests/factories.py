@@ -43,6 +43,38 @@ def word_tokenizer(size: int = 100) -> Any:
     )
 
 
+TURN, END, ROLES = 2, 3, ("user", "assistant", "system", "tool")
+CHAT_TEMPLATE = (
+    "{{ bos_token }}{% for message in messages %}"
+    "{% if message.role == 'system' and not loop.first %}"
+    "{{ raise_exception('The system speaks first') }}{% endif %}"
+    "<|turn|> {{ message.role }} {{ message.content }} <|end|>\n{% endfor %}"
+)
+"""The special tokens of `chat_tokenizer`, its words 4 to 7, and the template that writes them."""
+
+
+def chat_tokenizer(template: str | None = CHAT_TEMPLATE) -> Any:
+    """As `word_tokenizer`, of 100 tokens, with marks of turns, names of roles and a template."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    special = {"<bos>": BOS, "<eos>": EOS, "<|turn|>": TURN, "<|end|>": END}
+    words = {role: 4 + place for place, role in enumerate(ROLES)}
+    words |= {f"w{i}": i for i in range(8, 100)}
+    backend = Tokenizer(models.WordLevel({**special, **words}, unk_token="w8"))
+    backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    backend.decoder = decoders.Fuse()
+    made = PreTrainedTokenizerFast(
+        tokenizer_object=backend,
+        bos_token="<bos>",
+        eos_token="<eos>",
+        pad_token="<eos>",
+        additional_special_tokens=["<|turn|>", "<|end|>"],
+    )
+    made.chat_template = template
+    return made
+
+
 def tiny_config(**changes: Any) -> Any:
     """The configuration of a GPT-2-like model: 3 layers, 32 wide, 4 heads of 8."""
     from transformer_lens import HookedTransformerConfig

@@ -110,9 +110,11 @@ class BuildConfig(
     dataset_config: str | None = None
     """Configuration of a Hugging Face dataset, where it has several."""
     dataset_split: str = "train"
-    """Split of a Hugging Face dataset."""
+    """Split of a Hugging Face dataset, or of a folder that `save_to_disk` wrote."""
+    dataset_revision: str | None = None
+    """Revision of a Hugging Face dataset: a branch, a tag or a commit; the newest where absent."""
     text_column: str | None = None
-    """Column that holds the text."""
+    """Column that holds the text: text, token ids, or the messages of conversations."""
     tokens: int = Field(1_000_000, ge=1)
     """Tokens to read, such as `500k` or `10M`, rounded up to whole sequences."""
     context_size: int | None = Field(None, ge=2, le=1_048_576)

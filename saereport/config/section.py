@@ -44,7 +44,7 @@ _READERS: dict[str, Callable[[str], Any]] = {
 
 _NAMES = (
     *("release", "sae_id", "path", "model", "explanations", "prompts_file"),
-    *("dataset", "dataset_config", "dataset_split", "text_column"),
+    *("dataset", "dataset_config", "dataset_split", "dataset_revision", "text_column"),
 )
 """Settings that name something; an empty one is a shell variable that is not set, or a slip."""
 

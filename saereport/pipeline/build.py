@@ -200,7 +200,7 @@ def _prepared(config: BuildConfig, work: Path, progress: Progress) -> tuple[Cont
     words = [config.title or "", *(one.selection.words for one in chosen.values())]
     check_fits_a_run(list(saes.values()), model, text.rules.context_size, words)
     identity = identity_of(
-        config, list(saes.values()), model, opened, text.rules.context_size, added=added
+        config, list(saes.values()), model, text.text, text.rules.context_size, added=added
     )
     context = Context(
         config=config,

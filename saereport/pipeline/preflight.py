@@ -8,7 +8,6 @@ are there.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,15 +21,23 @@ from saereport.run.schema import MOST_LAYERS, MOST_SAES
 from saereport.run.store import require_run_or_nothing
 from saereport.site.folder import require_report_or_nothing
 from saereport.site.single_write import require_single_or_nothing
-from saereport.sources.folders import SaeFacts, check_model, look_at_release, look_at_sae
+from saereport.sources.folders import (
+    SaeFacts,
+    check_chat_template,
+    check_model,
+    look_at_release,
+    look_at_sae,
+)
 from saereport.sources.saes.directory import require_ids
-from saereport.sources.text.opening import looks_like_path, open_text
+from saereport.sources.text.hub import pinned
+from saereport.sources.text.opening import is_local, open_text
 from saereport.util.errors import SaereportError, UsageError, did_you_mean, shortened
 from saereport.util.files import require_apart, reserved, target_folder
 from saereport.util.untrusted import TEXT_BYTES
 
-HASHED_AT_ONCE = 64 * 2**20
-"""Bytes of a text that is opened here already; a larger one is only looked for."""
+CHARACTERS_PER_TOKEN = 8
+READ_AHEAD = 2**24
+"""How much of a text is read here: what the tokens that are asked for may need, at most this."""
 
 
 def check_everything(config: BuildConfig) -> None:
@@ -52,7 +59,7 @@ def check_everything(config: BuildConfig) -> None:
         )
     if model is not None:
         check_model(model)
-    _check_text(config)
+    _check_text(config, model)
 
 
 def check_settings(config: BuildConfig) -> None:
@@ -201,18 +208,19 @@ def _facts(sae: SaeConfig, slug: str) -> SaeFacts:
     return look_at_release(str(sae.release), str(sae.sae_id), slug)
 
 
-def _check_text(config: BuildConfig) -> None:
-    """Open a local text that is not large; look whether a large one is there."""
-    if config.dataset is None:
+def _check_text(config: BuildConfig, model: str | None) -> None:
+    """Open a local text, and read as much of it as the tokens that are asked for may need."""
+    if config.dataset is None or not is_local(config.dataset):
+        pinned(config.dataset or "", config.dataset_revision)
         return
-    path = Path(config.dataset).expanduser()
-    local = config.dataset == "demo" or os.path.lexists(path) or looks_like_path(config.dataset)
-    files = [file for file in path.iterdir() if file.is_file()] if path.is_dir() else [path]
-    size = sum(file.stat().st_size for file in files if file.exists())
-    if local and size <= HASHED_AT_ONCE:
-        open_text(
-            config.dataset,
-            column=config.text_column,
-            split=config.dataset_split,
-            config=config.dataset_config,
-        )
+    text = open_text(
+        config.dataset,
+        column=config.text_column,
+        split=config.dataset_split,
+        config=config.dataset_config,
+        revision=config.dataset_revision,
+        hashed=False,
+    )
+    text.read_ahead(min(READ_AHEAD, CHARACTERS_PER_TOKEN * config.tokens))
+    if text.kind == "chat" and model is not None:
+        check_chat_template(model, text.name)

@@ -16,9 +16,11 @@ from saereport.config.build import BuildConfig
 from saereport.pipeline.warned import Warned
 from saereport.run.schema import TextCounts
 from saereport.sources.text.files import SUFFIXES
+from saereport.sources.text.hub import is_hub_name, open_dataset, training_text
 from saereport.sources.text.opening import open_text
 from saereport.sources.text.packing import Packed, Portion, Rules, pack
 from saereport.sources.text.tally import NothingCountsError, Remark, Tally
+from saereport.sources.text.templates import written_out
 from saereport.sources.text.text import Text
 from saereport.sources.text.training import agree
 from saereport.sources.tokens import token_bytes
@@ -143,18 +145,32 @@ def text_of(config: BuildConfig, saes: Sequence[Sae], warned: Warned) -> Text:
         "config": config.dataset_config,
         "split": config.dataset_split,
         "column": config.text_column,
+        "revision": config.dataset_revision,
     }
     if config.dataset:
         text = open_text(config.dataset, **asked)
-        if text.unread:
-            names = ", ".join(text.unread[:5]) + (", …" if len(text.unread) > 5 else "")
-            warned.add(
-                f"Of the folder {text.name} only files of its own that end in "
-                f"{', '.join(SUFFIXES)} are read; not read: {names} ({len(text.unread):,} in all)."
-            )
-        return text
-    from saereport.sources.text.hub import is_hub_name, open_dataset, training_text
+    else:
+        text = open_dataset(_training_text(saes, warned), **asked)
+    if text.unread:
+        warned.add(
+            f"Of the folder {text.name} only files of its own that end in {', '.join(SUFFIXES)} "
+            f"are read; not read: {_listed(text.unread)} ({len(text.unread):,} in all)."
+        )
+    if text.passed_over:
+        others = _listed([f"'{name}'" for name in text.passed_over])
+        warned.add(
+            f"Of {text.name} the column '{text.provenance['column']}' is read; not read, though "
+            f"called as if it held the text too: {others} (--text-column)."
+        )
+    return text
 
+
+def _listed(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:5])}{', …' if len(names) > 5 else ''}"
+
+
+def _training_text(saes: Sequence[Sae], warned: Warned) -> str:
+    """The text that the first of the SAEs was trained on; says of which that is not so."""
     first, *others = saes
     name = training_text(first.metadata.get("dataset_path"), first.slug)
     for other in others:
@@ -165,7 +181,7 @@ def text_of(config: BuildConfig, saes: Sequence[Sae], warned: Warned) -> Text:
                 f"It was trained on {what}; this report reads the text of {first.slug}, {name}.",
                 about=other.slug,
             )
-    return open_dataset(name, **asked)
+    return name
 
 
 def run_text(
@@ -181,6 +197,8 @@ def run_text(
         SaereportError: The SAEs want different sequences, or the model takes none so long.
     """
     context_size = _context_size(config, saes, model)
+    if text.kind == "chat":
+        text = written_out(text, model.tokenizer, model.name)
     trained = {d.slug: d.trained for d in saes}
     agree(trained, context_size, model.special_ids)
     first = saes[0]

@@ -34,6 +34,7 @@ def describe(run: Run) -> str:
     """What a run holds, as lines for the terminal."""
     info = run.info
     text, model = info.text, info.model
+    documents = "documents" if text.chat_template is None else "conversations by the chat template"
     shape = (
         f" ({model.wrapper}, {model.n_layers} layers, d_model {model.d_model}, "
         f"{model.d_vocab:,} tokens, {model.dtype})"
@@ -43,7 +44,7 @@ def describe(run: Run) -> str:
         "",
         f"model   {model.name}{shape if model.n_layers else ''}",
         f"text    {text.name}: {text.n_tokens:,} tokens in {text.n_sequences:,} sequences of "
-        f"{text.context_size}, {text.n_counted:,} counted, {text.n_documents:,} documents",
+        f"{text.context_size}, {text.n_counted:,} counted, {text.n_documents:,} {documents}",
         f"run     schema {info.schema_version}, saereport {info.saereport_version}, "
         f"{len(info.files)} files, {sum(f.bytes for f in info.files) / 2**20:,.1f} MiB",
     ]

@@ -135,6 +135,15 @@ class TextInfo(Stored):
     training: dict[str, str] = Field(default_factory=dict)
     counts: TextCounts | None = None
 
+    @property
+    def chat_template(self) -> str | None:
+        """What is known of the chat template that wrote its conversations out, in words."""
+        applied = self.source.get("chat_template")
+        if not isinstance(applied, dict):
+            return None
+        dated = f"; where it writes the date, {applied['date']}" if applied.get("date") else ""
+        return f"SHA-256 {applied.get('sha256')}{dated}"
+
 
 class L0(Stored):
     """Active latents per counted token; `histogram[n]` tokens had n to n + `width` - 1."""

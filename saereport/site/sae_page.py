@@ -83,6 +83,8 @@ def facts(sae: SaeView) -> list[Fact]:
     counted = "tokens counted: not given"
     if text.n_counted:
         counted = f"{numbers.count(text.n_counted)} tokens counted"
+    if text.chat_template is not None:
+        counted += " in conversations by the chat template"
     rows = [
         Fact("Model", sae.report.info.model.name or "not given"),
         *([Fact("Reads", info.hook_in)] if info.hook_in else []),

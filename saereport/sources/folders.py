@@ -255,6 +255,31 @@ def check_model(name: str) -> None:
     _check_name(name)
 
 
+def check_chat_template(name: str, text: str) -> None:
+    """Check that a model in a folder has a chat template; of others nothing is known yet.
+
+    Args:
+        name: The model.
+        text: What has to be written out with it, for messages.
+
+    Raises:
+        SaereportError: It has none.
+    """
+    path = Path(name).expanduser()
+    if not path.is_dir() or any(path.glob("chat_template*")) or any(path.glob("*_chat_template*")):
+        return
+    file = path / "tokenizer_config.json"
+    if file.is_file():
+        found = parse_json(content(file, LIMITS), f"{path.name}/{file.name}", LIMITS)
+        if isinstance(found, dict) and found.get("chat_template"):
+            return
+    raise SaereportError(
+        f"{text} holds conversations, and the tokeniser of the model {path.resolve().name} has no "
+        "chat template to write them out with.",
+        "Give a model that has one (its version for chat), or write the conversations as text.",
+    )
+
+
 def _check_model_folder(path: Path) -> None:
     where = f"{path.name}/config.json"
     if not isinstance(parse_json(content(path / "config.json", LIMITS), where, LIMITS), dict):

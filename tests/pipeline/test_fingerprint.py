@@ -308,8 +308,9 @@ def test_a_changed_tokeniser_is_told_and_nothing_old_is_used(inputs: Path, tmp_p
     assert not np.array_equal(before, again.table("activity", "sae")["max"].to_numpy())
 
 
-def test_the_split_of_a_hubs_dataset_is_part_of_it() -> None:
+@pytest.mark.parametrize("setting", ["dataset_split", "dataset_revision", "dataset_config"])
+def test_which_part_of_a_hubs_dataset_is_read_is_part_of_it(setting: str) -> None:
     asked = {"saes": [{"path": "sae"}], "dataset": "owner/name"}
-    one, two = (config_record(make_config({**asked, "dataset_split": s})) for s in ("a", "b"))
+    one, two = (config_record(make_config({**asked, setting: s})) for s in ("a", "b"))
     assert one != two
-    assert {**one, "dataset_split": "b"} == two
+    assert {**one, setting: "b"} == two

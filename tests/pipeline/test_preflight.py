@@ -63,6 +63,15 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (model / "tokenizer.json").write_text("{}")
     weights(model / "model.safetensors", {"w": [2]})
     (folder / "text.jsonl").write_text('{"text": "words"}\n')
+    (folder / "chat.jsonl").write_text(
+        '{"messages": [{"role": "user", "content": "words"}]}\n{"messages": [{"role": "user"}]}\n'
+    )
+    (folder / "talk.jsonl").write_text('{"messages": [{"role": "user", "content": "words"}]}\n')
+    (folder / "open.csv").write_text('text,n\nwords,1\n"words,2\n')
+    (folder / "table.csv").write_text("txt,n\nwords,1\n")
+    (folder / "cut.arrow").write_bytes(b"\xff\xff\xff\xff\x10\0\0\0")
+    (folder / "saved").mkdir()
+    (folder / "saved/dataset_dict.json").write_text('{"splits": ["train", "test"]}')
     (folder / "labels.csv").write_text("index,description\n40,forty\n")
     (folder / "prompts.jsonl").write_text('{"txt": "words"}\n[]\n')
     return folder
@@ -85,6 +94,27 @@ def test_what_is_right_passes(inputs: Path) -> None:
     check(inputs, model=None, dataset="owner/name")
     # The hub is asked later, with the configuration and the split that were asked for.
     check(inputs, dataset="https://huggingface.co/datasets/owner/name", dataset_config="en")
+
+
+@pytest.mark.parametrize("file", ["chat_template.jinja", "tokenizer_config.json"])
+def test_conversations_pass_where_the_model_has_a_template(
+    inputs: Path, tmp_path: Path, file: str
+) -> None:
+    shutil.copytree(inputs / "model", tmp_path / "model")
+    (tmp_path / "model/tokenizer_config.json").write_text('{"chat_template": null}')
+    asked = {"model": str(tmp_path / "model"), "dataset": str(inputs / "talk.jsonl")}
+    with pytest.raises(SaereportError, match="has no chat template"):
+        check(inputs, **asked)
+    (tmp_path / "model" / file).write_text('{"chat_template": "{{ messages }}"}')
+    check(inputs, **asked)
+
+
+def test_a_text_is_read_ahead_as_far_as_its_tokens_are_needed(inputs: Path, tmp_path: Path) -> None:
+    file = tmp_path / "a.csv"
+    file.write_text("text\n" + f"{'words ' * 16}\n" * 100 + '"open\n')
+    check(inputs, dataset=str(file), tokens=100)
+    with pytest.raises(SaereportError, match=r"a.csv:102: a quotation mark opens"):
+        check(inputs, dataset=str(file))
 
 
 @pytest.mark.parametrize(
@@ -113,6 +143,18 @@ def test_what_is_right_passes(inputs: Path) -> None:
         ({"dataset_split": "test"}, "Files and folders have no split"),
         ({"dataset": "demo", "dataset_config": "en"}, "Files and folders have no split"),
         ({"text_column": "txt"}, "no column 'txt'.*Did you mean 'text'"),
+        ({"dataset_revision": "main"}, "Files and folders have no split, configuration or rev"),
+        (
+            {"dataset": "https://huggingface.co/datasets/o/n/tree/v1", "dataset_revision": "v2"},
+            "Two revisions of the dataset 'o/n'",
+        ),
+        ({"dataset": "@/open.csv"}, "open.csv:3: a quotation mark opens a field here that is"),
+        ({"dataset": "@/table.csv"}, "table.csv has no column 'text'.*Did you mean 'txt'"),
+        ({"dataset": "@/cut.arrow"}, "cut.arrow (is cut short|cannot be read as Arrow)"),
+        ({"dataset": "@/saved"}, "saved is not whole: state.json is missing"),
+        ({"dataset": "@/saved", "dataset_split": "tset"}, "Did you mean 'test'"),
+        ({"dataset": "@/chat.jsonl"}, "chat.jsonl:2: the column 'messages': message 1 holds as"),
+        ({"dataset": "@/talk.jsonl"}, "talk.jsonl holds conversations, and the tokeniser of the"),
         ({"skip": ["coactivations"]}, "Did you mean 'coactivation'"),
     ],
 )

@@ -44,6 +44,8 @@ def report_facts(report: ReportModel) -> list[Fact]:
     model, text = report.info.model, report.info.text
     shape = f"{model.n_layers} layers, {model.d_model} dimensions"
     documents = numbers.plural(text.n_documents, "document")
+    if text.chat_template is not None:
+        documents = f"{numbers.plural(text.n_documents, 'conversation')}, by the chat template"
     counted, of_all = numbers.count(text.n_counted), f"of {numbers.count(text.n_tokens)}"
     context = Fact("Context", numbers.count(text.context_size), "tokens a sequence")
     # What an imported run does not know is 0 or empty.

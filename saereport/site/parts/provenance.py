@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from saereport.run import SaeInfo
+from saereport.run.schema import TextInfo
 from saereport.site import numbers, raw
 from saereport.site.context import ReportModel
 from saereport.site.parts.registry import Entry, Page, PageKind, Part, register
@@ -36,7 +37,7 @@ def sections(report: ReportModel) -> list[Section]:
     result = [
         *([Section("Warnings", "warnings", ("about", "warning", "says"), said)] if said else []),
         Section("Model", "model", pairs, tuple(pairs_of(info.model.model_dump(mode="json")))),
-        Section("Text", "text", pairs, tuple(pairs_of(info.text.model_dump(mode="json")))),
+        _text(info.text),
     ]
     result += [
         Section(f"SAE: {sae.label}", f"sae-{sae.slug}", pairs, tuple(_sae(sae)))
@@ -61,6 +62,18 @@ def sections(report: ReportModel) -> list[Section]:
     )
     result.append(Section("Tables of the run", "files", ("file", "rows", "size", "SHA-256"), files))
     return result + _raw(report)
+
+
+def _text(text: TextInfo) -> Section:
+    note = ""
+    if text.chat_template is not None:
+        note = (
+            "The text is conversations, written out by the chat template of the model's tokeniser "
+            f"({visible_text(text.chat_template)}). Special tokens that it puts in do not count, "
+            "unless all do; names of roles and line breaks are tokens like others."
+        )
+    rows = tuple(pairs_of(text.model_dump(mode="json")))
+    return Section("Text", "text", ("", ""), rows, note)
 
 
 def _raw(report: ReportModel) -> list[Section]:

@@ -1,4 +1,4 @@
-"""Documents as data sets hold them: a text, or a row of token ids without its padding.
+"""Documents as data sets hold them: a text, a conversation, or token ids without their padding.
 
 A row of token ids may be padded on either side, and say so in an attention mask. What a mask
 leaves out is no token of the text, so it is taken away here, at the door: positions, activations
@@ -8,13 +8,21 @@ and statistics are then those of the row alone, whatever it was padded with and 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
+from saereport.sources.text.conversations import CHAT_COLUMNS, Chat, conversation
 from saereport.util.errors import SaereportError
 
-TOKEN_COLUMNS = ("tokens", "input_ids")
+TOKEN_COLUMNS = ("tokens", "input_ids", "token_ids", "ids")
+
+USUAL_COLUMNS = ("text", *TOKEN_COLUMNS, *CHAT_COLUMNS)
+"""What columns that hold a text are usually called, the first of them taken."""
+
+Kind = Literal["text", "tokens", "chat"]
+
+_WORDS: dict[Kind, str] = {"text": "text", "tokens": "token ids", "chat": "conversations"}
 
 
 class TokenIds(list[int]):
@@ -30,8 +38,63 @@ class TokenIds(list[int]):
         self.masked = masked
 
 
-Document = str | Sequence[int]
-"""A document: its text, or, in a dataset that is tokenised already, its token ids."""
+Document = str | Sequence[int] | Chat
+"""A document: its text, in a dataset that is tokenised already its token ids, or a conversation."""
+
+
+def kind_of(found: Document) -> Kind:
+    """What a document is."""
+    if isinstance(found, str):
+        return "text"
+    return "chat" if isinstance(found, Chat) else "tokens"
+
+
+def holds_something(found: Document | None) -> bool:
+    """Whether there is anything in a document; only then is it sure of what kind it is."""
+    return found is not None and bool(len(found) or getattr(found, "masked", None))
+
+
+def of_kind(found: Document | None, kind: Kind, column: str | None, where: str) -> Document:
+    """A document of a text that is all of one kind; what holds nothing is one of that kind.
+
+    Raises:
+        SaereportError: It is of another kind.
+    """
+    if found is None or not holds_something(found):
+        nothing: dict[Kind, Document] = {"text": "", "tokens": TokenIds([]), "chat": Chat()}
+        return nothing[kind]
+    if kind_of(found) != kind:
+        raise SaereportError(
+            f"{where}: the column '{column}' holds {_WORDS[kind_of(found)]} here and "
+            f"{_WORDS[kind]} elsewhere.",
+            "Make a file of each kind.",
+        )
+    return found
+
+
+def require_meant(column: str, kind: Kind, name: str) -> None:
+    """Check that a column which nobody named holds what its name says.
+
+    Raises:
+        SaereportError: It is called like token ids or conversations, and holds something else;
+            `name` says of what it is a column.
+    """
+    meant: Kind = "text"
+    if column in TOKEN_COLUMNS:
+        meant, how = "tokens", "lists of whole numbers"
+    elif column in CHAT_COLUMNS:
+        meant, how = "chat", "lists of messages {role, content}"
+    if meant not in ("text", kind):
+        raise SaereportError(
+            f"{name}: the column '{column}' holds {_WORDS[kind]} in place of {_WORDS[meant]}.",
+            f"Write them as {how}; if it is the {_WORDS[kind]} to read, give "
+            f"--text-column {column}.",
+        )
+
+
+def words_of(kinds: Iterable[Kind]) -> str:
+    """Kinds of documents in words."""
+    return " and ".join(_WORDS[kind] for kind in _WORDS if kind in set(kinds))
 
 
 def mask_column(column: str, columns: Iterable[str]) -> str | None:
@@ -56,16 +119,19 @@ def document(row: Mapping[str, Any], column: str, where: str) -> Document | None
         where: Where the row stands, for messages.
 
     Raises:
-        SaereportError: It is neither text nor token ids, or the attention mask is none or leaves
-            out tokens between others.
+        SaereportError: It is neither text nor token ids nor a conversation, or the attention mask
+            is none or leaves out tokens between others.
     """
     value = row[column]
     if value is None or isinstance(value, str):
         return value
+    messages = conversation(value, f"{where}: the column '{column}'")
+    if messages is not None:
+        return messages
     if not isinstance(value, (list, tuple, np.ndarray)) or not all(map(_is_whole, value)):
+        wanted = "no list of messages" if column in CHAT_COLUMNS else "neither text nor token ids"
         raise SaereportError(
-            f"{where}: the column '{column}' holds neither text nor token ids, but "
-            f"{_kind_of(value)}.",
+            f"{where}: the column '{column}' holds {wanted}, but {_type_of(value)}.",
             "Name another column with --text-column.",
         )
     ids = [int(item) for item in value]
@@ -106,7 +172,7 @@ def _is_whole(item: Any) -> bool:
     return isinstance(item, (int, np.integer)) and not isinstance(item, bool)
 
 
-def _kind_of(value: Any) -> str:
+def _type_of(value: Any) -> str:
     if isinstance(value, (list, tuple, np.ndarray)):
         other = next((item for item in value if not _is_whole(item)), None)
         return f"a list of {type(other).__name__}"

@@ -10,15 +10,31 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
-from saereport.sources.text.documents import TokenIds, document, mask_column
-from saereport.sources.text.text import Placed, Text, choose_column, require_text
-from saereport.util.errors import SaereportError
+from saereport.sources.text.documents import (
+    Document,
+    Kind,
+    document,
+    holds_something,
+    kind_of,
+    mask_column,
+    of_kind,
+    require_meant,
+)
+from saereport.sources.text.text import Placed, Text, choose_column, passed_over
+from saereport.util.errors import SaereportError, UsageError, shortened
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
-_ADDRESS = re.compile(r"(?:https?://)?(?:www\.)?huggingface\.co/datasets/([^/?#]+/[^/?#]+)/?")
+_ADDRESS = re.compile(
+    r"(?:https?://)?(?:www\.)?huggingface\.co/datasets/([^/?#@]+/[^/?#@]+)"
+    r"(?:/tree/(?P<tree>[^?#]+?))?/?"
+)
+_REVISION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/+-]{0,199}")
+_BEGINNING = 256
+"""Rows in which something is looked for that says what the column holds."""
 
 
 def is_hub_name(name: str) -> bool:
@@ -62,6 +78,35 @@ def training_text(value: Any, slug: str) -> str:
     )
 
 
+def pinned(name: str, revision: str | None) -> tuple[str, str | None]:
+    """A dataset's name on the hub, and the revision that is asked for.
+
+    Args:
+        name: Its name, `name@revision`, or its address on the hub.
+        revision: The revision where it is said apart.
+
+    Raises:
+        UsageError: Two revisions are asked for, or one that none can be called.
+    """
+    if found := _ADDRESS.fullmatch(name):
+        name, own = found[1], found["tree"]
+    else:
+        name, at, own = name.partition("@")
+        own = own if at else None
+    if own is not None and revision is not None and own != revision:
+        raise UsageError(
+            f"Two revisions of the dataset '{name}' are asked for: '{own}' and '{revision}'.",
+            "Leave one of them out.",
+        )
+    asked = revision if own is None else own
+    if asked is not None and (not _REVISION.fullmatch(asked) or ".." in asked):
+        raise UsageError(
+            f"No revision of a dataset can be called '{shortened(asked, 60)}'.",
+            "Name a branch, a tag or a commit.",
+        )
+    return name, asked
+
+
 def open_dataset(
     name: str,
     *,
@@ -73,35 +118,39 @@ def open_dataset(
     """Open a dataset of the hub, even where a local folder is called the same.
 
     Args:
-        name: Its name, or its address on the hub.
+        name: Its name, `name@revision`, or its address on the hub.
         column: As in `open_text`, and so on.
         split: Its split.
         config: Its configuration, where it has several.
         revision: Its revision, where not the newest.
 
     Raises:
+        UsageError: Two revisions are named.
         SaereportError: There is no such dataset, or it is empty or cannot be read as text.
     """
-    if found := _ADDRESS.fullmatch(name):
-        name = found[1]
+    name, asked = pinned(name, revision)
     _check_name(name)
-    rows = _Rows(name, split, config, revision)
+    # What is recorded is what is read, though someone may push to the dataset meanwhile.
+    commit = _commit(name, asked)
+    rows = _Rows(name, split, config, commit)
     first = rows.first()
-    chosen = choose_column(list(first), column, f"The dataset '{name}'")
-    mask = mask_column(chosen, first)
-    tokenized = not isinstance(document(first, chosen, f"{name}: row 1") or "", str)
-    if column is None and not tokenized:
-        require_text(chosen, f"The dataset '{name}'")
+    names = list(first)
+    chosen = choose_column(names, column, f"The dataset '{name}'")
+    mask = mask_column(chosen, names)
     columns = [chosen] if mask is None else [chosen, mask]
+    kind = rows.kind(columns)
+    if column is None:
+        require_meant(chosen, kind, f"The dataset '{name}'")
     provenance = {
         "kind": "dataset",
         "dataset": name,
         "config": config,
         "split": split,
         "column": chosen,
-        "revision": _dataset_revision(name, revision),
+        "revision": commit,
     }
-    return Text(name, provenance, tokenized, lambda: rows.documents(columns, tokenized))
+    over = tuple(passed_over(names, chosen)) if column is None else ()
+    return Text(name, provenance, kind, lambda: rows.documents(columns, kind), passed_over=over)
 
 
 @dataclass(frozen=True)
@@ -138,30 +187,39 @@ class _Rows:
             with hub_access():
                 row: dict[str, Any] | None = next(iter(self._load()), None)
         except Exception as error:
-            raise _explain(self.name, self.split, error) from error
+            raise self._explained(error) from error
         if row is None:
             text = f"The dataset '{self.name}' has nothing in its split '{self.split}'."
             raise SaereportError(text)
         return row
 
-    def documents(self, columns: Sequence[str], tokenized: bool) -> Iterator[Placed]:
+    def kind(self, columns: Sequence[str]) -> Kind:
+        """What the first of these columns holds, by the first of its rows that hold something."""
+        for _, found in islice(self._found(columns), _BEGINNING):
+            if found is not None and holds_something(found):
+                return kind_of(found)
+        return "text"
+
+    def documents(self, columns: Sequence[str], kind: Kind) -> Iterator[Placed]:
         """The documents in the first of these columns; the other is its attention mask."""
+        for where, found in self._found(columns):
+            yield where, of_kind(found, kind, columns[0], where)
+
+    def _found(self, columns: Sequence[str]) -> Iterator[tuple[str, Document | None]]:
         try:
-            yield from _documents(self._load(), self.name, columns, tokenized)
+            rows = self._load()
+            if rows.column_names:
+                rows = rows.select_columns(list(columns))
+            for number, row in enumerate(rows, 1):
+                where = f"{self.name}: row {number:,}"
+                yield where, document(row, columns[0], where)
         except SaereportError:
             raise
         except Exception as error:
-            raise _explain(self.name, self.split, error) from error
+            raise self._explained(error) from error
 
-
-def _documents(rows: Any, name: str, columns: Sequence[str], tokenized: bool) -> Iterator[Placed]:
-    """The documents in the first of these columns; the other is its attention mask."""
-    if rows.column_names:
-        rows = rows.select_columns(list(columns))
-    for number, row in enumerate(rows, 1):
-        where = f"{name}: row {number:,}"
-        found = document(row, columns[0], where)
-        yield where, (TokenIds([]) if tokenized else "") if found is None else found
+    def _explained(self, error: Exception) -> SaereportError:
+        return _explain(self.name, self.split, self.revision, error)
 
 
 def _check_name(name: str) -> None:
@@ -178,24 +236,41 @@ def _check_name(name: str) -> None:
         )
 
 
-def _dataset_revision(name: str, revision: str | None) -> str | None:
+def _commit(name: str, revision: str | None) -> str | None:
+    """The commit that a revision is now; what was asked for where the hub does not say it.
+
+    Raises:
+        SaereportError: There is no such revision.
+    """
     from huggingface_hub import HfApi
+    from huggingface_hub.errors import RevisionNotFoundError
 
     from saereport.sources.hub import hub_access
 
     try:
         with hub_access():
             return str(HfApi().dataset_info(name, revision=revision, timeout=10).sha)
+    except RevisionNotFoundError as error:
+        raise _no_revision(name, revision) from error
     except Exception:
         return revision  # offline: what was asked for is all that is known
 
 
-def _explain(name: str, split: str, error: Exception) -> SaereportError:
+def _no_revision(name: str, revision: str | None) -> SaereportError:
+    return SaereportError(
+        f"The dataset '{name}' has no revision '{shortened(str(revision), 60)}'.",
+        "Name a branch, a tag or a commit with --dataset-revision.",
+    )
+
+
+def _explain(name: str, split: str, revision: str | None, error: Exception) -> SaereportError:
     from saereport.sources.hub import is_offline
 
     text = " ".join(str(error).split())
     short = text[:120] + ("…" if len(text) > 120 else "")
     kinds = {type(error).__name__, type(error.__cause__).__name__}
+    if "RevisionNotFoundError" in kinds or "Revision '" in text:
+        return _no_revision(name, revision)
     if "Unknown split" in text or "Bad split" in text:
         return SaereportError(
             f"The dataset '{name}' has no split '{split}': {short}",
@@ -221,7 +296,7 @@ def _explain(name: str, split: str, error: Exception) -> SaereportError:
         return SaereportError(
             f"The dataset '{name}' is not a local file, and the Hugging Face hub cannot be "
             f"reached.",
-            "Name a local .txt, .jsonl or .parquet file, or `demo` for the built-in text.",
+            "Name a local file (.txt, .jsonl, .csv, .parquet), or `demo` for the built-in text.",
         )
     if kinds & {"EmptyDatasetError", "DataFilesNotFoundError"}:
         return SaereportError(

@@ -10,6 +10,7 @@ from pathlib import Path
 from saereport.sources.demo import demo_text_dir
 from saereport.sources.text.files import SUFFIXES, open_files
 from saereport.sources.text.hub import open_dataset
+from saereport.sources.text.saved import is_saved
 from saereport.sources.text.text import Text
 from saereport.util.errors import UsageError
 
@@ -21,18 +22,22 @@ def open_text(
     split: str = "train",
     config: str | None = None,
     revision: str | None = None,
+    hashed: bool = True,
 ) -> Text:
     """Open a text that a user named, and read as much of it as shows that it can be read.
 
     Args:
-        spec: A file (`.txt`: one document; `.jsonl` or `.parquet`: one a row), a directory of
-            such files (in the order of their names), several of these, the name of a Hugging Face
-            dataset (streamed), or `demo`.
-        column: The column that holds the text; by default `text`, else `tokens` or `input_ids`,
-            where a column of integers is taken as token ids.
-        split: Split of a Hugging Face dataset.
-        config: Its configuration, where it has several.
-        revision: Its revision, where not the newest.
+        spec: A file (`.txt`: one document; `.jsonl`, `.csv`, `.tsv`, `.parquet` or `.arrow`: one a
+            row), a directory of such files (in the order of their names) or one that
+            `datasets.save_to_disk` wrote, several of these, the name of a Hugging Face dataset
+            (streamed), or `demo`.
+        column: The column that holds the text; by default the first that is there of `text`,
+            `tokens`, `input_ids`, `token_ids`, `ids`, where a column of integers is taken as token
+            ids, and `messages`, `conversations`, `conversation`.
+        split: Split of a Hugging Face dataset, or of a directory that `save_to_disk` wrote.
+        config: Configuration of a dataset of the hub, where it has several.
+        revision: Its revision, where not the newest; `owner/name@revision` says it too.
+        hashed: Whether to take the hashes of files, which are their provenance.
 
     Raises:
         UsageError: A split, a configuration or a revision of files is named, which have none.
@@ -41,18 +46,20 @@ def open_text(
     specs = [spec] if isinstance(spec, (str, Path)) else list(spec)
     name = str(specs[0]) if len(specs) == 1 else ""
     paths = [_expanded(item) for item in specs]
-    local = name in ("", "demo") or os.path.lexists(paths[0]) or looks_like_path(name)
-    if not local:
+    if not is_local(name):
         return open_dataset(name, column=column, split=split, config=config, revision=revision)
-    if split != "train" or config is not None or revision is not None:
+    has_split = len(paths) == 1 and is_saved(paths[0])
+    if (split != "train" and not has_split) or config is not None or revision is not None:
         raise UsageError(
             "Files and folders have no split, configuration or revision, as datasets of the hub "
             "have.",
-            "Leave --dataset-split and --dataset-config out, and name the files to read.",
+            "Leave --dataset-split, --dataset-config and --dataset-revision out, and name the "
+            "files to read.",
         )
     if name == "demo":
-        return replace(open_files([Path(demo_text_dir())], column), name="demo text")
-    return open_files(paths, column)
+        opened = open_files([Path(demo_text_dir())], column, hashed=hashed)
+        return replace(opened, name="demo text")
+    return open_files(paths, column, split=split, hashed=hashed)
 
 
 def _expanded(spec: str | Path) -> Path:
@@ -62,11 +69,17 @@ def _expanded(spec: str | Path) -> Path:
         return Path(spec)  # there is no such user: the name leads nowhere
 
 
-def looks_like_path(spec: str) -> bool:
+def is_local(spec: str) -> bool:
+    """Whether a text is on this machine, or was meant to be, and is no dataset of the hub."""
+    return spec in ("", "demo") or os.path.lexists(_expanded(spec)) or _looks_like_path(spec)
+
+
+def _looks_like_path(spec: str) -> bool:
     """Whether a text that is not there was meant as a file or a folder, not as a dataset's name."""
+    name = spec.partition("@")[0]  # a revision can be called anything
     return (
-        spec.endswith(SUFFIXES)
-        or spec.startswith((".", "/", "~"))
+        name.endswith(SUFFIXES)
+        or name.startswith((".", "/", "~"))
         or "\\" in spec
-        or (spec.count("/") > 1 and "://" not in spec)
+        or (name.count("/") > 1 and "://" not in spec)
     )

@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from saereport.sources.text.conversations import Chat
 from saereport.sources.text.documents import Document
 from saereport.sources.text.tally import Tally
 from saereport.util.errors import SaereportError
@@ -437,6 +438,8 @@ def _tokenized(
     group: list[tuple[int, str]] = []
     size = 0
     for number, document in chain(enumerate(documents), [(-1, "")]):
+        if isinstance(document, Chat):
+            raise TypeError("conversations are written out before they are packed")
         if not isinstance(document, str):
             _check_ids(document, number, tokenizer, rules, place)
             masked = getattr(document, "masked", None)

@@ -23,7 +23,7 @@ from saereport.sources.text.hub import open_dataset, training_text
 from saereport.sources.text.opening import open_text
 from saereport.sources.text.packing import Portion, Rules, pack, separator_id
 from saereport.sources.text.tally import Tally
-from saereport.util.errors import SaereportError
+from saereport.util.errors import SaereportError, UsageError
 from tests.factories import BOS, EOS, word_tokenizer
 
 TOKENIZER = word_tokenizer()
@@ -471,7 +471,7 @@ def test_jsonl_and_parquet_hold_one_document_a_row(tmp_path):
         text = open_text(str(file))
         assert list(text.documents()) == ["one", "", "two"], "nothing is no document"
         assert text.provenance["column"] == "text"
-        assert not text.pretokenized
+        assert text.kind == "text"
 
 
 def test_directory_in_the_order_of_names(tmp_path):
@@ -499,6 +499,21 @@ def test_what_a_folder_holds_besides_is_named(tmp_path):
     assert "not read: b.jsonl.gz, c.CSV, train/ (3 in all)" in warning.text
 
 
+def test_columns_that_were_passed_over_are_named(tmp_path):
+    row = {"text": "A", "messages": [], "input_ids": [1]}
+    write_jsonl(tmp_path / "a.jsonl", [row])
+    warned = Warned()
+    text_of(BuildConfig(dataset=str(tmp_path / "a.jsonl")), (), warned)
+    [warning] = warned.result()
+    assert (
+        "Of a.jsonl the column 'text' is read; not read, though called as if it held the text "
+        "too: 'input_ids', 'messages' (--text-column)."
+    ) in warning.text
+    warned = Warned()
+    text_of(BuildConfig(dataset=str(tmp_path / "a.jsonl"), text_column="text"), (), warned)
+    assert not warned.result()
+
+
 def test_several_files_in_the_order_given(tmp_path):
     for name in "ab":
         (tmp_path / f"{name}.txt").write_text(name)
@@ -512,7 +527,7 @@ def test_chosen_column(tmp_path):
     assert list(open_text(file, column="body").documents()) == ["x"]
 
 
-@pytest.mark.parametrize("column", ["tokens", "input_ids"])
+@pytest.mark.parametrize("column", ["tokens", "input_ids", "token_ids", "ids"])
 def test_token_ids_written_as_text_are_not_read_as_text(tmp_path, column):
     file = write_jsonl(tmp_path / "a.jsonl", [{column: "72 101 108"}])
     with pytest.raises(SaereportError, match=f"'{column}' holds text in place of token ids"):
@@ -520,14 +535,14 @@ def test_token_ids_written_as_text_are_not_read_as_text(tmp_path, column):
     assert list(open_text(file, column=column).documents()) == ["72 101 108"]
 
 
-@pytest.mark.parametrize("column", ["tokens", "input_ids"])
+@pytest.mark.parametrize("column", ["tokens", "input_ids", "token_ids", "ids"])
 def test_token_columns(tmp_path, column):
     rows = [{column: [0, 5, 6]}, {column: [0, 7, 8]}]
     write_jsonl(tmp_path / "a.jsonl", rows)
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "a.parquet")
     for name in ("a.jsonl", "a.parquet"):
         text = open_text(tmp_path / name)
-        assert text.pretokenized
+        assert text.kind == "tokens"
         assert [list(d) for d in text.documents()] == [[0, 5, 6], [0, 7, 8]]
 
 
@@ -722,10 +737,15 @@ def dataset(monkeypatch):
         class Info:
             sha = "c0ffee"
 
+        def resolve(_, name, revision, **__):
+            serve.revisions.append(revision)
+            return Info()
+
         monkeypatch.setattr(datasets, "load_dataset", load)
-        monkeypatch.setattr(HfApi, "dataset_info", lambda *_, **__: Info())
+        monkeypatch.setattr(HfApi, "dataset_info", resolve)
         return asked
 
+    serve.revisions = []
     return serve
 
 
@@ -736,7 +756,7 @@ def test_dataset_is_streamed(dataset):
     assert asked[0] == (
         "owner/corpus",
         "en",
-        {"split": "validation", "streaming": True, "revision": "v1"},
+        {"split": "validation", "streaming": True, "revision": "c0ffee"},
     )
     assert text.name == "owner/corpus"
     assert text.provenance == {
@@ -749,10 +769,93 @@ def test_dataset_is_streamed(dataset):
     }
 
 
+@pytest.mark.parametrize(
+    ("spec", "revision", "asked_for"),
+    [
+        ("owner/corpus", None, None),
+        ("owner/corpus", "v1", "v1"),
+        ("owner/corpus@v1", None, "v1"),
+        ("owner/corpus@refs/convert/parquet", None, "refs/convert/parquet"),
+        ("owner/corpus@v1", "v1", "v1"),
+        ("https://huggingface.co/datasets/owner/corpus/tree/v1", None, "v1"),
+        ("https://huggingface.co/datasets/owner/corpus", "refs/pr/3", "refs/pr/3"),
+    ],
+)
+def test_a_dataset_is_pinned_to_the_commit_that_its_revision_is(dataset, spec, revision, asked_for):
+    """What is recorded is what is read, though someone pushes to the dataset meanwhile."""
+    asked = dataset([{"text": "one"}])
+    text = open_text(spec, revision=revision)
+    assert list(text.documents()) == ["one"]
+    assert dataset.revisions == [asked_for]
+    assert {(name, options["revision"]) for name, _, options in asked} == {
+        ("owner/corpus", "c0ffee")
+    }
+    assert (text.name, text.provenance["revision"]) == ("owner/corpus", "c0ffee")
+
+
+@pytest.mark.parametrize(
+    ("spec", "revision", "said"),
+    [
+        ("owner/corpus@v1", "v2", "Two revisions of the dataset 'owner/corpus' are asked for"),
+        ("owner/corpus@", None, "No revision of a dataset can be called ''"),
+        ("owner/corpus", "a b", "No revision of a dataset can be called 'a b'"),
+        ("owner/corpus", "../x", "can be called '../x'"),
+    ],
+)
+def test_revisions_that_mean_nothing(dataset, spec, revision, said):
+    dataset([{"text": "one"}])
+    with pytest.raises(UsageError, match=said):
+        open_text(spec, revision=revision)
+
+
+def test_a_revision_that_is_not_there(dataset, monkeypatch):
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import RevisionNotFoundError
+
+    def refuse(*_, **__):
+        error = RevisionNotFoundError.__new__(RevisionNotFoundError)
+        raise error
+
+    dataset([{"text": "one"}])
+    monkeypatch.setattr(HfApi, "dataset_info", refuse)
+    with pytest.raises(SaereportError, match=r"'owner/corpus' has no revision 'v9'. Name a"):
+        open_text("owner/corpus", revision="v9")
+    dataset(FileNotFoundError("Revision 'v9' doesn't exist for dataset 'owner/corpus' on the Hub."))
+    monkeypatch.setattr(HfApi, "dataset_info", lambda *_, **__: 1 / 0)
+    with pytest.raises(SaereportError, match="'owner/corpus' has no revision 'v9'"):
+        open_text("owner/corpus", revision="v9")
+
+
+def test_what_the_hub_does_not_resolve_is_recorded_as_it_was_asked_for(dataset, monkeypatch):
+    from huggingface_hub import HfApi
+
+    asked = dataset([{"text": "one"}])
+    monkeypatch.setattr(HfApi, "dataset_info", lambda *_, **__: 1 / 0)
+    assert open_text("owner/corpus@v1").provenance["revision"] == "v1"
+    assert asked[0][2]["revision"] == "v1"
+
+
+def test_dataset_of_conversations(dataset):
+    talk = {"from": ["human", "gpt"], "value": ["hello", "good day"]}
+    dataset([{"text": None, "conversations": None}, {"text": None, "conversations": talk}])
+    text = open_text("owner/corpus", column="conversations")
+    assert text.kind == "chat"
+    assert list(text.documents()) == [
+        [],
+        [{"role": "user", "content": "hello"}, {"role": "assistant", "content": "good day"}],
+    ]
+    dataset([{"text": "one", "conversations": talk, "n": 1}])
+    text = open_text("owner/corpus")
+    assert (text.provenance["column"], text.passed_over) == ("text", ("conversations",))
+    dataset([{"text": "one"}, {"text": talk}])
+    with pytest.raises(SaereportError, match=r"row 2: the column 'text' holds conversations here"):
+        list(open_text("owner/corpus").documents())
+
+
 def test_dataset_of_tokens(dataset):
     dataset([{"tokens": [0, 3, 4], "attention_mask": [1, 1, 0], "other": 1}])
     text = open_text("owner/corpus")
-    assert text.pretokenized
+    assert text.kind == "tokens"
     assert list(text.documents()) == [[0, 3]]
     assert text.place(0) == "owner/corpus: row 1"
 
