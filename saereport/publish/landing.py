@@ -28,7 +28,7 @@ from saereport.publish.manifests import (
 from saereport.publish.reports import MOST_SAES, Row, Summary, find_reports, summarize
 from saereport.site import assets, jsonwriter, numbers
 from saereport.site.csp import policy
-from saereport.site.folder import MANIFEST
+from saereport.site.folder import MANIFEST, NOJEKYLL
 from saereport.site.latent_summary import Fact
 from saereport.site.templating import environment
 from saereport.util.errors import SaereportError
@@ -195,9 +195,9 @@ def _write(folder: Path, title: str, summaries: Sequence[Summary], places: Seque
     source = assets.templates() / "static"
     for name in (*STYLES, assets.EARLY, *SCRIPTS):
         shutil.copyfile(source / name, own / name)
-    (folder / ".nojekyll").write_bytes(b"")
+    (folder / NOJEKYLL).write_bytes(b"")
     (folder / "index.html").write_bytes(_page(title, summaries, places).encode("utf-8"))
-    files = [".nojekyll", "index.html", *(f"{ASSETS}/{path.name}" for path in own.iterdir())]
+    files = [NOJEKYLL, "index.html", *(f"{ASSETS}/{path.name}" for path in own.iterdir())]
     entries = [
         jsonwriter.dumps(
             {
@@ -369,7 +369,7 @@ def _added_to(target: Path) -> Iterator[Path]:
         with told_when_full(target):
             yield fresh
             swap(fresh / ASSETS, target / ASSETS)
-            for name in (".nojekyll", LANDING_MANIFEST, "index.html"):
+            for name in (NOJEKYLL, LANDING_MANIFEST, "index.html"):
                 (fresh / name).replace(target / name)
     except BaseException:
         shutil.rmtree(fresh, ignore_errors=True)

@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
 from saereport.publish.findings import Finding, error, warning
+from saereport.site.folder import NOJEKYLL
 
 SITE_BYTES = 1_000_000_000
 SITE_WARNING = 0.8
@@ -23,7 +24,7 @@ NAME_LENGTH = 120
 PATH_LENGTH = 180
 """Characters of a whole path; Windows ends at 260, the folder above included."""
 
-NOJEKYLL = ".nojekyll"
+
 _SAFE = re.compile(r"[A-Za-z0-9._~+@-]+", re.ASCII)
 _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
 _CUSTOMARY = frozenset({"CNAME", "README.md", "LICENSE"})

@@ -23,7 +23,7 @@ def redacted(
 
     Args:
         table: What they are rows of.
-        rows: Some of its rows.
+        rows: Some of its rows, with the columns of `needed_for_redaction` at least.
         latents: For each SAE, the latents of which nothing may be revealed.
         slug: The SAE that the table is about; None for a table of the run.
 
@@ -31,7 +31,8 @@ def redacted(
         Rows of a table that reveals text are left out; in others stands what their columns say in
         place of what leads to it.
     """
-    masked = [column for column in table.columns if column.redacted is not None]
+    held = rows.column_names
+    masked = [c for c in table.columns if c.redacted is not None and c.name in held]
     if not any(latents.values()) or not (table.reveals_text or masked):
         return rows
     at = _of(table, rows, latents, slug)
@@ -40,8 +41,16 @@ def redacted(
     for column in masked:
         instead = pa.scalar(column.redacted).cast(column.type)
         new = pc.if_else(at, instead, rows.column(column.name))
-        rows = rows.set_column(table.names.index(column.name), rows.schema.field(column.name), new)
+        rows = rows.set_column(held.index(column.name), rows.schema.field(column.name), new)
     return rows
+
+
+def needed_for_redaction(table: Table) -> tuple[str, ...]:
+    """The columns that say which rows are about hidden latents; none where nothing is redacted."""
+    if not table.reveals_text and all(column.redacted is None for column in table.columns):
+        return ()
+    holds = table.by_name["latent"].holds
+    return ("latent", holds.of) if isinstance(holds, Latent) and holds.of else ("latent",)
 
 
 def _of(

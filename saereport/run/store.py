@@ -16,7 +16,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from copy import copy
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ import pyarrow.parquet as pq
 from pydantic import ValidationError
 
 from saereport.run.describing import info_of, table_of
+from saereport.run.redaction import needed_for_redaction, redacted
 from saereport.run.registry import TABLES, table_named
 from saereport.run.schema import SCHEMA_VERSION, RunInfo, TableInfo
 from saereport.run.table import Table
@@ -83,6 +85,17 @@ class Run:
         self._checked: set[str] = set()
         self._latents: dict[str, tuple[int, ...]] = {}
         self._lengths: dict[str, Lengths | None] = {}
+        self._hidden: Mapping[str, Collection[int]] = {}
+
+    def hiding(self, latents: Mapping[str, Collection[int]]) -> Run:
+        """The same run, of whose tables nothing reveals the text that activates some latents.
+
+        Args:
+            latents: For each SAE, the latents of which nothing is revealed.
+        """
+        other = copy(self)
+        other._hidden = latents
+        return other
 
     @property
     def unregistered(self) -> tuple[str, ...]:
@@ -120,7 +133,7 @@ class Run:
             # compare reports are large, and asked last.
             whole = sorted((t for t in about if t.every_latent), key=lambda t: not t.on_pages)
             asked = [t for t in whole if t.on_pages] or whole[:1] or about
-            found = [self.table(t.name, slug, columns=["latent"]).column(0) for t in asked]
+            found = [self._read(t.name, slug, columns=["latent"]).column(0) for t in asked]
             latents = set().union(*(pc.unique(column).to_pylist() for column in found))
             self._latents[slug] = tuple(sorted(latents))
         return self._latents[slug]
@@ -181,6 +194,24 @@ class Run:
             SaereportError: The run does not hold the table, the table has no such column, or its
                 file is missing, damaged or not to be read.
         """
+        self._held(name, slug)
+        table = self.tables[name]
+        needed = needed_for_redaction(table) if any(self._hidden.values()) else ()
+        read = columns if columns is None else list(dict.fromkeys([*columns, *needed]))
+        rows = self._read(name, slug, latents=latents, columns=read)
+        if needed:
+            rows = redacted(table, rows, self._hidden, slug)
+        return rows if columns is None else rows.select(list(columns))
+
+    def _read(
+        self,
+        name: str,
+        slug: str | None,
+        *,
+        latents: tuple[int, int] | None = None,
+        columns: Sequence[str] | None = None,
+    ) -> pa.Table:
+        """Read a table as it is stored."""
         path = self._check(self._held(name, slug))
         known = self.tables[name].by_name
         for column in columns or ():

@@ -26,6 +26,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from saereport.run import Run, RunInfo, open_run
+from saereport.site.claims import Claims
 from saereport.site.context import DisplayTokens, ReportModel, Shards
 from saereport.site.folder import FolderSink, report_folder, write_manifest
 from saereport.site.layout import Sink
@@ -75,7 +76,7 @@ def report_of(run: Run, *, embed_neuronpedia: bool = False, shard_size: int = SH
     """What the pages of a run are made from."""
     shards = {sae.slug: Shards(run.latents(sae.slug), shard_size) for sae in run.info.saes}
     return ReportModel(
-        run=run,
+        whole=run,
         info=_readable(run.info),
         vocabulary=DisplayTokens(run),
         shards=shards,
@@ -113,23 +114,16 @@ def write(report: ReportModel, sink: Sink, progress: Progress) -> None:
     """Hand everything that a report consists of to a sink.
 
     Raises:
-        SaereportError: The run is damaged, an SAE is called as a folder of a part, or two parts
-            have a file of one name.
+        SaereportError: The run is damaged, an SAE is called as a folder of a part, or a part has
+            a file that is not its own.
     """
-    written: dict[str, str] = {}
+    claims = Claims()
     total = sum(len(shards.latents) for shards in report.shards.values())
     with progress.bar("pages", total, " latents") as bar:
         for part in parts_of(report):
             _refuse_taken(report, part)
             for item in part.items(report):
-                # Some file systems hold only one of two spellings.
-                first = written.setdefault(item.path.lower(), part.name)
-                if first != part.name:
-                    raise SaereportError(
-                        f"The parts '{first}' and '{part.name}' of a report both have the file "
-                        f"'{item.path}'.",
-                        "Render without the plug-in that brings one of them.",
-                    )
+                claims.take(part.name, item.path)
                 sink.add(item)
                 if isinstance(item, Page):
                     bar.advance(item.latents)

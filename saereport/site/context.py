@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal
 
@@ -124,9 +125,18 @@ def place_in_model(info: SaeInfo) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class ReportModel:
-    """The whole report: its run, its vocabulary, and the shards of every SAE."""
+    """The whole report: its run, its vocabulary, and the shards of every SAE.
 
-    run: Run
+    Attributes:
+        whole: The run as it is. Pages read `run` and `latent_run` instead, which keep what is
+            blinded.
+        info: What the run says of itself, readable.
+        vocabulary: How its tokens look.
+        shards: By SAE, how its latents are spread over pages.
+        embed_neuronpedia: Whether Neuronpedia's page of a latent may be shown in a frame.
+    """
+
+    whole: Run
     info: RunInfo
     vocabulary: DisplayTokens
     shards: dict[str, Shards]
@@ -144,10 +154,27 @@ class ReportModel:
     @cached_property
     def blind(self) -> dict[tuple[str, int], bool]:
         """Latents that are blinded, by SAE, with whether the reader may reveal the rest."""
-        if not self.run.has("blind_latents"):
+        if not self.whole.has("blind_latents"):
             return {}
-        rows = self.run.table("blind_latents").to_pylist()
+        rows = self.whole.table("blind_latents").to_pylist()
         return {(row["sae"], row["latent"]): row["reveal"] for row in rows}
+
+    @cached_property
+    def run(self) -> Run:
+        """The run as any page may show it: it reveals no text of a latent that is blinded."""
+        return self._hiding(revealable=True)
+
+    @cached_property
+    def latent_run(self) -> Run:
+        """The run as the pages of latents read it: they hide what a reader may reveal."""
+        return self._hiding(revealable=False)
+
+    def _hiding(self, *, revealable: bool) -> Run:
+        hidden: dict[str, set[int]] = defaultdict(set)
+        for (slug, latent), reveal in self.blind.items():
+            if revealable or not reveal:
+                hidden[slug].add(latent)
+        return self.whole.hiding(hidden)
 
     @cached_property
     def sequences(self) -> KeptSequences:
@@ -188,11 +215,20 @@ class SaeView:
 
 @dataclass(frozen=True)
 class Latent:
-    """One latent with the rows that the run holds about it."""
+    """One latent with the rows that the run holds about it.
+
+    Attributes:
+        sae: Its SAE.
+        index: Its number.
+        band: The tables that it is in.
+        opened: While it is blinded, the tables that are read although they reveal its text; None
+            for all. Only who hides the text until a reader reveals it may open any.
+    """
 
     sae: SaeView
     index: int
     band: LatentChunk
+    opened: frozenset[str] | None = frozenset()
     _rows: dict[str, Rows] = field(default_factory=dict, compare=False)
 
     @cached_property
@@ -202,13 +238,18 @@ class Latent:
         return "" if reveal is None else "hidden" if reveal else "redacted"
 
     def rows(self, table: str) -> Rows:
-        """Its rows in a table; none where the run lacks the table, or the latent is redacted."""
-        known = self.sae.report.run.tables.get(table)
-        if self.blind == "redacted" and known and known.reveals_text:
-            return NO_ROWS
+        """Its rows in a table; none where the run lacks it, or it reveals what is blinded."""
+        if self.blind and self.opened is not None and table not in self.opened:
+            known = self.sae.report.whole.tables.get(table)
+            if known and known.reveals_text:
+                return NO_ROWS
         if table not in self._rows:
             self._rows[table] = self.band.rows(table, self.index)
         return self._rows[table]
+
+    def with_opened(self, tables: frozenset[str] | None) -> Latent:
+        """The same latent with these tables `opened`."""
+        return replace(self, opened=tables) if self.blind else self
 
     @cached_property
     def n_active(self) -> int:

@@ -24,6 +24,8 @@ MANIFEST = "report.json"
 FORMAT = "saereport-report"
 VERSION = 1
 RUN_FOLDER = "run"
+ASSETS = "assets"
+NOJEKYLL = ".nojekyll"
 
 
 def require_report_or_nothing(out_dir: Path) -> None:
@@ -109,8 +111,8 @@ class FolderSink:
     def __init__(self, report: ReportModel, folder: Path) -> None:
         self._folder = folder
         self._pages = Pages(report, FolderLayout())
-        copy_assets(folder / "assets")
-        (folder / ".nojekyll").write_bytes(b"")
+        copy_assets(folder / ASSETS)
+        (folder / NOJEKYLL).write_bytes(b"")
 
     def add(self, item: Item) -> None:
         """See `Sink`."""

@@ -81,7 +81,7 @@ def latent_record(latent: Latent) -> str:
     """One latent's panels; each block, and each example in it, on a line of its own."""
     lines = []
     for name, panel in PANELS.items():
-        blocks = panel.build(latent)
+        blocks = panel.blocks(latent)
         if blocks:
             inside = ",\n".join(_block(block) for block in blocks)
             lines.append(f"[{jsonwriter.dumps(name)},[\n{inside}]]")
@@ -106,7 +106,7 @@ def _group(group: Block) -> str:
 
 def read_band(sae: SaeView, low: int, high: int) -> LatentChunk:
     """The tables of a range of latents, with the tokens of their examples packed."""
-    run = sae.report.run
+    run = sae.report.latent_run
     held = (run.tables[name] for name in run.names(sae.info.slug))
     raw = {table.name for table in unshown(sae.report, "latent")}
     names = [
@@ -135,9 +135,9 @@ def index_row(latent: Latent) -> IndexRow:
         latent=latent.index,
         density=float(activity.get("density", 0.0)),
         maximum=float(activity.get("max", 0.0)),
-        tokens=[] if latent.blind else tokens,
+        tokens=tokens,
         logits=logits,
-        label="" if latent.blind else label(latent)[0],
+        label=label(latent)[0],
         spark="".join(chr(0x41 + height) for height in heights),
         x=float(geometry.get("map_x", 0.0)),
         y=float(geometry.get("map_y", 0.0)),

@@ -6,7 +6,6 @@ latent, an SAE as a whole or a prompt is shown on its page, all else on the prov
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from math import isfinite
 from typing import Any
@@ -14,7 +13,6 @@ from typing import Any
 import pyarrow as pa
 
 from saereport.run.kinds import Token
-from saereport.run.redaction import redacted
 from saereport.run.registry import TABLES
 from saereport.run.table import Column, Table
 from saereport.site import numbers
@@ -69,16 +67,7 @@ def note(table: Table) -> str:
 
 
 def stored(table: Table, rows: pa.Table, report: ReportModel, without: str = "") -> Block:
-    """Rows as the run stores them as a block; see `block`.
-
-    Where it says on which text a blinded latent is active, nothing is shown of that latent: these
-    pages have nothing that would hide it until a reader reveals it.
-    """
-    blinded: dict[str, list[int]] = defaultdict(list)
-    for slug, latent in report.blind:
-        blinded[slug].append(latent)
-    if table.about == "latent":
-        rows = redacted(table, rows, blinded, None)
+    """Rows as the run stores them as a block; see `block`."""
     # A table of another package can have any number of rows: only those on the page become values.
     return block(
         table, rows.slice(0, N_ROWS).to_pylist(), report, without=without, n_rows=rows.num_rows

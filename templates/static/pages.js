@@ -615,22 +615,34 @@
     const columns = head3.length ? head3 : Array.from({ length: width2 }, (_, i) => i ? "value" : "name");
     return { columns, rows: rows.map((row2) => texts(row2).map(read)) };
   }
-  function titleOf(table3) {
-    const box = table3.closest("details, figure, .block, section");
+  function factsData(list2) {
+    const rows = all(list2, ":scope > div").map((fact) => {
+      const said3 = within(fact, "dd");
+      const note = (maybe(said3, "small")?.textContent || "").trim();
+      const value2 = Array.from(said3.childNodes).filter((node) => !(node instanceof HTMLElement && node.matches("small")));
+      return [within(fact, "dt").textContent.trim(), read(value2.map((node) => node.textContent || "").join("").trim()), note];
+    });
+    return { columns: ["name", "value", "note"], rows };
+  }
+  function titleOf(node) {
+    const box = node.closest("details, figure, .block, section");
     const near = box && maybe(box, "h3, h2, summary b");
-    const section2 = table3.closest("section");
+    const section2 = node.closest("section");
     const heading = near || section2 && maybe(section2, "h2, h3");
     return heading ? heading.textContent.trim() : document.title;
   }
   function offerTables() {
-    for (const table3 of all(document, "main table.grid")) {
-      if (!(table3 instanceof HTMLTableElement) || table3.closest("[data-figure], article.latent")) continue;
-      const menu2 = offer(titleOf(table3), () => tableData(table3));
-      const section2 = table3.closest("section > *") && table3.closest("section");
+    for (const node of all(document, "main table.grid, main .told dl.kv")) {
+      if (node.closest("[data-figure], article.latent")) continue;
+      const menu2 = offer(titleOf(node), () => node instanceof HTMLTableElement ? tableData(node) : factsData(node));
+      const section2 = node.closest("section > *") && node.closest("section");
       const how = section2 && maybe(section2, ":scope > header > .how");
-      if (how && !table3.closest("details") && !how.parentElement?.querySelector(".data")) how.before(menu2);
-      else (table3.closest(".scroll") || table3).before(el("div", { class: "data-line" }, menu2));
+      if (how && !node.closest("details") && !how.parentElement?.querySelector(".data")) how.before(menu2);
+      else (node.closest(".scroll") || node).before(el("div", { class: "data-line" }, menu2));
     }
+  }
+  function offerOnce(figure) {
+    if (maybe(figure, ".data:not(.data-line .data)")) for (const line2 of all(figure, ".data-line")) line2.remove();
   }
 
   // reader/files.js
@@ -2742,6 +2754,7 @@
       try {
         const block = merged(page2.blocks.get(key));
         if (Object.hasOwn(DRAWN, block.b)) DRAWN[block.b](block, figure);
+        offerOnce(figure);
       } catch (error) {
         self.reportError(error);
       }

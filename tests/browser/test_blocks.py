@@ -22,7 +22,7 @@ from saereport.site.shown import page_data, shown_panels
 from saereport.site.telling import DRAWN, TELLERS
 from tests.browser.axe import violations
 from tests.browser.conftest import Watched, until
-from tests.browser.test_actions import COPIES
+from tests.browser.test_actions import COPIES, rows, saved
 from tests.synthetic import Shape, write_run
 
 pytestmark = pytest.mark.browser
@@ -270,4 +270,19 @@ def test_they_are_drawn_in_one_file(run: Path, tmp_path: Path, watched: Make) ->
     assert str(link.get_attribute("href")).startswith("#")
     link.click()
     page.wait_for_selector("article.current .panels")
+    seen.check()
+
+
+def test_each_block_offers_its_data_once(run: Path, tmp_path: Path, watched: Make) -> None:
+    render(run, tmp_path / "out")
+    seen = watched(accept_downloads=True)
+    page = seen.open(tmp_path / "out" / PATH)
+    drawn(page)
+    for figure in page.locator("[data-block]").all():
+        assert figure.locator(".data").count() == 1
+    facts = page.locator(".block", has=page.locator("dl.kv"))
+    assert facts.locator(".data").count() == 1
+    name, text = saved(page, facts.locator(".data"), "csv")
+    assert name.endswith(".csv")
+    assert rows(text) == [{"name": EVIL, "value": "1.5", "note": EVIL}]
     seen.check()

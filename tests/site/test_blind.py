@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,18 @@ from bs4 import BeautifulSoup, Tag
 
 from saereport.run import TABLES, open_run
 from saereport.site import render
+from saereport.site.blocks import Block
+from saereport.site.circuits.view import PromptView
+from saereport.site.context import Latent, ReportModel
+from saereport.site.latent_pages import read_band
 from saereport.site.latent_warnings import warnings
-from saereport.site.panels import PANELS
+from saereport.site.panels import PANELS, PROMPT_PANELS, Panel
+from saereport.site.parts import Item, Part, registry
+from saereport.site.shown import shown_panels
 from tests.site.test_blocks import latents_of
 from tests.site.test_render import contents
 from tests.synthetic import Shape, write_run
+from tests.synthetic_circuits import prompts
 from tests.synthetic_examples import blind_extra, examples_extra, without_spoilers
 
 REVEALING = {table.name for table in TABLES.values() if table.reveals_text} - {"given_groups"}
@@ -197,3 +205,52 @@ def test_the_report_names_what_spoils_and_its_run(report: Path) -> None:
 def test_the_same_bytes_twice(report: Path, tmp_path: Path) -> None:
     render(report, tmp_path / "again")
     assert contents(tmp_path / "again") == contents(report)
+
+
+def test_no_page_has_rows_that_reveal_a_blinded_latent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever a part, a panel of a prompt or an undeclared panel reads, it gets no such row."""
+    read: dict[str, list[int]] = {}
+
+    def undeclared(latent: Latent) -> list[Block]:
+        rows = latent.rows("explanations")
+        if len(rows) and latent.sae.info.slug == TRANSCODER:
+            read.setdefault("panel", []).append(latent.index)
+        return []
+
+    def of_prompt(view: PromptView) -> list[Block]:
+        return told("prompt", view.names.report)
+
+    def told(what: str, report: ReportModel) -> list[Block]:
+        table = report.run.table("explanations", TRANSCODER, columns=["text"])
+        assert table.column_names == ["text"]
+        read[what] = report.run.table("explanations", TRANSCODER)["latent"].to_pylist()
+        sae = next(sae for sae in report.saes if sae.info.slug == TRANSCODER)
+        band = read_band(sae, 0, sae.info.d_sae)
+        found = [Latent(sae, index, band) for index in sae.shards.latents]
+        read[f"latents of {what}"] = [i.index for i in found if len(i.rows("explanations"))]
+        revealing = [panel for panel in PANELS.values() if panel.reveals_text]
+        assert shown_panels(report, revealing, found[3]) == []
+        assert shown_panels(report, revealing, found[4]) != []
+        return [{"b": "text", "lines": table["text"].to_pylist()}]
+
+    def items(report: ReportModel) -> Iterator[Item]:
+        told("part", report)
+        return iter(())
+
+    monkeypatch.setitem(PANELS, "undeclared", Panel("undeclared", "", (), undeclared))
+    monkeypatch.setitem(
+        PROMPT_PANELS, "of_prompt", Panel("of_prompt", "", (), of_prompt, about="prompt")
+    )
+    monkeypatch.setitem(registry._PARTS, "told", Part("told", items, order=15))
+    run = tmp_path / "run"
+    write_run(run, SMALL, examples_extra(), blind_extra(choose), prompts)
+    render(run, tmp_path / "report")
+    shown = open_run(run).latents(TRANSCODER)
+    open_ = [latent for place, latent in enumerate(shown) if place not in (3, 5)]
+    labelled = set(open_run(run).table("explanations", TRANSCODER)["latent"].to_pylist())
+    assert {shown[3], shown[5]} <= labelled
+    assert {"panel", "part", "prompt", "latents of part", "latents of prompt"} == set(read)
+    for latents in read.values():
+        assert sorted(set(latents)) == [latent for latent in open_ if latent in labelled]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from shutil import copytree
@@ -176,6 +177,40 @@ def test_two_parts_have_no_file_of_one_name(
     with pytest.raises(SaereportError, match=f"and 'weather' of a report both have .*'{path}'"):
         render(single_run, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("single_file", [False, True])
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("report.json", "every report has itself"),
+        ("assets/pages.js", "every report has itself"),
+        ("Assets/weather.js", "every report has itself"),
+        ("run/run.json", "every report has itself"),
+        (".nojekyll", "every report has itself"),
+        ("../outside.js", "outside of it"),
+        ("/outside.js", "outside of it"),
+        ("weather\\..\\outside.js", "outside of it"),
+        ("methods.html/weather.js", "'methods' and 'weather'"),
+        ("text", "'text' and 'weather'"),
+    ],
+)
+def test_a_part_writes_nothing_that_is_not_its_own(
+    path: str,
+    said: str,
+    single_file: bool,
+    weather: Part,
+    single_run: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    again = Part("weather", lambda report: [Data(path, "weather", {})], order=999)
+    monkeypatch.setitem(registry._PARTS, "weather", again)
+    with pytest.raises(SaereportError, match=re.escape(said)) as refused:
+        render_as(single_run, tmp_path / "out/x.html", single_file=single_file)
+    assert "'weather'" in refused.value.message
+    assert "\n" not in str(refused.value)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
 @pytest.mark.parametrize(

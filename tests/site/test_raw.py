@@ -85,7 +85,7 @@ def test_each_is_on_the_page_of_what_it_is_about(report: ReportModel) -> None:
     }
     held = {**report.run.tables, **found}
     own = ReportModel(
-        run=_Holding(held),  # type: ignore[arg-type]
+        whole=_Holding(held),  # type: ignore[arg-type]
         info=report.info,
         vocabulary=report.vocabulary,
         shards=report.shards,
@@ -105,6 +105,12 @@ class _Holding:
 
     def __init__(self, tables: dict[str, Table]) -> None:
         self.tables = tables
+
+    def has(self, name: str) -> bool:
+        return name in self.tables
+
+    def hiding(self, latents: object) -> _Holding:
+        return self
 
 
 def write_foreign(writer: RunWriter, shape: Shape, shown: dict[str, Any]) -> None:

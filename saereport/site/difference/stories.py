@@ -50,7 +50,7 @@ class Stories:
 
     def __init__(self, run: Run) -> None:
         self._report = ReportModel(
-            run=run,
+            whole=run,
             info=run.info,
             vocabulary=DisplayTokens(run),
             shards={sae.slug: Shards((), 1) for sae in run.info.saes},

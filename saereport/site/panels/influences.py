@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from saereport.site.blocks import Block, base
 from saereport.site.context import Latent
-from saereport.site.panels.peaks import peaks
+from saereport.site.panels.peaks import PEAKS, peaks
 from saereport.site.panels.registry import panel
 from saereport.site.panels.related import linked
 from saereport.site.records import InfluenceRow, InfluencesRow
@@ -30,7 +30,7 @@ EXAMPLES = base("influences", b="influences", title="The strongest influences on
 
 
 @panel("influences", "What drove it on its examples", "influence_counts", "example_influences",
-       wide=True)  # fmt: skip
+       wide=True, hides=PEAKS)  # fmt: skip
 def influences(latent: Latent) -> list[Block]:
     """How often each earlier latent is among the strongest, then example by example."""
     report = latent.sae.report

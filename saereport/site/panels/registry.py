@@ -33,6 +33,8 @@ class Panel:
         about: What its page is about.
         wide: Whether it takes the whole width.
         text: Whether it says on which text the latent is active although none of its tables does.
+        hides: Tables that reveal text and that it reads besides its own, because what draws its
+            blocks keeps the text of a blinded latent hidden itself.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Panel:
     about: About = "latent"
     wide: bool = False
     text: bool = False
+    hides: frozenset[str] = frozenset()
 
     @property
     def reveals_text(self) -> bool:
@@ -50,6 +53,15 @@ class Panel:
         Then it stays hidden while a reader looks at the latent blind.
         """
         return self.text or any(table_named(name).reveals_text for name in self.tables)
+
+    def blocks(self, subject: object) -> list[Block]:
+        """Its blocks of a subject on a page that hides what reveals the text of a blinded latent.
+
+        A panel that is not hidden then gets nothing to reveal.
+        """
+        if isinstance(subject, Latent):
+            subject = subject.with_opened(None if self.reveals_text else self.hides)
+        return self.build(subject)
 
 
 PANELS: dict[str, Panel] = {}
@@ -72,12 +84,16 @@ def register(panel: Panel) -> Panel:
 
 
 def panel(
-    name: str, title: str, *tables: str, wide: bool = False
+    name: str,
+    title: str,
+    *tables: str,
+    wide: bool = False,
+    hides: frozenset[str] = frozenset(),
 ) -> Callable[[Callable[[Latent], list[Block]]], Callable[[Latent], list[Block]]]:
     """Register the decorated function as a panel of a latent's page; see `Panel`."""
 
     def add(build: Callable[[Latent], list[Block]]) -> Callable[[Latent], list[Block]]:
-        register(Panel(name, title, tables, build, wide=wide))
+        register(Panel(name, title, tables, build, wide=wide, hides=hides))
         return build
 
     return add

@@ -96,7 +96,7 @@ def _latents_page(sae: SaeView, shard: int, latents: list[Latent]) -> Page:
         "latents",
         title=(f"{latents[0].index} to {latents[-1].index}", sae.info.label),
         fields={
-            "stories": [story(latent, report.sequences) for latent in latents],
+            "stories": [story(latent.with_opened(None), report.sequences) for latent in latents],
             "previous": before,
             "next": after,
             "previous_page": f"{folder}/{page_name(shard - 1)}#latent-{before}",

@@ -40,7 +40,7 @@ def latents_by_sequence(report: ReportModel) -> dict[int, str]:
         if not report.run.has("examples", sae.slug):
             continue
         table = report.run.table("examples", sae.slug, columns=["latent", "sequence"])
-        shown = [i for i in report.shards[sae.slug].latents if (sae.slug, i) not in report.blind]
+        shown = report.shards[sae.slug].latents
         latents = table.column("latent").to_numpy()
         kept = np.isin(latents, shown)
         sequences, groups = _distinct(table.column("sequence").to_numpy()[kept], latents[kept])

@@ -4,6 +4,7 @@ import { all, maybe } from "../core/dom.js";
 import { load } from "../core/load.js";
 import { whenSeen } from "../core/seen.js";
 import { chosen } from "../core/view.js";
+import { offerOnce } from "../shell/downloads.js";
 import { figureBlock, freshen } from "./figures.js";
 import { heatmapBlock } from "./heatmap.js";
 import { linesBlock } from "./lines.js";
@@ -26,6 +27,7 @@ function drawBlock(page, figure) {
     try {
       const block = merged(page.blocks.get(key));
       if (Object.hasOwn(DRAWN, block.b)) DRAWN[block.b](block, figure);
+      offerOnce(figure);
     } catch (error) {
       self.reportError(error);
     }

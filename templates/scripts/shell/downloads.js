@@ -134,23 +134,46 @@ export function tableData(table) {
   return { columns, rows: rows.map((row) => texts(row).map(read)) };
 }
 
-/** @param {HTMLTableElement} table */
-function titleOf(table) {
-  const box = table.closest("details, figure, .block, section");
+/**
+ * What a list of facts of the page shows.
+ * @param {HTMLElement} list
+ * @returns {DataTable}
+ */
+function factsData(list) {
+  const rows = all(list, ":scope > div").map((fact) => {
+    const said = within(fact, "dd");
+    const note = (maybe(said, "small")?.textContent || "").trim();
+    const value = Array.from(said.childNodes).filter((node) => !(node instanceof HTMLElement && node.matches("small")));
+    return [within(fact, "dt").textContent.trim(), read(value.map((node) => node.textContent || "").join("").trim()), note];
+  });
+  return { columns: ["name", "value", "note"], rows };
+}
+
+/** @param {HTMLElement} node */
+function titleOf(node) {
+  const box = node.closest("details, figure, .block, section");
   const near = box && maybe(box, "h3, h2, summary b");
-  const section = table.closest("section");
+  const section = node.closest("section");
   const heading = near || (section && maybe(section, "h2, h3"));
   return heading ? heading.textContent.trim() : document.title;
 }
 
-// A menu for each table that the server made.
+// A menu for each table and each list of facts that the server made.
 export function offerTables() {
-  for (const table of all(document, "main table.grid")) {
-    if (!(table instanceof HTMLTableElement) || table.closest("[data-figure], article.latent")) continue;
-    const menu = offer(titleOf(table), () => tableData(table));
-    const section = table.closest("section > *") && table.closest("section");
+  for (const node of all(document, "main table.grid, main .told dl.kv")) {
+    if (node.closest("[data-figure], article.latent")) continue;
+    const menu = offer(titleOf(node), () => (node instanceof HTMLTableElement ? tableData(node) : factsData(node)));
+    const section = node.closest("section > *") && node.closest("section");
     const how = section && maybe(section, ":scope > header > .how");
-    if (how && !table.closest("details") && !how.parentElement?.querySelector(".data")) how.before(menu);
-    else (table.closest(".scroll") || table).before(el("div", { class: "data-line" }, menu));
+    if (how && !node.closest("details") && !how.parentElement?.querySelector(".data")) how.before(menu);
+    else (node.closest(".scroll") || node).before(el("div", { class: "data-line" }, menu));
   }
+}
+
+/**
+ * A figure that is drawn offers all of its data: its table, which tells a part, offers none beside it.
+ * @param {HTMLElement} figure
+ */
+export function offerOnce(figure) {
+  if (maybe(figure, ".data:not(.data-line .data)")) for (const line of all(figure, ".data-line")) line.remove();
 }
