@@ -7,18 +7,19 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 from saereport.plugins import load_plugins
-from saereport.publish.data import check_data, reads_data
-from saereport.publish.findings import Finding, error, warning
-from saereport.publish.limits import check_names, check_sizes
+from saereport.publish.data import check_data, check_record
+from saereport.publish.findings import Finding, error
+from saereport.publish.limits import FILE_BYTES, check_names, check_sizes
 from saereport.publish.links import Site, check_page_links, check_reference
 from saereport.publish.manifests import check_manifests
 from saereport.publish.page import Page, read_page
 from saereport.publish.policy import check_policy
 from saereport.publish.styles import style_references
 from saereport.util.errors import SaereportError
-from saereport.util.inside import read_inside
+from saereport.util.inside import open_inside, read_inside
 from saereport.util.progress import Progress
 
 ENOUGH_FOR_PROCESSES = 64
@@ -67,7 +68,7 @@ def _of_file(path: Path) -> Iterator[Finding]:
     if not is_page(path.name):
         yield error(path.name, 0, "html", "a single file is an HTML page")
         return
-    pages = {path.name: read_page(path.read_bytes())}
+    pages = {path.name: _read_page(path.open("rb"))}
     yield from _of_pages(pages, Site(frozenset(sizes), pages))
 
 
@@ -93,8 +94,9 @@ def _of_folder(folder: Path, processes: int, progress: Progress) -> Iterator[Fin
         if relative.endswith(".css"):
             for reference in style_references(_text(folder, relative)):
                 yield from check_reference(relative, reference, site)
-        elif reads_data(relative):
-            yield from check_data(relative, _text(folder, relative), site)
+        elif relative.endswith(".js"):
+            with open_inside(folder, relative) as stream:
+                yield from check_data(relative, stream, site)
 
 
 def _walk(folder: Path) -> Iterator[tuple[Path, str]]:
@@ -140,17 +142,23 @@ def _counted(pages: Iterable[Page], advance: Callable[[int], None]) -> Iterator[
 
 
 def _read_file(folder: Path, relative: str) -> Page:
-    return read_page(read_inside(folder, relative))
+    return _read_page(open_inside(folder, relative))
+
+
+def _read_page(stream: BinaryIO) -> Page:
+    """A page as far as it can be published: what is larger is found by its size."""
+    with stream:
+        return read_page(stream.read(FILE_BYTES))
 
 
 def _of_pages(pages: dict[str, Page], site: Site) -> Iterator[Finding]:
     for path, page in pages.items():
         for line, rule, message in page.faults:
             yield error(path, line, rule, message)
-        for line, rule, message in page.oddities:
-            yield warning(path, line, rule, message)
         yield from check_policy(path, page)
         yield from check_page_links(path, page, site)
+        for record in page.records:
+            yield from check_record(path, page, record, site)
         for code in page.inline:
             if code.tag == "style":
                 for reference in style_references(code.text, code.line):

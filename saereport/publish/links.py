@@ -50,23 +50,24 @@ class Site:
 
     @cached_property
     def latents(self) -> frozenset[tuple[str, str]]:
-        """Folder and number of every latent that has an article on a page."""
+        """Folder and number of every latent that has an article on a page.
+
+        In a report in one file the folder is what it would be: `resid-l10/l0000.html#latent-47`.
+        """
         return frozenset(
-            (posixpath.dirname(path), found[1])
+            (posixpath.dirname(posixpath.join(posixpath.dirname(path), part)), found[1])
+            if page.single and part
+            else (posixpath.dirname(path), found[1])
             for path, page in self.pages.items()
-            for name in page.ids
-            if (found := _LATENT.fullmatch(name))
+            for part, _, name in (name.rpartition("#") for name in page.ids)
+            if (found := _LATENT.fullmatch(name)) and (page.single or not part)
         )
 
 
 def check_page_links(path: str, page: Page, site: Site) -> Iterator[Finding]:
-    """Findings about all addresses of a page, and the ids that it names."""
+    """Findings about all addresses of a page."""
     for reference in page.references:
         yield from check_reference(path, reference, site, page)
-    for line, attribute, name in page.named:
-        if name not in page.ids:
-            message = f"{attribute} names the id '{name}', which is not on the page"
-            yield error(path, line, "id", message)
 
 
 def check_reference(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from decimal import ROUND_DOWN, Context
 from functools import cache
 from json.encoder import encode_basestring
 from math import isfinite
@@ -22,6 +23,11 @@ DIGITS = 4
 
 _FORMAT = f"%.{DIGITS}g"
 _HUGE = 1e300
+_LONG = (10.0 ** (DIGITS - 1), 1e9)
+"""Numbers of which all digits in the data are shown."""
+_DOWN = Context(prec=DIGITS, rounding=ROUND_DOWN)
+_ALMOST = 1 - 1e-9
+_BELOW_ONE = "0." + DIGITS * "9"
 _UNSAFE = re.compile("[<>&\u007f-\u009f\u2028\u2029\ufeff\ud800-\udfff]")
 
 
@@ -32,13 +38,34 @@ class Exact(float):
 def number(value: float, form: str = _FORMAT) -> str:
     """A finite number with `DIGITS` significant digits.
 
+    Whoever rounds it again to fewer digits gets what rounding the value itself would give: what
+    would be rounded up to a last 5 is cut off instead, where fewer digits are shown.
+
     Raises:
         ValueError: The value is NaN, infinite or beyond 1e300.
     """
     if not isfinite(value) or abs(value) > _HUGE:
         raise ValueError(f"{value} cannot be written as JSON")
     text = form % value
+    if text == "1" and value < _ALMOST:
+        # A share of nearly all is not all.
+        return _BELOW_ONE
+    if text[-1] == "5" or "e" in text:
+        return text if form is not _FORMAT else _cut(value, text)
     return "0" if text == "-0" else text
+
+
+def _cut(value: float, text: str) -> str:
+    """The text of a number, cut off where it was rounded up to a last 5."""
+    size = abs(value)
+    if text.partition("e")[0][-1] != "5" or abs(float(text)) <= size or _LONG[0] <= size < _LONG[1]:
+        return text
+    return _FORMAT % float(_DOWN.create_decimal_from_float(value))
+
+
+def number_in_data(value: float) -> float:
+    """A float as a page reads it from the data."""
+    return float(number(value))
 
 
 def string(value: str) -> str:
@@ -94,7 +121,8 @@ def _item(item: Any) -> str:
     kind = type(item)
     if kind is float and -_HUGE < item < _HUGE:
         text = _FORMAT % item
-        return "0" if text == "-0" else text
+        last = text[-1]
+        return number(item) if last in "015" or "e" in text else text
     return str(item) if kind is int else dumps(item)
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from saereport.site import numbers
 from saereport.site.blocks import Block, Cell
 from saereport.site.context import ReportModel
+from saereport.site.jsonwriter import Exact
 from saereport.site.latent_summary import Fact
 from saereport.site.packing import unpack
 
@@ -99,16 +100,9 @@ def filled(text: str, values: Mapping[str, Any]) -> str:
     """
 
     def value(found: re.Match[str]) -> str:
-        return shown(values[found[1]]) if found[1] in values else found[0]
+        return numbers.shown(values[found[1]]) if found[1] in values else found[0]
 
     return _PLACE.sub(value, text)
-
-
-def shown(value: Any) -> str:
-    """A text as it is, a whole number as a count, another with three digits."""
-    if isinstance(value, str):
-        return value
-    return numbers.count(value) if isinstance(value, int) else numbers.value(value)
 
 
 def _summary(block: Block) -> str:
@@ -130,7 +124,7 @@ def _formatted(block: Block, values: Iterable[Any]) -> list[str]:
     }
     formats = block.get("formats", ())
     return [
-        forms[formats[i]](value) if i < len(formats) else shown(value)
+        forms[formats[i]](value) if i < len(formats) else numbers.shown(value)
         for i, value in enumerate(values)
     ]
 
@@ -149,7 +143,7 @@ def _facts(block: Block, report: ReportModel) -> Told:
     notes = block.get("notes") or []
     return Told(
         facts=tuple(
-            Fact(name, shown(value), str(notes[i]) if i < len(notes) and notes[i] else "")
+            Fact(name, numbers.shown(value), str(notes[i]) if i < len(notes) and notes[i] else "")
             for i, (name, value) in enumerate(zip(block["names"], block["values"], strict=False))
         )
     )
@@ -202,8 +196,8 @@ def _bars(block: Block, report: ReportModel) -> Told:
     else:
         rows = [
             (
-                numbers.value(here[0][0]),
-                numbers.value(here[0][1]),
+                numbers.value(Exact(here[0][0])),
+                numbers.value(Exact(here[0][1])),
                 *(numbers.count(n) for _, _, n in here),
             )
             for here in zip(*series, strict=True)
@@ -274,7 +268,7 @@ def _views(block: Block) -> Iterable[tuple[str, Sequence[tuple[Cell, Cell, float
     for view in block.get("views", ()):
         unit = float(view.get("unit", 1))
         found = [
-            (row, column, value * unit)
+            (row, column, Exact(value * unit))
             for row, line in zip(view["rows"], view["z"], strict=True)
             for column, value in zip(view["columns"], line, strict=True)
             if value

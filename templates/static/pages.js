@@ -280,7 +280,7 @@
   // core/format.js
   var UP = "⁰¹²³⁴⁵⁶⁷⁸⁹";
   var minus = (text4) => text4.replace(/-/g, "−");
-  var whole = (n) => minus(Math.round(n).toLocaleString("en-US"));
+  var whole = (n) => (n <= -0.5 ? "−" : "") + Math.round(Math.abs(n)).toLocaleString("en-US");
   var raised = (n) => (n < 0 ? "⁻" : "") + String(Math.abs(n)).replace(/\d/g, (d) => UP[Number(d)]);
   function value(n) {
     if (!n) return "0";
@@ -300,16 +300,18 @@
     const hundred = share2 * 100;
     return String(Number(hundred >= 10 ? hundred.toFixed(1) : hundred.toPrecision(2))) + " %";
   }
+  var shown = (n) => typeof n === "string" ? n : Number.isInteger(n) && Math.abs(n) < 1e15 ? whole(n) : value(n);
   var asText = {
+    shown,
     value,
     percent,
     count: whole,
     /** @param {number} n */
-    times: (n) => "×" + (n >= 100 ? whole(n) : value(n)),
+    times: (n) => "×" + value(n),
     /** @param {string | number} n */
     text: (n) => String(n)
   };
-  var formatOf = (name3) => name3 === "percent" || name3 === "count" || name3 === "times" || name3 === "text" ? asText[name3] : asText.value;
+  var formatOf = (name3) => name3 === "percent" || name3 === "count" || name3 === "times" || name3 === "text" || name3 === "value" ? asText[name3] : asText.shown;
 
   // core/latents.js
   var counted = (row2) => /[^A]/.test(row2.spark);
@@ -607,13 +609,17 @@
     const number = folded2.replace("−", "-").replace(/(\d),(?=\d{3})/g, "$1");
     return /^[+-]?\d+(\.\d+)?(e-?\d+)?$/.test(number) ? Number(number) : text4;
   }
-  function tableData(table3) {
+  function tableTexts(table3) {
     const texts = (row2) => Array.from(row2.cells).map((item2) => item2.textContent.replace(/\s+/g, " ").trim());
     const rows = Array.from(table3.tBodies).flatMap((body) => Array.from(body.rows));
     const head3 = table3.tHead ? texts(table3.tHead.rows[0]) : [];
     const width2 = Math.max(0, ...rows.map((row2) => row2.cells.length));
     const columns = head3.length ? head3 : Array.from({ length: width2 }, (_, i) => i ? "value" : "name");
-    return { columns, rows: rows.map((row2) => texts(row2).map(read)) };
+    return { columns, rows: rows.map(texts) };
+  }
+  function tableData(table3) {
+    const { columns, rows } = tableTexts(table3);
+    return { columns, rows: rows.map((row2) => row2.map(read)) };
   }
   function factsData(list2) {
     const rows = all(list2, ":scope > div").map((fact) => {
@@ -1709,12 +1715,8 @@
   self.addEventListener("resize", () => {
     for (const node of drawn) if (!node.offsetParent) node.stale = true;
   });
-  function shown(value2) {
-    if (typeof value2 !== "number") return value2;
-    return Number.isInteger(value2) ? asText.count(value2) : asText.value(value2);
-  }
   function filled(text4, values = {}) {
-    return (text4 || "").replace(/\{(\w+)\}/g, (all2, name3) => Object.hasOwn(values, name3) ? shown(values[name3]) : all2);
+    return (text4 || "").replace(/\{(\w+)\}/g, (all2, name3) => Object.hasOwn(values, name3) ? asText.shown(values[name3]) : all2);
   }
   function rowsOf(view) {
     const series = seriesOf(view);
@@ -3024,7 +3026,7 @@
     block.values.forEach((value2, i) => {
       const term = block.names[i];
       const note = block.notes && block.notes[i];
-      const detail = el("dd", {}, typeof value2 === "number" ? asText.value(value2) : value2);
+      const detail = el("dd", {}, asText.shown(value2));
       if (note) detail.append(el("small", {}, note));
       list2.append(el("div", {}, el("dt", {}, term), detail));
     });
@@ -3651,8 +3653,8 @@
     return out;
   }
   function table2(node) {
-    const { columns, rows } = tableData(node);
-    const line2 = (cells) => "| " + cells.map((value2) => plain3(typeof value2 === "number" ? asText.value(value2) : value2 || "")).join(" | ") + " |";
+    const { columns, rows } = tableTexts(node);
+    const line2 = (cells) => "| " + cells.map((cell2) => typeof read(cell2) === "number" ? cell2 : plain3(cell2)).join(" | ") + " |";
     const out = [line2(columns), "|" + " --- |".repeat(columns.length), ...rows.slice(0, N_ROWS).map(line2)];
     if (rows.length > N_ROWS) out.push("", "and " + (rows.length - N_ROWS) + " more");
     return [...out, ""];

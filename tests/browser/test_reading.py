@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -8,8 +9,9 @@ from typing import Any
 import pytest
 from bs4 import BeautifulSoup
 
-from saereport.site import numbers, render
+from saereport.site import jsonwriter, render
 from tests.browser.conftest import Watched, latent_pages, until
+from tests.site.number_cases import CASES
 from tests.synthetic import Shape, write_run
 
 pytestmark = pytest.mark.browser
@@ -33,13 +35,14 @@ def current(page: Any) -> int:
 
 
 def test_numbers_read_the_same_in_python_and_in_the_browser(plain: Path, watched: Make) -> None:
-    values = [0, 1, -3, 14.249, 0.4, 0.01234, 0.00012345, 999.9, 12345.6, 1.23e-6, 4.5e12, -0.05]
-    shares = [0, 1e-7, 1e-5, 0.000123, 0.00999, 0.0996, 0.1, 0.1234, 0.9994, 0.9999, 1]
+    """As the data has them; Python is held to the same table in `tests/site/test_numbers.py`."""
     page = watched().open(plain / "index.html")
-    shown = page.evaluate("(values) => values.map(saereport.inspect.asText.value)", values)
-    assert shown == [numbers.value(value) for value in values]
-    shown = page.evaluate("(shares) => shares.map(saereport.inspect.asText.percent)", shares)
-    assert shown == [numbers.percent(share) for share in shares]
+    data = json.loads(jsonwriter.dumps([[form, number] for form, number, _ in CASES]))
+    call = "(data) => data.map(([form, number]) => saereport.inspect.asText[form](number))"
+    found = page.evaluate(call, data)
+    assert list(zip(data, found, strict=True)) == [
+        (item, text) for item, (_, _, text) in zip(data, CASES, strict=True)
+    ]
 
 
 def test_sorting_goes_into_the_address_and_comes_back(plain: Path, watched: Make) -> None:

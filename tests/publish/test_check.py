@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
 import json
 import shutil
 import time
+import tracemalloc
 from pathlib import Path
 
 import pytest
 
 from saereport.cli import main as cli
 from saereport.publish import Finding, check
+from saereport.publish.data import MOST_FINDINGS, check_data
 from saereport.publish.findings import errors
 from saereport.publish.limits import check_names
+from saereport.publish.links import Site
 from saereport.publish.manifests import check_manifests
 from saereport.publish.page import Page, read_page
 from saereport.publish.policy import check_policy
@@ -58,11 +62,6 @@ def test_many_processes_find_the_same(report: Path, monkeypatch: pytest.MonkeyPa
 
 
 PLANTED = [
-    ("<b></i></b>", "html", "error"),
-    ('<img src="data:image/png;base64,AA">', "html", "error"),
-    ('<p id="main"></p>', "id", "error"),
-    ('<p aria-labelledby="gone"></p>', "id", "error"),
-    ('<label for="gone"></label>', "id", "error"),
     ('<p onclick="x()">', "policy", "error"),
     ('<p style="top:0">', "policy", "error"),
     ("<script>self.x=1</script>", "policy", "error"),
@@ -90,6 +89,7 @@ PLANTED = [
     ('<a href="../">x</a>', "link", "warning"),
 ]
 RIGHT = [
+    "<b></i></b>",
     '<a rel="noreferrer" href="https://www.neuronpedia.org/gpt2-small/8-res-jb/1">x</a>',
     '<a href="index.html#q=city&amp;sort=-max">x</a>',
     '<a href="../methods.html#pins=a.1">x</a>',
@@ -155,6 +155,23 @@ def test_a_link_that_only_browsers_see_is_found(report: Path, trick: str) -> Non
     assert "external" in {rule for _, rule, _ in told(check(report), "methods.html")}
 
 
+@pytest.mark.parametrize(
+    "trick", ["<noscript>{}</noscript>", "<!--{}", "<textarea>{}", "<svg>{}</svg>", "<b>{}</b>"]
+)
+def test_a_policy_that_browsers_do_not_heed_is_none(trick: str) -> None:
+    meta = (
+        f'<meta http-equiv="Content-Security-Policy" content="{policy(embed_neuronpedia=False)}">'
+    )
+    page = read_page(f"<!doctype html><html><head>{trick.format(meta)}".encode())
+    assert list(check_policy("x.html", page))
+
+
+def test_a_page_says_that_it_is_utf_8() -> None:
+    for head, n in (("<meta charset=utf-8>", 0), ("<meta charset=iso-2022-jp>", 1)):
+        assert len(read_page(f"<!doctype html>{head}".encode()).faults) == n
+    assert len(read_page("<!doctype html><p>ü".encode("utf-16")).faults) == 1
+
+
 def test_the_policy_is_there_and_first() -> None:
     ours = policy(embed_neuronpedia=False)
     (found,) = check_policy("x.html", page_with(ours, before='<meta charset="utf-8">'))
@@ -196,6 +213,71 @@ def test_data_that_names_no_page_is_found(report: Path) -> None:
     line = change(script, ".html#latent-", ".html#latent-987654")
     found = told(check(report), script.relative_to(report).as_posix())
     assert found == [(line, "anchor", "error")]
+
+
+ABSENT = (
+    ('"at":"{slug}/l0000.html#latent-987654"', "anchor"),
+    ('"cell":{{"text":"x","href":"gone.html"}}', "link"),
+    ('"cell":{{"href":"methods.html#gone"}}', "anchor"),
+    ('"cell":{{"href":"https://evil.example/\\u003cx"}}', "external"),
+    ('"cell":{{"href":" java\\nscript:x()"}}', "external"),
+    ('"cell":{{"href":"https://www.neuronpedia.org/x"}}', ""),
+    ('"cell":{{"href":"methods.html"}}', ""),
+    ('"text":"\\"href\\":\\"gone.html\\""', ""),
+)
+"""What the data of a plug-in that is not installed may say, and what is found."""
+
+
+def test_data_of_an_absent_plug_in_is_looked_into(report: Path) -> None:
+    slug = shard(report).parent.name
+    lines = [said.format(slug=slug) for said, _ in ABSENT]
+    (report / "lab").mkdir()
+    text = "(self.saereport=self.saereport||[]).push({\n" + ",\n".join(lines) + "\n});\n"
+    (report / "lab/index.js").write_text(text)
+    (report / "lab/other.js").write_text(text.removeprefix("("))
+    found = told(check(report), "lab/index.js")
+    assert found == [(i, rule, "error") for i, (_, rule) in enumerate(ABSENT, 2) if rule]
+    assert told(check(report), "lab/other.js") == []
+
+
+def test_data_inside_of_one_file_is_looked_into(made: Path, tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    render(made, page, single_file=True)
+    slug = shard(made).parent.name
+    lines = ",\n".join(said.format(slug=slug).replace("<", "\\u003c") for said, _ in ABSENT)
+    block = f'<script type="application/json" data-path="lab/index.js">[{{\n{lines}\n}}]</script>'
+    line = change(page, "</body>", f"{block}\n</body>")
+    row = ',"rows":[\n[987654321,'
+    at = change(page, row.replace("987654321,", ""), row + "0],\n[") + 1
+    found = [one for one in told(check(page), "report.html") if one[2] == "error"]
+    # A page that is not there is a place that is not in the file.
+    rules = [rule.replace("link", "anchor") for _, rule in ABSENT]
+    planted = [(i, rule, "error") for i, rule in enumerate(rules, line + 2) if rule]
+    assert found == [(at, "anchor", "error"), *planted]
+
+
+def test_data_takes_no_more_memory_than_a_piece(tmp_path: Path) -> None:
+    """One line, as long as a file can be; with an address across the border of two pieces."""
+    good = b'{"token":12345678,"text":"x"},'
+    start = b"(self.saereport=self.saereport||[]).push(["
+    path = tmp_path / "x.js"
+    with path.open("wb") as stream:
+        stream.write(start + good * (2**25 // len(good)))
+        stream.write(b" " * (2**20 - 12 - stream.tell() % 2**20) + b'{"href":"gone.html"}]);')
+    site = Site(frozenset({"x.js", "report.js", "methods.html"}), {})
+    tracemalloc.start()
+    with path.open("rb") as stream:
+        found = list(check_data("x.js", stream, site))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert {(f.line, f.rule) for f in found} == {(1, "link")}
+    assert peak < 24 * 2**20
+
+
+def test_a_script_that_is_wrong_everywhere_is_not_told_without_end() -> None:
+    text = b"(self.saereport=self.saereport||[]).push([" + b'{"href":"gone.html"}\n' * 10_000
+    found = list(check_data("x.js", io.BytesIO(text), Site(frozenset({"x.js", "report.js"}), {})))
+    assert len(found) == MOST_FINDINGS
 
 
 def test_checksums(report: Path) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,8 @@ import pytest
 from bs4 import BeautifulSoup
 
 from saereport.run import RunWriter, open_run
-from saereport.run.kinds import Prompt, Text
-from saereport.run.table import Column, Table
+from saereport.run.kinds import Latent, Prompt, SaeName, Text
+from saereport.run.table import Column, Table, listed
 from saereport.site import numbers, render, report_of
 from saereport.site.blocks import Block, merged
 from saereport.site.circuits.agreement import correlation
@@ -257,6 +258,39 @@ def test_a_panels_table_may_call_its_prompts_as_it_likes(tmp_path: Path) -> None
     found = read_prompts(report, ["questions"])
     notes = [[row["note"] for row in one.rows["questions"]] for one in found]
     assert notes == [[], ["why"], []]
+
+
+def test_latents_are_known_by_what_columns_hold(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not by what the columns are called: a latent that only such a table names has its gloss."""
+    columns = (
+        Column("question", pa.int32(), Prompt()),
+        Column("where", pa.string(), SaeName()),
+        Column("ones", listed(pa.int32()), Latent(of="where")),
+    )
+    known: dict[str, Any] = {"scope": "run", "about": "prompt", "title": "Q", "definition": "Q."}
+    table = Table("questions", key=("question", "where"), columns=columns, plugin="lab", **known)
+    found: list[str] = []
+
+    def write(writer: RunWriter, shape: Shape, shown: dict[str, Any]) -> None:
+        prompts(writer, shape, shown)
+        where = sorted(shown)
+        ones = [np.asarray(shown[slug], np.int32) for slug in where]
+        writer.write(table, {"question": [1] * 3, "where": where, "ones": ones})
+
+    def build(view: PromptView) -> list[Block]:
+        for row in view.rows("questions"):
+            found.extend(view.names.gloss(row["where"], latent) for latent in row["ones"])
+        return []
+
+    panel = Panel("questions", "Q", ("questions",), build, about="prompt")
+    monkeypatch.setitem(PROMPT_PANELS, "questions", panel)
+    shape = replace(SHAPE, hostile=False, explanations=("what it is",))
+    write_run(tmp_path / "run", shape, write)
+    render(tmp_path / "run", tmp_path / "report")
+    assert len(found) == 3 * SHAPE.n_chosen
+    assert all(found)
 
 
 def test_two_renders_are_byte_identical(run_dir: Path, report: Path, tmp_path: Path) -> None:

@@ -1,44 +1,36 @@
 from __future__ import annotations
 
+import json
+from decimal import ROUND_HALF_UP, Context, Decimal
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from saereport.site import numbers
+from saereport.site import jsonwriter, numbers
+from tests.site.number_cases import CASES
 
 
-@pytest.mark.parametrize(
-    ("number", "text"),
-    [
-        (0, "0"),
-        (14.249, "14.2"),
-        (-3.0, "−3"),
-        (0.01234, "0.0123"),
-        (999.9, "1,000"),
-        (12345.6, "12,346"),
-        (1.234e-6, "1.23×10⁻⁶"),
-        (1.2e12, "1.20×10¹²"),
-    ],
-)
-def test_value(number: float, text: str) -> None:
-    assert numbers.value(number) == text
+@pytest.mark.parametrize(("form", "number", "text"), CASES)
+def test_a_number_reads_so(form: str, number: float, text: str) -> None:
+    assert getattr(numbers, form)(number) == text
 
 
-@pytest.mark.parametrize(
-    ("share", "text"),
-    [
-        (0, "0 %"),
-        (1e-7, "< 0.001 %"),
-        (0.00123, "0.12 %"),
-        (0.05, "5 %"),
-        (0.1, "10 %"),
-        (0.123, "12.3 %"),
-        (0.9999, "> 99.9 %"),
-        (1, "100 %"),
-    ],
-)
-def test_percent(share: float, text: str) -> None:
-    assert numbers.percent(share) == text
+@given(st.floats(-1e12, 1e12))
+def test_what_is_in_the_data_reads_as_the_number_does(number: float) -> None:
+    read = json.loads(jsonwriter.dumps(number))
+    assert numbers.value(read) == numbers.value(number)
+    assert numbers.shown(read) == numbers.shown(number)
+
+
+@given(st.floats(-999, 999).filter(lambda number: abs(number) >= 1e-4))
+def test_a_value_is_rounded_once(number: float) -> None:
+    """Not from the data to fewer digits again: 14.249 is not 14.25 and so 14.3."""
+    exact = Decimal(number)
+    for digits in (3, 2):
+        once = Context(prec=digits, rounding=ROUND_HALF_UP).plus(exact)
+        read = Decimal(json.loads(jsonwriter.dumps(number), parse_float=str))
+        assert Context(prec=digits, rounding=ROUND_HALF_UP).plus(read) == once
 
 
 @pytest.mark.parametrize(

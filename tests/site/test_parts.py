@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from shutil import copytree
 
 import pytest
 from bs4 import BeautifulSoup
 
 from saereport.publish import check
-from saereport.publish.data import reads_data
 from saereport.publish.links import Site, check_reference
 from saereport.publish.page import Page as ReadPage
 from saereport.publish.page import Reference
@@ -118,8 +117,7 @@ def test_a_part_is_in_the_single_file_in_its_place(
     assert soup.find("script", {"data-path": "weather/index.js"})
 
 
-def test_publishing_knows_its_pages_and_its_data(weather: Part) -> None:
-    assert reads_data("report/weather/index.js")
+def test_publishing_knows_its_pages(weather: Part) -> None:
     page = ReadPage(kind="weather")
     site = Site(frozenset({"weather/index.html"}), {"weather/index.html": page})
     chosen = Reference(1, "a", "href", "weather/index.html#q=rain")
@@ -140,18 +138,18 @@ def test_publishing_takes_a_plug_ins_page_where_it_is_not_installed(
 
 
 def test_publishing_asks_for_plug_ins(
-    tmp_path: Path, single_report: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, single_run: Path, weather: Part, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also from Python: the addresses in the data of a part are found by its folder."""
+    """Also from Python: whether a plug-in's page keeps a choice in its address, its kind says."""
+    render(single_run, tmp_path / "out")
+    page = tmp_path / "out/weather/index.html"
+    page.write_text(page.read_text().replace("</main>", '<a href="#rain=1">x</a></main>'))
     monkeypatch.setattr(registry, "_PARTS", dict(registry._PARTS))
-    monkeypatch.setattr(names, "_reserved", set(names._reserved))
-    monkeypatch.setattr("saereport.publish.checking.load_plugins", lambda: register(WEATHER))
-    copytree(single_report, tmp_path / "out")
-    (tmp_path / "out/weather").mkdir()
-    slug = open_run(single_report).info.saes[0].slug
-    text = f'push({{"kind":"weather","at":"{slug}/l0000.html#latent-999999"}});'
-    (tmp_path / "out/weather/index.js").write_text(f"(self.saereport=self.saereport||[]).{text}")
-    found = [one.rule for one in check(tmp_path / "out") if one.path == "weather/index.js"]
+    registry._PARTS.pop("weather")
+    quiet = replace(WEATHER, kinds=(PageKind("weather", "methods.html"),))
+    monkeypatch.setattr("saereport.publish.checking.load_plugins", lambda: register(quiet))
+    monkeypatch.setattr(names, "_reserved", names._reserved - {"weather"})
+    found = [one.rule for one in check(tmp_path / "out") if one.path == "weather/index.html"]
     assert "anchor" in found
 
 

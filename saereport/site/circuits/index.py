@@ -13,6 +13,9 @@ from saereport.site.circuits.tables import Name, Names, PairRow
 from saereport.site.parts.registry import Page
 from saereport.util.visible import visible_text
 
+IN_SHORT = ("prompt_next", "prompt_answers")
+"""Tables about prompts that the index reads."""
+MEANS = "pair_means"
 N_MEANS = 20
 """Pairs of latents in the HTML for each pair of SAEs."""
 
@@ -95,7 +98,7 @@ def _share(pair: Record) -> str:
 
 def _means(names: Names) -> list[MeanMap]:
     run = names.report.run
-    rows = table_rows(run, "pair_means")
+    rows = table_rows(run, MEANS)
     found = []
     for head in table_rows(run, "pair_mean_maps"):
         early, late = head["early"], head["late"]

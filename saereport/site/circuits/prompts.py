@@ -6,9 +6,14 @@ from collections.abc import Iterator, Mapping
 
 from saereport.site.circuits import tables as say
 from saereport.site.circuits.graph_latents import Key, latent_cards
-from saereport.site.circuits.index import index_page
+from saereport.site.circuits.index import IN_SHORT, MEANS, index_page
 from saereport.site.circuits.names import INDEX, data_path, prompt_page
-from saereport.site.circuits.prompts_data import PromptData, read_prompts, table_rows
+from saereport.site.circuits.prompts_data import (
+    PromptData,
+    named_latents,
+    read_prompts,
+    table_rows,
+)
 from saereport.site.circuits.tables import Names
 from saereport.site.circuits.view import PromptView
 from saereport.site.context import ReportModel
@@ -25,7 +30,8 @@ def prompt_items(report: ReportModel, graphs: Mapping[int, str]) -> Iterator[Ite
         report: The report.
         graphs: Path of the page of a prompt's attribution graph, by the number of the prompt.
     """
-    prompts = read_prompts(report, (t for panel in PROMPT_PANELS.values() for t in panel.tables))
+    shown = {name for panel in PROMPT_PANELS.values() for name in panel.tables}
+    prompts = read_prompts(report, {*shown, *say.READS, *IN_SHORT})
     names = Names(report, latent_cards(report, _wanted(report, prompts)))
     called = {prompt.slug: visible_text(prompt.head["name"]) for prompt in prompts}
     for prompt in prompts:
@@ -41,12 +47,16 @@ def prompt_items(report: ReportModel, graphs: Mapping[int, str]) -> Iterator[Ite
 
 def _wanted(report: ReportModel, prompts: list[PromptData]) -> set[Key]:
     """The latents that the pages name and the report shows."""
-    rows = [pair for prompt in prompts for some in prompt.maps for pair in some.pairs]
-    rows += [row for prompt in prompts for some in prompt.rows.values() for row in some]
-    rows += table_rows(report.run, "pair_means")
-    ends = (("early", "early_latent"), ("late", "late_latent"), ("sae", "latent"))
-    found = {(row[s], row[i]) for row in rows for s, i in ends if s in row and i in row}
-    return {(s, i) for s, i in found if s in report.shards and i in report.shards[s].chosen}
+    tables, shards = report.run.tables, report.shards
+    rows = [item for prompt in prompts for item in prompt.rows.items()]
+    rows.append((MEANS, table_rows(report.run, MEANS)))
+    return {
+        (slug, latent)
+        for name, own in rows
+        if own
+        for slug, latent in named_latents(tables[name], own)
+        if slug in shards and latent in shards[slug].chosen
+    }
 
 
 def _page(view: PromptView, panels: list[ShownPanel], name: str, graph: str) -> Page:

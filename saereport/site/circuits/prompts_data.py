@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 from saereport.run import Run
+from saereport.run.kinds import Latent, Prompt
+from saereport.run.table import Table
 from saereport.site.context import ReportModel, place_in_model
 
 Record = Mapping[str, Any]
@@ -85,7 +87,7 @@ def table_rows(run: Run, name: str) -> list[Record]:
     return list(run.table(name).to_pylist()) if run.has(name) else []
 
 
-_OF_MAPS = frozenset({"gradients", "gradient_maps", "gradient_checks"})
+_MAPS = ("gradient_maps", "gradients", "gradient_checks")
 
 
 def read_prompts(report: ReportModel, tables: Iterable[str]) -> list[PromptData]:
@@ -99,48 +101,67 @@ def read_prompts(report: ReportModel, tables: Iterable[str]) -> list[PromptData]
     run = report.run
     places = {sae.slug: place_in_model(sae) for sae in report.info.saes}
     by_prompt: dict[int, dict[str, list[Record]]] = defaultdict(dict)
-    named = sorted({"prompt_notes", "prompt_next", "prompt_answers", *tables} - _OF_MAPS)
+    named = sorted({*_MAPS, *tables})
     for name in named:
-        table = run.tables.get(name)
-        column = table.prompt.name if table and table.about == "prompt" else "prompt"
-        if not table or column not in table.by_name:
-            continue
-        for row in table_rows(run, name):
+        column = _prompt_column(run.tables.get(name))
+        for row in table_rows(run, name) if column else ():
             by_prompt[row[column]].setdefault(name, []).append(row)
-    maps = _maps(run, places)
+    maps = {number: _maps(rows, places) for number, rows in by_prompt.items()}
     return [
         PromptData(
             number=row["prompt"],
             head=row,
-            maps=tuple(maps.get(row["prompt"], [])),
+            maps=tuple(maps.get(row["prompt"], ())),
             rows={name: by_prompt[row["prompt"]].get(name, []) for name in named},
         )
         for row in table_rows(run, "prompts")
     ]
 
 
-def _maps(run: Run, places: Mapping[str, tuple[int, int]]) -> dict[int, list[GradientPairs]]:
-    pairs: dict[tuple[int, str, str], list[Record]] = defaultdict(list)
-    for row in table_rows(run, "gradients"):
-        pairs[row["prompt"], row["early"], row["late"]].append(row)
-    checks: dict[tuple[int, str, str], dict[int, Record]] = defaultdict(dict)
-    for row in table_rows(run, "gradient_checks"):
-        checks[row["prompt"], row["early"], row["late"]][row["rank"]] = row
-    found: dict[int, list[GradientPairs]] = defaultdict(list)
-    for row in table_rows(run, "gradient_maps"):
-        key = (row["prompt"], row["early"], row["late"])
+def _prompt_column(table: Table | None) -> str:
+    """The column that says of which prompt a row is; empty where none does."""
+    columns = table.that_hold(Prompt) if table else ()
+    return next((column.name for column in columns if not column.is_list), "")
+
+
+def _maps(
+    rows: Mapping[str, list[Record]], places: Mapping[str, tuple[int, int]]
+) -> list[GradientPairs]:
+    """The gradient maps of one prompt, from its rows in every table."""
+    heads, pair_rows, check_rows = (rows.get(name, []) for name in _MAPS)
+    pairs: dict[tuple[str, str], list[Record]] = defaultdict(list)
+    for row in pair_rows:
+        pairs[row["early"], row["late"]].append(row)
+    checks: dict[tuple[str, str], dict[int, Record]] = defaultdict(dict)
+    for row in check_rows:
+        checks[row["early"], row["late"]][row["rank"]] = row
+    found = []
+    for head in heads:
+        key = (head["early"], head["late"])
         ranked = sorted(pairs[key], key=lambda pair: pair["rank"])
-        found[row["prompt"]].append(GradientPairs(row, tuple(ranked), checks[key]))
+        found.append(GradientPairs(head, tuple(ranked), checks[key]))
     order = {"tokens": 0, "latents": 1, "logits": 2}
     nowhere = (-1, -1)
-    for some in found.values():
-        some.sort(
-            key=lambda m: (
-                order[m.kind],
-                places.get(m.early, nowhere),
-                m.early,
-                places.get(m.late, nowhere),
-                m.late,
-            )
-        )
-    return found
+    return sorted(
+        found,
+        key=lambda m: (
+            order[m.kind],
+            places.get(m.early, nowhere),
+            m.early,
+            places.get(m.late, nowhere),
+            m.late,
+        ),
+    )
+
+
+def named_latents(table: Table, rows: Iterable[Record]) -> Iterator[tuple[str, int]]:
+    """SAE and number of every latent that rows name, as the table's columns say."""
+    columns = [
+        (column, column.holds.of)
+        for column in table.that_hold(Latent)
+        if isinstance(column.holds, Latent) and column.holds.of
+    ]
+    for row in rows:
+        for column, of in columns:
+            value = row[column.name]
+            yield from ((row[of], latent) for latent in (value if column.is_list else [value]))

@@ -14,6 +14,8 @@ from saereport.site.context import ReportModel
 from saereport.site.neuronpedia import base_url
 from saereport.util.visible import visible_text
 
+READS = ("prompt_notes",)
+"""Tables about prompts that are read here."""
 LOGIT = "logit"
 """How a logit is called, before its token."""
 N_LISTED = 8

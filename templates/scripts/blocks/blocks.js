@@ -24,7 +24,7 @@ function facts(block) {
   block.values.forEach((value, i) => {
     const term = block.names[i];
     const note = block.notes && block.notes[i];
-    const detail = el("dd", {}, typeof value === "number" ? asText.value(value) : value);
+    const detail = el("dd", {}, asText.shown(value));
     if (note) detail.append(el("small", {}, note));
     list.append(el("div", {}, el("dt", {}, term), detail));
   });

@@ -203,19 +203,13 @@ self.addEventListener("resize", () => {
   for (const node of drawn) if (!node.offsetParent) node.stale = true;
 });
 
-/** @param {string | number} value */
-function shown(value) {
-  if (typeof value !== "number") return value;
-  return Number.isInteger(value) ? asText.count(value) : asText.value(value);
-}
-
 /**
  * A text with the values that it names in braces.
  * @param {string | undefined} text
  * @param {Record<string, string | number>} [values]
  */
 export function filled(text, values = {}) {
-  return (text || "").replace(/\{(\w+)\}/g, (all, name) => (Object.hasOwn(values, name) ? shown(values[name]) : all));
+  return (text || "").replace(/\{(\w+)\}/g, (all, name) => (Object.hasOwn(values, name) ? asText.shown(values[name]) : all));
 }
 
 /**

@@ -1,10 +1,10 @@
-// Numbers as saereport/site/numbers.py writes them; tests/browser/test_reading.py compares the two.
+// Numbers as saereport/site/numbers.py writes them; tests/site/number_cases.py holds both to one table.
 
 const UP = "⁰¹²³⁴⁵⁶⁷⁸⁹";
 /** @param {string} text */
 const minus = (text) => text.replace(/-/g, "−");
 /** @param {number} n */
-const whole = (n) => minus(Math.round(n).toLocaleString("en-US"));
+const whole = (n) => (n <= -0.5 ? "−" : "") + Math.round(Math.abs(n)).toLocaleString("en-US");
 /** @param {number} n */
 const raised = (n) => (n < 0 ? "⁻" : "") + String(Math.abs(n)).replace(/\d/g, (d) => UP[Number(d)]);
 
@@ -30,13 +30,20 @@ function percent(share) {
   return String(Number(hundred >= 10 ? hundred.toFixed(1) : hundred.toPrecision(2))) + " %";
 }
 
-/** Numbers by how they are to be read. @type {Record<"value" | "percent" | "count" | "times" | "text", (n: number) => string>} */
+/**
+ * A text as it is, a whole number as a count, another as a value.
+ * @param {number | string} n
+ */
+const shown = (n) => (typeof n === "string" ? n : Number.isInteger(n) && Math.abs(n) < 1e15 ? whole(n) : value(n));
+
+/** Numbers by how they are to be read. @type {Record<"value" | "percent" | "count" | "times", (n: number) => string> & Record<"shown" | "text", (n: number | string) => string>} */
 export const asText = {
+  shown,
   value,
   percent,
   count: whole,
   /** @param {number} n */
-  times: (n) => "×" + (n >= 100 ? whole(n) : value(n)),
+  times: (n) => "×" + value(n),
   /** @param {string | number} n */
   text: (n) => String(n),
 };
@@ -45,4 +52,4 @@ export const asText = {
  * What writes a column, by the name that the block gives.
  * @param {string | undefined} name
  */
-export const formatOf = (name) => (name === "percent" || name === "count" || name === "times" || name === "text" ? asText[name] : asText.value);
+export const formatOf = (name) => (name === "percent" || name === "count" || name === "times" || name === "text" || name === "value" ? asText[name] : asText.shown);

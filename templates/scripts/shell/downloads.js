@@ -113,25 +113,34 @@ export function offer(what, get) {
 // A number as the pages write it; anything else stays text.
 const DIGITS = "⁰¹²³⁴⁵⁶⁷⁸⁹";
 /** @param {string} text */
-function read(text) {
+export function read(text) {
   const folded = text.replace(/×10([⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+)/, (_, /** @type {string} */ power) => "e" + power.replace("⁻", "-").replace(/[⁰-⁹¹²³]/g, (d) => String(DIGITS.indexOf(d))));
   const number = folded.replace("−", "-").replace(/(\d),(?=\d{3})/g, "$1");
   return /^[+-]?\d+(\.\d+)?(e-?\d+)?$/.test(number) ? Number(number) : text;
 }
 
 /**
- * What a table of the page shows.
+ * What a table of the page shows, as it is written there.
  * @param {HTMLTableElement} table
- * @returns {DataTable}
  */
-export function tableData(table) {
+export function tableTexts(table) {
   /** @param {HTMLTableRowElement} row */
   const texts = (row) => Array.from(row.cells).map((item) => item.textContent.replace(/\s+/g, " ").trim());
   const rows = Array.from(table.tBodies).flatMap((body) => Array.from(body.rows));
   const head = table.tHead ? texts(table.tHead.rows[0]) : [];
   const width = Math.max(0, ...rows.map((row) => row.cells.length));
   const columns = head.length ? head : Array.from({ length: width }, (_, i) => (i ? "value" : "name"));
-  return { columns, rows: rows.map((row) => texts(row).map(read)) };
+  return { columns, rows: rows.map(texts) };
+}
+
+/**
+ * The same with its numbers as numbers.
+ * @param {HTMLTableElement} table
+ * @returns {DataTable}
+ */
+export function tableData(table) {
+  const { columns, rows } = tableTexts(table);
+  return { columns, rows: rows.map((row) => row.map(read)) };
 }
 
 /**

@@ -7,7 +7,7 @@ import { thisPage } from "../core/page.js";
 import { proseText, running, tokenText, unpack } from "../core/tokens.js";
 import { viewAddress } from "../core/address.js";
 import { groupsOf } from "../latents/reading.js";
-import { tableData } from "./downloads.js";
+import { read, tableTexts } from "./downloads.js";
 
 /** @import { ExampleRow } from "../records" */
 
@@ -127,9 +127,9 @@ function latent(article) {
 
 /** @param {HTMLTableElement} node */
 function table(node) {
-  const { columns, rows } = tableData(node);
-  /** @param {(string | number | null | undefined)[]} cells */
-  const line = (cells) => "| " + cells.map((value) => plain(typeof value === "number" ? asText.value(value) : value || "")).join(" | ") + " |";
+  const { columns, rows } = tableTexts(node);
+  /** @param {string[]} cells */
+  const line = (cells) => "| " + cells.map((cell) => (typeof read(cell) === "number" ? cell : plain(cell))).join(" | ") + " |";
   const out = [line(columns), "|" + " --- |".repeat(columns.length), ...rows.slice(0, N_ROWS).map(line)];
   if (rows.length > N_ROWS) out.push("", "and " + (rows.length - N_ROWS) + " more");
   return [...out, ""];
