@@ -39,6 +39,7 @@ WITHOUT_TORCH = [
     *(f"saereport.pipeline.stages.{name}" for name in STAGES),
     *("saereport.plugins", "saereport.publish", "saereport.report.extracting"),
     *("saereport.report.rendering", "saereport.run", "saereport.site"),
+    *("saereport.report.labelling", "saereport.sources.published_labels"),
     "saereport.sources.saes.architectures",
 ]
 

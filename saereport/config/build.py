@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BaseModel, Field, ValidationError, create_model, field_validator
 
 from saereport.config.circuits import PromptSettings
-from saereport.config.paths import NAME_OR_PATH, with_paths
+from saereport.config.paths import LABELS, NAME_OR_PATH, with_paths
 from saereport.config.quantities import read_count, split_list
 from saereport.config.section import SECTIONS, Section
 from saereport.config.selection import parse_selection
@@ -55,8 +55,8 @@ class SaeConfig(Section):
     """Folder in SAELens's format, in place of release and id."""
     latents: str | None = None
     """Which latents to show; the build's `latents` where absent."""
-    explanations: Path | None = None
-    """File or folder with labels for this SAE's latents."""
+    explanations: Annotated[Path | None, LABELS] = None
+    """Labels of its latents: a file, a folder, or 'neuronpedia' for those published there."""
 
     @field_validator("latents", mode="before")
     @classmethod

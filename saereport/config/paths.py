@@ -1,7 +1,8 @@
 """Which settings are paths: told by the types of their fields, at any depth, and by nothing else.
 
 Where `Path` stands in the type of a field, the value is one. A text that names something, or is a
-path where there is such a file, says so: `Annotated[str | None, NAME_OR_PATH]`.
+path where there is such a file, says so: `Annotated[str | None, NAME_OR_PATH]`. So does a path in
+place of which a name can stand, with these names.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ class NameOrPath:
 
 
 NAME_OR_PATH: Final = NameOrPath()
+LABELS: Final = NameOrPath(("neuronpedia",))
+"""A file or folder of labels, or the word for those that Neuronpedia has published."""
 
 Change = Callable[[str, bool], str]
 """Takes what may be a path, and whether it certainly is one; gives what stands in its place."""
@@ -63,8 +66,10 @@ def _changed(value: Any, kinds: list[_Kind], change: Change) -> Any:
     if not kinds:
         return value
     if isinstance(value, str):
+        if any(mark is not None and value in mark.names for _, mark in kinds):
+            return value
         certain = any(isinstance(k, type) and issubclass(k, PurePath) for k, _ in kinds)
-        possible = any(mark is not None and value not in mark.names for _, mark in kinds)
+        possible = any(mark is not None for _, mark in kinds)
         return change(value, certain) if value.strip() and (certain or possible) else value
     if isinstance(value, Mapping):
         return {key: _changed(item, _at_key(kinds, key), change) for key, item in value.items()}

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
+from saereport.config.paths import LABELS
 from saereport.config.section import Option, Section
 
 
@@ -73,9 +74,10 @@ class EvaluationSettings(Section):
 class ExplanationSettings(Section):
     """Where labels come from, for SAEs that do not say it themselves."""
 
-    explanations: Path | None = None
+    explanations: Annotated[Path | None, LABELS] = None
     """Labels of latents, where there is one SAE: Neuronpedia's JSON lines, CSV with index and
-    description, or a folder of Neuronpedia's or Delphi's files.
+    description, or a folder of Neuronpedia's or Delphi's files; 'neuronpedia' fetches those that
+    Neuronpedia has published of each SAE.
     """
 
 

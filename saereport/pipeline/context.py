@@ -89,6 +89,8 @@ class Context:
             says that too, where it measured them.
         seen: What was read of the text; from there as well.
         sequences: The sequences that examples refer to; from there as well.
+        neuronpedia_ids: What Neuronpedia calls each SAE; empty where nothing says so.
+        widths: Number of latents of each SAE.
         left_out: Reasons for tables that are missing: by SAE (None for the whole run), by table.
     """
 
@@ -111,6 +113,14 @@ class Context:
     _stage: StageView | None = None
     _later: Sequence[StageView] = ()
     _token_rows: TokenRows | None = None
+    neuronpedia_ids: dict[str, str] = field(init=False)
+    widths: dict[str, int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Keep what is asked of SAEs that may be released by then."""
+        saes = self.loaded.saes
+        self.neuronpedia_ids = {slug: sae.neuronpedia_id or "" for slug, sae in saes.items()}
+        self.widths = {slug: sae.d_sae for slug, sae in saes.items()}
 
     @property
     def model(self) -> LanguageModel:

@@ -22,7 +22,9 @@ from saereport.run.registry import table_named
 from saereport.run.schema import FileInfo, RunInfo
 from saereport.run.store import RUN_FILE, Run, require_run_or_nothing, table_path
 from saereport.run.table import Table
+from saereport.util.errors import SaereportError
 from saereport.util.files import canonical_json, folder_in_place_of, sha256_of, write_atomically
+from saereport.util.inside import copy_inside
 
 
 class RunWriter:
@@ -114,6 +116,26 @@ class RunWriter:
         self._files[relative] = FileInfo(
             path=relative, bytes=path.stat().st_size, sha256=sha256_of(path), rows=rows
         )
+
+    def copy(self, run: Run, name: str, slug: str | None) -> None:
+        """Take over a table of another run as it is; what it refers to is not noted.
+
+        Raises:
+            SaereportError: It is not what it was when the run was opened.
+        """
+        if self._folder is None:
+            raise RuntimeError("RunWriter is used as a context manager")
+        relative = table_path(run.tables[name], slug)
+        listed = next(file for file in run.info.files if file.path == relative)
+        path = self._folder / relative
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not copy_inside(run.path, relative, path, size=listed.bytes, sha256=listed.sha256):
+            raise SaereportError(
+                f"'{run.path / relative}' is not what it was when the run was opened.",
+                "Is something else writing there? Try again.",
+            )
+        self._tables[name] = run.tables[name]
+        self._files[relative] = listed
 
     def path(self, name: str, slug: str | None) -> Path:
         """The file of a table that was written, until the folder moves into place."""

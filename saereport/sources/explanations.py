@@ -29,9 +29,13 @@ _BATCH = re.compile(r"batch-(\d{1,9})\.jsonl(\.gz)?")
 _FOLDER = re.compile(r"explanations(?:-([A-Za-z0-9._-]{1,100}))?")
 _DELPHI = re.compile(r"(.{1,200})_latent(\d{1,8})\.txt", re.DOTALL)
 Rows = Iterator[tuple[str, dict[str, Any]]]
+Labels = dict[int, list[tuple[str, str]]]
+"""Latent to its explanations, each with its source."""
 
 
-def read_explanations(path: str | Path, *, sae: str = "") -> dict[int, list[tuple[str, str]]]:
+def read_explanations(
+    path: str | Path, *, sae: str = "", of: tuple[str, str] | None = None
+) -> Labels:
     """Read labels.
 
     JSON lines are in the form of Neuronpedia's exports: `index` and `description`, and where they
@@ -46,6 +50,7 @@ def read_explanations(path: str | Path, *, sae: str = "") -> dict[int, list[tupl
         path: The file or folder.
         sae: The SAE's folder in the report; lines about another one are passed over. Without it
             every line counts.
+        of: The model and the source that lines with `modelId` and `layer` must be about.
 
     Returns:
         For each latent that has any, its labels as (text, source) in the file's order, without
@@ -64,6 +69,7 @@ def read_explanations(path: str | Path, *, sae: str = "") -> dict[int, list[tupl
         if text is None or not str(text).strip():
             continue
         some = True
+        _require_of(row, of, where)
         if sae and row.get("sae") not in (None, "", sae):
             continue
         entry = (" ".join(str(text).split()), _source(row))
@@ -74,6 +80,17 @@ def read_explanations(path: str | Path, *, sae: str = "") -> dict[int, list[tupl
     if not some:
         raise SaereportError(f"{path.name} holds no explanations.")
     return {index: list(found) for index, found in sorted(labels.items())}
+
+
+def _require_of(row: dict[str, Any], of: tuple[str, str] | None, where: str) -> None:
+    if of is None:
+        return
+    found = tuple(
+        str(row.get(name) or own) for name, own in zip(("modelId", "layer"), of, strict=True)
+    )
+    if found != of:
+        said, wanted = "/".join(found), "/".join(of)
+        raise SaereportError(f"{where}: a label of '{said[:120]}', not of '{wanted}'.")
 
 
 def files_of(path: Path) -> list[Path]:

@@ -4332,7 +4332,7 @@
     const card = node.card;
     const sae2 = node.sae >= 0 ? model.saes[node.sae] : null;
     let title2 = short(model, node);
-    if (node.kind === "latent" && card) title2 = el("a", { href: addressOf(card.href) }, title2);
+    if (node.kind === "latent" && card && card.href) title2 = el("a", { href: addressOf(card.href) }, title2);
     else if (node.kind === "latent" && sae2 && sae2.neuronpedia)
       title2 = el("a", { href: sae2.neuronpedia + "/" + node.latent, rel: "noreferrer", title: "on Neuronpedia" }, title2 + " ↗");
     const kinds2 = { embedding: "Token", logit: "Output", error: "Error", latent: "Latent" };
@@ -4340,7 +4340,7 @@
     const box = el("div", { class: "g-about" }, el("h3", {}, title2), place);
     if (card && card.label) box.append(el("p", { class: "g-label" }, card.label));
     if (card && card.blind) box.append(el("p", { class: "none" }, "A blind case study: what it stands for is not said here."));
-    if (node.kind === "latent" && !card) box.append(el("p", { class: "none" }, "Not among the latents that this report shows."));
+    if (node.kind === "latent" && !(card && card.href)) box.append(el("p", { class: "none" }, "Not among the latents that this report shows."));
     if (node.kind === "error") box.append(el("p", { class: "none" }, "What no latent of the graph explains here."));
     box.append(numbers(model, node));
     if (card && !card.blind) {

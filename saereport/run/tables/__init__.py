@@ -16,7 +16,7 @@ from saereport.run.tables.circuits import PROMPT_TABLES
 from saereport.run.tables.comparing import COMPARING_TABLES
 from saereport.run.tables.given import GIVEN_TABLES
 from saereport.run.tables.graphs import BLIND_TABLES, EXAMPLE_TABLES, GRAPH_TABLES
-from saereport.run.tables.text import EXPLANATIONS, QUANTILES, TEXT_TABLES
+from saereport.run.tables.text import EXPLANATIONS, LABEL_FILES, QUANTILES, TEXT_TABLES
 from saereport.run.tables.weights import WEIGHT_TABLES
 
 for _table in (
@@ -24,6 +24,7 @@ for _table in (
     *COMPARING_TABLES,
     *WEIGHT_TABLES,
     EXPLANATIONS,
+    LABEL_FILES,
     *GIVEN_TABLES,
     *PROMPT_TABLES,
     *GRAPH_TABLES,

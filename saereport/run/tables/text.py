@@ -354,3 +354,21 @@ EXPLANATIONS = Table(
     about="latent",
     reveals_text=True,
 )
+
+LABEL_FILES = Table(
+    "label_files",
+    "sae",
+    ("file",),
+    (
+        Column("file", TEXT, Text()),
+        Column("bytes", I64, Count()),
+        Column("sha256", TEXT, Text()),
+        Column("fetched", TEXT, Text()),
+        Column("address", TEXT, Text()),
+    ),
+    "Files of labels",
+    "The files that labels were taken from after others had published them: name, size, SHA-256, "
+    "when they were fetched (in UTC) and where from; both are empty for a file that was given. "
+    "What was published may have changed since.",
+    about="sae",
+)

@@ -1,6 +1,7 @@
 """What a graph's page says about the latents in it: explanation, tokens and examples.
 
-Only latents that the report shows have any; a blind case study keeps its secret here too.
+Of latents that the report does not show it has at most a label. A blind case study keeps its secret
+here too.
 """
 
 from __future__ import annotations
@@ -8,12 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from saereport.site.columns import LatentChunk
 from saereport.site.context import Latent, ReportModel
 from saereport.site.latent_summary import label
 from saereport.site.packing import packed
 from saereport.site.records import CardExampleRow, CardRecord
 from saereport.site.sequences import KeptSequences
+from saereport.util.visible import visible_text
 
 BAND = 512
 """Chosen latents read from the run at once."""
@@ -36,7 +41,7 @@ class LatentCard:
         raises: Tokens that its write direction raises most.
         maximum: Its largest activation on the text.
         examples: Its strongest examples.
-        href: Address of its page, relative to the report's root.
+        href: Address of its page, relative to the report's root; empty where it has none.
         blind: Whether it is a blind case study, of which nothing else is said.
     """
 
@@ -62,7 +67,7 @@ class LatentCard:
 
 
 def latent_cards(report: ReportModel, wanted: Iterable[Key]) -> dict[Key, LatentCard]:
-    """Cards of those of the wanted latents that the report shows.
+    """Cards of those of the wanted latents that the report shows, or has a label of.
 
     Args:
         report: The report.
@@ -86,7 +91,24 @@ def latent_cards(report: ReportModel, wanted: Iterable[Key]) -> dict[Key, Latent
                     cards[key] = LatentCard(href=href, blind=True)
                 else:
                     cards[key] = _card(Latent(sae, latent, band), href, report.sequences)
+        cards.update(_labelled(report, info.slug, keys - cards.keys() - set(report.blind)))
     return cards
+
+
+def _labelled(report: ReportModel, slug: str, wanted: set[Key]) -> dict[Key, LatentCard]:
+    """The labels of latents of one SAE that the report does not show."""
+    own = {latent for name, latent in wanted if name == slug}
+    if not own or not report.run.has("explanations", slug):
+        return {}
+    columns = ["latent", "rank", "text"]
+    table = report.run.table(
+        "explanations", slug, columns=columns, latents=(min(own), max(own) + 1)
+    )
+    table = table.filter(pc.is_in(table.column("latent"), pa.array(sorted(own), pa.int32())))
+    found: dict[Key, LatentCard] = {}
+    for row in table.to_pylist():
+        found.setdefault((slug, row["latent"]), LatentCard(label=visible_text(row["text"])))
+    return found
 
 
 def _card(latent: Latent, href: str, sequences: KeptSequences) -> LatentCard:

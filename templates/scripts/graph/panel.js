@@ -73,7 +73,7 @@ function about(model, node, examples) {
   const sae = node.sae >= 0 ? model.saes[node.sae] : null;
   /** @type {string | Node} */
   let title = short(model, node);
-  if (node.kind === "latent" && card) title = el("a", { href: addressOf(card.href) }, title);
+  if (node.kind === "latent" && card && card.href) title = el("a", { href: addressOf(card.href) }, title);
   else if (node.kind === "latent" && sae && sae.neuronpedia)
     title = el("a", { href: sae.neuronpedia + "/" + node.latent, rel: "noreferrer", title: "on Neuronpedia" }, title + " ↗");
   const kinds = { embedding: "Token", logit: "Output", error: "Error", latent: "Latent" };
@@ -81,7 +81,7 @@ function about(model, node, examples) {
   const box = el("div", { class: "g-about" }, el("h3", {}, title), place);
   if (card && card.label) box.append(el("p", { class: "g-label" }, card.label));
   if (card && card.blind) box.append(el("p", { class: "none" }, "A blind case study: what it stands for is not said here."));
-  if (node.kind === "latent" && !card) box.append(el("p", { class: "none" }, "Not among the latents that this report shows."));
+  if (node.kind === "latent" && !(card && card.href)) box.append(el("p", { class: "none" }, "Not among the latents that this report shows."));
   if (node.kind === "error") box.append(el("p", { class: "none" }, "What no latent of the graph explains here."));
   box.append(numbers(model, node));
   if (card && !card.blind) {
