@@ -19,6 +19,7 @@ from saereport.run import TABLES
 
 ROOT = Path(__file__).parents[1]
 FLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+EXAMPLES = sorted((ROOT / "examples" / "github").glob("*.yml"))
 SCHEMAS = {ROOT / "CITATION.cff": "citation-file-format"} | dict.fromkeys(FLOWS, "github-workflows")
 
 
@@ -64,6 +65,30 @@ def test_a_workflow_asks_for_no_more_than_it_needs(path: Path) -> None:
                 assert step["with"]["persist-credentials"] is False
             assert "${{" not in step.get("run", "")
             assert not re.search(r"password|secrets\.", str(step))
+
+
+ACTIONS = {
+    "actions/checkout": 7,
+    "actions/configure-pages": 6,
+    "actions/deploy-pages": 5,
+    "actions/download-artifact": 8,
+    "actions/setup-node": 7,
+    "actions/setup-python": 7,
+    "actions/upload-artifact": 7,
+    "actions/upload-pages-artifact": 5,
+}
+"""The major versions that run on a supported Node and that Pages takes artifacts of."""
+
+
+@pytest.mark.parametrize(
+    "path", [*FLOWS, *EXAMPLES], ids=lambda path: f"{path.parent.name}-{path.name}"
+)
+def test_actions_are_of_their_current_major_versions(path: Path) -> None:
+    used = re.findall(r"uses: (actions/[a-z-]+)@v(\d+)\s", path.read_text(encoding="utf-8"))
+    assert used
+    assert [(name, int(major)) for name, major in used] == [
+        (name, ACTIONS[name]) for name, _ in used
+    ]
 
 
 def test_only_what_was_built_without_a_token_is_published() -> None:
