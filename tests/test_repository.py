@@ -19,7 +19,7 @@ from saereport.run import TABLES
 
 ROOT = Path(__file__).parents[1]
 FLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
-EXAMPLES = sorted((ROOT / "examples" / "github").glob("*.yml"))
+EXAMPLES = [ROOT / "examples" / "github" / name for name in ("pages.yml", "pull-request.yml")]
 SCHEMAS = {ROOT / "CITATION.cff": "citation-file-format"} | dict.fromkeys(FLOWS, "github-workflows")
 
 
