@@ -7,7 +7,6 @@ directory of releases and TransformerLens's list of names are read as the files 
 from __future__ import annotations
 
 import ast
-import json
 import os
 from codecs import BOM_UTF8
 from dataclasses import dataclass
@@ -19,13 +18,14 @@ from saereport.sources.hooks import HookPoint, parse_hook
 from saereport.sources.saes.architectures import stored_as
 from saereport.sources.saes.config import LIMITS, check_config, is_path
 from saereport.sources.saes.directory import directory_text, no_such_release, release_entry
+from saereport.sources.saes.foreign import Foreign, foreign_folder, saes_inside
+from saereport.sources.saes.headers import tensor_shapes
 from saereport.sources.saes.shapes import check_tensors
 from saereport.util.errors import SaereportError, did_you_mean, shortened
 from saereport.util.packages import package_file
-from saereport.util.untrusted import MIB, content, parse_json
+from saereport.util.untrusted import content, parse_json
 
 CONFIG, WEIGHTS = "cfg.json", "sae_weights.safetensors"
-LARGEST_HEADER = 100 * MIB
 
 TOKENIZER_FILES = (
     "tokenizer.json",
@@ -71,6 +71,8 @@ def look_at_sae(path: Path, slug: str) -> SaeFacts:
     Raises:
         SaereportError: There is no such folder, it holds no SAE, or its files are damaged.
     """
+    if (foreign := foreign_folder(path)) is not None:
+        return _foreign_facts(foreign, slug)
     cfg, shapes = read_sae_folder(path)
     metadata = cfg.get("metadata")
     said = {**cfg, **(metadata if isinstance(metadata, dict) else {})}
@@ -86,6 +88,16 @@ def look_at_sae(path: Path, slug: str) -> SaeFacts:
         is_transcoder=stored is not None and stored.elsewhere,
         # A place on its author's disk is not followed.
         model_name=name if isinstance(name, str) and not is_path(name) else None,
+    )
+
+
+def _foreign_facts(found: Foreign, slug: str) -> SaeFacts:
+    return SaeFacts(
+        slug=slug,
+        d_sae=found.d_sae,
+        hook_in=_hook(found.hook_name),
+        is_transcoder=False,
+        model_name=found.model_name,
     )
 
 
@@ -136,11 +148,12 @@ def require_sae_folder(path: Path) -> None:
         raise SaereportError(f"There is no SAE directory at {path}.", did_you_mean(path.name, near))
     for file in (CONFIG, WEIGHTS):
         if not (path / file).is_file():
-            inside = sorted(p.parent.name for p in path.glob(f"*/{file}"))
+            inside = saes_inside(path)
+            shown = ", ".join(inside[:5]) + (f" and {len(inside) - 5} more" if inside[5:] else "")
             raise SaereportError(
                 f"The directory {path.resolve().name} holds no SAE in SAELens's format: {file} is "
                 "missing.",
-                f"There are SAEs inside it: {', '.join(inside[:5])}." if inside else "",
+                f"There are SAEs inside it: {shown}." if inside else "",
             )
 
 
@@ -150,39 +163,6 @@ def _hook(name: Any) -> HookPoint | None:
         return parse_hook(name) if isinstance(name, str) else None
     except SaereportError:
         return None
-
-
-def tensor_shapes(path: Path) -> dict[str, list[int]]:
-    """The shapes that a safetensors file's header names; the weights are not read.
-
-    Raises:
-        SaereportError: The file is cut short, or no safetensors file.
-    """
-    damaged = SaereportError(
-        f"{path.parent.name}/{path.name} is damaged or cut short.", "Copy or download it again."
-    )
-    try:
-        size = path.stat().st_size
-        with path.open("rb") as stream:
-            length = int.from_bytes(stream.read(8), "little")
-            if not 2 <= length <= min(LARGEST_HEADER, size - 8):
-                raise damaged
-            header = json.loads(stream.read(length))
-    except OSError as error:
-        raise SaereportError(f"'{path}' cannot be read: {error.strerror or error}.") from error
-    except (ValueError, RecursionError) as error:
-        raise damaged from error
-    if not isinstance(header, dict):
-        raise damaged
-    tensors = {name: value for name, value in header.items() if name != "__metadata__"}
-    try:
-        ends = [int(tensor["data_offsets"][1]) for tensor in tensors.values()]
-        shapes = {name: [int(n) for n in tensor["shape"]] for name, tensor in tensors.items()}
-    except (KeyError, TypeError, ValueError, IndexError) as error:
-        raise damaged from error
-    if 8 + length + max(ends, default=0) != size:
-        raise damaged
-    return shapes
 
 
 # SAELens's directory.

@@ -27,6 +27,22 @@ attribution graph in which the SAE takes part. What came of it is in the table, 
 """
 
 
+TAIL = """
+## Folders
+
+`--sae-path` takes a folder in any of these formats. Weights in pickles are read without running
+code; what would be computed in another way than its trainer meant is refused with the reason.
+
+- **SAELens** (`cfg.json`, `sae_weights.safetensors`): the architectures that the README names, and
+  checkpoints of a training.
+- **dictionary_learning** (`config.json`, `ae.pt`), at the residual stream: `AutoEncoder`,
+  `AutoEncoderTopK`, `BatchTopKSAE`, `GatedAutoEncoder`, `JumpReluAutoEncoder`,
+  `MatryoshkaBatchTopKSAE`.
+- **sparsify** (`cfg.json`, `sae.safetensors`): TopK SAEs. The folder is called by the hook point
+  (`layers.3`, `layers.3.mlp`), and the training's `config.json` beside it names the model.
+"""
+
+
 def page(families: Mapping[str, Family], outcomes: Mapping[str, Outcome]) -> str:
     """The page as Markdown."""
     lines = [f"{_totals(outcomes)}\n", "| family | loader | example release | " + " | ".join(STEPS)]
@@ -39,7 +55,7 @@ def page(families: Mapping[str, Family], outcomes: Mapping[str, Outcome]) -> str
         tried = f"`{family.release}`, `{family.sae_id}`"
         cells = [family.name, f"`{family.loader}`", tried, *had, link, found.reason_of()]
         lines.append("| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |")
-    return HEAD + "\n".join(lines) + "\n"
+    return HEAD + "\n".join(lines) + "\n" + TAIL
 
 
 def _totals(outcomes: Mapping[str, Outcome]) -> str:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ import torch
 
 from saereport.sources.saes import families as package
 from saereport.sources.saes.families import STEPS, families, family_of, outcomes
+from saereport.util.errors import SaereportError
 from tests.sources.families_page import page
 from tests.sources.stand_in import serving
 from tests.sources.trials import Trials, layer_of
@@ -105,3 +107,27 @@ def test_a_stand_in_is_the_sae_that_its_files_say(slug: str, trials: Trials) -> 
         z = a @ w["W_enc"] + w["b_enc"]
         expected = z.relu() * (z > 0.2)
     torch.testing.assert_close(sae.encode(a), expected, atol=2e-2, rtol=2e-2)
+
+
+def test_a_hostile_pickle_on_the_hub(
+    trials: Trials, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is refused in one line, even where the environment allows pickles to run code."""
+    from saereport.sources.saes.loading import load_sae
+    from saereport.sources.saes.source import SaeSource
+
+    class Call:
+        def __reduce__(self) -> tuple[Any, tuple[str]]:
+            return os.system, (f"touch {tmp_path / 'ran'}",)
+
+    monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")
+    family = families()["qwen-scope-3"]
+    stream = io.BytesIO()
+    torch.save({"W_enc": Call()}, stream)
+    with trials.served(family) as site:
+        trials.hub.repos[site.entry.repo_id] = {site.path: stream.getvalue()}
+        with pytest.raises(SaereportError) as caught:
+            load_sae(SaeSource(family.release, "layer0"))
+    assert "asks for" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "ran").exists()

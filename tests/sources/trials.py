@@ -55,7 +55,7 @@ class Trials:
     """
 
     def __init__(self, hub: Hub, folder: Path) -> None:
-        self._hub = hub
+        self.hub = hub
         self._folder = folder
         self._models: dict[tuple[str, int, str], LanguageModel] = {}
         self.text = folder / "text.txt"
@@ -75,7 +75,7 @@ class Trials:
             heads = config.get("num_attention_heads") or config["n_head"]
             width = heads * config.get("head_dim", width // heads)
         site = Site(family, entry, entry.model, layer, width)
-        self._hub.repos[entry.repo_id] = files_of(site)
+        self.hub.repos[entry.repo_id] = files_of(site)
         return site
 
     def _saved(self, line: str, n_layers: int) -> Path:

@@ -7,6 +7,7 @@ class that it does not know) is refused.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,9 @@ from saereport.sources.hub import hub_access, is_offline
 from saereport.sources.quiet import Said
 from saereport.sources.saes.architectures import architecture_of
 from saereport.sources.saes.config import LIMITS, check_config, config_doubts, nested_as_version_6
+from saereport.sources.saes.converting import weights_only
+from saereport.sources.saes.foreign import check_trainer
+from saereport.sources.saes.headers import holds_code
 from saereport.sources.saes.names import releases_with
 from saereport.sources.saes.scaling import (
     FOLDED_BEFORE_USE,
@@ -61,7 +65,7 @@ def from_hub(
     factor = entry.norm_scaling_factor.get(sae_id) if entry else None
     asked: list[Any] = []
     try:
-        with hub_access():
+        with hub_access(), weights_only():
             sae = SAE.from_pretrained(
                 release,
                 sae_id,
@@ -147,17 +151,6 @@ def checked(
     return load
 
 
-DICTIONARY_LEARNING = (
-    "AutoEncoder",
-    "AutoEncoderTopK",
-    "BatchTopKSAE",
-    "GatedAutoEncoder",
-    "JumpReluAutoEncoder",
-    "MatryoshkaBatchTopKSAE",
-)
-"""Classes of the library dictionary_learning that SAELens's loader reads as what they are."""
-
-
 def _check_trainer(repo: str, folder: str, label: str) -> None:
     """Look again at a configuration of dictionary_learning: its loader takes the rest for ReLU.
 
@@ -167,20 +160,7 @@ def _check_trainer(repo: str, folder: str, label: str) -> None:
     from huggingface_hub import hf_hub_download
 
     file = Path(hf_hub_download(repo, f"{folder}/config.json"))
-    found = parse_json(content(file, LIMITS), f"config.json of {label}", LIMITS)
-    trainer = found.get("trainer") if isinstance(found, dict) else None
-    trainer = trainer if isinstance(trainer, dict) else {}
-    kind, site = trainer.get("dict_class"), str(trainer.get("submodule_name") or "resid_post")
-    if kind not in DICTIONARY_LEARNING:
-        raise SaereportError(
-            f"The SAE {label} is of dictionary_learning's class '{kind}', which SAELens reads as "
-            f"another one.",
-            f"Known are {', '.join(DICTIONARY_LEARNING)}.",
-        )
-    if not site.startswith("resid_post"):
-        raise SaereportError(
-            f"The SAE {label} was trained at '{site}', and SAELens reads it at the residual stream."
-        )
+    check_trainer(parse_json(content(file, LIMITS), f"config.json of {label}", LIMITS), label)
 
 
 def _fold_from_hub(sae: Any, repo: str, folder: str, label: str, said: list[Said]) -> None:
@@ -209,6 +189,9 @@ def _explain(
         link = link.__cause__ or link.__context__
     repo = directory[release].repo_id if release in directory else release
     short = shortened(" ".join(str(error).split()))
+    if "UnpicklingError" in kinds:
+        named = re.search(r"GLOBAL (\S+)|global (\S+)", short)
+        return holds_code(f"The SAE {label}", named[named.lastindex or 0] if named else "code")
     if "GatedRepoError" in kinds:
         return SaereportError(
             f"The SAE {label} is gated on the Hugging Face hub ({repo}).",

@@ -27,6 +27,8 @@ from saereport.sources.saes.architectures.registry import (
     supported,
 )
 from saereport.sources.saes.config import is_path, model_arguments, plain_metadata
+from saereport.sources.saes.converting import converted
+from saereport.sources.saes.foreign import FILES, Foreign, foreign_folder
 from saereport.sources.saes.hub import checked, from_hub
 from saereport.sources.saes.names import Names, agreed_names, entry_of
 from saereport.sources.saes.normalizing import AT_RUN_TIME
@@ -89,6 +91,8 @@ def _from_disk(path: Path, device: torch.device, dtype: torch.dtype, said: list[
     from sae_lens.registry import SAE_CLASS_REGISTRY, SAE_TRAINING_CLASS_REGISTRY
 
     name = path.name
+    if (foreign := foreign_folder(path)) is not None:
+        return _of_another_trainer(foreign, device, dtype, said)
     # Whether there is a factor that does anything, the weights say: see `checked`.
     cfg, shapes = read_sae_folder(path)
     if cfg.get("finetuning_scaling_factor") and "scaling_factor" not in shapes:
@@ -124,6 +128,33 @@ def _from_disk(path: Path, device: torch.device, dtype: torch.dtype, said: list[
         raise SaereportError(
             f"The SAE in {name} cannot be loaded: {type(error).__name__}: {short}",
             "cfg.json and sae_weights.safetensors may not belong together, or be damaged.",
+        ) from error
+
+
+def _of_another_trainer(
+    found: Foreign, device: torch.device, dtype: torch.dtype, said: list[Said]
+) -> Any:
+    from sae_lens import SAE
+
+    name = found.path.name
+
+    def load(_: Any, device: str, cfg_overrides: dict[str, Any] | None) -> tuple[Any, Any]:
+        return converted(found, device, cfg_overrides)
+
+    try:
+        return SAE.load_from_disk(
+            found.path,
+            device=str(device),
+            dtype=dtype_name(dtype),
+            converter=checked(load, name, said),
+        )
+    except (MemoryError, torch.OutOfMemoryError, SaereportError):
+        raise
+    except Exception as error:
+        short = shortened(" ".join(str(error).split()))
+        raise SaereportError(
+            f"The SAE in {name} cannot be loaded: {type(error).__name__}: {short}",
+            f"{' and '.join(FILES[found.trainer])} may not belong together, or be damaged.",
         ) from error
 
 
