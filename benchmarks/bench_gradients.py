@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from saereport.circuits.active import active_of
-from saereport.circuits.gradients.maps import Limits, latents_to_latents
+from saereport.circuits.gradients.maps import MapLimits, latents_to_latents
 from saereport.intervene.splicing import edits_to, read_vectors, spliced, true_at, write_vectors
 from saereport.sources.demo import demo_saes
 from saereport.sources.forward import forward
@@ -94,7 +94,7 @@ def plain_jacobian(s: Setting) -> Tensor:
     return jacobian
 
 
-def ours(s: Setting, limits: Limits) -> Tensor:
+def ours(s: Setting, limits: MapLimits) -> Tensor:
     """The derivatives as a report has them, counts of the true run and all."""
     return latents_to_latents(s.model, s.early, s.late, s.tokens, s.counted, limits).values
 
@@ -106,7 +106,7 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def peak(length: int, limits: Limits | None) -> tuple[float, float, tuple[int, ...]]:
+def peak(length: int, limits: MapLimits | None) -> tuple[float, float, tuple[int, ...]]:
     """Megabytes of this process before and at the peak, and the shape; to be run in its own.
 
     Without limits the plain Jacobian is taken.
@@ -127,7 +127,7 @@ def peak(length: int, limits: Limits | None) -> tuple[float, float, tuple[int, .
 def main(rounds: int, length: int, long_length: int) -> None:
     """Print medians and ratios."""
     s = set_up(length)
-    everything = Limits(None, None, 2**30)
+    everything = MapLimits(None, None, 2**30)
     found, expected = ours(s, everything), plain_jacobian(s)
     off = float((found - expected).abs().max() / expected.abs().max())
     plain, mine = [], []
@@ -141,10 +141,10 @@ def main(rounds: int, length: int, long_length: int) -> None:
         f"{statistics.median(mine):.2f} s, {statistics.median(ratios):.2f} times faster; largest "
         f"difference {off:.1e} of the largest gradient"
     )
-    cases: list[tuple[str, int, Limits | None]] = [
+    cases: list[tuple[str, int, MapLimits | None]] = [
         ("jacrev", length, None),
-        *((f"budget {m} MiB", length, Limits(None, None, m * MIB)) for m in (8, 64, 1024)),
-        ("with limits, budget 1024 MiB", long_length, Limits(4096, 1024, 1024 * MIB)),
+        *((f"budget {m} MiB", length, MapLimits(None, None, m * MIB)) for m in (8, 64, 1024)),
+        ("with limits, budget 1024 MiB", long_length, MapLimits(4096, 1024, 1024 * MIB)),
     ]
     context = multiprocessing.get_context("spawn")
     for name, tokens, limits in cases:

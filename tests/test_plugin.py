@@ -250,7 +250,7 @@ def test_its_statistic_merges_exactly(data: st.DataObject) -> None:
         from saereport_streaks.statistic import KEPT, Streaks
     finally:
         sys.path.pop(0)
-    from saereport.measure import Events, Rows, Setting, SortedEvents
+    from saereport.measure import Events, Setting, SortedEvents, TrackedLatents
 
     n, context, d_sae = 6, 7, 3
     seed = data.draw(st.integers(0, 2**16))
@@ -273,7 +273,7 @@ def test_its_statistic_merges_exactly(data: st.DataObject) -> None:
             position=p.astype(np.int32),
             value=np.ones(len(s), np.float32),
         )
-        made.update(SortedEvents(events, Rows(latents, d_sae)))
+        made.update(SortedEvents(events, TrackedLatents(latents, d_sae)))
         return made
 
     cuts = sorted({0, n, *data.draw(st.lists(st.integers(1, n - 1), max_size=3))})

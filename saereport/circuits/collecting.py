@@ -22,7 +22,7 @@ from saereport.circuits.attribution.latents import prompt_attributions
 from saereport.circuits.gradients.interventions import ablation_effects
 from saereport.circuits.gradients.maps import (
     GradientMap,
-    Limits,
+    MapLimits,
     latents_to_latents,
     latents_to_logits,
     spliced_logits,
@@ -50,7 +50,7 @@ from saereport.circuits.prompt_tables import (
     second_half,
     top_tokens,
 )
-from saereport.circuits.prompts import Note, Prompt, shown
+from saereport.circuits.prompts import Note, PromptTokens, shown
 from saereport.measure import Columns
 from saereport.sources.devices import is_out_of_memory
 from saereport.sources.models import LanguageModel
@@ -87,7 +87,7 @@ class CircuitSettings:
 
     top_logits: int
     pairs_kept: int
-    limits: Limits
+    limits: MapLimits
     checks: int
     attributed: int
     influences: int
@@ -121,7 +121,7 @@ class PromptTask:
         graph: Whether to make an attribution graph.
     """
 
-    prompt: Prompt
+    prompt: PromptTokens
     saes: tuple[str, ...] | None = None
     pairs: tuple[tuple[str, str], ...] | None = None
     graph: bool = False
@@ -186,7 +186,7 @@ def collect_prompt(
     return tables
 
 
-def _prompt_row(prompt: Prompt) -> dict[str, list[Any]]:
+def _prompt_row(prompt: PromptTokens) -> dict[str, list[Any]]:
     row = {
         "slug": prompt.slug,
         "name": prompt.name,

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from saereport.circuits.prompts import Prompt
+from saereport.circuits.prompts import PromptTokens
 from saereport.measure import Columns
 from saereport.sources.devices import float64_of
 
@@ -89,7 +89,7 @@ def activations(
     return columns_of(("sae", "latent", "values"), rows)
 
 
-def second_half(prompt: Prompt, counted: Tensor) -> Tensor:
+def second_half(prompt: PromptTokens, counted: Tensor) -> Tensor:
     """Counted positions of the repetition, bool `[pos]`; none where nothing is repeated."""
     mask = torch.zeros_like(counted)
     if prompt.period:

@@ -69,7 +69,7 @@ class Note:
 
 
 @dataclass(frozen=True)
-class Prompt:
+class PromptTokens:
     """One prompt as token ids.
 
     Attributes:
@@ -110,7 +110,7 @@ def make_prompts(
     prepend_bos: bool,
     include_bos: bool,
     longest: int | None = None,
-) -> list[Prompt]:
+) -> list[PromptTokens]:
     """Each prompt that was asked for, in order; none is left out.
 
     Args:
@@ -135,7 +135,7 @@ def make_prompts(
         notes = [Note("prompt", problem)] if problem else []
         notes += [Note("answer", followed.note)] if followed.note else []
         found.append(
-            Prompt(
+            PromptTokens(
                 number=number,
                 slug=slugs[number],
                 name=names[number],
@@ -156,7 +156,7 @@ def make_prompts(
 
 @dataclass(frozen=True)
 class _Tokens:
-    """A prompt's tokens, and how they came about; the fields are those of `Prompt`."""
+    """A prompt's tokens, and how they came about; the fields are those of `PromptTokens`."""
 
     kind: str
     tokens: tuple[int, ...]
@@ -200,7 +200,7 @@ def _answer_of(answer: str | None, text: str | None, model: LanguageModel) -> _A
     return _Answer(token, note)
 
 
-def require_usable(prompts: Sequence[Prompt]) -> None:
+def require_usable(prompts: Sequence[PromptTokens]) -> None:
     """Refuse prompts that nothing can be computed on, and answers that are no token.
 
     Raises:

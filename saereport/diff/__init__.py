@@ -16,10 +16,10 @@ from saereport.diff.latents import register as register_latent_metric
 from saereport.diff.measured import Measured, measured
 from saereport.diff.metrics import METRICS, Metric
 from saereport.diff.model import (
+    ChangedFact,
     Cluster,
     Difference,
     EdgeChange,
-    Fact,
     Items,
     LatentChange,
     Pairs,
@@ -34,10 +34,10 @@ from saereport.run import opened
 
 __all__ = [
     "METRICS",
+    "ChangedFact",
     "Cluster",
     "Difference",
     "EdgeChange",
-    "Fact",
     "Items",
     "LatentChange",
     "Measured",

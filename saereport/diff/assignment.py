@@ -11,7 +11,7 @@ from scipy.optimize import linear_sum_assignment
 from scipy.sparse.csgraph import min_weight_full_bipartite_matching
 
 from saereport.diff.model import Cluster
-from saereport.diff.similarity import FLOOR, Candidates
+from saereport.diff.similarity import FLOOR, SimilarPairs
 
 DENSE = 1500
 """Latents of a side up to which the assignment is solved on the full matrix."""
@@ -22,7 +22,7 @@ CLUSTERED = 0.5
 Chosen = NDArray[np.int64]
 
 
-def one_to_one(candidates: Candidates) -> Chosen:
+def one_to_one(candidates: SimilarPairs) -> Chosen:
     """The candidates that are chosen so that each latent has at most one partner.
 
     The sum over the chosen pairs of similarity minus `FLOOR` is the largest that is possible.
@@ -47,7 +47,7 @@ def one_to_one(candidates: Candidates) -> Chosen:
 
 
 def _sparse_assignment(
-    candidates: Candidates, gain: NDArray[np.float64]
+    candidates: SimilarPairs, gain: NDArray[np.float64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The same, on the candidates alone: each latent may stay alone with a stand-in of its own."""
     before, rows = np.unique(candidates.before, return_inverse=True)
@@ -65,7 +65,7 @@ def _sparse_assignment(
 
 
 def clusters(
-    candidates: Candidates, before: NDArray[np.int64], after: NDArray[np.int64]
+    candidates: SimilarPairs, before: NDArray[np.int64], after: NDArray[np.int64]
 ) -> tuple[Cluster, ...]:
     """Latents of one side that are the best partner of several of the other side.
 

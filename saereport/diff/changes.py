@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from saereport.diff.latents import Column, Ranked, reveals_text
+from saereport.diff.latents import MetricColumn, Ranked, reveals_text
 from saereport.diff.metrics import METRICS
 from saereport.diff.model import Items, LatentChange, Pairs, Value
 
@@ -20,7 +20,7 @@ TURNED = 4.0
 
 def latent_changes(
     pairs: Pairs,
-    columns: Mapping[str, Column],
+    columns: Mapping[str, MetricColumn],
     labels: tuple[list[str], list[str]],
     blind: NDArray[np.bool_],
 ) -> tuple[LatentChange, ...]:
@@ -87,7 +87,7 @@ def _values(pairs: Pairs, row: int) -> tuple[Value, ...]:
 
 
 def _items(
-    pairs: Pairs, columns: Mapping[str, Column], row: int, *, blind: bool
+    pairs: Pairs, columns: Mapping[str, MetricColumn], row: int, *, blind: bool
 ) -> tuple[Items, ...]:
     return tuple(
         Items(name, _shown(column.lists, 0, row), _shown(column.lists, 1, row))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from saereport.diff.changes import latent_changes
 from saereport.diff.columns import ranked, shown_latents
 from saereport.diff.facts import changed_facts
-from saereport.diff.latents import Half, Setting, active_tokens, compared_latents
+from saereport.diff.latents import Comparability, Half, active_tokens, compared_latents
 from saereport.diff.matching import Matching, matched_latents
 from saereport.diff.metrics import METRICS
 from saereport.diff.model import Difference, Pairs, SaeDifference, Side, Value
@@ -25,7 +25,7 @@ from saereport.diff.saes import (
     sae_figures,
     sae_values,
 )
-from saereport.diff.vocabularies import Vocabulary, vocabularies
+from saereport.diff.vocabularies import SharedVocabulary, vocabularies
 from saereport.plugins import load_plugins
 from saereport.run import Run, RunInfo
 from saereport.util.errors import UsageError, did_you_mean
@@ -128,7 +128,7 @@ def _same_bytes(before: RunInfo, after: RunInfo) -> bool:
 def _compared_sae(
     before: tuple[Run, str],
     after: tuple[Run, str],
-    words: tuple[Vocabulary, Vocabulary],
+    words: tuple[SharedVocabulary, SharedVocabulary],
     tolerances: Mapping[str, float],
     options: Options,
 ) -> tuple[SaeDifference, bool]:
@@ -141,7 +141,7 @@ def _compared_sae(
         Half(*before, matching.before, words[0]),
         Half(*after, matching.after, words[1]),
     )
-    setting = Setting(
+    setting = Comparability(
         no_places=_no_places(before[0].info, after[0].info),
         same_latents=matching.same_latents,
     )

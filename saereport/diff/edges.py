@@ -31,7 +31,7 @@ class EdgeMap:
 
 
 @dataclass(frozen=True)
-class Joined:
+class EdgeChanges:
     """Edges that changed by more than the tolerance; columns of equal length, strongest first.
 
     Attributes:
@@ -53,7 +53,7 @@ def joined(
     after: EdgeMap,
     hidden: tuple[NDArray[np.float64], NDArray[np.float64]],
     tolerance: float,
-) -> Joined:
+) -> EdgeChanges:
     """Find the edges that changed.
 
     Args:
@@ -85,7 +85,7 @@ def joined(
     beyond = np.flatnonzero(sizes > tolerance)
     order = beyond[np.lexsort((rows_after[beyond], rows_before[beyond], -sizes[beyond]))]
     names: tuple[Change, ...] = ("gained", "lost", "sign", "weight")
-    return Joined(
+    return EdgeChanges(
         rows_before[order],
         rows_after[order],
         sizes[order],

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from saereport.diff.model import Fact
+from saereport.diff.model import ChangedFact
 from saereport.run import RunInfo, SaeInfo
 from saereport.util.visible import visible_text
 
@@ -31,7 +31,7 @@ LONGEST = 400
 
 def changed_facts(
     before: RunInfo, after: RunInfo, pairs: tuple[tuple[str, str], ...]
-) -> tuple[Fact, ...]:
+) -> tuple[ChangedFact, ...]:
     """Facts that differ, always in the same order: what was measured first, libraries last.
 
     Args:
@@ -63,7 +63,7 @@ def changed_facts(
     return tuple(_known(found, imported) if any(imported) else found)
 
 
-def _known(facts: Iterable[Fact], imported: tuple[bool, bool]) -> Iterator[Fact]:
+def _known(facts: Iterable[ChangedFact], imported: tuple[bool, bool]) -> Iterator[ChangedFact]:
     """Facts without those that an imported run cannot have.
 
     It gives 0 or nothing for what its files do not say, and hashes of names for those of contents.
@@ -84,14 +84,14 @@ def _of_sae(sae: SaeInfo) -> dict[str, Any]:
 
 def _differing(
     topic: str, prefix: str, before: Mapping[str, str], after: Mapping[str, str]
-) -> Iterator[Fact]:
+) -> Iterator[ChangedFact]:
     for name in dict.fromkeys([*after, *before]):
         one, two = before.get(name, ""), after.get(name, "")
         if one != two:
             matters = not _is_harmless(topic, name)
             # A table that only one side has is no change of a number.
             matters &= topic != "tables" or bool(one and two)
-            yield Fact(topic, f"{prefix}{name}", _cut(one), _cut(two), matters)
+            yield ChangedFact(topic, f"{prefix}{name}", _cut(one), _cut(two), matters)
 
 
 def _is_harmless(topic: str, name: str) -> bool:

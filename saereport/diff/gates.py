@@ -100,7 +100,7 @@ class Gate:
 
 
 @dataclass(frozen=True)
-class Finding:
+class GateFinding:
     """One thing that met a gate's condition.
 
     Attributes:
@@ -149,7 +149,7 @@ class Outcome:
     metric: str
     count: int = 0
     looked_at: int = 0
-    worst: tuple[Finding, ...] = ()
+    worst: tuple[GateFinding, ...] = ()
 
     @property
     def stops(self) -> bool:
@@ -279,7 +279,7 @@ def _chosen(gate: Gate, readings: Sequence[Reading]) -> list[Reading]:
 
 def _worst(
     condition: Condition, readings: Sequence[Reading], labels: Mapping[tuple[str, int], str]
-) -> tuple[Finding, ...]:
+) -> tuple[GateFinding, ...]:
     found: list[tuple[float, int, int]] = []
     for r, reading in enumerate(readings):
         met = np.flatnonzero(condition.met(reading.values))
@@ -289,14 +289,14 @@ def _worst(
     return tuple(_finding(readings[r], i, labels) for _, r, i in sorted(found)[:WORST])
 
 
-def _finding(reading: Reading, i: int, labels: Mapping[tuple[str, int], str]) -> Finding:
+def _finding(reading: Reading, i: int, labels: Mapping[tuple[str, int], str]) -> GateFinding:
     value = float(reading.values[i])
     if reading.latents is not None:
         latent = int(reading.latents[i])
         label = labels.get((reading.place, latent), "")
-        return Finding(reading.place, latent, visible_text(label), value)
+        return GateFinding(reading.place, latent, visible_text(label), value)
     item = reading.items[i] if reading.items is not None else ""
-    return Finding(reading.place, None, visible_text(item), value)
+    return GateFinding(reading.place, None, visible_text(item), value)
 
 
 def _nearest(condition: Condition, readings: Sequence[Reading]) -> str:

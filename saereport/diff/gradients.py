@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from saereport.diff.columns import numbers
 from saereport.diff.edges import EdgeMap, joined
 from saereport.diff.model import EdgeChange
-from saereport.diff.vocabularies import Vocabulary
+from saereport.diff.vocabularies import SharedVocabulary
 from saereport.run import Run
 
 COLUMNS = ("early_latent", "early_position", "late_latent", "late_position", "gradient")
@@ -24,7 +24,7 @@ Place = Callable[[int], str]
 
 
 @dataclass(frozen=True)
-class GradientMap:
+class StoredMap:
     """One map of one run.
 
     Attributes:
@@ -61,8 +61,8 @@ def _among(wanted: NDArray[np.int64], known: NDArray[np.int64]) -> NDArray[np.bo
 
 
 def gradient_maps(
-    run: Run, vocabulary: Vocabulary, names: Mapping[str, str]
-) -> dict[int, dict[tuple[str, str], GradientMap]]:
+    run: Run, vocabulary: SharedVocabulary, names: Mapping[str, str]
+) -> dict[int, dict[tuple[str, str], StoredMap]]:
     """Every map of a run: by prompt, then by earlier and later SAE.
 
     Args:
@@ -78,7 +78,7 @@ def gradient_maps(
     about = {(row["prompt"], row["early"], row["late"]): row for row in rows}
     kept = _pairs_kept(run)
     coarse = is_coarse(run)
-    found: dict[int, dict[tuple[str, str], GradientMap]] = {}
+    found: dict[int, dict[tuple[str, str], StoredMap]] = {}
     for key, part in _groups(run.table("gradients", columns=["prompt", "early", "late", *COLUMNS])):
         prompt, early, late = key
         if key in about and early in known and late in known:
@@ -90,7 +90,7 @@ def gradient_maps(
             none = EdgeMap(np.empty((0, 4), np.int64), np.empty(0))
             maps = found.setdefault(prompt, {})
             maps.setdefault(
-                (known[early], known[late]), GradientMap(none, 0.0, coarse or _is_chosen(row))
+                (known[early], known[late]), StoredMap(none, 0.0, coarse or _is_chosen(row))
             )
     return found
 
@@ -137,10 +137,10 @@ def _groups(table: pa.Table) -> Iterator[tuple[tuple[int, str, str], pa.Table]]:
 def _map(
     table: pa.Table,
     about: Mapping[str, Any],
-    logits: Vocabulary | None,
+    logits: SharedVocabulary | None,
     kept: int | None,
     coarse: bool,
-) -> GradientMap:
+) -> StoredMap:
     keys = np.stack([numbers(table, name) for name in COLUMNS[:4]], axis=1)
     if logits is not None:
         keys[:, 2] = logits.to_common(keys[:, 2])
@@ -154,7 +154,7 @@ def _map(
         # `kept` of all pairs, and then some that are smaller.
         strongest = np.sort(np.abs(edges.weights))[::-1]
         floor = float(strongest[min(kept or len(strongest), len(strongest)) - 1])
-    return GradientMap(edges, floor, coarse or _is_chosen(about))
+    return StoredMap(edges, floor, coarse or _is_chosen(about))
 
 
 def _is_chosen(about: Mapping[str, Any]) -> bool:
@@ -162,8 +162,8 @@ def _is_chosen(about: Mapping[str, Any]) -> bool:
 
 
 def changed_gradients(
-    before: GradientMap,
-    after: GradientMap,
+    before: StoredMap,
+    after: StoredMap,
     names: tuple[str, str],
     place: Place,
     token: Callable[[int], str],

@@ -13,7 +13,7 @@ from saereport.diff.columns import numbers
 from saereport.diff.edges import EdgeMap, joined
 from saereport.diff.gradients import Place, is_coarse
 from saereport.diff.model import EdgeChange
-from saereport.diff.vocabularies import Vocabulary
+from saereport.diff.vocabularies import SharedVocabulary
 from saereport.run import Run
 
 MARGIN = 0.1
@@ -27,7 +27,7 @@ Node = tuple[str, str, int, int, int]
 
 
 @dataclass(frozen=True)
-class Graph:
+class StoredGraph:
     """One graph of one run.
 
     Attributes:
@@ -53,7 +53,9 @@ class Graph:
     completeness: float
 
 
-def graphs(run: Run, vocabulary: Vocabulary, names: Mapping[str, str]) -> dict[int, Graph]:
+def graphs(
+    run: Run, vocabulary: SharedVocabulary, names: Mapping[str, str]
+) -> dict[int, StoredGraph]:
     """The graphs of a run, by prompt.
 
     Args:
@@ -73,7 +75,7 @@ def graphs(run: Run, vocabulary: Vocabulary, names: Mapping[str, str]) -> dict[i
         ends = np.stack([numbers(held, name) for name in ("source", "target")], axis=1)
         known = np.array([a in number and b in number for a, b in ends.tolist()], bool)
         places = [[number[a], number[b]] for a, b in ends[known].tolist()]
-        found[row["prompt"]] = Graph(
+        found[row["prompt"]] = StoredGraph(
             saes=tuple(sorted(names.get(slug, f"?{slug}") for slug in row["saes"])),
             nodes=tuple(_node(node, vocabulary, names) for node in own.to_pylist()),
             influence=numbers(own, "influence"),
@@ -87,7 +89,9 @@ def graphs(run: Run, vocabulary: Vocabulary, names: Mapping[str, str]) -> dict[i
     return found
 
 
-def _node(row: Mapping[str, object], vocabulary: Vocabulary, names: Mapping[str, str]) -> Node:
+def _node(
+    row: Mapping[str, object], vocabulary: SharedVocabulary, names: Mapping[str, str]
+) -> Node:
     kind, sae, latent = str(row["kind"]), str(row["sae"]), int(str(row["latent"]))
     if kind in ("embedding", "logit"):
         latent = int(vocabulary.to_common(np.array([latent]))[0])
@@ -96,7 +100,9 @@ def _node(row: Mapping[str, object], vocabulary: Vocabulary, names: Mapping[str,
     return kind, name, int(str(row["layer"])), latent, int(str(row["position"]))
 
 
-def _hidden(other: Graph, known: Mapping[Node, int], graph: Graph) -> NDArray[np.float64]:
+def _hidden(
+    other: StoredGraph, known: Mapping[Node, int], graph: StoredGraph
+) -> NDArray[np.float64]:
     """float64[m]: the weight that each link of `graph` may have in `other`, unseen.
 
     Links into one node are pruned from the weakest up, so one that was pruned between two nodes
@@ -119,7 +125,11 @@ def _hidden(other: Graph, known: Mapping[Node, int], graph: Graph) -> NDArray[np
 
 
 def changed_links(
-    before: Graph, after: Graph, place: Place, token: Callable[[int], str], tolerance: float
+    before: StoredGraph,
+    after: StoredGraph,
+    place: Place,
+    token: Callable[[int], str],
+    tolerance: float,
 ) -> list[EdgeChange]:
     """The links that changed, of two graphs over the same SAEs.
 

@@ -1,7 +1,8 @@
 """Every metric of single latents, over all compared pairs at once.
 
-A comparer takes two `Half`s that are lined up pair by pair and returns a `Column`, or in words why
-the metric cannot be compared. To add one, describe it as a `Metric` and hand both to `register`.
+A comparer takes two `Half`s that are lined up pair by pair and returns a `MetricColumn`, or in
+words why the metric cannot be compared. To add one, describe it as a `Metric` and hand both to
+`register`.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from saereport.diff.overlap import (
     rank_distance,
     set_distance,
 )
-from saereport.diff.vocabularies import Vocabulary
+from saereport.diff.vocabularies import SharedVocabulary
 from saereport.run import TABLES, Run
 from saereport.util.visible import visible_text
 
@@ -52,7 +53,7 @@ class Half:
     run: Run
     slug: str
     latents: NDArray[np.int64]
-    vocabulary: Vocabulary
+    vocabulary: SharedVocabulary
 
     def table(self, name: str, *columns: str) -> pa.Table:
         """Columns of a table of this SAE."""
@@ -69,7 +70,7 @@ class Ranked:
 
 
 @dataclass(frozen=True)
-class Column:
+class MetricColumn:
     """One metric of every pair.
 
     Attributes:
@@ -86,7 +87,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Setting:
+class Comparability:
     """What decides which metrics make sense.
 
     Attributes:
@@ -100,14 +101,14 @@ class Setting:
 
 
 def compared_latents(
-    before: Half, after: Half, setting: Setting
-) -> tuple[Mapping[str, Column], Mapping[str, str]]:
+    before: Half, after: Half, setting: Comparability
+) -> tuple[Mapping[str, MetricColumn], Mapping[str, str]]:
     """Every metric that can be compared, and for those of one side only the reason.
 
     Returns:
         Metric name to column, and metric name to reason; in the order of `METRICS`.
     """
-    columns: dict[str, Column] = {}
+    columns: dict[str, MetricColumn] = {}
     reasons: dict[str, str] = {}
     unread, redacted = _unread(before, after), _redacted(before) | _redacted(after)
     for name in METRICS:
@@ -176,7 +177,7 @@ def relative(before: NDArray[np.float64], after: NDArray[np.float64]) -> NDArray
     return np.abs(after - before) / np.where(larger == 0, 1, larger)
 
 
-def _density(before: Half, after: Half, setting: Setting) -> Column | str:
+def _density(before: Half, after: Half, setting: Comparability) -> MetricColumn | str:
     counted = [half.run.info.text.n_counted for half in (before, after)]
     shares: list[NDArray[np.float64]] = []
     smoothed: list[NDArray[np.float64]] = []
@@ -186,10 +187,10 @@ def _density(before: Half, after: Half, setting: Setting) -> Column | str:
         share = values_of(half.table("activity", "density"), "density", half.latents)
         shares.append(share)
         smoothed.append(share + 0.5 / n_counted)
-    return Column(np.abs(np.log2(smoothed[1]) - np.log2(smoothed[0])), shares[0], shares[1])
+    return MetricColumn(np.abs(np.log2(smoothed[1]) - np.log2(smoothed[0])), shares[0], shares[1])
 
 
-def _histogram(before: Half, after: Half, setting: Setting) -> Column | str:
+def _histogram(before: Half, after: Half, setting: Comparability) -> MetricColumn | str:
     bins, counts, absent = [], [], np.zeros(len(before.latents), bool)
     for half in (before, after):
         table = half.table("activation_histogram", "log_first", "log_counts")
@@ -199,10 +200,10 @@ def _histogram(before: Half, after: Half, setting: Setting) -> Column | str:
         bins.append(held.with_items(np.nan_to_num(first).astype(np.int64)[held.rows] + held.places))
         counts.append(held.items)
     sizes = histogram_distance(bins[0], counts[0], bins[1], counts[1])
-    return Column(np.where(absent, np.nan, sizes))
+    return MetricColumn(np.where(absent, np.nan, sizes))
 
 
-def _top_tokens(before: Half, after: Half, setting: Setting) -> Column | str:
+def _top_tokens(before: Half, after: Half, setting: Comparability) -> MetricColumn | str:
     lists = [
         _tokens(
             half,
@@ -223,12 +224,12 @@ def _tokens(half: Half, lists: Lists) -> Lists:
     return lists.with_items(half.vocabulary.to_common(lists.items))
 
 
-def _ranked_tokens(lists: list[Lists], half: Half) -> Column:
+def _ranked_tokens(lists: list[Lists], half: Half) -> MetricColumn:
     sizes = rank_distance(lists[0], lists[1])
-    return Column(sizes, lists=Ranked(lists[0], lists[1], half.vocabulary.shown))
+    return MetricColumn(sizes, lists=Ranked(lists[0], lists[1], half.vocabulary.shown))
 
 
-def _examples(before: Half, after: Half, setting: Setting) -> Column | str:
+def _examples(before: Half, after: Half, setting: Comparability) -> MetricColumn | str:
     if setting.no_places:
         return setting.no_places
     places = []
@@ -243,25 +244,25 @@ def _examples(before: Half, after: Half, setting: Setting) -> Column | str:
     if not length:
         side = "after" if len(places[0].items) else "before"
         return f"the run {side} has no top examples"
-    return Column(place_distance(places[0].first(length), places[1].first(length)))
+    return MetricColumn(place_distance(places[0].first(length), places[1].first(length)))
 
 
-def _logit_lens(before: Half, after: Half, setting: Setting) -> Column | str:
+def _logit_lens(before: Half, after: Half, setting: Comparability) -> MetricColumn | str:
     tables = [half.table("logit_lens", "top_tokens") for half in (before, after)]
     return _weights_tokens(before, after, tables[0], tables[1])
 
 
-def _weights_tokens(before: Half, after: Half, one: pa.Table, two: pa.Table) -> Column:
+def _weights_tokens(before: Half, after: Half, one: pa.Table, two: pa.Table) -> MetricColumn:
     """Compare `top_tokens` of tables that have a row for each latent that has such a list."""
     lists, absent = [], np.zeros(len(before.latents), bool)
     for half, table in ((before, one), (after, two)):
         absent |= positions_of(half.latents, numbers(table, "latent")) < 0
         lists.append(_tokens(half, listed(table, "top_tokens", half.latents)))
     column = _ranked_tokens(lists, before)
-    return Column(np.where(absent, np.nan, column.sizes), lists=column.lists)
+    return MetricColumn(np.where(absent, np.nan, column.sizes), lists=column.lists)
 
 
-def _deembedding(before: Half, after: Half, setting: Setting) -> Column | str:
+def _deembedding(before: Half, after: Half, setting: Comparability) -> MetricColumn | str:
     tables = [half.table("deembedding", "kind", "top_tokens") for half in (before, after)]
     for kind in ("extended", "raw"):
         rows = [table.filter(pc.equal(table.column("kind"), kind)) for table in tables]
@@ -270,7 +271,7 @@ def _deembedding(before: Half, after: Half, setting: Setting) -> Column | str:
     return "the two runs have no kind of de-embedding in common"
 
 
-def _neighbours(before: Half, after: Half, setting: Setting) -> Column | str:
+def _neighbours(before: Half, after: Half, setting: Comparability) -> MetricColumn | str:
     if not setting.same_latents:
         return "the numbers of the SAEs' latents do not mean the same"
     lists = [
@@ -280,7 +281,7 @@ def _neighbours(before: Half, after: Half, setting: Setting) -> Column | str:
     return _ranked_latents(lists)
 
 
-def _coactivation(before: Half, after: Half, setting: Setting) -> Column | str:
+def _coactivation(before: Half, after: Half, setting: Comparability) -> MetricColumn | str:
     if not setting.same_latents:
         return "the numbers of the SAEs' latents do not mean the same"
     lists = [
@@ -290,12 +291,12 @@ def _coactivation(before: Half, after: Half, setting: Setting) -> Column | str:
     return _ranked_latents(lists)
 
 
-def _ranked_latents(lists: list[Lists]) -> Column:
+def _ranked_latents(lists: list[Lists]) -> MetricColumn:
     one, two = (found.with_items(np.abs(found.items)) for found in lists)
-    return Column(rank_distance(one, two), lists=Ranked(one, two, str))
+    return MetricColumn(rank_distance(one, two), lists=Ranked(one, two, str))
 
 
-def _explanations(before: Half, after: Half, setting: Setting) -> Column | str:
+def _explanations(before: Half, after: Half, setting: Comparability) -> MetricColumn | str:
     texts: dict[str, int] = {}
     lists = []
     for half in (before, after):
@@ -306,10 +307,10 @@ def _explanations(before: Half, after: Half, setting: Setting) -> Column | str:
         lists.append(ranked(table, "text", half.latents))
     known = tuple(texts)
     shown = Ranked(lists[0], lists[1], lambda text: visible_text(known[text]))
-    return Column(set_distance(lists[0], lists[1]), lists=shown)
+    return MetricColumn(set_distance(lists[0], lists[1]), lists=shown)
 
 
-Comparer = Callable[[Half, Half, Setting], Column | str]
+Comparer = Callable[[Half, Half, Comparability], MetricColumn | str]
 
 
 @dataclass(frozen=True)
@@ -337,9 +338,9 @@ def numeric(table: str, column: str, *, is_relative: bool = False) -> Comparison
         is_relative: Whether sizes are relative changes, not absolute ones.
     """
 
-    def compare(before: Half, after: Half, setting: Setting) -> Column:
+    def compare(before: Half, after: Half, setting: Comparability) -> MetricColumn:
         one, two = (values_of(h.table(table, column), column, h.latents) for h in (before, after))
-        return Column(relative(one, two) if is_relative else np.abs(two - one), one, two)
+        return MetricColumn(relative(one, two) if is_relative else np.abs(two - one), one, two)
 
     return Comparison(table, compare, column)
 

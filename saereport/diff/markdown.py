@@ -12,7 +12,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from saereport.diff.gates import Outcome
-from saereport.diff.model import Difference, Fact, LatentChange, PromptDifference, SaeDifference
+from saereport.diff.model import (
+    ChangedFact,
+    Difference,
+    LatentChange,
+    PromptDifference,
+    SaeDifference,
+)
 from saereport.diff.wording import (
     count,
     gate_counts,
@@ -203,7 +209,7 @@ def _prompt(prompt: PromptDifference, amounts: _Amounts) -> list[str]:
     return [*lines, *_more(len(prompt.edges) - amounts.edges, "changed edge")]
 
 
-def _facts(facts: Sequence[Fact], amounts: _Amounts) -> list[str]:
+def _facts(facts: Sequence[ChangedFact], amounts: _Amounts) -> list[str]:
     if not facts:
         return []
     ordered = sorted(facts, key=lambda fact: not fact.matters)

@@ -12,7 +12,7 @@ from saereport.diff.assignment import clusters, one_to_one
 from saereport.diff.columns import listed, numbers
 from saereport.diff.model import Cluster, Pairing
 from saereport.diff.similarity import (
-    Candidates,
+    SimilarPairs,
     alike_by_activity,
     alike_by_direction,
     unit_rows,
@@ -166,7 +166,7 @@ def _by_activity(
 
 def _matching(
     pairing: Pairing,
-    candidates: Candidates,
+    candidates: SimilarPairs,
     latents: tuple[Latents, Latents],
     shown: tuple[Latents, Latents],
 ) -> Matching:

@@ -36,7 +36,7 @@ class Side:
 
 
 @dataclass(frozen=True)
-class Fact:
+class ChangedFact:
     """One setting or origin that differs.
 
     Attributes:
@@ -265,7 +265,7 @@ class Difference:
     before: Side
     after: Side
     identical: bool
-    facts: tuple[Fact, ...]
+    facts: tuple[ChangedFact, ...]
     saes: tuple[SaeDifference, ...]
     saes_added: tuple[str, ...] = ()
     saes_removed: tuple[str, ...] = ()

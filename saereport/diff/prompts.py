@@ -11,17 +11,17 @@ import pyarrow.compute as pc
 
 from saereport.diff.columns import Lists, numbers
 from saereport.diff.gradients import (
-    GradientMap,
+    StoredMap,
     changed_gradients,
     gradient_maps,
     maps_left_out,
 )
-from saereport.diff.graphs import Graph, changed_links, graphs
+from saereport.diff.graphs import StoredGraph, changed_links, graphs
 from saereport.diff.metrics import METRICS, Metric
 from saereport.diff.metrics import register as register_metric
 from saereport.diff.model import EdgeChange, PromptDifference, Value
 from saereport.diff.overlap import rank_distance
-from saereport.diff.vocabularies import Vocabulary
+from saereport.diff.vocabularies import SharedVocabulary
 from saereport.run import Run
 from saereport.util.visible import visible_text
 
@@ -71,10 +71,10 @@ class _Side:
     prompts: Mapping[str, Mapping[str, Any]]
     answers: Mapping[int, tuple[int, float]]
     next: Mapping[int, Lists]
-    maps: Mapping[int, Mapping[tuple[str, str], GradientMap]]
+    maps: Mapping[int, Mapping[tuple[str, str], StoredMap]]
     other_maps: Mapping[int, int]
-    graphs: Mapping[int, Graph]
-    vocabulary: Vocabulary
+    graphs: Mapping[int, StoredGraph]
+    vocabulary: SharedVocabulary
     run: Run
 
 
@@ -82,7 +82,7 @@ def compared_prompts(
     before: Run,
     after: Run,
     same_latents: Sequence[tuple[str, str]],
-    words: tuple[Vocabulary, Vocabulary],
+    words: tuple[SharedVocabulary, SharedVocabulary],
     tolerances: Mapping[str, float],
 ) -> ComparedPrompts:
     """Compare the prompts of two runs that have one slug and the same tokens.
@@ -110,11 +110,11 @@ def compared_prompts(
 
 def prompt_values(run: Run) -> dict[str, dict[str, float]]:
     """The prompt-level metrics of one report, by the prompt's slug."""
-    own = _side(run, Vocabulary(np.empty(0, np.int64), np.empty(0, np.int64), ()), {})
+    own = _side(run, SharedVocabulary(np.empty(0, np.int64), np.empty(0, np.int64), ()), {})
     return {slug: _values(own, row["prompt"]) for slug, row in own.prompts.items()}
 
 
-def _side(run: Run, vocabulary: Vocabulary, names: Mapping[str, str]) -> _Side:
+def _side(run: Run, vocabulary: SharedVocabulary, names: Mapping[str, str]) -> _Side:
     prompts, answers, nexts = {}, {}, {}
     if run.has("prompts"):
         prompts = {row["slug"]: row for row in run.table("prompts").to_pylist()}

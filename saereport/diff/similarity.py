@@ -32,7 +32,7 @@ COMMON = 3
 
 
 @dataclass(frozen=True)
-class Candidates:
+class SimilarPairs:
     """Pairs of latents whose similarity is at least `FLOOR`, as places in two lists of latents.
 
     Attributes:
@@ -67,7 +67,7 @@ def unit_rows(directions: pa.ChunkedArray) -> NDArray[np.float32]:
     return rows
 
 
-def alike_by_direction(before: NDArray[np.float32], after: NDArray[np.float32]) -> Candidates:
+def alike_by_direction(before: NDArray[np.float32], after: NDArray[np.float32]) -> SimilarPairs:
     """Pairs by the cosine of their decoder directions.
 
     Args:
@@ -82,7 +82,7 @@ def alike_by_direction(before: NDArray[np.float32], after: NDArray[np.float32]) 
     return _candidates(len(before), len(after), found)
 
 
-def alike_by_activity(before: Lists, after: Lists, context: int) -> Candidates:
+def alike_by_activity(before: Lists, after: Lists, context: int) -> SimilarPairs:
     """Pairs by the overlap of the tokens on which they are active, estimated from sketches.
 
     For each latent before, the latents after with which it has most tokens in common are looked
@@ -165,9 +165,9 @@ def _candidates(
     n_before: int,
     n_after: int,
     found: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]],
-) -> Candidates:
+) -> SimilarPairs:
     row = np.concatenate([np.empty(0, np.int64), *(part[0] for part in found)])
     column = np.concatenate([np.empty(0, np.int64), *(part[1] for part in found)])
     similarity = np.concatenate([np.empty(0), *(part[2] for part in found)])
     order = np.lexsort((column, row))
-    return Candidates(n_before, n_after, row[order], column[order], similarity[order])
+    return SimilarPairs(n_before, n_after, row[order], column[order], similarity[order])

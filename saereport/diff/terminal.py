@@ -10,7 +10,13 @@ import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 
 from saereport.diff.gates import Outcome
-from saereport.diff.model import Difference, Fact, LatentChange, PromptDifference, SaeDifference
+from saereport.diff.model import (
+    ChangedFact,
+    Difference,
+    LatentChange,
+    PromptDifference,
+    SaeDifference,
+)
 from saereport.diff.wording import (
     count,
     gate_counts,
@@ -116,7 +122,7 @@ def _named(what: str, slugs: Sequence[str]) -> list[str]:
     return [f"{what}: {', '.join(map(visible_text, slugs[:SAES]))}", *_more(len(slugs) - SAES)]
 
 
-def _facts(facts: Sequence[Fact]) -> list[str]:
+def _facts(facts: Sequence[ChangedFact]) -> list[str]:
     if not facts:
         return []
     ordered = sorted(facts, key=lambda fact: not fact.matters)

@@ -17,7 +17,7 @@ from saereport.util.visible import visible
 
 
 @dataclass(frozen=True)
-class Vocabulary:
+class SharedVocabulary:
     """The tokens that one run shows, in the numbering that both runs share.
 
     Attributes:
@@ -44,7 +44,7 @@ class Vocabulary:
         return f"token {common - len(self.shared)}"
 
 
-def vocabularies(before: Run, after: Run) -> tuple[Vocabulary, Vocabulary]:
+def vocabularies(before: Run, after: Run) -> tuple[SharedVocabulary, SharedVocabulary]:
     """The vocabularies of two runs in one numbering."""
     known: dict[bytes, int] = {}
     sides = []
@@ -59,4 +59,4 @@ def vocabularies(before: Run, after: Run) -> tuple[Vocabulary, Vocabulary]:
     # Once for each token and not for each list that holds it.
     shared = tuple(visible(text) for text in known)
     (one, first), (two, second) = sides
-    return Vocabulary(one, first, shared), Vocabulary(two, second, shared)
+    return SharedVocabulary(one, first, shared), SharedVocabulary(two, second, shared)

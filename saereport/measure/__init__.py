@@ -9,7 +9,14 @@ and are therefore not imported here.
 Nothing in this package reads a file, prints, or knows of HTML.
 """
 
-from saereport.measure.batch import Accumulator, Columns, Events, Rows, SortedEvents, State
+from saereport.measure.batch import (
+    Accumulator,
+    Columns,
+    Events,
+    SortedEvents,
+    State,
+    TrackedLatents,
+)
 from saereport.measure.measurement import Measurement
 from saereport.measure.registry import STATISTICS, Statistic
 from saereport.measure.setting import Setting
@@ -21,10 +28,10 @@ __all__ = [
     "Columns",
     "Events",
     "Measurement",
-    "Rows",
     "SequenceStore",
     "Setting",
     "SortedEvents",
     "State",
     "Statistic",
+    "TrackedLatents",
 ]

@@ -69,7 +69,7 @@ class Events:
         return int(self.counted.sum())
 
 
-class Rows:
+class TrackedLatents:
     """The tracked latents of one SAE, and the way from a latent to its row.
 
     Args:
@@ -121,7 +121,7 @@ class SortedEvents:
         flat: The event's token as an index into the flattened batch, int64[k].
     """
 
-    def __init__(self, batch: Events, rows: Rows) -> None:
+    def __init__(self, batch: Events, rows: TrackedLatents) -> None:
         self.batch = batch
         self.rows = rows
         row = batch.latent if rows.everything else rows.of(batch.latent)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from saereport.measure.batch import Columns, Events, Rows, SortedEvents, State
+from saereport.measure.batch import Columns, Events, SortedEvents, State, TrackedLatents
 from saereport.measure.registry import STATISTICS
 from saereport.measure.setting import Setting
 
@@ -37,7 +37,7 @@ class Measurement:
         for name in sorted(names):
             names.update(STATISTICS[name].needs)
         self.setting = setting
-        self.rows = Rows(setting.latents, setting.d_sae)
+        self.rows = TrackedLatents(setting.latents, setting.d_sae)
         self.accumulators: dict[str, Any] = {
             name: statistic.make(setting)
             for name, statistic in STATISTICS.items()

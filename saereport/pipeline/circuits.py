@@ -18,7 +18,7 @@ from saereport.circuits.collecting import (
     collect_prompt,
     in_layer_order,
 )
-from saereport.circuits.gradients.maps import Limits, auto_memory
+from saereport.circuits.gradients.maps import MapLimits, auto_memory
 from saereport.circuits.graph.building import GraphSettings
 from saereport.circuits.prompts import make_prompts, require_usable, shown
 from saereport.config.circuits import CircuitsConfig
@@ -56,7 +56,7 @@ def circuit_settings(circuits: CircuitsConfig, device: torch.device) -> CircuitS
     return CircuitSettings(
         top_logits=circuits.top_logits,
         pairs_kept=circuits.pairs_kept,
-        limits=Limits(circuits.max_inputs, circuits.max_outputs, memory),
+        limits=MapLimits(circuits.max_inputs, circuits.max_outputs, memory),
         checks=circuits.checks,
         attributed=circuits.attributed,
         influences=circuits.influences,

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from saereport.circuits.attribution.examples import ExampleLimits, Examples, example_attributions
+from saereport.circuits.attribution.examples import ExampleLimits, TopExamples, example_attributions
 from saereport.pipeline.context import Context
 from saereport.pipeline.stage import Yielded
 from saereport.sources.devices import is_out_of_memory
@@ -32,7 +32,7 @@ def attributions(context: Context, slug: str, names: Sequence[str]) -> Iterator[
             context.model,
             list(context.saes.values()),
             sae,
-            Examples(
+            TopExamples(
                 context.latents[slug],
                 dict(examples),
                 lambda sequence: tokens[sequence].tolist(),

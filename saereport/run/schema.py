@@ -35,7 +35,7 @@ Layers = Annotated[int, Field(ge=0, le=MOST_LAYERS)]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
-class Stored(BaseModel):
+class RunRecord(BaseModel):
     """Base of everything stored in `run.json`: frozen, and unknown fields are refused."""
 
     model_config = ConfigDict(
@@ -43,7 +43,7 @@ class Stored(BaseModel):
     )
 
 
-class ModelInfo(Stored):
+class ModelInfo(RunRecord):
     """The language model that was run.
 
     Attributes:
@@ -72,7 +72,7 @@ class ModelInfo(Stored):
     dtype: str
 
 
-class TextCounts(Stored):
+class TextCounts(RunRecord):
     """What became of a text's documents: nothing of it is lost without being counted.
 
     Attributes:
@@ -103,7 +103,7 @@ class TextCounts(Stored):
     replaced: Count
 
 
-class TextInfo(Stored):
+class TextInfo(RunRecord):
     """The text that the statistics are over.
 
     Attributes:
@@ -145,7 +145,7 @@ class TextInfo(Stored):
         return f"SHA-256 {applied.get('sha256')}{dated}"
 
 
-class L0(Stored):
+class L0(RunRecord):
     """Active latents per counted token; `histogram[n]` tokens had n to n + `width` - 1."""
 
     mean: Annotated[float, Field(ge=0, le=2**24)]
@@ -153,7 +153,7 @@ class L0(Stored):
     histogram: Annotated[tuple[Count, ...], Field(max_length=65_536, fail_fast=True)]
 
 
-class SaeInfo(Stored):
+class SaeInfo(RunRecord):
     """One SAE or transcoder of the run.
 
     Attributes:
@@ -217,7 +217,7 @@ class SaeInfo(Stored):
         return self
 
 
-class MemoryRow(Stored):
+class MemoryRow(RunRecord):
     """One large object that was alive at the end of a stage; `bytes` on `device`."""
 
     stage: str
@@ -227,7 +227,7 @@ class MemoryRow(Stored):
     bytes: Count
 
 
-class StagePeak(Stored):
+class StagePeak(RunRecord):
     """Peak memory during one stage: of the process, and on the device where it has its own."""
 
     stage: str
@@ -235,14 +235,14 @@ class StagePeak(Stored):
     device_bytes: Count | None = None
 
 
-class MemoryProfile(Stored):
+class MemoryProfile(RunRecord):
     """What `--profile-memory` saw."""
 
     peaks: tuple[StagePeak, ...]
     rows: tuple[MemoryRow, ...]
 
 
-class RunWarning(Stored):
+class RunWarning(RunRecord):
     """Something that a reader must know, though the run could be collected.
 
     Attributes:
@@ -265,7 +265,7 @@ class RunWarning(Stored):
         return f"{about}{self.text}{said}"
 
 
-class ColumnInfo(Stored):
+class ColumnInfo(RunRecord):
     """One column of a table: its type, and the kind of what it holds (see `kinds.as_data`)."""
 
     name: str
@@ -273,7 +273,7 @@ class ColumnInfo(Stored):
     holds: dict[str, Any]
 
 
-class TableInfo(Stored):
+class TableInfo(RunRecord):
     """What a table of the run is, so that it can be read where nobody has registered it.
 
     Attributes:
@@ -292,7 +292,7 @@ class TableInfo(Stored):
     plugin: str = ""
 
 
-class FileInfo(Stored):
+class FileInfo(RunRecord):
     """One file of the run: path relative to `run.json`, size, SHA-256, rows."""
 
     path: str
@@ -301,7 +301,7 @@ class FileInfo(Stored):
     rows: Count
 
 
-class RunInfo(Stored):
+class RunInfo(RunRecord):
     """The whole of `run.json`.
 
     Attributes:

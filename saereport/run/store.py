@@ -35,7 +35,7 @@ from saereport.run.table import Table
 from saereport.run.validation import (
     InvalidTable,
     Lengths,
-    Place,
+    TablePlace,
     check_content,
     check_file,
     check_names,
@@ -276,7 +276,7 @@ class Run:
             table = self.tables[path.stem]
             slug = path.parent.name if table.scope == "sae" else None
             check_file(path, table, listed.rows)
-            check_content(path, table, Place(self.info, slug, self._lengths_of))
+            check_content(path, table, TablePlace(self.info, slug, self._lengths_of))
         except (InvalidTable, *UNREADABLE) as error:
             raise _unreadable(path, error) from error
         self._checked.add(relative)

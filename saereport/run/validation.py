@@ -57,7 +57,7 @@ class Lengths:
 
 
 @dataclass(frozen=True)
-class Place:
+class TablePlace:
     """Where a table stands.
 
     Attributes:
@@ -110,7 +110,7 @@ def check_file(path: Path, table: Table, n_rows: int) -> None:
         raise InvalidTable("its row groups do not add up")
 
 
-def check_content(path: Path, table: Table, place: Place) -> None:
+def check_content(path: Path, table: Table, place: TablePlace) -> None:
     """Everything that a table promises, one row group after the other.
 
     Args:
@@ -174,7 +174,7 @@ class _Whole:
                 raise InvalidTable(f"'{name}' has not equally many entries in all rows")
 
 
-def _check_part(table: Table, part: pa.Table, place: Place, last: Any) -> list[Any] | None:
+def _check_part(table: Table, part: pa.Table, place: TablePlace, last: Any) -> list[Any] | None:
     """One row group; returns the key of its last row."""
     if not part.num_rows:
         return None if last is None else list(last)
@@ -222,7 +222,7 @@ def _check_words(column: Column, values: pa.ChunkedArray) -> int:
     return total
 
 
-def _check_numbers(table: Table, column: Column, values: Numbers, place: Place) -> None:
+def _check_numbers(table: Table, column: Column, values: Numbers, place: TablePlace) -> None:
     if not len(values):
         return
     if values.dtype == np.float16:
@@ -256,7 +256,7 @@ def _either(numbers: Sequence[int]) -> str:
     return " or ".join(f"{number:,}" for number in numbers)
 
 
-def _text_sizes(table: Table, columns: dict[str, Numbers], place: Place) -> dict[str, Numbers]:
+def _text_sizes(table: Table, columns: dict[str, Numbers], place: TablePlace) -> dict[str, Numbers]:
     """How many tokens the texts have that the rows name, by the column that names them."""
     sizes = {}
     for column in table.texts:
@@ -286,7 +286,7 @@ class _Part:
     columns: dict[str, Numbers]
     lengths: dict[str, Numbers]
     sizes: dict[str, Numbers]
-    place: Place
+    place: TablePlace
 
 
 def _check_places(part: _Part) -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from saereport.circuits.attribution.components import components, head_attribution
-from saereport.circuits.attribution.examples import ExampleLimits, Examples, example_attributions
+from saereport.circuits.attribution.examples import ExampleLimits, TopExamples, example_attributions
 from saereport.circuits.attribution.influences import strongest_influences
 from saereport.circuits.attribution.latents import prompt_attributions
 from saereport.circuits.attribution.reads import on_residual, targets_of
@@ -145,7 +145,7 @@ def test_an_example_cut_at_its_peak_gives_what_the_prompt_does(
             demo_model,
             saes,
             sae,
-            Examples(examples["latent"], examples, lambda _: tokens.tolist()),
+            TopExamples(examples["latent"], examples, lambda _: tokens.tolist()),
             ExampleLimits(per_latent=1, influences=9, listed=5),
             TokenRows(demo_model),
         )

@@ -18,11 +18,11 @@ from saereport.circuits.collecting import (
     pairs_in_order,
 )
 from saereport.circuits.gradients.interventions import ablation_effects
-from saereport.circuits.gradients.maps import Limits, latents_to_latents, latents_to_logits
+from saereport.circuits.gradients.maps import MapLimits, latents_to_latents, latents_to_logits
 from saereport.circuits.gradients.rows import kept_pairs
 from saereport.circuits.graph.building import GraphSettings
 from saereport.circuits.prompt_tables import answers, next_tokens
-from saereport.circuits.prompts import Prompt, make_prompts
+from saereport.circuits.prompts import PromptTokens, make_prompts
 from saereport.config.circuits import PromptConfig
 from saereport.run import TABLES
 from saereport.run.columns import to_arrow
@@ -39,7 +39,7 @@ def settings(**changes: Any) -> CircuitSettings:
     plain: dict[str, Any] = {
         "top_logits": 4,
         "pairs_kept": 50,
-        "limits": Limits(None, None, MEMORY),
+        "limits": MapLimits(None, None, MEMORY),
         "checks": 5,
         "attributed": 2,
         "influences": 3,
@@ -71,7 +71,7 @@ def subject(tiny: LanguageModel, tiny_sae: Callable[..., Any]) -> Subject:
     return Subject(tiny, ordered, {slug: np.arange(6) for slug in ordered})
 
 
-def prompt_of(model: LanguageModel, **asked: Any) -> Prompt:
+def prompt_of(model: LanguageModel, **asked: Any) -> PromptTokens:
     return make_prompts([PromptConfig(**asked)], model, prepend_bos=True, include_bos=False)[0]
 
 
@@ -130,7 +130,7 @@ def test_the_largest_gradients_are_kept_and_their_share_is_stated(
     tokens, counted = torch.tensor(prompt.tokens), torch.tensor(prompt.counted)
     early, late = subject.saes["early"], subject.saes["late"]
     found = latents_to_latents(
-        subject.model, early, late, tokens, counted, Limits(None, None, MEMORY)
+        subject.model, early, late, tokens, counted, MapLimits(None, None, MEMORY)
     )
     got = rows(made["gradients"], early="early", late="late")
     flat = found.values.numpy().ravel()
@@ -191,7 +191,7 @@ def test_logits_are_the_likeliest_and_the_answers(made: dict[str, Any], subject:
         tokens,
         counted,
         [*likeliest, 7],
-        Limits(None, None, MEMORY),
+        MapLimits(None, None, MEMORY),
     )
     assert summary["total"] == pytest.approx(float(found.values.abs().sum()), rel=1e-5)
 
@@ -254,7 +254,7 @@ def test_on_repeated_tokens_the_filtered_block_is_kept_too(subject: Subject) -> 
         late,
         tokens,
         torch.tensor(prompt.counted),
-        Limits(None, None, MEMORY),
+        MapLimits(None, None, MEMORY),
     )
     inside = [
         p >= 3 and latent in throughout
@@ -297,7 +297,7 @@ def test_what_cannot_be_done_is_noted_and_the_rest_is_there(subject: Subject) ->
         {slug: sae for slug, sae in subject.saes.items() if slug != "mlp"},
         subject.chosen,
     )
-    changed = settings(top_logits=1000, limits=Limits(4, 3, MEMORY))
+    changed = settings(top_logits=1000, limits=MapLimits(4, 3, MEMORY))
     made = collect_prompt(without, asked, changed, QUIET)
     notes = dict(zip(made["prompt_notes"]["topic"], made["prompt_notes"]["text"], strict=True))
     assert "has 2 tokens" in notes["answer"]

@@ -13,7 +13,7 @@ from saereport.circuits.attribution.components import components, head_attributi
 from saereport.circuits.attribution.examples import (
     SOURCES,
     ExampleLimits,
-    Examples,
+    TopExamples,
     example_attributions,
 )
 from saereport.circuits.attribution.influences import earlier_saes, strongest_influences
@@ -86,7 +86,7 @@ def attributed(
             model,
             saes,
             sae,
-            Examples(np.array(latents), table, lambda sequence: TEXT[sequence].tolist()),
+            TopExamples(np.array(latents), table, lambda sequence: TEXT[sequence].tolist()),
             limits,
             token_rows,
             advance=advance,

@@ -7,7 +7,7 @@ import torch
 
 from saereport.circuits.active import Active, active_of
 from saereport.circuits.gradients.maps import (
-    Limits,
+    MapLimits,
     latents_to_latents,
     latents_to_logits,
     spliced_logits,
@@ -18,7 +18,7 @@ from saereport.util.errors import SaereportError
 from tests.circuits import dense
 from tests.factories import ARCHITECTURES, tiny_tokens
 
-ALL = Limits(inputs=None, outputs=None, memory=1 << 28)
+ALL = MapLimits(inputs=None, outputs=None, memory=1 << 28)
 HOOKS = {"early": "blocks.0.hook_resid_post", "late": "blocks.2.hook_resid_pre"}
 NORMALIZED = ("blocks.1.ln2.hook_normalized", "blocks.2.ln2.hook_normalized")
 
@@ -195,7 +195,7 @@ def test_limits_keep_the_largest_activations(tiny, tiny_sae):
     early, late = make(tiny_sae, "standard", "early"), make(tiny_sae, "standard", "late")
     tokens, counted = prompt()
     whole = latents_to_latents(tiny, early, late, tokens, counted, ALL)
-    few = latents_to_latents(tiny, early, late, tokens, counted, Limits(7, 5, 1 << 28))
+    few = latents_to_latents(tiny, early, late, tokens, counted, MapLimits(7, 5, 1 << 28))
     assert (len(few.early), len(few.late)) == (7, 5)
     for name in ("n_true", "n_reconstructed", "n_one_only", "n_early_all", "n_late_all"):
         assert getattr(few, name) == getattr(whole, name)
@@ -210,7 +210,7 @@ def test_limits_keep_the_largest_activations(tiny, tiny_sae):
 def test_little_memory_gives_the_same(tiny, tiny_sae):
     early, late = make(tiny_sae, "standard", "early"), make(tiny_sae, "standard", "late")
     tokens, counted = prompt()
-    little = Limits(None, None, 1)
+    little = MapLimits(None, None, 1)
     for function, places in (
         (latents_to_latents, (early, late)),
         (tokens_to_latents, (late,)),

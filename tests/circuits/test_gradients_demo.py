@@ -8,7 +8,7 @@ import torch
 from saereport.circuits.gradients import derivatives
 from saereport.circuits.gradients.interventions import ablation_effects
 from saereport.circuits.gradients.maps import (
-    Limits,
+    MapLimits,
     latents_to_latents,
     latents_to_logits,
     spliced_logits,
@@ -21,7 +21,7 @@ from saereport.sources.saes.source import SaeSource
 from saereport.util.errors import SaereportError
 from tests.circuits import dense
 
-ALL = Limits(None, None, 1 << 28)
+ALL = MapLimits(None, None, 1 << 28)
 TOLERANCE = {"rtol": 2e-3, "atol": 2e-5}
 
 
@@ -90,9 +90,9 @@ def test_latents_to_logits(demo_model, saes):
 def test_modes_and_budgets_agree(demo_model, saes, monkeypatch):
     early, late = saes("transcoder-l10"), saes("transcoder-l14")
     tokens, counted = prompt(demo_model)
-    few = Limits(30, 40, 1 << 28)
+    few = MapLimits(30, 40, 1 << 28)
     reverse = latents_to_latents(demo_model, early, late, tokens, counted, few)
-    little = Limits(30, 40, 1)
+    little = MapLimits(30, 40, 1)
     one_by_one = latents_to_latents(demo_model, early, late, tokens, counted, little)
     monkeypatch.setattr(derivatives, "FORWARD_COST", 0.0)
     forward = latents_to_latents(demo_model, early, late, tokens, counted, few)
@@ -126,7 +126,7 @@ def test_finite_differences(demo_model, saes):
 def test_ablation_measures_about_what_gradients_predict(demo_model, saes):
     early, late = saes("resid-l10"), saes("resid-l16")
     tokens, counted = prompt(demo_model, "The Eiffel tower is in Paris")
-    found = latents_to_latents(demo_model, early, late, tokens, counted, Limits(60, 60, 1 << 28))
+    found = latents_to_latents(demo_model, early, late, tokens, counted, MapLimits(60, 60, 1 << 28))
     predicted = -(found.early.values * found.values)
     strongest = predicted.abs().flatten().topk(24).indices
     j, i = strongest // len(found.early), strongest % len(found.early)

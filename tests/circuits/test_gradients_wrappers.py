@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from saereport.circuits.gradients.maps import (
-    Limits,
+    MapLimits,
     latents_to_latents,
     latents_to_logits,
     spliced_logits,
@@ -20,7 +20,7 @@ from saereport.util.errors import SaereportError
 from tests.circuits import dense
 from tests.factories import save_hf_model, save_sae, tiny_hooked
 
-ALL = Limits(inputs=None, outputs=None, memory=1 << 28)
+ALL = MapLimits(inputs=None, outputs=None, memory=1 << 28)
 KINDS = ("gpt2", "llama", "neox", "gemma2")
 TOLERANCE = {"rtol": 1e-3, "atol": 1e-5}
 COUNTED = torch.tensor([False] + [True] * 7)

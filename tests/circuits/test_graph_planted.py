@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from saereport.circuits.gradients.maps import Limits, latents_to_latents
+from saereport.circuits.gradients.maps import MapLimits, latents_to_latents
 from saereport.circuits.graph.building import Graph, GraphSettings, build_graph, graph_tables
 from saereport.sources.forward import forward
 from tests.circuits.planted import V, bigram, planted_model, planted_transcoders
@@ -86,7 +86,7 @@ def test_interventions_say_the_same(graph: Graph) -> None:
 def test_the_gradient_is_strongest_where_it_was_planted(tmp_path: Path) -> None:
     model = planted_model()
     early, late = planted_transcoders(model, tmp_path)
-    found = latents_to_latents(model, early, late, TOKENS, COUNTED, Limits(None, None, 2**26))
+    found = latents_to_latents(model, early, late, TOKENS, COUNTED, MapLimits(None, None, 2**26))
     late_at, early_at = divmod(int(found.values.abs().argmax()), len(found.early))
     assert (int(found.early.latents[early_at]), int(found.early.positions[early_at])) == (
         bigram(1, 2),

@@ -7,12 +7,12 @@ import torch
 
 from saereport.circuits.gradients import interventions
 from saereport.circuits.gradients.interventions import ablation_effects
-from saereport.circuits.gradients.maps import Limits, latents_to_latents, latents_to_logits
+from saereport.circuits.gradients.maps import MapLimits, latents_to_latents, latents_to_logits
 from saereport.util.errors import SaereportError
 from tests.circuits import dense
 from tests.factories import ARCHITECTURES, tiny_tokens
 
-ALL = Limits(None, None, 1 << 28)
+ALL = MapLimits(None, None, 1 << 28)
 TOKENS = tiny_tokens(1, 9)[0]
 COUNTED = torch.tensor([False] + [True] * 8)
 

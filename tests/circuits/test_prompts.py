@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from saereport.circuits.prompts import (
-    Prompt,
+    PromptTokens,
     answer_token,
     make_prompts,
     prompt_slugs,
@@ -26,7 +26,9 @@ def model() -> Any:
     return tiny_model()
 
 
-def one(model: Any, *, prepend_bos: bool = True, include_bos: bool = False, **asked: Any) -> Prompt:
+def one(
+    model: Any, *, prepend_bos: bool = True, include_bos: bool = False, **asked: Any
+) -> PromptTokens:
     return make_prompts(
         [PromptConfig(**asked)], model, prepend_bos=prepend_bos, include_bos=include_bos
     )[0]

@@ -10,9 +10,9 @@ import numpy as np
 from saereport.diff.measured import Measured
 from saereport.diff.metrics import METRICS
 from saereport.diff.model import (
+    ChangedFact,
     Difference,
     EdgeChange,
-    Fact,
     Items,
     LatentChange,
     Pairs,
@@ -100,8 +100,8 @@ def difference(hostile: str = "") -> Difference:
         Side(hostile or "report", hostile or "After", "b" * 64, "0.1.0"),
         False,
         (
-            Fact("configuration", "examples.top", hostile or "20", "30", True),
-            Fact("libraries", "numpy", "2.1", hostile or "2.2", False),
+            ChangedFact("configuration", "examples.top", hostile or "20", "30", True),
+            ChangedFact("libraries", "numpy", "2.1", hostile or "2.2", False),
         ),
         (sae(hostile=hostile),),
         saes_added=("mlp-l3",),

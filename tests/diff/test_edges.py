@@ -10,7 +10,7 @@ from saereport.diff import Difference, compare, measured
 from saereport.diff.conditions import parse
 from saereport.diff.edges import EdgeMap, joined
 from saereport.diff.gates import Gate, judge
-from saereport.diff.gradients import GradientMap
+from saereport.diff.gradients import StoredMap
 from saereport.diff.markdown import markdown
 from saereport.diff.terminal import summary
 from saereport.run import Run, open_run
@@ -45,8 +45,8 @@ def test_what_happened_to_each_edge() -> None:
 def test_an_edge_below_the_others_limit_is_not_lost() -> None:
     """One side kept two of many pairs: certain is only what exceeds the weaker of the two."""
     one, two = edges(a=1.0, b=0.55, c=0.3), edges(a=1.0, d=0.5)
-    all_stored = GradientMap(one, 0.0, unsure=False)
-    cut = GradientMap(two, 0.5, unsure=False)
+    all_stored = StoredMap(one, 0.0, unsure=False)
+    cut = StoredMap(two, 0.5, unsure=False)
     hidden = (cut.hidden(one.keys), all_stored.hidden(two.keys))
     found = joined(one, two, hidden, 0.1)
     assert [(c, two.weights[r]) for c, r in zip(found.changes, found.after, strict=True)] == [
@@ -61,7 +61,7 @@ def test_an_edge_below_the_others_limit_is_not_lost() -> None:
 def test_an_end_that_was_not_used_is_not_lost() -> None:
     one, two = edges(a=1.0, b=0.9), edges(a=1.0)
     for unsure in (False, True):
-        hidden = (GradientMap(two, 0.0, unsure).hidden(one.keys), np.zeros(1))
+        hidden = (StoredMap(two, 0.0, unsure).hidden(one.keys), np.zeros(1))
         assert joined(one, two, hidden, 0.05).changes == (() if unsure else ("lost",))
 
 

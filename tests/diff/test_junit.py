@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from saereport.diff.conditions import parse
-from saereport.diff.gates import Finding, Gate, Outcome, judge
+from saereport.diff.gates import Gate, GateFinding, Outcome, judge
 from saereport.diff.junit import junit
 from tests.diff.differences import difference, measured
 
@@ -17,7 +17,9 @@ OUTCOMES = st.builds(
     message=TEXT,
     state=st.sampled_from(["passed", "failed", "missing"]),
     metric=st.sampled_from(["l0", "density.jsd"]),
-    worst=st.lists(st.builds(Finding, TEXT, st.none(), TEXT, st.floats()), max_size=2).map(tuple),
+    worst=st.lists(st.builds(GateFinding, TEXT, st.none(), TEXT, st.floats()), max_size=2).map(
+        tuple
+    ),
 )
 
 

@@ -10,7 +10,7 @@ from markdown_it.token import Token
 from saereport.diff.conditions import parse
 from saereport.diff.gates import Gate, Outcome, judge
 from saereport.diff.markdown import LARGEST, code, markdown
-from saereport.diff.model import Difference, Fact
+from saereport.diff.model import ChangedFact, Difference
 from saereport.util.visible import visible_text
 from tests.diff.differences import change, difference, edge, measured, prompt, sae, unchanged
 from tests.synthetic import HOSTILE
@@ -130,7 +130,7 @@ def test_a_huge_comparison_fits_and_says_what_it_left_out() -> None:
         prompts=tuple(
             replace(prompt(str(i), text), edges=(edge(early=text),) * 100) for i in range(20)
         ),
-        facts=tuple(Fact("text", f"{i}{text}", text, text, True) for i in range(200)),
+        facts=tuple(ChangedFact("text", f"{i}{text}", text, text, True) for i in range(200)),
     )
     outcomes = judge([Gate(parse("latents.changed > 0"), message=text)] * 30, of, measured())
     made = markdown(of, outcomes)

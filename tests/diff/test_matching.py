@@ -16,7 +16,7 @@ from saereport.diff.columns import Lists
 from saereport.diff.similarity import (
     COMMON,
     FLOOR,
-    Candidates,
+    SimilarPairs,
     alike_by_activity,
     alike_by_direction,
 )
@@ -34,9 +34,9 @@ matrices = st.integers(0, 2**32 - 1).map(
 )
 
 
-def from_matrix(matrix: np.ndarray) -> Candidates:
+def from_matrix(matrix: np.ndarray) -> SimilarPairs:
     rows, columns = np.nonzero(matrix >= FLOOR)
-    return Candidates(*matrix.shape, rows, columns, matrix[rows, columns])
+    return SimilarPairs(*matrix.shape, rows, columns, matrix[rows, columns])
 
 
 def best_total(matrix: np.ndarray) -> float:

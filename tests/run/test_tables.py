@@ -22,7 +22,7 @@ from saereport.run.describing import info_of, schema, schema_json, table_of
 from saereport.run.references import References
 from saereport.run.subset import subset
 from saereport.run.table import BOOL, BYTES, F32, I32, I64, LATENT, TEXT, listed
-from saereport.run.validation import InvalidTable, Lengths, Place, check_content
+from saereport.run.validation import InvalidTable, Lengths, TablePlace, check_content
 from saereport.site import render
 from saereport.util.errors import SaereportError
 from tests.generated import N_PROMPTS, SHAPE, Maker, Rows, as_table, whole_run
@@ -255,7 +255,7 @@ def content(path: Path, table: Table, rows: Rows) -> None:
     def lengths(name: str) -> Lengths:
         return Lengths(np.arange(sizes[name]), np.full(sizes[name], SHAPE.context))
 
-    check_content(path, table, Place(INFO, slug_of(table), lengths))
+    check_content(path, table, TablePlace(INFO, slug_of(table), lengths))
 
 
 @pytest.mark.parametrize("table", TABLES.values(), ids=list(TABLES))
@@ -501,7 +501,7 @@ def test_a_small_file_that_is_gigabytes_of_lists_of_text_is_not_read(
     pq.write_table(pa.table(columns, schema=table.schema), file)
     assert file.stat().st_size < 2**15
     with pytest.raises(InvalidTable, match="more text than is read"):
-        check_content(file, table, Place(INFO, SLUG, lambda _: None))
+        check_content(file, table, TablePlace(INFO, SLUG, lambda _: None))
 
 
 @pytest.mark.parametrize("dictionary", [True, False])
@@ -515,7 +515,7 @@ def test_lists_of_many_words_are_read(tmp_path: Path, dictionary: bool) -> None:
     info = INFO.model_copy(
         update={"saes": tuple(sae.model_copy(update={"d_sae": 2000}) for sae in INFO.saes)}
     )
-    check_content(tmp_path / "t.parquet", table, Place(info, SLUG, lambda _: None))
+    check_content(tmp_path / "t.parquet", table, TablePlace(info, SLUG, lambda _: None))
 
 
 def _words(n: int) -> dict[str, Any]:

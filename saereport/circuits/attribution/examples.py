@@ -46,7 +46,7 @@ class Peak:
 
 
 @dataclass(frozen=True, eq=False)
-class Examples:
+class TopExamples:
     """Where latents are most active in a text.
 
     Attributes:
@@ -93,7 +93,7 @@ def example_attributions(
     model: LanguageModel,
     saes: Sequence[Sae],
     sae: Sae,
-    examples: Examples,
+    examples: TopExamples,
     limits: ExampleLimits,
     token_rows: TokenRows,
     *,

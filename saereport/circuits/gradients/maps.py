@@ -37,7 +37,7 @@ from saereport.util.errors import SaereportError
 
 __all__ = [
     "GradientMap",
-    "Limits",
+    "MapLimits",
     "auto_memory",
     "latents_to_latents",
     "latents_to_logits",
@@ -81,7 +81,7 @@ class GradientMap:
 
 
 @dataclass(frozen=True)
-class Limits:
+class MapLimits:
     """How much is computed.
 
     Attributes:
@@ -102,7 +102,7 @@ def latents_to_latents(
     late: Sae,
     tokens: Tensor,
     counted: Tensor,
-    limits: Limits,
+    limits: MapLimits,
     *,
     advance: Advance | None = None,
 ) -> GradientMap:
@@ -161,7 +161,7 @@ def tokens_to_latents(
     late: Sae,
     tokens: Tensor,
     counted: Tensor,
-    limits: Limits,
+    limits: MapLimits,
     *,
     advance: Advance | None = None,
 ) -> GradientMap:
@@ -215,7 +215,7 @@ def latents_to_logits(
     tokens: Tensor,
     counted: Tensor,
     targets: Sequence[int],
-    limits: Limits,
+    limits: MapLimits,
     *,
     advance: Advance | None = None,
 ) -> GradientMap:

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from scipy import sparse
 
-from saereport.circuits.graph.linear import Columns, Network, make_columns
+from saereport.circuits.graph.linear import EffectColumns, Network, make_columns
 from saereport.circuits.graph.scene import GraphSettings, Scene
 from saereport.circuits.graph.scores import (
     EMBEDDING,
@@ -42,7 +42,7 @@ COPIES = 12
 
 @dataclass(frozen=True, eq=False)
 class Nodes:
-    """All nodes of a graph before pruning: sources in the order of `Columns`, then logits.
+    """All nodes of a graph before pruning: sources in the order of `EffectColumns`, then logits.
 
     Attributes:
         kinds: Kinds, as in `graph_scores`, `[n]`.
@@ -87,7 +87,7 @@ class Effects:
     left_out: float
 
 
-def make_nodes(scene: Scene, columns: Columns) -> Nodes:
+def make_nodes(scene: Scene, columns: EffectColumns) -> Nodes:
     """All nodes of a graph."""
     n_layers, n_positions = len(scene.run.layers), len(scene.run.tokens)
     n_logits = len(scene.logits.tokens)

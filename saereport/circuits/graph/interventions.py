@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from saereport.circuits.graph.effects import Effects
-from saereport.circuits.graph.parts import Part
+from saereport.circuits.graph.parts import GraphPart
 from saereport.circuits.graph.scene import GraphSettings, Scene
 from saereport.circuits.graph.scores import LATENT, Floats, Pruned, total_effects
 from saereport.sources.devices import float64_of
@@ -43,7 +43,7 @@ class Checks:
 
 
 @dataclass(frozen=True)
-class Metric:
+class GraphMetric:
     """A number of the true model with and without the graph's latents.
 
     Attributes:
@@ -150,7 +150,7 @@ def _minus(rows: NDArray[np.int64], positions: NDArray[np.int64], vectors: Tenso
     return edit
 
 
-def _pre_activation_change(part: Part, now: Tensor, position: int, latent: int) -> Tensor:
+def _pre_activation_change(part: GraphPart, now: Tensor, position: int, latent: int) -> Tensor:
     """By how much a latent's pre-activation differs from the true run, `[batch]`.
 
     Args:
@@ -165,7 +165,9 @@ def _pre_activation_change(part: Part, now: Tensor, position: int, latent: int) 
     return found[1:] - found[0]
 
 
-def measure_metric(model: LanguageModel, scene: Scene, effects: Effects, pruned: Pruned) -> Metric:
+def measure_metric(
+    model: LanguageModel, scene: Scene, effects: Effects, pruned: Pruned
+) -> GraphMetric:
     """The most likely token's logit with the latents inside, outside, and none at all.
 
     Latents are computed anew on the way, from what the earlier changes leave, and errors stay as
@@ -197,7 +199,7 @@ def measure_metric(model: LanguageModel, scene: Scene, effects: Effects, pruned:
     last = logits[:, -1]
     values = last[:, scene.logits.tokens[0]] - last.mean(dim=-1)
     with_inside, outside, none = values.tolist()
-    return Metric(
+    return GraphMetric(
         words="logit of the most likely token, less the mean logit",
         model=float(scene.logits.values[0]),
         inside=with_inside,
@@ -220,7 +222,7 @@ def _seeing(seen: dict[str, Tensor], slug: str) -> Edit:
     return edit
 
 
-def _keeping(part: Part, stays: Tensor, seen: dict[str, Tensor]) -> Edit:
+def _keeping(part: GraphPart, stays: Tensor, seen: dict[str, Tensor]) -> Edit:
     """Puts an SAE's reconstruction in place, some of its latents at zero, plus its true error.
 
     Args:

@@ -17,11 +17,11 @@ from torch import Tensor
 
 from saereport.circuits.attribution.reads import targets_of
 from saereport.circuits.frozen import FrozenLayer, FrozenNorm
-from saereport.circuits.graph.parts import Part, stream_point
+from saereport.circuits.graph.parts import GraphPart, stream_point
 
 
 @dataclass(frozen=True, eq=False)
-class Columns:
+class EffectColumns:
     """Which column of a row of effects belongs to which source.
 
     Latents of the parts first, in the order of the parts and of their `active`; then errors by
@@ -43,7 +43,7 @@ class Columns:
     n: int
 
 
-def make_columns(n_layers: int, n_positions: int, parts: Sequence[Part]) -> Columns:
+def make_columns(n_layers: int, n_positions: int, parts: Sequence[GraphPart]) -> EffectColumns:
     """The columns of a graph."""
     latents, at = [], 0
     for part in parts:
@@ -58,7 +58,7 @@ def make_columns(n_layers: int, n_positions: int, parts: Sequence[Part]) -> Colu
         else:
             errors.append(at)
             at += n_positions
-    return Columns(tuple(latents), tuple(errors), mlps, at, at + n_positions)
+    return EffectColumns(tuple(latents), tuple(errors), mlps, at, at + n_positions)
 
 
 @dataclass(eq=False)
@@ -92,8 +92,8 @@ class Network:
     layers: tuple[FrozenLayer, ...]
     embedded: Tensor
     parallel: bool
-    parts: tuple[Part, ...]
-    columns: Columns
+    parts: tuple[GraphPart, ...]
+    columns: EffectColumns
 
     @cached_property
     def where(self) -> dict[tuple[str, int], int]:
@@ -152,7 +152,7 @@ class Network:
         self._down(norm.back(c), 2 * len(self.layers), met, meets_first=True)
         return met.effects, met.constants
 
-    def _read(self, part: Part, c: Tensor, met: _Met) -> Tensor | None:
+    def _read(self, part: GraphPart, c: Tensor, met: _Met) -> Tensor | None:
         """Where an SAE reads, as read directions on the residual stream; None if not from there."""
         hook = part.sae.hook_in
         layer = self.layers[hook.layer]

@@ -34,7 +34,7 @@ _STREAM_SITES = (
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class GraphPart:
     """An SAE of the graph, on the prompt.
 
     Attributes:
@@ -63,10 +63,10 @@ class Part:
     skip: Tensor | None
     counted: Tensor
 
-    def until(self, length: int) -> Part:
+    def until(self, length: int) -> GraphPart:
         """The same on the first `length` positions."""
         n = int((self.active.positions < length).sum())
-        return Part(
+        return GraphPart(
             sae=self.sae,
             place=self.place,
             point=self.point,
@@ -96,7 +96,7 @@ def stream_point(parallel: bool, hook: HookPoint) -> int:
 
 def make_parts(
     run: FrozenRun, saes: Sequence[Sae], counted: Tensor
-) -> tuple[tuple[Part, ...], dict[str, str]]:
+) -> tuple[tuple[GraphPart, ...], dict[str, str]]:
     """The SAEs that can take part, from the shallowest to the deepest, and why others cannot.
 
     Args:
@@ -108,7 +108,7 @@ def make_parts(
         The parts, and for each SAE left out its slug and the reason.
     """
     counted = counted.to(run.final.device)
-    parts: list[Part] = []
+    parts: list[GraphPart] = []
     refused: dict[str, str] = {}
     for sae in sorted(saes, key=lambda s: (s.write_point.depth, s.slug)):
         reason = _why_not(run, sae, counted)
@@ -173,7 +173,7 @@ def _linear(run: FrozenRun, hook: HookPoint) -> Tensor:
     return x + bias if weighted and bias is not None else x
 
 
-def _part(run: FrozenRun, sae: Sae, counted: Tensor) -> Part:
+def _part(run: FrozenRun, sae: Sae, counted: Tensor) -> GraphPart:
     writes = sae.write_point
     inputs, true = run.acts[sae.hook_in.name], run.acts[writes.name]
     active = active_of(sae.encode(inputs).to(true.dtype), counted)
@@ -189,7 +189,7 @@ def _part(run: FrozenRun, sae: Sae, counted: Tensor) -> Part:
         error = error - counted[:, None] * (inputs @ skip.T)
     places: dict[str, Place] = {"z": "z", "attn_out": "attention", "mlp_out": "mlp"}
     place = places.get(writes.kind, "stream")
-    return Part(
+    return GraphPart(
         sae=sae,
         place=place,
         point=stream_point(run.parallel, writes) if place == "stream" else writes.layer,

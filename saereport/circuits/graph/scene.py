@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from saereport.circuits.frozen import TOLERANCE, FrozenNorm, FrozenRun, freeze_batch
-from saereport.circuits.graph.parts import Part, make_parts
+from saereport.circuits.graph.parts import GraphPart, make_parts
 from saereport.intervene.splicing import places
 from saereport.sources.devices import float64_of
 from saereport.sources.forward import forward
@@ -76,7 +76,7 @@ class Scene:
 
     run: FrozenRun
     norm: FrozenNorm
-    parts: tuple[Part, ...]
+    parts: tuple[GraphPart, ...]
     refused: dict[str, str]
     counted: Tensor
     logits: LogitTargets

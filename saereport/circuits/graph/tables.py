@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saereport.circuits.graph.effects import Effects
-from saereport.circuits.graph.interventions import Checks, Metric
+from saereport.circuits.graph.interventions import Checks, GraphMetric
 from saereport.circuits.graph.scene import GraphSettings
 from saereport.circuits.graph.scores import EMBEDDING, ERROR, LATENT, LOGIT, Pruned
 
@@ -46,7 +46,7 @@ class Graph:
     replacement: float
     completeness: float
     checks: Checks
-    metric: Metric
+    metric: GraphMetric
 
 
 def graph_tables(graph: Graph) -> dict[str, dict[str, Any]]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from saereport.measure.batch import Columns, Rows, SortedEvents, State
+from saereport.measure.batch import Columns, SortedEvents, State, TrackedLatents
 from saereport.measure.setting import Setting
 from saereport.measure.statistics.floats import FINE, fine_edge
 from saereport.measure.statistics.histograms import LinearHistogram, LogHistogram, Sums
@@ -32,7 +32,7 @@ class Activity:
     """
 
     def __init__(self, setting: Setting) -> None:
-        self.rows = Rows(setting.latents, setting.d_sae)
+        self.rows = TrackedLatents(setting.latents, setting.d_sae)
         self.counted = 0
         self.log = LogHistogram(len(self.rows))
         self.linear = LinearHistogram(len(self.rows))

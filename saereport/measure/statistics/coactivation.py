@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from saereport.measure.batch import Columns, Rows, SortedEvents, State
+from saereport.measure.batch import Columns, SortedEvents, State, TrackedLatents
 from saereport.measure.setting import Setting
 from saereport.measure.statistics.histograms import Sums
 from saereport.measure.statistics.pairs import Factors, PairTable, TokenEvents
@@ -37,7 +37,7 @@ class Coactivation:
 
     def __init__(self, setting: Setting) -> None:
         self.setting = setting
-        self.rows = Rows(setting.latents, setting.d_sae)
+        self.rows = TrackedLatents(setting.latents, setting.d_sae)
         self.counted = 0
         self.sums = Sums(setting.d_sae)
         self.n_active = np.zeros(setting.d_sae, dtype=np.int64)

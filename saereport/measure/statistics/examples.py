@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from saereport.measure.batch import Columns, Rows, SortedEvents, State
+from saereport.measure.batch import Columns, SortedEvents, State, TrackedLatents
 from saereport.measure.setting import Setting
 from saereport.measure.statistics import groups
 from saereport.measure.statistics.active_rows import ActiveRows
@@ -28,7 +28,7 @@ class Examples:
 
     def __init__(self, setting: Setting) -> None:
         self.setting = setting
-        self.rows = Rows(setting.latents, setting.d_sae)
+        self.rows = TrackedLatents(setting.latents, setting.d_sae)
         self.reach = setting.before + setting.after
         most = max(
             setting.interval_examples if setting.intervals else 0,

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from saereport.measure.batch import Rows, State
+from saereport.measure.batch import State, TrackedLatents
 
 _PAIRS = 1 << 20
 _PRODUCT_CELLS = 1 << 24
@@ -55,7 +55,7 @@ class TokenEvents:
 class Factors:
     """The two factors of the pair table of some events: [rows, tokens] and [tokens, d_sae]."""
 
-    def __init__(self, rows: Rows, events: TokenEvents) -> None:
+    def __init__(self, rows: TrackedLatents, events: TokenEvents) -> None:
         weights = events.value.astype(np.float64)
         ones = np.ones(len(weights), dtype=np.int32)
         shape = (len(events.lengths), rows.d_sae)
@@ -86,7 +86,7 @@ class PairTable:
             as sparse matrices: 24 bytes for every pair that was ever active together.
     """
 
-    def __init__(self, rows: Rows, dense_bytes: int) -> None:
+    def __init__(self, rows: TrackedLatents, dense_bytes: int) -> None:
         self.rows = rows
         shape = (len(rows), rows.d_sae)
         self.is_dense = shape[0] * shape[1] * 16 <= dense_bytes

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from saereport.measure.batch import Columns, Rows, SortedEvents, State
+from saereport.measure.batch import Columns, SortedEvents, State, TrackedLatents
 from saereport.measure.setting import Setting
 from saereport.measure.statistics.candidates import NEVER, Candidates
 from saereport.measure.statistics.spacing import rank_in_runs, sort_by
@@ -51,7 +51,7 @@ class Sketch:
     """Table `active_sketch`. Exact, whatever the batches; memory is bounded by k a latent."""
 
     def __init__(self, setting: Setting) -> None:
-        self.rows = Rows(setting.latents, setting.d_sae)
+        self.rows = TrackedLatents(setting.latents, setting.d_sae)
         self.lowest = Lowest(len(self.rows), SKETCHED)
         self.context_size = 0
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from saereport.measure.batch import Columns, Rows, SortedEvents, State
+from saereport.measure.batch import Columns, SortedEvents, State, TrackedLatents
 from saereport.measure.setting import Setting
 from saereport.measure.statistics.floats import scale, significand
 from saereport.measure.statistics.spacing import rank_in_runs
@@ -48,7 +48,7 @@ class TokenStatistics:
 
     def __init__(self, setting: Setting) -> None:
         self.setting = setting
-        self.rows = Rows(setting.latents, setting.d_sae)
+        self.rows = TrackedLatents(setting.latents, setting.d_sae)
         self.occurred = np.zeros(setting.d_vocab, dtype=np.int64)
         self._keys = np.zeros(0, dtype=np.int64)
         self._counts = np.zeros(0, dtype=np.int64)

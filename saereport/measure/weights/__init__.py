@@ -11,7 +11,7 @@ from saereport.measure.registry import WEIGHTS
 from saereport.measure.weights.context import (
     HookView,
     ModelView,
-    SaeView,
+    SaeWeights,
     TokenRows,
     WeightContext,
     WeightTable,
@@ -40,7 +40,7 @@ __all__ = [
     "WEIGHT_TABLES",
     "HookView",
     "ModelView",
-    "SaeView",
+    "SaeWeights",
     "TokenRows",
     "WeightContext",
     "WeightTable",

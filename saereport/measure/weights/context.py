@@ -46,7 +46,7 @@ class HookView(Protocol):
         """Sorts hook points in the order in which a forward pass reaches them."""
 
 
-class SaeView(Protocol):
+class SaeWeights(Protocol):
     """An SAE or a transcoder, as `saereport.sources.saes.sae.Sae` holds it."""
 
     @property
@@ -276,10 +276,10 @@ class WeightContext:
         memory: Bytes that one temporary table may take.
     """
 
-    sae: SaeView
+    sae: SaeWeights
     latents: NDArray[Any]
     tokens: TokenRows
-    others: Sequence[SaeView] = ()
+    others: Sequence[SaeWeights] = ()
     listed: int = 20
     heads: int = 3
     neighbours: int = 10

@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from saereport.measure.weights.context import HookView, ModelView, SaeView
+from saereport.measure.weights.context import HookView, ModelView, SaeWeights
 
 READS_NO_RESIDUAL = "it reads an MLP's output, not the residual stream"
 WRITES_NO_RESIDUAL = "it writes to the input of an MLP, not into the residual stream"
@@ -42,7 +42,7 @@ def reads_heads(hook: HookView) -> bool:
     return hook.kind in ("z", "attn_out")
 
 
-def writes_of(sae: SaeView, model: ModelView, rows: Tensor | None) -> Tensor:
+def writes_of(sae: SaeWeights, model: ModelView, rows: Tensor | None) -> Tensor:
     """The direction in the residual stream that latents write.
 
     The decoder row; at `z` summed through the output matrices. Where a norm or a multiplier stands

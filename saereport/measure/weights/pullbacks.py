@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from saereport.measure.weights.context import SaeView, WeightContext, WeightTable
+from saereport.measure.weights.context import SaeWeights, WeightContext, WeightTable
 from saereport.measure.weights.directions import (
     reads_at,
     reads_heads,
@@ -17,7 +17,7 @@ from saereport.measure.weights.directions import (
 from saereport.measure.weights.extremes import extremes_in_chunks
 
 
-def earlier(context: WeightContext) -> list[SaeView]:
+def earlier(context: WeightContext) -> list[SaeWeights]:
     """The other SAEs and transcoders that write into the residual stream before this one reads.
 
     Sorted by slug; without those that have no decoder. Two at the same hook point are not earlier

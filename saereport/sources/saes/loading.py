@@ -30,7 +30,7 @@ from saereport.sources.saes.config import is_path, model_arguments, plain_metada
 from saereport.sources.saes.converting import converted
 from saereport.sources.saes.foreign import FILES, Foreign, foreign_folder
 from saereport.sources.saes.hub import checked, from_hub
-from saereport.sources.saes.names import Names, agreed_names, entry_of
+from saereport.sources.saes.names import AgreedNames, agreed_names, entry_of
 from saereport.sources.saes.normalizing import AT_RUN_TIME
 from saereport.sources.saes.sae import Sae
 from saereport.sources.saes.scaling import fold, read_scaling
@@ -249,7 +249,7 @@ def _describe(
 
 def _names(
     source: SaeSource, architecture: Architecture, metadata: Any, hook_in: HookPoint, d_sae: int
-) -> Names:
+) -> AgreedNames:
     """What everything that names the SAE and its model agrees on; a model's path is taken out."""
     names = agreed_names(
         source,

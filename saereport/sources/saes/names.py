@@ -29,7 +29,7 @@ _KINDS = {
 
 
 @dataclass
-class Names:
+class AgreedNames:
     """What came of the comparison.
 
     Attributes:
@@ -62,7 +62,7 @@ def agreed_names(
     hook_in: HookPoint,
     is_transcoder: bool,
     d_sae: int,
-) -> Names:
+) -> AgreedNames:
     """Compare everything that names an SAE.
 
     Args:
@@ -74,7 +74,7 @@ def agreed_names(
         d_sae: Its latents.
     """
     entry = entry_of(source)
-    names = Names(_with_owner(model, entry.model if entry else None))
+    names = AgreedNames(_with_owner(model, entry.model if entry else None))
     witnesses = {"its metadata": names.model}
     if entry is not None:
         witnesses = {"SAELens's loader": names.model, "SAELens's directory": entry.model}

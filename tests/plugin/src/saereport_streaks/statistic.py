@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from saereport.measure import Columns, Rows, Setting, SortedEvents, State, Statistic
+from saereport.measure import Columns, Setting, SortedEvents, State, Statistic, TrackedLatents
 
 KEPT = 16
 """Tokens of the longest streak."""
@@ -18,7 +18,7 @@ class Streaks:
     """Number, mean length and longest of the streaks of each tracked latent."""
 
     def __init__(self, setting: Setting) -> None:
-        self.rows = Rows(setting.latents, setting.d_sae)
+        self.rows = TrackedLatents(setting.latents, setting.d_sae)
         n = len(self.rows)
         self.count = np.zeros(n, np.int64)
         self.total = np.zeros(n, np.int64)
