@@ -133,3 +133,19 @@ def test_a_large_function_is_found() -> None:
     (long_,) = ast.parse("def long_():\n" + "    x = 1\n" * 60).body
     assert isinstance(long_, ast.FunctionDef)
     assert large(long_)
+
+
+def test_each_class_of_the_pages_has_a_name_of_its_own() -> None:
+    """So that a reader who meets `Row` need not ask which; names inside one module are its own."""
+    found: dict[str, list[str]] = {}
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                found.setdefault(node.name, []).append(path.relative_to(PACKAGE).as_posix())
+    pages = ("site/", "publish/")
+    twice = {
+        name: paths
+        for name, paths in found.items()
+        if len(paths) > 1 and any(path.startswith(pages) for path in paths)
+    }
+    assert twice == {}

@@ -15,7 +15,7 @@ from saereport.publish.findings import Finding, error
 from saereport.publish.limits import FILE_BYTES, check_names, check_sizes
 from saereport.publish.links import Site, check_page_links, check_reference
 from saereport.publish.manifests import check_manifests
-from saereport.publish.page import Page, read_page
+from saereport.publish.page import ReadPage, read_page
 from saereport.publish.policy import check_policy
 from saereport.publish.styles import style_references
 from saereport.util.errors import SaereportError
@@ -124,7 +124,7 @@ def _text(folder: Path, relative: str) -> str:
 
 def _read_pages(
     folder: Path, paths: Iterable[str], processes: int, progress: Progress
-) -> dict[str, Page]:
+) -> dict[str, ReadPage]:
     wanted = [path for path in paths if is_page(path)]
     read_one = partial(_read_file, folder)
     with progress.bar("pages", len(wanted), " pages") as bar:
@@ -135,23 +135,23 @@ def _read_pages(
         return dict(zip(wanted, _counted(map(read_one, wanted), bar.advance), strict=True))
 
 
-def _counted(pages: Iterable[Page], advance: Callable[[int], None]) -> Iterator[Page]:
+def _counted(pages: Iterable[ReadPage], advance: Callable[[int], None]) -> Iterator[ReadPage]:
     for page in pages:
         advance(1)
         yield page
 
 
-def _read_file(folder: Path, relative: str) -> Page:
+def _read_file(folder: Path, relative: str) -> ReadPage:
     return _read_page(open_inside(folder, relative))
 
 
-def _read_page(stream: BinaryIO) -> Page:
+def _read_page(stream: BinaryIO) -> ReadPage:
     """A page as far as it can be published: what is larger is found by its size."""
     with stream:
         return read_page(stream.read(FILE_BYTES))
 
 
-def _of_pages(pages: dict[str, Page], site: Site) -> Iterator[Finding]:
+def _of_pages(pages: dict[str, ReadPage], site: Site) -> Iterator[Finding]:
     for path, page in pages.items():
         for line, rule, message in page.faults:
             yield error(path, line, rule, message)

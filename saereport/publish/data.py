@@ -18,7 +18,7 @@ from typing import BinaryIO
 
 from saereport.publish.findings import Finding, error
 from saereport.publish.links import Site, check_reference
-from saereport.publish.page import Page, Record, Reference
+from saereport.publish.page import ReadPage, Record, Reference
 from saereport.site.parts.registry import REPORT_DATA
 
 TABLE = "latents.js"
@@ -53,7 +53,7 @@ class _Script:
     line: int
     inside: str
     root: str
-    page: Page | None
+    page: ReadPage | None
 
     @property
     def folder(self) -> str:
@@ -69,7 +69,7 @@ def check_data(path: str, stream: BinaryIO, site: Site) -> Iterator[Finding]:
         yield from _first(_problems(_Script(path, 1, "", root, None), stream, site))
 
 
-def check_record(path: str, page: Page, record: Record, site: Site) -> Iterator[Finding]:
+def check_record(path: str, page: ReadPage, record: Record, site: Site) -> Iterator[Finding]:
     """Findings about the addresses in one record of a report in one file."""
     stream = io.BytesIO(record.text.encode("utf-8", "replace"))
     script = _Script(path, record.line, record.path, posixpath.dirname(path), page)

@@ -25,7 +25,7 @@ from saereport.publish.manifests import (
     listed,
     read_manifest,
 )
-from saereport.publish.reports import MOST_SAES, Row, Summary, find_reports, summarize
+from saereport.publish.reports import MOST_SAES, SaeSummary, Summary, find_reports, summarize
 from saereport.site import assets, jsonwriter, numbers
 from saereport.site.csp import policy
 from saereport.site.folder import MANIFEST, NOJEKYLL
@@ -54,7 +54,7 @@ MISSING = "–"
 
 
 @dataclass(frozen=True)
-class Cell:
+class SortedCell:
     """A value of the table: as people read it, and as it sorts."""
 
     text: str
@@ -62,7 +62,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Line:
+class SaeLine:
     """One SAE of one report in the table."""
 
     report: str
@@ -73,16 +73,16 @@ class Line:
     hook: str
     architecture: str
     text: str
-    layer: Cell
-    width: Cell
-    shown: Cell
-    l0: Cell
-    never: Cell
-    tokens: Cell
+    layer: SortedCell
+    width: SortedCell
+    shown: SortedCell
+    l0: SortedCell
+    never: SortedCell
+    tokens: SortedCell
 
 
 @dataclass(frozen=True)
-class Entry:
+class ListedReport:
     """One report in the list of reports."""
 
     title: str
@@ -254,13 +254,13 @@ def _facts(summaries: Sequence[Summary]) -> list[Fact]:
     ]
 
 
-def _choices(lines: Sequence[Line], key: Callable[[Line], str]) -> list[str]:
+def _choices(lines: Sequence[SaeLine], key: Callable[[SaeLine], str]) -> list[str]:
     return sorted({key(one) for one in lines})
 
 
-def line(summary: Summary, row: Row, place: str) -> Line:
+def line(summary: Summary, row: SaeSummary, place: str) -> SaeLine:
     """One row of the table; `place` is the report's folder as seen from the page."""
-    return Line(
+    return SaeLine(
         report=summary.title,
         report_href=_href(place, "index.html"),
         label=row.label,
@@ -269,18 +269,18 @@ def line(summary: Summary, row: Row, place: str) -> Line:
         hook=row.hook,
         architecture=row.architecture,
         text=summary.text,
-        layer=Cell(numbers.count(row.layer), str(row.layer)),
+        layer=SortedCell(numbers.count(row.layer), str(row.layer)),
         width=_known(row.d_sae),
-        shown=Cell(numbers.count(row.shown), str(row.shown)),
+        shown=SortedCell(numbers.count(row.shown), str(row.shown)),
         l0=_cell(row.l0, numbers.value),
         never=_cell(row.never, numbers.percent),
         tokens=_known(summary.tokens),
     )
 
 
-def entry(summary: Summary, place: str) -> Entry:
+def entry(summary: Summary, place: str) -> ListedReport:
     """One report in the list."""
-    return Entry(
+    return ListedReport(
         title=summary.title,
         href=_href(place, "index.html"),
         model=summary.model,
@@ -293,14 +293,14 @@ def entry(summary: Summary, place: str) -> Entry:
     )
 
 
-def _known(count: int) -> Cell:
+def _known(count: int) -> SortedCell:
     """A count; an imported report has 0 for what it does not know, which sorts as nothing."""
-    return Cell(numbers.count(count), str(count)) if count else Cell(MISSING, "")
+    return SortedCell(numbers.count(count), str(count)) if count else SortedCell(MISSING, "")
 
 
-def _cell(value: float | None, shown: Callable[[float], str]) -> Cell:
+def _cell(value: float | None, shown: Callable[[float], str]) -> SortedCell:
     """A measured number; what was not measured sorts as nothing."""
-    return Cell(MISSING, "") if value is None else Cell(shown(value), f"{value:.9g}")
+    return SortedCell(MISSING, "") if value is None else SortedCell(shown(value), f"{value:.9g}")
 
 
 def _href(place: str, path: str) -> str:

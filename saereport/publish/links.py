@@ -14,7 +14,7 @@ from functools import cached_property
 from urllib.parse import unquote
 
 from saereport.publish.findings import Finding, error, warning
-from saereport.publish.page import Page, Reference
+from saereport.publish.page import ReadPage, Reference
 from saereport.publish.policy import NEURONPEDIA, frames_allowed
 from saereport.site.parts import page_kinds
 
@@ -36,7 +36,7 @@ class Site:
     """
 
     files: frozenset[str]
-    pages: Mapping[str, Page]
+    pages: Mapping[str, ReadPage]
 
     @cached_property
     def folders(self) -> frozenset[str]:
@@ -64,14 +64,14 @@ class Site:
         )
 
 
-def check_page_links(path: str, page: Page, site: Site) -> Iterator[Finding]:
+def check_page_links(path: str, page: ReadPage, site: Site) -> Iterator[Finding]:
     """Findings about all addresses of a page."""
     for reference in page.references:
         yield from check_reference(path, reference, site, page)
 
 
 def check_reference(
-    path: str, reference: Reference, site: Site, page: Page | None = None
+    path: str, reference: Reference, site: Site, page: ReadPage | None = None
 ) -> Iterator[Finding]:
     """Findings about one address.
 
@@ -105,7 +105,7 @@ def browser_reads(url: str) -> str:
     return head.replace("\\", "/") + mark + fragment
 
 
-def _outside(reference: Reference, url: str, page: Page | None) -> str:
+def _outside(reference: Reference, url: str, page: ReadPage | None) -> str:
     """What is wrong with an address that has a scheme or a host; empty if nothing is."""
     tag, lower = reference.tag, url.lower()
     neuronpedia = url.startswith(f"{NEURONPEDIA}/")
@@ -127,7 +127,7 @@ def _outside(reference: Reference, url: str, page: Page | None) -> str:
     return f"'{shown}' leads out of the site; only links to {NEURONPEDIA}/ may"
 
 
-def _inside(path: str, line: int, url: str, site: Site, page: Page | None) -> Iterator[Finding]:
+def _inside(path: str, line: int, url: str, site: Site, page: ReadPage | None) -> Iterator[Finding]:
     address, _, fragment = url.partition("#")
     address = unquote(address.partition("?")[0])
     if not address:

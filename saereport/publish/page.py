@@ -95,7 +95,7 @@ class Record:
 
 
 @dataclass
-class Page:
+class ReadPage:
     """What a page holds.
 
     Attributes:
@@ -121,9 +121,9 @@ class Page:
     records: list[Record] = field(default_factory=list)
 
 
-def read_page(data: bytes) -> Page:
+def read_page(data: bytes) -> ReadPage:
     """Read a page from its bytes."""
-    page = Page()
+    page = ReadPage()
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as problem:
@@ -247,7 +247,7 @@ class _Parser(html5lib.HTMLParser):  # type: ignore[misc]
 class _Reader:
     """Fills a page from html5lib's tree, element by element."""
 
-    def __init__(self, page: Page, tree: _Tree, root: Any) -> None:
+    def __init__(self, page: ReadPage, tree: _Tree, root: Any) -> None:
         self._page, self._tree, self._root = page, tree, root
         self._line = 1
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 
 from saereport.publish.findings import Finding, error
-from saereport.publish.page import Page
+from saereport.publish.page import ReadPage
 
 NEURONPEDIA = "https://www.neuronpedia.org"
 _ANYWHERE = frozenset({"'none'", "'self'"})
@@ -30,7 +30,7 @@ def directives(policy: str) -> dict[str, list[str]]:
     return found
 
 
-def check_policy(path: str, page: Page) -> Iterator[Finding]:
+def check_policy(path: str, page: ReadPage) -> Iterator[Finding]:
     """Findings about a page's policy and the code that it must allow by hash."""
     if not page.policies:
         yield error(path, 1, "policy", "the page has no Content-Security-Policy")
@@ -54,7 +54,7 @@ def check_policy(path: str, page: Page) -> Iterator[Finding]:
             yield error(path, code.line, "policy", message)
 
 
-def frames_allowed(page: Page) -> bool:
+def frames_allowed(page: ReadPage) -> bool:
     """Whether the policy has the opt-in by which Neuronpedia may be framed."""
     return any(
         NEURONPEDIA in directives(policy).get("frame-src", []) for _, policy, _ in page.policies

@@ -29,7 +29,7 @@ _DEPTH = 6
 
 
 @dataclass(frozen=True)
-class Row:
+class SaeSummary:
     """One SAE in the comparison of all.
 
     Attributes:
@@ -70,7 +70,7 @@ class Summary:
     context: int
     fingerprint: str
     version: str
-    rows: tuple[Row, ...]
+    rows: tuple[SaeSummary, ...]
     files: tuple[Listed, ...]
 
 
@@ -138,10 +138,10 @@ def summarize(folder: Path) -> Summary:
     )
 
 
-def _row(sae: SaeInfo, files: frozenset[str]) -> Row:
+def _row(sae: SaeInfo, files: frozenset[str]) -> SaeSummary:
     own = f"{sae.slug}/index.html"
     hook = f"{sae.hook_in} → {sae.hook_out}" if sae.is_transcoder else sae.hook_in
-    return Row(
+    return SaeSummary(
         label=_words(sae.label) or sae.slug,
         href=own if own in files else "index.html",
         hook=_words(hook),

@@ -214,7 +214,7 @@ class SaeView:
 
 
 @dataclass(frozen=True)
-class Latent:
+class LatentView:
     """One latent with the rows that the run holds about it.
 
     Attributes:
@@ -247,7 +247,7 @@ class Latent:
             self._rows[table] = self.band.rows(table, self.index)
         return self._rows[table]
 
-    def with_opened(self, tables: frozenset[str] | None) -> Latent:
+    def with_opened(self, tables: frozenset[str] | None) -> LatentView:
         """The same latent with these tables `opened`."""
         return replace(self, opened=tables) if self.blind else self
 

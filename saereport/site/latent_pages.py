@@ -9,7 +9,7 @@ from typing import Any
 from saereport.site import jsonwriter
 from saereport.site.blocks import Block
 from saereport.site.columns import LatentChunk
-from saereport.site.context import Latent, SaeView
+from saereport.site.context import LatentView, SaeView
 from saereport.site.latent_summary import label
 from saereport.site.packing import packed
 from saereport.site.panels import PANELS
@@ -57,7 +57,7 @@ class IndexRow:
         )
 
 
-def shards(sae: SaeView) -> Iterator[tuple[int, list[Latent]]]:
+def shards(sae: SaeView) -> Iterator[tuple[int, list[LatentView]]]:
     """Number and latents of each page of an SAE's latents, in order.
 
     The run is read a few pages at a time, so that memory does not grow with the SAE.
@@ -69,7 +69,7 @@ def shards(sae: SaeView) -> Iterator[tuple[int, list[Latent]]]:
         low, high = spread.of(group[0])[0], spread.of(group[-1])[-1] + 1
         band = read_band(sae, low, high)
         for shard in group:
-            yield shard, [Latent(sae, index, band) for index in spread.of(shard)]
+            yield shard, [LatentView(sae, index, band) for index in spread.of(shard)]
 
 
 def data_name(shard: int) -> str:
@@ -77,7 +77,7 @@ def data_name(shard: int) -> str:
     return f"d{shard:04d}.js"
 
 
-def latent_record(latent: Latent) -> str:
+def latent_record(latent: LatentView) -> str:
     """One latent's panels; each block, and each example in it, on a line of its own."""
     lines = []
     for name, panel in PANELS.items():
@@ -121,7 +121,7 @@ def read_band(sae: SaeView, low: int, high: int) -> LatentChunk:
     return band
 
 
-def index_row(latent: Latent) -> IndexRow:
+def index_row(latent: LatentView) -> IndexRow:
     """The latent's row in the table of its SAE."""
     activity = latent.rows("activity").first() if len(latent.rows("activity")) else {}
     statistics = latent.rows("token_statistics").each("order", "token")

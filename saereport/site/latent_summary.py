@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from math import floor
 
 from saereport.site import numbers
-from saereport.site.context import Latent
+from saereport.site.context import LatentView
 from saereport.site.latent_warnings import LatentWarning, warnings
 from saereport.site.sequences import KeptSequences
 from saereport.site.sparklines import histogram_counts, outline, sparkline
@@ -69,7 +69,7 @@ class LatentSummary:
     link: str
 
 
-def story(latent: Latent, sequences: KeptSequences) -> LatentSummary:
+def story(latent: LatentView, sequences: KeptSequences) -> LatentSummary:
     """The story of one latent."""
     text, source = label(latent)
     base = latent.sae.neuronpedia
@@ -90,7 +90,7 @@ def story(latent: Latent, sequences: KeptSequences) -> LatentSummary:
     )
 
 
-def label(latent: Latent) -> tuple[str, str]:
+def label(latent: LatentView) -> tuple[str, str]:
     """The first explanation and where it came from; empty where there is none."""
     rows = latent.rows("explanations")
     if not len(rows):
@@ -98,7 +98,7 @@ def label(latent: Latent) -> tuple[str, str]:
     return visible_text(rows["text"][0]), visible_text(rows["source"][0])
 
 
-def _facts(latent: Latent) -> list[Fact]:
+def _facts(latent: LatentView) -> list[Fact]:
     rows = latent.rows("activity")
     if not len(rows):
         return []
@@ -129,13 +129,13 @@ def _density(density: float) -> Fact:
     return Fact("Density", numbers.percent(ROUNDED_AWAY))
 
 
-def spark_path(latent: Latent) -> str:
+def spark_path(latent: LatentView) -> str:
     """The activation histogram as an SVG path 96 by 20, empty for a dead latent."""
     counts = histogram_counts(latent)
     return outline(sparkline(counts), 3) if counts and not latent.dead else ""
 
 
-def _spark_note(latent: Latent) -> str:
+def _spark_note(latent: LatentView) -> str:
     if latent.dead:
         return ""
     given = latent.rows("given_histogram")
@@ -144,11 +144,11 @@ def _spark_note(latent: Latent) -> str:
     return f"histogram of activations, {numbers.value(centres[0])} to {highest}, log counts"
 
 
-def _shown(latent: Latent, tokens: list[int]) -> tuple[str, ...]:
+def _shown(latent: LatentView, tokens: list[int]) -> tuple[str, ...]:
     return tuple(latent.token(token) for token in tokens[:N_TOKENS])
 
 
-def _reads(latent: Latent) -> list[TokenLine]:
+def _reads(latent: LatentView) -> list[TokenLine]:
     found = latent.rows("token_statistics")
     by_share = [t for order, t in found.each("order", "token") if order == "share"]
     lines = (
@@ -161,7 +161,7 @@ def _reads(latent: Latent) -> list[TokenLine]:
     return lines
 
 
-def _writes(latent: Latent) -> list[TokenLine]:
+def _writes(latent: LatentView) -> list[TokenLine]:
     rows = latent.rows("logit_lens")
     if not len(rows):
         return []
@@ -171,7 +171,7 @@ def _writes(latent: Latent) -> list[TokenLine]:
     ]
 
 
-def _snippets(latent: Latent, sequences: KeptSequences) -> list[Snippet]:
+def _snippets(latent: LatentView, sequences: KeptSequences) -> list[Snippet]:
     if latent.dead:
         return []
     maximum = latent.rows("activity")["max"][0] if len(latent.rows("activity")) else 0.0

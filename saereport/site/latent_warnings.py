@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from saereport.site import numbers
-from saereport.site.context import Latent
+from saereport.site.context import LatentView
 
 DENSE = 0.1
 FEW = 30
@@ -24,7 +24,7 @@ class LatentWarning:
     reveals_text: bool = False
 
 
-def warnings(latent: Latent) -> list[LatentWarning]:
+def warnings(latent: LatentView) -> list[LatentWarning]:
     """Reasons to read this latent with care; empty where there is none."""
     return [
         reason if isinstance(reason, LatentWarning) else LatentWarning(reason)
@@ -32,7 +32,7 @@ def warnings(latent: Latent) -> list[LatentWarning]:
     ]
 
 
-def _reasons(latent: Latent) -> Iterator[str | LatentWarning]:
+def _reasons(latent: LatentView) -> Iterator[str | LatentWarning]:
     rows = latent.rows("activity")
     if not len(rows) or latent.dead:
         counted = latent.sae.n_counted
@@ -52,7 +52,7 @@ def _reasons(latent: Latent) -> Iterator[str | LatentWarning]:
     yield from _directions(latent)
 
 
-def _thin_top(latent: Latent) -> Iterator[str]:
+def _thin_top(latent: LatentView) -> Iterator[str]:
     groups = [
         (lower, upper, n, share)
         for name, lower, upper, n, share in latent.rows("example_groups").each(
@@ -70,7 +70,7 @@ def _thin_top(latent: Latent) -> Iterator[str]:
             )
 
 
-def _one_token(latent: Latent) -> Iterator[LatentWarning]:
+def _one_token(latent: LatentView) -> Iterator[LatentWarning]:
     for order, token, share in latent.rows("token_statistics").each("order", "token", "share"):
         if order == "share":
             if share > ONE_TOKEN:
@@ -82,14 +82,14 @@ def _one_token(latent: Latent) -> Iterator[LatentWarning]:
             return
 
 
-def _one_document(latent: Latent) -> Iterator[str]:
+def _one_document(latent: LatentView) -> Iterator[str]:
     documents = [d for g, d in latent.rows("examples").each("group", "document") if g == "top"]
     known = "documents" not in latent.sae.info.left_out
     if known and len(documents) >= 5 and len(set(documents)) == 1:
         yield f"All {len(documents)} top examples are from one document."
 
 
-def _directions(latent: Latent) -> Iterator[str]:
+def _directions(latent: LatentView) -> Iterator[str]:
     geometry = latent.rows("geometry")
     if len(geometry) and not latent.sae.info.is_transcoder:
         cosine = geometry["encoder_decoder_cosine"][0]

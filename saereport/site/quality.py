@@ -29,22 +29,22 @@ Figures = Mapping[str, Figure]
 
 
 @dataclass(frozen=True)
-class Cell:
+class QualityCell:
     """A number as it is shown, and its interval; both empty where there can be none."""
 
     value: str = ""
     interval: str = ""
 
 
-NOT_MEASURED = Cell("–")
+NOT_MEASURED = QualityCell("–")
 
 
 @dataclass(frozen=True)
-class Row:
+class QualityRow:
     """One row of a table."""
 
     name: str
-    cells: tuple[Cell, ...]
+    cells: tuple[QualityCell, ...]
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class FiguresTable:
     title: str
     corner: str
     columns: tuple[str, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[QualityRow, ...]
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def quality(sae: SaeView) -> Quality:
 def _activations(figures: Figures) -> FiguresTable:
     variance, usual = figures["explained_variance"], figures.get("explained_variance_usual")
     rows = [
-        Row(name, tuple(show(figures.get(key)) if key else Cell() for key in keys))
+        QualityRow(name, tuple(show(figures.get(key)) if key else QualityCell() for key in keys))
         for name, show, keys in (
             (
                 "Explained variance",
@@ -139,12 +139,12 @@ def _activations(figures: Figures) -> FiguresTable:
 def _predictions(figures: Figures) -> FiguresTable:
     decimals = _decimals_of_nats(figures)
     rows = [
-        Row(
+        QualityRow(
             name,
             tuple(
                 _cell(figures.get(f"{part}_{kind}"), decimals)
                 if part == "ce" or kind != "original"
-                else Cell()
+                else QualityCell()
                 for part in ("ce", "ce_added", "kl")
             ),
         )
@@ -156,7 +156,9 @@ def _predictions(figures: Figures) -> FiguresTable:
 
 def _recovered(figures: Figures) -> FiguresTable:
     rows = [
-        Row(name, tuple(_share(figures.get(f"{part}_recovered{end}")) for part in ("ce", "kl")))
+        QualityRow(
+            name, tuple(_share(figures.get(f"{part}_recovered{end}")) for part in ("ce", "kl"))
+        )
         for name, end in (("zero ablation", ""), ("mean ablation", "_mean"))
     ]
     columns = ("cross-entropy", "KL divergence")
@@ -204,7 +206,7 @@ def _largest(every: Figure, usual: Figure | None) -> str:
     return f"the {n:,} of largest norm" if n > 1 else "the one of largest norm"
 
 
-def _share(figure: Figure | None) -> Cell:
+def _share(figure: Figure | None) -> QualityCell:
     """A share, a cosine or a ratio: with three decimals, more where its interval is narrow."""
     if figure is None:
         return NOT_MEASURED
@@ -213,17 +215,21 @@ def _share(figure: Figure | None) -> Cell:
     return _cell(figure, min(more, MOST_DECIMALS))
 
 
-def _plain(figure: Figure | None) -> Cell:
+def _plain(figure: Figure | None) -> QualityCell:
     """A number of any size, with four significant digits."""
     if figure is None:
         return NOT_MEASURED
-    return Cell(numbers.value(figure.value, 4), _span(figure, lambda end: numbers.value(end, 4)))
+    return QualityCell(
+        numbers.value(figure.value, 4), _span(figure, lambda end: numbers.value(end, 4))
+    )
 
 
-def _cell(figure: Figure | None, decimals: int) -> Cell:
+def _cell(figure: Figure | None, decimals: int) -> QualityCell:
     if figure is None:
         return NOT_MEASURED
-    return Cell(_fixed(figure.value, decimals), _span(figure, lambda end: _fixed(end, decimals)))
+    return QualityCell(
+        _fixed(figure.value, decimals), _span(figure, lambda end: _fixed(end, decimals))
+    )
 
 
 def _span(figure: Figure, shown: Callable[[float], str]) -> str:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from math import floor, log2
 
-from saereport.site.context import Latent
+from saereport.site.context import LatentView
 
 
-def histogram_counts(latent: Latent) -> list[int]:
+def histogram_counts(latent: LatentView) -> list[int]:
     """Counts of the non-zero activations in equal bins, the file's own where it was imported."""
     for name in ("activation_histogram", "given_histogram"):
         rows = latent.rows(name)

@@ -26,7 +26,7 @@ N_CELLS = 10
 
 
 @dataclass(frozen=True)
-class Row:
+class ToldRow:
     """A row of a table, and the positions of a prompt that it is about."""
 
     cells: tuple[Cell, ...]
@@ -34,11 +34,11 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Table:
+class ToldTable:
     """A table; with a `label` it is folded behind that word."""
 
     columns: tuple[str, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[ToldRow, ...]
     label: str = ""
 
 
@@ -56,7 +56,7 @@ class Told:
     summary: str = ""
     lines: tuple[str, ...] = ()
     facts: tuple[Fact, ...] = ()
-    tables: tuple[Table, ...] = ()
+    tables: tuple[ToldTable, ...] = ()
 
 
 Teller = Callable[[Block, ReportModel], Told]
@@ -133,9 +133,10 @@ def _formatted(block: Block, values: Iterable[Any]) -> list[str]:
 def _table(block: Block, report: ReportModel) -> Told:
     at = block.get("at") or [()] * len(block["rows"])
     rows = tuple(
-        Row(tuple(cells), tuple(places)) for cells, places in zip(block["rows"], at, strict=True)
+        ToldRow(tuple(cells), tuple(places))
+        for cells, places in zip(block["rows"], at, strict=True)
     )
-    return Told(_summary(block), tables=(Table(tuple(block["columns"]), rows),))
+    return Told(_summary(block), tables=(ToldTable(tuple(block["columns"]), rows),))
 
 
 @teller("facts")
@@ -157,10 +158,10 @@ def _text(block: Block, report: ReportModel) -> Told:
 @teller("tokens")
 def _tokens(block: Block, report: ReportModel) -> Told:
     rows = [
-        Row(({"text": "", "token": report.vocabulary[token]}, *_formatted(block, values)))
+        ToldRow(({"text": "", "token": report.vocabulary[token]}, *_formatted(block, values)))
         for token, *values in block["rows"]
     ]
-    return Told(tables=(Table(("token", *block["columns"]), tuple(rows)),))
+    return Told(tables=(ToldTable(("token", *block["columns"]), tuple(rows)),))
 
 
 @teller("latents")
@@ -171,8 +172,8 @@ def _latents(block: Block, report: ReportModel) -> Told:
     for latent, known, *values in block["rows"]:
         href = f"{slug}/{shards.address(latent)}" if known and shards else ""
         name: Cell = {"text": str(latent), **({"href": href} if href else {})}
-        rows.append(Row((name, *_formatted(block, values))))
-    return Told(tables=(Table(("latent", *block["columns"]), tuple(rows)),))
+        rows.append(ToldRow((name, *_formatted(block, values))))
+    return Told(tables=(ToldTable(("latent", *block["columns"]), tuple(rows)),))
 
 
 @teller("examples")
@@ -181,8 +182,10 @@ def _examples(block: Block, report: ReportModel) -> Told:
     for group in block["groups"]:
         for _, _, activation, _, window, *_ in group["examples"]:
             pieces = report.vocabulary.running(unpack(window))
-            rows.append(Row((numbers.value(activation), "".join(text for _, _, text in pieces))))
-    return Told(tables=(Table(("activation", "text"), tuple(rows[:MOST_ROWS])),))
+            rows.append(
+                ToldRow((numbers.value(activation), "".join(text for _, _, text in pieces)))
+            )
+    return Told(tables=(ToldTable(("activation", "text"), tuple(rows[:MOST_ROWS])),))
 
 
 @teller("bars")
@@ -203,7 +206,7 @@ def _bars(block: Block, report: ReportModel) -> Told:
             for here in zip(*series, strict=True)
             if any(n for _, _, n in here)
         ]
-    return Told(_summary(block), tables=(Table(columns, tuple(map(Row, rows)), "Table"),))
+    return Told(_summary(block), tables=(ToldTable(columns, tuple(map(ToldRow, rows)), "Table"),))
 
 
 def bins(trace: Mapping[str, Any], view: Mapping[str, Any]) -> Iterable[tuple[float, float, Any]]:
@@ -227,18 +230,18 @@ def _lines(block: Block, report: ReportModel) -> Told:
         values = line["values"]
         peak = max(values, default=0.0)
         active = ", ".join(f"{i}: {numbers.value(v)}" for i, v in enumerate(values) if v)
-        rows.append(Row((line["name"], numbers.value(peak), active)))
-    return Told(_summary(block), tables=(Table(names, tuple(rows), "Table"),))
+        rows.append(ToldRow((line["name"], numbers.value(peak), active)))
+    return Told(_summary(block), tables=(ToldTable(names, tuple(rows), "Table"),))
 
 
 @teller("scatter")
 def _scatter(block: Block, report: ReportModel) -> Told:
     rows = [
-        Row((line["name"], numbers.value(x), numbers.value(y)))
+        ToldRow((line["name"], numbers.value(x), numbers.value(y)))
         for line in block["series"]
         for x, y in line["points"]
     ]
-    table = Table(("", block["x"], block["y"]), tuple(rows[:MOST_ROWS]), "Table")
+    table = ToldTable(("", block["x"], block["y"]), tuple(rows[:MOST_ROWS]), "Table")
     return Told(_summary(block), tables=(table,) if block.get("told", True) else ())
 
 
@@ -249,9 +252,9 @@ def _heatmap(block: Block, report: ReportModel) -> Told:
         return Told(summary)
     several = len(block.get("views", ())) > 1
     tables = tuple(
-        Table(
+        ToldTable(
             ("row", "column", "value"),
-            tuple(Row((row, column, numbers.value(v))) for row, column, v in cells[:N_CELLS]),
+            tuple(ToldRow((row, column, numbers.value(v))) for row, column, v in cells[:N_CELLS]),
             f"Largest cells: {label}" if several else "Largest cells",
         )
         for label, cells in _views(block)

@@ -13,7 +13,7 @@ from saereport.report.rendering import render as render_as
 from saereport.run import open_run
 from saereport.site import render
 from saereport.site.blocks import Block
-from saereport.site.context import Latent, ReportModel
+from saereport.site.context import LatentView, ReportModel
 from saereport.site.packing import packed
 from saereport.site.panels import PANELS, Panel
 from saereport.site.parts import Entry, Item, Page, PageKind, Part, register, registry
@@ -179,7 +179,7 @@ def test_a_block_that_cannot_be_drawn_costs_nothing_else(
 def test_a_latents_page_folds_and_fills_as_others_do(
     run: Path, tmp_path: Path, watched: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def blocks(latent: Latent) -> list[Block]:
+    def blocks(latent: LatentView) -> list[Block]:
         lead = [{"text": EVIL, "href": "methods.html"}, "b"]
         table = {"b": "table", "columns": ["a"], "rows": [["in"]], "summary": "{n} rows"}
         return [

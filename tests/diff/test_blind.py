@@ -55,7 +55,7 @@ def test_no_output_names_the_tokens_or_the_label_of_a_blind_one(tmp_path: Path) 
         assert LABEL not in text
     page = BeautifulSoup(difference_page(found, before, after), "html.parser")
     (card,) = page.select(".d-card")
-    assert "Met blind" in card.get_text()
+    assert "Blinded" in card.get_text()
     assert "active on" not in [row.th.get_text() for row in card.select(".d-lines tr")]
     assert not card.select(".label, .d-examples")
 

@@ -20,7 +20,7 @@ from saereport.publish.findings import errors
 from saereport.publish.limits import check_names
 from saereport.publish.links import Site
 from saereport.publish.manifests import check_manifests
-from saereport.publish.page import Page, read_page
+from saereport.publish.page import ReadPage, read_page
 from saereport.publish.policy import check_policy
 from saereport.publish.styles import style_references
 from saereport.report.rendering import render
@@ -117,7 +117,7 @@ def test_a_latent_on_another_page_needs_a_script(report: Path) -> None:
     assert found == [(line, "anchor", "warning")]
 
 
-def page_with(policy: str, before: str = "") -> Page:
+def page_with(policy: str, before: str = "") -> ReadPage:
     return read_page(
         f'<!doctype html><html lang="en"><head>{before}<meta http-equiv="Content-Security-Policy" '
         f'content="{policy}"><title>x</title></head><body></body></html>'.encode()

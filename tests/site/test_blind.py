@@ -14,7 +14,7 @@ from saereport.run import TABLES, open_run
 from saereport.site import render
 from saereport.site.blocks import Block
 from saereport.site.circuits.view import PromptView
-from saereport.site.context import Latent, ReportModel
+from saereport.site.context import LatentView, ReportModel
 from saereport.site.latent_pages import read_band
 from saereport.site.latent_warnings import warnings
 from saereport.site.panels import PANELS, PROMPT_PANELS, Panel
@@ -213,7 +213,7 @@ def test_no_page_has_rows_that_reveal_a_blinded_latent(
     """Whatever a part, a panel of a prompt or an undeclared panel reads, it gets no such row."""
     read: dict[str, list[int]] = {}
 
-    def undeclared(latent: Latent) -> list[Block]:
+    def undeclared(latent: LatentView) -> list[Block]:
         rows = latent.rows("explanations")
         if len(rows) and latent.sae.info.slug == TRANSCODER:
             read.setdefault("panel", []).append(latent.index)
@@ -228,7 +228,7 @@ def test_no_page_has_rows_that_reveal_a_blinded_latent(
         read[what] = report.run.table("explanations", TRANSCODER)["latent"].to_pylist()
         sae = next(sae for sae in report.saes if sae.info.slug == TRANSCODER)
         band = read_band(sae, 0, sae.info.d_sae)
-        found = [Latent(sae, index, band) for index in sae.shards.latents]
+        found = [LatentView(sae, index, band) for index in sae.shards.latents]
         read[f"latents of {what}"] = [i.index for i in found if len(i.rows("explanations"))]
         revealing = [panel for panel in PANELS.values() if panel.reveals_text]
         assert shown_panels(report, revealing, found[3]) == []

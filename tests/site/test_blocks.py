@@ -9,7 +9,7 @@ import pytest
 from saereport.run import open_run
 from saereport.site import report_of
 from saereport.site.blocks import BASES, Block, merge, merged
-from saereport.site.context import Latent
+from saereport.site.context import LatentView
 from saereport.site.latent_pages import read_band
 from saereport.site.panels import PANELS
 from saereport.site.sae_page import figures
@@ -19,12 +19,12 @@ PLAIN = {"tokens", "latents", "facts", "bars", "examples", "text", "grid"}
 KINDS = PLAIN | {"table", "lines", "scatter", "heatmap", "attribution", "influences"}
 
 
-def latents_of(run_dir: Path) -> list[Latent]:
+def latents_of(run_dir: Path) -> list[LatentView]:
     report = report_of(open_run(run_dir), shard_size=16)
     found = []
     for sae in report.saes:
         band = read_band(sae, 0, sae.info.d_sae)
-        found += [Latent(sae, index, band) for index in sae.shards.latents]
+        found += [LatentView(sae, index, band) for index in sae.shards.latents]
     return found
 
 

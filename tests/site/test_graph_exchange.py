@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from saereport.run import open_run
 from saereport.site import render
 from saereport.site.circuits import neuronpedia_graph as exchange
-from saereport.site.circuits.graph_data import Node
+from saereport.site.circuits.graph_data import DrawnNode
 from saereport.util.errors import SaereportError
 from tests.synthetic import Shape, write_run
 from tests.synthetic_graph import LARGE, SMALL, GraphShape, graphs
@@ -170,7 +170,7 @@ def small_graphs(draw: st.DrawFn) -> exchange.GraphFile:
             "embedding": f"E_{latent}_{position}",
             "logit": f"99_{latent}_{position}",
         }
-        own = Node(
+        own = DrawnNode(
             node=len(nodes),
             id=ids[kind],
             kind=kind,
@@ -219,7 +219,7 @@ def test_any_graph_is_written_as_valid_json(graph: exchange.GraphFile) -> None:
     assert [node.feature for node in back.nodes] == [node.feature for node in graph.nodes]
 
 
-GOOD = Node(
+GOOD = DrawnNode(
     node=0,
     id="3_12_1",
     kind="latent",

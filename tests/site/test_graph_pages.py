@@ -14,7 +14,7 @@ from saereport.site import render
 from saereport.site.circuits.agreement import correlation, verdict
 from saereport.site.circuits.graph_data import Scores, read_graphs
 from saereport.site.circuits.graph_strength import scores
-from saereport.site.circuits.graph_words import Words, check_summary
+from saereport.site.circuits.graph_words import GraphWords, check_summary
 from tests.synthetic import Shape, write_run
 from tests.synthetic_graph import LARGE, SMALL, GraphShape, graphs
 
@@ -128,13 +128,13 @@ def test_links_to_latents_and_to_outputs_are_not_pooled(run: Path) -> None:
         for kind, factor in (("latent", 0.01), ("logit", -40.0))
         for x in (1.0, 2.0, 4.0)
     ]
-    words = Words(None, replace(graph, checks=checks), {})  # type: ignore[arg-type]
+    words = GraphWords(None, replace(graph, checks=checks), {})  # type: ignore[arg-type]
     said = check_summary(words)
     assert "is 1 over 3 links to latents and −1 over 3 links to outputs." in said
     one = replace(graph, checks=checks[:3])
-    assert "is 1 over 3 links to latents." in check_summary(Words(None, one, {}))  # type: ignore[arg-type]
+    assert "is 1 over 3 links to latents." in check_summary(GraphWords(None, one, {}))  # type: ignore[arg-type]
     alone = replace(graph, checks=checks[:1])
-    assert "correlation" not in check_summary(Words(None, alone, {}))  # type: ignore[arg-type]
+    assert "correlation" not in check_summary(GraphWords(None, alone, {}))  # type: ignore[arg-type]
 
 
 def test_shares_by_intervention(run: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from saereport.site.circuits.graph_data import Link, Node, PromptGraph, Scores
+from saereport.site.circuits.graph_data import DrawnNode, Link, PromptGraph, Scores
 from saereport.site.circuits.graph_strength import reach, scores
 from saereport.util.errors import SaereportError
 
@@ -19,7 +19,7 @@ SCORES = Scores(("a",), 1, 1, 0.0, 1, 1, 1, 0.8, 0.9, 0.5, 0.5, "logit", 1.0, 1.
 def graph_of(probabilities: list[float], links: list[tuple[int, int, float]]) -> PromptGraph:
     """Nodes of which the first ones are logits with these probabilities or 0 for all others."""
     nodes = tuple(
-        Node(k, f"3_{k}_0", "logit" if p else "latent", "", 3, k, 0, 1.0, 0.0, p)
+        DrawnNode(k, f"3_{k}_0", "logit" if p else "latent", "", 3, k, 0, 1.0, 0.0, p)
         for k, p in enumerate(probabilities)
     )
     return PromptGraph(0, "x", "x", (1,), -1, SCORES, nodes, tuple(Link(*k) for k in links), ())

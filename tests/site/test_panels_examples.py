@@ -13,7 +13,7 @@ from bs4 import BeautifulSoup
 from saereport.run import RunWriter, open_run
 from saereport.site import render
 from saereport.site.blocks import Block, merged
-from saereport.site.context import Latent
+from saereport.site.context import LatentView
 from saereport.site.packing import unpack
 from saereport.site.panels import PANELS
 from saereport.site.panels.components import grid
@@ -119,7 +119,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def last(run: Path, slug: str) -> Latent:
+def last(run: Path, slug: str) -> LatentView:
     return [latent for latent in latents_of(run) if latent.sae.info.slug == slug][-1]
 
 

@@ -12,8 +12,7 @@ from bs4 import BeautifulSoup
 
 from saereport.publish import check
 from saereport.publish.links import Site, check_reference
-from saereport.publish.page import Page as ReadPage
-from saereport.publish.page import Reference
+from saereport.publish.page import ReadPage, Reference
 from saereport.report.rendering import render as render_as
 from saereport.run import open_run
 from saereport.site import render, report_of

@@ -15,7 +15,7 @@ _SLUG = re.compile(r"[a-z0-9][a-z0-9._-]*")
 
 
 @dataclass(frozen=True)
-class Node:
+class DrawnNode:
     """A node; the fields are the columns of the table `graph_nodes`."""
 
     node: int
@@ -108,7 +108,7 @@ class PromptGraph:
     tokens: tuple[int, ...]
     answer: int
     scores: Scores
-    nodes: tuple[Node, ...]
+    nodes: tuple[DrawnNode, ...]
     links: tuple[Link, ...]
     checks: tuple[Check, ...]
 
@@ -131,7 +131,7 @@ def read_graphs(run: Run) -> list[PromptGraph]:
         prompt = prompts.get(number)
         if prompt is None or not _SLUG.fullmatch(prompt["slug"]):
             raise _damaged(f"graph {number} has no prompt with a usable name")
-        own = [Node(**node) for node in nodes.get(number, [])]
+        own = [DrawnNode(**node) for node in nodes.get(number, [])]
         places = {node.node: place for place, node in enumerate(own)}
         if any(node.kind not in KINDS for node in own):
             raise _damaged(f"a node of graph {number} is of no known kind")

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from saereport.site.columns import LatentChunk
-from saereport.site.context import Latent, ReportModel
+from saereport.site.context import LatentView, ReportModel
 from saereport.site.latent_summary import label
 from saereport.site.packing import packed
 from saereport.site.records import CardExampleRow, CardRecord
@@ -90,7 +90,7 @@ def latent_cards(report: ReportModel, wanted: Iterable[Key]) -> dict[Key, Latent
                 if key in report.blind:
                     cards[key] = LatentCard(href=href, blind=True)
                 else:
-                    cards[key] = _card(Latent(sae, latent, band), href, report.sequences)
+                    cards[key] = _card(LatentView(sae, latent, band), href, report.sequences)
         cards.update(_labelled(report, info.slug, keys - cards.keys() - set(report.blind)))
     return cards
 
@@ -111,7 +111,7 @@ def _labelled(report: ReportModel, slug: str, wanted: set[Key]) -> dict[Key, Lat
     return found
 
 
-def _card(latent: Latent, href: str, sequences: KeptSequences) -> LatentCard:
+def _card(latent: LatentView, href: str, sequences: KeptSequences) -> LatentCard:
     statistics = latent.rows("token_statistics").each("order", "token")
     raised = latent.rows("logit_lens")["top_tokens"]
     activity = latent.rows("activity")["max"]
@@ -125,7 +125,7 @@ def _card(latent: Latent, href: str, sequences: KeptSequences) -> LatentCard:
     )
 
 
-def _examples(latent: Latent, sequences: KeptSequences) -> Iterable[CardExampleRow]:
+def _examples(latent: LatentView, sequences: KeptSequences) -> Iterable[CardExampleRow]:
     names = ("group", "sequence", "position", "activation", "start", "stop")
     values = ("active_positions", "active_values")
     done = 0

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from saereport.site import numbers
 from saereport.site.circuits.agreement import correlation, verdict
-from saereport.site.circuits.graph_data import Node, PromptGraph
+from saereport.site.circuits.graph_data import DrawnNode, PromptGraph
 from saereport.site.circuits.graph_latents import Key, LatentCard
 from saereport.site.circuits.graph_strength import scores as link_scores
 from saereport.site.context import ReportModel
@@ -22,7 +22,7 @@ Row = tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Words:
+class GraphWords:
     """Names the nodes of one graph.
 
     Attributes:
@@ -47,7 +47,7 @@ class Words:
         """A place in the prompt: its token and its position."""
         return f"{self.token(self.graph.tokens[position])} ({position})"
 
-    def name(self, node: Node) -> str:
+    def name(self, node: DrawnNode) -> str:
         """A node in a few words."""
         if node.kind == "embedding":
             return f"token {self.at(node.position)}"
@@ -58,13 +58,13 @@ class Words:
             return f"{self.error(node)} {place}"
         return f"{self.sae(node.sae)}, latent {node.latent} {place}"
 
-    def error(self, node: Node) -> str:
+    def error(self, node: DrawnNode) -> str:
         """What an error node stands for."""
         if node.sae:
             return f"error of {self.sae(node.sae)}"
         return f"layer {node.layer}, not covered"
 
-    def clerp(self, node: Node) -> str:
+    def clerp(self, node: DrawnNode) -> str:
         """What a node stands for in the exported graph: plain tokens, spaces as spaces."""
         if node.kind == "embedding":
             return f'Emb: "{plain_token(self.token(node.latent))}"'
@@ -87,14 +87,14 @@ def plain_token(shown: str) -> str:
     return shown.replace(SPACE, " ")
 
 
-def lead(words: Words) -> str:
+def lead(words: GraphWords) -> str:
     """The prompt as running text."""
     return "".join(
         prose(text) for _, _, text in words.report.vocabulary.running(words.graph.tokens)
     )
 
 
-def sentences(words: Words) -> list[str]:
+def sentences(words: GraphWords) -> list[str]:
     """What the scores say, for a reader who meets them for the first time."""
     scores = words.graph.scores
     said = [
@@ -126,7 +126,7 @@ def sentences(words: Words) -> list[str]:
     return said
 
 
-def facts(words: Words) -> list[Fact]:
+def facts(words: GraphWords) -> list[Fact]:
     """The scores in one strip."""
     scores = words.graph.scores
     faithful, without = scores.faithfulness, scores.without
@@ -160,7 +160,7 @@ def facts(words: Words) -> list[Fact]:
     ]
 
 
-def link_rows(words: Words) -> list[Row]:
+def link_rows(words: GraphWords) -> list[Row]:
     """The links with the largest scores: source, target, effect, score."""
     nodes = words.graph.nodes
     scored = zip(link_scores(words.graph).tolist(), words.graph.links, strict=True)
@@ -176,7 +176,7 @@ def link_rows(words: Words) -> list[Row]:
     ]
 
 
-def node_rows(words: Words) -> list[Row]:
+def node_rows(words: GraphWords) -> list[Row]:
     """The latents with the most influence: name, meaning, activation, influence."""
     latents = sorted(
         (node for node in words.graph.nodes if node.kind == "latent"),
@@ -193,7 +193,7 @@ def node_rows(words: Words) -> list[Row]:
     ]
 
 
-def check_rows(words: Words) -> list[Row]:
+def check_rows(words: GraphWords) -> list[Row]:
     """Links checked by intervention: source, target, link, predicted, measured, verdict."""
     nodes = words.graph.nodes
     return [
@@ -207,7 +207,7 @@ def check_rows(words: Words) -> list[Row]:
     ]
 
 
-def check_summary(words: Words) -> str:
+def check_summary(words: GraphWords) -> str:
     """What the checks say together."""
     checks = words.graph.checks
     failed = sum(bool(verdict(check.predicted, check.measured)) for check in checks)

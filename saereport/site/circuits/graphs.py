@@ -17,10 +17,10 @@ from pydantic import ValidationError
 from saereport.site import jsonwriter, numbers
 from saereport.site.circuits import graph_words as say
 from saereport.site.circuits import neuronpedia_graph as exchange
-from saereport.site.circuits.graph_data import KINDS, Node, PromptGraph, read_graphs
+from saereport.site.circuits.graph_data import KINDS, DrawnNode, PromptGraph, read_graphs
 from saereport.site.circuits.graph_latents import Key, latent_cards
 from saereport.site.circuits.graph_strength import reach
-from saereport.site.circuits.graph_words import Words, plain_token
+from saereport.site.circuits.graph_words import GraphWords, plain_token
 from saereport.site.circuits.names import INDEX, graph_page, prompt_page
 from saereport.site.context import ReportModel, place_in_model
 from saereport.site.neuronpedia import base_url, split_id
@@ -60,11 +60,11 @@ def graph_items(report: ReportModel) -> Generator[Item, None, dict[int, str]]:
     wanted = {(node.sae, node.latent) for g in graphs for node in g.nodes if node.kind == "latent"}
     cards = latent_cards(report, wanted)
     for graph in graphs:
-        yield from _items(Words(report, graph, cards))
+        yield from _items(GraphWords(report, graph, cards))
     return {graph.number: graph_page(graph.slug) for graph in graphs}
 
 
-def _items(words: Words) -> Iterator[Item]:
+def _items(words: GraphWords) -> Iterator[Item]:
     graph = words.graph
     path = graph_page(graph.slug)
     stem = path.removesuffix(".html")
@@ -98,7 +98,7 @@ def _items(words: Words) -> Iterator[Item]:
     )
 
 
-def export(words: Words) -> exchange.GraphFile:
+def export(words: GraphWords) -> exchange.GraphFile:
     """The graph in the exchange format, checked.
 
     Raises:
@@ -136,7 +136,7 @@ def target_of(graph: PromptGraph) -> int:
     return next(iter(answers or likely), -1)
 
 
-def _metadata(words: Words) -> exchange.Metadata:
+def _metadata(words: GraphWords) -> exchange.Metadata:
     graph, report = words.graph, words.report
     tokens = tuple(plain_token(words.token(token)) for token in graph.tokens)
     infos = [info for info in report.info.saes if info.slug in graph.scores.saes]
@@ -166,7 +166,7 @@ def _metadata(words: Words) -> exchange.Metadata:
     )
 
 
-def _data(path: str, words: Words, exported: exchange.GraphFile) -> Data:
+def _data(path: str, words: GraphWords, exported: exchange.GraphFile) -> Data:
     """What the page's script draws; `scripts/graph/data.js` reads it.
 
     See `records.GraphRecord`.
@@ -230,7 +230,7 @@ NodeRow = ErrorNodeRow | EmbeddingNodeRow | LatentNodeRow | LogitNodeRow
 _Common = tuple[str, int, int, int, float, float]
 
 
-def _row(node: Node, common: _Common, *, card: int, words: str) -> NodeRow:
+def _row(node: DrawnNode, common: _Common, *, card: int, words: str) -> NodeRow:
     if node.kind == "latent":
         return LatentNodeRow(*common, node.activation, card)
     if node.kind == "logit":

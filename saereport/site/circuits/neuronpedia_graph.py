@@ -25,7 +25,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from saereport.site import jsonwriter
-from saereport.site.circuits.graph_data import Node
+from saereport.site.circuits.graph_data import DrawnNode
 
 SCHEMA_VERSION: Final = 1
 
@@ -209,7 +209,7 @@ def _feature(kind: FeatureType, layer: str, latent: int, position: int) -> int:
     return latent if kind == "logit" else -1
 
 
-def node_of(node: Node, *, clerp: str, target: bool = False) -> GraphNode:
+def node_of(node: DrawnNode, *, clerp: str, target: bool = False) -> GraphNode:
     """A node from what the run says of it.
 
     Args:

@@ -29,7 +29,7 @@ from saereport.diff.wording import (
 from saereport.run import Run
 from saereport.site import numbers
 from saereport.site.difference.overlay import Overlay, overlay
-from saereport.site.difference.stories import Stories, Told
+from saereport.site.difference.stories import Stories, ToldLatent
 from saereport.site.latent_summary import LatentSummary, Snippet
 from saereport.util.visible import visible_text
 
@@ -54,7 +54,7 @@ class Word:
 
 
 @dataclass(frozen=True)
-class Line:
+class ChangeLine:
     """One list on both sides."""
 
     title: str
@@ -64,7 +64,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Row:
+class ChangeRow:
     """One number on both sides, with how much it changed and how much of that is noise.
 
     `intervals` are those of both sides, empty where there is none.
@@ -80,7 +80,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Card:
+class ChangeCard:
     """A latent side by side."""
 
     anchor: str
@@ -88,8 +88,8 @@ class Card:
     label: str
     metrics: str
     changes: tuple[tuple[str, str], ...]
-    rows: tuple[Row, ...]
-    lines: tuple[Line, ...]
+    rows: tuple[ChangeRow, ...]
+    lines: tuple[ChangeLine, ...]
     overlay: Overlay | None
     before: tuple[Snippet, ...]
     after: tuple[Snippet, ...]
@@ -115,8 +115,8 @@ class SaePart:
     label: str
     summary: str
     note: str
-    rows: tuple[Row, ...]
-    cards: tuple[Card, ...]
+    rows: tuple[ChangeRow, ...]
+    cards: tuple[ChangeCard, ...]
     others: tuple[Brief, ...]
     n_left_out: int
     removed: tuple[Brief, ...]
@@ -143,7 +143,7 @@ class PromptPart:
 
     anchor: str
     name: str
-    rows: tuple[Row, ...]
+    rows: tuple[ChangeRow, ...]
     edges: tuple[tuple[str, str, str, str, str, str], ...]
     n_left_out: int
     not_compared: tuple[tuple[str, str], ...]
@@ -221,9 +221,9 @@ def _edge(edge: EdgeChange) -> tuple[str, str, str, str, str, str]:
     return change, early, late, before, after, numbers.value(edge.size)
 
 
-def _row(value: Value) -> Row:
+def _row(value: Value) -> ChangeRow:
     two_sided = value.before is None and value.after is None
-    return Row(
+    return ChangeRow(
         title=title(value.metric),
         before="" if two_sided else shown(value.metric, value.before),
         after="" if two_sided else shown(value.metric, value.after),
@@ -241,10 +241,12 @@ def _span(metric: str, ends: Interval) -> str:
     return f"{shown(metric, ends[0])} to {shown(metric, ends[1])}" if ends else ""
 
 
-def _card(sae: SaeDifference, change: LatentChange, before: Told, after: Told) -> Card:
+def _card(
+    sae: SaeDifference, change: LatentChange, before: ToldLatent, after: ToldLatent
+) -> ChangeCard:
     blind = bool(before.story.blind or after.story.blind)
     stories = (before.story, after.story)
-    return Card(
+    return ChangeCard(
         anchor=_anchor("latent", sae.after, change.after),
         name=_name(sae, change),
         label=change.label,
@@ -265,11 +267,11 @@ def _said(value: Value) -> str:
 
 def _fact_rows(
     before: LatentSummary, after: LatentSummary, changed: frozenset[str]
-) -> tuple[Row, ...]:
+) -> tuple[ChangeRow, ...]:
     values = [{fact.name: fact.value for fact in story.facts} for story in (before, after)]
     names = [*values[0], *(name for name in values[1] if name not in values[0])]
     return tuple(
-        Row(
+        ChangeRow(
             title=name,
             before=values[0].get(name, ""),
             after=values[1].get(name, ""),
@@ -283,7 +285,7 @@ def _fact_rows(
 
 def _lines(
     before: LatentSummary, after: LatentSummary, items: dict[str, Items], *, blind: bool
-) -> tuple[Line, ...]:
+) -> tuple[ChangeLine, ...]:
     sides = [
         {
             line.title: line.tokens
@@ -298,11 +300,11 @@ def _lines(
         found = items.pop(_LISTS.get(name, ""), None)
         if found is None:
             was, now = (tuple(Word(text) for text in side.get(name, ())) for side in sides)
-            lines.append(Line(name, was, now, changed=False))
+            lines.append(ChangeLine(name, was, now, changed=False))
         else:
-            lines.append(Line(name, *_marked(found), changed=True))
+            lines.append(ChangeLine(name, *_marked(found), changed=True))
     lines += [
-        Line(title(metric).lower(), *_marked(found), changed=True)
+        ChangeLine(title(metric).lower(), *_marked(found), changed=True)
         for metric, found in items.items()
     ]
     return tuple(lines)
@@ -328,7 +330,7 @@ def _name(sae: SaeDifference, change: LatentChange) -> str:
     return f"{name} ({alike})" if alike else name
 
 
-def _brief_stories(told: dict[int, Told]) -> tuple[Brief, ...]:
+def _brief_stories(told: dict[int, ToldLatent]) -> tuple[Brief, ...]:
     briefs = []
     for latent, item in told.items():
         story = item.story

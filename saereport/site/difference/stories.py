@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from saereport.run import Run
 from saereport.site.columns import LatentChunk
-from saereport.site.context import DisplayTokens, Latent, ReportModel, SaeView, Shards
+from saereport.site.context import DisplayTokens, LatentView, ReportModel, SaeView, Shards
 from saereport.site.latent_summary import LatentSummary, story
 from saereport.site.sequences import KeptSequences
 
@@ -31,7 +31,7 @@ SPAN = 512
 
 
 @dataclass(frozen=True)
-class Told:
+class ToldLatent:
     """One latent as a comparison shows it.
 
     Attributes:
@@ -58,7 +58,7 @@ class Stories:
         )
         self._sequences = KeptSequences(run)
 
-    def of(self, slug: str, latents: Sequence[int]) -> dict[int, Told]:
+    def of(self, slug: str, latents: Sequence[int]) -> dict[int, ToldLatent]:
         """The stories of some latents of one SAE, by latent."""
         run = self._report.run
         names = [name for name in TABLES if run.has(name, slug)]
@@ -67,16 +67,16 @@ class Stories:
         for near in _groups(sorted(set(latents))):
             band = LatentChunk(run, slug, names, near[0], near[-1] + 1)
             for latent in near:
-                told[latent] = self._told(Latent(sae, latent, band))
+                told[latent] = self._told(LatentView(sae, latent, band))
         return told
 
-    def _told(self, latent: Latent) -> Told:
+    def _told(self, latent: LatentView) -> ToldLatent:
         rows = latent.rows("activation_histogram")
         if not len(rows):
-            return Told(story(latent, self._sequences), 0, ())
+            return ToldLatent(story(latent, self._sequences), 0, ())
         histogram = rows.first()
         counts = tuple(int(n) for n in histogram["log_counts"])
-        return Told(story(latent, self._sequences), int(histogram["log_first"]), counts)
+        return ToldLatent(story(latent, self._sequences), int(histogram["log_first"]), counts)
 
 
 def _groups(latents: list[int]) -> Iterator[list[int]]:

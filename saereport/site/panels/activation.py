@@ -5,7 +5,7 @@ from __future__ import annotations
 from saereport.run.tables import QUANTILES
 from saereport.site import numbers
 from saereport.site.blocks import Block, base
-from saereport.site.context import Latent
+from saereport.site.context import LatentView
 from saereport.site.jsonwriter import Exact
 from saereport.site.panels.registry import panel
 
@@ -68,7 +68,7 @@ QUANTILE_FACTS = base(
 @panel(
     "activation", "How often, how strongly", "activity", "activation_histogram", "given_histogram"
 )
-def activation(latent: Latent) -> list[Block]:
+def activation(latent: LatentView) -> list[Block]:
     """Both histograms as one figure, and the quantiles; or the histogram as it was given."""
     if not latent.dead and len(latent.rows("given_histogram")):
         return _given(latent)
@@ -104,7 +104,7 @@ def activation(latent: Latent) -> list[Block]:
     ]
 
 
-def _given(latent: Latent) -> list[Block]:
+def _given(latent: LatentView) -> list[Block]:
     given = latent.rows("given_histogram").first()
     centres, counts = given["centres"], given["counts"]
     step = (centres[-1] - centres[0]) / (len(centres) - 1) if len(centres) > 1 else 0.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from saereport.site.blocks import Block, base
-from saereport.site.context import Latent
+from saereport.site.context import LatentView
 from saereport.site.panels.peaks import PEAKS, peaks
 from saereport.site.panels.registry import panel
 from saereport.site.records import AttributionRow
@@ -19,7 +19,7 @@ EXAMPLES = base(
 
 @panel("attribution", "Which tokens and heads its examples came from", "example_heads", wide=True,
        hides=PEAKS)  # fmt: skip
-def attribution(latent: Latent) -> list[Block]:
+def attribution(latent: LatentView) -> list[Block]:
     """The strongest examples with their sources highlighted and their heads as bars."""
     where = peaks(latent)
     names = ("activation", "pre_activation", "bias", "heads", "start", "sources")

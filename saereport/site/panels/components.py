@@ -9,7 +9,7 @@ from typing import Any
 
 from saereport.site import numbers
 from saereport.site.blocks import Block, base
-from saereport.site.context import Latent
+from saereport.site.context import LatentView
 from saereport.site.jsonwriter import Exact
 from saereport.site.panels.registry import panel
 
@@ -53,7 +53,7 @@ class Parts:
 
 
 @panel("components", "What its examples are made of", "example_components", wide=True)
-def components(latent: Latent) -> list[Block]:
+def components(latent: LatentView) -> list[Block]:
     """One figure: the mean over the examples, then each of them."""
     names = ("embedding", "bias", "pre_activation", "heads", "mlps", "activation")
     rows = list(latent.rows("example_components").each(*names))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from saereport.site.blocks import Block, base
-from saereport.site.context import Latent
+from saereport.site.context import LatentView
 from saereport.site.panels.logits import token_pair
 from saereport.site.panels.registry import panel
 
@@ -20,7 +20,7 @@ GRID = base("deembedding", b="grid")
 
 
 @panel("deembedding", "What it reads", "deembedding", wide=True)
-def deembedding(latent: Latent) -> list[Block]:
+def deembedding(latent: LatentView) -> list[Block]:
     """Extended and raw, most and least."""
     rows = latent.rows("deembedding")
     kinds = {kind: place for place, kind in enumerate(rows["kind"])} if len(rows) else {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 from saereport.site.blocks import Block, base
-from saereport.site.context import Latent, ReportModel
+from saereport.site.context import LatentView, ReportModel
 from saereport.site.panels.registry import panel
 from saereport.site.records import ExampleRow, RangeRow
 
@@ -26,7 +26,7 @@ def _place(group: str) -> tuple[int, int, str]:
     "given_groups",
     wide=True,
 )
-def examples(latent: Latent) -> list[Block]:
+def examples(latent: LatentView) -> list[Block]:
     """Examples by group: top first, then the ranges from high to low."""
     found = group_rows(latent)
     ranges = {
@@ -68,7 +68,7 @@ def quantile_edges(report: ReportModel, n_groups: int) -> list[float]:
     return shares if rising else []
 
 
-def group_rows(latent: Latent) -> dict[str, list[ExampleRow]]:
+def group_rows(latent: LatentView) -> dict[str, list[ExampleRow]]:
     """The latent's examples as they are written, by group."""
     names = (
         "group",

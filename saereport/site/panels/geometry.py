@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from saereport.site.blocks import Block, base
-from saereport.site.context import Latent
+from saereport.site.context import LatentView
 from saereport.site.panels.registry import panel
 
 FACTS = base(
@@ -15,7 +15,7 @@ FACTS = base(
 
 
 @panel("geometry", "Directions", "geometry", wide=True)
-def geometry(latent: Latent) -> list[Block]:
+def geometry(latent: LatentView) -> list[Block]:
     """Encoder and decoder norm, and their cosine where both live in one space."""
     if not len(latent.rows("geometry")):
         return []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from saereport.site import numbers
 from saereport.site.blocks import Block, base
-from saereport.site.context import Latent
+from saereport.site.context import LatentView
 from saereport.site.panels.registry import panel
 
 SHARES = base(
@@ -37,7 +37,7 @@ GRID = base("heads", b="grid")
 
 
 @panel("heads", "Attention heads", "head_shares", "head_deembedding", wide=True)
-def heads(latent: Latent) -> list[Block]:
+def heads(latent: LatentView) -> list[Block]:
     """Head shares, then one token list per strong head."""
     blocks: list[Block] = []
     if len(latent.rows("head_shares")):

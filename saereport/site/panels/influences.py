@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from saereport.site.blocks import Block, base
-from saereport.site.context import Latent
+from saereport.site.context import LatentView
 from saereport.site.panels.peaks import PEAKS, peaks
 from saereport.site.panels.registry import panel
 from saereport.site.panels.related import linked
@@ -31,7 +31,7 @@ EXAMPLES = base("influences", b="influences", title="The strongest influences on
 
 @panel("influences", "What drove it on its examples", "influence_counts", "example_influences",
        wide=True, hides=PEAKS)  # fmt: skip
-def influences(latent: Latent) -> list[Block]:
+def influences(latent: LatentView) -> list[Block]:
     """How often each earlier latent is among the strongest, then example by example."""
     report = latent.sae.report
     labels = {sae.slug: sae.label for sae in report.info.saes}
@@ -57,7 +57,7 @@ def _sorted(
     return sorted(items, key=lambda item: (order.get(item[0], len(order)), item[0]))
 
 
-def _examples(latent: Latent, order: dict[str, int]) -> Block:
+def _examples(latent: LatentView, order: dict[str, int]) -> Block:
     rows = latent.rows("example_influences")
     slugs = sorted(set(rows["early"]), key=lambda slug: (order.get(slug, len(order)), slug))
     places = {slug: place for place, slug in enumerate(slugs)}
@@ -74,7 +74,7 @@ def _examples(latent: Latent, order: dict[str, int]) -> Block:
     return {"saes": slugs, "examples": examples} if examples else {}
 
 
-def _activations(latent: Latent) -> dict[int, float]:
+def _activations(latent: LatentView) -> dict[int, float]:
     """The activation at each example's peak, which the run tells even of a redacted latent."""
     found: dict[int, float] = {}
     for table in ("example_heads", "example_components"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from saereport.site.blocks import Block, base
-from saereport.site.context import Latent
+from saereport.site.context import LatentView
 from saereport.site.jsonwriter import Exact
 from saereport.site.panels.registry import panel
 
@@ -45,7 +45,7 @@ SIDE_BY_SIDE = base("logits", b="grid")
 
 
 @panel("logits", "What it writes", "logit_lens")
-def logits(latent: Latent) -> list[Block]:
+def logits(latent: LatentView) -> list[Block]:
     """The logit histogram, and the tokens that are raised and lowered most."""
     if not len(latent.rows("logit_lens")):
         return []

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from saereport.site.context import Latent
+from saereport.site.context import LatentView
 from saereport.site.records import PeakRow
 
 PEAKS = frozenset({"examples"})
 """What is read to find them: what draws them writes the text of a blinded latent as token ids."""
 
 
-def peaks(latent: Latent) -> dict[int, PeakRow]:
+def peaks(latent: LatentView) -> dict[int, PeakRow]:
     """The examples of group `top` by rank; empty where the run holds no example of the latent."""
     names = ("group", "rank", "sequence", "position", "start", "window")
     return {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from saereport.site.blocks import Block, base
-from saereport.site.context import Latent
+from saereport.site.context import LatentView
 from saereport.site.panels.registry import panel
 from saereport.site.panels.related import linked
 
@@ -14,7 +14,7 @@ GRID = base("pullbacks", b="grid")
 
 
 @panel("pullbacks", "Read from earlier latents", "pullbacks", wide=True)
-def pullbacks(latent: Latent) -> list[Block]:
+def pullbacks(latent: LatentView) -> list[Block]:
     """For each earlier SAE the latents with the largest and smallest pullback."""
     labels = {sae.slug: sae.label for sae in latent.sae.report.info.saes}
     order = {slug: place for place, slug in enumerate(labels)}

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from saereport.run.registry import table_named
 from saereport.site.blocks import Block
-from saereport.site.context import Latent
+from saereport.site.context import LatentView
 
 if TYPE_CHECKING:
     from saereport.site.circuits.view import PromptView
@@ -59,7 +59,7 @@ class Panel:
 
         A panel that is not hidden then gets nothing to reveal.
         """
-        if isinstance(subject, Latent):
+        if isinstance(subject, LatentView):
             subject = subject.with_opened(None if self.reveals_text else self.hides)
         return self.build(subject)
 
@@ -89,10 +89,10 @@ def panel(
     *tables: str,
     wide: bool = False,
     hides: frozenset[str] = frozenset(),
-) -> Callable[[Callable[[Latent], list[Block]]], Callable[[Latent], list[Block]]]:
+) -> Callable[[Callable[[LatentView], list[Block]]], Callable[[LatentView], list[Block]]]:
     """Register the decorated function as a panel of a latent's page; see `Panel`."""
 
-    def add(build: Callable[[Latent], list[Block]]) -> Callable[[Latent], list[Block]]:
+    def add(build: Callable[[LatentView], list[Block]]) -> Callable[[LatentView], list[Block]]:
         register(Panel(name, title, tables, build, wide=wide, hides=hides))
         return build
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from saereport.site.blocks import Block, base
-from saereport.site.context import Latent, SaeView
+from saereport.site.context import LatentView, SaeView
 from saereport.site.panels.registry import panel
 
 NEIGHBOURS = base(
@@ -29,7 +29,7 @@ GRID = base("related", b="grid")
 
 
 @panel("related", "Related latents", "neighbours", "coactivation", wide=True)
-def related(latent: Latent) -> list[Block]:
+def related(latent: LatentView) -> list[Block]:
     """Neighbours by cosine, and co-active latents by correlation and by overlap."""
     slug = latent.sae.info.slug
     blocks: list[Block] = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from saereport.site import numbers
 from saereport.site.blocks import Block, base
-from saereport.site.context import Latent
+from saereport.site.context import LatentView
 from saereport.site.panels.logits import token_pair
 from saereport.site.panels.registry import panel
 
@@ -21,7 +21,7 @@ GRID = base("through_heads", b="grid")
 
 
 @panel("through_heads", "What it reads through heads", "example_head_deembedding", wide=True)
-def through_heads(latent: Latent) -> list[Block]:
+def through_heads(latent: LatentView) -> list[Block]:
     """For each head, in the order of the table, what excites and what inhibits through it."""
     names = ("top_tokens", "top_values", "bottom_tokens", "bottom_values")
     blocks: list[Block] = []

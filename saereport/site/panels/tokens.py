@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from saereport.site.blocks import Block, base
-from saereport.site.context import Latent
+from saereport.site.context import LatentView
 from saereport.site.panels.registry import panel
 
 _COLUMNS = ["share", "lift", "at least", "active", "of", "mean"]
@@ -23,7 +23,7 @@ SIDE_BY_SIDE = base("tokens", b="grid")
 
 
 @panel("tokens", "Tokens it is active on", "token_statistics", wide=True)
-def tokens(latent: Latent) -> list[Block]:
+def tokens(latent: LatentView) -> list[Block]:
     """Tokens by share beside tokens by lift."""
     by_order: dict[str, list[list[object]]] = {}
     names = ("order", "token", "share", "lift", "lift_low", "n_active", "n_token", "mean_active")

@@ -24,7 +24,7 @@ KINDS = {
 
 
 @dataclass(frozen=True)
-class Card:
+class SaeCard:
     """One SAE on the front page; `order` is what the cards can be sorted by."""
 
     href: str
@@ -60,7 +60,7 @@ def report_facts(report: ReportModel) -> list[Fact]:
     ]
 
 
-def card(report: ReportModel, info: SaeInfo, density_counts: list[int]) -> Card:
+def card(report: ReportModel, info: SaeInfo, density_counts: list[int]) -> SaeCard:
     """The card of one SAE; `density_counts` are the bins of its density distribution."""
     facts = [
         Fact("Width", numbers.count(info.d_sae) if info.d_sae else "–"),
@@ -78,7 +78,7 @@ def card(report: ReportModel, info: SaeInfo, density_counts: list[int]) -> Card:
     else:
         what = ", ".join(part for part in (f"{made} SAE".strip(), reads) if part)
     hook = f"{info.hook_in} → {info.hook_out}" if info.is_transcoder else info.hook_in
-    return Card(
+    return SaeCard(
         href=report.home(info.slug),
         label=info.label,
         what=what,

@@ -17,7 +17,7 @@ PAGE = "provenance.html"
 
 
 @dataclass(frozen=True)
-class Section:
+class ProvenanceTable:
     """A titled table of two or more columns, with a note above it if there is one."""
 
     title: str
@@ -27,7 +27,7 @@ class Section:
     note: str = ""
 
 
-def sections(report: ReportModel) -> list[Section]:
+def sections(report: ReportModel) -> list[ProvenanceTable]:
     """The page's tables, from the model to the files."""
     info = report.info
     pairs = ("", "")
@@ -35,36 +35,44 @@ def sections(report: ReportModel) -> list[Section]:
         (warning.about or "all", warning.text, warning.source) for warning in info.warnings
     )
     result = [
-        *([Section("Warnings", "warnings", ("about", "warning", "says"), said)] if said else []),
-        Section("Model", "model", pairs, tuple(pairs_of(info.model.model_dump(mode="json")))),
+        *(
+            [ProvenanceTable("Warnings", "warnings", ("about", "warning", "says"), said)]
+            if said
+            else []
+        ),
+        ProvenanceTable(
+            "Model", "model", pairs, tuple(pairs_of(info.model.model_dump(mode="json")))
+        ),
         _text(info.text),
     ]
     result += [
-        Section(f"SAE: {sae.label}", f"sae-{sae.slug}", pairs, tuple(_sae(sae)))
+        ProvenanceTable(f"SAE: {sae.label}", f"sae-{sae.slug}", pairs, tuple(_sae(sae)))
         for sae in info.saes
     ]
     result += [
-        Section("Configuration", "configuration", pairs, tuple(pairs_of(info.config))),
-        Section(
+        ProvenanceTable("Configuration", "configuration", pairs, tuple(pairs_of(info.config))),
+        ProvenanceTable(
             "Libraries", "libraries", pairs, tuple(pairs_of(dict(sorted(info.libraries.items()))))
         ),
     ]
     if info.plugins:
-        result.append(Section("Plug-ins", "plugins", pairs, tuple(pairs_of(info.plugins))))
+        result.append(ProvenanceTable("Plug-ins", "plugins", pairs, tuple(pairs_of(info.plugins))))
     if info.left_out:
         rows = tuple((name, visible_text(why)) for name, why in sorted(info.left_out.items()))
-        result.append(Section("Left out of the run", "left-out", ("table", "reason"), rows))
+        result.append(ProvenanceTable("Left out of the run", "left-out", ("table", "reason"), rows))
     if info.memory is not None:
         result += _memory(report)
     files = tuple(
         (file.path, numbers.count(file.rows), numbers.size(file.bytes), file.sha256)
         for file in info.files
     )
-    result.append(Section("Tables of the run", "files", ("file", "rows", "size", "SHA-256"), files))
+    result.append(
+        ProvenanceTable("Tables of the run", "files", ("file", "rows", "size", "SHA-256"), files)
+    )
     return result + _raw(report)
 
 
-def _text(text: TextInfo) -> Section:
+def _text(text: TextInfo) -> ProvenanceTable:
     note = ""
     if text.chat_template is not None:
         note = (
@@ -73,17 +81,17 @@ def _text(text: TextInfo) -> Section:
             "unless all do; names of roles and line breaks are tokens like others."
         )
     rows = tuple(pairs_of(text.model_dump(mode="json")))
-    return Section("Text", "text", ("", ""), rows, note)
+    return ProvenanceTable("Text", "text", ("", ""), rows, note)
 
 
-def _raw(report: ReportModel) -> list[Section]:
+def _raw(report: ReportModel) -> list[ProvenanceTable]:
     """Tables of the run that nothing shows, and that are about nothing with a page of its own."""
     found = []
     for table in raw.unshown(report, "run"):
         made = raw.stored(table, report.run.table(table.name), report)
         rows = tuple(map(tuple, made["rows"]))
         found.append(
-            Section(
+            ProvenanceTable(
                 f"Table: {visible_text(table.title)}",
                 f"table-{table.name}",
                 tuple(made["columns"]),
@@ -139,7 +147,7 @@ def _sae(sae: SaeInfo) -> Iterator[tuple[str, str]]:
         yield f"left out: {name}", visible_text(reason)
 
 
-def _memory(report: ReportModel) -> list[Section]:
+def _memory(report: ReportModel) -> list[ProvenanceTable]:
     memory = report.info.memory
     if memory is None:
         return []
@@ -155,8 +163,10 @@ def _memory(report: ReportModel) -> list[Section]:
         (row.stage, row.name, row.kind, row.device, numbers.size(row.bytes)) for row in memory.rows
     )
     return [
-        Section("Memory: peak of each stage", "memory", ("stage", "process", "device"), peaks),
-        Section(
+        ProvenanceTable(
+            "Memory: peak of each stage", "memory", ("stage", "process", "device"), peaks
+        ),
+        ProvenanceTable(
             "Memory: largest objects",
             "memory-objects",
             ("stage", "name", "kind", "device", "size"),

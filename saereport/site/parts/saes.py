@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from saereport.run import SaeInfo
 from saereport.site import jsonwriter, raw
-from saereport.site.context import Latent, ReportModel, SaeView, page_name
+from saereport.site.context import LatentView, ReportModel, SaeView, page_name
 from saereport.site.latent_pages import IndexRow, data_name, index_row, latent_record, shards
 from saereport.site.latent_summary import story
 from saereport.site.parts.registry import (
@@ -86,7 +86,7 @@ def _items(report: ReportModel) -> Iterator[Item]:
         yield from _sae_page(sae, rows)
 
 
-def _latents_page(sae: SaeView, shard: int, latents: list[Latent]) -> Page:
+def _latents_page(sae: SaeView, shard: int, latents: list[LatentView]) -> Page:
     """A page of latents; it leads to the last latent of the page before and the first after."""
     folder, spread, report = sae.info.slug, sae.shards, sae.report
     before = spread.of(shard - 1)[-1] if shard else None

@@ -8,7 +8,7 @@ from functools import partial
 from saereport.run import SaeInfo
 from saereport.site import numbers
 from saereport.site.blocks import Block, base
-from saereport.site.context import Latent, ReportModel
+from saereport.site.context import LatentView, ReportModel
 from saereport.site.panels import Panel
 from saereport.site.parts import Entry, Item, Page, PageKind, Part
 from saereport.site.parts.registry import REPORT_DATA
@@ -31,7 +31,7 @@ LINE = base(
 PAGE, DATA = "profile/index.html", "profile/index.js"
 
 
-def streaks(latent: Latent) -> list[Block]:
+def streaks(latent: LatentView) -> list[Block]:
     """How often, how long, and the tokens of the longest."""
     rows = latent.rows("streaks")
     if not len(rows):
@@ -46,7 +46,7 @@ def streaks(latent: Latent) -> list[Block]:
     return [FACTS(values=values), *([LONGEST(rows=tokens)] if tokens else [])]
 
 
-def outliers(latent: Latent) -> list[Block]:
+def outliers(latent: LatentView) -> list[Block]:
     """The dimension, and its share."""
     rows = latent.rows("outlier_dimension")
     if not len(rows):
