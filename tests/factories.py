@@ -200,7 +200,7 @@ def byte_tokenizer() -> Any:
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
     from transformers import GPT2TokenizerFast
 
-    from saereport.sources.tokens import byte_alphabet
+    from saereport.util.byte_alphabet import byte_alphabet
 
     vocabulary = {character: place for place, character in enumerate(sorted(byte_alphabet()))}
     vocabulary["<|endoftext|>"] = len(vocabulary)

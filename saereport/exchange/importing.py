@@ -77,7 +77,7 @@ def _write(target: Path, found: Sequence[Found], saes: Sequence[GivenSae], words
                 writer.write(name, columns, slug=slug)
                 written.append(name)
             infos.append(_sae_info(sae, slug, written))
-        return writer.finish(_info(found, saes, infos, vocabulary.mark))
+        return writer.finish(_info(found, saes, infos, _writing(vocabulary)))
 
 
 def _slugs(saes: Sequence[GivenSae]) -> list[str]:
@@ -135,8 +135,19 @@ def _sae_info(sae: GivenSae, slug: str, written: Sequence[str]) -> SaeInfo:
     )
 
 
+def _writing(vocabulary: Vocabulary) -> dict[str, Any]:
+    """How tokens were written in the files, so that an export can write them so again."""
+    space = {"space": vocabulary.mark or "as it is"}
+    if not vocabulary.alphabet:
+        return space
+    return {**space, "alphabet": "GPT-2's", "plain": vocabulary.plain_words()}
+
+
 def _info(
-    found: Sequence[Found], saes: Sequence[GivenSae], infos: Sequence[SaeInfo], mark: str
+    found: Sequence[Found],
+    saes: Sequence[GivenSae],
+    infos: Sequence[SaeInfo],
+    writing: dict[str, Any],
 ) -> RunInfo:
     files = [
         {"name": one.path.name, "kind": one.kind, "sha256": sha256_of(one.path)} for one in found
@@ -149,7 +160,7 @@ def _info(
         saereport_version=__version__,
         fingerprint=_hash(["imported", __version__, sorted(file["sha256"] for file in files)]),
         title=f"{model}: {what}" if model else what,
-        config={"imported": {"files": files, "space": mark or "as it is"}},
+        config={"imported": {"files": files, **writing}},
         model=ModelInfo(
             name=model,
             wrapper="",

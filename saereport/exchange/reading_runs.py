@@ -25,6 +25,7 @@ from saereport.exchange.given import (
 )
 from saereport.exchange.limits import LARGEST_INDEX, LATENTS
 from saereport.run import Run, RunInfo, SaeInfo
+from saereport.util import byte_alphabet
 from saereport.util.errors import SaereportError
 from saereport.util.visible import visible
 
@@ -118,8 +119,8 @@ class Exporter:
         pairs = zip(
             table.column("token").to_pylist(), table.column("bytes").to_pylist(), strict=True
         )
-        mark = _mark(run.info)
-        self._tokens = {token: words.number(_string(data, mark)) for token, data in pairs}
+        writing = Writing(run.info)
+        self._tokens = {token: words.number(writing.string(data)) for token, data in pairs}
         texts = run.table("sequences", columns=["sequence", "tokens"])
         self._sequences = texts.column("sequence").to_numpy()
         self._texts = texts.column("tokens")
@@ -242,17 +243,28 @@ def _logits(lens: Mapping[str, Any] | None) -> Bins | None:
     return Bins(tuple(float(f"{centre:.7g}") for centre in centres), tuple(lens["counts"]))
 
 
-def _mark(info: RunInfo) -> str:
-    """What stood for a space in the files that the run was made from."""
-    imported = info.config.get("imported")
-    mark = imported.get("space") if isinstance(imported, dict) else ""
-    return mark if isinstance(mark, str) and len(mark) == 1 else ""
+class Writing:
+    """How the tokens of a run are written: as they were in the files that it was made from.
 
+    Args:
+        info: What the run says of these.
+    """
 
-def _string(data: bytes, mark: str) -> str:
-    """A token as a string: its text, or where it is not UTF-8 its bytes made visible."""
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError:
-        return visible(data)
-    return text.replace(" ", mark) if mark else text
+    def __init__(self, info: RunInfo) -> None:
+        imported = info.config.get("imported")
+        said = imported if isinstance(imported, dict) else {}
+        mark, plain = said.get("space"), said.get("plain")
+        self._mark = mark if isinstance(mark, str) and len(mark) == 1 else ""
+        self._alphabet = bool(said.get("alphabet"))
+        self._plain = set(map(str, plain)) if isinstance(plain, list) else set()
+
+    def string(self, data: bytes) -> str:
+        """A token: its text, or where it is not UTF-8 its bytes made visible."""
+        try:
+            text = data.decode("utf-8")
+        except UnicodeDecodeError:
+            text = ""
+        shown = text.replace(" ", self._mark) if self._mark else text
+        if self._alphabet and shown not in self._plain:
+            return byte_alphabet.written(data, spaces=bool(self._mark))
+        return shown if text or not data else visible(data)

@@ -9,11 +9,14 @@ from typing import Any
 import numpy as np
 
 from saereport.exchange.given import GivenLatent, GivenSae, Range, Words
+from saereport.util import byte_alphabet
 
 BEFORE, AFTER = 16, 8
 """Tokens of an example's window around its peak, as a collection has them unless told otherwise."""
 
 SPACES = ("▁", "Ġ")
+PLAIN_WORDS = 256
+"""Words that a run lists because they were written in another way than the rest."""
 Columns = dict[str, Any]
 
 
@@ -31,24 +34,39 @@ class Vocabulary:
 
     Attributes:
         mark: What stood for a space in the files.
+        alphabet: Whether their strings are written in GPT-2's alphabet.
         ids: For each number of `Words`, the token id.
     """
 
     def __init__(self, words: Words) -> None:
         order = sorted(range(len(words)), key=words.texts.__getitem__)
         self.mark = space_mark(words)
+        self.alphabet = byte_alphabet.is_used(words.texts)
         self.ids = np.empty(len(words), np.int32)
         self.ids[order] = np.arange(len(words), dtype=np.int32)
         self._texts = [words.texts[number] for number in order]
 
     def columns(self) -> Columns:
         """The table `vocabulary`; no token is marked as special, since the files do not say."""
-        shown = [text.replace(self.mark, " ") if self.mark else text for text in self._texts]
+        n = len(self._texts)
         return {
-            "token": np.arange(len(shown), dtype=np.int32),
-            "bytes": [text.encode() for text in shown],
-            "special": np.zeros(len(shown), bool),
+            "token": np.arange(n, dtype=np.int32),
+            "bytes": [self._read(text) or self._plain(text) for text in self._texts],
+            "special": np.zeros(n, bool),
         }
+
+    def _plain(self, text: str) -> bytes:
+        return (text.replace(self.mark, " ") if self.mark else text).encode()
+
+    def _read(self, text: str) -> bytes:
+        """What it stands for in the alphabet; empty where it is not written in that."""
+        data = byte_alphabet.read(text) if self.alphabet else None
+        return data if data is not None and byte_alphabet.is_piece(data) else b""
+
+    def plain_words(self) -> list[str]:
+        """Words that were not written in the alphabet among those that were, if they are few."""
+        found = [text for text in self._texts if text and self.alphabet and not self._read(text)]
+        return found if len(found) <= PLAIN_WORDS else []
 
 
 class Sequences:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -204,3 +205,38 @@ def test_an_export_of_several_saes_comes_back_as_a_whole(
 
 def latents(run: Run) -> list[list[int]]:
     return sorted(run.table("activity", sae.slug)["latent"].to_pylist() for sae in run.info.saes)
+
+
+@pytest.mark.parametrize("space", ["Ġ", " "])
+def test_gpt2s_alphabet_is_read_as_text_and_written_back(tmp_path: Path, space: str) -> None:
+    """The apostrophe is no row of accents; a half of a character stays a half."""
+    tokens = [f"{space}don", "âĢĻ", "t", f"{space}na", "Ã¯", "ve", "âĢ", "Ļ"]
+    rows = {
+        "features": [
+            {"modelId": "gpt2-small", "layer": "8-res-jb", "index": "3", "frac_nonzero": 0.1}
+        ],
+        "activations": [
+            {
+                "modelId": "gpt2-small",
+                "layer": "8-res-jb",
+                "index": "3",
+                "tokens": tokens,
+                "values": [1.0] * len(tokens),
+            }
+        ],
+    }
+    samples.write_rows(tmp_path / "rows", rows)
+    import_files([tmp_path / "rows"], tmp_path / "run")
+    run = open_run(tmp_path / "run")
+    words = {row["token"]: row["bytes"] for row in run.table("vocabulary").to_pylist()}
+    (text,) = run.table("sequences")["tokens"].to_pylist()
+    assert b"".join(words[token] for token in text) == " don’t naïve’".encode()
+    export_report(run.path, tmp_path / "back", format="neuronpedia")
+    (row,) = [
+        json.loads(line)
+        for line in gzip.decompress(
+            (tmp_path / "back" / "activations" / "batch-0.jsonl.gz").read_bytes()
+        ).splitlines()
+    ]
+    assert row["tokens"] == tokens
+    render(run.path, tmp_path / "report")

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from saereport.sources.tokens import byte_alphabet, special_ids, token_bytes
+from saereport.sources.tokens import special_ids, token_bytes
+from saereport.util.byte_alphabet import byte_alphabet
 from tests.factories import byte_tokenizer
 
 HOSTILE = [
