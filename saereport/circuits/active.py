@@ -49,10 +49,10 @@ def active_of(f: Tensor, counted: Tensor, limit: int | None = None) -> Active:
     return largest(Active(positions, latents, f[positions, latents]), limit)
 
 
-def share_of(some: Active, every: Active) -> float:
+def share_of(kept: Active, every: Active) -> float:
     """The share of the sum of activations that some of them hold; 1 where there is none."""
     whole = float(float64_of(every.values).sum())
-    return min(float(float64_of(some.values).sum()) / whole, 1.0) if whole > 0 else 1.0
+    return min(float(float64_of(kept.values).sum()) / whole, 1.0) if whole > 0 else 1.0
 
 
 def largest(active: Active, limit: int | None) -> Active:

@@ -103,15 +103,15 @@ def compare(
     )
 
 
-def _tolerances(own: Mapping[str, float]) -> dict[str, float]:
-    for name, tolerance in own.items():
+def _tolerances(given: Mapping[str, float]) -> dict[str, float]:
+    for name, tolerance in given.items():
         if name not in METRICS:
             raise UsageError(f"There is no metric '{name}'.", did_you_mean(name, METRICS))
         if not 0 <= tolerance < np.inf:
             raise UsageError(
                 f"The tolerance of '{name}' is {tolerance}.", "Give a number that is not negative."
             )
-    return {name: own.get(name, metric.tolerance) for name, metric in METRICS.items()}
+    return {name: given.get(name, metric.tolerance) for name, metric in METRICS.items()}
 
 
 def _side(name: str, info: RunInfo) -> Side:
@@ -196,11 +196,11 @@ def _sae_level(
     tolerances: Mapping[str, float],
     fixed: Collection[str],
 ) -> tuple[tuple[Value, ...], dict[str, str]]:
-    own = [sae_values(*side, len(found)) for side, found in zip(sides, shown, strict=True)]
+    given = [sae_values(*side, len(found)) for side, found in zip(sides, shown, strict=True)]
     figures = [sae_figures(*side) for side in sides]
     digests = {run.info.text.digest for run, _ in sides}
     sampled = Sampled(figures[0], figures[1], same_text=len(digests) == 1, fixed=fixed)
-    values, reasons = compared_saes(own[0], own[1], tolerances, sampled)
+    values, reasons = compared_saes(given[0], given[1], tolerances, sampled)
     counts = {
         "latents.added": len(matching.added),
         "latents.removed": len(matching.removed),

@@ -278,7 +278,7 @@ def _document(difference: Difference, outcomes: Sequence[Outcome]) -> DiffDocume
 
 def check_json(name: str, info: RunInfo, outcomes: Sequence[Outcome]) -> str:
     """The gates on one report, as the user named it, in the published format."""
-    made = CheckDocument(
+    written = CheckDocument(
         kind="check",
         version=VERSION,
         report=SideDocument(
@@ -289,21 +289,21 @@ def check_json(name: str, info: RunInfo, outcomes: Sequence[Outcome]) -> str:
         ),
         gates=[OutcomeDocument.model_validate(outcome) for outcome in outcomes],
     )
-    return _text_of(made)
+    return _text_of(written)
 
 
-def _text_of(made: DiffDocument | CheckDocument) -> str:
-    return made.model_dump_json(indent=1) + "\n"
+def _text_of(written: DiffDocument | CheckDocument) -> str:
+    return written.model_dump_json(indent=1) + "\n"
 
 
 def schema() -> dict[str, Any]:
     """The JSON schema of both documents."""
     either = Annotated[DiffDocument | CheckDocument, Field(discriminator="kind")]
-    made = TypeAdapter[Any](either).json_schema(mode="serialization")
+    described = TypeAdapter[Any](either).json_schema(mode="serialization")
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "What 'saereport diff --json' and 'saereport check --json' write",
-        **made,
+        **described,
     }
 
 

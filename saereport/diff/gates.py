@@ -229,7 +229,7 @@ def _outcome(
             severity="error" if lacking == "fail" else gate.severity,
             state="failed",
             worst=worst,
-            message=_said(gate, f"{found}; {text}" if text else found),
+            message=_message(gate, f"{found}; {text}" if text else found),
         )
     if gaps:
         return replace(
@@ -237,7 +237,7 @@ def _outcome(
             failed=lacking != "pass",
             state="missing",
             severity="error" if lacking == "fail" else "warn",
-            message=_said(gate, text),
+            message=_message(gate, text),
         )
     nearest = _nearest(gate.condition, chosen)
     return replace(
@@ -256,7 +256,7 @@ def _lacking(gate: Gate, gaps: Sequence[Gap]) -> IfMissing:
     return "warn" if all(gap.partial for gap in gaps) and not gate.latents else "fail"
 
 
-def _said(gate: Gate, text: str) -> str:
+def _message(gate: Gate, text: str) -> str:
     return visible_text(f"{gate.message} ({text})" if gate.message else text)
 
 

@@ -66,12 +66,12 @@ def markdown(difference: Difference, outcomes: Sequence[Outcome] = ()) -> str:
 
     What is left out is counted at the place where it would stand.
     """
-    made = ""
+    text = ""
     for amounts in _AMOUNTS:
-        made = _made(difference, outcomes, amounts)
-        if len(made) <= _AIM:
+        text = _rendered(difference, outcomes, amounts)
+        if len(text) <= _AIM:
             break
-    return made
+    return text
 
 
 def code(text: str, longest: int = _LONGEST) -> str:
@@ -92,7 +92,7 @@ def code(text: str, longest: int = _LONGEST) -> str:
     return f"{fence}{pad}{shown}{pad}{fence}"
 
 
-def _made(difference: Difference, outcomes: Sequence[Outcome], amounts: _Amounts) -> str:
+def _rendered(difference: Difference, outcomes: Sequence[Outcome], amounts: _Amounts) -> str:
     blocks = [
         [f"### {verdict(difference)}"],
         [

@@ -158,7 +158,7 @@ def _shares(
 
 def _relative(share: NDArray[np.float64], middle: NDArray[np.float64]) -> NDArray[np.float64]:
     """Share times log2(share / middle), 0 where the share is 0."""
-    some = share > 0
+    positive = share > 0
     result = np.zeros_like(share)
-    result[some] = share[some] * np.log2(share[some] / middle[some])
+    result[positive] = share[positive] * np.log2(share[positive] / middle[positive])
     return result

@@ -18,7 +18,7 @@ class Paired:
     removed: tuple[str, ...]
 
 
-def paired_saes(before: RunInfo, after: RunInfo, said: Sequence[tuple[str, str]]) -> Paired:
+def paired_saes(before: RunInfo, after: RunInfo, asked: Sequence[tuple[str, str]]) -> Paired:
     """Pair the SAEs of two runs.
 
     What the user says comes first; then SAEs of the same slug, then of the same weights, then
@@ -27,7 +27,7 @@ def paired_saes(before: RunInfo, after: RunInfo, said: Sequence[tuple[str, str]]
     Args:
         before: The run that was there.
         after: The new run.
-        said: (slug before, slug after) pairs that the user gives.
+        asked: (slug before, slug after) pairs that the user gives.
 
     Returns:
         Pairs in the order of the SAEs after.
@@ -35,7 +35,7 @@ def paired_saes(before: RunInfo, after: RunInfo, said: Sequence[tuple[str, str]]
     Raises:
         UsageError: The user names an SAE that is not there, or twice.
     """
-    pairs = dict(_said(before, after, said))
+    pairs = dict(_checked(before, after, asked))
     for key in (_slug, _weights, _hooks):
         left = [sae for sae in before.saes if sae.slug not in pairs]
         right = [sae for sae in after.saes if sae.slug not in pairs.values()]
@@ -73,12 +73,12 @@ def _by(
     return found
 
 
-def _said(
-    before: RunInfo, after: RunInfo, said: Sequence[tuple[str, str]]
+def _checked(
+    before: RunInfo, after: RunInfo, asked: Sequence[tuple[str, str]]
 ) -> list[tuple[str, str]]:
     for side, info, names in (
-        ("before", before, [one for one, _ in said]),
-        ("after", after, [two for _, two in said]),
+        ("before", before, [one for one, _ in asked]),
+        ("after", after, [two for _, two in asked]),
     ):
         known = [sae.slug for sae in info.saes]
         for name in names:
@@ -89,4 +89,4 @@ def _said(
                 )
             if names.count(name) > 1:
                 raise UsageError(f"The SAE '{name}' {side} is paired twice.", "Pair it once.")
-    return list(said)
+    return list(asked)

@@ -14,7 +14,7 @@ from saereport.run import Run, opened
 from saereport.run.subset import subset, taking_part
 from saereport.site.folder import require_report_or_nothing
 from saereport.site.single_write import require_single_or_nothing
-from saereport.util.errors import SaereportError, UsageError, did_you_mean
+from saereport.util.errors import SaereportError, UsageError, did_you_mean, first_few
 from saereport.util.files import real_path, reserved, target_folder
 
 _NAMED = 12
@@ -85,7 +85,7 @@ def _wanted(run: Run, latents: Sequence[str]) -> dict[str, list[int]]:
                 raise UsageError(f"'{asked}' names no SAE.", _which(run, slugs, asked))
             slug, words = slugs[0], asked
         if slug not in slugs:
-            hint = did_you_mean(slug, slugs) or f"It has {_some(slugs)}."
+            hint = did_you_mean(slug, slugs) or f"It has {first_few(slugs)}."
             raise SaereportError(f"The report has no SAE '{slug}'.", hint)
         found.setdefault(slug, set()).update(_indices(run, slug, words))
     return {slug: sorted(own) for slug, own in found.items()}
@@ -101,7 +101,7 @@ def _which(run: Run, slugs: Sequence[str], words: str) -> str:
             continue
         showing.append(f"'{slug}:{words}'")
     if not showing:
-        return f"Write SAE:{words}; but none of {_some(slugs)} shows all of it."
+        return f"Write SAE:{words}; but none of {first_few(slugs)} shows all of it."
     return f"Write {' or '.join(showing[:_NAMED])}."
 
 
@@ -118,7 +118,7 @@ def _indices(run: Run, slug: str, words: str) -> set[int]:
         if not inside:
             named = f"latent {low}" if low == high else f"latent of {low}-{high}"
             raise SaereportError(
-                f"The report shows no {named} of '{slug}'.", f"It shows {_some(sorted(shown))}."
+                f"The report shows no {named} of '{slug}'.", f"It shows {first_few(sorted(shown))}."
             )
         found |= inside
     return found
@@ -129,12 +129,7 @@ def _require_prompt(run: Run, slug: str) -> None:
         run.table("prompts", columns=["slug"]).column(0).to_pylist() if run.has("prompts") else []
     )
     if slug not in known:
-        hint = did_you_mean(slug, known) or (f"It has {_some(known)}." if known else "It has none.")
+        hint = did_you_mean(slug, known) or (
+            f"It has {first_few(known)}." if known else "It has none."
+        )
         raise SaereportError(f"The report has no prompt '{slug}'.", hint)
-
-
-def _some(names: Sequence[object]) -> str:
-    """The first few of them, in words."""
-    listed = ", ".join(str(name) for name in names[:_NAMED])
-    more = len(names) - _NAMED
-    return f"{listed} and {more:,} more" if more > 0 else listed

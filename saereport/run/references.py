@@ -29,8 +29,8 @@ class References:
             elif isinstance(column.holds, Latent) and column.holds.token_when:
                 when = column.holds.token_when
                 words = pa.array(when.words, pa.string())
-                some = rows.filter(pc.is_in(rows.column(when.column), words))
-                self.tokens |= _distinct(column, some.column(column.name))
+                with_tokens = rows.filter(pc.is_in(rows.column(when.column), words))
+                self.tokens |= _distinct(column, with_tokens.column(column.name))
             elif isinstance(column.holds, Sequence) and not table.home(column):
                 self.sequences |= _distinct(column, rows.column(column.name))
 

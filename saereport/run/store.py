@@ -40,7 +40,7 @@ from saereport.run.validation import (
     check_file,
     check_names,
 )
-from saereport.util.errors import SaereportError, named_or_near
+from saereport.util.errors import SaereportError, first_few, named_or_near
 from saereport.util.files import (
     canonical_json,
     require_folder,
@@ -156,7 +156,7 @@ class Run:
         if latent not in self.latents(slug):
             raise SaereportError(
                 f"The run does not show latent {latent} of '{slug}'.",
-                f"It shows {_some(self.latents(slug))}.",
+                f"It shows {first_few(self.latents(slug))}.",
             )
         found = {}
         for name in self.names(slug):
@@ -402,8 +402,8 @@ def _first_line(error: Exception) -> str:
 
 def _check_layout(path: Path, info: RunInfo) -> None:
     """Only paths that the layout itself makes are ever opened, whatever `run.json` claims."""
-    for name, said in info.tables.items():
-        _check_table(path, name, said)
+    for name, described in info.tables.items():
+        _check_table(path, name, described)
     try:
         tables = _tables(info).values()
         check_names(info)
@@ -417,17 +417,18 @@ def _check_layout(path: Path, info: RunInfo) -> None:
             raise _damaged(path, f"it lists an unknown file {ascii(file.path)[:200]}")
 
 
-def _check_table(path: Path, name: str, said: TableInfo) -> None:
+def _check_table(path: Path, name: str, described: TableInfo) -> None:
     """What `run.json` says of a table is what is registered here, if it is."""
     if name not in TABLES:
         return
-    if said.version != TABLES[name].version:
+    if described.version != TABLES[name].version:
         raise SaereportError(
             f"'{path}' holds another version of the table '{name}'.",
             "Install the saereport that made it, or collect the run again.",
         )
-    own = info_of(TABLES[name])
-    if (said.scope, said.key) != (own.scope, own.key) or said.columns != own.columns:
+    known = info_of(TABLES[name])
+    same = (described.scope, described.key) == (known.scope, known.key)
+    if not same or described.columns != known.columns:
         raise _damaged(path, f"what it says of the table '{name}' is not so")
 
 
@@ -440,13 +441,6 @@ def _tables(info: RunInfo) -> dict[str, Table]:
     known = {name: table for name, table in TABLES.items() if name in info.tables}
     others = sorted(info.tables.keys() - known.keys())
     return known | {name: table_of(name, info.tables[name]) for name in others}
-
-
-def _some(latents: Sequence[int], most: int = 12) -> str:
-    """The first few of them, in words."""
-    more = len(latents) - most
-    listed = ", ".join(map(str, latents[:most])) or "none"
-    return f"{listed} and {more:,} more" if more > 0 else listed
 
 
 def _unreadable(path: Path, error: Exception) -> SaereportError:

@@ -142,8 +142,8 @@ class Ends(Probing):
         if not _close(alone, again, self.tolerance):
             raise SaereportError("it cannot be told from what its position brings")
         found = []
-        for some in torch.split(torch.arange(len(raw)), _CHUNK):
-            entered, added = self._entered(some[:, None])
+        for chunk in torch.split(torch.arange(len(raw)), _CHUNK):
+            entered, added = self._entered(chunk[:, None])
             found.append(entered[:, 0] - added[:, 0])
         return torch.cat(found)
 

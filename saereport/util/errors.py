@@ -11,7 +11,7 @@ from __future__ import annotations
 import difflib
 import errno
 import reprlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from saereport.util.visible import visible_text
 
@@ -91,6 +91,13 @@ def shortened(value: object, limit: int = 120) -> str:
     """A value as text for a message: what a file holds may be of any length."""
     text = value if isinstance(value, str) else _BRIEF.repr(value)
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
+def first_few(values: Sequence[object], limit: int = 12) -> str:
+    """The first of some values, in words, and how many more there are."""
+    more = len(values) - limit
+    listed = ", ".join(map(str, values[:limit])) or "none"
+    return f"{listed} and {more:,} more" if more > 0 else listed
 
 
 def did_you_mean(name: str, known: Iterable[str], *, limit: int = 3) -> str:

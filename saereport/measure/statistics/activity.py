@@ -66,9 +66,9 @@ class Activity:
         rows = self.rows.chosen(latents)
         n = self.n_active(rows)
         total, squares = self.sums.totals(rows)
-        some = np.maximum(n, 1)
-        mean = total / some
-        variance = np.maximum(squares / some - mean * mean, 0.0)
+        divisor = np.maximum(n, 1)
+        mean = total / divisor
+        variance = np.maximum(squares / divisor - mean * mean, 0.0)
         maximum = self.linear.maximum[rows]
         names = np.asarray(latents, dtype=np.int32)
         return {

@@ -195,7 +195,7 @@ class TokenRows:
     def embedding(self) -> Iterator[Tensor]:
         """What each token brings to the residual stream, [n, d_model] a piece."""
         wiring = self.model.wiring
-        return self._pieces("raw", self.model.d_vocab, lambda some: wiring.embedding(some).float())
+        return self._pieces("raw", self.model.d_vocab, lambda span: wiring.embedding(span).float())
 
     def extended(self) -> Iterator[Tensor]:
         """`E' = W_E + MLP0(norm2_0(W_E))`, rows normalised, [n, d_model] a piece."""

@@ -33,9 +33,9 @@ def moments(scores: Tensor) -> dict[str, Tensor]:
     centred = scores - mean
     squared = centred.square()
     variance = squared.mean(dim=1)
-    some = torch.where(variance > 0, variance, torch.ones_like(variance))
-    skewness = (squared * centred).mean(dim=1) / some.pow(1.5)
-    kurtosis = squared.square().mean(dim=1) / some.square() - 3
+    divisor = torch.where(variance > 0, variance, torch.ones_like(variance))
+    skewness = (squared * centred).mean(dim=1) / divisor.pow(1.5)
+    kurtosis = squared.square().mean(dim=1) / divisor.square() - 3
     spread = variance > 0
     return {
         "mean": mean.squeeze(1),
@@ -58,8 +58,8 @@ def histogram(scores: Tensor, bins: int = BINS) -> tuple[Tensor, Tensor, Tensor]
     """
     low, high = torch.aminmax(scores, dim=1, keepdim=True)
     width = (high - low) / bins
-    some = torch.where(width > 0, width, torch.ones_like(width))
-    at = ((scores - low) / some).floor().clamp(0, bins - 1).to(torch.int64)
+    divisor = torch.where(width > 0, width, torch.ones_like(width))
+    at = ((scores - low) / divisor).floor().clamp(0, bins - 1).to(torch.int64)
     counts = torch.zeros((len(scores), bins), dtype=torch.int64, device=scores.device)
     counts.scatter_add_(1, at, torch.ones_like(at))
     return low.squeeze(1), width.squeeze(1), counts
