@@ -93,6 +93,46 @@ def test_what_renders_leaves_the_heavy_libraries_alone() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+CIRCLE = {
+    f"saereport.sources.{name}" for name in ("ends", "forward", "models", "probing", "wiring")
+}
+"""A model is wired as is measured on it: it hands out its own wiring, imported when asked for."""
+
+
+def imported_modules() -> dict[str, set[str]]:
+    """By module, the modules from which it takes something, wherever the import stands."""
+    modules = {}
+    for path in PACKAGE.rglob("*.py"):
+        parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+        modules[".".join(parts).removesuffix(".__init__")] = path
+    found: dict[str, set[str]] = {}
+    for module, path in modules.items():
+        named = found.setdefault(module, set())
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom):
+                inner = {f"{node.module}.{alias.name}" for alias in node.names}
+                named |= {name if name in modules else str(node.module) for name in inner}
+            elif isinstance(node, ast.Import):
+                named |= {alias.name for alias in node.names}
+        found[module] = (named & modules.keys()) - {module}
+    return found
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    """Nor for the sake of types: whoever reads one must not have to know the other first."""
+    graph = imported_modules()
+    assert len(graph) > 300
+    within = {}
+    for module in graph:
+        reached, waiting = set[str](), [module]
+        while waiting:
+            new = graph[waiting.pop()] - reached
+            reached |= new
+            waiting += new
+        within[module] = reached
+    assert {module for module, reached in within.items() if module in reached} == CIRCLE
+
+
 LONGEST, MOST = 60, 7
 """Lines of a function, and parameters without `self`."""
 

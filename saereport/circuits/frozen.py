@@ -264,6 +264,7 @@ def _layers(model: LanguageModel, acts: Mapping[str, Tensor], count: int) -> lis
         after = acts[f"blocks.{number + 1}.hook_resid_pre"] if number + 1 < count else final
         mid = acts.get(f"blocks.{number}.hook_resid_mid")
         if mid is None:
+            # A parallel block has no place between its sublayers: attention adds what is left.
             mlp_add = acts[f"blocks.{number}.hook_mlp_out"]
             attn_add, mid = after - pre - mlp_add, pre
         else:
@@ -294,6 +295,7 @@ def _layer(
     attn_norm = _norm(model, pre, model.attn_norm_weight(number), model.attn_norm_bias(number))
     W_V, W_O = model.W_V(number), model.W_O(number)
     b_V, b_O = model.b_V(number), model.b_O(number)
+    # A row of a pattern sums to one, so what is the same at every source reaches `z` as it is.
     z_const = torch.zeros_like(W_O[:, :, 0]) if b_V is None else b_V
     if attn_norm.bias is not None:
         z_const = z_const + torch.einsum("d,hdk->hk", attn_norm.bias, W_V)
@@ -320,6 +322,7 @@ def _layer(
         factor = norm.weight / norm.scale if norm.weight is not None else 1 / norm.scale
         plain = replace(plain, attn_post=factor.expand_as(heads))
         heads = heads * factor
+    # Whatever else an architecture does (sinks, gates, other values) is left over here.
     rest = attn_add - heads - plain.attn_const
     worst = float(rest.abs().max()) / max(float(attn_add.abs().max()), 1e-12)
     if worst > TOLERANCE:

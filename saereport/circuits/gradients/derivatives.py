@@ -209,6 +209,8 @@ def jacobian(
         SaereportError: Nothing that is put in comes through, or memory does not suffice.
     """
     length = outputs.positions[-1] + 1
+    # In reverse mode an output costs the prefix that it sees; in forward mode an input costs the
+    # prompt up to the last output.
     reverse_cost = sum(stop * (b - a) for stop, a, b in prefixes(outputs.positions))
     forward_cost = FORWARD_COST * len(inputs.before(length)) * length
     if forward_cost < reverse_cost:
@@ -232,6 +234,8 @@ def prefixes(positions: Sequence[int]) -> list[tuple[int, int, int]]:
         Length of the prefix, and the first and one past the last of its outputs.
     """
     groups: list[tuple[int, int, int]] = []
+    # The model is causal, so a group needs the prompt up to its last position only; a group of few
+    # is not worth a pass of its own.
     stop = len(positions)
     while stop > 0:
         start = stop
@@ -305,6 +309,7 @@ def by_forward_mode(
     length = outputs.positions[-1] + 1
     values = at.new_zeros(len(outputs), len(inputs))
     leaf = at[:length].detach()
+    # Where nothing leads on, forward mode gives zeros without a word.
     _connected(through, leaf.clone().requires_grad_())
     seen = inputs.before(length)
 

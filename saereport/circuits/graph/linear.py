@@ -179,6 +179,7 @@ class Network:
             if point == 0:
                 met.dot(c, self.embedded, self.columns.embeddings)
                 return
+            # Points count sublayers: behind an attention they are odd, behind an MLP even.
             layer, between = divmod(point - 1, 2)
             # Both parts of a parallel block read from where both are dotted with the same `c`.
             found = [self._mlp(layer, c, met)] if between or self.parallel else []
@@ -230,6 +231,7 @@ class Network:
         part, first = self.parts[number], self.columns.latents[number]
         met.dot(c, part.error, self.columns.errors[number])
         met.add(c, part.bias)
+        # Active latents are sorted by position: those of one are consecutive rows and columns.
         counts = torch.bincount(part.active.positions, minlength=c.shape[1]).tolist()
         at = 0
         for position, count in enumerate(counts):

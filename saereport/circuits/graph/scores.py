@@ -120,6 +120,7 @@ def prune(
     fixed = (kinds == EMBEDDING) | (kinds == LOGIT)
     nodes = strongest(strength, node_threshold) | fixed
     index = np.flatnonzero(nodes)
+    # Links compete within the kept nodes: what went to dropped ones is shared among the rest.
     inner = weights[index][:, index].tocsr()
     inner.eliminate_zeros()
     shares = row_shares(inner)
@@ -129,6 +130,7 @@ def prune(
     targets, sources, data = links.row[kept], links.col[kept], inner.tocoo().data[kept]
     stays = np.ones(len(index), dtype=bool)
     inner_kinds, inner_fixed = kinds[index], fixed[index]
+    # Dropping a node takes its links along, which may leave others without one.
     while True:
         live = stays[targets] & stays[sources]
         targets, sources, data = targets[live], sources[live], data[live]

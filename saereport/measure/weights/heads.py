@@ -73,6 +73,7 @@ def strengths(values: Tensor, reads: Tensor) -> Tensor:
     Returns:
         float32[n_heads, n].
     """
+    # |W_V r|² is r' (W_V' W_V) r: d_head wide, where the vectors are d_model wide for each latent.
     gram = torch.einsum("hdk,hdl->hkl", values, values)
     return torch.einsum("hnk,hkl,hnl->hn", reads, gram, reads).clamp(min=0).sqrt()
 
@@ -90,7 +91,9 @@ def scales_after(moved: Tensor, output: Tensor, norm: str) -> Tensor:
     """
     width = output.shape[1]
     if norm == "layer":
+        # Centring the matrix centres every row of the product.
         output = output - output.mean(dim=1, keepdim=True)
+    # Lengths follow from the Gram matrix; the rows would be a table of d_vocab times d_model.
     gram = output @ output.T
     squares = ((moved @ gram) * moved).sum(dim=1, keepdim=True).clamp(min=0)
     scale = (squares / (width - 1 if norm == "layer" else width)).sqrt()
@@ -109,6 +112,7 @@ def _head_scores(
         output = context.model.wiring.heads(layer).along(W_O)
         rows = read[latents]
         if context.model.norm == "layer":
+            # The norm centres what the head moves; taken out of the reader it comes to the same.
             rows = rows - rows.mean(dim=1, keepdim=True)
         probes = rows @ output.T
         divisor = scales_after(moved, output, context.model.norm).T
@@ -166,6 +170,7 @@ def _scores(
     model = context.model
     shared: tuple[int, int, Tensor] | None = None
     for (layer, head), places in chosen.items():
+        # Query heads of one group move the same values, which are the costly product here.
         value_head = head * model.n_kv_heads // model.n_heads
         if shared is None or shared[:2] != (layer, value_head):
             shared = layer, value_head, extended @ value_weights(model, layer)[head]

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import yaml
 
 from saereport.sources.saes.families import Family, family_of
-from saereport.sources.saes.names import layers_in
+from saereport.sources.saes.spelled import layers_in
 from saereport.util.errors import SaereportError, UsageError, did_you_mean, shortened
 from saereport.util.packages import package_file
 

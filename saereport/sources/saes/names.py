@@ -16,11 +16,8 @@ from typing import Any
 from saereport.sources.hooks import HookPoint
 from saereport.sources.quiet import Said
 from saereport.sources.saes.source import SaeSource
+from saereport.sources.saes.spelled import layers_in, widths_in
 
-_LAYER = re.compile(r"(?<![a-z])(?:blocks|layers?)[._/-]?(\d+)(?!\d)")
-_SHORT_LAYER = re.compile(r"(?<![a-z0-9])l(\d+)[rma]?(?![a-z0-9])")
-_L0 = re.compile(r"(?<![a-z0-9])l0[_=-]\d+")
-_WIDTH = re.compile(r"(?<![a-z])width[_-](?:2pow(\d+)|(\d+)(k|m)?)(?![a-z0-9])")
 _KINDS = {
     "att": (r"(?<![a-z])attn?(?![a-z])", ("attn_out", "z")),
     "mlp": (r"(?<![a-z])mlp(?![a-z])", ("mlp_out",)),
@@ -144,25 +141,6 @@ def _place_doubts(source: SaeSource, entry: Any, hook_in: HookPoint, d_sae: int)
             doubts.append(f"names another width than its {d_sae:,} latents")
         said += [Said(f"{who} ('{text}') {doubt}.", sanity=True) for doubt in doubts]
     return said
-
-
-def layers_in(text: str) -> set[int]:
-    """The layers that an id or a folder names."""
-    folded = text.lower()
-    found = _LAYER.findall(folded) or _SHORT_LAYER.findall(_L0.sub("", folded))
-    return {int(number[:9]) for number in found}
-
-
-def widths_in(text: str) -> set[int]:
-    """The widths that an id or a folder names, `width_16k` both as 16,000 and as 16,384."""
-    found: set[int] = set()
-    for power, number, unit in _WIDTH.findall(text.lower()):
-        if power:
-            found.add(2 ** min(int(power), 40))
-        else:
-            steps = {"k": 1, "m": 2}.get(unit, 0)
-            found |= {int(number) * 1000**steps, int(number) * 1024**steps}
-    return found
 
 
 def _why_not_linked(neuronpedia_id: str | None, hook: HookPoint, is_transcoder: bool) -> str:

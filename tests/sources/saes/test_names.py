@@ -11,8 +11,9 @@ from safetensors.torch import save_file
 
 from saereport.sources.hooks import parse_hook
 from saereport.sources.saes.loading import load_sae
-from saereport.sources.saes.names import agreed_names, layers_in, same_model, widths_in
+from saereport.sources.saes.names import agreed_names, same_model
 from saereport.sources.saes.source import SaeSource
+from saereport.sources.saes.spelled import layers_in, widths_in
 from saereport.util.errors import SaereportError
 from tests.factories import make_sae
 
