@@ -14,10 +14,10 @@ stored once in the report; a latent's own block names its base and adds its numb
 | `facts` | `names`, `values`, `notes`; fewer values than names leave the rest out |
 | `tokens` | `columns`, `rows` of `[token id, value, ...]` |
 | `latents` | `columns`, `rows` of `[latent, 1 if shown, value, ...]`, `sae` if another |
-| `examples` | `groups` of examples, `quantiles`: their inner edges; see `panels/examples.py` |
+| `examples` | `groups` of examples, `quantiles`: their edges; see `panels/examples.py` |
 | `bars` | `views`: Plotly `data`, `layout`, `columns`; `log` for a choice of the count's axis |
 | `lines` | `labels` of the x axis, `y`, `series` of `name` (a cell), `key`, `values`; `overlays` |
-| `scatter` | `x`, `y`: names of the axes, `series` of `name`, `role`, `points`; `roles` in words |
+| `scatter` | `x`, `y` of axes; `series` of `name`, `role`, `points`; `roles` in words |
 | `heatmap` | `views` of `rows`, `columns` (names) and `z`; or one of `cells`, see below |
 | `text` | `text`; or `lines` of it |
 | `grid` | `blocks`, side by side where there is room, or `stacked` |
@@ -28,7 +28,8 @@ Every block may have a `title`, and drawn ones a `summary`, a sentence (`{name}`
 A block that is drawn from much data may lie in a data script of its own, named by `load`.
 
 A *cell* is a text, or a mapping with `text`, and where there is more to say `href` (from the
-report's root), `token`, `position`, `gloss`; a name of a latent at its place, say.
+report's root), `token`, `position`, `gloss`; a name of a latent at its place, say. `drawn` is the
+address where a drawing of the page shows it.
 
 A dense heatmap has in each view `z`, numbers by row, null where there is none, as multiples of
 `unit`; `outlined` cells `[column, row]`; `strip`, a value for each of its `words`; a `note`, filled

@@ -190,6 +190,11 @@ class TableRow:
     label: str
     blind: bool
 
+    @property
+    def numbers(self) -> tuple[str, str, str]:
+        """What is lined up with the other rows, behind the name of the row."""
+        return str(self.latent), self.density, self.maximum
+
 
 def table_rows(sae: SaeView, rows: list[IndexRow]) -> list[TableRow]:
     """The first rows of the table; the script makes the others."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from types import CodeType
 
 from jinja2 import BytecodeCache, Environment, FileSystemLoader, StrictUndefined
 from jinja2.bccache import Bucket
+from markupsafe import Markup
 
+from saereport.site.aligning import lined_up
 from saereport.site.assets import templates
 
 
@@ -27,6 +30,20 @@ class _Compiled(BytecodeCache):
 
 
 _COMPILED = _Compiled()
+_CODE = re.compile(r"`([^`]+)`")
+_JOINT = re.compile(r"(?<=\w[._/])(?=[^\W\d_])")
+
+
+def coded(text: str) -> Markup:
+    """A text in which names of columns stand between backticks, as our definitions write them."""
+    pieces = _CODE.split(text)
+    made = (Markup("<code>{}</code>" if i % 2 else "{}").format(p) for i, p in enumerate(pieces))
+    return Markup("").join(made)
+
+
+def breakable(text: str) -> Markup:
+    """A text that a narrow column may break after the dots of a long name, before its letters."""
+    return Markup("<wbr>").join(_JOINT.split(text))
 
 
 def environment() -> Environment:
@@ -35,7 +52,7 @@ def environment() -> Environment:
     Raises:
         SaereportError: The installation is incomplete.
     """
-    return Environment(
+    made = Environment(
         loader=FileSystemLoader(templates()),
         autoescape=True,
         undefined=StrictUndefined,
@@ -44,3 +61,7 @@ def environment() -> Environment:
         keep_trailing_newline=True,
         bytecode_cache=_COMPILED,
     )
+    made.globals["lined_up"] = lined_up
+    made.filters["coded"] = coded
+    made.filters["breakable"] = breakable
+    return made

@@ -1,6 +1,7 @@
 // What tests ask an open page for: `saereport.inspect`. No page uses it.
 import { tokenCode } from "./blocks/lists.js";
 import { fragmentNow, viewAddress } from "./core/address.js";
+import { aligned } from "./core/align.js";
 import { store } from "./core/data.js";
 import { el } from "./core/dom.js";
 import { asText } from "./core/format.js";
@@ -18,6 +19,7 @@ import { markdownParts } from "./shell/markdown.js";
 
 const receiver = /** @type {Receiver} */ (self.saereport);
 receiver.inspect = {
+  aligned,
   asText,
   csv,
   el,

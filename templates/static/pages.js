@@ -325,9 +325,9 @@
     let low = 0;
     let high2 = firsts.length - 1;
     while (low < high2) {
-      const middle = low + high2 + 1 >> 1;
-      if (firsts[middle] <= value2) low = middle;
-      else high2 = middle - 1;
+      const middle2 = low + high2 + 1 >> 1;
+      if (firsts[middle2] <= value2) low = middle2;
+      else high2 = middle2 - 1;
     }
     return low;
   }
@@ -480,6 +480,24 @@
     document.addEventListener("click", follow);
   }
   if (thisPage.single) travel();
+
+  // core/align.js
+  var NUMBER = /^[<>≥×]? ?[+−]?[\d,]+(\.\d+)?(?: %|(×10[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+))?$/;
+  var NOTHING = /* @__PURE__ */ new Set(["", "–", "dead"]);
+  var MOST = 6;
+  var decimals = (match) => match[1] ? match[1].length - 1 : 0;
+  function aligned(column) {
+    const found = column.map((text4) => typeof text4 === "string" ? NUMBER.exec(text4) : null);
+    const words2 = column.filter((_, i) => !found[i]);
+    if (!found.some(Boolean) || words2.some((text4) => typeof text4 !== "string" || !NOTHING.has(text4))) return null;
+    const most2 = found.reduce((n, match) => match ? Math.max(n, decimals(match)) : n, 0);
+    return found.map((match) => {
+      const missing = match ? Math.min(MOST, most2 - decimals(match)) : 0;
+      return !match || !missing || match[2] ? "" : (match[1] ? "d" : "e") + missing;
+    });
+  }
+  var linedUp = (rows) => rows.length ? rows[0].map((_, i) => i ? aligned(rows.map((row2) => row2[i])) : null) : [];
+  var cellClass = (own2, lacks) => [own2, lacks].filter(Boolean).join(" ") || null;
 
   // core/seen.js
   var seen = /* @__PURE__ */ new WeakMap();
@@ -757,11 +775,12 @@
     const body = el("tbody", {});
     const bar2 = block.bar;
     const most2 = Math.max(...items.map((item2) => Math.abs((bar2 === void 0 ? 0 : item2.values[bar2]) || 0)), 1e-12);
-    const rows = items.map((item2) => {
+    const texts = items.map((item2) => item2.values.map((value2, i) => formatOf(formats[i])(value2)));
+    const lines2 = linedUp(texts.map((row2) => ["", ...row2]));
+    const rows = items.map((item2, place) => {
       const row2 = el("tr", {}, el("td", {}, item2.node));
       item2.values.forEach((value2, i) => {
-        const format = formatOf(formats[i]);
-        const cell2 = el("td", i === bar2 ? { class: "lead-value" } : {}, format(value2));
+        const cell2 = el("td", { class: cellClass(i === bar2 ? "lead-value" : "", lines2[i + 1]?.[place]) }, texts[place][i]);
         if (i === bar2) {
           const line2 = el("i", { class: value2 < 0 ? "neg" : "" });
           line2.style.setProperty("width", 72 * Math.abs(value2) / most2 + "%");
@@ -847,7 +866,7 @@
   }
 
   // reader/pins.js
-  var MOST = 12;
+  var MOST2 = 12;
   var PIN = /^([a-z0-9][a-z0-9._-]{0,120})\.(\d{1,15})$/;
   var OUTSIDE = /^(?:[a-z][a-z0-9+.-]*:|\/)/i;
   var name = ({ slug, latent: latent2 }) => slug + "." + latent2;
@@ -957,7 +976,7 @@
     return null;
   }
   function set(pins) {
-    session.pinned = pins.slice(0, MOST);
+    session.pinned = pins.slice(0, MOST2);
     session.pins = session.pinned.map(name).join(",");
     tab2("pins", session.pins);
     dressLinks();
@@ -975,13 +994,13 @@
     const pin = { slug, latent: latent2 };
     const without = session.pinned.filter((other) => name(other) !== name(pin));
     const off = without.length < session.pinned.length;
-    say2(off || without.length < MOST ? "" : "At most " + MOST + " latents can be pinned.");
+    say2(off || without.length < MOST2 ? "" : "At most " + MOST2 + " latents can be pinned.");
     set(off ? without : [...without, pin]);
     setFragment(fragmentNow());
   }
   function fromAddress(text4 = pinsInAddress()) {
     const { pins, unknown } = parsed(text4);
-    const extra = pins.length > MOST ? "Only the first " + MOST + " are pinned. " : "";
+    const extra = pins.length > MOST2 ? "Only the first " + MOST2 + " are pinned. " : "";
     const words2 = unknown.length ? "Not in this report, so not pinned: " + unknown.slice(0, 3).join(", ") + (unknown.length > 3 ? " …" : "") : "";
     say2(extra + words2);
     set(pins);
@@ -1029,14 +1048,14 @@
   // reader/notebook.js
   var LIMIT = { label: 300, note: 1e4, source: 80, bytes: 5e6, lines: 5e4 };
   var UNSEEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g;
-  var NOTHING = Object.freeze({ star: false, label: "", note: "", source: "" });
+  var NOTHING2 = Object.freeze({ star: false, label: "", note: "", source: "" });
   var books = /* @__PURE__ */ new Map();
   var unkept = /* @__PURE__ */ new Map();
   var text = (value2, most2) => typeof value2 === "string" ? value2.replace(/\r\n?/g, "\n").replace(UNSEEN, "").slice(0, most2) : "";
   var line = (value2, most2) => text(value2, most2).replace(/\s+/g, " ");
   var isRecord = (value2) => value2 !== null && typeof value2 === "object" && !Array.isArray(value2);
   function clean(value2) {
-    if (!isRecord(value2)) return NOTHING;
+    if (!isRecord(value2)) return NOTHING2;
     return {
       star: value2.star === true,
       label: line(value2.label, LIMIT.label),
@@ -1076,7 +1095,7 @@
      * @param {number} latent
      * @returns {Readonly<Note>}
      */
-    of: (slug, latent2) => book(slug).get(latent2) || NOTHING,
+    of: (slug, latent2) => book(slug).get(latent2) || NOTHING2,
     /**
      * All notes on an SAE's latents, by latent.
      * @param {string} slug
@@ -1411,8 +1430,8 @@
 
   // latents/reading.js
   var CUTS = ["snippet", "sentence", "full"];
-  var NUMBER = "(\\d{1,12}(?:\\.\\d{1,12})?(?:e[+-]?\\d{1,3})?)";
-  var RANGE = new RegExp("^" + NUMBER + "-" + NUMBER + "$");
+  var NUMBER2 = "(\\d{1,12}(?:\\.\\d{1,12})?(?:e[+-]?\\d{1,3})?)";
+  var RANGE = new RegExp("^" + NUMBER2 + "-" + NUMBER2 + "$");
   var reading = { cut: CUTS[0], range: null, unique: false };
   function fragmentParts(fragment) {
     const [anchor2, ...rest] = fragment.split("&");
@@ -1732,13 +1751,15 @@
   }
   var tableOf = (view) => gridTable({ columns: view.columns || [], rows: rowsOf(view) });
   function gridTable({ columns, rows }) {
-    const head3 = el("tr", {});
-    columns.forEach((name3) => head3.append(el("th", { scope: "col" }, name3)));
+    const texts = rows.map((row2) => row2.map((value2) => String(value2 ?? "")));
+    const lines2 = linedUp(texts);
+    const style = (i) => lines2[i] ? "number" : "";
+    const head3 = el("tr", {}, ...columns.map((name3, i) => el("th", { scope: "col", class: style(i) }, name3)));
     const body = el("tbody", {});
-    for (const row2 of rows) {
-      const [first, ...others] = row2.map((value2) => String(value2 ?? ""));
-      body.append(el("tr", {}, el("th", { scope: "row" }, first), ...others.map((cell2) => el("td", {}, cell2))));
-    }
+    texts.forEach(([first, ...others], place) => {
+      const cells = others.map((cell2, i) => el("td", { class: cellClass(style(i + 1), lines2[i + 1]?.[place]) }, cell2));
+      body.append(el("tr", {}, el("th", { scope: "row" }, first), ...cells));
+    });
     return el("div", { class: "scroll" }, el("table", { class: "grid" }, el("thead", {}, head3), body));
   }
   function unfolding(label2, make2) {
@@ -2905,10 +2926,7 @@
     return box;
   }
   function grid(columns, rows) {
-    const row2 = (cells, tag) => el("tr", {}, ...cells.map((cell2, i) => el(i ? tag : "th", {}, cell2)));
-    const table3 = el("table", { class: "grid" }, el("thead", {}, row2(columns, "th")));
-    table3.append(el("tbody", {}, ...rows.map((cells) => row2(cells, "td"))));
-    return el("details", {}, el("summary", {}, "Table"), el("div", { class: "scroll" }, table3));
+    return el("details", {}, el("summary", {}, "Table"), gridTable({ columns, rows }));
   }
   var most = (numbers2) => Math.max(1e-12, ...numbers2.map(Math.abs));
   function attributionBlock(block, { blind }) {
@@ -2956,19 +2974,20 @@
     const head3 = ["earlier latent", "path", "token", "influence"];
     const body = el("tbody", {});
     const widest = most(rows.map((row2) => row2.value));
-    for (const row2 of rows) {
+    const line2 = aligned(rows.map((row2) => signed(row2.value)));
+    rows.forEach((row2, i) => {
       const { source, token, value: value2 } = row2;
-      const cell2 = el("td", { class: "lead-value" }, signed(value2));
-      const line2 = el("i", { class: value2 < 0 ? "neg" : "" });
-      line2.style.setProperty("width", 72 * Math.abs(value2) / widest + "%");
-      cell2.append(line2);
+      const cell2 = el("td", { class: cellClass("lead-value", line2?.[i]) }, signed(value2));
+      const bar2 = el("i", { class: value2 < 0 ? "neg" : "" });
+      bar2.style.setProperty("width", 72 * Math.abs(value2) / widest + "%");
+      cell2.append(bar2);
       const shown3 = () => blind ? el("code", { class: "tok" }, "#" + token) : tokenCode(token);
       const text4 = token < 0 ? null : shown3();
       const path = pathOf(row2);
       const at2 = el("small", {}, source === 0 ? " peak" : " " + asText.value(source));
       const from = el("td", {}, earlier(block.saes[row2.sae], row2.latent, row2.shown, blind));
       body.append(el("tr", {}, from, el("td", {}, path), el("td", {}, text4, at2), cell2));
-    }
+    });
     const titles = el("tr", {}, ...head3.map((name3) => el("th", { scope: "col" }, name3)));
     const table3 = el("table", { class: "list paths" }, el("thead", {}, titles), body);
     return el("div", { class: "scroll-x" }, table3);
@@ -3006,11 +3025,16 @@
 
   // blocks/table.js
   function tableBlock(block) {
-    const head3 = el("tr", {}, ...block.columns.map((name3) => el("th", { scope: "col" }, name3)));
+    const lines2 = linedUp(block.rows);
+    const head3 = el("tr", {}, ...block.columns.map((name3, i) => el("th", { scope: "col", class: lines2[i] ? "number" : null }, name3)));
     const body = el("tbody", {});
-    for (const [first, ...others] of block.rows) {
-      body.append(el("tr", {}, el("th", { scope: "row" }, cellNode(first)), ...others.map((cell2) => el("td", {}, cellNode(cell2)))));
-    }
+    block.rows.forEach(([first, ...others], place) => {
+      const made = (cell2, i) => {
+        const line2 = lines2[i + 1];
+        return el("td", { class: line2 ? cellClass("number", line2[place]) : null }, cellNode(cell2));
+      };
+      body.append(el("tr", {}, el("th", { scope: "row" }, cellNode(first)), ...others.map(made)));
+    });
     const title2 = block.title === void 0 ? "" : cellText(block.title);
     const table3 = el("table", { class: "grid" }, el("thead", {}, head3), body);
     const data = () => ({ columns: block.columns, rows: block.rows.map((row2) => row2.map(cellText)) });
@@ -3926,7 +3950,10 @@
     if (node.kind === "logit") return { layer: OUTPUTS, sae: 0 };
     return { layer: node.layer, sae: node.sae };
   }
-  var mean = (values) => Math.round(values.reduce((a, b) => a + b, 0) / values.length);
+  function middle(values) {
+    const mean = values.reduce((a, b) => a + b, 0) / values.length;
+    return values.reduce((best, value2) => Math.abs(value2 - mean) < Math.abs(best - mean) ? value2 : best, values[0]);
+  }
   function rowsOf2(model, items) {
     const rows = /* @__PURE__ */ new Map();
     const rowOf = (node) => {
@@ -3940,8 +3967,8 @@
     const sorted = Array.from(rows.values()).sort((a, b) => a.layer - b.layer || a.sae - b.sae);
     sorted.forEach((row2, i) => row2.place = i);
     for (const item2 of items) {
-      const row2 = sorted[mean(item2.members.map((node) => rowOf(node).place))];
-      item2.column = mean(item2.members.map((node) => node.position));
+      const row2 = sorted[middle(item2.members.map((node) => rowOf(node).place))];
+      item2.column = middle(item2.members.map((node) => node.position));
       row2.used = true;
       if (item2.kind !== "error") row2.main = true;
       const cell2 = row2.cells.get(item2.column) || { items: [], lines: [] };
@@ -4068,8 +4095,8 @@
   // graph/draw.js
   var ZOOM = { least: 0.3, most: 3 };
   var NAME2 = 15;
-  var NUMBER2 = 12;
-  var NOTHING2 = { items: [], rows: [], columns: [], W: 1, H: 1, of: /* @__PURE__ */ new Map(), edges: [] };
+  var NUMBER3 = 12;
+  var NOTHING3 = { items: [], rows: [], columns: [], W: 1, H: 1, of: /* @__PURE__ */ new Map(), edges: [] };
   var round = (n) => Math.round(n * 10) / 10;
   function shapeOf(item2) {
     const { kind } = item2;
@@ -4128,7 +4155,7 @@
       this.model = model;
       this.zoom = 1;
       this.fitted = null;
-      this.layout = NOTHING2;
+      this.layout = NOTHING3;
       this.behind = [];
       this.bands = svgNode("g", { class: "bands", "aria-hidden": "true" });
       this.base = svgNode("g", { class: "edges base", "aria-hidden": "true" });
@@ -4221,7 +4248,7 @@
       });
       const taken = firm.map((name3) => name3.y);
       for (const name3 of names2) {
-        const fits = !name3.bare || taken.every((y) => Math.abs(y - name3.y) >= NUMBER2);
+        const fits = !name3.bare || taken.every((y) => Math.abs(y - name3.y) >= NUMBER3);
         if (name3.bare && fits) taken.push(name3.y);
         name3.box.hidden = !fits;
         name3.box.style.setProperty("top", round(name3.y) + "px");
@@ -4470,9 +4497,9 @@
   );
 
   // graph/state.js
-  var MOST2 = { address: 2e4, groups: 40, name: 40 };
+  var MOST3 = { address: 2e4, groups: 40, name: 40 };
   var DRAWN2 = 150;
-  var name2 = (text4) => Array.from(text4.replace(/\p{C}/gu, "").replace(/\s+/gu, " ").trim()).slice(0, MOST2.name).join("");
+  var name2 = (text4) => Array.from(text4.replace(/\p{C}/gu, "").replace(/\s+/gu, " ").trim()).slice(0, MOST3.name).join("");
   var groupName = name2;
   var usualState = (model) => ({
     links: Math.min(DRAWN2, model.links.length),
@@ -4502,7 +4529,7 @@
   }
   function readState(model, address) {
     const state = usualState(model);
-    if (address.length > MOST2.address) return state;
+    if (address.length > MOST3.address) return state;
     const parts = new URLSearchParams(address);
     const links = parts.get("links");
     if (/^\d{1,7}$/.test(links || "")) state.links = Math.min(Number(links), model.links.length);
@@ -4515,7 +4542,7 @@
     if (pinned) state.pinned = pinned.place;
     state.trace = state.pinned !== null && parts.get("trace") === "yes";
     const taken = /* @__PURE__ */ new Set();
-    state.groups = parts.getAll("group").slice(0, MOST2.groups).map((text4) => groupOf(model, text4, taken)).filter((group) => group !== null);
+    state.groups = parts.getAll("group").slice(0, MOST3.groups).map((text4) => groupOf(model, text4, taken)).filter((group) => group !== null);
     return state;
   }
   function writeState(model, state) {
@@ -4551,7 +4578,7 @@
       this.hovered = null;
       this.panelled = void 0;
       this.tracing = [];
-      this.layout = NOTHING2;
+      this.layout = NOTHING3;
       this.drawn = { links: 0, of: 0, from: 0 };
       this.leaving = 0;
       this.card = el("div", { class: "g-card", hidden: "" });
@@ -4916,6 +4943,18 @@
         scroll.scrollTop = from.top - y;
       });
       self.addEventListener("pointerup", () => from = null);
+      document.addEventListener("click", (event) => {
+        const link3 = around(event, ".g-table a.show");
+        if (!(link3 instanceof HTMLAnchorElement) || event.ctrlKey || event.metaKey || event.shiftKey) return;
+        const node = this.model.byId.get(new URLSearchParams(link3.hash.slice(link3.hash.lastIndexOf("#") + 1)).get("pin") || "");
+        if (!node) return;
+        event.preventDefault();
+        if (!this.state.errors && node.kind === "error") this.change({ errors: true }, true);
+        const item2 = this.item(node.place);
+        this.pin(item2, true);
+        if (item2) this.stage.centre(item2);
+        this.place.scrollIntoView();
+      });
       self.addEventListener("hashchange", () => {
         this.state = readState(this.model, fragmentNow());
         this.panelled = void 0;
@@ -5143,7 +5182,7 @@
   var ONLY = ["starred", "labelled", "pinned"];
   var SORTS = ["latent", "marked", "density", "max", "shape", "tokens", "raises", "label"];
   var LONGEST2 = 200;
-  var NUMBER3 = /^[0-9]{1,15}(\.[0-9]{1,25})?(e-?[0-9]{1,2})?$/i;
+  var NUMBER4 = /^[0-9]{1,15}(\.[0-9]{1,25})?(e-?[0-9]{1,2})?$/i;
   var noFilters = () => ({
     q: "",
     tokens: "",
@@ -5156,7 +5195,7 @@
     sort: [{ name: "latent", down: false }]
   });
   var columnNames = SORTS;
-  var numberFrom = (text4) => NUMBER3.test(text4.trim()) ? Number(text4) : null;
+  var numberFrom = (text4) => NUMBER4.test(text4.trim()) ? Number(text4) : null;
   function readFilters(text4) {
     const parts = new URLSearchParams(text4);
     const state = noFilters();
@@ -5208,7 +5247,7 @@
       return quoted ? "\n" + quoted[1].toLowerCase() + "\n" : text4.trim().toLowerCase();
     }
     const marked2 = (row2) => (noteBook.of(sae2, row2.latent).star ? 2 : 0) + (isPinned(sae2, row2.latent) ? 1 : 0);
-    function middle(row2) {
+    function middle2(row2) {
       let mass = 0;
       let moment = 0;
       for (let i = 0; i < row2.spark.length; i += 1) {
@@ -5224,7 +5263,7 @@
       marked: marked2,
       density: (row2) => row2.density,
       max: (row2) => row2.max,
-      shape: middle,
+      shape: middle2,
       tokens: (row2) => first(row2.tokens),
       raises: (row2) => first(row2.raises),
       /** @param {LatentRow} row */
@@ -5293,9 +5332,10 @@
   var MARGIN = 12;
   var PRINTED = 2e3;
   var LOWEST = -7;
-  var COLUMNS2 = 8;
+  var COLUMNS2 = { labelled: 8, unlabelled: 7 };
   var FIRST_DOWN = /* @__PURE__ */ new Set(["density", "max", "shape", "marked"]);
   var WORDS = { latent: "latent", marked: "marked", density: "density", max: "max", shape: "activations", tokens: "active on", raises: "raises", label: "explanation" };
+  var maxText = (row2) => row2.max > 0 ? asText.value(row2.max) : "–";
   var field = (id) => byId(id, HTMLInputElement);
   function sparkPath(text4) {
     const width2 = 92 / text4.length;
@@ -5346,6 +5386,8 @@
     let state = noFilters();
     let shown3 = rows;
     let drawn2 = "";
+    const inLines = (text4) => new Map((aligned(rows.map(text4)) || []).map((parts, i) => [rows[i], parts]));
+    const lines2 = { density: inLines(densityText), max: inLines(maxText) };
     function line2(row2) {
       const link3 = el("a", { href: latentHref(sae2, row2.latent) }, String(row2.latent));
       const meter = el("i", {});
@@ -5362,8 +5404,8 @@
         {},
         el("th", { scope: "row" }, link3),
         el("td", { class: "c-marks" }, markButtons(sae2, row2.latent)),
-        el("td", { class: "c-density" }, densityText(row2), el("span", { class: "meter", "aria-hidden": "true" }, meter)),
-        el("td", { class: "c-max" }, row2.max > 0 ? asText.value(row2.max) : "–"),
+        el("td", { class: cellClass("c-density", lines2.density.get(row2)) }, densityText(row2), el("span", { class: "meter", "aria-hidden": "true" }, meter)),
+        el("td", { class: cellClass("c-max", lines2.max.get(row2)) }, maxText(row2)),
         spark,
         el("td", { class: "c-tokens" }, ...row2.blind ? [blindMark()] : codes(unpack(row2.tokens))),
         el("td", { class: "c-logits" }, ...codes(unpack(row2.raises))),
@@ -5372,8 +5414,9 @@
       node.dataset.latent = String(row2.latent);
       return node;
     }
+    const columns = () => COLUMNS2[grid2.classList.contains("unlabelled") ? "unlabelled" : "labelled"];
     function gap(height) {
-      const cell2 = el("td", { colspan: COLUMNS2 });
+      const cell2 = el("td", { colspan: columns() });
       cell2.style.setProperty("height", height + "px");
       return el("tr", { class: "gap", "aria-hidden": "true" }, cell2);
     }
@@ -5392,7 +5435,7 @@
       if (key === drawn2) return;
       drawn2 = key;
       if (!shown3.length) {
-        const cell2 = el("td", { colspan: COLUMNS2 }, rows.length ? "No latent fits the filters." : "The report shows no latent of this SAE.");
+        const cell2 = el("td", { colspan: columns() }, rows.length ? "No latent fits the filters." : "The report shows no latent of this SAE.");
         body.replaceChildren(el("tr", { class: "empty" }, cell2));
         return;
       }
@@ -5401,7 +5444,7 @@
       body.replaceChildren(
         gap(first * height),
         ...shown3.slice(first, last).map(line2),
-        session.paper && last < shown3.length ? el("tr", { class: "empty" }, el("td", { colspan: COLUMNS2 }, rest)) : gap((shown3.length - last) * height)
+        session.paper && last < shown3.length ? el("tr", { class: "empty" }, el("td", { colspan: columns() }, rest)) : gap((shown3.length - last) * height)
       );
       if (!had) return;
       const again2 = maybe(body, "tr[data-latent='" + had.latent + "']");
@@ -5888,6 +5931,7 @@
     self.saereport
   );
   receiver.inspect = {
+    aligned,
     asText,
     csv,
     el,

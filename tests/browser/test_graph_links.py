@@ -107,3 +107,61 @@ def test_names_of_rows_do_not_touch(folder: Path, watched: Make, width: int) -> 
     assert len(boxes) > 5
     assert all(low[1] <= high[0] + 2 for low, high in itertools.pairwise(boxes))
     seen.check()
+
+
+def test_a_group_stands_on_a_token_that_it_holds(folder: Path, watched: Make) -> None:
+    """And in a row of it: not at the mean of its places, which may be another's."""
+    seen = watched()
+    page = opened(seen, folder, "small")
+    by_place = page.evaluate(
+        """() => saereport.inspect.graphView.model.nodes
+            .filter((node) => node.kind === "latent").map((node) => [node.id, node.position])"""
+    )
+    ends = sorted(by_place, key=lambda pair: pair[1])
+    first, last = ends[0], ends[-1]
+    assert last[1] - first[1] > 1
+    page.goto(f"{page.url.partition('#')[0]}#group={first[0]}+{last[0]}*far+apart")
+    page.reload()
+    page.wait_for_selector(".nodes .k-group")
+    column, row, rows, inside = page.evaluate(
+        """() => {
+            const { layout, model } = saereport.inspect.graphView;
+            const item = layout.items.find((one) => one.group);
+            const { x, w } = layout.columns[item.column];
+            return [item.column, [item.row.layer, item.row.sae],
+                item.members.map((node) => [node.layer, node.sae]), x <= item.x && item.x <= x + w];
+        }"""
+    )
+    assert column in (first[1], last[1])
+    assert row in rows
+    assert inside
+    seen.check()
+
+
+def test_tables_lead_to_latents_and_into_the_drawing(folder: Path, watched: Make) -> None:
+    seen = watched()
+    page = opened(seen, folder, "small")
+    page.evaluate("document.querySelectorAll('details').forEach((d) => { d.open = true; })")
+    for table in ("#checks", "#strongest", "#latents-in-it"):
+        rows = page.locator(f"{table} tbody tr").count()
+        ends = 1 if table == "#latents-in-it" else 2
+        assert page.locator(f"{table} tbody a.show").count() == ends * rows > 0
+    page_of = page.locator("#latents-in-it a:not(.show)").first
+    name = page_of.inner_text()
+    href = page_of.get_attribute("href")
+    assert href.endswith(f"#latent-{name.rpartition(' ')[2]}") or "neuronpedia.org/" in href
+    link = page.locator("#strongest tbody a.show").nth(3)
+    wanted = link.get_attribute("href").partition("#pin=")[2]
+    link.focus()
+    page.keyboard.press("Enter")
+    assert page.url.endswith(f"#pin={wanted}")
+    pinned = """() => {
+        const { model, state } = saereport.inspect.graphView;
+        return [model.nodes[state.pinned].id, document.activeElement.item.node.id];
+    }"""
+    assert page.evaluate(pinned) == [wanted, wanted]
+    assert page.locator(".g-panel .g-pinned").inner_text().startswith("Pinned")
+    box = page.locator("#graph .node:focus").bounding_box()
+    assert box["y"] > 0
+    assert box["y"] < 900
+    seen.check()

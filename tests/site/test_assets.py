@@ -70,7 +70,7 @@ def test_every_class_of_a_style_is_made_somewhere(name: str) -> None:
     plain = re.sub(r"/\*.*?\*/|\{[^{}]*\}", "{}", style, flags=re.DOTALL)
     wanted = set(re.findall(r"\.(-?[a-zA-Z_][\w-]*)", plain))
     # Classes that a script puts together: a step of a scale, a kind of node, a mark, a sample.
-    counted = {found for found in wanted if re.fullmatch(r"[akmnp]\d|[kds]-\w+|mark-\w+", found)}
+    counted = {found for found in wanted if re.fullmatch(r"[adekmnp]\d|[kds]-\w+|mark-\w+", found)}
     assert wanted - counted - made == set()
 
 

@@ -177,6 +177,6 @@ def test_other_pages_show_them(report: Path, run: Run) -> None:
     methods = (report / "methods.html").read_text("utf-8")
     for title in ("The SAE as a whole", "Decoder directions", "Sketch of the active tokens"):
         assert title in methods
-    provenance = (report / "provenance.html").read_text("utf-8")
+    provenance = (report / "provenance.html").read_text("utf-8").replace("<wbr>", "")
     for name in ("sae_metrics", "decoder_directions", "active_sketch"):
         assert f"{name}.parquet" in provenance

@@ -16,6 +16,7 @@ from saereport.run import open_run
 from saereport.site import render
 from saereport.site.csp import policy
 from saereport.site.numbers import count
+from saereport.site.templating import breakable, coded
 from saereport.util.errors import SaereportError
 from tests.synthetic import HOSTILE, Shape, write_run
 
@@ -297,3 +298,17 @@ def test_every_hostile_token_is_in_the_vocabulary(hostile_report: Path) -> None:
     record = json.loads(text.split("push(", 1)[1].rstrip().removesuffix(");"))
     assert len(record["tokens"]) == 900
     assert len(set(HOSTILE)) == len(HOSTILE)
+
+
+def test_names_of_columns_are_code_on_the_methods_page(single_report: Path) -> None:
+    """Definitions set them between backticks, as Markdown does."""
+    soup = BeautifulSoup((single_report / "methods.html").read_text("utf-8"), "html.parser")
+    assert "`" not in soup.get_text()
+    section = soup.select_one("#token_statistics")
+    assert section is not None
+    assert "lift_low" in [code.get_text() for code in section.select("p code")]
+
+
+def test_code_and_breaks_are_escaped() -> None:
+    assert coded("a `<b>` & `c") == "a <code>&lt;b&gt;</code> &amp; `c"
+    assert breakable("a.b_c<i>/d e.") == "a.<wbr>b_<wbr>c&lt;i&gt;/d e."

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from saereport.site import numbers
+from saereport.site.blocks import Cell
 from saereport.site.circuits.agreement import correlation, verdict
 from saereport.site.circuits.graph_data import DrawnNode, PromptGraph
 from saereport.site.circuits.graph_latents import Key, LatentCard
 from saereport.site.circuits.graph_strength import scores as link_scores
+from saereport.site.circuits.names import graph_page
 from saereport.site.context import ReportModel
 from saereport.site.latent_summary import Fact, prose
+from saereport.site.neuronpedia import base_url
+from saereport.site.telling import ToldRow, ToldTable
 from saereport.util.visible import SPACE, visible_text
 
 N_LINKS = 40
 N_NODES = 80
 N_CLERP = 4
-
-Row = tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,31 @@ class GraphWords:
         if node.kind == "error":
             return f"{self.error(node)} {place}"
         return f"{self.sae(node.sae)}, latent {node.latent} {place}"
+
+    def cell(self, node: DrawnNode) -> Cell:
+        """A node in a table: where more is said of it, and where it is drawn."""
+        drawn = f"{graph_page(self.graph.slug)}#pin={quote(node.id, safe=':')}"
+        if node.kind == "logit":
+            return {"text": self.name(node), "drawn": drawn}
+        names = {"embedding": "token", "latent": f"{self.sae(node.sae)}, latent {node.latent}"}
+        href = self.href(node)
+        return {
+            "text": names.get(node.kind) or self.error(node),
+            **({"href": href} if href else {}),
+            "token": self.token(self.graph.tokens[node.position]),
+            "position": node.position,
+            "drawn": drawn,
+        }
+
+    def href(self, node: DrawnNode) -> str:
+        """The page of a latent, in the report or else on Neuronpedia; empty without one."""
+        if node.kind != "latent":
+            return ""
+        if card := self.cards.get((node.sae, node.latent)):
+            return card.href
+        known = (i.neuronpedia_id for i in self.report.info.saes if i.slug == node.sae)
+        outside = base_url(next(known, ""))
+        return f"{outside}/{node.latent}" if outside else ""
 
     def error(self, node: DrawnNode) -> str:
         """What an error node stands for."""
@@ -160,51 +188,67 @@ def facts(words: GraphWords) -> list[Fact]:
     ]
 
 
-def link_rows(words: GraphWords) -> list[Row]:
-    """The links with the largest scores: source, target, effect, score."""
+def link_table(words: GraphWords) -> ToldTable:
+    """The links with the largest scores."""
     nodes = words.graph.nodes
     scored = zip(link_scores(words.graph).tolist(), words.graph.links, strict=True)
     strongest = sorted(scored, key=lambda item: (-item[0], item[1].target, item[1].source))
-    return [
+    return _table(
+        ("source", "target", "effect", "score"),
         (
-            words.name(nodes[link.source]),
-            words.name(nodes[link.target]),
-            numbers.value(link.weight),
-            numbers.value(score),
-        )
-        for score, link in strongest[:N_LINKS]
-    ]
+            (
+                words.cell(nodes[link.source]),
+                words.cell(nodes[link.target]),
+                numbers.value(link.weight),
+                numbers.value(score),
+            )
+            for score, link in strongest[:N_LINKS]
+        ),
+    )
 
 
-def node_rows(words: GraphWords) -> list[Row]:
-    """The latents with the most influence: name, meaning, activation, influence."""
+def node_table(words: GraphWords) -> ToldTable:
+    """The latents with the most influence."""
     latents = sorted(
         (node for node in words.graph.nodes if node.kind == "latent"),
         key=lambda node: (node.influence, node.node),
     )
-    return [
+    return _table(
+        ("latent", "stands for", "activation", "cumulative influence"),
         (
-            words.name(node),
-            words.meaning((node.sae, node.latent)),
-            numbers.value(node.activation),
-            numbers.percent(node.influence),
-        )
-        for node in latents[:N_NODES]
-    ]
+            (
+                words.cell(node),
+                words.meaning((node.sae, node.latent)),
+                numbers.value(node.activation),
+                numbers.percent(node.influence),
+            )
+            for node in latents[:N_NODES]
+        ),
+    )
 
 
-def check_rows(words: GraphWords) -> list[Row]:
-    """Links checked by intervention: source, target, link, predicted, measured, verdict."""
+def check_table(words: GraphWords) -> ToldTable:
+    """Links checked by intervention."""
     nodes = words.graph.nodes
-    return [
+    return _table(
         (
-            words.name(nodes[check.source]),
-            words.name(nodes[check.target]),
-            *(numbers.value(v) for v in (check.direct, check.predicted, check.measured)),
-            verdict(check.predicted, check.measured),
-        )
-        for check in words.graph.checks
-    ]
+            *("source set to zero", "target", "link"),
+            *("predicted change", "measured change", "where it fails"),
+        ),
+        (
+            (
+                words.cell(nodes[check.source]),
+                words.cell(nodes[check.target]),
+                *(numbers.value(v) for v in (check.direct, check.predicted, check.measured)),
+                verdict(check.predicted, check.measured),
+            )
+            for check in words.graph.checks
+        ),
+    )
+
+
+def _table(columns: tuple[str, ...], rows: Iterable[tuple[Cell, ...]]) -> ToldTable:
+    return ToldTable(columns, tuple(map(ToldRow, rows)))
 
 
 def check_summary(words: GraphWords) -> str:

@@ -1,4 +1,5 @@
 // Top examples decomposed: source tokens by what they add, heads as bars, earlier latents by path.
+import { aligned, cellClass } from "../core/align.js";
 import { store } from "../core/data.js";
 import { el, svg, svgNode } from "../core/dom.js";
 import { asText } from "../core/format.js";
@@ -10,7 +11,7 @@ import { showTip } from "../core/tip.js";
 import { proseText, tokenText, unpack } from "../core/tokens.js";
 import { offer } from "../shell/downloads.js";
 import { describeToken, peakKey } from "./examples.js";
-import { divergingLegend, segments } from "./figures.js";
+import { divergingLegend, gridTable, segments } from "./figures.js";
 import { glossNode, tokenCode } from "./lists.js";
 
 /** @import { AttributionBlock, BlockNode, Context, InfluencesBlock } from "../types" */
@@ -138,14 +139,7 @@ function headBars(values, layer, most) {
  * @param {string[][]} rows
  */
 function grid(columns, rows) {
-  /**
-   * @param {string[]} cells
-   * @param {"td" | "th"} tag
-   */
-  const row = (cells, tag) => el("tr", {}, ...cells.map((cell, i) => el(i ? tag : "th", {}, cell)));
-  const table = el("table", { class: "grid" }, el("thead", {}, row(columns, "th")));
-  table.append(el("tbody", {}, ...rows.map((cells) => row(cells, "td"))));
-  return el("details", {}, el("summary", {}, "Table"), el("div", { class: "scroll" }, table));
+  return el("details", {}, el("summary", {}, "Table"), gridTable({ columns, rows }));
 }
 
 /** @param {number[]} numbers */
@@ -218,19 +212,20 @@ function influenceTable(block, rows, blind) {
   const head = ["earlier latent", "path", "token", "influence"];
   const body = el("tbody", {});
   const widest = most(rows.map((row) => row.value));
-  for (const row of rows) {
+  const line = aligned(rows.map((row) => signed(row.value)));
+  rows.forEach((row, i) => {
     const { source, token, value } = row;
-    const cell = el("td", { class: "lead-value" }, signed(value));
-    const line = el("i", { class: value < 0 ? "neg" : "" });
-    line.style.setProperty("width", (72 * Math.abs(value)) / widest + "%");
-    cell.append(line);
+    const cell = el("td", { class: cellClass("lead-value", line?.[i]) }, signed(value));
+    const bar = el("i", { class: value < 0 ? "neg" : "" });
+    bar.style.setProperty("width", (72 * Math.abs(value)) / widest + "%");
+    cell.append(bar);
     const shown = () => (blind ? el("code", { class: "tok" }, "#" + token) : tokenCode(token));
     const text = token < 0 ? null : shown();
     const path = pathOf(row);
     const at = el("small", {}, source === 0 ? " peak" : " " + asText.value(source));
     const from = el("td", {}, earlier(block.saes[row.sae], row.latent, row.shown, blind));
     body.append(el("tr", {}, from, el("td", {}, path), el("td", {}, text, at), cell));
-  }
+  });
   const titles = el("tr", {}, ...head.map((name) => el("th", { scope: "col" }, name)));
   const table = el("table", { class: "list paths" }, el("thead", {}, titles), body);
   return el("div", { class: "scroll-x" }, table);

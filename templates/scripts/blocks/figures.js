@@ -1,4 +1,5 @@
 // Figures: Plotly, loaded when the first one comes into view, in the colours of the theme.
+import { cellClass, linedUp } from "../core/align.js";
 import { colourOf, el, maybe, within } from "../core/dom.js";
 import { asText } from "../core/format.js";
 import { load } from "../core/load.js";
@@ -240,13 +241,16 @@ const tableOf = (view) => gridTable({ columns: view.columns || [], rows: rowsOf(
 
 /** @param {DataTable} from */
 export function gridTable({ columns, rows }) {
-  const head = el("tr", {});
-  columns.forEach((name) => head.append(el("th", { scope: "col" }, name)));
+  const texts = rows.map((row) => row.map((value) => String(value ?? "")));
+  const lines = linedUp(texts);
+  /** @param {number} i */
+  const style = (i) => (lines[i] ? "number" : "");
+  const head = el("tr", {}, ...columns.map((name, i) => el("th", { scope: "col", class: style(i) }, name)));
   const body = el("tbody", {});
-  for (const row of rows) {
-    const [first, ...others] = row.map((value) => String(value ?? ""));
-    body.append(el("tr", {}, el("th", { scope: "row" }, first), ...others.map((cell) => el("td", {}, cell))));
-  }
+  texts.forEach(([first, ...others], place) => {
+    const cells = others.map((cell, i) => el("td", { class: cellClass(style(i + 1), lines[i + 1]?.[place]) }, cell));
+    body.append(el("tr", {}, el("th", { scope: "row" }, first), ...cells));
+  });
   return el("div", { class: "scroll" }, el("table", { class: "grid" }, el("thead", {}, head), body));
 }
 

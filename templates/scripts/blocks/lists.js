@@ -1,4 +1,5 @@
 // Lists of tokens and of latents.
+import { cellClass, linedUp } from "../core/align.js";
 import { store } from "../core/data.js";
 import { el } from "../core/dom.js";
 import { formatOf } from "../core/format.js";
@@ -27,11 +28,12 @@ function table(block, first, items) {
   const body = el("tbody", {});
   const bar = block.bar;
   const most = Math.max(...items.map((item) => Math.abs((bar === undefined ? 0 : item.values[bar]) || 0)), 1e-12);
-  const rows = items.map((item) => {
+  const texts = items.map((item) => item.values.map((value, i) => formatOf(formats[i])(value)));
+  const lines = linedUp(texts.map((row) => ["", ...row]));
+  const rows = items.map((item, place) => {
     const row = el("tr", {}, el("td", {}, item.node));
     item.values.forEach((value, i) => {
-      const format = formatOf(formats[i]);
-      const cell = el("td", i === bar ? { class: "lead-value" } : {}, format(value));
+      const cell = el("td", { class: cellClass(i === bar ? "lead-value" : "", lines[i + 1]?.[place]) }, texts[place][i]);
       if (i === bar) {
         const line = el("i", { class: value < 0 ? "neg" : "" });
         line.style.setProperty("width", (72 * Math.abs(value)) / most + "%");

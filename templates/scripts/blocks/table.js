@@ -1,18 +1,25 @@
 // A table with names of columns.
+import { cellClass, linedUp } from "../core/align.js";
 import { el } from "../core/dom.js";
 import { offer } from "../shell/downloads.js";
 import { cellNode, cellText } from "./cells.js";
 import { filled } from "./figures.js";
 
-/** @import { TableBlock } from "../types" */
+/** @import { BlockCell, TableBlock } from "../types" */
 
 /** @param {TableBlock} block */
 export function tableBlock(block) {
-  const head = el("tr", {}, ...block.columns.map((name) => el("th", { scope: "col" }, name)));
+  const lines = linedUp(block.rows);
+  const head = el("tr", {}, ...block.columns.map((name, i) => el("th", { scope: "col", class: lines[i] ? "number" : null }, name)));
   const body = el("tbody", {});
-  for (const [first, ...others] of block.rows) {
-    body.append(el("tr", {}, el("th", { scope: "row" }, cellNode(first)), ...others.map((cell) => el("td", {}, cellNode(cell)))));
-  }
+  block.rows.forEach(([first, ...others], place) => {
+    /** @type {(cell: BlockCell, i: number) => HTMLElement} */
+    const made = (cell, i) => {
+      const line = lines[i + 1];
+      return el("td", { class: line ? cellClass("number", line[place]) : null }, cellNode(cell));
+    };
+    body.append(el("tr", {}, el("th", { scope: "row" }, cellNode(first)), ...others.map(made)));
+  });
   const title = block.title === undefined ? "" : cellText(block.title);
   const table = el("table", { class: "grid" }, el("thead", {}, head), body);
   const data = () => ({ columns: block.columns, rows: block.rows.map((row) => row.map(cellText)) });

@@ -106,8 +106,14 @@ function rowKey(node) {
   return { layer: node.layer, sae: node.sae };
 }
 
-/** @param {number[]} values */
-const mean = (values) => Math.round(values.reduce((a, b) => a + b, 0) / values.length);
+/**
+ * The one nearest to their mean: a group stands on a token, and in a row, that one of its nodes is on.
+ * @param {number[]} values
+ */
+function middle(values) {
+  const mean = values.reduce((a, b) => a + b, 0) / values.length;
+  return values.reduce((best, value) => (Math.abs(value - mean) < Math.abs(best - mean) ? value : best), values[0]);
+}
 
 /**
  * The rows from the tokens up, and in each the items of each column.
@@ -129,8 +135,8 @@ function rowsOf(model, items) {
   const sorted = Array.from(rows.values()).sort((a, b) => a.layer - b.layer || a.sae - b.sae);
   sorted.forEach((row, i) => (row.place = i));
   for (const item of items) {
-    const row = sorted[mean(item.members.map((node) => rowOf(node).place))];
-    item.column = mean(item.members.map((node) => node.position));
+    const row = sorted[middle(item.members.map((node) => rowOf(node).place))];
+    item.column = middle(item.members.map((node) => node.position));
     row.used = true;
     if (item.kind !== "error") row.main = true;
     const cell = row.cells.get(item.column) || { items: [], lines: [] };

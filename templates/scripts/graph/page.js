@@ -1,7 +1,7 @@
 // The page of an attribution graph: ties the drawing, the panel, the controls and the address.
 import { fragmentNow, setFragment } from "../core/address.js";
 import { store } from "../core/data.js";
-import { el } from "../core/dom.js";
+import { around, el } from "../core/dom.js";
 import { saveFile } from "../shell/downloads.js";
 import { drawChecks } from "./checks.js";
 import { controlsOf } from "./controls.js";
@@ -432,6 +432,19 @@ export class GraphPage {
       scroll.scrollTop = from.top - y;
     });
     self.addEventListener("pointerup", () => (from = null));
+    // In a table of the page: the node is pinned as by the address, gone to, and has the focus.
+    document.addEventListener("click", (event) => {
+      const link = around(event, ".g-table a.show");
+      if (!(link instanceof HTMLAnchorElement) || event.ctrlKey || event.metaKey || event.shiftKey) return;
+      const node = this.model.byId.get(new URLSearchParams(link.hash.slice(link.hash.lastIndexOf("#") + 1)).get("pin") || "");
+      if (!node) return;
+      event.preventDefault();
+      if (!this.state.errors && node.kind === "error") this.change({ errors: true }, true);
+      const item = this.item(node.place);
+      this.pin(item, true);
+      if (item) this.stage.centre(item);
+      this.place.scrollIntoView();
+    });
     self.addEventListener("hashchange", () => {
       this.state = readState(this.model, fragmentNow());
       this.panelled = undefined;

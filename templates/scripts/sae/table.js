@@ -1,5 +1,6 @@
 // The table of latents: drawn only where it is seen, so that 25,000 rows are light.
 import { fragmentNow, setFragment } from "../core/address.js";
+import { aligned, cellClass } from "../core/align.js";
 import { all, byId, el, focused, maybe, svg, within } from "../core/dom.js";
 import { asText } from "../core/format.js";
 import { densityText, latentHref } from "../core/latents.js";
@@ -17,10 +18,13 @@ import { columnNames, countFilters, noFilters, numberFrom, readFilters, rowFinde
 const MARGIN = 12;
 const PRINTED = 2000;
 const LOWEST = -7;
-const COLUMNS = 8;
+// Without a column of explanations the last is not there: a cell over it would take its room.
+const COLUMNS = { labelled: 8, unlabelled: 7 };
 const FIRST_DOWN = new Set(["density", "max", "shape", "marked"]);
 /** @type {Record<SortName, string>} */
 const WORDS = { latent: "latent", marked: "marked", density: "density", max: "max", shape: "activations", tokens: "active on", raises: "raises", label: "explanation" };
+/** @param {LatentRow} row */
+const maxText = (row) => (row.max > 0 ? asText.value(row.max) : "–");
 /** @param {string} id */
 const field = (id) => byId(id, HTMLInputElement);
 
@@ -85,6 +89,9 @@ export function latentTable(table) {
   let drawn = "";
 
   // ---- rows
+  /** @param {(row: LatentRow) => string} text */
+  const inLines = (text) => new Map((aligned(rows.map(text)) || []).map((parts, i) => [rows[i], parts]));
+  const lines = { density: inLines(densityText), max: inLines(maxText) };
   /** @param {LatentRow} row */
   function line(row) {
     const link = el("a", { href: latentHref(sae, row.latent) }, String(row.latent));
@@ -102,8 +109,8 @@ export function latentTable(table) {
       {},
       el("th", { scope: "row" }, link),
       el("td", { class: "c-marks" }, markButtons(sae, row.latent)),
-      el("td", { class: "c-density" }, densityText(row), el("span", { class: "meter", "aria-hidden": "true" }, meter)),
-      el("td", { class: "c-max" }, row.max > 0 ? asText.value(row.max) : "–"),
+      el("td", { class: cellClass("c-density", lines.density.get(row)) }, densityText(row), el("span", { class: "meter", "aria-hidden": "true" }, meter)),
+      el("td", { class: cellClass("c-max", lines.max.get(row)) }, maxText(row)),
       spark,
       el("td", { class: "c-tokens" }, ...(row.blind ? [blindMark()] : codes(unpack(row.tokens)))),
       el("td", { class: "c-logits" }, ...codes(unpack(row.raises))),
@@ -113,9 +120,10 @@ export function latentTable(table) {
     return node;
   }
 
+  const columns = () => COLUMNS[grid.classList.contains("unlabelled") ? "unlabelled" : "labelled"];
   /** @param {number} height */
   function gap(height) {
-    const cell = el("td", { colspan: COLUMNS });
+    const cell = el("td", { colspan: columns() });
     cell.style.setProperty("height", height + "px");
     return el("tr", { class: "gap", "aria-hidden": "true" }, cell);
   }
@@ -139,7 +147,7 @@ export function latentTable(table) {
     if (key === drawn) return;
     drawn = key;
     if (!shown.length) {
-      const cell = el("td", { colspan: COLUMNS }, rows.length ? "No latent fits the filters." : "The report shows no latent of this SAE.");
+      const cell = el("td", { colspan: columns() }, rows.length ? "No latent fits the filters." : "The report shows no latent of this SAE.");
       body.replaceChildren(el("tr", { class: "empty" }, cell));
       return;
     }
@@ -148,7 +156,7 @@ export function latentTable(table) {
     body.replaceChildren(
       gap(first * height),
       ...shown.slice(first, last).map(line),
-      session.paper && last < shown.length ? el("tr", { class: "empty" }, el("td", { colspan: COLUMNS }, rest)) : gap((shown.length - last) * height),
+      session.paper && last < shown.length ? el("tr", { class: "empty" }, el("td", { colspan: columns() }, rest)) : gap((shown.length - last) * height),
     );
     if (!had) return;
     const again = maybe(body, "tr[data-latent='" + had.latent + "']");
