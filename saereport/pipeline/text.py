@@ -152,9 +152,12 @@ def text_of(config: BuildConfig, saes: Sequence[Sae], warned: Warned) -> Text:
     else:
         text = open_dataset(_training_text(saes, warned), **asked)
     if text.unread:
+        only = f"files of its own that end in {', '.join(SUFFIXES)}"
+        if "folder" in text.provenance:
+            only = "the files that its state.json lists"
         warned.add(
-            f"Of the folder {text.name} only files of its own that end in {', '.join(SUFFIXES)} "
-            f"are read; not read: {_listed(text.unread)} ({len(text.unread):,} in all)."
+            f"Of the folder {text.name} only {only} are read; not read: {_listed(text.unread)} "
+            f"({len(text.unread):,} in all)."
         )
     if text.passed_over:
         others = _listed([f"'{name}'" for name in text.passed_over])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -180,6 +181,8 @@ def _plain_text(file: Path) -> str:
 
 def _kind_of(file: Path, column: _Column | None) -> Kind | None:
     """What a file's first document with anything in it is; None if all are empty."""
+    if column is None and file.stat().st_size > len(BOM_UTF8):
+        return "text"  # it is one document, and can be large
     for _, found in _documents(file, column):
         if found is not None and holds_something(found):
             return kind_of(found)

@@ -138,7 +138,7 @@ def open_dataset(
     chosen = choose_column(names, column, f"The dataset '{name}'")
     mask = mask_column(chosen, names)
     columns = [chosen] if mask is None else [chosen, mask]
-    kind = rows.kind(columns)
+    kind = rows.kind(columns, first)
     if column is None:
         require_meant(chosen, kind, f"The dataset '{name}'")
     provenance = {
@@ -193,8 +193,11 @@ class _Rows:
             raise SaereportError(text)
         return row
 
-    def kind(self, columns: Sequence[str]) -> Kind:
+    def kind(self, columns: Sequence[str], first: dict[str, Any]) -> Kind:
         """What the first of these columns holds, by the first of its rows that hold something."""
+        found = document(first, columns[0], f"{self.name}: row 1")
+        if found is not None and holds_something(found):
+            return kind_of(found)
         for _, found in islice(self._found(columns), _BEGINNING):
             if found is not None and holds_something(found):
                 return kind_of(found)

@@ -28,6 +28,7 @@ class Text:
         provenance: What exactly was read, as JSON: content hashes of files (by base name), or
             dataset, configuration, split, column and revision.
         kind: What the documents are: text, token ids or conversations.
+        read: Gives the documents, each with where it stands.
         unread: Names of what lies in the named folders, may hold text too, and is not read.
         passed_over: Columns that are called as if they held the text too, where nobody named one.
     """

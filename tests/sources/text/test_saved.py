@@ -12,6 +12,9 @@ from datasets import Dataset, DatasetDict
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from saereport.config.build import BuildConfig
+from saereport.pipeline.text import text_of
+from saereport.pipeline.warned import Warned
 from saereport.sources.text.opening import open_text
 from saereport.util.errors import SaereportError, UsageError
 
@@ -85,6 +88,13 @@ def test_what_lies_besides_is_named(corpus: Path) -> None:
     text = open_text(corpus)
     assert list(text.documents()) == ["a 0", "a 1", "a 2"]
     assert text.unread == ("more.jsonl", "other.arrow")
+    warned = Warned()
+    text_of(BuildConfig(dataset=str(corpus)), (), warned)
+    [warning] = warned.result()
+    assert warning.text == (
+        "Of the folder corpus only the files that its state.json lists are read; not read: "
+        "more.jsonl, other.arrow (2 in all)."
+    )
 
 
 def edited(file: Path, **values: Any) -> None:
