@@ -67,7 +67,7 @@ def open_files(
             "Make a report of each kind.",
         )
     if not held:
-        raise SaereportError(f"The text {name} is empty.", "Give another --dataset.")
+        raise _nothing(name, [found for found in columns.values() if column is None])
     kind = held.pop()
 
     def read() -> Iterator[Placed]:
@@ -102,6 +102,17 @@ class _Column:
         names = FORMATS[file.suffix].columns(file)
         chosen = choose_column(names, wanted, file.name)
         return cls(chosen, tuple(passed_over(names, chosen)))
+
+
+def _nothing(name: str, columns: Sequence[_Column]) -> SaereportError:
+    """The error that a text is empty in the columns that were chosen for want of a name."""
+    others = next((found for found in columns if found.passed_over), None)
+    if others is None:
+        return SaereportError(f"The text {name} is empty.", "Give another --dataset.")
+    return SaereportError(
+        f"The column '{others.name}' of {name} holds nothing.",
+        f"Another may hold the text: {', '.join(others.passed_over)}; name it with --text-column.",
+    )
 
 
 def _not_read(folder: Path, saved: Saved | None) -> list[str]:

@@ -252,3 +252,11 @@ def test_which_of_several_columns_is_read_is_known(tmp_path: Path) -> None:
     assert list(text.documents()) == ["B"]
     assert text.passed_over == ("ids", "messages")
     assert open_text(tmp_path / "a.csv", column="messages").passed_over == ()
+
+
+def test_an_empty_column_is_not_called_an_empty_text(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"text": null, "ids": null, "input_ids": [1]}\n')
+    with pytest.raises(SaereportError, match=r"column 'text' of a.jsonl holds nothing. .*input_id"):
+        open_text(tmp_path / "a.jsonl")
+    with pytest.raises(SaereportError, match=r"The text a.jsonl is empty"):
+        open_text(tmp_path / "a.jsonl", column="text")
