@@ -346,3 +346,66 @@ def hub_cache(folder: Path) -> dict[str, str]:
     }
     (place / path.replace(".pt", "_cfg.json")).write_text(json.dumps(config))
     return {"HF_HOME": str(folder), "HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": str(folder / "hub")}
+
+
+def save_clt(
+    folder: Path,
+    *,
+    n_layers: int = 3,
+    d_model: int = 32,
+    d_sae: int = 24,
+    threshold: bool = False,
+    reads: str = "hook_resid_mid",
+    dtype: torch.dtype = torch.float32,
+) -> Path:
+    """A cross-layer transcoder with random weights, in circuit-tracer's files; gives the folder."""
+    from safetensors.torch import save_file
+
+    folder.mkdir(parents=True)
+    (folder / "config.yaml").write_text(
+        "model_name: tiny\n"
+        "model_kind: cross_layer_transcoder\n"
+        f"feature_input_hook: {reads}\n"
+        "feature_output_hook: hook_mlp_out\n"
+        "scan: tiny-clt\n"
+    )
+    generator = torch.Generator().manual_seed(7)
+
+    def noise(*shape: int) -> torch.Tensor:
+        return torch.randn(shape, generator=generator).to(dtype)
+
+    for layer in range(n_layers):
+        encoder = {
+            f"W_enc_{layer}": noise(d_sae, d_model) / d_model**0.5,
+            f"b_enc_{layer}": 0.2 * noise(d_sae) - 0.3,
+            f"b_dec_{layer}": 0.1 * noise(d_model),
+        }
+        if threshold:
+            encoder[f"threshold_{layer}"] = 0.3 * noise(d_sae).abs()
+        save_file(encoder, folder / f"W_enc_{layer}.safetensors")
+        decoder = {f"W_dec_{layer}": noise(d_sae, n_layers - layer, d_model) / d_sae**0.5}
+        save_file(decoder, folder / f"W_dec_{layer}.safetensors")
+    return folder
+
+
+def save_transcoder_set(folder: Path, *, n_layers: int = 3, skip: bool = False) -> Path:
+    """A set of per-layer transcoders in circuit-tracer's files, 32 wide, 24 latents a layer."""
+    from safetensors.torch import save_file
+
+    folder.mkdir(parents=True)
+    (folder / "config.yaml").write_text(
+        "model_name: tiny\n"
+        "model_kind: transcoder_set\n"
+        "feature_input_hook: mlp.hook_in\n"
+        "feature_output_hook: hook_mlp_out\n"
+    )
+    generator = torch.Generator().manual_seed(8)
+    for layer in range(n_layers):
+        shapes = {"W_enc": (24, 32), "W_dec": (24, 32), "b_enc": (24,), "b_dec": (32,)}
+        if skip:
+            shapes["W_skip"] = (32, 32)
+        tensors = {
+            name: 0.2 * torch.randn(shape, generator=generator) for name, shape in shapes.items()
+        }
+        save_file(tensors, folder / f"layer_{layer}.safetensors")
+    return folder

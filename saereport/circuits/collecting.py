@@ -134,7 +134,7 @@ def in_layer_order(saes: Mapping[str, Sae]) -> dict[str, Sae]:
 
 def writes_before(early: Sae, late: Sae) -> bool:
     """Whether one SAE, of which it is known what it writes, does so before another one reads."""
-    return not early.why_no_decoder and early.write_point.depth < late.hook_in.depth
+    return not early.why_no_decoder and early.writes[0].depth < late.hook_in.depth
 
 
 def pairs_in_order(saes: Mapping[str, Sae]) -> list[tuple[str, str]]:

@@ -7,7 +7,8 @@ settings (SAEs, prompts) are written by hand.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
@@ -20,7 +21,7 @@ from saereport.cli.prompts import prompt_options, with_prompts
 from saereport.config.build import BuildConfig, config_class, make_config, read_config
 from saereport.config.section import SECTIONS, Option
 from saereport.sources.saes.directory import require_ids
-from saereport.util.errors import UsageError
+from saereport.util.errors import UsageError, shortened
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -37,16 +38,25 @@ class SettingsCommand(click.Command):
         return [*own, *setting_options(), help_]
 
 
+MOST_IDS = 1000
+"""Ids that one range may stand for."""
+
+SAE_ID = (
+    "Id in the release, or the layer in a folder of transcoders; repeat it for several, or give a "
+    "range of numbers: layer_0..11."
+)
+
+
 def list_options(function: F) -> F:
     """The options that stand for lists: of SAEs, and of prompts."""
     options = [
         click.option("--release", multiple=True, help="SAELens release; with --sae-id."),
-        click.option("--sae-id", multiple=True, help="Id in the release; repeat for several SAEs."),
+        click.option("--sae-id", multiple=True, help=SAE_ID),
         click.option(
             "--sae-path",
             multiple=True,
             type=click.Path(path_type=Path),
-            help="Folder with an SAE; repeatable.",
+            help="Folder with an SAE or a set of transcoders; repeatable.",
         ),
     ]
     function = prompt_options(function)
@@ -178,8 +188,7 @@ def merged(
     Raises:
         UsageError: A setting means nothing.
     """
-    named = _named_saes(given.pop("release"), given.pop("sae_id"))
-    named += [{"path": path} for path in given.pop("sae_path")]
+    named = _named_saes(given.pop("release"), given.pop("sae_id"), given.pop("sae_path"))
     values = with_prompts(values, given)
     for place, value in given.items():
         if value is not None and value != ():
@@ -209,20 +218,43 @@ def _with(values: dict[str, Any], place: list[str], value: Any) -> dict[str, Any
     return {**values, name: _with(section, inner, value)} if isinstance(section, dict) else values
 
 
-def _named_saes(releases: tuple[str, ...], ids: tuple[str, ...]) -> list[dict[str, Any]]:
-    """Pair `--release` with `--sae-id`: one release for all ids, or one for each."""
-    if not releases and not ids:
-        return []
-    if len(releases) == 1 and ids:
-        return [{"release": releases[0], "sae_id": sae_id} for sae_id in ids]
-    if not ids:
-        return [{"release": release} for release in releases]
-    if len(releases) != len(ids):
+def _named_saes(
+    releases: Sequence[str], ids: Sequence[str], paths: Sequence[Path]
+) -> list[dict[str, Any]]:
+    """Pair `--release` with `--sae-id`; ids without a release are those of the `--sae-path`s."""
+    expanded = [one for given in ids for one in _expanded(given)]
+    alone = [] if expanded and not releases else list(paths)
+    where: str = "release"
+    owners: list[Any] = list(releases)
+    if expanded and not releases and paths:
+        where, owners = "path", list(paths)
+    if not expanded:
+        return [{where: one} for one in owners] + [{"path": path} for path in alone]
+    if len(owners) == 1:
+        owners *= len(expanded)
+    if len(owners) != len(expanded):
+        option = "--release" if where == "release" else "--sae-path"
+        word = option.removeprefix("--")
         raise UsageError(
-            f"--release was given {len(releases)} times and --sae-id {len(ids)} times.",
-            "Give one release for all ids, or one for each id, in order.",
+            f"{option} was given {len(owners)} times and --sae-id {len(expanded)} times.",
+            f"Give one {word} for all ids, or one for each id, in order.",
         )
-    return [
-        {"release": release, "sae_id": sae_id}
-        for release, sae_id in zip(releases, ids, strict=True)
-    ]
+    pairs = zip(owners, expanded, strict=True)
+    return [{where: one, "sae_id": id_} for one, id_ in pairs] + [{"path": path} for path in alone]
+
+
+_RANGE = re.compile(r"(?P<before>.*?)(?P<first>\d{1,5})\.\.(?P<last>\d{1,5})(?P<after>.*)")
+
+
+def _expanded(given: str) -> list[str]:
+    """The ids that one stands for: `layer_0..2` is layer_0, layer_1 and layer_2."""
+    match = _RANGE.fullmatch(given)
+    if match is None:
+        return [given]
+    first, last = int(match["first"]), int(match["last"])
+    if first > last or last - first >= MOST_IDS:
+        raise UsageError(
+            f"'{shortened(given, 60)}' is no range of ids.",
+            f"Write the smaller number first, such as layer_0..11; up to {MOST_IDS} of them.",
+        )
+    return [f"{match['before']}{number}{match['after']}" for number in range(first, last + 1)]

@@ -30,7 +30,7 @@ from saereport.config.stages import (
 )
 from saereport.config.yaml_files import exists, read_yaml, require_readable
 from saereport.util.errors import UsageError, did_you_mean, shortened
-from saereport.util.slugs import unique_slugs
+from saereport.util.slugs import name_of_sae, unique_slugs
 
 __all__ = [
     "DTYPES",
@@ -50,9 +50,9 @@ class SaeConfig(Section):
     release: str | None = None
     """SAELens release, with `sae_id`."""
     sae_id: str | None = None
-    """Id in the release."""
+    """Id in the release; in a folder that holds a set of transcoders the layer: `layer_12`."""
     path: Path | None = None
-    """Folder in SAELens's format, in place of release and id."""
+    """Folder in SAELens's format, or of a set of transcoders, in place of the release."""
     latents: str | None = None
     """Which latents to show; the build's `latents` where absent."""
     explanations: Annotated[Path | None, LABELS] = None
@@ -69,7 +69,7 @@ class SaeConfig(Section):
         Raises:
             UsageError: It names none or two, or its `latents` mean nothing.
         """
-        if self.path is not None and (self.release or self.sae_id):
+        if self.path is not None and self.release:
             raise UsageError(
                 f"An SAE is named both by path '{self.path}' and by release.", "Give one of them."
             )
@@ -178,10 +178,7 @@ class BuildConfig(
     @property
     def slugs(self) -> list[str]:
         """The names that the SAEs have in the run."""
-        return unique_slugs(
-            sae.path.resolve().name if sae.path else f"{sae.release}-{sae.sae_id}"
-            for sae in self.saes
-        )
+        return unique_slugs(name_of_sae(sae.release, sae.sae_id, sae.path) for sae in self.saes)
 
     def checked(self) -> BuildConfig:
         """Itself, if it can be built as far as can be told without opening anything.

@@ -194,8 +194,8 @@ def evaluate(
 
 def _problem(model: LanguageModel, sae: Sae, text: Sequences) -> str:
     """Why an SAE cannot be spliced in; empty where it can."""
-    if sae.why_no_decoder:
-        return sae.why_no_decoder
+    if sae.why_not_alone:
+        return sae.why_not_alone
     few = text.part(0, 1)
     few = Sequences(few.tokens[:, :2], few.counted[:, :2])
     try:

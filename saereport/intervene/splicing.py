@@ -1,4 +1,9 @@
-"""An SAE's reconstruction in place of activations."""
+"""An SAE's reconstruction in place of activations, and what is held where its latents are varied.
+
+A layer of a cross-layer transcoder has no reconstruction of its own. Where its latents are varied,
+the MLPs that it writes to are held at what they put out in the true run, error and all: what the
+latents add to or take from that is all that changes there.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +13,7 @@ import torch
 from torch import Tensor
 
 from saereport.sources.forward import Edit, forward
+from saereport.sources.hooks import HookPoint
 from saereport.sources.models import LanguageModel
 from saereport.sources.saes.sae import Sae
 
@@ -24,9 +30,41 @@ def true_at(model: LanguageModel, tokens: Tensor, names: Sequence[str]) -> dict[
     return {name: acts[0] for name, acts in run.acts.items()}
 
 
-def edits_to(sae: Sae, activation: Tensor) -> dict[str, Edit]:
-    """Edits for `forward` that put an activation `[pos, d_out]` at an SAE's write point."""
-    return {sae.write_point.name: lambda _: activation[None]}
+def edits_to(hooks: Sequence[HookPoint], activation: Tensor) -> dict[str, Edit]:
+    """Edits for `forward` that put activations at hook points.
+
+    Args:
+        hooks: The hook points, of one width.
+        activation: What stands there, side by side: `[pos, len(hooks) * d_out]`.
+    """
+    parts = activation[None].chunk(len(hooks), dim=-1)
+    return {hook.name: _put(part) for hook, part in zip(hooks, parts, strict=True)}
+
+
+def _put(activation: Tensor) -> Edit:
+    return lambda _: activation
+
+
+def held(
+    sae: Sae, hooks: Sequence[HookPoint], true: Mapping[str, Tensor], counted: Tensor
+) -> Tensor:
+    """What stands where an SAE writes while its latents are varied, `[pos, len(hooks) * d_out]`.
+
+    Its reconstruction; for a layer of a cross-layer transcoder, what stands there in the true run.
+
+    Args:
+        sae: The SAE or transcoder.
+        hooks: Those of its write points that are meant.
+        true: True activations at `places(sae)`, `[pos, width]`.
+        counted: Positions that are replaced, bool `[pos]`.
+
+    Raises:
+        SaereportError: It has no decoder that means anything.
+    """
+    sae.require_decoder()
+    if sae.why_not_alone:
+        return torch.cat([true[hook.name] for hook in hooks], dim=-1)
+    return spliced(sae, true, counted)
 
 
 def last_logits(model: LanguageModel, tokens: Tensor, edits: Mapping[str, Edit]) -> Tensor:
@@ -49,9 +87,9 @@ def spliced(sae: Sae, acts: Mapping[str, Tensor], counted: Tensor) -> Tensor:
         `[..., pos, d_out]`.
 
     Raises:
-        SaereportError: It has no decoder that means anything.
+        SaereportError: What it makes cannot stand there by itself.
     """
-    sae.require_decoder()
+    sae.require_alone()
     true = acts[sae.write_point.name]
     reconstruction = sae.reconstruct(acts[sae.hook_in.name]).to(true.dtype)
     return torch.where(counted.to(true.device)[:, None], reconstruction, true)

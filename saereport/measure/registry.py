@@ -78,6 +78,7 @@ def register(statistic: Statistic) -> None:
 
 WEIGHTS: dict[str, str] = {
     "logit_lens": "saereport.measure.weights.logit_lens:TABLE",
+    "write_layers": "saereport.measure.weights.logit_lens:LAYERS",
     "deembedding": "saereport.measure.weights.deembedding:TABLE",
     "head_deembedding": "saereport.measure.weights.heads:DEEMBEDDING",
     "pullbacks": "saereport.measure.weights.pullbacks:TABLE",

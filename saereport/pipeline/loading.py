@@ -91,7 +91,7 @@ def facts_of(sae: Sae) -> SaeFacts:
         slug=sae.slug,
         d_sae=sae.d_sae,
         hook_in=sae.hook_in,
-        hook_out=sae.write_point if sae.is_transcoder else None,
+        hook_out=sae.writes[0] if sae.is_transcoder else None,
         is_transcoder=sae.is_transcoder,
         model_name=sae.model_name,
     )

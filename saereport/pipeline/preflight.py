@@ -204,7 +204,7 @@ def check_against(config: BuildConfig, facts: Sequence[SaeFacts]) -> None:
 
 def _facts(sae: SaeConfig, slug: str) -> SaeFacts:
     if sae.path is not None:
-        return look_at_sae(sae.path.expanduser(), slug)
+        return look_at_sae(sae.path.expanduser(), slug, sae.sae_id)
     return look_at_release(str(sae.release), str(sae.sae_id), slug)
 
 

@@ -126,7 +126,7 @@ def check_sanity(
                     looks[slug] += look
     for sae in saes:
         look = looks[sae.slug]
-        odd = oddities(look, sae.d_sae, sae.stated, decodes=not sae.why_no_decoder)
+        odd = oddities(look, sae.d_sae, sae.stated, decodes=not sae.why_not_alone)
         if odd:
             warned.add(
                 f"On the first {look.n:,} tokens {'; '.join(odd)}. {CAUSES}",
@@ -172,7 +172,7 @@ def _looks(
 
 def _seen(model: LanguageModel, saes: Sequence[Sae], part: Packed) -> dict[str, Look]:
     reads = {sae.hook_in.name for sae in saes}
-    writes = {sae.write_point.name for sae in saes if not sae.why_no_decoder}
+    writes = {sae.write_point.name for sae in saes if not sae.why_not_alone}
     tokens = torch.from_numpy(part.tokens.astype(np.int64)).to(model.device)
     acts = model.run(tokens, sorted(reads | writes))
     counted = torch.from_numpy(part.counted).to(model.device)
@@ -188,7 +188,7 @@ def look_at(sae: Sae, acts: Mapping[str, Tensor], counted: Tensor) -> Look:
         counted: The tokens that count, bool `[n, pos]`, on the same device.
     """
     reads = acts[sae.hook_in.name]
-    target = None if sae.why_no_decoder else acts[sae.write_point.name]
+    target = None if sae.why_not_alone else acts[sae.write_point.name]
     look = Look(
         alive=torch.zeros(sae.d_sae, dtype=torch.bool, device=sae.device),
         total=torch.zeros(sae.d_out, dtype=torch.float64),

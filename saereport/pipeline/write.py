@@ -172,7 +172,7 @@ def _misfit(stage: Stage, name: str, reason: str) -> SaereportError:
 
 def sae_facts(sae: Sae) -> dict[str, Any]:
     """What a run says of an SAE before anything is measured: fields of `SaeInfo`."""
-    hook_out = sae.write_point
+    hook_out, *others = sae.writes
     return {
         "slug": sae.slug,
         "label": f"{sae.release} {sae.sae_id}" if sae.release else sae.slug,
@@ -181,6 +181,7 @@ def sae_facts(sae: Sae) -> dict[str, Any]:
         "architecture": sae.architecture,
         "hook_in": sae.hook_in.name,
         "hook_out": hook_out.name,
+        "also_writes": tuple(hook.name for hook in others),
         "layer": sae.hook_in.layer,
         "kind": sae.hook_in.kind,
         "kind_out": hook_out.kind,

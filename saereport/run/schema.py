@@ -164,6 +164,7 @@ class SaeInfo(RunRecord):
         architecture: As SAELens names it.
         hook_in: Hook point that it reads.
         hook_out: Hook point that it reconstructs; equal to `hook_in` for an SAE.
+        also_writes: Further hook points that it writes to, for a layer of a cross-layer transcoder.
         layer: Layer of the hook that it reads.
         kind: What it reads: `resid`, `mlp_in_normalized`, `mlp_in`, `mlp_out`, `attn_out` or `z`.
         kind_out: What it writes, in the same words.
@@ -184,6 +185,7 @@ class SaeInfo(RunRecord):
     architecture: str
     hook_in: str
     hook_out: str
+    also_writes: Annotated[tuple[str, ...], Field(max_length=MOST_LAYERS, fail_fast=True)] = ()
     layer: Layers
     kind: str
     kind_out: str

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from saereport.run import SaeInfo
 from saereport.site import numbers
 from saereport.site.blocks import Block, base, merged
 from saereport.site.context import SaeView
@@ -75,6 +76,12 @@ class ServerFigure:
     block: Block
 
 
+def later_writes(info: SaeInfo) -> str:
+    """To how many further layers a layer of a cross-layer transcoder writes, in words."""
+    n = len(info.also_writes)
+    return f"and to {numbers.plural(n, 'later MLP')}" if n else ""
+
+
 def facts(sae: SaeView) -> list[Fact]:
     """What this SAE is, in one strip."""
     info, text = sae.info, sae.report.info.text
@@ -88,7 +95,7 @@ def facts(sae: SaeView) -> list[Fact]:
     rows = [
         Fact("Model", sae.report.info.model.name or "not given"),
         *([Fact("Reads", info.hook_in)] if info.hook_in else []),
-        *([Fact("Writes", info.hook_out)] if info.is_transcoder else []),
+        *([Fact("Writes", info.hook_out, later_writes(info))] if info.is_transcoder else []),
         *([Fact("Architecture", info.architecture, noun)] if info.architecture else []),
         *([Fact("Width", numbers.count(info.d_sae), dimensions)] if info.d_sae else []),
         Fact("Text", text.name or "not given", counted),

@@ -20,6 +20,14 @@ from saereport.sources.saes.config import LIMITS, check_config, is_path
 from saereport.sources.saes.directory import directory_text, no_such_release, release_entry
 from saereport.sources.saes.foreign import Foreign, foreign_folder, saes_inside
 from saereport.sources.saes.headers import tensor_shapes
+from saereport.sources.saes.sets import (
+    SET_CONFIG,
+    in_folder,
+    is_set,
+    look_at_layer,
+    read_set,
+    require_layer,
+)
 from saereport.sources.saes.shapes import check_tensors
 from saereport.util.errors import SaereportError, did_you_mean, shortened
 from saereport.util.packages import package_file
@@ -48,7 +56,7 @@ class SaeFacts:
         slug: Its name in the run.
         d_sae: Number of latents.
         hook_in: Where it reads.
-        hook_out: Where a transcoder writes.
+        hook_out: Where a transcoder writes; of several points the first.
         is_transcoder: Whether it writes elsewhere than it reads.
         model_name: The model that its metadata names.
     """
@@ -61,16 +69,24 @@ class SaeFacts:
     model_name: str | None = None
 
 
-def look_at_sae(path: Path, slug: str) -> SaeFacts:
+def look_at_sae(path: Path, slug: str, sae_id: str | None = None) -> SaeFacts:
     """What the files of an SAE's folder say, without its weights.
 
     Args:
         path: The folder.
         slug: The SAE's name in the run.
+        sae_id: Which of the transcoders in it, if it is the folder of a set.
 
     Raises:
         SaereportError: There is no such folder, it holds no SAE, or its files are damaged.
     """
+    if is_set(path):
+        return _look_at_layer(path, slug, require_layer(path, sae_id))
+    if sae_id is not None and path.is_dir():
+        raise SaereportError(
+            f"The directory {path.resolve().name} holds one SAE or none, and no '{sae_id}'.",
+            "Name an SAE in SAELens's format by its folder alone.",
+        )
     if (foreign := foreign_folder(path)) is not None:
         return _foreign_facts(foreign, slug)
     cfg, shapes = read_sae_folder(path)
@@ -98,6 +114,21 @@ def _foreign_facts(found: Foreign, slug: str) -> SaeFacts:
         hook_in=_hook(found.hook_name),
         is_transcoder=False,
         model_name=found.model_name,
+    )
+
+
+def _look_at_layer(path: Path, slug: str, number: int) -> SaeFacts:
+    """What the files of one layer of a set of transcoders say."""
+    find = in_folder(path)
+    whole = read_set(find(SET_CONFIG), path.resolve().name)
+    layer = look_at_layer(whole, number, find, tensor_shapes)
+    return SaeFacts(
+        slug=slug,
+        d_sae=layer.d_sae,
+        hook_in=parse_hook(layer.hook_in),
+        hook_out=parse_hook(layer.hooks_out[0]),
+        is_transcoder=True,
+        model_name=layer.of.model_name,
     )
 
 

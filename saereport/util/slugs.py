@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Final
 
 SLUG: Final = r"[a-z0-9][a-z0-9._-]{0,119}"
@@ -94,3 +95,11 @@ def unique_slugs(texts: Iterable[str]) -> list[str]:
 def is_prompt_slug(name: str) -> bool:
     """Whether a name can be a prompt's page and data in a report, beside its graph's."""
     return is_name(name) and name != "index" and not name.endswith(("graph", *ENDINGS))
+
+
+def name_of_sae(release: str | None, sae_id: str | None, path: str | Path | None) -> str:
+    """What an SAE's slug is made of: its folder's name and its id there, or release and id."""
+    if path is None:
+        return f"{release}-{sae_id}"
+    folder = Path(path).expanduser().resolve().name
+    return f"{folder}-{sae_id}" if sae_id else folder

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors.torch import load_file
 from torch import Tensor
 
 from saereport.sources.saes.sae import Sae
@@ -30,6 +31,22 @@ class Dense:
     targets: list[Key]
     effects: NDArray[np.float64]
     values: NDArray[np.float64]
+
+
+def written_at(saes: Sequence[Sae], name: str) -> list[tuple[Sae, Tensor]]:
+    """The SAEs that write at a hook point, with the decoder of each there `[d_sae, d_out]`.
+
+    A cross-layer transcoder's decoders are read whole from its file.
+    """
+    found = []
+    for sae in saes:
+        names = [hook.name for hook in sae.writes]
+        if name in names and sae.part_of is not None:
+            (decoder,) = load_file(sae.loaded.written.path).values()
+            found.append((sae, decoder[:, names.index(name)].to(sae.dtype)))
+        elif name in names:
+            found.append((sae, sae.loaded.W_dec))
+    return found
 
 
 def dense_graph(
@@ -49,19 +66,22 @@ def dense_graph(
     flat = {name: clean[name].reshape(n_pos, -1) for name in clean if name.endswith("hook_z")}
     acts = {sae.slug: {} for sae in saes}
     sources: list[Key] = [("embedding", int(t), p) for p, t in enumerate(tokens)]
-    explained = {sae.write_point.name for sae in saes}
+    explained = {hook.name for sae in saes for hook in sae.writes}
     for layer in range(n_layers):
         if f"blocks.{layer}.hook_mlp_out" not in explained:
             sources += [(f"mlp {layer}", -1, p) for p in range(n_pos)]
+    read = {sae.slug: flat.get(sae.hook_in.name, clean[sae.hook_in.name]) for sae in saes}
     for sae in saes:
-        reads, writes = sae.hook_in.name, sae.write_point.name
-        a = flat.get(reads, clean[reads].reshape(n_pos, -1))
+        a = read[sae.slug].reshape(n_pos, -1)
+        acts[sae.slug] = {"a": a, "f": sae.loaded.encode(a) * counted[:, None]}
+    for sae in saes:
+        writes, a, f = sae.writes[0].name, acts[sae.slug]["a"], acts[sae.slug]["f"]
         true = flat.get(writes, clean[writes].reshape(n_pos, -1))
-        f = sae.loaded.encode(a) * counted[:, None]
-        made = counted[:, None] * (f @ sae.loaded.W_dec + sae.loaded.b_dec)
+        made = sum(acts[one.slug]["f"] @ rows for one, rows in written_at(saes, writes))
+        made = counted[:, None] * (made + sae.loaded.b_dec)
         if hasattr(sae.loaded, "W_skip"):
             made = made + counted[:, None] * (a @ sae.loaded.W_skip.T)
-        acts[sae.slug] = {"f": f, "error": true - made}
+        acts[sae.slug]["error"] = true - made
         sources += [(sae.slug, -1, p) for p in range(n_pos)]
         sources += [(sae.slug, int(i), int(p)) for p, i in f.nonzero()]
     place = {key: k for k, key in enumerate(sources)}
@@ -98,17 +118,18 @@ def dense_graph(
 
             return hook_at
 
+        def scaled(sae: Sae) -> Tensor:
+            keys = [key for key in sources if key[0] == sae.slug and key[1] >= 0]
+            index = [place[key] for key in keys]
+            rows = torch.tensor([key[2] for key in keys], dtype=torch.int64)
+            columns = torch.tensor([key[1] for key in keys], dtype=torch.int64)
+            f = acts[sae.slug]["f"]
+            return torch.zeros_like(f).index_put((rows, columns), f[rows, columns] * ones[index])
+
         def write(sae: Sae) -> Any:
             def hook_at(value: Tensor, hook: Any) -> Tensor:
-                keys = [key for key in sources if key[0] == sae.slug and key[1] >= 0]
-                index = [place[key] for key in keys]
-                rows = torch.tensor([key[2] for key in keys], dtype=torch.int64)
-                columns = torch.tensor([key[1] for key in keys], dtype=torch.int64)
-                f = acts[sae.slug]["f"]
-                scaled = torch.zeros_like(f).index_put(
-                    (rows, columns), f[rows, columns] * ones[index]
-                )
-                made = scaled @ sae.loaded.W_dec + sae.loaded.b_dec
+                here = written_at(saes, sae.writes[0].name)
+                made = sum(scaled(one) @ rows for one, rows in here) + sae.loaded.b_dec
                 if hasattr(sae.loaded, "W_skip"):
                     made = made + seen[sae.slug] @ sae.loaded.W_skip.T
                 made = counted[:, None] * made + acts[sae.slug]["error"] * at(ones, sae.slug)
@@ -122,7 +143,7 @@ def dense_graph(
         hooks += [(sae.hook_in.name, write(sae)) for sae in own]
         for sae in saes:
             if sae.is_transcoder:
-                hooks += [(sae.hook_in.name, see(sae)), (sae.write_point.name, write(sae))]
+                hooks += [(sae.hook_in.name, see(sae)), (sae.writes[0].name, write(sae))]
         last = hooked.run_with_hooks(tokens[None], fwd_hooks=hooks)[0, -1]
         values = []
         for slug, latent, position in targets:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -23,6 +22,7 @@ from saereport.measure.weights.heads import layers_read
 from saereport.sources.hooks import parse_hook
 from saereport.sources.locating import locate
 from tests.families import TAKEN, Families
+from tests.measure.fakes import FakeSae
 from tests.plain import Plain
 
 LAYER = 1
@@ -82,11 +82,11 @@ class Case:
         generator = torch.Generator().manual_seed(seed)
         hooks = [parse_hook(f"blocks.{LAYER}.{name}") for name in (hook_in, hook_out or hook_in)]
         d_in, d_out = (self.model.width(hook) for hook in hooks)
-        sae = SimpleNamespace(
+        sae = FakeSae(
             slug=hook_in,
             why_no_decoder="",
             hook_in=hooks[0],
-            write_point=hooks[1],
+            writes=(hooks[1],),
             W_enc=torch.randn(d_in, 6, generator=generator),
             W_dec=torch.randn(6, d_out, generator=generator) + 0.3,
         )
@@ -310,7 +310,7 @@ def test_what_a_named_module_writes(name: str, module: str, families: Families) 
     case = Case(name, families(name))
     hook = locate(case.model, parse_hook(module))
     rows = torch.randn((5, 48), generator=torch.Generator().manual_seed(1)) + 0.3
-    sae: Any = SimpleNamespace(hook_in=hook, write_point=hook, W_dec=rows)
+    sae: Any = FakeSae(hook_in=hook, writes=(hook,), W_dec=rows)
     at = getattr(case.plain, MODULES[name, module])(1)
     last = case.plain.layers[-1]
     arrived = case.plain.moved(
@@ -325,7 +325,7 @@ def test_an_mlp_reads_the_heads_beside_it_unless_the_block_is_parallel(families:
         case = Case(name, families(name))
         context = case.context("mlp.hook_in", "hook_mlp_out")
         assert layers_read(context) == ([0, 1] if sequential else [0]), name
-        heads = SimpleNamespace(**vars(case.context("attn.hook_z").sae))
+        heads = FakeSae(**vars(case.context("attn.hook_z").sae))
         heads.slug = "heads"
         beside = WeightContext(context.sae, context.latents, case.tokens, [heads])
         assert bool(WEIGHT_TABLES["pullbacks"].why_not(beside)) != sequential

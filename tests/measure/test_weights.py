@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import weakref
 from dataclasses import replace
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from saereport.run.tables import TABLES
 from saereport.sources.hooks import parse_hook
 from saereport.util.errors import SaereportError
 from tests.factories import tiny_model
+from tests.measure.fakes import FakeSae
 
 LATENTS = np.array([0, 3, 4, 11])
 MODELS: dict[str, dict[str, Any]] = {
@@ -48,10 +48,10 @@ def sae_of(kind: str, seed: int = 0, d_sae: int = 14) -> Any:
     """A random SAE; every vector is 32 wide, whatever it stands for."""
     hook_in, hook_out = HOOKS[kind]
     generator = torch.Generator().manual_seed(seed)
-    return SimpleNamespace(
+    return FakeSae(
         slug=kind,
         hook_in=parse_hook(hook_in),
-        write_point=parse_hook(hook_out or hook_in),
+        writes=(parse_hook(hook_out or hook_in),),
         W_enc=torch.randn(32, d_sae, generator=generator),
         W_dec=torch.randn(d_sae, 32, generator=generator),
         why_no_decoder="",
@@ -153,6 +153,7 @@ def applies(context: WeightContext, table: str) -> bool:
     without = {
         "head_shares": context.hook_out.kind != "z",
         "pullbacks": context.sae.slug == "resid",
+        "write_layers": True,
     }
     reason = WEIGHT_TABLES[table].why_not(context)
     assert bool(reason) == without.get(table, False), reason
@@ -327,14 +328,14 @@ def test_hook_z_is_known_by_its_kind_and_not_by_its_width() -> None:
     model, rows = tiny_model(), torch.randn(3, 32)
     resid, z = parse_hook("blocks.1.hook_resid_pre"), parse_hook("blocks.1.attn.hook_z")
     writes = [
-        writes_of(SimpleNamespace(hook_in=hook, write_point=hook, W_dec=rows), model, None)
+        writes_of(FakeSae(hook_in=hook, writes=(hook,), W_dec=rows), model, None)
         for hook in (resid, z)
     ]
     assert torch.equal(writes[0], rows)
     assert not torch.allclose(writes[1], rows)
     assert torch.equal(reads_at(rows, resid, model), rows)
     assert not torch.allclose(reads_at(rows, z, model), rows)
-    assert why_no_write(parse_hook("blocks.1.mlp.hook_in"), model)
+    assert why_no_write([parse_hook("blocks.1.mlp.hook_in")], model)
     assert why_no_read(parse_hook("blocks.1.hook_mlp_out"), model)
 
 
@@ -350,7 +351,7 @@ def test_a_reason_is_given_exactly_where_there_is_no_table(table: str) -> None:
     for name, (hook_in, hook_out) in hooks.items():
         sae = sae_of("resid")
         sae.slug, sae.hook_in = name, parse_hook(hook_in)
-        sae.write_point = parse_hook(hook_out or hook_in)
+        sae.writes = (parse_hook(hook_out or hook_in),)
         context = WeightContext(sae, LATENTS, TokenRows(model), [sae_of("resid")])
         reason = WEIGHT_TABLES[table].why_not(context)
         if not reason:
@@ -363,7 +364,7 @@ def test_no_latents_and_half_precision(table: str, context: WeightContext) -> No
     if not applies(context, table):
         return
     for dtype, latents in ((torch.float32, LATENTS[:0]), (torch.bfloat16, LATENTS)):
-        sae = SimpleNamespace(**vars(context.sae))
+        sae = FakeSae(**vars(context.sae))
         sae.W_enc, sae.W_dec = sae.W_enc.to(dtype), sae.W_dec.to(dtype)
         small = WeightContext(sae, latents, context.tokens, context.others)
         columns = WEIGHT_TABLES[table].compute(small)

@@ -91,9 +91,20 @@ def earlier_saes(saes: Sequence[Sae], hook: HookPoint, *, parallel: bool) -> lis
     for sae in saes:
         if sae.why_no_decoder:
             continue
-        written = stage_written(sae.write_point, parallel=parallel)
-        if written is not None and written <= read and sae.write_point.depth < hook.depth:
+        if _places_before(sae, hook, read, parallel=parallel):
             found.append(sae)
+    return found
+
+
+def _places_before(
+    sae: Sae, hook: HookPoint, read: int, *, parallel: bool
+) -> list[tuple[int, int]]:
+    """Which of an SAE's writes come before latents read: place, and stage of the stream."""
+    found = []
+    for place, written in enumerate(sae.writes):
+        stage = stage_written(written, parallel=parallel)
+        if stage is not None and stage <= read and written.depth < hook.depth:
+            found.append((place, stage))
     return found
 
 
@@ -102,14 +113,13 @@ def followed(model: LanguageModel, saes: Sequence[Sae]) -> list[Sae]:
 
     Measured on the model, see `saereport.sources.wiring`.
     """
-    found = []
-    for sae in saes:
-        hook = sae.write_point
-        leg = model.wiring.out_of(hook)
-        through_norm = hook.kind in ("z", "attn_out") and not leg.problem and leg.scale == 1.0
-        if leg.plain or through_norm or stage_written(hook, parallel=False) is None:
-            found.append(sae)
-    return found
+    return [sae for sae in saes if all(_is_followed(model, hook) for hook in sae.writes)]
+
+
+def _is_followed(model: LanguageModel, hook: HookPoint) -> bool:
+    leg = model.wiring.out_of(hook)
+    through_norm = hook.kind in ("z", "attn_out") and not leg.problem and leg.scale == 1.0
+    return leg.plain or through_norm or stage_written(hook, parallel=False) is None
 
 
 def stage_written(hook: HookPoint, *, parallel: bool) -> int | None:
@@ -135,15 +145,21 @@ def stage_read(hook: HookPoint, *, parallel: bool) -> int:
     return n_attention + n_mlps
 
 
-def write_vectors(run: FrozenRun, sae: Sae, active: Active) -> Tensor | None:
+def write_vectors(run: FrozenRun, sae: Sae, active: Active, place: int = 0) -> Tensor | None:
     """What active latents add to the residual stream, `[events, d_model]`, float32.
 
     What the SAE reads must be among the run's `acts`. None where a norm stands between what they
     write and the stream, other than the one after the attention, whose scale is known.
+
+    Args:
+        run: The frozen pass.
+        sae: The SAE.
+        active: The latents.
+        place: At which of the points that it writes to.
     """
-    hook = sae.write_point
+    hook = sae.writes[place]
     a = run.acts[sae.hook_in.name][active.positions]
-    rows = sae.write_vectors(a, active.latents).float()
+    rows = sae.write_vectors(a, active.latents, place).float()
     post = run.layers[hook.layer].attn_post
     if hook.kind == "z":
         rows = torch.einsum("em,md->ed", rows, run.layers[hook.layer].W_O.flatten(0, 1).float())
@@ -228,20 +244,40 @@ def strongest_influences(
         One for each target. Influences of exactly zero are left out.
     """
     found: list[list[Influences]] = [[] for _ in range(len(targets))]
+    read = stage_read(hook, parallel=run.parallel)
     for number, (sae, f) in sorted(early.items()):
-        stage = stage_written(sae.write_point, parallel=run.parallel)
+        places = _places_before(sae, hook, read, parallel=run.parallel)
         active = active_of(f, counted)
-        if stage is None or not len(active):
+        if not places or not len(active):
             continue
-        routes = routes_of(run, hook, targets, stage)
+        routes = routes_of(run, hook, targets, min(stage for _, stage in places))
         for part in _spans(active, len(targets) * len(routes.layers)):
-            vectors = write_vectors(run, sae, part)
-            if vectors is None:
+            table = _table(run, sae, part, routes, places)
+            if table is None:
                 break
-            table = influence_table(routes, part.positions, vectors)
             for row, kept in enumerate(found):
                 kept.append(_largest(table[row], routes, part, number, k))
     return [_merge(parts, k) for parts in found]
+
+
+def _table(
+    run: FrozenRun, sae: Sae, events: Active, routes: Routes, places: Sequence[tuple[int, int]]
+) -> Tensor | None:
+    """`influence_table` of all that an SAE's latents write before the targets read, summed.
+
+    None where what is written does not enter the stream as it is.
+    """
+    table: Tensor | None = None
+    for place, stage in places:
+        vectors = write_vectors(run, sae, events, place)
+        if vectors is None:
+            return None
+        part = influence_table(routes, events.positions, vectors)
+        # Heads that read the stream before this write carry nothing of it.
+        sees = (routes.layers < 0) | (2 * routes.layers >= stage)
+        part = part if bool(sees.all()) else part * sees[None, :, None]
+        table = part if table is None else table + part
+    return table
 
 
 def _spans(active: Active, width: int) -> Iterator[Active]:

@@ -28,10 +28,10 @@ class Targets:
     Attributes:
         positions: int64 `[n]`.
         latents: int64 `[n]`.
-        read: Read directions at the SAE's hook point, float32 `[n, d_in]`; where the SAE normalises
-            what it reads, with that scale fixed.
-        bias: What the pre-activation holds besides, float32 `[n]`.
-        pre_activation: What the encoder computes before its nonlinearity, float32 `[n]`.
+        read: Read directions at the SAE's hook point, `[n, d_in]`; where the SAE normalises what
+            it reads, with that scale fixed. As the others, float32 unless the SAE is in float64.
+        bias: What the pre-activation holds besides, `[n]`.
+        pre_activation: What the encoder computes before its nonlinearity, `[n]`.
     """
 
     positions: Tensor
@@ -85,7 +85,7 @@ def on_residual(run: FrozenRun, hook: HookPoint, targets: Targets) -> tuple[Tens
     weighted = hook.kind == "mlp_in"
     bias = targets.bias
     if weighted and norm.bias is not None:
-        bias = bias + targets.read @ norm.bias.float()
+        bias = bias + targets.read.float() @ norm.bias.float()
     return norm.back(targets.read, weighted=weighted).float(), bias
 
 

@@ -112,17 +112,18 @@ class Budget:
         return max(1, min(MOST, self.memory // row))
 
 
-def budget_for(model: LanguageModel, memory: int, *, logits: int = 0) -> Budget:
+def budget_for(model: LanguageModel, memory: int, *, logits: int = 0, places: int = 1) -> Budget:
     """What derivatives through a model take: the widest layer's activations, several times over.
 
     Args:
         model: The language model.
         memory: Bytes to keep within.
         logits: Width of the logits where the derivatives go through them.
+        places: How many hook points the inputs write to.
     """
     bytes_each = torch.finfo(model.dtype).bits // 8
     d_mlp = int(getattr(model.model.cfg, "d_mlp", None) or 4 * model.d_model)
-    width = 6 * d_mlp + 12 * model.d_model
+    width = 6 * d_mlp + (12 + 3 * (places - 1)) * model.d_model
     return Budget(
         memory, bytes_each * width + bytes_each * 3 * logits, 6 * bytes_each * model.n_heads
     )

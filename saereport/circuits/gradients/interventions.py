@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -9,6 +11,7 @@ from saereport.circuits.gradients.derivatives import auto_memory, budget_for, in
 from saereport.circuits.gradients.maps import check_order
 from saereport.intervene.splicing import last_logits, true_at
 from saereport.sources.forward import Edit, forward
+from saereport.sources.hooks import HookPoint
 from saereport.sources.models import LanguageModel
 from saereport.sources.saes.sae import Sae
 
@@ -25,7 +28,9 @@ def ablation_effects(
 
     The latent's write vector times its activation is taken away from the true activation, so the
     SAE's error stays in; the model is run; nothing is linearised. Each latent is ablated by itself
-    and at one position only.
+    and at one position only. Where the SAE is a layer of a cross-layer transcoder, what its latent
+    writes is taken from every MLP that it writes to, and these are held at what they put out in the
+    true run: they do not answer to the change themselves.
 
     Args:
         model: The language model.
@@ -61,17 +66,26 @@ def _measured(
 ) -> Tensor:
     """The effects of `ablation_effects`, `[n]`, of pairs that all need a run of the prompt."""
     sources, source = torch.unique(pairs[:, :2], dim=0, return_inverse=True)
-    taken = _taken(model, early, prompt, sources)
-    place, watched = early.write_point.name, pairs[:, 2:]
+    hooks = [hook for hook in early.writes if late is None or hook.depth < late.hook_in.depth]
+    true = true_at(model, prompt, [early.hook_in.name, *(hook.name for hook in hooks)])
+    taken = _taken(early, hooks, true[early.hook_in.name], sources)
+    held = true if early.why_not_alone else {}
+    watched = pairs[:, 2:]
     budget = budget_for(
-        model, auto_memory(model.device), logits=model.d_vocab if late is None else 0
+        model,
+        auto_memory(model.device),
+        logits=model.d_vocab if late is None else 0,
+        places=len(hooks),
     )
 
     def without(start: int, stop: int) -> Tensor:
         here = (source >= start) & (source < stop)
-        edit = _take_away(sources[start:stop, 0], taken[start:stop])
+        edits = {
+            hook.name: _take_away(sources[start:stop, 0], rows[start:stop], held.get(hook.name))
+            for hook, rows in zip(hooks, taken, strict=True)
+        }
         batch = prompt.expand(stop - start, -1)
-        return _outcomes(model, late, batch, {place: edit}, source[here] - start, watched[here])
+        return _outcomes(model, late, batch, edits, source[here] - start, watched[here])
 
     effects = torch.zeros(len(pairs), dtype=model.dtype, device=model.device)
     with torch.no_grad():
@@ -83,18 +97,32 @@ def _measured(
     return effects
 
 
-def _taken(model: LanguageModel, early: Sae, prompt: Tensor, sources: Tensor) -> Tensor:
-    """What each source `[n, 2]`, a position and a latent, writes in the true run: `[n, d_out]`."""
-    a = true_at(model, prompt, [early.hook_in.name])[early.hook_in.name]
+def _taken(early: Sae, hooks: Sequence[HookPoint], a: Tensor, sources: Tensor) -> list[Tensor]:
+    """What each source writes in the true run at each of some hook points, `[n, d_out]`.
+
+    Args:
+        early: The SAE.
+        hooks: The first of its write points.
+        a: What it reads, `[pos, d_in]`.
+        sources: A position and a latent each, `[n, 2]`.
+    """
     positions, latents = sources.T
-    f = early.encode(a)[positions, latents]
-    return f[:, None] * early.write_vectors(a[positions], latents)
+    f = early.encode(a)[positions, latents][:, None]
+    places = range(len(hooks))
+    return [f * early.write_vectors(a[positions], latents, place) for place in places]
 
 
-def _take_away(positions: Tensor, amounts: Tensor) -> Edit:
-    """An edit that takes an amount `[n, d_out]` from each run `[n, pos, d_out]` at a position."""
+def _take_away(positions: Tensor, amounts: Tensor, held: Tensor | None) -> Edit:
+    """An edit that takes an amount `[n, d_out]` from each run `[n, pos, d_out]` at a position.
+
+    Args:
+        positions: Where, `[n]`.
+        amounts: How much.
+        held: What stands there instead of what the run has, `[pos, d_out]`, if anything.
+    """
 
     def edit(whole: Tensor) -> Tensor:
+        whole = whole if held is None else held.expand_as(whole)
         runs = torch.arange(len(positions), device=whole.device)
         return whole.index_put((runs, positions), -amounts.to(whole.dtype), accumulate=True)
 

@@ -25,12 +25,14 @@ from saereport.circuits.gradients.derivatives import (
 )
 from saereport.intervene.splicing import (
     edits_to,
+    held,
     last_logits,
     places,
     spliced,
     true_at,
 )
 from saereport.sources.forward import forward
+from saereport.sources.hooks import HookPoint, parse_hook
 from saereport.sources.models import LanguageModel
 from saereport.sources.saes.sae import Sae
 from saereport.util.errors import SaereportError
@@ -111,7 +113,7 @@ def latents_to_latents(
     Args:
         model: The language model.
         early: The SAE whose reconstruction is spliced in; its other latents, and its error, are
-            held.
+            held. For one that cannot stand alone see `splicing.held`.
         late: The SAE that reads what comes of it.
         tokens: Token ids, int64 `[pos]`.
         counted: Positions that take part, bool `[pos]`.
@@ -126,22 +128,24 @@ def latents_to_latents(
     true = true_at(model, tokens, (*places(early), late.hook_in.name))
     every = _active_inputs(early, true, counted)
     inputs = largest(every, limits.inputs)
-    at = spliced(early, true, counted)
+    # What it writes after that has no way back.
+    hooks = [hook for hook in early.writes if hook.depth < late.hook_in.depth]
+    at = held(early, hooks, true, counted)
 
     read = late.hook_in.name
     with torch.no_grad():
-        run = forward(model, tokens[None], edits=edits_to(early, at), reads=[read])
+        run = forward(model, tokens[None], edits=edits_to(hooks, at), reads=[read])
     f_true, f_late = late.encode(true[read]), late.encode(run.acts[read][0])
     every_late = active_of(f_late, counted)
     outputs = largest(every_late, limits.outputs)
     if len(outputs) == 0:
         raise _dead(late, f" once {early.slug}'s reconstruction is spliced in")
     values = jacobian(
-        _through(model, tokens, early.write_point.name, late),
+        _through(model, tokens, hooks, late),
         at,
-        _writes(early, true, inputs),
+        _writes(early, hooks, true, inputs),
         _reads(late, outputs),
-        budget_for(model, limits.memory),
+        budget_for(model, limits.memory, places=len(hooks)),
         advance=advance,
     )
     return GradientMap(
@@ -189,7 +193,7 @@ def tokens_to_latents(
     )
 
     values = jacobian(
-        _through(model, tokens, TOKENS, late),
+        _through(model, tokens, [parse_hook(TOKENS)], late),
         at,
         Probes(positions.tolist(), at[positions]),
         _reads(late, outputs),
@@ -236,11 +240,12 @@ def latents_to_logits(
     true = true_at(model, tokens, places(early))
     every = _active_inputs(early, true, counted)
     inputs = largest(every, limits.inputs)
-    at = spliced(early, true, counted)
+    at = held(early, early.writes, true, counted)
     wanted = torch.as_tensor(targets, device=at.device, dtype=torch.int64)
 
     def through(activation: Tensor) -> Tensor:
-        return last_logits(model, tokens[None], edits_to(early, activation))[:, wanted]
+        edits = edits_to(early.writes, activation)
+        return last_logits(model, tokens[None], edits)[:, wanted]
 
     with torch.no_grad():
         logits = through(at)[0]
@@ -249,9 +254,9 @@ def latents_to_logits(
     values = jacobian(
         through,
         at,
-        _writes(early, true, inputs),
+        _writes(early, early.writes, true, inputs),
         Probes([last] * len(wanted), torch.eye(len(wanted), device=at.device, dtype=logits.dtype)),
-        budget_for(model, limits.memory, logits=model.d_vocab),
+        budget_for(model, limits.memory, logits=model.d_vocab, places=len(early.writes)),
         advance=advance,
     )
     return GradientMap(
@@ -282,7 +287,7 @@ def spliced_logits(
         if sae is None:
             return last_logits(model, tokens[None], {})[0]
         at = spliced(sae, true_at(model, tokens, places(sae)), counted)
-        return last_logits(model, tokens[None], edits_to(sae, at))[0]
+        return last_logits(model, tokens[None], edits_to(sae.writes, at))[0]
 
 
 def true_activations(
@@ -299,7 +304,7 @@ def check_order(early: Sae, late: Sae) -> None:
     Raises:
         SaereportError: It cannot, or both are at one point.
     """
-    writes, reads = early.write_point, late.hook_in
+    writes, reads = early.writes[0], late.hook_in
     if writes.depth < reads.depth:
         return
     if writes.depth == reads.depth:
@@ -326,11 +331,13 @@ def _changed(f_true: Tensor, f_late: Tensor, counted: Tensor) -> dict[str, int]:
     }
 
 
-def _through(model: LanguageModel, tokens: Tensor, place: str, late: Sae) -> Through:
+def _through(
+    model: LanguageModel, tokens: Tensor, hooks: Sequence[HookPoint], late: Sae
+) -> Through:
     read = late.hook_in.name
 
     def through(activation: Tensor) -> Tensor:
-        edits = {place: lambda _: activation[None]}
+        edits = edits_to(hooks, activation)
         run = forward(model, tokens[None, : len(activation)], edits=edits, reads=[read])
         return late.encoder_input(run.acts[read][0])
 
@@ -344,10 +351,13 @@ def _active_inputs(early: Sae, true: dict[str, Tensor], counted: Tensor) -> Acti
     return every
 
 
-def _writes(early: Sae, true: dict[str, Tensor], inputs: Active) -> Probes:
-    a = true[early.hook_in.name]
-    vectors = early.write_vectors(a[inputs.positions], inputs.latents)
-    return Probes(inputs.positions.tolist(), vectors)
+def _writes(
+    early: Sae, hooks: Sequence[HookPoint], true: dict[str, Tensor], inputs: Active
+) -> Probes:
+    """What each input adds at the first of an SAE's write points, side by side."""
+    a = true[early.hook_in.name][inputs.positions]
+    vectors = [early.write_vectors(a, inputs.latents, place) for place in range(len(hooks))]
+    return Probes(inputs.positions.tolist(), torch.cat(vectors, dim=-1))
 
 
 def _reads(late: Sae, outputs: Active) -> Probes:

@@ -47,8 +47,8 @@ class Nodes:
     Attributes:
         kinds: Kinds, as in `graph_scores`, `[n]`.
         parts: The number of the SAE of a latent or of its errors; -1 where there is none.
-        layers: Layer of a latent's or an error's place; -1 for embeddings, the number of layers for
-            logits.
+        layers: Layer at which a latent reads, or of an error's place; -1 for embeddings, the number
+            of layers for logits.
         latents: Index of a latent, -1 for an error, a token for the others.
         positions: Token positions.
         activations: Activations of latents, 0 for others.
@@ -100,12 +100,12 @@ def make_nodes(scene: Scene, columns: EffectColumns) -> Nodes:
     for layer, first in enumerate(columns.mlps):
         here = slice(first, first + n_positions)
         layers[here], positions[here] = layer, along
-    for k, part in enumerate(scene.parts):
-        layer = part.sae.write_point.layer
+    for k, site in enumerate(scene.sites):
         here = slice(columns.errors[k], columns.errors[k] + n_positions)
-        parts[here], layers[here], positions[here] = k, layer, along
+        parts[here], layers[here], positions[here] = site.owner, site.hook.layer, along
+    for k, part in enumerate(scene.parts):
         here = slice(columns.latents[k], columns.latents[k] + len(part.active))
-        kinds[here], parts[here], layers[here] = LATENT, k, layer
+        kinds[here], parts[here], layers[here] = LATENT, k, part.sae.hook_in.layer
         latents[here] = part.active.latents.cpu().numpy()
         positions[here] = part.active.positions.cpu().numpy()
         activations[here] = float64_of(part.active.values).cpu().numpy()
@@ -130,8 +130,8 @@ def find_effects(
         advance: Is told of each number of latents that were expanded.
     """
     run = scene.run
-    columns = make_columns(len(run.layers), len(run.tokens), scene.parts)
-    network = Network(run.layers, run.embedded, run.parallel, scene.parts, columns)
+    columns = make_columns(len(run.layers), len(run.tokens), scene.parts, scene.sites)
+    network = Network(run.layers, run.embedded, run.parallel, scene.parts, scene.sites, columns)
     nodes = make_nodes(scene, columns)
     rows = _Rows(len(nodes))
     found, constants = network.logits(scene.norm, scene.logits.directions)

@@ -3,10 +3,15 @@
 Links are linear predictions, with attention, norms and gates held fixed. Here a latent is set to
 zero in the true model, its SAE's error kept as it was, and what the link leads to is measured;
 and all latents outside a graph, or inside it, are set to zero at once.
+
+A cross-layer transcoder's latents stand for what several MLPs do together. Where one takes part,
+these MLPs are replaced in every such run: by its latents, computed anew from what the change
+leaves, and the errors of the true run.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from saereport.circuits.graph.effects import Effects
-from saereport.circuits.graph.parts import GraphPart
+from saereport.circuits.graph.parts import GraphPart, Site
 from saereport.circuits.graph.scene import GraphSettings, Scene
 from saereport.circuits.graph.scores import LATENT, Floats, Pruned, total_effects
 from saereport.sources.devices import float64_of
@@ -85,7 +90,9 @@ def check_links(
     predicted, measured = np.zeros(len(order)), np.zeros(len(order))
     distinct = np.unique(sources)
     # Logits of all positions are what a pass holds most of; a second copy is made of them.
-    batch = max(1, settings.memory // (2 * len(scene.run.tokens) * model.d_vocab * 4))
+    wide = [part.sae.d_sae for part in scene.parts if part.sae.part_of]
+    width = model.d_vocab + max(wide, default=0)
+    batch = max(1, settings.memory // (2 * len(scene.run.tokens) * width * 4))
     for source in distinct:
         total = total_effects(effects.weights, effects.nodes.activations, int(source))
         predicted[sources == source] = -total[targets[sources == source]]
@@ -108,16 +115,7 @@ def _without(
 ) -> Floats:
     """Change of targets when each source alone is set to zero, `[n_sources, n_targets]`."""
     nodes = effects.nodes
-    firsts = np.cumsum([0, *(len(part.active) for part in scene.parts)])
-    edits: dict[str, Edit] = {}
-    for number, part in enumerate(scene.parts):
-        rows = np.flatnonzero(nodes.parts[sources] == number)
-        if len(rows):
-            positions, vectors = (
-                nodes.positions[sources[rows]],
-                part.writes[sources[rows] - firsts[number]],
-            )
-            edits[part.sae.write_point.name] = _minus(rows, positions, vectors)
+    edits = _edits_without(scene, effects, sources)
     reads = dict.fromkeys(part.sae.hook_in.name for part in scene.parts)
     prompts = scene.run.tokens.expand(len(sources), -1)
     with torch.no_grad():
@@ -137,6 +135,37 @@ def _without(
             change = logits[:, scene.logits.tokens[place]] - scene.logits.values[place]
         result[:, k] = float64_of(change).cpu().numpy()
     return result
+
+
+def _edits_without(scene: Scene, effects: Effects, sources: NDArray[np.int64]) -> dict[str, Edit]:
+    """What is done to a batch of runs so that each lacks one latent."""
+    nodes = effects.nodes
+    firsts = np.cumsum([0, *(len(part.active) for part in scene.parts)])
+    edits: dict[str, Edit] = {}
+    changes: dict[int, Edit] = {}
+    for number, part in enumerate(scene.parts):
+        rows = np.flatnonzero(nodes.parts[sources] == number)
+        chosen = sources[rows]
+        if part.sae.part_of is not None:
+            changes[number] = _zero_at(rows, nodes.positions[chosen], nodes.latents[chosen])
+        elif len(rows):
+            vectors = part.writes[0][chosen - firsts[number]]
+            edits[part.sae.write_point.name] = _minus(rows, nodes.positions[chosen], vectors)
+    _anew(edits, scene, changes)
+    return edits
+
+
+def _zero_at(
+    rows: NDArray[np.int64], positions: NDArray[np.int64], latents: NDArray[np.int64]
+) -> Edit:
+    """Sets one latent of some runs to zero in activations `[batch, pos, d_sae]`."""
+
+    def edit(f: Tensor) -> Tensor:
+        changed = f.clone()
+        changed[torch.from_numpy(rows), torch.from_numpy(positions), torch.from_numpy(latents)] = 0
+        return changed
+
+    return edit
 
 
 def _minus(rows: NDArray[np.int64], positions: NDArray[np.int64], vectors: Tensor) -> Edit:
@@ -180,18 +209,16 @@ def measure_metric(
         pruned: Which of them are in the graph.
     """
     nodes = effects.nodes
-    edits: dict[str, Edit] = {}
-    seen: dict[str, Tensor] = {}
+    changes: dict[int, Edit] = {}
     for number, part in enumerate(scene.parts):
         of_part = (nodes.kinds == LATENT) & (nodes.parts == number)
         kept = np.flatnonzero(of_part & pruned.nodes)
         table = np.zeros((len(scene.run.tokens), part.sae.d_sae), dtype=bool)
         table[nodes.positions[kept], nodes.latents[kept]] = True
         inside = torch.from_numpy(table).to(scene.run.final.device)
-        stays = torch.stack([inside, ~inside, torch.zeros_like(inside)])
-        reads, writes = part.sae.hook_in.name, part.sae.write_point.name
-        _then(edits, reads, _seeing(seen, part.sae.slug))
-        _then(edits, writes, _keeping(part, stays, seen))
+        changes[number] = _keeping(torch.stack([inside, ~inside, torch.zeros_like(inside)]))
+    edits: dict[str, Edit] = {}
+    _anew(edits, scene, changes)
     prompts = scene.run.tokens.expand(3, -1)
     with torch.no_grad():
         logits = forward(model, prompts, edits=edits, logits="last").logits
@@ -214,29 +241,77 @@ def _then(edits: dict[str, Edit], name: str, edit: Edit) -> None:
     edits[name] = edit if before is None else lambda a: edit(before(a))
 
 
-def _seeing(seen: dict[str, Tensor], slug: str) -> Edit:
-    def edit(a: Tensor) -> Tensor:
-        seen[slug] = a
-        return a
-
-    return edit
+def _keeping(stays: Tensor) -> Edit:
+    """Keeps some latents, bool `[batch, pos, d_sae]`, and sets the others to zero."""
+    return lambda f: f * stays
 
 
-def _keeping(part: GraphPart, stays: Tensor, seen: dict[str, Tensor]) -> Edit:
-    """Puts an SAE's reconstruction in place, some of its latents at zero, plus its true error.
+def _anew(edits: dict[str, Edit], scene: Scene, changes: dict[int, Edit]) -> None:
+    """Add edits that put parts' latents, computed anew and changed, in place, plus true errors.
 
     Args:
-        part: The SAE.
-        stays: Latents that are kept, bool `[batch, pos, d_sae]`.
-        seen: Where what the SAE reads is found when its turn comes.
+        edits: Takes the edits.
+        scene: The run and its SAEs.
+        changes: What is done to the latents `[batch, pos, d_sae]` of the parts, by number; sites
+            that other parts explain are left alone.
+    """
+    made = {number: _Anew(scene.parts[number], change) for number, change in changes.items()}
+    for site in scene.sites:
+        if site.owner in made:
+            writers = [(made[term], place) for term, place in site.terms]
+            for writer, place in writers:
+                if place == 0:
+                    _then(edits, writer.part.sae.hook_in.name, writer.see)
+            _then(edits, site.hook.name, _put(site, writers, made[site.owner]))
+
+
+class _Anew:
+    """A part's latents as a changed run has them.
+
+    Args:
+        part: The part.
+        change: What is done to its activations.
     """
 
+    def __init__(self, part: GraphPart, change: Edit) -> None:
+        self.part = part
+        self.inputs = part.inputs
+        self._change = change
+        self._columns: tuple[Tensor, Tensor] | None = None
+
+    def see(self, a: Tensor) -> Tensor:
+        """An edit where it reads, which changes nothing."""
+        self.inputs, self._columns = a, None
+        return a
+
+    def activations(self) -> Tensor:
+        """Its activations, changed, `[batch, pos, d_sae]`; only active ones are kept."""
+        sae = self.part.sae
+        if self._columns is None:
+            f = self._change(sae.encode(self.inputs))
+            if len(sae.writes) == 1:
+                return f
+            active = f.flatten(0, -2).any(dim=0).nonzero()[:, 0]
+            self._columns = active, f[..., active]
+            return f
+        active, values = self._columns
+        whole = values.new_zeros((*values.shape[:-1], sae.d_sae))
+        whole[..., active] = values
+        return whole
+
+
+def _put(site: Site, writers: Sequence[tuple[_Anew, int]], owner: _Anew) -> Edit:
+    """Puts what latents make, plus the true error, at a site; where positions count."""
+
     def edit(true: Tensor) -> Tensor:
-        a = seen[part.sae.slug]
-        f = part.sae.encode(a) * stays
-        explained = part.sae.decode(f, a).to(true.dtype)
-        if part.skip is not None:
-            explained = explained + a @ part.skip.T
-        return torch.where(part.counted[:, None], explained + part.error, true)
+        total: Tensor | None = None
+        for writer, place in writers:
+            f = writer.activations()
+            made = writer.part.sae.decode(f, writer.inputs, place).to(true.dtype)
+            total = made if total is None else total + made
+        assert total is not None
+        if site.skip is not None:
+            total = total + owner.inputs @ site.skip.T
+        return torch.where(site.counted[:, None], total + site.error, true)
 
     return edit

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from saereport.circuits.attribution.reads import targets_of
 from saereport.circuits.frozen import FrozenLayer, FrozenNorm
-from saereport.circuits.graph.parts import GraphPart, stream_point
+from saereport.circuits.graph.parts import GraphPart, Site, stream_point
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,12 +25,12 @@ class EffectColumns:
     """Which column of a row of effects belongs to which source.
 
     Latents of the parts first, in the order of the parts and of their `active`; then errors by
-    position, of each layer's MLP and of each part that is not an MLP's; then embeddings by
+    position, of each layer's MLP and of each site that is not an MLP's; then embeddings by
     position.
 
     Attributes:
         latents: First column of each part's latents.
-        errors: First column of each part's errors.
+        errors: First column of each site's errors.
         mlps: First column of the errors of each layer's MLP; a transcoder's are among them.
         embeddings: First column of the embeddings.
         n: Number of columns.
@@ -43,7 +43,9 @@ class EffectColumns:
     n: int
 
 
-def make_columns(n_layers: int, n_positions: int, parts: Sequence[GraphPart]) -> EffectColumns:
+def make_columns(
+    n_layers: int, n_positions: int, parts: Sequence[GraphPart], sites: Sequence[Site]
+) -> EffectColumns:
     """The columns of a graph."""
     latents, at = [], 0
     for part in parts:
@@ -52,9 +54,9 @@ def make_columns(n_layers: int, n_positions: int, parts: Sequence[GraphPart]) ->
     mlps = tuple(at + layer * n_positions for layer in range(n_layers))
     at += n_layers * n_positions
     errors = []
-    for part in parts:
-        if part.place == "mlp":
-            errors.append(mlps[part.point])
+    for site in sites:
+        if site.place == "mlp":
+            errors.append(mlps[site.point])
         else:
             errors.append(at)
             at += n_positions
@@ -86,6 +88,7 @@ class Network:
         embedded: What enters the first, `[pos, d_model]`.
         parallel: Whether a block's attention and MLP read the same.
         parts: The SAEs.
+        sites: What they explain.
         columns: Where effects go.
     """
 
@@ -93,12 +96,13 @@ class Network:
     embedded: Tensor
     parallel: bool
     parts: tuple[GraphPart, ...]
+    sites: tuple[Site, ...]
     columns: EffectColumns
 
     @cached_property
     def where(self) -> dict[tuple[str, int], int]:
-        """The part that explains a place, by its number."""
-        return {(part.place, part.point): k for k, part in enumerate(self.parts)}
+        """The site at a place, by its number."""
+        return {(site.place, site.point): k for k, site in enumerate(self.sites)}
 
     def until(self, length: int) -> Network:
         """The same for targets that see the first `length` positions only."""
@@ -109,6 +113,7 @@ class Network:
             layers=tuple(_layer_until(layer, length) for layer in self.layers),
             embedded=self.embedded[:length],
             parts=tuple(part.until(length) for part in self.parts),
+            sites=tuple(site.until(length) for site in self.sites),
         )
 
     def latents(self, number: int, index: Tensor) -> tuple[Tensor, Tensor]:
@@ -195,11 +200,11 @@ class Network:
             met.dot(c, self.layers[layer].mlp_add, self.columns.mlps[layer])
             return None
         self._meet(number, c, met)
-        part = self.parts[number]
-        if part.skip is None:
+        site = self.sites[number]
+        if site.skip is None:
             return None
-        c = (c * part.counted[:, None]) @ part.skip
-        return self._read(part, c, met)
+        c = (c * site.counted[:, None]) @ site.skip
+        return self._read(self.parts[site.owner], c, met)
 
     def _before_mlp(self, layer: FrozenLayer, weighted: bool, c: Tensor, met: _Met) -> Tensor:
         if weighted and layer.mlp_norm.bias is not None:
@@ -227,17 +232,23 @@ class Network:
         return None
 
     def _meet(self, number: int, c: Tensor, met: _Met) -> None:
-        """Meet a part's latents, errors and bias at its write point."""
+        """Meet latents, errors and bias at a site."""
+        site = self.sites[number]
+        met.dot(c, site.error, self.columns.errors[number])
+        met.add(c, site.bias)
+        for term, place in site.terms:
+            self._meet_latents(term, place, c, met)
+
+    def _meet_latents(self, number: int, place: int, c: Tensor, met: _Met) -> None:
+        """Meet a part's latents at one of its write points."""
         part, first = self.parts[number], self.columns.latents[number]
-        met.dot(c, part.error, self.columns.errors[number])
-        met.add(c, part.bias)
         # Active latents are sorted by position: those of one are consecutive rows and columns.
         counts = torch.bincount(part.active.positions, minlength=c.shape[1]).tolist()
-        at = 0
+        rows, at = part.writes[place], 0
         for position, count in enumerate(counts):
             if count:
                 columns = slice(first + at, first + at + count)
-                met.effects[:, columns] += c[:, position] @ part.writes[at : at + count].T
+                met.effects[:, columns] += c[:, position] @ rows[at : at + count].T
             at += count
 
 

@@ -9,7 +9,7 @@ what they leave is its error.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -40,46 +40,82 @@ class GraphPart:
     Attributes:
         sae: The SAE or transcoder.
         place: What its latents are terms of.
-        point: Where that is: a depth of the residual stream (see `stream_point`) for `stream`,
-            a layer for the others.
         inputs: What it reads, `[pos, d_in]`.
         active: Its latents that are active at counted positions.
-        writes: What each of them adds, `[n, d_out]`.
-        bias: What its decoder adds at each position whatever is active, `[pos, d_out]`.
-        error: The rest of what stands at its write point, `[pos, d_out]`; all of it where a
-            position does not count.
-        skip: What a skip transcoder multiplies its input with, `[d_out, d_in]`, or None.
-        counted: Positions that count, bool `[pos]`.
+        writes: What each of them adds at each of its write points, `[n, d_out]`.
     """
 
     sae: Sae
     place: Place
-    point: int
     inputs: Tensor
     active: Active
-    writes: Tensor
+    writes: tuple[Tensor, ...]
+
+    def until(self, length: int) -> GraphPart:
+        """The same on the first `length` positions."""
+        active = self.active
+        n = int((active.positions < length).sum())
+        return replace(
+            self,
+            inputs=self.inputs[:length],
+            active=Active(active.positions[:n], active.latents[:n], active.values[:n]),
+            writes=tuple(rows[:n] for rows in self.writes),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Site:
+    """A place of the run that latents of the graph explain, and what they leave of it.
+
+    Attributes:
+        hook: The hook point.
+        place: What the latents are terms of.
+        point: Where that is: a depth of the residual stream (see `stream_point`) for `stream`,
+            a layer for the others.
+        terms: The parts whose latents write here, by number, each with the place of this hook
+            point among its write points. One part, unless several layers of a cross-layer
+            transcoder write here.
+        owner: The number of the part to which the error belongs: the one of this layer.
+        bias: What decoders add at each position whatever is active, `[pos, d_out]`.
+        error: The rest of what stands here, `[pos, d_out]`; all of it where a position does not
+            count.
+        skip: What the owner multiplies its input with past its latents, `[d_out, d_in]`, or None.
+        counted: Positions that count, bool `[pos]`.
+    """
+
+    hook: HookPoint
+    place: Place
+    point: int
+    terms: tuple[tuple[int, int], ...]
+    owner: int
     bias: Tensor
     error: Tensor
     skip: Tensor | None
     counted: Tensor
 
-    def until(self, length: int) -> GraphPart:
+    def until(self, length: int) -> Site:
         """The same on the first `length` positions."""
-        n = int((self.active.positions < length).sum())
-        return GraphPart(
-            sae=self.sae,
-            place=self.place,
-            point=self.point,
-            inputs=self.inputs[:length],
-            active=Active(
-                self.active.positions[:n], self.active.latents[:n], self.active.values[:n]
-            ),
-            writes=self.writes[:n],
+        return replace(
+            self,
             bias=self.bias[:length],
             error=self.error[:length],
-            skip=self.skip,
             counted=self.counted[:length],
         )
+
+
+@dataclass(frozen=True, eq=False)
+class Explained:
+    """What SAEs explain of a run.
+
+    Attributes:
+        parts: The SAEs that take part, the shallowest first.
+        sites: The places that they explain.
+        refused: SAEs that do not take part, by slug, and why.
+    """
+
+    parts: tuple[GraphPart, ...]
+    sites: tuple[Site, ...]
+    refused: dict[str, str]
 
 
 def stream_point(parallel: bool, hook: HookPoint) -> int:
@@ -94,42 +130,92 @@ def stream_point(parallel: bool, hook: HookPoint) -> int:
     return 2 * hook.layer + (0 if early or parallel or hook.kind in ("z", "attn_out") else 1)
 
 
-def make_parts(
-    run: FrozenRun, saes: Sequence[Sae], counted: Tensor
-) -> tuple[tuple[GraphPart, ...], dict[str, str]]:
-    """The SAEs that can take part, from the shallowest to the deepest, and why others cannot.
+def explain(run: FrozenRun, saes: Sequence[Sae], counted: Tensor) -> Explained:
+    """The SAEs that can take part, and why others cannot.
+
+    The layers of a cross-layer transcoder take part together or not at all.
 
     Args:
         run: The frozen run, with what the SAEs read and write among its `acts`.
         saes: The SAEs asked for.
         counted: Positions that count, bool `[pos]`.
-
-    Returns:
-        The parts, and for each SAE left out its slug and the reason.
     """
     counted = counted.to(run.final.device)
-    parts: list[GraphPart] = []
+    chosen: list[Sae] = []
+    taken: dict[tuple[Place, int], str] = {}
     refused: dict[str, str] = {}
-    for sae in sorted(saes, key=lambda s: (s.write_point.depth, s.slug)):
-        reason = _why_not(run, sae, counted)
-        if not reason:
-            part = _part(run, sae, counted)
-            rival = next((p for p in parts if (p.place, p.point) == (part.place, part.point)), None)
-            if rival is None:
-                parts.append(part)
-                continue
-            reason = f"{rival.sae.slug} already explains what is there"
-        refused[sae.slug] = reason
-    return tuple(parts), refused
+    for group in _groups(saes):
+        reasons = {sae.slug: _why_not(run, sae, counted) for sae in group}
+        spots = {_spot(run, hook): sae.slug for sae in group for hook in sae.writes}
+        if not any(reasons.values()):
+            rival = next((taken[spot] for spot in spots if spot in taken), "")
+            reason = _why_not_whole(group) or (
+                f"{rival} already explains what is there" if rival else ""
+            )
+            reasons = dict.fromkeys(reasons, reason)
+        if any(reasons.values()):
+            together = next(
+                f"{slug}, which it takes part with, cannot: {reason}"
+                for slug, reason in reasons.items()
+                if reason
+            )
+            refused |= {slug: reason or together for slug, reason in reasons.items()}
+            continue
+        chosen += group
+        taken = spots | taken
+    parts = tuple(_part(run, sae, counted) for sae in sorted(chosen, key=_depth))
+    return Explained(parts, _sites(run, parts, counted), refused)
+
+
+def _depth(sae: Sae) -> tuple[tuple[int, int], str]:
+    return sae.writes[0].depth, sae.slug
+
+
+def _groups(saes: Sequence[Sae]) -> list[list[Sae]]:
+    """SAEs that take part together, the shallowest first."""
+    groups: dict[str, list[Sae]] = {}
+    for sae in sorted(saes, key=_depth):
+        key = f"whole {sae.part_of.place}" if sae.part_of else f"alone {sae.slug}"
+        groups.setdefault(key, []).append(sae)
+    return list(groups.values())
+
+
+def _why_not_whole(group: Sequence[Sae]) -> str:
+    """Why layers of a cross-layer transcoder do not explain what MLPs put out; empty if they do."""
+    whole = group[0].part_of
+    if whole is None:
+        return ""
+    layers = [sae.hook_in.layer for sae in group]
+    if twice := sorted({layer for layer in layers if layers.count(layer) > 1}):
+        return f"layer {twice[0]} of its cross-layer transcoder is in the report twice"
+    missing = sorted(set(range(whole.n_layers)) - set(layers))
+    if not missing:
+        return ""
+    named = ", ".join(map(str, missing[:6])) + (", …" if len(missing) > 6 else "")
+    return (
+        f"its cross-layer transcoder has {whole.n_layers} layers, all of which are needed to "
+        f"explain what the MLPs put out, and the report lacks {named}"
+    )
+
+
+def _place(hook: HookPoint) -> Place:
+    places: dict[str, Place] = {"z": "z", "attn_out": "attention", "mlp_out": "mlp"}
+    return places.get(hook.kind, "stream")
+
+
+def _spot(run: FrozenRun, hook: HookPoint) -> tuple[Place, int]:
+    """What is explained at a hook point, and where it is; see `Site`."""
+    place = _place(hook)
+    return place, stream_point(run.parallel, hook) if place == "stream" else hook.layer
 
 
 def _why_not(run: FrozenRun, sae: Sae, counted: Tensor) -> str:
-    reads, writes = sae.hook_in, sae.write_point
+    reads, writes = sae.hook_in, sae.writes[0]
     if sae.why_no_decoder:
         return sae.why_no_decoder
     if sae.is_transcoder:
-        if writes.kind != "mlp_out":
-            return f"it writes at '{writes.name}', which is not an MLP's output"
+        if odd := [hook.name for hook in sae.writes if hook.kind != "mlp_out"]:
+            return f"it writes at '{odd[0]}', which is not an MLP's output"
         if reads.kind not in ("resid", "mlp_in", "mlp_in_normalized"):
             return f"what it reads at '{reads.name}' is not linear in the residual stream"
         if reads.layer != writes.layer or stream_point(run.parallel, reads) > 2 * reads.layer + 1:
@@ -141,7 +227,7 @@ def _why_not(run: FrozenRun, sae: Sae, counted: Tensor) -> str:
         return "what it reads, an MLP's output, is not linear in the residual stream"
     elif reads.kind != "z" and reads.kind != "attn_out" and reads.site not in _STREAM_SITES:
         return f"what it writes at '{reads.name}' does not go on in the residual stream"
-    for hook in (reads, writes):
+    for hook in (reads, *sae.writes):
         found, expected = run.acts[hook.name], _linear(run, hook)
         if _differs(found[counted], expected[counted]):
             return f"what stands at '{hook.name}' is not what the frozen model has there"
@@ -174,30 +260,47 @@ def _linear(run: FrozenRun, hook: HookPoint) -> Tensor:
 
 
 def _part(run: FrozenRun, sae: Sae, counted: Tensor) -> GraphPart:
-    writes = sae.write_point
-    inputs, true = run.acts[sae.hook_in.name], run.acts[writes.name]
-    active = active_of(sae.encode(inputs).to(true.dtype), counted)
-    rows = sae.write_vectors(inputs[active.positions], active.latents).to(true.dtype)
-    rows = rows * active.values[:, None]
-    # What the decoder makes of no latent at all.
-    none = inputs.new_zeros((len(inputs), sae.d_sae), dtype=sae.dtype)
-    bias = counted[:, None] * sae.decode(none, inputs).to(true.dtype)
-    error = (true - bias).index_add(0, active.positions, rows, alpha=-1)
-    skip = sae.skip
+    inputs, dtype = run.acts[sae.hook_in.name], run.final.dtype
+    active = active_of(sae.encode(inputs).to(dtype), counted)
+    writes = []
+    for place in range(len(sae.writes)):
+        rows = sae.write_vectors(inputs[active.positions], active.latents, place)
+        writes.append(rows.to(dtype) * active.values[:, None])
+    return GraphPart(sae, _place(sae.writes[0]), inputs, active, tuple(writes))
+
+
+def _sites(run: FrozenRun, parts: Sequence[GraphPart], counted: Tensor) -> tuple[Site, ...]:
+    """The places that parts explain, in the order of a pass."""
+    terms: dict[HookPoint, list[tuple[int, int]]] = {}
+    for number, part in enumerate(parts):
+        for place, hook in enumerate(part.sae.writes):
+            terms.setdefault(hook, []).append((number, place))
+    ordered = sorted(terms.items(), key=lambda item: item[0].depth)
+    return tuple(_site(run, hook, found, parts, counted) for hook, found in ordered)
+
+
+def _site(
+    run: FrozenRun,
+    hook: HookPoint,
+    terms: Sequence[tuple[int, int]],
+    parts: Sequence[GraphPart],
+    counted: Tensor,
+) -> Site:
+    true = run.acts[hook.name]
+    (owner,) = (number for number, place in terms if place == 0)
+    bias = torch.zeros_like(true)
+    for number, place in terms:
+        part = parts[number]
+        # What the decoder makes of no latent at all.
+        none = part.inputs.new_zeros((len(true), part.sae.d_sae), dtype=part.sae.dtype)
+        bias = bias + counted[:, None] * part.sae.decode(none, part.inputs, place).to(true.dtype)
+    error = true - bias
+    for number, place in terms:
+        part = parts[number]
+        error = error.index_add(0, part.active.positions, part.writes[place], alpha=-1)
+    skip = parts[owner].sae.skip
     if skip is not None:
         skip = skip.to(true.dtype)
-        error = error - counted[:, None] * (inputs @ skip.T)
-    places: dict[str, Place] = {"z": "z", "attn_out": "attention", "mlp_out": "mlp"}
-    place = places.get(writes.kind, "stream")
-    return GraphPart(
-        sae=sae,
-        place=place,
-        point=stream_point(run.parallel, writes) if place == "stream" else writes.layer,
-        inputs=inputs,
-        active=active,
-        writes=rows,
-        bias=bias,
-        error=error,
-        skip=skip,
-        counted=counted,
-    )
+        error = error - counted[:, None] * (parts[owner].inputs @ skip.T)
+    place_, point = _spot(run, hook)
+    return Site(hook, place_, point, tuple(terms), owner, bias, error, skip, counted)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from saereport.circuits.frozen import TOLERANCE, FrozenNorm, FrozenRun, freeze_batch
-from saereport.circuits.graph.parts import GraphPart, make_parts
+from saereport.circuits.graph.parts import GraphPart, Site, explain
 from saereport.intervene.splicing import places
 from saereport.sources.devices import float64_of
 from saereport.sources.forward import forward
@@ -69,6 +69,7 @@ class Scene:
         run: The run, frozen.
         norm: The final norm.
         parts: The SAEs that take part, the shallowest first.
+        sites: What they explain.
         refused: SAEs that do not, by slug, and why.
         counted: Positions that count, bool `[pos]`.
         logits: The logits.
@@ -77,6 +78,7 @@ class Scene:
     run: FrozenRun
     norm: FrozenNorm
     parts: tuple[GraphPart, ...]
+    sites: tuple[Site, ...]
     refused: dict[str, str]
     counted: Tensor
     logits: LogitTargets
@@ -104,9 +106,9 @@ def make_scene(
     reads = dict.fromkeys(name for sae in saes for name in places(sae))
     run = freeze_batch(model, tokens[None], reads=list(reads))[0]
     counted = counted.to(run.final.device)
-    parts, refused = make_parts(run, saes, counted)
-    if not parts:
-        reasons = "; ".join(f"{slug}: {reason}" for slug, reason in refused.items())
+    found = explain(run, saes, counted)
+    if not found.parts:
+        reasons = "; ".join(f"{slug}: {reason}" for slug, reason in found.refused.items())
         raise SaereportError(
             f"No SAE can take part in an attribution graph ({reasons or 'none was named'}).",
             "Add transcoders of the model's MLPs, or SAEs on its residual stream or on hook_z.",
@@ -114,7 +116,7 @@ def make_scene(
     norm = run.final_norm
     assert norm is not None
     logits = _logit_targets(model, run, norm, settings)
-    return Scene(run, norm, parts, refused, counted, logits)
+    return Scene(run, norm, found.parts, found.sites, found.refused, counted, logits)
 
 
 def _logit_targets(

@@ -58,20 +58,30 @@ class SaeWeights(Protocol):
         """Where it reads."""
 
     @property
-    def write_point(self) -> HookView:
-        """Where it writes: an SAE where it reads, a transcoder elsewhere."""
+    def writes(self) -> Sequence[HookView]:
+        """Where it writes: an SAE where it reads, a transcoder elsewhere, or at several points."""
 
     @property
     def why_no_decoder(self) -> str:
-        """Why `W_dec` means nothing, a clause; empty where it is as it should be."""
+        """Why its write directions mean nothing, a clause; empty where they do."""
 
     @property
     def W_enc(self) -> Tensor:
         """[d_in, d_sae]."""
 
-    @property
-    def W_dec(self) -> Tensor:
-        """[d_sae, d_out]."""
+    def write_rows(self, latents: Tensor | None = None, place: int = 0) -> Tensor:
+        """Write directions of some latents, or of all, at one of `writes`, [n, d_out]."""
+
+
+def summed_rows(sae: SaeWeights, latents: Tensor | None = None) -> Tensor:
+    """What latents write at all points together, float32[n, d_out]; of all where none are named.
+
+    One point's rows are in memory at a time beside the sum.
+    """
+    total = sae.write_rows(latents).float()
+    for place in range(1, len(sae.writes)):
+        total = total + sae.write_rows(latents, place).float()
+    return total
 
 
 class LegView(Protocol):
@@ -299,8 +309,8 @@ class WeightContext:
 
     @property
     def hook_out(self) -> HookView:
-        """Where it writes."""
-        return self.sae.write_point
+        """Where it writes; of several points the first."""
+        return self.sae.writes[0]
 
     @cached_property
     def chosen(self) -> Tensor:
@@ -315,8 +325,8 @@ class WeightContext:
 
     @cached_property
     def decoder(self) -> Tensor:
-        """Decoder rows of the chosen latents, float32[n, d_out]."""
-        return self.sae.W_dec.detach()[self.chosen].float()
+        """Decoder rows of the chosen latents, float32[n, d_out]; of several points their sum."""
+        return summed_rows(self.sae, self.chosen)
 
     @property
     def names(self) -> NDArray[np.int32]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from saereport.measure.weights.context import WeightContext, WeightTable
+from saereport.measure.weights.context import SaeWeights, WeightContext, WeightTable, summed_rows
 from saereport.measure.weights.extremes import largest, listed
 from saereport.util.errors import SaereportError
 
@@ -22,15 +23,46 @@ def unit(rows: Tensor) -> Tensor:
     return rows / torch.where(norm > 0, norm, torch.ones_like(norm))
 
 
+def cosines(
+    sae: SaeWeights, chosen: Tensor, spans: Iterable[slice]
+) -> Iterator[tuple[slice, Tensor]]:
+    """Cosines of some latents' write directions with all latents', [n, d_sae] for each span.
+
+    What is written at several hook points counts as one long vector, of which one point's part is
+    in memory at a time.
+    """
+    if len(sae.writes) == 1:
+        everyone = unit(sae.write_rows())
+        for span in spans:
+            yield span, everyone[chosen[span]] @ everyone.T
+        return
+    norms = whole_norms(sae)
+    some = torch.where(norms > 0, norms, torch.ones_like(norms))
+    for span in spans:
+        total: Tensor | None = None
+        for place in range(len(sae.writes)):
+            rows = sae.write_rows(place=place).detach().float() / some[:, None]
+            part = rows[chosen[span]] @ rows.T
+            total = part if total is None else total + part
+        if total is not None:
+            yield span, total
+
+
+def whole_norms(sae: SaeWeights, latents: Tensor | None = None) -> Tensor:
+    """The length of all that latents write, over all hook points, float32[n]."""
+    places = range(len(sae.writes))
+    norms = [sae.write_rows(latents, place).detach().float().norm(dim=1) for place in places]
+    whole: Tensor = norms[0] if len(norms) == 1 else torch.stack(norms).norm(dim=0)
+    return whole
+
+
 def compute_neighbours(context: WeightContext) -> dict[str, Any]:
     """Table `neighbours`: largest cosines of decoder rows, itself left out, ties by index."""
-    everyone = unit(context.sae.W_dec)
-    chosen = context.chosen
-    k = min(context.neighbours, len(everyone) - 1)
+    chosen, d_sae = context.chosen, context.sae.W_enc.shape[1]
+    k = min(context.neighbours, d_sae - 1)
     parts = []
-    for span in context.spans(len(everyone)):
+    for span, cosine in cosines(context.sae, chosen, context.spans(d_sae)):
         mine = chosen[span]
-        cosine = everyone[mine] @ everyone.T
         cosine[torch.arange(len(mine), device=mine.device), mine] = -torch.inf
         index, values = largest(cosine, k)
         parts.append({"other": index.numpy(), "cosine": values.numpy()})
@@ -87,13 +119,13 @@ def compute_geometry(context: WeightContext) -> dict[str, Any]:
     cosine = torch.zeros(len(decoder), device=decoder.device)
     if context.hook_out.name == context.hook_in.name:
         cosine = (unit(encoder) * unit(decoder)).sum(dim=1).clamp(-1, 1)
-    rows = unit(context.sae.W_dec).cpu().numpy()
+    rows = unit(summed_rows(context.sae)).cpu().numpy()
     plane = umap_plane(rows, context.seed) if context.map == "umap" else principal_plane(rows)
     plane = plane[np.asarray(context.latents, dtype=np.int64)].astype(np.float32)
     return {
         "latent": context.names,
         "encoder_norm": encoder.norm(dim=1).cpu().numpy(),
-        "decoder_norm": decoder.norm(dim=1).cpu().numpy(),
+        "decoder_norm": whole_norms(context.sae, context.chosen).cpu().numpy(),
         "encoder_decoder_cosine": cosine.cpu().numpy(),
         "map_x": plane[:, 0],
         "map_y": plane[:, 1],

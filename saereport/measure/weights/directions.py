@@ -7,6 +7,8 @@ residual stream.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -42,23 +44,36 @@ def reads_heads(hook: HookView) -> bool:
     return hook.kind in ("z", "attn_out")
 
 
-def writes_of(sae: SaeWeights, model: ModelView, rows: Tensor | None) -> Tensor:
-    """The direction in the residual stream that latents write.
-
-    The decoder row; at `z` summed through the output matrices. Where a norm or a multiplier stands
-    between the hook point and the stream, its weight is in it; a norm's scale is not.
+def writes_of(
+    sae: SaeWeights, model: ModelView, rows: Tensor | None, places: Sequence[int] | None = None
+) -> Tensor:
+    """The direction in the residual stream that latents write, summed over hook points.
 
     Args:
         sae: The SAE or transcoder; there is no reason of `why_no_write` against it.
         model: The model.
         rows: An index of some latents, or all of them.
+        places: At which of the points that it writes to; at all where absent.
 
     Returns:
         float32[n, d_model].
     """
-    hook = sae.write_point
-    decoder = sae.W_dec.detach()
-    decoder = (decoder if rows is None else decoder[rows]).float()
+    first, *others = range(len(sae.writes)) if places is None else places
+    total = written_at(sae, model, rows, first)
+    for place in others:
+        total = total + written_at(sae, model, rows, place)
+    return total
+
+
+def written_at(sae: SaeWeights, model: ModelView, rows: Tensor | None, place: int) -> Tensor:
+    """The direction in the residual stream that latents write at one hook point.
+
+    The decoder row; at `z` summed through the output matrices. Where a norm or a multiplier stands
+    between the hook point and the stream, its weight is in it; a norm's scale is not. Arguments
+    as for `writes_of`.
+    """
+    hook = sae.writes[place]
+    decoder = sae.write_rows(rows, place).detach().float()
     if hook.kind == "z":
         W_O = model.W_O(hook.layer)
         decoder = torch.einsum("hnk,hkd->nd", by_head(decoder, len(W_O)), W_O.float())
@@ -95,8 +110,9 @@ def why_no_read(hook: HookView, model: ModelView) -> str:
     return wiring.into(hook).problem or before or wiring.stream
 
 
-def why_no_write(hook: HookView, model: ModelView) -> str:
-    """Why latents that write at a hook point have no write direction in the residual stream."""
-    if hook.kind in ("mlp_in", "mlp_in_normalized"):
+def why_no_write(hooks: Sequence[HookView], model: ModelView) -> str:
+    """Why latents that write at hook points have no write direction in the residual stream."""
+    if any(hook.kind in ("mlp_in", "mlp_in_normalized") for hook in hooks):
         return WRITES_NO_RESIDUAL
-    return model.wiring.out_of(hook).problem or model.wiring.stream
+    problems = (model.wiring.out_of(hook).problem for hook in hooks)
+    return next(filter(None, problems), "") or model.wiring.stream

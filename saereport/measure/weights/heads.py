@@ -226,7 +226,8 @@ def why_no_heads(context: WeightContext) -> str:
 def _why_no_shares(context: WeightContext) -> str:
     if reason := context.sae.why_no_decoder:
         return reason
-    return "" if context.hook_out.kind == "z" else "it is not an SAE of attention heads (hook_z)"
+    heads = all(hook.kind == "z" for hook in context.sae.writes)
+    return "" if heads else "it is not an SAE of attention heads (hook_z)"
 
 
 DEEMBEDDING = WeightTable("head_deembedding", why_no_heads, compute_deembedding)

@@ -10,10 +10,12 @@ import torch
 from torch import Tensor
 
 from saereport.measure.weights.context import PIECE, WeightContext, WeightTable
-from saereport.measure.weights.directions import why_no_write, writes_of
+from saereport.measure.weights.directions import why_no_write, writes_of, written_at
 from saereport.measure.weights.extremes import extremes, listed
 
 _CACHED = 1 << 19
+LAYER_TOKENS = 10
+"""Tokens listed at each end for one of several hook points, at most."""
 BINS = 60
 """Bins of the histogram over the vocabulary."""
 
@@ -112,12 +114,50 @@ def compute(context: WeightContext) -> dict[str, Any]:
 
 
 def _why_not(context: WeightContext) -> str:
-    wiring, writes = context.model.wiring, context.hook_out
-    return (
-        context.sae.why_no_decoder
-        or why_no_write(writes, context.model)
-        or wiring.unembedding_problem
-    )
+    return context.sae.why_no_decoder or _why_no_lens(context)
+
+
+def _why_no_lens(context: WeightContext) -> str:
+    model = context.model
+    return why_no_write(context.sae.writes, model) or model.wiring.unembedding_problem
+
+
+def compute_layers(context: WeightContext) -> dict[str, Any]:
+    """Table `write_layers`: norms and lens of what latents write at each hook point.
+
+    Where there is no logit lens, the lists of tokens are empty.
+    """
+    sae, n = context.sae, len(context.names)
+    listing = 0 if _why_no_lens(context) else min(context.listed, LAYER_TOKENS)
+    empty = extremes(torch.zeros((0 if listing else n, context.tokens.n_logits)), 0)
+    norms, lists = [], []
+    for place in range(len(sae.writes)):
+        rows = sae.write_rows(context.chosen, place).float()
+        norms.append(rows.norm(dim=1).cpu().numpy())
+        parts = []
+        if listing:
+            directions = written_at(sae, context.model, context.chosen, place)
+            parts = [extremes(scores, listing) for scores in _scores(context, directions)]
+        lists.append(listed(parts or [empty]))
+    # Rows are sorted by (latent, layer): the hook points take turns.
+    columns = {
+        name: [row for rows in zip(*(found[name] for found in lists), strict=True) for row in rows]
+        for name in lists[0]
+    }
+    layers = np.array([hook.layer for hook in sae.writes], dtype=np.int32)
+    return {
+        "latent": np.repeat(context.names, len(layers)),
+        "layer": np.tile(layers, n),
+        "norm": np.stack(norms, axis=1).reshape(-1).astype(np.float32),
+        **columns,
+    }
+
+
+def _why_no_layers(context: WeightContext) -> str:
+    if len(context.sae.writes) == 1:
+        return context.sae.why_no_decoder or "it writes to one hook point"
+    return context.sae.why_no_decoder
 
 
 TABLE = WeightTable("logit_lens", _why_not, compute)
+LAYERS = WeightTable("write_layers", _why_no_layers, compute_layers)

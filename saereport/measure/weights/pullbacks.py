@@ -23,16 +23,21 @@ def earlier(context: WeightContext) -> list[SaeWeights]:
     Sorted by slug; without those that have no decoder. Two at the same hook point are not earlier
     than one another, and in a parallel block the MLP does not read what the heads beside it add.
     """
+    found = [other for other in context.others if places_before(context, other)]
+    return sorted(found, key=lambda other: other.slug)
+
+
+def places_before(context: WeightContext, other: SaeWeights) -> list[int]:
+    """At which of its hook points another SAE writes before this one reads."""
     reads, model = context.hook_in, context.model
     found = []
-    for other in context.others:
-        writes = other.write_point
-        if writes.depth >= reads.depth or other.why_no_decoder or why_no_write(writes, model):
+    for place, writes in enumerate(other.writes):
+        if writes.depth >= reads.depth or other.why_no_decoder or why_no_write([writes], model):
             continue
         beside = writes.layer == reads.layer and reads_heads(writes)
         if not beside or reads_heads(reads) or model.wiring.hears_heads(reads):
-            found.append(other)
-    return sorted(found, key=lambda other: other.slug)
+            found.append(place)
+    return found
 
 
 def compute(context: WeightContext) -> dict[str, Any]:
@@ -41,7 +46,7 @@ def compute(context: WeightContext) -> dict[str, Any]:
     onto = earlier(context)
     found = []
     for other in onto:
-        writes = writes_of(other, context.model, None)
+        writes = writes_of(other, context.model, None, places_before(context, other))
         found.append(extremes_in_chunks(context, directions, [writes], names="latents"))
     n = len(context.names)
     columns = {name: [part[name][i] for i in range(n) for part in found] for name in found[0]}
@@ -55,7 +60,7 @@ def _why_not(context: WeightContext) -> str:
     if earlier(context):
         return ""
     for other in context.others:
-        before = other.write_point.depth < context.hook_in.depth
+        before = other.writes[0].depth < context.hook_in.depth
         if before and other.why_no_decoder:
             return f"what {other.slug} writes before it reads is not known: {other.why_no_decoder}"
     return "no other SAE of this report writes before it reads"

@@ -31,15 +31,16 @@ def unexplained(
 
 
 def _problems(context: WeightContext) -> set[str]:
-    wiring, reads, writes = context.model.wiring, context.hook_in, context.hook_out
+    wiring, reads = context.model.wiring, context.hook_in
     found = {
         wiring.stream,
         wiring.embedding_problem,
         wiring.mlp0_problem,
         wiring.unembedding_problem,
     }
-    if writes.kind not in ("mlp_in", "mlp_in_normalized"):
-        found.add(wiring.out_of(writes).problem)
+    for writes in context.sae.writes:
+        if writes.kind not in ("mlp_in", "mlp_in_normalized"):
+            found.add(wiring.out_of(writes).problem)
     if reads.kind != "mlp_out":
         found.add(wiring.into(reads).problem)
         for layer in layers_read(context):

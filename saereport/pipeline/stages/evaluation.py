@@ -29,8 +29,9 @@ class EvaluationStage(Stage):
 
     def plan(self, context: Context) -> Cost:
         """Each token is run once to read, once as it is, and once for every replacement."""
-        points = {sae.write_point.name for sae in context.saes.values()}
-        passes = 2 + len(context.saes) + 2 * len(points)
+        alone = [sae for sae in context.saes.values() if not sae.why_not_alone]
+        points = {sae.write_point.name for sae in alone}
+        passes = 2 + len(alone) + 2 * len(points)
         tokens = min(context.config.evaluation_tokens, context.config.tokens)
         return Cost(tokens=tokens * passes)
 

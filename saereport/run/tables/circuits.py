@@ -201,7 +201,10 @@ PROMPT_TABLES = (
         "Latent to latent: the derivative of a later latent's activation with respect to an "
         "earlier latent's, through decoder, model and encoder, the other latents held at their "
         "values. The earlier SAE's reconstruction is spliced in, so `late_activation` is that of "
-        "the run with the reconstruction; only pairs where both are active.\n\n"
+        "the run with the reconstruction; only pairs where both are active. A layer of a "
+        "cross-layer transcoder has no reconstruction of its own: what it writes goes to its own "
+        "layer's MLP and to every later one, and these are held at what they put out in the true "
+        "run, so that what the latent writes there is all that changes.\n\n"
         "Token to latent (`early` empty): the embeddings (token and, where there is one, position) "
         "at one position are multiplied by a scale s; the derivative of a latent with respect to s "
         "at s = 1, in the true run. `early_latent` is -1 and `early_activation` 1.\n\n"
@@ -227,7 +230,9 @@ PROMPT_TABLES = (
         "zero in the true model does to the later latent or logit. Measured: the earlier latent's "
         "write vector times its activation is taken away from the true activation (the SAE's error "
         "stays in), and the model is run. Predicted: minus the activation times the gradient. "
-        "Where the two part, the effect is not linear.",
+        "Where the two part, the effect is not linear. Of a layer of a cross-layer transcoder it "
+        "is taken away from every MLP that the latent writes to, these held otherwise at what they "
+        "put out in the true run.",
         about="prompt",
     ),
     Table(

@@ -79,7 +79,11 @@ GRAPH_TABLES = (
         "`metric_inside` with only the graph's latents (all others of its SAEs set to zero), "
         "`metric_outside` with the graph's latents set to zero, and `metric_none` with all of them "
         "set to zero. Faithfulness is (inside - none) / (model - none), completeness by "
-        "intervention is (outside - none) / (model - none), small where the graph has it all.",
+        "intervention is (outside - none) / (model - none), small where the graph has it all.\n\n"
+        "A latent of a cross-layer transcoder is one node, where it reads, and its links are what "
+        "all its writes do together; an MLP's error is what the layers up to its own leave of its "
+        "output in sum. All layers take part, or none. In interventions its MLPs are replaced: by "
+        "the latents, computed anew from what the change leaves, and the errors.",
         about="prompt",
     ),
     Table(
@@ -144,7 +148,8 @@ GRAPH_TABLES = (
         "For the strongest links from latents: the link (`direct`), minus the linear effect over "
         "all paths of the graph (`predicted`), and what setting the source to zero in the true "
         "model, errors kept, does to the target's pre-activation or logit less the mean logit "
-        "(`measured`).",
+        "(`measured`). Where a cross-layer transcoder takes part, its MLPs are replaced in these "
+        "runs: by its latents, computed anew from what the change leaves, and the errors.",
         about="prompt",
     ),
 )

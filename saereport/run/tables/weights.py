@@ -45,7 +45,8 @@ WEIGHT_TABLES = (
         "Logit lens",
         "The latent's write direction in the residual stream times the unembedding: which tokens "
         "it raises and lowers directly. The write direction is the decoder row; for an attention "
-        "SAE (`hook_z`) the row is split by heads and summed through each head's output matrix. "
+        "SAE (`hook_z`) the row is split by heads and summed through each head's output matrix; "
+        "for a layer of a cross-layer transcoder, the writes to all its layers are summed. "
         "Where the model has a norm between what the SAE writes and the residual stream (Gemma 2 "
         "and 3, OLMo 2), its weight is folded into the direction, and so is a multiplier "
         "(Granite); a norm's scale, which differs from token to token, is not. "
@@ -61,6 +62,24 @@ WEIGHT_TABLES = (
         version=2,
         about="latent",
         every_latent=True,
+    ),
+    Table(
+        "write_layers",
+        "sae",
+        ("latent", "layer"),
+        (
+            LATENT,
+            Column("layer", I32, Layer()),
+            Column("norm", F32, NonNegative()),
+            *TOKEN_LISTS,
+        ),
+        "Writes by layer",
+        "A latent of a cross-layer transcoder writes to the MLP of the layer that it reads at, and "
+        "to that of every later layer, each time in another direction. For each of these layers: "
+        "the norm of what one unit of the latent's activation writes there, and which tokens that "
+        "raises and lowers most directly, by the logit lens of that write alone (up to ten each). "
+        "Where there is no logit lens the lists are empty.",
+        about="latent",
     ),
     Table(
         "deembedding",
@@ -144,7 +163,8 @@ WEIGHT_TABLES = (
         "Neighbours",
         "The latents of the same SAE whose decoder directions have the largest cosine with this "
         "one's, at the hook point that the SAE writes (for `hook_z` the heads' outputs, side by "
-        "side).",
+        "side). What a layer of a cross-layer transcoder writes to several MLPs is one long "
+        "direction.",
         about="latent",
     ),
     Table(
@@ -173,7 +193,9 @@ WEIGHT_TABLES = (
         "Geometry",
         "Norms of the latent's encoder and decoder directions and the cosine between them (not "
         "given as a meaning for transcoders, whose two sides live in different spaces; there it "
-        "is zero and not shown). `map_x` and `map_y` place the latent on the map: the first two "
+        "is zero and not shown). Where a latent writes to several MLPs (a cross-layer transcoder), "
+        "the decoder's norm is that of all it writes, side by side, and the map is of the sum over "
+        "the MLPs. `map_x` and `map_y` place the latent on the map: the first two "
         "principal components of the unit decoder directions of all latents of the SAE (each axis "
         "points to where its component's largest entry is positive), or UMAP where that was asked "
         "for.",

@@ -24,6 +24,7 @@ _MODULES = (
     "attribution",
     "activation",
     "logits",
+    "write_layers",
     "tokens",
     "deembedding",
     "heads",

@@ -12,6 +12,7 @@ from saereport.site.densities import densities
 from saereport.site.latent_summary import Fact
 from saereport.site.parts.registry import Entry, Page, PageKind, Part, register
 from saereport.site.quality import quality_facts
+from saereport.site.sae_page import later_writes
 
 KINDS = {
     "resid": "residual stream",
@@ -78,6 +79,7 @@ def card(report: ReportModel, info: SaeInfo, density_counts: list[int]) -> SaeCa
     else:
         what = ", ".join(part for part in (f"{made} SAE".strip(), reads) if part)
     hook = f"{info.hook_in} → {info.hook_out}" if info.is_transcoder else info.hook_in
+    hook = ", ".join(part for part in (hook, later_writes(info)) if part)
     return SaeCard(
         href=report.home(info.slug),
         label=info.label,

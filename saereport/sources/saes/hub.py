@@ -92,7 +92,7 @@ def from_hub(
     except (MemoryError, torch.OutOfMemoryError, SaereportError):
         raise
     except Exception as error:
-        raise _explain(label, error, directory, release, sae_id) from error
+        raise explain(label, error, directory, release, sae_id) from error
 
 
 def _check_listed(release: str, sae_id: str, directory: Mapping[str, Any]) -> None:
@@ -179,9 +179,10 @@ def _fold_from_hub(sae: Any, repo: str, folder: str, label: str, said: list[Said
         said.append(Said(warning, sanity=True))
 
 
-def _explain(
-    label: str, error: Exception, directory: dict[str, Any], release: str, sae_id: str
+def explain(
+    label: str, error: Exception, directory: Mapping[str, Any], release: str, sae_id: str
 ) -> SaereportError:
+    """What it means that an SAE could not be had from the hub, as one sentence."""
     kinds, link = set(), error.__cause__ or error.__context__
     kinds.add(type(error).__name__)
     while link is not None and len(kinds) < 12:

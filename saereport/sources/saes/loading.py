@@ -6,10 +6,10 @@ of `Sae`; what the libraries say when loading fails becomes one sentence.
 
 from __future__ import annotations
 
+import hashlib
 import re
 import tempfile
-from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,20 +20,24 @@ from saereport.sources.folders import read_sae_folder
 from saereport.sources.hooks import HookPoint, parse_hook
 from saereport.sources.models import hash_tensors
 from saereport.sources.quiet import Said, listening, quietly
+from saereport.sources.saes.architectures import Decoder
 from saereport.sources.saes.architectures.registry import (
     Architecture,
     architecture_of,
     require,
     supported,
 )
+from saereport.sources.saes.asking import AskedLayer, layer_asked_for
 from saereport.sources.saes.config import is_path, model_arguments, plain_metadata
 from saereport.sources.saes.converting import converted
 from saereport.sources.saes.foreign import FILES, Foreign, foreign_folder
 from saereport.sources.saes.hub import checked, from_hub
+from saereport.sources.saes.layers import load_layer
 from saereport.sources.saes.names import AgreedNames, agreed_names, entry_of
 from saereport.sources.saes.normalizing import AT_RUN_TIME
 from saereport.sources.saes.sae import Sae
 from saereport.sources.saes.scaling import fold, read_scaling
+from saereport.sources.saes.sets import Whole
 from saereport.sources.saes.source import SaeSource
 from saereport.sources.text.training import TrainingTokens
 from saereport.util.errors import SaereportError, did_you_mean, shortened
@@ -71,20 +75,42 @@ def load_sae(
     device = torch.device(device)
     said: list[Said] = []
     with listening() as heard, quietly():
-        if source.path is not None:
+        if (layer := layer_asked_for(source)) is not None:
+            found = _of_set(layer, source.label, device, dtype)
+        elif source.path is not None:
             sae = _from_disk(Path(source.path).expanduser(), device, dtype, said)
+            found = _Found(sae, require(sae.cfg.architecture(), source.label))
         else:
             sae = from_hub(str(source.release), str(source.sae_id), device, dtype, said)
-    _check_numbers(sae, source.label)
-    return _describe(
-        sae,
-        source,
-        slug or source.slug,
-        device,
-        dtype,
-        weights_sha256=hash_tensors(dict(sae.state_dict())),
-        said=[*heard, *said],
-    )
+            found = _Found(sae, require(sae.cfg.architecture(), source.label))
+    _check_numbers(found.loaded, source.label)
+    described = _describe(found, source, slug or source.slug, device, dtype)
+    return replace(described, said=(*heard, *said, *described.said))
+
+
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """What was loaded: SAELens's object, what it is, and what it is a layer of."""
+
+    loaded: Any
+    architecture: Architecture
+    part_of: Whole | None = None
+
+    @property
+    def weights_sha256(self) -> str:
+        """The hash of its weights; of a decoder that stays on the disk, that of the file."""
+        held = hash_tensors(dict(self.loaded.state_dict()))
+        if self.part_of is None:
+            return held
+        return hashlib.sha256(f"{held} {self.loaded.written.sha256()}".encode()).hexdigest()
+
+
+def _of_set(layer: AskedLayer, label: str, device: torch.device, dtype: torch.dtype) -> _Found:
+    """A layer of a set of transcoders."""
+    loaded, architecture = load_layer(layer, label, device, dtype)
+    hooks = getattr(loaded, "written", None)
+    whole = Whole(layer.place, layer.number + len(hooks.hooks)) if hooks else None
+    return _Found(loaded, architecture, whole)
 
 
 def _from_disk(path: Path, device: torch.device, dtype: torch.dtype, said: list[Said]) -> Any:
@@ -189,19 +215,14 @@ def _trained(training: Any, device: torch.device, dtype: torch.dtype) -> Any:
 
 
 def _describe(
-    loaded: Any,
-    source: SaeSource,
-    slug: str,
-    device: torch.device,
-    dtype: torch.dtype,
-    *,
-    weights_sha256: str,
-    said: Iterable[Said] = (),
+    found: _Found, source: SaeSource, slug: str, device: torch.device, dtype: torch.dtype
 ) -> Sae:
-    """What SAELens loaded, in the terms of this program."""
+    """What was loaded, in the terms of this program."""
+    loaded = found.loaded
     cfg, metadata = loaded.cfg, loaded.cfg.metadata
-    architecture = require(cfg.architecture(), source.label)
-    hook_in, writes = _hooks(architecture, metadata, source)
+    architecture = found.architecture
+    decoder = architecture.decoder(loaded)
+    hook_in, writes = _hooks(decoder, metadata, source)
     loaded.turn_off_forward_pass_hook_z_reshaping()  # heads are flat throughout this program
     loaded.eval().requires_grad_(False)
     d_in, d_sae = (int(n) for n in loaded.W_enc.shape)
@@ -220,27 +241,28 @@ def _describe(
         writes=writes,
         d_in=d_in,
         d_sae=d_sae,
-        d_out=int(loaded.W_dec.shape[1]),
+        d_out=int(loaded.b_dec.shape[0]),
         context_size=trained.context_size,
         prepend_bos=True if metadata.prepend_bos is None else bool(metadata.prepend_bos),
         separator=metadata.get("sequence_separator_token", "bos"),
-        said=(*said, *names.said, *about_kwargs),
+        said=(*names.said, *about_kwargs),
         model_name=names.model,
         model_class=metadata.model_class_name,
         model_kwargs=model_kwargs,
         model_doubt=names.doubt,
         neuronpedia_id=names.neuronpedia_id,
         metadata=plain_metadata(metadata.to_dict()),
-        weights_sha256=weights_sha256,
+        weights_sha256=found.weights_sha256,
         loaded=loaded,
         encoder=architecture.encoder(loaded),
-        decoder=architecture.decoder(loaded),
+        decoder=decoder,
         device=device,
         dtype=dtype,
         normalizes=normalizes if normalizes in AT_RUN_TIME else None,
-        why_no_decoder=_why_no_decoder(architecture, source, metadata),
+        why_no_decoder="" if found.part_of else _why_no_decoder(architecture, source, metadata),
         stated=_stated(source, architecture, cfg, metadata),
         trained=trained,
+        part_of=found.part_of,
     )
     if sae.why_no_decoder:
         sae.forget_decoder()
@@ -271,7 +293,7 @@ def _names(
 
 
 def _hooks(
-    architecture: Architecture, metadata: Any, source: SaeSource
+    decoder: Decoder, metadata: Any, source: SaeSource
 ) -> tuple[HookPoint, tuple[HookPoint, ...]]:
     """Where an SAE reads, and where it writes.
 
@@ -286,14 +308,14 @@ def _hooks(
             f"{metadata.hook_head_index}), which is not supported."
         )
     hook_in = parse_hook(_true_hook(metadata.hook_name, metadata.hf_hook_name))
-    if not architecture.decoder.elsewhere:
+    if not decoder.elsewhere:
         return hook_in, (hook_in,)
-    if not metadata.hook_name_out:
+    if not decoder.hooks_out:
         raise SaereportError(
             f"The metadata of the transcoder {source.label} does not name the hook point that "
             f"it writes to (hook_name_out)."
         )
-    return hook_in, (parse_hook(metadata.hook_name_out),)
+    return hook_in, tuple(parse_hook(name) for name in decoder.hooks_out)
 
 
 def _why_no_decoder(architecture: Architecture, source: SaeSource, metadata: Any) -> str:

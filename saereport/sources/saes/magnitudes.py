@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
+from torch import Tensor
 
 from saereport.sources.saes.sae import Sae
 from saereport.util.errors import SaereportError
@@ -20,10 +23,7 @@ def check_magnitudes(sae: Sae) -> None:
     Raises:
         SaereportError: A number is absurdly large; says which, and where.
     """
-    weights = {"W_enc": sae.W_enc}
-    if not sae.why_no_decoder:
-        weights["W_dec"] = sae.W_dec
-    for name, weight in weights.items():
+    for name, weight in _weights(sae):
         if not weight.numel():
             continue
         low, high = torch.aminmax(weight)
@@ -37,3 +37,12 @@ def check_magnitudes(sae: Sae) -> None:
             f"{float(weight[tuple(where)]):.3g} at {where} ({int(bad.sum()):,} in all).",
             "The file is damaged, or training diverged.",
         )
+
+
+def _weights(sae: Sae) -> Iterator[tuple[str, Tensor]]:
+    """The matrices, one at a time: a decoder may be a file that memory does not hold."""
+    yield "W_enc", sae.W_enc
+    if not sae.why_no_decoder:
+        for place, hook in enumerate(sae.writes):
+            of = f" to {hook.name}" if len(sae.writes) > 1 else ""
+            yield f"W_dec{of}", sae.write_rows(place=place)

@@ -21,6 +21,7 @@ from saereport.sources.locating import locate
 from saereport.sources.quiet import Said
 from saereport.sources.saes.architectures import Decoder, Encoder
 from saereport.sources.saes.normalizing import Normalization, read_before, written_after
+from saereport.sources.saes.sets import Whole
 from saereport.sources.text.training import TrainingTokens
 from saereport.util.errors import SaereportError
 
@@ -39,7 +40,7 @@ class Sae:
         architecture: SAELens's name for the architecture.
         hook_in: Where it reads.
         writes: Where it writes, in the order of a forward pass: for an SAE where it reads, for a
-            transcoder elsewhere. One point for every architecture so far.
+            transcoder elsewhere; a layer of a cross-layer transcoder writes to several MLPs.
         d_in: Width of what it reads.
         d_sae: Number of latents.
         d_out: Width of what it writes.
@@ -66,6 +67,7 @@ class Sae:
         stated: What is said of it elsewhere: `l0` and `explained_variance`, where known.
         said: What a reader must know of how it was loaded.
         trained: On which tokens it was trained, as far as its metadata says.
+        part_of: The cross-layer transcoder that it is a layer of, if it is one.
     """
 
     slug: str
@@ -97,6 +99,7 @@ class Sae:
     stated: Mapping[str, float] = field(default_factory=dict)
     said: tuple[Said, ...] = ()
     trained: TrainingTokens = field(default_factory=TrainingTokens)
+    part_of: Whole | None = None
 
     @property
     def wrapper(self) -> str:
@@ -115,9 +118,14 @@ class Sae:
 
     @property
     def write_point(self) -> HookPoint:
-        """The one point that it writes to."""
+        """The one point that it writes to; for what stands there by itself (`why_not_alone`)."""
         (point,) = self.writes
         return point
+
+    @property
+    def why_not_alone(self) -> str:
+        """Why its reconstruction cannot stand in for activations, a clause; empty where it can."""
+        return self.why_no_decoder or self.decoder.why_not_alone
 
     def encode(self, a: Tensor) -> Tensor:
         """Latent activations `[..., d_sae]` of activations `a` `[..., d_in]`, without gradients.
@@ -145,17 +153,22 @@ class Sae:
         x: Tensor = self.loaded.process_sae_in(a)
         return x
 
+    @property
+    def exact(self) -> torch.dtype:
+        """The number format of sums: float32, or the weights' own if that is finer."""
+        return torch.promote_types(self.dtype, torch.float32)
+
     def pre_activations(self, a: Tensor, latents: Tensor) -> Tensor:
-        """What the encoder computes before its nonlinearity, in units of f, float32 `[n]`.
+        """What the encoder computes before its nonlinearity, in units of f, `exact` `[n]`.
 
         Args:
             a: Activations where it reads, `[n, d_in]`.
             latents: One latent for each of them, `[n]`.
         """
         with torch.no_grad():
-            x = self.encoder_input(a).float()
-            read = self.encoder.reads(latents, torch.float32)
-            return (x * read).sum(dim=1) + self.encoder.biases(latents, torch.float32)
+            x = self.encoder_input(a).to(self.exact)
+            read = self.encoder.reads(latents, self.exact)
+            return (x * read).sum(dim=1) + self.encoder.biases(latents, self.exact)
 
     def linear(self, a: Tensor, latents: Tensor) -> tuple[Tensor, Tensor]:
         """The same pre-activations as sums over what is read.
@@ -167,21 +180,38 @@ class Sae:
             latents: One latent for each of them, `[n]`.
 
         Returns:
-            Read directions at its hook point `[n, d_in]` and biases `[n]`, float32.
+            Read directions at its hook point `[n, d_in]` and biases `[n]`, `exact`.
         """
         with torch.no_grad():
-            read = self.encoder.reads(latents, torch.float32)
-            bias = self.encoder.biases(latents, torch.float32)
+            read = self.encoder.reads(latents, self.exact)
+            bias = self.encoder.biases(latents, self.exact)
             if (offset := self.decoder.input_bias) is not None:
-                bias = bias - read @ offset.float()
-            return read_before(self.normalizes, a.float(), read), bias
+                bias = bias - read @ offset.to(self.exact)
+            return read_before(self.normalizes, a.to(self.exact), read), bias
 
     def read_vectors(self, latents: Tensor) -> Tensor:
         """The derivative of active latents with respect to `encoder_input(a)`, `[n, d_in]`."""
         return self.encoder.reads(latents, self.dtype)
 
-    def write_vectors(self, a: Tensor, latents: Tensor) -> Tensor:
-        """What one unit of each latent adds at the write point, `[n, d_out]`.
+    def write_rows(self, latents: Tensor | None = None, place: int = 0) -> Tensor:
+        """Write directions, `[n, d_out]`, one row a latent: what one unit of `f` adds.
+
+        Args:
+            latents: Indices of latents, on any device; all where None.
+            place: At which of the points that it writes to.
+
+        Raises:
+            SaereportError: It has no decoder; see `why_no_decoder`.
+        """
+        self.require_decoder()
+        rows = self.decoder.rows(place, latents)
+        scale = self._decoder_scale
+        if scale is None:
+            return rows
+        return rows / (scale if latents is None else scale[latents.to(scale.device)])[:, None]
+
+    def write_vectors(self, a: Tensor, latents: Tensor, place: int = 0) -> Tensor:
+        """What one unit of each latent adds at a write point, `[n, d_out]`.
 
         Where an SAE normalises activations at run time, its decoder undoes that by a factor that
         depends on the activation; the factor is held, as SAELens holds it.
@@ -189,27 +219,34 @@ class Sae:
         Args:
             a: Activations where it reads, `[n, d_in]`.
             latents: One latent for each of them, `[n]`.
+            place: At which of the points that it writes to.
         """
-        rows = self.W_dec[latents.to(self.device)]
+        rows = self.write_rows(latents, place)
         # Transcoders write elsewhere than they read, so their normalisation is not undone.
         how = None if self.is_transcoder else self.normalizes
         return written_after(how, a.to(self.dtype), rows)
 
-    def decode(self, f: Tensor, a: Tensor) -> Tensor:
-        """What latents make at the write point, without a skip connection and without gradients.
+    def decode(self, f: Tensor, a: Tensor, place: int = 0) -> Tensor:
+        """What latents make at a write point, without a skip connection and without gradients.
 
         Args:
             f: Latent activations `[..., d_sae]`.
             a: What was read, `[..., d_in]`.
+            place: At which of the points that it writes to.
 
         Returns:
             `[..., d_out]`.
         """
         with torch.no_grad():
-            return self.decoder.decode(f, a)
+            return self.decoder.decode(f, a, place)
 
     def reconstruct(self, a: Tensor) -> Tensor:
-        """What stands at the write point for what is read, `[..., d_out]`; skip included."""
+        """What stands at the write point for what is read, `[..., d_out]`; skip included.
+
+        Raises:
+            SaereportError: What it makes cannot stand there by itself.
+        """
+        self.require_alone()
         with torch.no_grad():
             reconstruction: Tensor = self.loaded(a)
             return reconstruction
@@ -240,20 +277,33 @@ class Sae:
                 f"{self.why_no_decoder}."
             )
 
+    def require_alone(self) -> None:
+        """Refuse to go on where its reconstruction cannot stand in for activations.
+
+        Raises:
+            SaereportError: It cannot; says why.
+        """
+        self.require_decoder()
+        if self.why_not_alone:
+            raise SaereportError(
+                f"The reconstruction of {self.slug} cannot be put in place of activations: "
+                f"{self.why_not_alone}."
+            )
+
     def forget_decoder(self) -> None:
         """Give up decoder weights that mean nothing, so that nothing can be computed from them."""
         del self.loaded.W_dec
 
     @property
     def W_dec(self) -> Tensor:
-        """Write directions `[d_sae, d_out]`, one row a latent: what one unit of `f` adds.
+        """Write directions at the one point that it writes to, `[d_sae, d_out]`: `write_rows`.
 
         Raises:
             SaereportError: It has no decoder; see `why_no_decoder`.
         """
-        self.require_decoder()
-        weight: Tensor = self.loaded.W_dec.detach()
-        return weight if self._decoder_scale is None else weight / self._decoder_scale[:, None]
+        if len(self.writes) != 1:
+            raise ValueError(f"{self.slug} writes to {len(self.writes)} points: use write_rows")
+        return self.write_rows()
 
     @property
     def configuration(self) -> dict[str, Any]:
@@ -269,7 +319,8 @@ class Sae:
             "slug": self.slug,
             "architecture": self.architecture,
             "hook_in": self.hook_in.name,
-            "hook_out": self.write_point.name if self.is_transcoder else None,
+            "hook_out": self.writes[0].name if self.is_transcoder else None,
+            **({"hooks_out": [hook.name for hook in self.writes]} if len(self.writes) > 1 else {}),
             "d_in": self.d_in,
             "d_sae": self.d_sae,
             "d_out": self.d_out,

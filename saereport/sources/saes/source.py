@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from saereport.util.errors import SaereportError
-from saereport.util.slugs import slug_of, unique_slugs
+from saereport.util.slugs import name_of_sae, slug_of, unique_slugs
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,8 @@ class SaeSource:
     """Which SAE: what the user named.
 
     Either a release and an id of SAELens's directory (or a Hugging Face repository and a folder
-    in it), or a directory on disk in SAELens's format.
+    in it), or a directory on disk in SAELens's format; or a set of transcoders, a directory or a
+    repository, and `layer_12` as the id.
     """
 
     release: str | None = None
@@ -23,7 +24,8 @@ class SaeSource:
     path: str | None = None
 
     def __post_init__(self) -> None:
-        if (self.path is None) == (self.release is None or self.sae_id is None):
+        named = self.release is not None and self.sae_id is not None
+        if (self.path is None) == (not named) or (self.path and self.release):
             raise SaereportError(
                 "An SAE is named by a release and an id, or by a directory.",
                 "Give --release together with --sae-id, or --sae-path.",
@@ -32,7 +34,9 @@ class SaeSource:
     @property
     def label(self) -> str:
         """A short name for messages."""
-        return Path(self.path).name if self.path is not None else f"{self.release} / {self.sae_id}"
+        if self.path is None:
+            return f"{self.release} / {self.sae_id}"
+        return " / ".join(part for part in (Path(self.path).name, self.sae_id) if part)
 
     @property
     def slug(self) -> str:
@@ -41,8 +45,8 @@ class SaeSource:
 
     @property
     def name(self) -> str:
-        """What slugs are made of: the folder's name, or release and id."""
-        return Path(self.path).resolve().name if self.path else f"{self.release}-{self.sae_id}"
+        """What slugs are made of."""
+        return name_of_sae(self.release, self.sae_id, self.path)
 
 
 def source_slugs(sources: Sequence[SaeSource]) -> list[str]:

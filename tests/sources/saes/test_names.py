@@ -15,7 +15,7 @@ from saereport.sources.saes.names import agreed_names, same_model
 from saereport.sources.saes.source import SaeSource
 from saereport.sources.saes.spelled import layers_in, widths_in
 from saereport.util.errors import SaereportError
-from tests.factories import make_sae
+from tests.factories import make_sae, save_clt
 
 COMMIT = "0123456789abcdef" * 2 + "01234567"
 
@@ -129,9 +129,7 @@ def test_the_owner_that_a_loader_drops(snapshot):
     assert sae.neuronpedia_id == "llama3.1-8b-it/3-resid-post-aa"
 
 
-def test_a_layer_of_a_cross_layer_transcoder(snapshot, monkeypatch):
-    from sae_lens.loading import pretrained_sae_loaders as loaders
-
+def test_a_layer_of_a_cross_layer_transcoder(snapshot):
     folder = snapshot("mntss/clt-gemma-2-2b-2.5M")
     folder.mkdir(parents=True)
     (folder / "config.yaml").write_text(
@@ -144,16 +142,27 @@ def test_a_layer_of_a_cross_layer_transcoder(snapshot, monkeypatch):
         "b_dec_0": torch.ones(32),
     }
     save_file(encoder, folder / "W_enc_0.safetensors")
-    save_file({"W_dec_0": torch.randn(64, 26, 32)}, folder / "W_dec_0.safetensors")
-    shapes = {name: list(tensor.shape) for name, tensor in encoder.items()}
-    monkeypatch.setattr(loaders, "get_safetensors_tensor_shapes", lambda *_: shapes)
+    decoder = torch.randn(64, 26, 32)
+    save_file({"W_dec_0": decoder}, folder / "W_dec_0.safetensors")
     sae = load_sae(SaeSource("mntss-gemma-2-2b-2.5m-clt-as-per-layer", "layer_0"))
-    assert "one layer of a cross-layer transcoder" in sae.why_no_decoder
     assert (sae.model_name, sae.model_doubt) == ("google/gemma-2-2b", "")
+    assert sae.neuronpedia_id == "gemma-2-2b/0-clt-hp"
     assert torch.equal(sae.W_enc, encoder["W_enc_0"].T)
-    with pytest.raises(SaereportError, match="not for reconstruction"):
-        _ = sae.W_dec
-    assert sae.said == ()  # what SAELens warns of is in `why_no_decoder`
+    assert (sae.why_no_decoder, len(sae.writes)) == ("", 26)
+    assert torch.equal(sae.write_rows(place=25), decoder[:, 25])
+    assert sae.said == ()
+    same = load_sae(SaeSource("mntss/clt-gemma-2-2b-2.5M", "layer_0"))
+    assert same.weights_sha256 == sae.weights_sha256
+    assert same.part_of == sae.part_of
+
+
+def test_a_layer_that_a_repository_lacks(snapshot):
+    folder = snapshot("someone/clt")
+    save_clt(folder)
+    sae = load_sae(SaeSource("someone/clt", "layer_1"))
+    assert [hook.layer for hook in sae.writes] == [1, 2]
+    with pytest.raises(SaereportError, match="not in the Hugging Face cache"):
+        load_sae(SaeSource("someone/clt", "layer_7"))
 
 
 def put_sae(folder: Path, **changes: object) -> None:

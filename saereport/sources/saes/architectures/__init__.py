@@ -2,7 +2,7 @@
 
 An architecture is an encoder and a decoder. There is one class for each way to encode (`Relu`,
 `JumpRelu`, `Gated`, `TopK`) and one for each way to decode (`Autoencoder`, `Transcoder`,
-`SkipTranscoder`); a JumpReLU transcoder with a skip connection is `JumpRelu` with
+`SkipTranscoder`, `CrossLayer`); a JumpReLU transcoder with a skip connection is `JumpRelu` with
 `SkipTranscoder`, and no class of its own. Nothing elsewhere asks what an architecture is called.
 
 Another one is added by `register`, which takes what entry points of the group
@@ -13,6 +13,7 @@ are imported, because what a folder must hold is asked before torch is loaded.
 from saereport.sources.saes.architectures import gated, jumprelu, relu, topk
 from saereport.sources.saes.architectures.decoders import (
     Autoencoder,
+    CrossLayer,
     Decoder,
     SkipTranscoder,
     Transcoder,
@@ -36,6 +37,7 @@ __all__ = [
     "ENTRY_POINTS",
     "Architecture",
     "Autoencoder",
+    "CrossLayer",
     "Decoder",
     "Encoder",
     "Gated",

@@ -17,21 +17,40 @@ class Decoder:
     Attributes:
         tensors: The parameters that the decoder has in a weights file, each with its shape.
         elsewhere: Whether it writes elsewhere than the encoder reads.
+        why_not_alone: Why what it makes is not by itself what stands at its write points, a
+            clause; empty where it is, so that it can stand in for the activations there.
         loaded: SAELens's object, which has the parameters by name.
     """
 
     tensors: ClassVar[Mapping[str, Dims]] = {"W_dec": ("d_sae", "d_out"), "b_dec": ("d_out",)}
     elsewhere: ClassVar[bool] = False
+    why_not_alone: ClassVar[str] = ""
 
     def __init__(self, loaded: Any) -> None:
         self.loaded = loaded
 
-    def decode(self, f: Tensor, a: Tensor) -> Tensor:
-        """What latents make at the write point, `[..., d_out]`; without a skip connection.
+    @property
+    def hooks_out(self) -> tuple[str, ...]:
+        """Where it writes, by name and in the order of a pass; empty if where it reads."""
+        return ()
+
+    def rows(self, place: int, latents: Tensor | None = None) -> Tensor:
+        """What is stored as the decoder's rows, `[n, d_out]`.
+
+        Args:
+            place: At which of the hook points that it writes to.
+            latents: Indices of latents, on any device; all where None.
+        """
+        weight: Tensor = self.loaded.W_dec.detach()
+        return weight if latents is None else weight[latents.to(weight.device)]
+
+    def decode(self, f: Tensor, a: Tensor, place: int = 0) -> Tensor:
+        """What latents and bias make at a write point, `[..., d_out]`; without a skip connection.
 
         Args:
             f: Latent activations `[..., d_sae]`.
             a: What was read, `[..., d_in]`.
+            place: At which of the hook points that it writes to.
         """
         decoded: Tensor = self.loaded.decode(f)
         return decoded
@@ -50,11 +69,11 @@ class Decoder:
 class Autoencoder(Decoder):
     """Writes where it reads: undoes the input's normalisation, and may share its bias with it."""
 
-    def decode(self, f: Tensor, a: Tensor) -> Tensor:
+    def decode(self, f: Tensor, a: Tensor, place: int = 0) -> Tensor:
         """As `Decoder.decode`, in the units of `a`."""
         # SAELens undoes on decoding the normalisation of what it processed last.
         self.loaded.process_sae_in(a)
-        return super().decode(f, a)
+        return super().decode(f, a, place)
 
     @property
     def input_bias(self) -> Tensor | None:
@@ -70,6 +89,12 @@ class Transcoder(Decoder):
 
     elsewhere = True
 
+    @property
+    def hooks_out(self) -> tuple[str, ...]:
+        """The one point that the metadata name, if they do."""
+        name = self.loaded.cfg.metadata.hook_name_out
+        return (name,) if name else ()
+
 
 class SkipTranscoder(Transcoder):
     """A transcoder that also multiplies its input with a matrix, past the latents."""
@@ -81,3 +106,34 @@ class SkipTranscoder(Transcoder):
         """The matrix."""
         weight: Tensor = self.loaded.W_skip.detach()
         return weight
+
+
+class CrossLayer(Transcoder):
+    """One layer of a cross-layer transcoder: writes to its own layer's MLP and to later ones'.
+
+    What the transcoder makes of an MLP's output is the sum over its layers up to that MLP's. The
+    decoder is not held in memory: `loaded.written` reads the rows that are asked for.
+    """
+
+    tensors: ClassVar[Mapping[str, Dims]] = {}
+    why_not_alone = (
+        "it is one layer of a cross-layer transcoder, and what that makes of an MLP's output is "
+        "the sum over all its layers up to that MLP's"
+    )
+
+    @property
+    def hooks_out(self) -> tuple[str, ...]:
+        """Its own layer's MLP, and each later one."""
+        names: tuple[str, ...] = self.loaded.written.hooks
+        return names
+
+    def rows(self, place: int, latents: Tensor | None = None) -> Tensor:
+        """As `Decoder.rows`, read from the file."""
+        found: Tensor = self.loaded.written.rows(place, latents)
+        return found
+
+    def decode(self, f: Tensor, a: Tensor, place: int = 0) -> Tensor:
+        """As `Decoder.decode`: its part of the sum; an MLP's bias is its own layer's."""
+        active = f.flatten(0, -2).any(dim=0).nonzero()[:, 0]
+        made: Tensor = f[..., active] @ self.rows(place, active).to(f.dtype)
+        return made + self.loaded.b_dec.detach() if place == 0 else made
