@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from saereport.cli import main as cli
-from saereport.cli.settings import merged, setting_options
+from saereport.cli.settings import _named_saes, merged, setting_options
 from saereport.config.build import BuildConfig
 from saereport.config.section import SECTIONS
 from saereport.util.errors import UsageError
@@ -122,3 +122,38 @@ def test_settings_of_a_plug_in_are_options(
     assert "toy" in SECTIONS
     assert asked(monkeypatch, *SAE, "--toy-size", "5").toy.size == 5  # type: ignore[attr-defined]
     assert asked(monkeypatch, *SAE).toy.size == 2  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ("--release r --sae-id layer_8..9", [("r", None, "layer_8"), ("r", None, "layer_9")]),
+        (
+            "--sae-path c --sae-id layer_0..1 --sae-id layer_7",
+            [(None, "c", "layer_0"), (None, "c", "layer_1"), (None, "c", "layer_7")],
+        ),
+        (
+            "--sae-path a --sae-id layer_0 --sae-path b --sae-id layer_1",
+            [(None, "a", "layer_0"), (None, "b", "layer_1")],
+        ),
+        ("--release r --sae-id x --sae-path a", [("r", None, "x"), (None, "a", None)]),
+        ("--sae-path a --sae-path b", [(None, "a", None), (None, "b", None)]),
+    ],
+)
+def test_ids_stand_for_ranges_and_belong_to_releases_or_folders(
+    arguments: str, expected: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = asked(monkeypatch, *arguments.split())
+    named = [(sae.release, sae.path and str(sae.path), sae.sae_id) for sae in config.saes]
+    assert named == expected
+
+
+@pytest.mark.parametrize("given", ["layer_3..1", "layer_0..9999"])
+def test_a_range_of_ids_is_one(given: str) -> None:
+    with pytest.raises(UsageError, match="is no range of ids"):
+        _named_saes(("r",), (given,), ())
+
+
+def test_as_many_ids_as_folders() -> None:
+    with pytest.raises(UsageError, match="--sae-path was given 2 times and --sae-id 3 times"):
+        _named_saes((), ("a", "b", "c"), (Path("x"), Path("y")))

@@ -326,25 +326,24 @@ def mwhanna(site: Site) -> dict[str, bytes]:
 
 
 def mntss_clt(site: Site) -> dict[str, bytes]:
-    """A cross-layer transcoder of circuit-tracer, of which SAELens reads one layer."""
-    w, layer = site.weights(), site.path
-    writes = torch.stack([w["W_dec"], 0.5 * w["W_dec"]], dim=1)
-    encoder = {
-        f"W_enc_{layer}": w["W_enc"].T,
-        f"b_enc_{layer}": w["b_enc"],
-        f"b_dec_{layer}": w["b_dec"],
-    }
+    """A cross-layer transcoder of circuit-tracer, of as many layers as the tiny model has."""
+    w, n_layers, files = site.weights(), site.layer + 2, {}
+    for layer in range(n_layers):
+        encoder = {
+            f"W_enc_{layer}": w["W_enc"].T,
+            f"b_enc_{layer}": w["b_enc"],
+            f"b_dec_{layer}": w["b_dec"],
+        }
+        writes = torch.stack([w["W_dec"] / (1 + n) for n in range(n_layers - layer)], dim=1)
+        files[f"W_enc_{layer}.safetensors"] = _safetensors(encoder)
+        files[f"W_dec_{layer}.safetensors"] = _safetensors({f"W_dec_{layer}": writes})
     cfg = {
         "model_name": f"google/{site.model}",
         "model_kind": "cross_layer_transcoder",
         "feature_input_hook": "hook_resid_mid",
         "feature_output_hook": "hook_mlp_out",
     }
-    return {
-        "config.yaml": _yaml(cfg),
-        f"W_enc_{layer}.safetensors": _safetensors(encoder),
-        f"W_dec_{layer}.safetensors": _safetensors({f"W_dec_{layer}": writes}),
-    }
+    return {"config.yaml": _yaml(cfg), **files}
 
 
 def llama_scope(site: Site) -> dict[str, bytes]:

@@ -124,8 +124,11 @@ class Trials:
             return self._model(line, site.layer + 2, kwargs)
 
         out = self._folder / "out" / family.slug
+        ids = [family.sae_id]
+        if sae.part_of is not None:  # its layers are of use together
+            ids = [f"layer_{layer}" for layer in range(sae.part_of.n_layers)]
         config = {
-            "saes": [{"release": family.release, "sae_id": family.sae_id}],
+            "saes": [{"release": family.release, "sae_id": sae_id} for sae_id in ids],
             "model": site.model if sae.model_doubt else None,
             "dataset": str(self.text),
             "latents": "0-7",
@@ -135,8 +138,10 @@ class Trials:
             "device": "cpu",
             "evaluation_tokens": 64,
             "prompts": [{"text": "The quick brown fox", "graph": True}],
-            "circuits": {"examples": 0, "checks": 2, "graph": {"saes": [sae.slug], "checks": 2}},
+            "circuits": {"examples": 0, "checks": 2, "graph": {"checks": 2}},
         }
+        if sae.part_of is None:
+            config["circuits"]["graph"]["saes"] = [sae.slug]
         found = _Row(sae.neuronpedia_id or "")
         if not sae.neuronpedia_id:
             found.lacks("link", _why_no_link(sae))
@@ -177,21 +182,22 @@ def _of_run(run: Run, slug: str, found: _Row) -> None:
     notes = run.table("prompt_notes").to_pylist() if run.has("prompt_notes") else []
     if not run.table("activity", slug)["n_active"].to_numpy().any():
         found.lacks("statistics", "No latent was active.")
-    others = [_plain(note["text"], slug) for note in notes if note["topic"] != "graph"]
+    slugs = "|".join(sae.slug for sae in run.info.saes)
+    others = [_plain(note["text"], slugs) for note in notes if note["topic"] != "graph"]
     if others:
         there = run.has("gradient_maps")
         found.lacks("circuits", " ".join(dict.fromkeys(others)), "in part" if there else "no")
-    if graph := [_plain(note["text"], slug) for note in notes if note["topic"] == "graph"]:
+    if graph := [_plain(note["text"], slugs) for note in notes if note["topic"] == "graph"]:
         found.lacks("graph", " ".join(graph))
 
 
-def _plain(text: str, slug: str) -> str:
-    """A note as it would be about any SAE of the family: the clause that says why."""
+def _plain(text: str, slugs: str) -> str:
+    """A note as it would be about any SAE of the family, `slugs` a pattern of their names."""
     for pattern in (r"No SAE can take part .* \(\S+: (.+)\)\. Add .*", r"Nothing .* write: (.+)\."):
         if match := re.fullmatch(pattern, text):
             return f"{match[1][0].upper()}{match[1][1:]}."
     text = re.sub(r"(?<=Transformer)(\w+) \d+\.[\d.]*\d", r"\1", text)
-    text = re.sub(r"The model '[^']+'", "Its model", text.replace(slug, "the SAE"))
+    text = re.sub(r"The model '[^']+'", "Its model", re.sub(slugs, "the SAE", text))
     text = re.sub(r" \(off by [\d.]+%\)", "", text)
     return re.sub(r" of \w+-\d+ is not", " is not", text)
 
