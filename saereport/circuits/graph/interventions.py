@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from saereport.circuits.graph.effects import Effects
-from saereport.circuits.graph.parts import GraphPart, Site
+from saereport.circuits.graph.parts import GraphPart, GraphSite
 from saereport.circuits.graph.scene import GraphSettings, Scene
 from saereport.circuits.graph.scores import LATENT, Floats, Pruned, total_effects
 from saereport.sources.devices import float64_of
@@ -300,7 +300,7 @@ class _Anew:
         return whole
 
 
-def _put(site: Site, writers: Sequence[tuple[_Anew, int]], owner: _Anew) -> Edit:
+def _put(site: GraphSite, writers: Sequence[tuple[_Anew, int]], owner: _Anew) -> Edit:
     """Puts what latents make, plus the true error, at a site; where positions count."""
 
     def edit(true: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from saereport.circuits.attribution.reads import targets_of
 from saereport.circuits.frozen import FrozenLayer, FrozenNorm
-from saereport.circuits.graph.parts import GraphPart, Site, stream_point
+from saereport.circuits.graph.parts import GraphPart, GraphSite, stream_point
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +44,7 @@ class EffectColumns:
 
 
 def make_columns(
-    n_layers: int, n_positions: int, parts: Sequence[GraphPart], sites: Sequence[Site]
+    n_layers: int, n_positions: int, parts: Sequence[GraphPart], sites: Sequence[GraphSite]
 ) -> EffectColumns:
     """The columns of a graph."""
     latents, at = [], 0
@@ -96,7 +96,7 @@ class Network:
     embedded: Tensor
     parallel: bool
     parts: tuple[GraphPart, ...]
-    sites: tuple[Site, ...]
+    sites: tuple[GraphSite, ...]
     columns: EffectColumns
 
     @cached_property

@@ -64,7 +64,7 @@ class GraphPart:
 
 
 @dataclass(frozen=True, eq=False)
-class Site:
+class GraphSite:
     """A place of the run that latents of the graph explain, and what they leave of it.
 
     Attributes:
@@ -93,7 +93,7 @@ class Site:
     skip: Tensor | None
     counted: Tensor
 
-    def until(self, length: int) -> Site:
+    def until(self, length: int) -> GraphSite:
         """The same on the first `length` positions."""
         return replace(
             self,
@@ -114,7 +114,7 @@ class Explained:
     """
 
     parts: tuple[GraphPart, ...]
-    sites: tuple[Site, ...]
+    sites: tuple[GraphSite, ...]
     refused: dict[str, str]
 
 
@@ -204,7 +204,7 @@ def _place(hook: HookPoint) -> Place:
 
 
 def _spot(run: FrozenRun, hook: HookPoint) -> tuple[Place, int]:
-    """What is explained at a hook point, and where it is; see `Site`."""
+    """What is explained at a hook point, and where it is; see `GraphSite`."""
     place = _place(hook)
     return place, stream_point(run.parallel, hook) if place == "stream" else hook.layer
 
@@ -269,7 +269,7 @@ def _part(run: FrozenRun, sae: Sae, counted: Tensor) -> GraphPart:
     return GraphPart(sae, _place(sae.writes[0]), inputs, active, tuple(writes))
 
 
-def _sites(run: FrozenRun, parts: Sequence[GraphPart], counted: Tensor) -> tuple[Site, ...]:
+def _sites(run: FrozenRun, parts: Sequence[GraphPart], counted: Tensor) -> tuple[GraphSite, ...]:
     """The places that parts explain, in the order of a pass."""
     terms: dict[HookPoint, list[tuple[int, int]]] = {}
     for number, part in enumerate(parts):
@@ -285,7 +285,7 @@ def _site(
     terms: Sequence[tuple[int, int]],
     parts: Sequence[GraphPart],
     counted: Tensor,
-) -> Site:
+) -> GraphSite:
     true = run.acts[hook.name]
     (owner,) = (number for number, place in terms if place == 0)
     bias = torch.zeros_like(true)
@@ -303,4 +303,4 @@ def _site(
         skip = skip.to(true.dtype)
         error = error - counted[:, None] * (parts[owner].inputs @ skip.T)
     place_, point = _spot(run, hook)
-    return Site(hook, place_, point, tuple(terms), owner, bias, error, skip, counted)
+    return GraphSite(hook, place_, point, tuple(terms), owner, bias, error, skip, counted)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from saereport.circuits.frozen import TOLERANCE, FrozenNorm, FrozenRun, freeze_batch
-from saereport.circuits.graph.parts import GraphPart, Site, explain
+from saereport.circuits.graph.parts import GraphPart, GraphSite, explain
 from saereport.intervene.splicing import places
 from saereport.sources.devices import float64_of
 from saereport.sources.forward import forward
@@ -78,7 +78,7 @@ class Scene:
     run: FrozenRun
     norm: FrozenNorm
     parts: tuple[GraphPart, ...]
-    sites: tuple[Site, ...]
+    sites: tuple[GraphSite, ...]
     refused: dict[str, str]
     counted: Tensor
     logits: LogitTargets

@@ -30,7 +30,7 @@ from saereport.sources.saes.headers import tensor_shapes
 from saereport.sources.saes.sets import (
     CROSS_LAYER,
     SET_CONFIG,
-    Layer,
+    TranscoderLayer,
     look_at_layer,
     read_set,
 )
@@ -126,7 +126,7 @@ def load_layer(
     return loaded, CROSS_LAYERS[layer.architecture]
 
 
-def _object(layer: Layer, label: str, device: torch.device, dtype: torch.dtype) -> Any:
+def _object(layer: TranscoderLayer, label: str, device: torch.device, dtype: torch.dtype) -> Any:
     """SAELens's object without weights."""
     from sae_lens.registry import SAE_CLASS_REGISTRY
 

@@ -58,7 +58,7 @@ class TranscoderSet:
 
 
 @dataclass(frozen=True)
-class Tensor:
+class StoredTensor:
     """Where a tensor of a layer lies: its file, its name there, and whether it is transposed."""
 
     file: str
@@ -67,7 +67,7 @@ class Tensor:
 
 
 @dataclass(frozen=True)
-class Layer:
+class TranscoderLayer:
     """One layer of a set.
 
     Attributes:
@@ -82,7 +82,7 @@ class Layer:
 
     of: TranscoderSet
     number: int
-    tensors: Mapping[str, Tensor]
+    tensors: Mapping[str, StoredTensor]
     d_in: int
     d_sae: int
     d_out: int
@@ -234,7 +234,7 @@ def require_layer(folder: Path, sae_id: str | None) -> int:
 
 def look_at_layer(
     of: TranscoderSet, number: int, find: FindFile, shapes_of: Callable[[Path], Shapes]
-) -> Layer:
+) -> TranscoderLayer:
     """One layer of a set, its tensors' shapes checked against each other.
 
     Args:
@@ -254,16 +254,16 @@ def look_at_layer(
         held[decoder] = shapes_of(find(decoder))
     end = f"_{number}" if cross else ""
     wanted = {
-        "W_enc": Tensor(encoder, f"W_enc{end}", transposed=True),
-        "b_enc": Tensor(encoder, f"b_enc{end}"),
-        "b_dec": Tensor(encoder, f"b_dec{end}"),
-        "W_dec": Tensor(decoder, f"W_dec{end}"),
+        "W_enc": StoredTensor(encoder, f"W_enc{end}", transposed=True),
+        "b_enc": StoredTensor(encoder, f"b_enc{end}"),
+        "b_dec": StoredTensor(encoder, f"b_dec{end}"),
+        "W_dec": StoredTensor(decoder, f"W_dec{end}"),
     }
     optional = {"threshold": f"threshold{end}"}
     if not cross:
         optional = {"threshold": "activation_function.threshold", "W_skip": "W_skip"}
     wanted |= {
-        name: Tensor(encoder, stored)
+        name: StoredTensor(encoder, stored)
         for name, stored in optional.items()
         if stored in held[encoder]
     }
@@ -273,7 +273,7 @@ def look_at_layer(
 
 
 def _check_names(
-    of: TranscoderSet, wanted: Mapping[str, Tensor], held: Mapping[str, Shapes]
+    of: TranscoderSet, wanted: Mapping[str, StoredTensor], held: Mapping[str, Shapes]
 ) -> None:
     """Check that each tensor is there, and that no file holds one that is not understood."""
     for one in wanted.values():
@@ -292,8 +292,11 @@ def _check_names(
 
 
 def _checked_shapes(
-    of: TranscoderSet, number: int, tensors: Mapping[str, Tensor], shapes: Mapping[str, list[int]]
-) -> Layer:
+    of: TranscoderSet,
+    number: int,
+    tensors: Mapping[str, StoredTensor],
+    shapes: Mapping[str, list[int]],
+) -> TranscoderLayer:
     cross = of.kind == CROSS_LAYER
     encoder, decoder, bias = shapes["W_enc"], shapes["W_dec"], shapes["b_dec"]
     d_sae, d_in = encoder if len(encoder) == 2 else (0, 0)
@@ -315,4 +318,4 @@ def _checked_shapes(
                 f"layer's other tensors ({d_sae:,} latents, {d_in:,} inputs, {d_out:,} outputs).",
                 "The files do not belong together, or a tensor is transposed.",
             )
-    return Layer(of, number, tensors, d_in, d_sae, d_out, n_writes)
+    return TranscoderLayer(of, number, tensors, d_in, d_sae, d_out, n_writes)
