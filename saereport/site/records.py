@@ -158,7 +158,8 @@ class ErrorNodeRow(NamedTuple):
     """A node of an attribution graph: what every kind has.
 
     `kind` and `sae` are places in their lists, -1 for none; the id ends with the latent and the
-    position; `influence` is the cumulative influence, `reach` as `graph_strength.reach` has it.
+    position; `influence` is the cumulative influence, `reach` as `graph_strength.reach` has it,
+    `feature` the node's number in the exchange format.
     """
 
     id: str
@@ -167,6 +168,7 @@ class ErrorNodeRow(NamedTuple):
     layer: int
     influence: float
     reach: float
+    feature: int
 
 
 class EmbeddingNodeRow(NamedTuple):
@@ -178,6 +180,7 @@ class EmbeddingNodeRow(NamedTuple):
     layer: int
     influence: float
     reach: float
+    feature: int
     words: str
 
 
@@ -190,6 +193,7 @@ class LatentNodeRow(NamedTuple):
     layer: int
     influence: float
     reach: float
+    feature: int
     activation: float
     card: int
 
@@ -203,6 +207,7 @@ class LogitNodeRow(NamedTuple):
     layer: int
     influence: float
     reach: float
+    feature: int
     probability: float
     words: str
 

@@ -175,7 +175,8 @@ export interface GraphSaeRow {
  * A node of an attribution graph: what every kind has.
  *
  * `kind` and `sae` are places in their lists, -1 for none; the id ends with the latent and the
- * position; `influence` is the cumulative influence, `reach` as `graph_strength.reach` has it.
+ * position; `influence` is the cumulative influence, `reach` as `graph_strength.reach` has it,
+ * `feature` the node's number in the exchange format.
  */
 export interface ErrorNodeRow {
   id: string;
@@ -184,6 +185,7 @@ export interface ErrorNodeRow {
   layer: number;
   influence: number;
   reach: number;
+  feature: number;
 }
 
 /**
@@ -196,6 +198,7 @@ export interface EmbeddingNodeRow {
   layer: number;
   influence: number;
   reach: number;
+  feature: number;
   words: string;
 }
 
@@ -209,6 +212,7 @@ export interface LatentNodeRow {
   layer: number;
   influence: number;
   reach: number;
+  feature: number;
   activation: number;
   card: number;
 }
@@ -223,6 +227,7 @@ export interface LogitNodeRow {
   layer: number;
   influence: number;
   reach: number;
+  feature: number;
   probability: number;
   words: string;
 }

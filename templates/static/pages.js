@@ -3421,10 +3421,10 @@
     return kind === "embedding" ? { words: named("embedding_node", row2).words } : {};
   }
   function nodeOf(row2, place, cards) {
-    const { id, kind: number, sae: sae2, layer, influence, reach } = named("error_node", row2);
+    const { id, kind: number, sae: sae2, layer, influence, reach, feature } = named("error_node", row2);
     const kind = KINDS3[number];
     const [, latent2, position] = (/(-?\d+)_(\d+)$/.exec(id) || []).map(Number);
-    return { id, kind, sae: sae2, layer, influence, reach, place, latent: latent2, position, card: null, activation: 0, probability: 0, words: "", inputs: [], outputs: [], ...ownOf(kind, row2, cards) };
+    return { id, kind, sae: sae2, layer, influence, reach, feature, place, latent: latent2, position, card: null, activation: 0, probability: 0, words: "", inputs: [], outputs: [], ...ownOf(kind, row2, cards) };
   }
   function graphModel(record) {
     const cards = record.cards.map((card) => ({ ...card, examples: allNamed("card_example", card.examples) }));
@@ -3495,16 +3495,14 @@
       return parts.join("; ");
     }
   };
-  var cantor = (x, y) => (x + y) * (x + y + 1) / 2 + y;
   function exported(model, node) {
     const { kind, latent: latent2, position } = node;
     const told = /^(E|\d+)_/.exec(node.id);
     const layer = told ? told[1] : String(node.layer);
     const stem = kind === "logit" ? "L_" + latent2 : node.id.slice(0, node.id.lastIndexOf("_"));
-    const features = { latent: cantor(Number(layer), latent2), error: -1, embedding: position, logit: latent2 };
     const result = {
       node_id: node.id,
-      feature: features[kind],
+      feature: node.feature,
       layer,
       ctx_idx: position,
       feature_type: TYPES[node.kind],
@@ -3521,11 +3519,18 @@
     const id = (place) => model.nodes[place].id;
     const grouped = state.groups.flatMap((group) => group.members.map(id));
     const pinned = state.pinned === null ? [] : [id(state.pinned)];
+    const taken = new Set(model.nodes.map((node) => node.id));
+    const unique = (name3) => {
+      let found = name3;
+      for (let again = 2; taken.has(found); again++) found = name3 + " (" + again + ")";
+      taken.add(found);
+      return found;
+    };
     return {
       metadata: model.record.metadata,
       qParams: {
         pinnedIds: [.../* @__PURE__ */ new Set([...pinned, ...grouped])],
-        supernodes: state.groups.map((group) => [group.name, ...group.members.map(id)]),
+        supernodes: state.groups.map((group) => [unique(group.name), ...group.members.map(id)]),
         linkType: "both",
         clickedId: pinned[0] || "",
         sg_pos: ""

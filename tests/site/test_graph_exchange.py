@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from functools import cache
-from math import isqrt
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from saereport.run import open_run
 from saereport.site import render
 from saereport.site.circuits import neuronpedia_graph as exchange
 from saereport.site.circuits.graph_data import DrawnNode
+from saereport.site.circuits.graphs import _scan
 from saereport.util.errors import SaereportError
 from tests.synthetic import Shape, write_run
 from tests.synthetic_graph import LARGE, SMALL, GraphShape, graphs
@@ -91,7 +91,7 @@ def test_an_exported_graph_is_the_table_of_the_run(run: Path, folder: Path, slug
             assert cantor_inverse(node["feature"]) == (row["layer"], row["latent"])
             assert node["activation"] == pytest.approx(row["activation"], rel=1e-3)
         if row["kind"] == "error":
-            assert node["feature"] == -1
+            assert -3 < node["feature"] < 0
         if row["kind"] == "logit":
             assert node["token_prob"] == pytest.approx(row["probability"], rel=1e-3)
             assert node["clerp"].endswith(f"(p={row['probability']:.3f})")
@@ -125,11 +125,74 @@ def test_a_blind_latent_is_not_explained_in_any_file(run: Path, folder: Path) ->
     assert '"examples":[],"clerp":""' in cards[0]
 
 
-def cantor_inverse(number: int) -> tuple[int, int]:
-    """The two numbers that the pairing function makes one number of."""
-    total = (isqrt(8 * number + 1) - 1) // 2
-    y = number - total * (total + 1) // 2
-    return total - y, y
+cantor_inverse = exchange.cantor_inverse
+GOOD = DrawnNode(
+    node=0,
+    id="3_12_1",
+    kind="latent",
+    sae="",
+    layer=3,
+    latent=12,
+    position=1,
+    activation=1.0,
+    influence=0.5,
+    probability=0.0,
+)
+
+
+def node(sae: str, kind: str, latent: int) -> DrawnNode:
+    """One at position 1 of layer 4."""
+    place = "4_" if sae in ("", "transcoder") else f"{sae}:"
+    own = {"id": f"{place}{latent}_1", "kind": kind, "sae": sae, "layer": 4, "latent": latent}
+    return replace(GOOD, **own)
+
+
+def test_saes_of_one_layer_do_not_share_the_keys_of_viewers() -> None:
+    """Neither their latents nor their errors nor what no SAE covers; the transcoder is first."""
+    owners = ["attn", "resid", "transcoder"]
+    nodes = [
+        *(node(sae, "latent", latent) for sae in owners for latent in (0, 3)),
+        *(node(sae, "error", -1) for sae in owners),
+        replace(node("", "error", -1), id="4_-1_0", position=0),
+    ]
+    ranks = exchange.ranks_at_layers(nodes)
+    assert ranks == {(4, "transcoder"): 0, (4, "attn"): 1, (4, "resid"): 2, (4, ""): 3}
+    made = [exchange.node_of(n, clerp="", rank=ranks[n.layer, n.sae]) for n in nodes]
+    keys = [(n.layer, n.feature, n.ctx_idx) for n in made]
+    assert len(set(keys)) == len(keys)
+    found = {n.node_id: n.feature for n in made}
+    assert found["4_3_1"] == exchange.cantor(4, 3)
+    assert found["4_-1_1"] == -1
+    assert all(value < 0 for id_, value in found.items() if ":" in id_)
+
+
+def test_an_sae_alone_at_its_layer_keeps_the_numbers_of_its_dashboards() -> None:
+    nodes = [node("resid", "latent", 3), node("", "error", -1)]
+    assert exchange.ranks_at_layers(nodes)[4, "resid"] == 0
+
+
+def test_two_nodes_with_one_key_are_refused(folder: Path) -> None:
+    graph = loaded(folder, "small")
+    latents = [n for n in graph["nodes"] if n["feature_type"] == "cross layer transcoder"]
+    one = next(n for n in latents if n["feature"] >= 0)
+    twin = {**one, "node_id": f"twin:{cantor_inverse(one['feature'])[1]}_{one['ctx_idx']}"}
+    broken = {**graph, "nodes": [*graph["nodes"], twin]}
+    with pytest.raises(ValidationError, match="take two nodes for one"):
+        exchange.GraphFile.model_validate_json(json.dumps(broken))
+
+
+@pytest.mark.parametrize(
+    ("name", "scan"),
+    [
+        ("HuggingFaceTB/SmolLM2-135M", "SmolLM2-135M"),
+        ("gpt2", "gpt2"),
+        ("/models/my model", "my-model"),
+        ("c:\\models\\é", "-"),
+        ("", "model"),
+    ],
+)
+def test_scan_has_the_letters_that_readers_take(name: str, scan: str) -> None:
+    assert _scan(name) == scan
 
 
 @given(st.integers(0, 2**24), st.integers(0, 2**24))
@@ -217,20 +280,6 @@ def test_any_graph_is_written_as_valid_json(graph: exchange.GraphFile) -> None:
     back = exchange.GraphFile.model_validate_json(text)
     assert [node.node_id for node in back.nodes] == [node.node_id for node in graph.nodes]
     assert [node.feature for node in back.nodes] == [node.feature for node in graph.nodes]
-
-
-GOOD = DrawnNode(
-    node=0,
-    id="3_12_1",
-    kind="latent",
-    sae="",
-    layer=3,
-    latent=12,
-    position=1,
-    activation=1.0,
-    influence=0.5,
-    probability=0.0,
-)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ the own code; those that draw SVG (d3) bring what the browser has: elements, eve
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator, Iterator
 
 from pydantic import ValidationError
@@ -43,6 +44,8 @@ from saereport.site.records import (
 from saereport.util.errors import SaereportError
 from saereport.util.version import __version__
 from saereport.util.visible import visible_text
+
+_NO_SCAN = re.compile(r"[^A-Za-z0-9_.-]")
 
 
 def graph_items(report: ReportModel) -> Generator[Item, None, dict[int, str]]:
@@ -107,12 +110,18 @@ def export(words: GraphWords) -> exchange.GraphFile:
     graph = words.graph
     target = target_of(graph)
     ids = [node.id for node in graph.nodes]
+    ranks = exchange.ranks_at_layers(graph.nodes)
     try:
         return exchange.GraphFile(
             metadata=_metadata(words),
             qParams=exchange.QParams(),
             nodes=tuple(
-                exchange.node_of(node, clerp=words.clerp(node), target=place == target)
+                exchange.node_of(
+                    node,
+                    clerp=words.clerp(node),
+                    target=place == target,
+                    rank=ranks[node.layer, node.sae],
+                )
                 for place, node in enumerate(graph.nodes)
             ),
             links=tuple(
@@ -146,7 +155,7 @@ def _metadata(words: GraphWords) -> exchange.Metadata:
     whole = len(models) == len(sources) == 1 and len(parts) == len(infos)
     return exchange.Metadata(
         slug=graph.slug,
-        scan=models[0] if len(models) == 1 else report.info.model.name,
+        scan=_scan(models[0] if len(models) == 1 else report.info.model.name),
         transcoder_list=graph.scores.saes,
         prompt_tokens=tokens,
         prompt="".join(tokens),
@@ -164,6 +173,11 @@ def _metadata(words: GraphWords) -> exchange.Metadata:
             edge_threshold=graph.scores.edge_threshold,
         ),
     )
+
+
+def _scan(model: str) -> str:
+    """A model's name in the letters that readers of the format take, without its owner."""
+    return _NO_SCAN.sub("-", model.rstrip("/\\").replace("\\", "/").rpartition("/")[2]) or "model"
 
 
 def _data(path: str, words: GraphWords, exported: exchange.GraphFile) -> Data:
@@ -192,6 +206,7 @@ def _data(path: str, words: GraphWords, exported: exchange.GraphFile) -> Data:
                 node.layer,
                 node.influence,
                 float(influence),
+                made.feature,
             ),
             card=cards.get((node.sae, node.latent), -1),
             words=made.clerp,
@@ -227,7 +242,7 @@ def _data(path: str, words: GraphWords, exported: exchange.GraphFile) -> Data:
 
 
 NodeRow = ErrorNodeRow | EmbeddingNodeRow | LatentNodeRow | LogitNodeRow
-_Common = tuple[str, int, int, int, float, float]
+_Common = tuple[str, int, int, int, float, float, int]
 
 
 def _row(node: DrawnNode, common: _Common, *, card: int, words: str) -> NodeRow:

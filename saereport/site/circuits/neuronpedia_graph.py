@@ -8,7 +8,11 @@ write, version 1. What is peculiar to it:
   transcoder; for SAEs at other places `{name}:` stands for `{layer}_`, so that ids stay unique.
 - `layer` is a string, `E` for tokens.
 - `feature` of a latent is its layer and index in one number, by Cantor's pairing function; of a
-  token its position, of a logit the token, of an error -1.
+  token its position, of a logit the token, of an error -1. Viewers keep nodes apart by
+  `{layer}_{feature}_{position}` alone. So where a layer has several SAEs, only the first is
+  numbered so, whose dashboards they look for; the latents and errors of the others have negative
+  numbers of their own.
+- `scan` has letters, digits, `_`, `.` and `-` only.
 - There are four values of `feature_type`. Every latent, of whatever SAE, is a `cross layer
   transcoder` and every error a `mlp reconstruction error`: readers of the format know no others.
 - `influence` is cumulative: the share held by a node and all stronger ones.
@@ -20,6 +24,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from math import isqrt
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -45,6 +50,9 @@ _SHAPES = {
     "embedding": re.compile(r"(?P<layer>E)_(?P<latent>\d+)_(?P<position>\d+)"),
     "logit": re.compile(r"(?P<layer>\d+)_(?P<latent>\d+)_(?P<position>\d+)"),
 }
+_OTHERS = -1001
+"""The numbers of latents of a layer's second and later SAEs begin there and go down; above are the
+errors."""
 _PATTERNS = {FEATURE_TYPES[kind]: pattern for kind, pattern in _SHAPES.items()}
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -100,8 +108,8 @@ class Metadata(_Model):
         schema_version: 1: `feature` is Cantor-coded.
     """
 
-    slug: str
-    scan: str
+    slug: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
+    scan: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
     transcoder_list: tuple[str, ...]
     prompt_tokens: tuple[str, ...]
     prompt: str
@@ -134,7 +142,7 @@ class GraphNode(_Model):
     """One node; see the module's docstring for what its numbers mean."""
 
     node_id: str
-    feature: int = Field(ge=-1)
+    feature: int
     layer: Annotated[str, Field(pattern=r"^(E|\d+)$")]
     ctx_idx: int = Field(ge=0)
     feature_type: FeatureType
@@ -155,7 +163,9 @@ class GraphNode(_Model):
             raise ValueError(f"'{self.node_id}' is no id of a node of type '{self.feature_type}'")
         if match["layer"] not in (None, self.layer) or int(match["position"]) != self.ctx_idx:
             raise ValueError(f"'{self.node_id}' is not in layer {self.layer} at {self.ctx_idx}")
-        coded = _feature(self.feature_type, self.layer, int(match["latent"]), self.ctx_idx)
+        latent = int(match["latent"])
+        rank = _rank_in(self.feature, self.feature_type)
+        coded = _feature(self.feature_type, self.layer, latent, self.ctx_idx, rank)
         if self.feature != coded:
             raise ValueError(f"the feature of '{self.node_id}' is {coded}, not {self.feature}")
         return self
@@ -183,6 +193,9 @@ class GraphFile(_Model):
         ids = {node.node_id for node in self.nodes}
         if len(ids) != len(self.nodes):
             raise ValueError("two nodes have the same id")
+        keys = {(node.layer, node.feature, node.ctx_idx) for node in self.nodes}
+        if len(keys) != len(self.nodes):
+            raise ValueError("viewers would take two nodes for one")
         named = {end for link in self.links for end in (link.source, link.target)}
         named.update(self.qParams.pinnedIds)
         named.update(id_ for group in self.qParams.supernodes for id_ in group[1:])
@@ -200,22 +213,54 @@ def cantor(x: int, y: int) -> int:
     return (x + y) * (x + y + 1) // 2 + y
 
 
-def _feature(kind: FeatureType, layer: str, latent: int, position: int) -> int:
+def cantor_inverse(number: int) -> tuple[int, int]:
+    """The two numbers that the pairing function makes one number of."""
+    total = (isqrt(8 * number + 1) - 1) // 2
+    second = number - total * (total + 1) // 2
+    return total - second, second
+
+
+def ranks_at_layers(nodes: Iterable[DrawnNode]) -> dict[tuple[int, str], int]:
+    """For each layer and SAE, which of the layer's it is: the transcoder first, then by name.
+
+    What no SAE covers comes last, so that a layer's only SAE is always the first.
+    """
+    owners: dict[int, dict[str, bool]] = {}
+    for node in nodes:
+        plain = node.id.partition("_")[0].isdigit()
+        own = owners.setdefault(node.layer, {})
+        own[node.sae] = own.get(node.sae, False) or (plain and node.kind == "latent")
+    return {
+        (layer, sae): rank
+        for layer, own in owners.items()
+        for rank, sae in enumerate(sorted(own, key=lambda sae: (not sae, not own[sae], sae)))
+    }
+
+
+def _feature(kind: FeatureType, layer: str, latent: int, position: int, rank: int) -> int:
     """The number that stands for a node in the format."""
     if kind == "cross layer transcoder":
-        return cantor(int(layer), latent)
+        return _OTHERS - cantor(rank - 1, latent) if rank else cantor(int(layer), latent)
     if kind == "embedding":
         return position
-    return latent if kind == "logit" else -1
+    return latent if kind == "logit" else -1 - rank
 
 
-def node_of(node: DrawnNode, *, clerp: str, target: bool = False) -> GraphNode:
+def _rank_in(feature: int, kind: FeatureType) -> int:
+    """Which SAE of its layer a number says that a node is of."""
+    if kind == "mlp reconstruction error":
+        return max(0, -1 - feature)
+    return cantor_inverse(_OTHERS - feature)[0] + 1 if feature <= _OTHERS else 0
+
+
+def node_of(node: DrawnNode, *, clerp: str, target: bool = False, rank: int = 0) -> GraphNode:
     """A node from what the run says of it.
 
     Args:
         node: The run's node; its id names the layer of a token, a logit, and of most other nodes.
         clerp: What it stands for, in words.
         target: Whether it is the logit that the reader asks about.
+        rank: Which SAE of its layer it is of, see `ranks_at_layers`.
 
     Raises:
         ValueError: The id contradicts the rest.
@@ -227,7 +272,7 @@ def node_of(node: DrawnNode, *, clerp: str, target: bool = False) -> GraphNode:
     stem = f"L_{node.latent}" if node.kind == "logit" else node.id.rpartition("_")[0]
     return GraphNode(
         node_id=node.id,
-        feature=_feature(FEATURE_TYPES[node.kind], place, node.latent, node.position),
+        feature=_feature(FEATURE_TYPES[node.kind], place, node.latent, node.position, rank),
         layer=place,
         ctx_idx=node.position,
         feature_type=FEATURE_TYPES[node.kind],

@@ -40,11 +40,11 @@ function ownOf(kind, row, cards) {
  * @returns {GraphNode}
  */
 function nodeOf(row, place, cards) {
-  const { id, kind: number, sae, layer, influence, reach } = named("error_node", row);
+  const { id, kind: number, sae, layer, influence, reach, feature } = named("error_node", row);
   const kind = KINDS[number];
   // The id ends with the latent and the position.
   const [, latent, position] = (/(-?\d+)_(\d+)$/.exec(id) || []).map(Number);
-  return { id, kind, sae, layer, influence, reach, place, latent, position, card: null, activation: 0, probability: 0, words: "", inputs: [], outputs: [], ...ownOf(kind, row, cards) };
+  return { id, kind, sae, layer, influence, reach, feature, place, latent, position, card: null, activation: 0, probability: 0, words: "", inputs: [], outputs: [], ...ownOf(kind, row, cards) };
 }
 
 /**
@@ -138,12 +138,6 @@ export const nodeNames = {
 
 // ---- the graph as JSON, as saereport/site/circuits/neuronpedia_graph.py writes it
 /**
- * @param {number} x
- * @param {number} y
- */
-const cantor = (x, y) => ((x + y) * (x + y + 1)) / 2 + y;
-
-/**
  * @param {GraphModel} model
  * @param {GraphNode} node
  */
@@ -152,11 +146,10 @@ function exported(model, node) {
   const told = /^(E|\d+)_/.exec(node.id);
   const layer = told ? told[1] : String(node.layer);
   const stem = kind === "logit" ? "L_" + latent : node.id.slice(0, node.id.lastIndexOf("_"));
-  const features = { latent: cantor(Number(layer), latent), error: -1, embedding: position, logit: latent };
   /** @type {Fields} */
   const result = {
     node_id: node.id,
-    feature: features[kind],
+    feature: node.feature,
     layer,
     ctx_idx: position,
     feature_type: TYPES[node.kind],
@@ -179,11 +172,20 @@ export function graphJson(model, state) {
   const id = (place) => model.nodes[place].id;
   const grouped = state.groups.flatMap((group) => group.members.map(id));
   const pinned = state.pinned === null ? [] : [id(state.pinned)];
+  // Viewers tell groups apart by their names alone, and take one that is called like a node for that.
+  const taken = new Set(model.nodes.map((node) => node.id));
+  /** @param {string} name */
+  const unique = (name) => {
+    let found = name;
+    for (let again = 2; taken.has(found); again++) found = name + " (" + again + ")";
+    taken.add(found);
+    return found;
+  };
   return {
     metadata: model.record.metadata,
     qParams: {
       pinnedIds: [...new Set([...pinned, ...grouped])],
-      supernodes: state.groups.map((group) => [group.name, ...group.members.map(id)]),
+      supernodes: state.groups.map((group) => [unique(group.name), ...group.members.map(id)]),
       linkType: "both",
       clickedId: pinned[0] || "",
       sg_pos: "",
