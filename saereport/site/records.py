@@ -223,13 +223,17 @@ class CardExampleRow(NamedTuple):
 
 
 class GraphCheckRow(NamedTuple):
-    """A link that was ablated: ends as places of nodes, its weight, predicted and true change."""
+    """A link that was ablated: ends as places of nodes, its weight, predicted and true change.
+
+    `fails` says in words where the prediction fails; empty where it holds.
+    """
 
     source: int
     target: int
     direct: float
     predicted: float
     measured: float
+    fails: str = ""
 
 
 ROWS: dict[str, type[tuple[Any, ...]]] = {

@@ -245,6 +245,8 @@ export interface CardExampleRow {
 
 /**
  * A link that was ablated: ends as places of nodes, its weight, predicted and true change.
+ *
+ * `fails` says in words where the prediction fails; empty where it holds.
  */
 export interface GraphCheckRow {
   source: number;
@@ -252,6 +254,7 @@ export interface GraphCheckRow {
   direct: number;
   predicted: number;
   measured: number;
+  fails?: string;
 }
 
 /**

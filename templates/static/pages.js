@@ -3548,8 +3548,8 @@
     const y = checks.map((row2) => row2.measured);
     const low = Math.min(0, ...x, ...y);
     const high2 = Math.max(0, ...x, ...y);
-    const opposite = checks.filter((row2) => row2.predicted * row2.measured < 0).length;
-    const label2 = "Scatter plot of predicted and measured change for " + checks.length + " links, " + opposite + " of opposite sign; the numbers are in the table below.";
+    const failing = checks.filter((row2) => row2.fails).length;
+    const label2 = "Scatter plot of predicted and measured change for " + checks.length + " links, of which " + failing + " fail; the numbers are in the table below.";
     const plot = el("div", { class: "plot g-plot", role: "img", "aria-label": label2 });
     const key = keyList([
       ["dot d-up", "as predicted, within a factor of two"],
@@ -3567,11 +3567,10 @@
         automargin: true
       });
       const line2 = { type: "scatter", mode: "lines", x: [low, high2], y: [low, high2], hoverinfo: "skip", line: { color: colours["ink-3"], width: 1, dash: "dot" } };
-      const far = ({ predicted: p, measured: m }) => p * m < 0 || Math.abs(m) > 2 * Math.abs(p) || Math.abs(m) < Math.abs(p) / 2;
       const marker = {
         size: 10,
-        color: checks.map((row2) => far(row2) ? colours.down : colours.up),
-        symbol: checks.map((row2) => far(row2) ? "x" : "circle"),
+        color: checks.map((row2) => row2.fails ? colours.down : colours.up),
+        symbol: checks.map((row2) => row2.fails ? "x" : "circle"),
         line: { width: 1, color: colours.ink },
         opacity: 0.85
       };
@@ -3601,7 +3600,7 @@
           const [source, target] = [model.nodes[row2.source], model.nodes[row2.target]];
           const { value: value2 } = asText;
           showTip(
-            [short(model, source) + " → " + short(model, target), "predicted " + value2(row2.predicted), "measured " + value2(row2.measured)],
+            [short(model, source) + " → " + short(model, target), "predicted " + value2(row2.predicted), "measured " + value2(row2.measured), ...row2.fails ? [row2.fails] : []],
             event.event.clientX,
             event.event.clientY
           );

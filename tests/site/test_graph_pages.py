@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -79,6 +80,10 @@ def test_tables_hold_the_strongest(run: Path, folder: Path) -> None:
     marks = [row.find_all("td")[-1].get_text() for row in soup.select("#checks tbody tr")]
     assert marks == [verdict(check.predicted, check.measured) for check in graph.checks]
     assert any(marks)
+    # The drawing marks and names the same ones.
+    data = (folder / "large-graph.js").read_text("utf-8")
+    record = json.loads(data.split("push(", 1)[1].rstrip().removesuffix(");"))
+    assert [(row[5:] or [""])[0] for row in record["checks"]] == marks
 
 
 def test_links_lead_to_files(folder: Path) -> None:

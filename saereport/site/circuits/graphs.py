@@ -18,7 +18,14 @@ from pydantic import ValidationError
 from saereport.site import jsonwriter, numbers
 from saereport.site.circuits import graph_words as say
 from saereport.site.circuits import neuronpedia_graph as exchange
-from saereport.site.circuits.graph_data import KINDS, DrawnNode, PromptGraph, read_graphs
+from saereport.site.circuits.agreement import verdict
+from saereport.site.circuits.graph_data import (
+    KINDS,
+    Check,
+    DrawnNode,
+    PromptGraph,
+    read_graphs,
+)
 from saereport.site.circuits.graph_latents import Key, latent_cards
 from saereport.site.circuits.graph_strength import reach
 from saereport.site.circuits.graph_words import GraphWords, plain_token
@@ -40,6 +47,7 @@ from saereport.site.records import (
     GraphSaeRow,
     LatentNodeRow,
     LogitNodeRow,
+    trimmed,
 )
 from saereport.util.errors import SaereportError
 from saereport.util.version import __version__
@@ -233,12 +241,16 @@ def _data(path: str, words: GraphWords, exported: exchange.GraphFile) -> Data:
             jsonwriter.dumps({**words.cards[key].record(), "clerp": words.meaning(key)})
             for key in keys
         ),
-        "checks": (
-            jsonwriter.dumps(GraphCheckRow(c.source, c.target, c.direct, c.predicted, c.measured))
-            for c in graph.checks
-        ),
+        "checks": (jsonwriter.dumps(trimmed(_check_row(c))) for c in graph.checks),
     }
     return Data(path, "graph", head, lists)
+
+
+def _check_row(check: Check) -> GraphCheckRow:
+    fails = verdict(check.predicted, check.measured)
+    return GraphCheckRow(
+        check.source, check.target, check.direct, check.predicted, check.measured, fails
+    )
 
 
 NodeRow = ErrorNodeRow | EmbeddingNodeRow | LatentNodeRow | LogitNodeRow

@@ -8,7 +8,6 @@ import { showTip } from "../core/tip.js";
 import { nodeNames } from "./data.js";
 
 /** @import { Colours, GraphModel, PlotEvent } from "../types" */
-/** @import { GraphCheckRow } from "../records" */
 
 /**
  * Predicted and measured change of the links that were checked.
@@ -22,8 +21,8 @@ export function drawChecks(model, figure) {
   const y = checks.map((row) => row.measured);
   const low = Math.min(0, ...x, ...y);
   const high = Math.max(0, ...x, ...y);
-  const opposite = checks.filter((row) => row.predicted * row.measured < 0).length;
-  const label = "Scatter plot of predicted and measured change for " + checks.length + " links, " + opposite + " of opposite sign; the numbers are in the table below.";
+  const failing = checks.filter((row) => row.fails).length;
+  const label = "Scatter plot of predicted and measured change for " + checks.length + " links, of which " + failing + " fail; the numbers are in the table below.";
   const plot = el("div", { class: "plot g-plot", role: "img", "aria-label": label });
   const key = keyList([
     ["dot d-up", "as predicted, within a factor of two"],
@@ -43,12 +42,10 @@ export function drawChecks(model, figure) {
       automargin: true,
     });
     const line = { type: "scatter", mode: "lines", x: [low, high], y: [low, high], hoverinfo: "skip", line: { color: colours["ink-3"], width: 1, dash: "dot" } };
-    /** @param {GraphCheckRow} from */
-    const far = ({ predicted: p, measured: m }) => p * m < 0 || Math.abs(m) > 2 * Math.abs(p) || Math.abs(m) < Math.abs(p) / 2;
     const marker = {
       size: 10,
-      color: checks.map((row) => (far(row) ? colours.down : colours.up)),
-      symbol: checks.map((row) => (far(row) ? "x" : "circle")),
+      color: checks.map((row) => (row.fails ? colours.down : colours.up)),
+      symbol: checks.map((row) => (row.fails ? "x" : "circle")),
       line: { width: 1, color: colours.ink },
       opacity: 0.85,
     };
@@ -77,7 +74,7 @@ export function drawChecks(model, figure) {
         const [source, target] = [model.nodes[row.source], model.nodes[row.target]];
         const { value } = asText;
         showTip(
-          [short(model, source) + " → " + short(model, target), "predicted " + value(row.predicted), "measured " + value(row.measured)],
+          [short(model, source) + " → " + short(model, target), "predicted " + value(row.predicted), "measured " + value(row.measured), ...(row.fails ? [row.fails] : [])],
           event.event.clientX,
           event.event.clientY,
         );
