@@ -26,10 +26,12 @@ from saereport.publish.manifests import (
     read_manifest,
 )
 from saereport.publish.reports import MOST_SAES, SaeSummary, Summary, find_reports, summarize
+from saereport.run.figures import Figure
 from saereport.site import assets, jsonwriter, numbers
 from saereport.site.csp import policy
 from saereport.site.folder import MANIFEST, NOJEKYLL
 from saereport.site.latent_summary import Fact
+from saereport.site.quality import share
 from saereport.site.templating import environment
 from saereport.util.errors import SaereportError
 from saereport.util.files import (
@@ -78,7 +80,15 @@ class SaeLine:
     shown: SortedCell
     l0: SortedCell
     never: SortedCell
+    variance: SortedCell
+    recovered: SortedCell
     tokens: SortedCell
+
+    @property
+    def measured(self) -> tuple[str, ...]:
+        """What is lined up with the other rows, behind the name of the row."""
+        cells = (self.l0, self.never, self.variance, self.recovered)
+        return (self.label, *(cell.text for cell in cells))
 
 
 @dataclass(frozen=True)
@@ -274,6 +284,8 @@ def line(summary: Summary, row: SaeSummary, place: str) -> SaeLine:
         shown=SortedCell(numbers.count(row.shown), str(row.shown)),
         l0=_cell(row.l0, numbers.value),
         never=_cell(row.never, numbers.percent),
+        variance=_figure(row.variance),
+        recovered=_figure(row.recovered),
         tokens=_known(summary.tokens),
     )
 
@@ -301,6 +313,11 @@ def _known(count: int) -> SortedCell:
 def _cell(value: float | None, shown: Callable[[float], str]) -> SortedCell:
     """A measured number; what was not measured sorts as nothing."""
     return SortedCell(MISSING, "") if value is None else SortedCell(shown(value), f"{value:.9g}")
+
+
+def _figure(figure: Figure | None) -> SortedCell:
+    """A share of a whole SAE, as on the pages of its report."""
+    return SortedCell(share(figure), "" if figure is None else f"{figure.value:.9g}")
 
 
 def _href(place: str, path: str) -> str:

@@ -1,18 +1,20 @@
-"""What a landing page knows of a report: what its two manifests say, and nothing else.
+"""What a landing page knows of a report: what its manifests say, and how good its SAEs are.
 
-Only `report.json` and `run/run.json` are read. Both come from anywhere, so sizes and numbers are
-held to limits before anything is shown, and every word is made visible.
+Only `report.json`, `run/run.json` and the run's figures of SAEs as a whole are read. All come from
+anywhere, so sizes and numbers are held to limits before anything is shown, and every word is made
+visible.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from saereport.publish.manifests import Listed, listed, read_manifest
 from saereport.run import SaeInfo, open_run
+from saereport.run.figures import Figure, figures_of
 from saereport.run.store import RUN_FILE
 from saereport.site.folder import MANIFEST, RUN_FOLDER
 from saereport.util.errors import SaereportError
@@ -37,6 +39,8 @@ class SaeSummary:
         d_sae: Latents of the SAE; 0 where an imported report does not know.
         l0: Mean of active latents per token; None where it was not measured.
         never: Share of its latents that were never active; None where it was not measured.
+        variance: Explained variance; None where it was not measured.
+        recovered: Cross-entropy recovered against zero ablation; None where it was not measured.
     """
 
     label: str
@@ -48,6 +52,8 @@ class SaeSummary:
     shown: int
     l0: float | None
     never: float | None
+    variance: Figure | None
+    recovered: Figure | None
 
 
 @dataclass(frozen=True)
@@ -117,7 +123,9 @@ def summarize(folder: Path) -> Summary:
         manifest = read_manifest(folder, MANIFEST)
         files = (manifest["itself"], *listed(manifest))
         paths = frozenset(check_paths((file.path for file in files), f"'{folder / MANIFEST}'"))
-        info = open_run(plain_path(folder, f"{RUN_FOLDER}/{RUN_FILE}").parent).info
+        run = open_run(plain_path(folder, f"{RUN_FOLDER}/{RUN_FILE}").parent)
+        info = run.info
+        rows = tuple(_row(sae, paths, figures_of(run, sae.slug)) for sae in info.saes)
     except OSError as error:
         raise SaereportError(
             f"The report '{folder}' is damaged: '{error.filename}': {error.strerror}.",
@@ -133,12 +141,12 @@ def summarize(folder: Path) -> Summary:
         context=info.text.context_size,
         fingerprint=info.fingerprint[:12],
         version=_words(info.saereport_version),
-        rows=tuple(_row(sae, paths) for sae in info.saes),
+        rows=rows,
         files=files,
     )
 
 
-def _row(sae: SaeInfo, files: frozenset[str]) -> SaeSummary:
+def _row(sae: SaeInfo, files: frozenset[str], figures: Mapping[str, Figure]) -> SaeSummary:
     own = f"{sae.slug}/index.html"
     hook = f"{sae.hook_in} → {sae.hook_out}" if sae.is_transcoder else sae.hook_in
     return SaeSummary(
@@ -151,6 +159,8 @@ def _row(sae: SaeInfo, files: frozenset[str]) -> SaeSummary:
         shown=sae.n_chosen,
         l0=sae.l0.mean if sae.l0 else None,
         never=sae.dead_share,
+        variance=figures.get("explained_variance"),
+        recovered=figures.get("ce_recovered"),
     )
 
 

@@ -39,6 +39,7 @@ from saereport.run.validation import (
     check_content,
     check_file,
     check_names,
+    opened_table,
 )
 from saereport.util.errors import SaereportError, first_few, named_or_near
 from saereport.util.files import (
@@ -223,9 +224,10 @@ class Run:
             low, high = latents
             filters = [("latent", ">=", low), ("latent", "<", high)]
         try:
-            return pq.read_table(
-                path, columns=list(columns) if columns is not None else None, filters=filters
-            )
+            with opened_table(path) as source:
+                return pq.read_table(
+                    source, columns=list(columns) if columns is not None else None, filters=filters
+                )
         except UNREADABLE as error:
             raise _unreadable(path, error) from error
 

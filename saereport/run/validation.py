@@ -11,6 +11,7 @@ times when it is read is refused before it does.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -76,6 +77,11 @@ class TablePlace:
         return (self.info.sae(self.slug).d_sae if self.slug else 0) or LATENTS
 
 
+def opened_table(path: Path) -> pa.NativeFile:
+    """A file of a table, open; by its bytes, since the name of a folder need not be UTF-8."""
+    return pa.OSFile(os.fsencode(path))
+
+
 def check_file(path: Path, table: Table, n_rows: int) -> None:
     """What a Parquet file says about itself, before anything is read from it.
 
@@ -88,7 +94,7 @@ def check_file(path: Path, table: Table, n_rows: int) -> None:
         InvalidTable: It has other columns or another number of rows, or would be too large.
         pa.ArrowException: It is not Parquet.
     """
-    with pq.ParquetFile(path) as file:
+    with opened_table(path) as source, pq.ParquetFile(source) as file:
         if not file.schema_arrow.equals(table.schema):
             raise InvalidTable("its columns are not those of this table")
         about = file.metadata
@@ -127,7 +133,10 @@ def check_content(path: Path, table: Table, place: TablePlace) -> None:
     whole = _Whole(table)
     text = 0
     last: list[Any] | None = None
-    with pq.ParquetFile(path, read_dictionary=_places_of(path, words)) as file:
+    with (
+        opened_table(path) as source,
+        pq.ParquetFile(source, read_dictionary=_places_of(path, words)) as file,
+    ):
         for k in range(file.num_row_groups):
             part = file.read_row_group(k).unify_dictionaries()
             for column in words:
@@ -144,7 +153,8 @@ def check_content(path: Path, table: Table, place: TablePlace) -> None:
 def _places_of(path: Path, columns: Sequence[Column]) -> list[str]:
     """Where Parquet has the values of some columns, those of lists one or two levels below."""
     names = {column.name for column in columns}
-    about = pq.read_metadata(path).schema
+    with opened_table(path) as source:
+        about = pq.read_metadata(source).schema
     leaves = [about.column(k).path for k in range(len(about.names))]
     return [leaf for leaf in leaves if leaf.partition(".")[0] in names]
 

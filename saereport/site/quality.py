@@ -97,6 +97,11 @@ def quality_facts(run: Run, slug: str) -> list[Fact]:
     return facts
 
 
+def share(figure: Figure | None) -> str:
+    """A share as every page shows it, without its interval."""
+    return _share(figure).value
+
+
 def quality(sae: SaeView) -> Quality:
     """The tables of an SAE's page, or the reason why there are none."""
     figures = figures_of(sae.report.run, sae.info.slug)

@@ -16,6 +16,7 @@ from saereport.publish import check, index
 from saereport.publish.findings import errors
 from saereport.publish.reports import summarize
 from saereport.run import open_run
+from saereport.run.figures import figures_of
 from saereport.site import numbers
 from saereport.util.errors import SaereportError
 from tests.test_demo_build import files
@@ -58,6 +59,12 @@ def test_it_says_what_the_manifests_say(reports: Path) -> None:
         assert line["Shown"] == numbers.count(sae.n_chosen)
         assert line["L0"] == numbers.value(sae.l0.mean)
         assert line["Never active"] == numbers.percent(sae.n_dead / sae.d_sae)
+        figures = figures_of(open_run(reports / "first"), sae.slug)
+        for name, figure in (
+            ("Explained variance", figures["explained_variance"]),
+            ("CE recovered", figures["ce_recovered"]),
+        ):
+            assert float(line[name].replace("−", "-")) == pytest.approx(figure.value, abs=6e-4)
         assert line["Tokens"] == numbers.count(info.text.n_counted)
         assert line["Architecture"] == sae.architecture
     assert page.select_one("h1").get_text() == "Mine"  # type: ignore[union-attr]
