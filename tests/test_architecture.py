@@ -21,7 +21,7 @@ ROOMS = {
     "circuits": {"intervene", "measure", "run", "sources"},
     "diff": {"run"},
     "site": {"diff", "run"},
-    "exchange": {"run"},
+    "exchange": {"run", "site"},
     "report": {"config", "run", "site"},
     "publish": {"run", "site"},
     "pipeline": {

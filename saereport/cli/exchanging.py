@@ -17,10 +17,10 @@ from saereport.util.progress import Progress
 @click.option(
     "--format",
     "format_",
-    type=click.Choice(["saedashboard", "neuronpedia", "delphi"]),
+    type=click.Choice(["saedashboard", "neuronpedia", "delphi", "circuit-tracer"]),
     required=True,
     help="saedashboard: batch-N.json; neuronpedia: the bulk export's gzipped JSON lines; "
-    "delphi: the labels, one file a latent.",
+    "delphi: the labels, one file a latent; circuit-tracer: attribution graphs for its viewer.",
 )
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write.")
 @click.option("--sae", help="The slug of one SAE (all, in a folder each).")
@@ -47,7 +47,7 @@ def export(
     progress: Progress,
     /,
     report: str,
-    format_: Literal["saedashboard", "neuronpedia", "delphi"],
+    format_: Literal["saedashboard", "neuronpedia", "delphi", "circuit-tracer"],
     out: Path,
     sae: str | None,
     model_id: str | None,
@@ -57,7 +57,7 @@ def export(
     labellers: tuple[str, ...],
     label_kinds: tuple[str, ...],
 ) -> None:
-    """Write the latents of REPORT in another tool's format.
+    """Write the latents or the graphs of REPORT in another tool's format.
 
     REPORT is a run, a report's folder, a report in one file, or REVISION:PATH of one in git.
     """

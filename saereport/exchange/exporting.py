@@ -1,4 +1,4 @@
-"""`export_report`: a run's latents in the files of SAEDashboard, Neuronpedia or Delphi."""
+"""`export_report`: a run in the files of SAEDashboard, Neuronpedia, Delphi or circuit-tracer."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from saereport.exchange import dashboard, delphi, neuronpedia
+from saereport.exchange.circuit_tracer import graph_folder
 from saereport.exchange.given import GivenLatent, GivenSae, Words
 from saereport.exchange.reading_runs import Exporter, latents_in, sae_of
 from saereport.run import Run, opened
@@ -29,7 +30,7 @@ from saereport.util.inside import holds
 from saereport.util.progress import Bar, Progress
 from saereport.util.untrusted import MIB, Limits, content, parse_json
 
-Format = Literal["saedashboard", "neuronpedia", "delphi"]
+Format = Literal["saedashboard", "neuronpedia", "delphi", "circuit-tracer"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 Batches = Iterable[list[GivenLatent]]
 Write = Callable[[GivenSae, Batches, Words], Iterator[tuple[str, bytes]]]
@@ -55,15 +56,16 @@ def export_report(
     ids: neuronpedia.Ids | None = None,
     progress: Progress | None = None,
 ) -> list[Path]:
-    """Write a run's latents in another tool's format.
+    """Write a run's latents, or its attribution graphs, in another tool's format.
 
     Args:
         report: A run, a report's folder, a report in one file, or `REVISION:PATH` of one in git.
         out: A folder. An older export there is replaced when the new one is whole. One SAE's
             files lie in it directly, those of several in a folder for each.
         format: `saedashboard` (batches of 128 latents), `neuronpedia` (JSON lines, 1,024 latents
-            a file) or `delphi` (one label a file).
-        sae: The slug of one SAE; all where absent.
+            a file), `delphi` (one label a file) or `circuit-tracer` (attribution graphs with the
+            examples of their latents, as its viewer serves them).
+        sae: The slug of one SAE; all where absent, and for graphs.
         ids: What the rows are called in Neuronpedia's database; for that format only.
         progress: Where to show progress; nowhere where absent.
 
@@ -76,6 +78,9 @@ def export_report(
     target = target_folder(out)
     require_apart(target, [report])
     with reserved(target, _require_export_or_nothing), opened(str(report)) as run:
+        bars = progress or Progress(quiet=True)
+        if format == "circuit-tracer":
+            return _written(target, format, graph_folder(run, bars))
         slugs = _chosen(run, sae)
         saes = [sae_of(run, slug) for slug in slugs]
         ids = ids or neuronpedia.Ids()
@@ -87,34 +92,41 @@ def export_report(
             "delphi": _Way(format, neuronpedia.PER_BATCH, _delphi),
         }[format]
         chosen = dict(zip(slugs, saes, strict=True))
-        return _exported(run, target, way, chosen, progress or Progress(quiet=True))
+        return _written(target, format, _exported(run, way, chosen, bars))
 
 
-def _exported(
-    run: Run, target: Path, way: _Way, saes: Mapping[str, GivenSae], bars: Progress
-) -> list[Path]:
+Files = Iterator[tuple[str, bytes]]
+
+
+def _exported(run: Run, way: _Way, saes: Mapping[str, GivenSae], bars: Progress) -> Files:
     words = Words()
     reader = Exporter(run, words)
     latents = {slug: latents_in(run, slug) for slug in saes}
-    written: list[str] = []
-    with (
-        bars.bar("latents", sum(map(len, latents.values())), " latents") as bar,
-        folder_in_place_of(target, _require_export_or_nothing) as folder,
-    ):
+    n_files = 0
+    with bars.bar("latents", sum(map(len, latents.values())), " latents") as bar:
         for slug, sae in saes.items():
             own = "" if len(saes) == 1 else f"{slug}/"
             batches = _batches(reader, slug, latents[slug], way.per_batch, bar)
             for name, data in way.write(sae, batches, words):
-                path = folder / own / name
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(data)
-                written.append(own + name)
-        if not written:
-            raise SaereportError(
-                "The report holds no labels, and Delphi's files hold nothing else.",
-                "'saereport labels' and 'saereport build --explanations' bring some.",
-            )
-        manifest = {"format": "saereport-export", "kind": way.format, "files": sorted(written)}
+                n_files += 1
+                yield own + name, data
+    if not n_files:
+        raise SaereportError(
+            "The report holds no labels, and Delphi's files hold nothing else.",
+            "'saereport labels' and 'saereport build --explanations' bring some.",
+        )
+
+
+def _written(target: Path, format: Format, files: Files) -> list[Path]:
+    """Write files into a folder, with the list of them that lets a later export replace it."""
+    written: list[str] = []
+    with folder_in_place_of(target, _require_export_or_nothing) as folder:
+        for name, data in files:
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+            written.append(name)
+        manifest = {"format": "saereport-export", "kind": format, "files": sorted(written)}
         (folder / MANIFEST).write_text(canonical_json(manifest) + "\n", encoding="utf-8")
     return [Path(name) for name in sorted(written)]
 

@@ -65,14 +65,24 @@ def graph_items(report: ReportModel) -> Generator[Item, None, dict[int, str]]:
     Raises:
         SaereportError: The run's tables do not make a graph.
     """
+    pages = {}
+    for words in graph_words(report):
+        yield from _items(words)
+        pages[words.graph.number] = graph_page(words.graph.slug)
+    return pages
+
+
+def graph_words(report: ReportModel) -> Iterator[GraphWords]:
+    """The attribution graphs of a report, each with what is known of its latents.
+
+    Raises:
+        SaereportError: The run's tables do not make a graph.
+    """
     graphs = read_graphs(report.run)
-    if not graphs:
-        return {}
     wanted = {(node.sae, node.latent) for g in graphs for node in g.nodes if node.kind == "latent"}
     cards = latent_cards(report, wanted)
     for graph in graphs:
-        yield from _items(GraphWords(report, graph, cards))
-    return {graph.number: graph_page(graph.slug) for graph in graphs}
+        yield GraphWords(report, graph, cards)
 
 
 def _items(words: GraphWords) -> Iterator[Item]:
