@@ -159,6 +159,11 @@ def text_of(config: BuildConfig, saes: Sequence[Sae], warned: Warned) -> Text:
             f"Of the folder {text.name} only {only} are read; not read: {_listed(text.unread)} "
             f"({len(text.unread):,} in all)."
         )
+    if config.text_column is None and text.provenance.get("column") == "ids":
+        warned.add(
+            f"The column 'ids' of {text.name} is read as token ids, for its name alone. Give "
+            "--text-column ids if it is them, or the column that holds the text."
+        )
     if text.passed_over:
         others = _listed([f"'{name}'" for name in text.passed_over])
         warned.add(

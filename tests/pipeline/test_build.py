@@ -441,9 +441,8 @@ def test_a_table_that_a_run_cannot_hold_is_left_out_with_its_reason(
     from saereport.measure.weights import decoder
 
     def compute(context: Any) -> Any:
-        columns = dict(decoder.compute_geometry(context)["geometry"])
-        columns["decoder_norm"] = np.asarray(columns["decoder_norm"]) * 1e37
-        return {"geometry": columns}
+        columns = decoder.compute_geometry(context)
+        return {**columns, "decoder_norm": np.asarray(columns["decoder_norm"]) * 1e37}
 
     monkeypatch.setattr(decoder, "GEOMETRY", replace(decoder.GEOMETRY, compute=compute))
     run = open_run(build.collect(asked(inputs, "early"), tmp_path / "run"))

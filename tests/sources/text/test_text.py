@@ -514,6 +514,17 @@ def test_columns_that_were_passed_over_are_named(tmp_path):
     assert not warned.result()
 
 
+def test_ids_may_be_of_something_else(tmp_path):
+    write_jsonl(tmp_path / "a.jsonl", [{"ids": [7, 9], "body": "x"}])
+    warned = Warned()
+    text_of(BuildConfig(dataset=str(tmp_path / "a.jsonl")), (), warned)
+    [warning] = warned.result()
+    assert "'ids' of a.jsonl is read as token ids, for its name alone" in warning.text
+    warned = Warned()
+    text_of(BuildConfig(dataset=str(tmp_path / "a.jsonl"), text_column="ids"), (), warned)
+    assert not warned.result()
+
+
 def test_several_files_in_the_order_given(tmp_path):
     for name in "ab":
         (tmp_path / f"{name}.txt").write_text(name)
