@@ -125,7 +125,10 @@ def summarize(folder: Path) -> Summary:
         paths = frozenset(check_paths((file.path for file in files), f"'{folder / MANIFEST}'"))
         run = open_run(plain_path(folder, f"{RUN_FOLDER}/{RUN_FILE}").parent)
         info = run.info
-        rows = tuple(_row(sae, paths, figures_of(run, sae.slug)) for sae in info.saes)
+        # An SAE without a table is only named by circuits and has no page.
+        rows = tuple(
+            _row(sae, paths, figures_of(run, sae.slug)) for sae in info.saes if run.names(sae.slug)
+        )
     except OSError as error:
         raise SaereportError(
             f"The report '{folder}' is damaged: '{error.filename}': {error.strerror}.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Unpack
@@ -18,6 +18,7 @@ from saereport.util.errors import SaereportError, UsageError, did_you_mean, firs
 from saereport.util.files import real_path, reserved, target_folder
 
 _NAMED = 12
+_FEW = 3
 
 
 def extract(
@@ -38,7 +39,7 @@ def extract(
             left out where there is only one.
         prompts: Names of prompts in addresses, such as `the-eiffel-tower`. Without `latents` the
             shown latents that take part in them are kept.
-        title: The new report's title; the old one's where absent.
+        title: The new report's title; by default what is in it, and the old report's title.
         pages: How the pages are made, as for `render`: `single_file`, `force`, `progress`,
             `neuronpedia_embed`.
 
@@ -61,8 +62,25 @@ def extract(
         for slug in prompts:
             _require_prompt(run, slug)
         wanted = _wanted(run, latents) if latents else taking_part(run, prompts)
-        part = subset(run, Path(folder) / "run", latents=wanted, prompts=prompts, title=title)
+        named = _title(run, wanted, prompts) if title is None else title
+        part = subset(run, Path(folder) / "run", latents=wanted, prompts=prompts, title=named)
         return render(part.path, target, **pages)
+
+
+def _title(run: Run, latents: Mapping[str, Sequence[int]], prompts: Sequence[str]) -> str:
+    """What is cut out, in few words, and of which report."""
+    names = {}
+    if prompts:
+        rows = run.table("prompts", columns=["slug", "name"]).to_pylist()
+        names = {row["slug"]: row["name"] for row in rows}
+    parts = [names[slug] for slug in prompts]
+    for sae in run.info.saes if not prompts else ():
+        own = latents.get(sae.slug, ())
+        if own:
+            few = ", ".join(map(str, own)) if len(own) <= _FEW else f"{len(own):,} latents"
+            parts.append(f"{sae.label} {few}")
+    more = f" and {len(parts) - _FEW:,} more" if len(parts) > _FEW else ""
+    return f"{', '.join(parts[:_FEW])}{more}, from {run.info.title}"
 
 
 def _require_apart(report: Path, out: Path) -> None:

@@ -1,7 +1,8 @@
 """Cut a run down to some latents and some prompts: a small run that says where it came from.
 
 Nothing is measured again. Rows about latents and prompts that are left out go; what is about a
-whole SAE (its metrics, the density of all its latents) stays as it was measured. Rows of kept
+whole SAE (its metrics, the density of all its latents) stays as it was measured, as long as any of
+its latents does: without, the SAE stays as a name for what kept prompts say of it. Rows of kept
 latents that name a latent that is left out stay too: readers see the number without a link.
 """
 
@@ -174,10 +175,11 @@ class _Cut:
         """The kept rows of a table of one SAE, in parts; None where it has no place in the cut."""
         if table.about == "prompts" and not self._every_prompt:
             return None
-        if table.about != "latent":
-            return [self._on_kept_prompts(table, self._run.table(table.name, slug))]
+        # An SAE that only circuits name is no more than its name.
         if slug not in self._chosen:
             return None
+        if table.about != "latent":
+            return [self._on_kept_prompts(table, self._run.table(table.name, slug))]
         wanted = self._chosen[slug]
         parts = []
         for low in range(wanted[0], wanted[-1] + 1, _AT_ONCE):

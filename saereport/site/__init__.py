@@ -68,7 +68,7 @@ def render(
     report = report_of(run, embed_neuronpedia=embed_neuronpedia, shard_size=shard_size)
     with report_folder(out_dir, run) as folder:
         write(report, FolderSink(report, folder), progress or Progress(quiet=True))
-        slugs = [sae.slug for sae in run.info.saes]
+        slugs = [sae.info.slug for sae in report.saes]
         write_manifest(folder, version=__version__, title=report.info.title, slugs=slugs)
 
 

@@ -145,7 +145,7 @@ class ReportModel:
     @property
     def single(self) -> bool:
         """Whether there is one SAE, so that the front page is its page."""
-        return len(self.info.saes) == 1
+        return len(self.saes) == 1
 
     def home(self, slug: str) -> str:
         """Path of the page of an SAE."""
@@ -183,7 +183,12 @@ class ReportModel:
 
     @cached_property
     def saes(self) -> tuple[SaeView, ...]:
-        """Its SAEs, in the order of the run."""
+        """Its SAEs, in the order of the run, without those that circuits only name."""
+        return tuple(sae for sae in self.named_saes if sae.tables)
+
+    @cached_property
+    def named_saes(self) -> tuple[SaeView, ...]:
+        """Every SAE that is named, in the order of the run: also one of which it has no table."""
         return tuple(
             SaeView(self, info, frozenset(self.run.names(info.slug))) for info in self.info.saes
         )

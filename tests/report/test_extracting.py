@@ -1,11 +1,13 @@
 """`saereport extract`, and `--single-file` of other commands."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from saereport.cli import main as cli
+from saereport.report.extracting import extract
 from saereport.run import open_run
 from saereport.run.bundle import opened_run
 from tests.synthetic import Shape, write_run
@@ -162,3 +164,34 @@ def test_what_is_suggested_shows_what_is_asked_for(
     assert one not in err
     code, _, err = call(capsys, "extract", run, "--latents", 31000, "--out", tmp_path / "x")
     assert "shows all of it" in err
+
+
+def test_a_cut_says_what_it_is_and_has_no_empty_saes(run: Path, tmp_path: Path) -> None:
+    """An SAE without a latent in the cut is there by name alone, where a kept prompt names it."""
+    found = open_run(run)
+    slug = found.info.saes[0].slug
+    latent = found.latents(slug)[0]
+    extract(run, tmp_path / "both", latents=[f"{slug}:{latent}"], prompts=["prompt-0"])
+    made = open_run(tmp_path / "both")
+    named = [sae.slug for sae in made.info.saes]
+    assert len(named) > 1, "the prompt is about several"
+    assert [name for name in named if made.names(name)] == [slug]
+    folders = {path.name for path in (tmp_path / "both").iterdir() if path.is_dir()}
+    assert folders & set(named) == {slug}
+    manifest = json.loads((tmp_path / "both" / "report.json").read_text("utf-8"))
+    assert manifest["saes"] == [slug]
+    titles = {
+        made.info.title: "eiffel",
+        cut_title(run, tmp_path / "one", latents=[f"{slug}:{latent}"]): str(latent),
+        cut_title(run, tmp_path / "all", latents=[f"{slug}:all"]): "latents",
+    }
+    assert len(titles) == 3
+    for title, words in titles.items():
+        assert title.endswith(f", from {found.info.title}")
+        assert words in title.casefold()
+    assert cut_title(run, tmp_path / "own", latents=[f"{slug}:{latent}"], title="Mine") == "Mine"
+
+
+def cut_title(run: Path, out: Path, **options: Any) -> str:
+    extract(run, out, **options)
+    return open_run(out).info.title

@@ -33,11 +33,11 @@ def places(report: ReportModel) -> list[Place]:
     """The SAEs of the report, with the address of the table of each."""
     return [
         Place(
-            href=report.home(info.slug),
-            label=info.label,
-            shown=numbers.plural(len(report.shards[info.slug].latents), "latent"),
+            href=report.home(sae.info.slug),
+            label=sae.info.label,
+            shown=numbers.plural(len(sae.shards.latents), "latent"),
         )
-        for info in report.info.saes
+        for sae in report.saes
     ]
 
 

@@ -27,7 +27,7 @@ class Method:
 def methods(report: ReportModel) -> list[Method]:
     """Definitions of the tables that this run holds, and of those it left out for a reason."""
     held = set(report.run.names())
-    for sae in report.info.saes:
+    for sae in (view.info for view in report.saes):
         held |= set(report.run.names(sae.slug)) | sae.left_out.keys()
     return [
         Method(
@@ -40,7 +40,7 @@ def methods(report: ReportModel) -> list[Method]:
             ),
             absent=tuple(
                 (sae.label, sae.left_out[table.name])
-                for sae in report.info.saes
+                for sae in (view.info for view in report.saes)
                 if table.name in sae.left_out
             ),
         )

@@ -49,6 +49,7 @@ def report_facts(report: ReportModel) -> list[Fact]:
         documents = f"{numbers.plural(text.n_documents, 'conversation')}, by the chat template"
     counted, of_all = numbers.count(text.n_counted), f"of {numbers.count(text.n_tokens)}"
     context = Fact("Context", numbers.count(text.context_size), "tokens a sequence")
+    n_named = len(report.named_saes) - len(report.saes)
     # What an imported run does not know is 0 or empty.
     return [
         Fact("Model", model.name or "not given", shape if model.n_layers else ""),
@@ -56,7 +57,11 @@ def report_facts(report: ReportModel) -> list[Fact]:
         Fact("Text", text.name or "not given", documents if text.n_documents else ""),
         *([Fact("Tokens counted", counted, of_all)] if text.n_counted else []),
         *([context] if text.context_size else []),
-        Fact("SAEs", numbers.count(len(report.info.saes))),
+        Fact(
+            "SAEs",
+            numbers.count(len(report.saes)),
+            f"and {n_named} named in circuits" if n_named else "",
+        ),
         Fact("Latents shown", numbers.count(sum(sae.n_chosen for sae in report.info.saes))),
     ]
 

@@ -26,7 +26,7 @@ def _report_data(report: ReportModel) -> Data:
             "last": (sae.shards.latents or (-1,))[-1],
             "firsts": sae.shards.firsts,
         }
-        for sae in report.saes
+        for sae in report.named_saes
     ]
     panels: list[records.PanelRecord] = [
         {
