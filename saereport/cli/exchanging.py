@@ -93,10 +93,12 @@ def export(
 @click.option("--run-only", is_flag=True, help="Write a run, for 'saereport render'.")
 @click.pass_obj
 def import_(progress: Progress, /, paths: tuple[Path, ...], out: Path, run_only: bool) -> None:
-    """Make a report of SAEDashboard's or Neuronpedia's files, without a model.
+    """Make a report of SAEDashboard's, Neuronpedia's or circuit-tracer's files, without a model.
 
     PATHS are batch-N.json files or the folder they are in, or the folder of one source of
-    Neuronpedia's bulk export (with features/, activations/ and explanations/ in it).
+    Neuronpedia's bulk export (with features/, activations/ and explanations/ in it). Or they are
+    attribution graphs as JSON, of circuit-tracer or Neuronpedia, or the folder that circuit-tracer
+    serves.
     """
     from saereport.exchange import import_files
     from saereport.report.rendering import render

@@ -58,7 +58,11 @@ def graph_folder(run: Run, bars: Progress) -> Iterator[tuple[str, bytes]]:
             "'saereport build --prompt … --graph' makes one.",
         )
     yield LIST_FILE, _json({"graphs": found})
-    shown = {sae.info.slug: set(sae.shards.latents) for sae in report.saes}
+    shown = {
+        sae.info.slug: set(sae.shards.latents)
+        for sae in report.saes
+        if run.has("activity", sae.info.slug)
+    }
     wanted = [
         key
         for key in sorted(keys)

@@ -1,4 +1,4 @@
-"""`import_files`: SAEDashboard's or Neuronpedia's files become a run, without a model.
+"""`import_files`: SAEDashboard's, Neuronpedia's or circuit-tracer's files become a run.
 
 Nothing is invented: what the files do not hold is zero or empty in the run, and every SAE's
 `left_out` says what that is about, so that the report can say it too.
@@ -15,6 +15,7 @@ from typing import Any
 from saereport.exchange.finding import Found, find
 from saereport.exchange.gathering import gather
 from saereport.exchange.given import GivenSae, GivenText, Identity, Words, words_of
+from saereport.exchange.importing_graphs import graph_files, write_graphs
 from saereport.exchange.tabulating import Sequences, Vocabulary, tables
 from saereport.run import TABLES, RunInfo, RunWriter, SaeInfo
 from saereport.run.schema import ModelInfo, TextInfo
@@ -44,7 +45,7 @@ LEFT_OUT = {
 def import_files(
     paths: Iterable[Path | str], out: Path | str, *, progress: Progress | None = None
 ) -> RunInfo:
-    """Make a run of SAEDashboard's batches or of Neuronpedia's export.
+    """Make a run of SAEDashboard's batches, of Neuronpedia's export, or of attribution graphs.
 
     Args:
         paths: Files, or folders with files of known names; see `docs/exchange.md`.
@@ -60,8 +61,12 @@ def import_files(
     """
     target = target_folder(out)
     with reserved(target, require_run_or_nothing):
-        found = find(Path(path) for path in paths)
-        saes, words = gather(found, progress or Progress(quiet=True))
+        given = [Path(path) for path in paths]
+        shown = progress or Progress(quiet=True)
+        if graphs := graph_files(given):
+            return write_graphs(target, graphs, shown)
+        found = find(given)
+        saes, words = gather(found, shown)
         return _write(target, found, saes, words)
 
 

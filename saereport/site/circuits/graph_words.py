@@ -125,6 +125,12 @@ def lead(words: GraphWords) -> str:
 def sentences(words: GraphWords) -> list[str]:
     """What the scores say, for a reader who meets them for the first time."""
     scores = words.graph.scores
+    if words.report.info.is_imported:
+        return [
+            "The graph shows how latents carry the prompt's tokens to the next token. It was read "
+            "from another tool's file, which says nothing of what was pruned away and holds no "
+            "intervention."
+        ]
     said = [
         f"The graph shows how {_listed([words.sae(s) for s in scores.saes])} carry the prompt's "
         f"tokens to the next token. {numbers.percent(scores.replacement)} of the influence on the "
@@ -158,6 +164,18 @@ def facts(words: GraphWords) -> list[Fact]:
     """The scores in one strip."""
     scores = words.graph.scores
     faithful, without = scores.faithfulness, scores.without
+    if words.report.info.is_imported:
+        return [
+            Fact("SAEs in the graph", numbers.count(len(scores.saes))),
+            Fact("Nodes", numbers.count(scores.n_nodes), "as given"),
+            Fact(
+                "Links",
+                numbers.count(scores.n_links),
+                f"pruned to {numbers.percent(scores.edge_threshold)} of the influence"
+                if scores.edge_threshold < 1
+                else "as given",
+            ),
+        ]
     return [
         Fact("SAEs in the graph", ", ".join(words.sae(slug) for slug in scores.saes)),
         Fact("Replacement score", _score(scores.replacement), "influence from tokens, not errors"),
