@@ -45,21 +45,21 @@ _OUTPUT = re.compile(
 _MOST_LAYERS = 4_000
 
 
-class FeatureDetails(Given):
+class GivenDetails(Given):
     """Where dashboards of the latents are."""
 
     neuronpedia_source_set: Name | None = None
     neuronpedia_lorsa_source_set: Name | None = None
 
 
-class Pruning(Given):
+class GivenPruning(Given):
     """The shares of influence that were kept."""
 
     node_threshold: Number | None = None
     edge_threshold: Number | None = None
 
 
-class Metadata(Given):
+class GivenMetadata(Given):
     """What a graph is of."""
 
     slug: Name = ""
@@ -67,8 +67,8 @@ class Metadata(Given):
     prompt: Text = ""
     prompt_tokens: Tokens
     node_threshold: Number | None = None
-    feature_details: FeatureDetails | None = None
-    pruning_settings: Pruning | None = None
+    feature_details: GivenDetails | None = None
+    pruning_settings: GivenPruning | None = None
 
 
 class FileNode(Given):
@@ -97,7 +97,7 @@ class FileLink(Given):
 class GraphDocument(Given):
     """A whole file."""
 
-    metadata: Metadata
+    metadata: GivenMetadata
     nodes: Annotated[tuple[FileNode, ...], Field(max_length=NODES, fail_fast=True)]
     links: Annotated[tuple[FileLink, ...], Field(max_length=LINKS, fail_fast=True)]
 
@@ -141,7 +141,7 @@ class GivenGraph:
         notes: What was passed over or computed here.
     """
 
-    metadata: Metadata
+    metadata: GivenMetadata
     nodes: tuple[GivenNode, ...]
     influences: tuple[float, ...]
     links: tuple[tuple[int, int, float], ...]
