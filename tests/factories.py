@@ -409,3 +409,36 @@ def save_transcoder_set(folder: Path, *, n_layers: int = 3, skip: bool = False) 
         }
         save_file(tensors, folder / f"layer_{layer}.safetensors")
     return folder
+
+
+def save_gemma_scope_set(
+    folder: Path, *, cross: bool, n_layers: int = 3, dtype: torch.dtype = torch.float32
+) -> Path:
+    """Layers in the spelling of Gemma Scope 2, a file each, with an affine skip connection."""
+    from safetensors.torch import save_file
+
+    (folder / "one").mkdir(parents=True)
+    for layer in range(n_layers):
+        places = (n_layers,) if cross else ()
+        shapes = {
+            "w_enc": (32, 24),
+            "w_dec": (24, *places, 32),
+            "b_enc": (24,),
+            "b_dec": (32,),
+            "threshold": (24,),
+            "affine_skip_connection": (32, 32),
+        }
+        generator = torch.Generator().manual_seed(layer)
+        tensors = {
+            name: 0.2 * torch.randn(shape, generator=generator).to(dtype)
+            for name, shape in shapes.items()
+        }
+        tensors["threshold"] = tensors["threshold"].abs()
+        save_file(tensors, folder / "one" / f"params_layer_{layer}.safetensors")
+    kind = "cross_layer_transcoder" if cross else "transcoder_set"
+    files = ", ".join(f"one/params_layer_{layer}.safetensors" for layer in range(n_layers))
+    (folder / "config.yaml").write_text(
+        f"model_name: tiny\nmodel_kind: {kind}\nfeature_input_hook: hook_resid_mid\n"
+        f"feature_output_hook: hook_mlp_out\ntranscoders: [{files}]\n"
+    )
+    return folder

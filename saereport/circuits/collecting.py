@@ -233,7 +233,7 @@ class _Work:
         else:
             pairs = list(dict.fromkeys(self.task.pairs))
         found: list[Callable[[], None]] = [self.run_model]
-        found += [partial(self.predict, slug) for slug in self.saes]
+        found += [partial(self.predict, slug) for slug, sae in self.saes.items() if not sae.part_of]
         found += [partial(self.from_tokens, slug) for slug in self.saes]
         found += [partial(self.between, early, late) for early, late in pairs]
         found += [partial(self.to_logits, slug) for slug in self.saes]
@@ -246,6 +246,10 @@ class _Work:
         """The true run: activations, next tokens, what is active throughout a repetition."""
         model, prompt = self.subject.model, self.task.prompt
         self.acts = true_activations(model, list(self.saes.values()), self.tokens)
+        parts = {sae.part_of: sae for sae in self.saes.values() if sae.part_of}
+        for sae in parts.values():
+            topic = "cross-layer transcoder spliced in"
+            self.notes.append(Note(topic, f"No layer of it is spliced in: {sae.why_not_alone}."))
         for slug, f in self.acts.items():
             if not bool((f[self.counted] > 0).any()):
                 self.notes.append(

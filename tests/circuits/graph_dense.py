@@ -42,8 +42,11 @@ def written_at(saes: Sequence[Sae], name: str) -> list[tuple[Sae, Tensor]]:
     for sae in saes:
         names = [hook.name for hook in sae.writes]
         if name in names and sae.part_of is not None:
-            (decoder,) = load_file(sae.loaded.written.path).values()
-            found.append((sae, decoder[:, names.index(name)].to(sae.dtype)))
+            tensors = load_file(sae.loaded.written.path)
+            decoder = next(t for key, t in tensors.items() if key.lower().startswith("w_dec"))
+            # From the end: some have a place for every layer, some from their own on.
+            place = decoder.shape[1] - len(names) + names.index(name)
+            found.append((sae, decoder[:, place].to(sae.dtype)))
         elif name in names:
             found.append((sae, sae.loaded.W_dec))
     return found

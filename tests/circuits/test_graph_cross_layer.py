@@ -26,7 +26,7 @@ from tests.circuits.test_graph_linear import (
     prompt,
     sums,
 )
-from tests.factories import save_clt, save_sae
+from tests.factories import save_clt, save_gemma_scope_set, save_sae
 
 
 def layers(folder: Path, *numbers: int) -> list[Sae]:
@@ -35,11 +35,18 @@ def layers(folder: Path, *numbers: int) -> list[Sae]:
     return [load_sae(source, dtype=torch.float64) for source in sources]
 
 
-@pytest.fixture(scope="module", params=["hook_resid_mid", "ln2.hook_normalized"])
+@pytest.fixture(scope="module", params=["hook_resid_mid", "ln2.hook_normalized", "skip"])
 def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     jump = request.param == "ln2.hook_normalized"
     place = tmp_path_factory.mktemp("clt") / "clt"
+    if request.param == "skip":
+        return save_gemma_scope_set(place, cross=True, dtype=torch.float64)
     return save_clt(place, threshold=jump, reads=request.param, dtype=torch.float64)
+
+
+def skipped(sae: Sae, a: Tensor) -> Tensor:
+    """What goes past the latents, by the weights as SAELens holds them."""
+    return a @ sae.loaded.W_skip.T if hasattr(sae.loaded, "W_skip") else torch.zeros_like(a)
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +103,11 @@ def test_errors_are_what_the_sum_of_the_layers_leaves(folder: Path) -> None:
             (sae.loaded.encode(clean[sae.hook_in.name][0]) @ rows)
             for sae, rows in written_at(saes, name)
         )
-        made = made + saes[layer].loaded.b_dec
+        made = (
+            made
+            + saes[layer].loaded.b_dec
+            + skipped(saes[layer], clean[saes[layer].hook_in.name][0])
+        )
         true = clean[name][0]
         torch.testing.assert_close(site.error[counted], (true - made)[counted])
         torch.testing.assert_close(site.error[~counted], true[~counted])
@@ -131,9 +142,11 @@ def run_with(folder: Path, off: set[tuple[int, int, int]], keep: bool) -> Tensor
     tokens, counted = prompt()
     scene = make_scene(model, saes, tokens, counted, SETTINGS)
     found: dict[int, Tensor] = {}
+    read: dict[int, Tensor] = {}
 
     def encode(layer: int):
         def hook(value: Tensor, hook: object) -> None:
+            read[layer] = value[0]
             f = saes[layer].loaded.encode(value[0])
             mask = torch.zeros_like(f)
             for where, latent, position in off:
@@ -148,6 +161,7 @@ def run_with(folder: Path, off: set[tuple[int, int, int]], keep: bool) -> Tensor
             name = f"blocks.{layer}.hook_mlp_out"
             made = sum(found[sae.hook_in.layer] @ rows for sae, rows in written_at(saes, name))
             made = made + saes[layer].loaded.b_dec + scene.sites[layer].error
+            made = made + skipped(saes[layer], read[layer])
             return torch.where(counted[:, None], made, value[0])[None]
 
         return hook

@@ -98,7 +98,8 @@ def test_everything_on_a_prompt(whole: Run) -> None:
     assert graph["saes"] == slugs
     assert whole.has("influences")
     notes = {row["topic"]: row["text"] for row in whole.table("prompt_notes").to_pylist()}
-    assert set(notes) == {f"{slug} spliced in" for slug in slugs}
+    assert set(notes) == {"cross-layer transcoder spliced in"}
+    assert {row["splice"] for row in whole.table("prompt_next").to_pylist()} == {""}
 
 
 def test_some_layers_have_no_graph_and_say_what_is_needed(part: Run) -> None:
@@ -122,7 +123,7 @@ def test_checked_gradients_are_of_the_same_order_as_predicted(whole: Run) -> Non
 
 def test_pages_show_the_writes_by_layer(whole: Run, tmp_path: Path) -> None:
     render(whole.path, tmp_path / "site")
-    page = (tmp_path / "site" / "clt-layer_0" / "index.html").read_text()
+    page = (tmp_path / "site" / "clt-layer_0" / "index.html").read_text().replace("<wbr>", "")
     assert "blocks.0.hook_mlp_out" in page
     assert "and to 2 later MLPs" in page
     files = [file for end in ("js", "html") for file in (tmp_path / "site").rglob(f"*.{end}")]

@@ -10,6 +10,7 @@ from saereport.sources.saes.hub import explain
 from saereport.sources.saes.names import entry_of
 from saereport.sources.saes.sets import (
     CROSS_LAYER,
+    FROM_HUB,
     SET_CONFIG,
     FindFile,
     in_folder,
@@ -72,6 +73,8 @@ def _on_hub(repo: str, source: SaeSource) -> FindFile:
         from sae_lens.loading.pretrained_saes_directory import get_pretrained_saes_directory
 
         try:
+            if name.startswith(FROM_HUB):
+                return _fetched(*_parted(name))
             return _fetched(repo, name)
         except Exception as error:  # of the hub, of its client, or of the network
             directory = get_pretrained_saes_directory()
@@ -81,11 +84,19 @@ def _on_hub(repo: str, source: SaeSource) -> FindFile:
     return find
 
 
-def _fetched(repo: str, name: str) -> Path:
+def _parted(name: str) -> tuple[str, str, str | None]:
+    """Repository, file and revision of `hf://owner/name/path?revision=…`."""
+    place, _, query = name.removeprefix(FROM_HUB).partition("?")
+    owner, repo, *path = place.split("/")
+    revision = query.removeprefix("revision=") if query.startswith("revision=") else None
+    return f"{owner}/{repo}", "/".join(path), revision
+
+
+def _fetched(repo: str, name: str, revision: str | None = None) -> Path:
     from huggingface_hub import hf_hub_download
 
     with hub_access():
-        return Path(hf_hub_download(repo, name))
+        return Path(hf_hub_download(repo, name, revision=revision))
 
 
 def _has_set(repo: str) -> bool:

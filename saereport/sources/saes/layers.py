@@ -20,6 +20,7 @@ from saereport.sources.devices import dtype_name
 from saereport.sources.saes.architectures import (
     Architecture,
     CrossLayer,
+    CrossLayerSkip,
     JumpRelu,
     Relu,
     architecture_of,
@@ -40,6 +41,10 @@ from saereport.util.untrusted import MIB
 CROSS_LAYERS = {
     "transcoder": Architecture("cross_layer_transcoder", Relu, CrossLayer),
     "jumprelu_transcoder": Architecture("jumprelu_cross_layer_transcoder", JumpRelu, CrossLayer),
+    "skip_transcoder": Architecture("cross_layer_skip_transcoder", Relu, CrossLayerSkip),
+    "jumprelu_skip_transcoder": Architecture(
+        "jumprelu_cross_layer_skip_transcoder", JumpRelu, CrossLayerSkip
+    ),
 }
 """What one layer of a cross-layer transcoder is, by SAELens's name for its encoder."""
 
@@ -51,7 +56,8 @@ class Written:
     Attributes:
         path: Its file.
         name: Its name there.
-        hooks: The hook point of each place.
+        hooks: The hook point of each place that is written to.
+        first: Which of the decoder's places the first of them is.
         device: Where rows are put.
         dtype: The number format that they are given in.
     """
@@ -59,6 +65,7 @@ class Written:
     path: Path
     name: str
     hooks: tuple[str, ...]
+    first: int
     device: torch.device
     dtype: torch.dtype
 
@@ -67,12 +74,12 @@ class Written:
         with safe_open(self.path, framework="pt") as file:
             stored = file.get_slice(self.name)
             if latents is None:
-                return self._given(stored[:, place])
+                return self._given(stored[:, self.first + place])
             if not len(latents):
                 return self._given(torch.zeros(0, stored.get_shape()[2]))
             # Each row once, in the order in which they lie.
             wanted, where = torch.unique(latents.cpu(), return_inverse=True)
-            return self._given(stored[wanted.tolist(), place][where])
+            return self._given(stored[wanted.tolist(), self.first + place][where])
 
     def sha256(self) -> str:
         """The hash of its file."""
@@ -122,7 +129,8 @@ def load_layer(
         return loaded, architecture
     del loaded.W_dec
     stored = layer.tensors["W_dec"]
-    loaded.written = Written(find(stored.file), stored.name, layer.hooks_out, device, dtype)
+    place = find(stored.file)
+    loaded.written = Written(place, stored.name, layer.hooks_out, layer.first, device, dtype)
     return loaded, CROSS_LAYERS[layer.architecture]
 
 

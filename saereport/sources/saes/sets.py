@@ -18,6 +18,7 @@ from typing import Any
 from saereport.config.yaml_files import parse_yaml
 from saereport.sources.saes.config import is_path
 from saereport.util.errors import SaereportError, UsageError, did_you_mean, shortened
+from saereport.util.inside import is_relative
 from saereport.util.untrusted import MIB, Limits, content
 
 SET_CONFIG = "config.yaml"
@@ -38,6 +39,21 @@ _FILES = {
 }
 
 
+_AS_IN_CIRCUIT_TRACER = {
+    **{name: name for name in ("W_enc", "b_enc", "b_dec", "W_dec", "W_skip")},
+    "threshold": "activation_function.threshold",
+}
+_AS_IN_GEMMA_SCOPE = {
+    **{name: name.lower() for name in ("W_enc", "b_enc", "b_dec", "W_dec")},
+    "threshold": "threshold",
+    "W_skip": "affine_skip_connection",
+}
+"""How a layer's tensors are called where one file holds them all."""
+
+FROM_HUB = "hf://"
+"""How the name of a file of another repository begins."""
+
+
 @dataclass(frozen=True)
 class TranscoderSet:
     """What a set's configuration says.
@@ -48,6 +64,8 @@ class TranscoderSet:
         model_name: The model; None where it names none, or one by a path.
         reads: Where the latents of a layer read, without the layer: `hook_resid_mid`.
         writes: Where they write, likewise.
+        files: The file of each layer, where the set names them: beside its configuration, or
+            `hf://owner/name/path`. Empty where they are called as circuit-tracer calls them.
     """
 
     label: str
@@ -55,6 +73,7 @@ class TranscoderSet:
     model_name: str | None
     reads: str
     writes: str
+    files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -78,6 +97,7 @@ class TranscoderLayer:
         d_sae: Its latents.
         d_out: Width of what it writes.
         n_writes: To how many MLPs it writes, its own first; 1 in a per-layer set.
+        first: Which of the decoder's places is its own layer's.
     """
 
     of: TranscoderSet
@@ -87,6 +107,7 @@ class TranscoderLayer:
     d_sae: int
     d_out: int
     n_writes: int
+    first: int = 0
 
     @property
     def architecture(self) -> str:
@@ -129,6 +150,11 @@ def in_folder(folder: Path) -> FindFile:
 
     def find(name: str) -> Path:
         path = folder / name
+        if name.startswith(FROM_HUB):
+            raise SaereportError(
+                f"The transcoders in {folder.resolve().name} are files on the hub ({name}).",
+                "Name the repository that has this config.yaml with --release.",
+            )
         if not path.is_file():
             raise SaereportError(
                 f"The transcoders in {folder.resolve().name} lack the file {name}.",
@@ -164,11 +190,6 @@ def read_set(path: Path, label: str, kind: str = "") -> TranscoderSet:
             f"{where} says model_kind {shortened(repr(kind), 60)}, which is not known here.",
             did_you_mean(str(kind), _FILES) or f"Known are {' and '.join(_FILES)}.",
         )
-    if "transcoders" in found:
-        raise SaereportError(
-            f"{where} names files of other repositories (transcoders), which are not followed.",
-            "Name the release that holds them, as SAELens lists it.",
-        )
     name = _text(found, "model_name", where)
     return TranscoderSet(
         label=label,
@@ -177,11 +198,32 @@ def read_set(path: Path, label: str, kind: str = "") -> TranscoderSet:
         model_name=name if name and not is_path(name) else None,
         reads=_site(found, "feature_input_hook", where),
         writes=_site(found, "feature_output_hook", where),
+        files=_files(found.get("transcoders"), where),
     )
 
 
 def _kind_of(folder: Path) -> str:
     return CROSS_LAYER if layers_of(folder, CROSS_LAYER) else PER_LAYER
+
+
+def _files(value: Any, where: str) -> tuple[str, ...]:
+    """The files that a set names, one for each layer."""
+    if value is None:
+        return ()
+    names = value if isinstance(value, list) else [value]
+    if odd := [name for name in names if not _is_file_name(name)]:
+        raise SaereportError(
+            f"{where} names the file {shortened(repr(odd[0]), 60)} for a layer (transcoders), "
+            f"which is no safetensors file beside it or on the hub.",
+            "Name the release that holds it, as SAELens lists it.",
+        )
+    return tuple(names)
+
+
+def _is_file_name(name: Any) -> bool:
+    if not isinstance(name, str) or not name.partition("?")[0].endswith(".safetensors"):
+        return False
+    return name.count("/") >= 4 if name.startswith(FROM_HUB) else is_relative(name)
 
 
 def _text(found: Mapping[Any, Any], name: str, where: str) -> str | None:
@@ -220,7 +262,7 @@ def require_layer(folder: Path, sae_id: str | None) -> int:
         SaereportError: It names none, or one that the folder does not have.
     """
     found = read_set(folder / SET_CONFIG, folder.resolve().name)
-    layers = layers_of(folder, found.kind)
+    layers = [*range(len(found.files))] if found.files else layers_of(folder, found.kind)
     number = layer_of(sae_id or "")
     if number is None or number not in layers:
         asked = f"no layer '{shortened(sae_id, 40)}'" if sae_id else "one transcoder for each layer"
@@ -246,30 +288,41 @@ def look_at_layer(
     Raises:
         SaereportError: A file or a tensor is not there, or is of a shape that does not fit.
     """
-    cross = of.kind == CROSS_LAYER
-    encoder = f"W_enc_{number}.safetensors" if cross else f"layer_{number}.safetensors"
-    decoder = f"W_dec_{number}.safetensors" if cross else encoder
-    held = {encoder: shapes_of(find(encoder))}
-    if cross:
-        held[decoder] = shapes_of(find(decoder))
-    end = f"_{number}" if cross else ""
-    wanted = {
-        "W_enc": StoredTensor(encoder, f"W_enc{end}", transposed=True),
-        "b_enc": StoredTensor(encoder, f"b_enc{end}"),
-        "b_dec": StoredTensor(encoder, f"b_dec{end}"),
-        "W_dec": StoredTensor(decoder, f"W_dec{end}"),
-    }
-    optional = {"threshold": f"threshold{end}"}
-    if not cross:
-        optional = {"threshold": "activation_function.threshold", "W_skip": "W_skip"}
-    wanted |= {
-        name: StoredTensor(encoder, stored)
-        for name, stored in optional.items()
-        if stored in held[encoder]
-    }
+    wanted, held = _layout(of, number, find, shapes_of)
     _check_names(of, wanted, held)
     shapes = {name: list(held[one.file][one.name]) for name, one in wanted.items()}
     return _checked_shapes(of, number, wanted, shapes)
+
+
+def _layout(
+    of: TranscoderSet, number: int, find: FindFile, shapes_of: Callable[[Path], Shapes]
+) -> tuple[dict[str, StoredTensor], dict[str, Shapes]]:
+    """Where the tensors of a layer should lie, and the shapes that its files hold."""
+    cross = of.kind == CROSS_LAYER
+    if cross and not of.files:
+        encoder, decoder = f"W_enc_{number}.safetensors", f"W_dec_{number}.safetensors"
+        held = {file: shapes_of(find(file)) for file in (encoder, decoder)}
+        wanted = {
+            "W_enc": StoredTensor(encoder, f"W_enc_{number}", transposed=True),
+            "b_enc": StoredTensor(encoder, f"b_enc_{number}"),
+            "b_dec": StoredTensor(encoder, f"b_dec_{number}"),
+            "W_dec": StoredTensor(decoder, f"W_dec_{number}"),
+        }
+        optional = {"threshold": StoredTensor(encoder, f"threshold_{number}")}
+    else:
+        file = of.files[number] if of.files else f"layer_{number}.safetensors"
+        held = {file: shapes_of(find(file))}
+        gemma = "w_enc" in held[file]
+        spelled = _AS_IN_GEMMA_SCOPE if gemma else _AS_IN_CIRCUIT_TRACER
+        stored = {
+            name: StoredTensor(file, spelled[name], transposed=(name == turned))
+            for turned in ("W_skip" if gemma else "W_enc",)
+            for name in spelled
+        }
+        optional = {name: stored.pop(name) for name in ("threshold", "W_skip")}
+        wanted = stored
+    found = {name: one for name, one in optional.items() if one.name in held[one.file]}
+    return {**wanted, **found}, held
 
 
 def _check_names(
@@ -299,23 +352,28 @@ def _checked_shapes(
 ) -> TranscoderLayer:
     cross = of.kind == CROSS_LAYER
     encoder, decoder, bias = shapes["W_enc"], shapes["W_dec"], shapes["b_dec"]
+    # Gemma Scope 2 stores both the other way round.
+    gemma = not tensors["W_enc"].transposed
+    encoder = encoder[::-1] if gemma else encoder
     d_sae, d_in = encoder if len(encoder) == 2 else (0, 0)
     d_out = bias[0] if len(bias) == 1 else 0
-    n_writes = decoder[1] if cross and len(decoder) == 3 else 1
+    places = decoder[1] if cross and len(decoder) == 3 else 1
+    # Where one file holds all, the decoder has a place for the layers before its own too.
+    first = number if cross and of.files else 0
     expected = {
-        "W_enc": [d_sae, d_in],
+        "W_enc": [d_in, d_sae] if gemma else [d_sae, d_in],
         "b_enc": [d_sae],
         "b_dec": [d_out],
-        "W_dec": [d_sae, n_writes, d_out] if cross else [d_sae, d_out],
+        "W_dec": [d_sae, places, d_out] if cross else [d_sae, d_out],
         "threshold": [d_sae],
-        "W_skip": [d_out, d_in],
+        "W_skip": [d_in, d_out] if gemma else [d_out, d_in],
     }
     for name, shape in shapes.items():
-        if shape != expected[name] or 0 in shape:
+        if shape != expected[name] or 0 in shape or first >= places > 1:
             one = tensors[name]
             raise SaereportError(
                 f"{of.label}/{one.file}: {one.name} has shape {shape}, which does not go with the "
                 f"layer's other tensors ({d_sae:,} latents, {d_in:,} inputs, {d_out:,} outputs).",
                 "The files do not belong together, or a tensor is transposed.",
             )
-    return TranscoderLayer(of, number, tensors, d_in, d_sae, d_out, n_writes)
+    return TranscoderLayer(of, number, tensors, d_in, d_sae, d_out, places - first, first)

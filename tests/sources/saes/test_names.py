@@ -165,6 +165,28 @@ def test_a_layer_that_a_repository_lacks(snapshot):
         load_sae(SaeSource("someone/clt", "layer_7"))
 
 
+def test_a_set_whose_files_are_elsewhere_on_the_hub(snapshot):
+    folder, elsewhere = snapshot("someone/set"), snapshot("google/weights")
+    (elsewhere / "clt").mkdir(parents=True)
+    folder.mkdir(parents=True)
+    stored = {
+        "w_enc": torch.randn(32, 24),
+        "w_dec": torch.randn(24, 2, 32),
+        "b_enc": torch.zeros(24),
+        "b_dec": torch.zeros(32),
+        "threshold": torch.zeros(24),
+    }
+    save_file(stored, elsewhere / "clt" / "layer_1.safetensors")
+    (folder / "config.yaml").write_text(
+        "model_name: tiny\nmodel_kind: cross_layer_transcoder\n"
+        "feature_input_hook: hook_resid_mid\nfeature_output_hook: hook_mlp_out\n"
+        "transcoders:\n- hf://google/weights/clt/layer_0.safetensors\n"
+        "- hf://google/weights/clt/layer_1.safetensors\n"
+    )
+    sae = load_sae(SaeSource("someone/set", "layer_1"))
+    assert torch.equal(sae.write_rows(), stored["w_dec"][:, 1])
+
+
 def put_sae(folder: Path, **changes: object) -> None:
     make_sae(d_sae=64, **changes).save_model(folder)
 

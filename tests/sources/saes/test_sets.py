@@ -15,7 +15,7 @@ from saereport.sources.saes.magnitudes import check_magnitudes
 from saereport.sources.saes.sae import Sae
 from saereport.sources.saes.source import SaeSource
 from saereport.util.errors import SaereportError
-from tests.factories import save_clt, save_transcoder_set
+from tests.factories import save_clt, save_gemma_scope_set, save_transcoder_set
 
 
 @pytest.fixture(scope="module")
@@ -153,6 +153,37 @@ def test_the_door_knows_what_loading_finds(clt: Path) -> None:
     assert (facts.is_transcoder, facts.model_name) == (True, "tiny")
 
 
+@pytest.mark.parametrize("cross", [False, True])
+def test_layers_as_gemma_scope_spells_them(cross: bool, tmp_path: Path) -> None:
+    save_gemma_scope_set(tmp_path / "set", cross=cross)
+    sae, a = layer(tmp_path / "set", 1), torch.randn(6, 32)
+    stored = load_file(tmp_path / "set" / "one" / "params_layer_1.safetensors")
+    z = a @ stored["w_enc"] + stored["b_enc"]
+    f = z * (z > stored["threshold"])
+    torch.testing.assert_close(sae.encode(a), f)
+    skipped = a @ stored["affine_skip_connection"]
+    assert sae.skip is not None
+    torch.testing.assert_close(a @ sae.skip.T, skipped)
+    if not cross:
+        expected = f @ stored["w_dec"] + stored["b_dec"] + skipped
+        torch.testing.assert_close(sae.reconstruct(a), expected)
+        return
+    # Of the decoder's places for all layers, those from its own on are meant.
+    assert [hook.layer for hook in sae.writes] == [1, 2]
+    for place in (0, 1):
+        made = f @ stored["w_dec"][:, 1 + place] + (stored["b_dec"] if place == 0 else 0)
+        torch.testing.assert_close(sae.decode(f, a, place), made)
+    assert sae.part_of is not None
+    assert sae.part_of.n_layers == 3
+
+
+def test_files_on_the_hub_are_had_by_the_repository(tmp_path: Path) -> None:
+    folder = save_clt(tmp_path / "clt")
+    edited(folder, "scan:", "transcoders: [hf://a/b/c/d.safetensors]\nscan:")
+    with pytest.raises(SaereportError, match="are files on the hub"):
+        look_at_sae(folder, "one", "layer_0")
+
+
 def edited(folder: Path, old: str, new: str) -> None:
     config = folder / "config.yaml"
     config.write_text(config.read_text().replace(old, new))
@@ -175,7 +206,14 @@ def with_tensor(folder: Path, file: str, name: str, *shape: int) -> None:
         (lambda f: edited(f, "hook_mlp_out", "hook_mlp_uot"), "not a hook point"),
         (lambda f: edited(f, "feature_input_hook: hook_resid_mid\n", ""), "feature_input_hook"),
         (lambda f: edited(f, "model_name: tiny", "model_name: [a]"), "which is no text"),
-        (lambda f: edited(f, "scan:", "transcoders: [hf://a/b/c]\nscan:"), "not followed"),
+        (
+            lambda f: edited(f, "scan:", "transcoders: [hf://a/b/c.npz]\nscan:"),
+            r"'hf://a/b/c\.npz' .*no safetensors file",
+        ),
+        (
+            lambda f: edited(f, "scan:", "transcoders: [x/../../y.safetensors]\nscan:"),
+            "no safetensors file beside it",
+        ),
         (lambda f: (f / "config.yaml").write_text("{"), "is not YAML"),
         (lambda f: (f / "config.yaml").write_text("- 1"), "holds no settings"),
         (lambda f: (f / "W_dec_1.safetensors").unlink(), r"lack the file W_dec_1\.safetensors"),

@@ -14,6 +14,7 @@ from saereport.sources.saes.architectures import gated, jumprelu, relu, topk
 from saereport.sources.saes.architectures.decoders import (
     Autoencoder,
     CrossLayer,
+    CrossLayerSkip,
     Decoder,
     SkipTranscoder,
     Transcoder,
@@ -38,6 +39,7 @@ __all__ = [
     "Architecture",
     "Autoencoder",
     "CrossLayer",
+    "CrossLayerSkip",
     "Decoder",
     "Encoder",
     "Gated",

@@ -137,3 +137,13 @@ class CrossLayer(Transcoder):
         active = f.flatten(0, -2).any(dim=0).nonzero()[:, 0]
         made: Tensor = f[..., active] @ self.rows(place, active).to(f.dtype)
         return made + self.loaded.b_dec.detach() if place == 0 else made
+
+
+class CrossLayerSkip(CrossLayer):
+    """One that also multiplies its input with a matrix, past the latents, for its own MLP."""
+
+    @property
+    def skip(self) -> Tensor | None:
+        """The matrix."""
+        weight: Tensor = self.loaded.W_skip.detach()
+        return weight
