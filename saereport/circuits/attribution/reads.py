@@ -79,20 +79,20 @@ def on_residual(run: FrozenRun, hook: HookPoint, targets: Targets) -> tuple[Tens
         Directions `[n, d_model]` on the residual stream at the targets' positions, and biases
         `[n]` of the SAE and of the norm.
     """
+    read, bias = targets.read.float(), targets.bias.float()
     if hook.kind == "resid":
-        return targets.read, targets.bias
+        return read, bias
     norm = run.layers[hook.layer].mlp_norm.at(targets.positions)
     weighted = hook.kind == "mlp_in"
-    bias = targets.bias
     if weighted and norm.bias is not None:
-        bias = bias + targets.read.float() @ norm.bias.float()
-    return norm.back(targets.read, weighted=weighted).float(), bias
+        bias = bias + read @ norm.bias.float()
+    return norm.back(read, weighted=weighted).float(), bias
 
 
 def on_heads(run: FrozenRun, hook: HookPoint, targets: Targets) -> Tensor:
     """Read directions of `hook_z` latents on each head, `[n, n_heads, d_head]`."""
     n_heads, d_head = run.layers[hook.layer].W_O.shape[:2]
-    return targets.read.reshape(-1, n_heads, d_head)
+    return targets.read.float().reshape(-1, n_heads, d_head)
 
 
 def through_output(layer: FrozenLayer, c: Tensor, positions: Tensor) -> Tensor:
