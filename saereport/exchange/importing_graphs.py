@@ -269,7 +269,6 @@ class _Run:
             )
         }
         published = f"{model}/{layer}-{sets.pop()}" if len(sets) == 1 and model else ""
-        labelled = len(set(self.labels(name)["latent"]))
         return SaeInfo(
             slug=self.slugs[name],
             label=name,
@@ -287,8 +286,8 @@ class _Run:
             neuronpedia_id=published,
             metadata={"imported": {"layer": layer}},
             weights=json_digest(["name of an SAE", model, name]),
-            n_chosen=labelled,
-            selection="those that the imported graphs label",
+            n_chosen=0,
+            selection="none: the imported files are graphs",
             left_out={table: NOT_IN_FILES for table in own if table != "explanations"},
         )
 

@@ -129,7 +129,7 @@ class Run:
         self.info.sae(slug)
         if slug not in self._latents:
             own = [self.tables[name] for name in self.names(slug)]
-            about = [table for table in own if table.about == "latent"]
+            about = [table for table in own if table.about == "latent" and not table.also_others]
             # Each table that has every latent says which these are; those that are only there to
             # compare reports are large, and asked last.
             whole = sorted((t for t in about if t.every_latent), key=lambda t: not t.on_pages)

@@ -142,6 +142,8 @@ class Table:
         of_text: Whether the numbers are statistics of the text, which a latent lacks that was not
             read on it.
         every_latent: Whether every latent that the run shows has a row.
+        also_others: Whether it may have rows of latents that the report does not show, so that it
+            does not say which these are.
         on_pages: Whether the pages of latents read it.
         plugin: The package that adds it; empty for saereport's own.
     """
@@ -157,6 +159,7 @@ class Table:
     reveals_text: bool = field(default=False, kw_only=True)
     of_text: bool = field(default=False, kw_only=True)
     every_latent: bool = field(default=False, kw_only=True)
+    also_others: bool = field(default=False, kw_only=True)
     on_pages: bool = field(default=True, kw_only=True)
     plugin: str = field(default="", kw_only=True)
 

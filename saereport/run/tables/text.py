@@ -353,6 +353,7 @@ EXPLANATIONS = Table(
     "people's or models' guesses, not measurements.",
     about="latent",
     reveals_text=True,
+    also_others=True,
 )
 
 LABEL_FILES = Table(
