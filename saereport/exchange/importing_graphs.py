@@ -239,7 +239,7 @@ class _Run:
                 norm="",
                 final_norm="",
                 dtype="",
-                **{**nothing, "n_layers": self.n_layers},
+                **nothing,
             ),
             text=TextInfo(
                 name="",

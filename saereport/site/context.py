@@ -184,7 +184,8 @@ class ReportModel:
     @cached_property
     def saes(self) -> tuple[SaeView, ...]:
         """Its SAEs, in the order of the run, without those that circuits only name."""
-        return tuple(sae for sae in self.named_saes if sae.tables)
+        others = {name for name, table in self.run.tables.items() if table.also_others}
+        return tuple(sae for sae in self.named_saes if sae.tables - others)
 
     @cached_property
     def named_saes(self) -> tuple[SaeView, ...]:

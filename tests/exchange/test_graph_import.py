@@ -176,6 +176,9 @@ def test_a_graph_of_circuit_tracer_becomes_a_page(tmp_path: Path) -> None:
     page = (tmp_path / "report" / "circuits" / "austin-is-graph.html").read_text("utf-8")
     assert "another tool" in page
     assert "Faithfulness" not in page
+    # A latent that was never measured is not shown as one that is never active.
+    assert not list((tmp_path / "report").glob("transcoder-*"))
+    assert "dead" not in (tmp_path / "report" / "index.html").read_text("utf-8").lower()
     assert "<b>of</b>" not in page
 
 

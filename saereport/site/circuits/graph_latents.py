@@ -91,7 +91,8 @@ def latent_cards(report: ReportModel, wanted: Iterable[Key]) -> dict[Key, Latent
                     cards[key] = LatentCard(href=href, blind=True)
                 else:
                     cards[key] = _card(LatentView(sae, latent, band), href, report.sequences)
-        cards.update(_labelled(report, info.slug, keys - cards.keys() - set(report.blind)))
+    for sae in report.named_saes:
+        cards.update(_labelled(report, sae.info.slug, keys - cards.keys() - set(report.blind)))
     return cards
 
 
