@@ -133,8 +133,12 @@ def in_layer_order(saes: Mapping[str, Sae]) -> dict[str, Sae]:
 
 
 def writes_before(early: Sae, late: Sae) -> bool:
-    """Whether one SAE, of which it is known what it writes, does so before another one reads."""
-    return not early.why_no_decoder and early.writes[0].depth < late.hook_in.depth
+    """Whether one SAE, of which it is known what it writes, does so before another one reads.
+
+    Of the other one it must be known what its latents read.
+    """
+    known = not early.why_no_decoder and not late.why_no_reads
+    return known and early.writes[0].depth < late.hook_in.depth
 
 
 def pairs_in_order(saes: Mapping[str, Sae]) -> list[tuple[str, str]]:

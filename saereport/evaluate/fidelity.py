@@ -312,11 +312,12 @@ def _read(model: LanguageModel, saes: Sequence[Sae], batch: Sequences, bar: Bar)
     names = sorted({name for sae in saes for name in places(sae)})
     run = forward(model, batch.tokens, reads=names)
     counts = _counts(batch.counted)
-    rows = {name: acts[batch.counted] for name, acts in run.acts.items()}
     written = sorted({sae.write_point.name for sae in saes})
     found = _Read(
-        activations={name: activations_of(rows[name], counts) for name in written},
-        fits={sae.slug: fit_of(sae, rows, counts) for sae in saes},
+        activations={
+            name: activations_of(run.acts[name][batch.counted], counts) for name in written
+        },
+        fits={sae.slug: fit_of(sae, run.acts, batch.counted, counts) for sae in saes},
     )
     bar.advance(int(batch.counted.sum()))
     return found
@@ -387,5 +388,10 @@ def _variants(
 
 def _spliced(sae: Sae, acts: Mapping[str, Tensor], counted: Tensor) -> Tensor:
     """`splicing.spliced` for sequences `[n, pos]` in place of one."""
+    if sae.encoder.of_sequences:
+        each = ({name: a[i] for name, a in acts.items()} for i in range(len(counted)))
+        return torch.stack(
+            [spliced(sae, one, mine) for one, mine in zip(each, counted, strict=True)]
+        )
     flat = {name: acts[name].flatten(0, 1) for name in places(sae)}
     return spliced(sae, flat, counted.reshape(-1)).reshape(acts[sae.write_point.name].shape)

@@ -14,7 +14,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from saereport.intervene.splicing import spliced
 from saereport.sources.devices import float64_of
 from saereport.sources.saes.sae import Sae
 
@@ -115,18 +114,24 @@ def activations_of(acts: Tensor, counts: Sequence[int]) -> Activations:
     )
 
 
-def fit_of(sae: Sae, acts: Mapping[str, Tensor], counts: Sequence[int]) -> Fit:
+def fit_of(sae: Sae, acts: Mapping[str, Tensor], counted: Tensor, counts: Sequence[int]) -> Fit:
     """The sums for an SAE over some tokens.
 
     Args:
         sae: The SAE or transcoder.
-        acts: True activations at `splicing.places(sae)`, each `[tokens, width]`.
-        counts: Tokens of each sequence.
+        acts: True activations at `splicing.places(sae)`, each `[n, pos, width]`.
+        counted: The tokens that count, bool `[n, pos]`.
+        counts: How many of each sequence.
+
+    Raises:
+        SaereportError: What it makes cannot stand there by itself.
     """
-    true = acts[sae.write_point.name]
-    everyone = torch.ones(len(true), dtype=torch.bool, device=true.device)
-    a, r = float64_of(true), float64_of(spliced(sae, acts, everyone))
-    f = sae.encode(acts[sae.hook_in.name])
+    true, read = acts[sae.write_point.name][counted], acts[sae.hook_in.name]
+    if sae.encoder.of_sequences:
+        f, made = sae.encode(read)[counted], sae.reconstruct(read)[counted]
+    else:
+        f, made = sae.encode(read[counted]), sae.reconstruct(read[counted])
+    a, r = float64_of(true), float64_of(made.to(true.dtype))
     active = f > 0
     l0 = by_sequence(active.sum(dim=1), counts)
     length, reached = a.norm(dim=1), r.norm(dim=1)

@@ -195,6 +195,8 @@ def look_at(sae: Sae, acts: Mapping[str, Tensor], counted: Tensor) -> Look:
         n=int(counted.sum()),
     )
     step = max(1, ENCODED // (sae.d_sae * len(reads)))
+    if sae.encoder.of_sequences:
+        step = reads.shape[1]
     for start in range(0, reads.shape[1], step):
         span = slice(start, start + step)
         a, here = reads[:, span], counted[:, span]
@@ -203,7 +205,8 @@ def look_at(sae: Sae, acts: Mapping[str, Tensor], counted: Tensor) -> Look:
         look.alive |= on.any(dim=0)
         del on
         if target is not None:
-            made = float64_of(sae.reconstruct(a[here]))
+            whole = sae.encoder.of_sequences
+            made = float64_of(sae.reconstruct(a)[here] if whole else sae.reconstruct(a[here]))
             true = float64_of(target[:, span][here])
             look.error += float((made - true).square().sum())
             look.square += float(true.square().sum())

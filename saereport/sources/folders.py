@@ -98,7 +98,7 @@ def look_at_sae(path: Path, slug: str, sae_id: str | None = None) -> SaeFacts:
     hook_out, name = _hook(said.get("hook_name_out")), said.get("model_name")
     return SaeFacts(
         slug=slug,
-        d_sae=d_sae,
+        d_sae=d_sae * stored.sides if d_sae is not None and stored is not None else d_sae,
         hook_in=_hook(said.get("hook_name", said.get("hook_point"))),
         hook_out=hook_out,
         is_transcoder=stored is not None and stored.elsewhere,
@@ -110,7 +110,7 @@ def look_at_sae(path: Path, slug: str, sae_id: str | None = None) -> SaeFacts:
 def _foreign_facts(found: Foreign, slug: str) -> SaeFacts:
     return SaeFacts(
         slug=slug,
-        d_sae=found.d_sae,
+        d_sae=found.d_sae * (2 if found.signed else 1),
         hook_in=_hook(found.hook_name),
         is_transcoder=False,
         model_name=found.model_name,

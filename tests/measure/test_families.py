@@ -85,6 +85,7 @@ class Case:
         sae = FakeSae(
             slug=hook_in,
             why_no_decoder="",
+            why_no_reads="",
             hook_in=hooks[0],
             writes=(hooks[1],),
             W_enc=torch.randn(d_in, 6, generator=generator),

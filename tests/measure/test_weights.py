@@ -55,6 +55,7 @@ def sae_of(kind: str, seed: int = 0, d_sae: int = 14) -> Any:
         W_enc=torch.randn(32, d_sae, generator=generator),
         W_dec=torch.randn(d_sae, 32, generator=generator),
         why_no_decoder="",
+        why_no_reads="",
     )
 
 

@@ -38,8 +38,9 @@ code; what would be computed in another way than its trainer meant is refused wi
 - **dictionary_learning** (`config.json`, `ae.pt`), at the residual stream: `AutoEncoder`,
   `AutoEncoderTopK`, `BatchTopKSAE`, `GatedAutoEncoder`, `JumpReluAutoEncoder`,
   `MatryoshkaBatchTopKSAE`.
-- **sparsify** (`cfg.json`, `sae.safetensors`): TopK SAEs. The folder is called by the hook point
-  (`layers.3`, `layers.3.mlp`), and the training's `config.json` beside it names the model.
+- **sparsify** (`cfg.json`, `sae.safetensors`): TopK SAEs, signed ones too. The folder is called by
+  the hook point (`layers.3`, `layers.3.mlp`), and the training's `config.json` beside it names the
+  model.
 """
 
 

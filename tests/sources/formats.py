@@ -429,7 +429,7 @@ def temporal(site: Site) -> dict[str, bytes]:
             "sae_diff_type": "topk",
             "kval_topk": K,
             "tied_weights": True,
-            "scaling_factor": 0.5,
+            "scaling_factor": site.entry.norm_scaling_factor[site.family.sae_id],
         },
         "data": {"dtype": "float32"},
     }

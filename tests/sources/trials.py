@@ -193,7 +193,10 @@ def _of_run(run: Run, slug: str, found: _Row) -> None:
 
 def _plain(text: str, slugs: str) -> str:
     """A note as it would be about any SAE of the family, `slugs` a pattern of their names."""
-    for pattern in (r"No SAE can take part .* \(\S+: (.+)\)\. Add .*", r"Nothing .* write: (.+)\."):
+    for pattern in (
+        r"No SAE can take part .* \(\S+: (.+)\)\. Add .*",
+        r"Nothing .* (?:write|read): (.+)\.",
+    ):
         if match := re.fullmatch(pattern, text):
             return f"{match[1][0].upper()}{match[1][1:]}."
     text = re.sub(r"(?<=Transformer)(\w+) \d+\.[\d.]*\d", r"\1", text)

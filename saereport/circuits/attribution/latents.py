@@ -67,7 +67,7 @@ def prompt_attributions(
     chosen = {
         sae.slug: strongest_latents(acts[sae.slug], counted, attributed)
         for sae in saes
-        if can_be_attributed(sae.hook_in)
+        if can_be_attributed(sae.hook_in) and not sae.why_no_reads
     }
     taken = [sae for sae in saes if len(chosen.get(sae.slug, ()))]
     if not taken:

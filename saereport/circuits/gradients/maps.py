@@ -180,6 +180,7 @@ def tokens_to_latents(
             f"{late.slug} reads the embedding before it enters the first block, where gradients "
             f"from tokens begin: its latents depend on their own token alone."
         )
+    late.require_reads()
     true = true_at(model, tokens, (TOKENS, late.hook_in.name))
     at = true[TOKENS]
     f_late = late.encode(true[late.hook_in.name])

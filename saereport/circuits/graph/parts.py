@@ -211,8 +211,8 @@ def _spot(run: FrozenRun, hook: HookPoint) -> tuple[Place, int]:
 
 def _why_not(run: FrozenRun, sae: Sae, counted: Tensor) -> str:
     reads, writes = sae.hook_in, sae.writes[0]
-    if sae.why_no_decoder:
-        return sae.why_no_decoder
+    if reason := sae.why_no_decoder or sae.why_no_reads:
+        return reason
     if sae.is_transcoder:
         if odd := [hook.name for hook in sae.writes if hook.kind != "mlp_out"]:
             return f"it writes at '{odd[0]}', which is not an MLP's output"

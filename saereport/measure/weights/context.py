@@ -66,6 +66,10 @@ class SaeWeights(Protocol):
         """Why its write directions mean nothing, a clause; empty where they do."""
 
     @property
+    def why_no_reads(self) -> str:
+        """Why its latents have no read directions, a clause; empty where they have some."""
+
+    @property
     def W_enc(self) -> Tensor:
         """[d_in, d_sae]."""
 

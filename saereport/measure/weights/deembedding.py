@@ -39,7 +39,8 @@ def why_no_tokens(context: WeightContext) -> str:
 
 
 def _why_not(context: WeightContext) -> str:
-    return why_no_read(context.hook_in, context.model) or why_no_tokens(context)
+    reason = context.sae.why_no_reads or why_no_read(context.hook_in, context.model)
+    return reason or why_no_tokens(context)
 
 
 TABLE = WeightTable("deembedding", _why_not, compute)

@@ -212,7 +212,8 @@ def compute_shares(context: WeightContext) -> dict[str, Any]:
 def why_no_heads(context: WeightContext) -> str:
     """Why a context has no table that goes through heads."""
     wiring = context.model.wiring
-    if reason := why_no_read(context.hook_in, context.model) or why_no_tokens(context):
+    reason = context.sae.why_no_reads or why_no_read(context.hook_in, context.model)
+    if reason := reason or why_no_tokens(context):
         return reason
     layers = layers_read(context)
     if not layers:

@@ -55,7 +55,7 @@ def compute(context: WeightContext) -> dict[str, Any]:
 
 
 def _why_not(context: WeightContext) -> str:
-    if reason := why_no_read(context.hook_in, context.model):
+    if reason := context.sae.why_no_reads or why_no_read(context.hook_in, context.model):
         return reason
     if earlier(context):
         return ""

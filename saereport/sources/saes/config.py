@@ -120,7 +120,7 @@ def check_config(cfg: Any, label: str) -> None:
             if name in part and not check(part[name]):
                 raise _odd(label, name, part[name], f"not {words}")
     architecture = cfg.get("architecture", "standard")
-    _check_normalisation(cfg, label)
+    _check_normalisation(cfg, architecture, label)
     _check_activation(cfg, architecture, label)
     said = {**cfg, **metadata}
     hook = said.get("hook_name") or said.get("hook_point")
@@ -130,10 +130,12 @@ def check_config(cfg: Any, label: str) -> None:
     _check_outputs(said, architecture, label)
 
 
-def _check_normalisation(cfg: Mapping[str, Any], label: str) -> None:
+def _check_normalisation(cfg: Mapping[str, Any], architecture: str, label: str) -> None:
     value = cfg.get("normalize_activations")
-    if not (value is None or isinstance(value, bool) or value in NORMALIZATIONS):
-        hint = did_you_mean(str(value), NORMALIZATIONS)
+    stored = stored_as(architecture)
+    known = (*NORMALIZATIONS, *(stored.normalizations if stored else ()))
+    if not (value is None or isinstance(value, bool) or value in known):
+        hint = did_you_mean(str(value), known)
         raise _odd(label, "normalize_activations", value, "not a way to normalise known here", hint)
     value = cfg.get("reshape_activations")
     if value not in (None, "none", "hook_z"):

@@ -71,15 +71,15 @@ def _sparsify(
     raw = load_file(found.path / "sae.safetensors", device=device)
     zeros = raw["W_dec"].new_zeros
     cfg = {
-        "architecture": "topk",
+        "architecture": "abstopk" if found.signed else "topk",
         "d_in": found.d_in,
         "d_sae": found.d_sae,
         "k": found.cfg["k"],
         "dtype": "float32",
         "device": device,
         "hook_name": found.hook_name,
-        "activation_fn": "topk",
-        "activation_fn_kwargs": {"k": found.cfg["k"]},
+        **({} if found.signed else {"activation_fn": "topk"}),
+        "activation_fn_kwargs": {} if found.signed else {"k": found.cfg["k"]},
         "apply_b_dec_to_input": True,
         "normalize_activations": "none",
         "prepend_bos": True,

@@ -65,6 +65,11 @@ class Foreign:
     cfg: Mapping[str, Any]
     shapes: Mapping[str, list[int]]
 
+    @property
+    def signed(self) -> bool:
+        """Whether latents have signs: each then is two here, see `architectures.topk.AbsTopK`."""
+        return self.trainer == "sparsify" and bool(self.cfg.get("signed"))
+
 
 def trainer_of(path: Path) -> Trainer | None:
     """Whose format a folder's files are in; None for SAELens's and for no SAE."""
@@ -192,7 +197,6 @@ def _check_sparsify(cfg: Mapping[str, Any], label: str) -> None:
         "skip_connection": "a TopK SAE with a skip connection, which SAELens does not have",
         "embed_skip": "an SAE with a skip from the embedding, which SAELens does not have",
         "gram_lookup": "an SAE of what a table of n-grams leaves, which SAELens does not have",
-        "signed": "a TopK by size, whose latents are negative too; SAELens calls it abstopk",
     }
     for name, what in other.items():
         if cfg.get(name):

@@ -7,6 +7,7 @@ class that it does not know) is refused.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -73,16 +74,8 @@ def from_hub(
                 dtype=dtype_name(dtype),
                 converter=checked(loader, label, said, asked),
             )
-            if factor is not None and asked[-1] not in FOLDED_BEFORE_USE:
-                said.append(
-                    Said(
-                        f"SAELens's directory lists a scaling factor of its activations "
-                        f"({factor:g}), and its configuration asks for none: not applied.",
-                        sanity=True,
-                    )
-                )
-            elif factor is not None:
-                sae.cfg.metadata["folded_on_loading"] = f"{asked[-1]}, factor {factor:g}"
+            if factor is not None:
+                _note_factor(sae, factor, asked[-1], said)
             if sae.cfg.normalize_activations in FOLDED_BEFORE_USE:
                 repo, folder = (
                     (entry.repo_id, entry.saes_map[sae_id]) if entry else (release, sae_id)
@@ -93,6 +86,22 @@ def from_hub(
         raise
     except Exception as error:
         raise explain(label, error, directory, release, sae_id) from error
+
+
+def _note_factor(sae: Any, factor: float, asked: Any, said: list[Said]) -> None:
+    """Say what became of the factor of its activations that SAELens's directory lists."""
+    own = getattr(sae.cfg, "activation_normalization_factor", None)
+    if asked in FOLDED_BEFORE_USE:
+        sae.cfg.metadata["folded_on_loading"] = f"{asked}, factor {factor:g}"
+    elif own is None or not math.isclose(own, factor, rel_tol=1e-3):
+        # Where it is the SAE's own factor, the SAE multiplies with it itself.
+        said.append(
+            Said(
+                f"SAELens's directory lists a scaling factor of its activations ({factor:g}), and "
+                f"its configuration asks for none: not applied.",
+                sanity=True,
+            )
+        )
 
 
 def _check_listed(release: str, sae_id: str, directory: Mapping[str, Any]) -> None:

@@ -20,7 +20,7 @@ from saereport.sources.folders import read_sae_folder
 from saereport.sources.hooks import HookPoint, parse_hook
 from saereport.sources.models import hash_tensors
 from saereport.sources.quiet import Said, listening, quietly
-from saereport.sources.saes.architectures import Decoder
+from saereport.sources.saes.architectures import Decoder, Encoder
 from saereport.sources.saes.architectures.registry import (
     Architecture,
     architecture_of,
@@ -225,8 +225,9 @@ def _describe(
     hook_in, writes = _hooks(decoder, metadata, source)
     loaded.turn_off_forward_pass_hook_z_reshaping()  # heads are flat throughout this program
     loaded.eval().requires_grad_(False)
-    d_in, d_sae = (int(n) for n in loaded.W_enc.shape)
-    names = _names(source, architecture, metadata, hook_in, d_sae)
+    encoder = architecture.encoder(loaded)
+    d_in, d_sae = encoder.sizes
+    names = _names(source, architecture, metadata, hook_in, d_sae // encoder.sides)
     model_kwargs, about_kwargs = model_arguments(
         metadata.model_from_pretrained_kwargs, source.label, dtype_name(dtype)
     )
@@ -245,16 +246,17 @@ def _describe(
         context_size=trained.context_size,
         prepend_bos=True if metadata.prepend_bos is None else bool(metadata.prepend_bos),
         separator=metadata.get("sequence_separator_token", "bos"),
-        said=(*names.said, *about_kwargs),
+        said=(*names.said, *about_kwargs, *_sides(encoder)),
         model_name=names.model,
         model_class=metadata.model_class_name,
         model_kwargs=model_kwargs,
         model_doubt=names.doubt,
-        neuronpedia_id=names.neuronpedia_id,
+        # Its index of a latent is another one where a latent is two here.
+        neuronpedia_id=names.neuronpedia_id if encoder.sides == 1 else None,
         metadata=plain_metadata(metadata.to_dict()),
         weights_sha256=found.weights_sha256,
         loaded=loaded,
-        encoder=architecture.encoder(loaded),
+        encoder=encoder,
         decoder=decoder,
         device=device,
         dtype=dtype,
@@ -267,6 +269,19 @@ def _describe(
     if sae.why_no_decoder:
         sae.forget_decoder()
     return sae
+
+
+def _sides(encoder: Encoder) -> list[Said]:
+    """How latents with signs are told apart."""
+    if encoder.sides == 1:
+        return []
+    n = encoder.sizes[1] // encoder.sides
+    return [
+        Said(
+            f"Its {n:,} latents have signs, and each is two here: latent i where it is positive, "
+            f"and latent {n:,} + i where it is negative, with its directions turned round."
+        )
+    ]
 
 
 def _names(

@@ -248,7 +248,8 @@ class Sae:
         """
         self.require_alone()
         with torch.no_grad():
-            reconstruction: Tensor = self.loaded(a)
+            alone = self.encoder.of_sequences and a.ndim == 2
+            reconstruction: Tensor = self.loaded(a[None])[0] if alone else self.loaded(a)
             return reconstruction
 
     @property
@@ -260,6 +261,11 @@ class Sae:
     def W_enc(self) -> Tensor:
         """Read directions `[d_in, d_sae]`, one column a latent, in units of the activation `f`."""
         return self.encoder.W_enc
+
+    @property
+    def why_no_reads(self) -> str:
+        """Why its latents have no read directions, a clause; empty where they have some."""
+        return self.encoder.why_no_reads
 
     @cached_property
     def _decoder_scale(self) -> Tensor | None:
@@ -288,6 +294,17 @@ class Sae:
             raise SaereportError(
                 f"The reconstruction of {self.slug} cannot be put in place of activations: "
                 f"{self.why_not_alone}."
+            )
+
+    def require_reads(self) -> None:
+        """Refuse to go on where latents have no read directions.
+
+        Raises:
+            SaereportError: They have none; says why.
+        """
+        if self.why_no_reads:
+            raise SaereportError(
+                f"Nothing can be said of what the latents of {self.slug} read: {self.why_no_reads}."
             )
 
     def forget_decoder(self) -> None:

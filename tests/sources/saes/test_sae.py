@@ -307,18 +307,3 @@ def test_transcoder_without_an_output(tmp_path):
     rewrite(folder, metadata={"hook_name_out": None})
     with pytest.raises(SaereportError, match="hook_name_out"):
         load_sae(SaeSource(path=str(folder)))
-
-
-@pytest.mark.parametrize(
-    ("architecture", "why"),
-    [
-        ("abstopk", "its latents can be negative, and statistics are of activations above zero"),
-        ("matching_pursuit", "its latents have no read direction of their own"),
-    ],
-)
-def test_architectures_that_do_not_fit_the_report(architecture, why, tmp_path):
-    folder = save_sae(tmp_path / "sae", architecture)
-    said = f"architecture '{architecture}', which cannot be reported on: {why}"
-    with pytest.raises(SaereportError, match=said) as caught:
-        load_sae(SaeSource(path=str(folder)))
-    assert "Supported are gated, jumprelu, jumprelu_skip_transcoder" in str(caught.value)

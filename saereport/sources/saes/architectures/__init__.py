@@ -1,7 +1,7 @@
 """How SAEs of each architecture encode and decode: a registry that is open to other packages.
 
 An architecture is an encoder and a decoder. There is one class for each way to encode (`Relu`,
-`JumpRelu`, `Gated`, `TopK`) and one for each way to decode (`Autoencoder`, `Transcoder`,
+`JumpRelu`, `Gated`, `TopK`, …) and one for each way to decode (`Autoencoder`, `Transcoder`,
 `SkipTranscoder`, `CrossLayer`); a JumpReLU transcoder with a skip connection is `JumpRelu` with
 `SkipTranscoder`, and no class of its own. Nothing elsewhere asks what an architecture is called.
 
@@ -10,7 +10,14 @@ Another one is added by `register`, which takes what entry points of the group
 are imported, because what a folder must hold is asked before torch is loaded.
 """
 
-from saereport.sources.saes.architectures import gated, jumprelu, relu, topk
+from saereport.sources.saes.architectures import (
+    gated,
+    jumprelu,
+    matching_pursuit,
+    relu,
+    temporal,
+    topk,
+)
 from saereport.sources.saes.architectures.decoders import (
     Autoencoder,
     CrossLayer,
@@ -56,6 +63,6 @@ __all__ = [
     "supported",
 ]
 
-for _module in (relu, jumprelu, gated, topk):
+for _module in (relu, jumprelu, gated, topk, matching_pursuit, temporal):
     for _architecture in _module.ARCHITECTURES:
         register(_architecture)

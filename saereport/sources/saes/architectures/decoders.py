@@ -11,6 +11,13 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+def beside(parts: list[Tensor], dim: int = -1) -> Tensor:
+    """Tensors side by side; torch is only loaded where it is used."""
+    import torch
+
+    return torch.cat(parts, dim=dim)
+
+
 class Decoder:
     """From latents to a reconstruction: a linear map and a bias.
 
@@ -147,3 +154,43 @@ class CrossLayerSkip(CrossLayer):
         """The matrix."""
         weight: Tensor = self.loaded.W_skip.detach()
         return weight
+
+
+class BothSides(Autoencoder):
+    """The decoder of latents that are two here for each of SAELens's, see `topk.AbsTopK`."""
+
+    def rows(self, place: int, latents: Tensor | None = None) -> Tensor:
+        """As `Decoder.rows`; of a negative side, turned round."""
+        weight: Tensor = self.loaded.W_dec.detach()
+        n = len(weight)
+        if latents is None:
+            return beside([weight, -weight], dim=0)
+        latents = latents.to(weight.device)
+        return weight[latents % n] * (1 - 2 * (latents >= n).to(weight.dtype))[:, None]
+
+    def decode(self, f: Tensor, a: Tensor, place: int = 0) -> Tensor:
+        """As `Autoencoder.decode`."""
+        positive, negative = f.chunk(2, dim=-1)
+        return super().decode(positive - negative, a, place)
+
+
+class Novel(Autoencoder):
+    """The decoder of a temporal SAE's novel codes; what it predicts is no part of this.
+
+    Activations are multiplied with a factor before they are encoded, which decoding undoes.
+    """
+
+    def rows(self, place: int, latents: Tensor | None = None) -> Tensor:
+        """As `Decoder.rows`, in the units of what is read."""
+        return super().rows(place, latents) / self._factor
+
+    def decode(self, f: Tensor, a: Tensor, place: int = 0) -> Tensor:
+        """As `Decoder.decode`: what the novel codes and the bias make."""
+        bias: Tensor = self.loaded.b_dec.detach()
+        return f @ self.rows(place) + bias / self._factor
+
+    @property
+    def _factor(self) -> float:
+        cfg = self.loaded.cfg
+        scaled = cfg.normalize_activations == "constant_scalar_rescale"
+        return float(cfg.activation_normalization_factor) if scaled else 1.0

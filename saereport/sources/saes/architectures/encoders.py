@@ -6,6 +6,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from saereport.util.errors import SaereportError
+
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
@@ -25,7 +27,14 @@ class Encoder(ABC):
     Attributes:
         tensors: The parameters that the encoder has in a weights file, each with its shape.
         settings: Fields that its `cfg.json` must have besides the sizes.
+        normalizations: Ways to normalise activations that it alone has, by SAELens's names.
+        more: Whether its weights file holds tensors besides, as many as its settings say.
         sliceable: Whether chosen latents are encoded without the others, in less time.
+        of_sequences: Whether it needs whole sequences, and not rows of activations alone.
+        sides: Latents here for each one of SAELens's: two where a latent can be negative, see
+            `topk.AbsTopK`.
+        why_no_reads: Why its latents have no read directions, a clause such as "it is …"; then
+            `reads` and `biases` are refused. Empty where they have some.
         signed: Whether latents can be negative, so that an active one is one that is not zero.
             Statistics are of activations above zero, so such an SAE is refused.
         loaded: SAELens's object, which has the parameters by name.
@@ -33,7 +42,12 @@ class Encoder(ABC):
 
     tensors: ClassVar[Mapping[str, Dims]]
     settings: ClassVar[tuple[str, ...]] = ()
+    normalizations: ClassVar[tuple[str, ...]] = ()
+    more: ClassVar[bool] = False
     sliceable: ClassVar[bool] = False
+    of_sequences: ClassVar[bool] = False
+    sides: ClassVar[int] = 1
+    why_no_reads: ClassVar[str] = ""
     signed: ClassVar[bool] = False
 
     def __init__(self, loaded: Any) -> None:
@@ -63,6 +77,12 @@ class Encoder(ABC):
         """What the pre-activations of some latents hold besides `x @ read`, `[n]`; as `reads`."""
 
     @property
+    def sizes(self) -> tuple[int, int]:
+        """The width of what is read, and the number of latents."""
+        d_in, d_sae = self.loaded.W_enc.shape
+        return int(d_in), int(d_sae)
+
+    @property
     def W_enc(self) -> Tensor:
         """Read directions of all latents `[d_in, d_sae]`, one column a latent."""
         weight: Tensor = self.loaded.W_enc.detach()
@@ -75,6 +95,30 @@ class Encoder(ABC):
         None where that is what they are.
         """
         return None
+
+
+class WithoutReads(Encoder):
+    """An encoder whose latents are no linear functions of the activation, not even one by one.
+
+    Activations can be had, and what latents write; what is built on read directions is refused.
+    """
+
+    def encode(self, a: Tensor, latents: Tensor | None = None) -> Tensor:
+        """As `Encoder.encode`: all are encoded by SAELens, whichever are asked for."""
+        f: Tensor = self.loaded.encode(a)
+        return f if latents is None else f.index_select(-1, latents.to(f.device))
+
+    def reads(self, latents: Tensor, dtype: torch.dtype) -> Tensor:
+        """There are none."""
+        raise self._refusal
+
+    def biases(self, latents: Tensor, dtype: torch.dtype) -> Tensor:
+        """There are none."""
+        raise self._refusal
+
+    @property
+    def _refusal(self) -> SaereportError:
+        return SaereportError(f"Nothing can be said of what latents read: {self.why_no_reads}.")
 
 
 class LatentByLatent(Encoder):

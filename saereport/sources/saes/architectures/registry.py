@@ -15,14 +15,6 @@ ENTRY_POINTS = "saereport.architectures"
 
 NEGATIVE = "its latents can be negative, and statistics are of activations above zero"
 
-UNREPORTED = {
-    "abstopk": NEGATIVE,
-    "matching_pursuit": "its latents have no read direction of their own",
-    "temporal": "its latents have no read direction of their own",
-}
-"""Architectures of SAELens that no report can be made of, and why: what reports say about latents
-does not hold for these."""
-
 
 @dataclass(frozen=True)
 class Stored:
@@ -32,11 +24,17 @@ class Stored:
         tensors: The tensors in its weights file, each with its shape.
         settings: Fields that its `cfg.json` must have besides the sizes.
         elsewhere: Whether it writes elsewhere than it reads, and so says `d_out` too.
+        normalizations: Ways to normalise activations that it alone has.
+        more: Whether there are tensors besides, as many as the settings say.
+        sides: Latents here for each one of the files.
     """
 
     tensors: Mapping[str, Dims]
     settings: tuple[str, ...] = ()
     elsewhere: bool = False
+    normalizations: tuple[str, ...] = ()
+    more: bool = False
+    sides: int = 1
 
 
 @dataclass(frozen=True)
@@ -60,8 +58,15 @@ class Architecture:
     @property
     def stored(self) -> Stored:
         """What the folder of such an SAE holds."""
-        tensors = {**self.encoder.tensors, **self.decoder.tensors}
-        return Stored(tensors, self.encoder.settings, self.decoder.elsewhere)
+        encoder = self.encoder
+        return Stored(
+            tensors={**encoder.tensors, **self.decoder.tensors},
+            settings=encoder.settings,
+            elsewhere=self.decoder.elsewhere,
+            normalizations=encoder.normalizations,
+            more=encoder.more,
+            sides=encoder.sides,
+        )
 
     def introduce(self) -> None:
         """Make it known to SAELens, where SAELens does not have it.
@@ -141,7 +146,7 @@ def require(name: str, label: str) -> Architecture:
     found = architecture_of(name)
     if found is not None and not found.encoder.signed:
         return found
-    why = UNREPORTED.get(name, "") if found is None else NEGATIVE
+    why = "" if found is None else NEGATIVE
     raise SaereportError(
         f"The SAE {label} is of the architecture '{name}', which cannot be reported on"
         f"{': ' if why else ''}{why}.",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from saereport.sources.saes.architectures.decoders import BothSides, beside
 from saereport.sources.saes.architectures.encoders import Encoder
 from saereport.sources.saes.architectures.registry import Architecture
 from saereport.sources.saes.architectures.relu import Relu
@@ -67,4 +68,58 @@ class TopK(Encoder):
         return norms
 
 
-ARCHITECTURES = (Architecture("topk", TopK),)
+class AbsTopK(TopK):
+    """The k largest pre-activations by size, with their signs, as two latents for each one.
+
+    Latent i of SAELens's n is latent i here where it is positive, and latent n + i where it is
+    negative, with all its directions turned round. An activation has one sign at a time, so this
+    is the same SAE: a TopK over `z` and `-z` side by side. Everything that is said of activations
+    above zero holds of each side, and the two are told apart as they mean different things.
+
+    "AbsTopK: Rethinking Sparse Autoencoders For Bidirectional Features", https://arxiv.org/abs/2510.00404.
+    """
+
+    sides: ClassVar[int] = 2
+
+    def encode(self, a: Tensor, latents: Tensor | None = None) -> Tensor:
+        """As `TopK.encode`, the positive sides and then the negative ones."""
+        f = super().encode(a)
+        f = beside([f.clamp(min=0), (-f).clamp(min=0)])
+        return f if latents is None else f.index_select(-1, latents.to(f.device))
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """As `Encoder.sizes`, both sides counted."""
+        d_in, d_sae = super().sizes
+        return d_in, self.sides * d_sae
+
+    @property
+    def W_enc(self) -> Tensor:
+        """As `Encoder.W_enc`, `[d_in, 2 n]`."""
+        weight = super().W_enc
+        return beside([weight, -weight])
+
+    def reads(self, latents: Tensor, dtype: torch.dtype) -> Tensor:
+        """As `Encoder.reads`."""
+        base, sign = self._sides_of(latents)
+        return super().reads(base, dtype) * sign.to(dtype)[:, None]
+
+    def biases(self, latents: Tensor, dtype: torch.dtype) -> Tensor:
+        """As `Encoder.biases`."""
+        base, sign = self._sides_of(latents)
+        return super().biases(base, dtype) * sign.to(dtype)
+
+    @property
+    def decoder_scale(self) -> Tensor | None:
+        """As `TopK.decoder_scale`, for both sides."""
+        scale = super().decoder_scale
+        return None if scale is None else beside([scale, scale])
+
+    def _sides_of(self, latents: Tensor) -> tuple[Tensor, Tensor]:
+        """SAELens's indices of latents, and the sign that each is here."""
+        latents = latents.to(self.loaded.W_enc.device)
+        n = self.loaded.W_enc.shape[1]
+        return latents % n, 1 - 2 * (latents >= n).int()
+
+
+ARCHITECTURES = (Architecture("topk", TopK), Architecture("abstopk", AbsTopK, BothSides))
