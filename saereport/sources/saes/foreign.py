@@ -135,6 +135,8 @@ def check_trainer(found: Any, label: str) -> Mapping[str, Any]:
             f"The SAE {label} was trained at '{shortened(site, 60)}', and SAELens reads it at the "
             f"residual stream."
         )
+    if kind == "AutoEncoderTopK":
+        _require_k(trainer, _number(trainer, "dict_size", label), label)
     return trainer
 
 
@@ -157,8 +159,13 @@ def _dictionary_learning(path: Path) -> Foreign:
     if shapes and (matrix is None or tuple(matrix) not in expected):
         raise _apart(label, "ae.pt", matrix, d_in, d_sae)
     name = trainer.get("lm_name")
+    if not isinstance(name, str):
+        raise SaereportError(
+            f"{label}/{file} does not say which model it was trained on (trainer.lm_name).",
+            "Add it.",
+        )
     hook = f"blocks.{layer}.hook_resid_post"
-    model = name if isinstance(name, str) and name and not is_path(name) else None
+    model = name if name and not is_path(name) else None
     return Foreign(path, "dictionary_learning", d_in, d_sae, hook, model, cfg, shapes)
 
 
@@ -169,8 +176,10 @@ def _sparsify(path: Path) -> Foreign:
         raise SaereportError(f"{label}/{file} is not a JSON object.")
     _check_sparsify(cfg, label)
     d_in = _number(cfg, "d_in", label)
-    _number(cfg, "k", label)
-    d_sae = cfg.get("num_latents") or d_in * _number(cfg, "expansion_factor", label)
+    # sparsify writes 0 where the factor says it.
+    named = "num_latents" if cfg.get("num_latents") else "expansion_factor"
+    d_sae = _number(cfg, named, label) * (1 if named == "num_latents" else d_in)
+    _require_k(cfg, d_sae, label)
     shapes = tensor_shapes(path / "sae.safetensors")
     matrix = shapes.get("encoder.weight")
     if matrix != [d_sae, d_in]:
@@ -187,7 +196,7 @@ def _sparsify(path: Path) -> Foreign:
     name = trained.get("model") if isinstance(trained, dict) else None
     model = name if isinstance(name, str) and name and not is_path(name) else None
     hook = _sparsify_hook(label)
-    return Foreign(path, "sparsify", d_in, int(d_sae), hook, model, cfg, shapes)
+    return Foreign(path, "sparsify", d_in, d_sae, hook, model, cfg, shapes)
 
 
 def _check_sparsify(cfg: Mapping[str, Any], label: str) -> None:
@@ -233,6 +242,15 @@ def _number(cfg: Mapping[str, Any], name: str, label: str, least: int = 1) -> in
             f"whole number from {least}."
         )
     return value
+
+
+def _require_k(cfg: Mapping[str, Any], d_sae: int, label: str) -> None:
+    k = _number(cfg, "k", label)
+    if k > d_sae:
+        raise SaereportError(
+            f"The configuration of {label} says k {k:,}, more than its {d_sae:,} latents.",
+            "It does not belong to these weights.",
+        )
 
 
 def _apart(

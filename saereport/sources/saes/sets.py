@@ -184,11 +184,11 @@ def read_set(path: Path, label: str, kind: str = "") -> TranscoderSet:
         raise SaereportError(f"{where} is not YAML.", "Copy or download it again.") from error
     if not isinstance(found, dict):
         raise SaereportError(f"{where} holds no settings.")
-    kind = found.get("model_kind") or kind or _kind_of(path.parent)
+    kind = _text(found, "model_kind", where) or kind or _kind_of(path.parent)
     if kind not in _FILES:
         raise SaereportError(
             f"{where} says model_kind {shortened(repr(kind), 60)}, which is not known here.",
-            did_you_mean(str(kind), _FILES) or f"Known are {' and '.join(_FILES)}.",
+            did_you_mean(kind, _FILES) or f"Known are {' and '.join(_FILES)}.",
         )
     name = _text(found, "model_name", where)
     return TranscoderSet(

@@ -234,6 +234,13 @@ def test_the_loader_runs_no_code_either(tmp_path: Path, monkeypatch: pytest.Monk
         (sparsify, {"activation": "groupmax"}, "names the activation 'groupmax'"),
         (sparsify, {"num_latents": 41}, "The two files do not belong together"),
         (sparsify, {"k": 0}, "says k 0"),
+        (sparsify, {"k": N + 1}, "k 41, more than its 40 latents"),
+        (sparsify, {"num_latents": "40"}, "says num_latents 40"),
+        (sparsify, {"num_latents": [N]}, "says num_latents [40]"),
+        (sparsify, {"num_latents": 0, "expansion_factor": 1.5}, "says expansion_factor 1.5"),
+        (dictionary_learning, {"k": N + 1}, "k 41, more than its 40 latents"),
+        (dictionary_learning, {"k": 2.5}, "says k 2.5"),
+        (dictionary_learning, {"lm_name": None}, "which model it was trained on"),
     ],
 )
 def test_what_would_be_read_as_something_else_is_refused(

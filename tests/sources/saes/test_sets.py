@@ -206,6 +206,7 @@ def with_tensor(folder: Path, file: str, name: str, *shape: int) -> None:
         (lambda f: edited(f, "hook_mlp_out", "hook_mlp_uot"), "not a hook point"),
         (lambda f: edited(f, "feature_input_hook: hook_resid_mid\n", ""), "feature_input_hook"),
         (lambda f: edited(f, "model_name: tiny", "model_name: [a]"), "which is no text"),
+        (lambda f: edited(f, "cross_layer_transcoder", "[a]"), "which is no text"),
         (
             lambda f: edited(f, "scan:", "transcoders: [hf://a/b/c.npz]\nscan:"),
             r"'hf://a/b/c\.npz' .*no safetensors file",
