@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from saereport.exchange.limits import DOCUMENT, Count, Given, Name, Number, Text, Tokens, parsed
-from saereport.site.circuits.neuronpedia_graph import cantor_inverse
+from saereport.site.circuits.neuronpedia_graph import cantor, cantor_inverse
 from saereport.util.errors import SaereportError
 from saereport.util.untrusted import parse_json
 
@@ -114,6 +114,7 @@ class GivenNode:
         word: Of a token or an output what it says.
         position: Place in the prompt.
         target: Whether it is the output that was asked about.
+        listed: Whether its layer and latent are what viewers look for in the file's source set.
     """
 
     kind: str
@@ -126,6 +127,7 @@ class GivenNode:
     influence: float | None
     probability: float
     target: bool
+    listed: bool
     label: str
 
 
@@ -238,18 +240,22 @@ class _Reading:
         if not 0 <= probability <= 1:
             raise self._wrong(f"nodes.{place}: {probability} is no probability")
         sae = self._owner(node, place) if kind in (LATENT, ERROR) else ""
+        latent = self._latent(node, layer, place) if kind == LATENT else -1
+        # Of an SAE beside its layer's transcoder the number says that there is no dashboard.
+        plain = ":" not in node.node_id
         word = tokens[node.ctx_idx] if kind == EMBEDDING else ""
         return GivenNode(
             kind=kind,
             sae=sae if kind == LATENT or sae in covered else "",
             layer=max(0, layer - 1) if kind == LOGIT else layer,
-            latent=self._latent(node, layer, place) if kind == LATENT else -1,
+            latent=latent,
             word=self._output(node) if kind == LOGIT else word,
             position=node.ctx_idx,
             activation=(node.activation or 0.0) if kind == LATENT else 0.0,
             influence=node.influence,
             probability=probability if kind == LOGIT else 0.0,
             target=bool(node.is_target_logit) and kind == LOGIT,
+            listed=kind == LATENT and (plain or node.feature == cantor(layer, latent)),
             label=" ".join((node.clerp or "").split()) if kind == LATENT else "",
         )
 

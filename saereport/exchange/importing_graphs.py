@@ -221,7 +221,6 @@ class _Run:
 
     def info(self, model: str, files: list[dict[str, str]]) -> RunInfo:
         """What `run.json` says."""
-        first = self.graphs[0].metadata
         many = f"{len(self.graphs)} attribution graphs"
         what = self.prompts[0] if len(self.graphs) == 1 else many
         space = self.vocabulary.mark or "as it is"
@@ -250,7 +249,7 @@ class _Run:
                 include_special=False,
                 digest=json_digest(["no text"]),
             ),
-            saes=tuple(self._sae(name, first.scan) for name in self.slugs),
+            saes=tuple(self._sae(name, model) for name in self.slugs),
             tables={},
             libraries={},
         )
@@ -268,7 +267,11 @@ class _Run:
                 else details.neuronpedia_source_set
             )
         }
-        published = f"{model}/{layer}-{sets.pop()}" if len(sets) == 1 and model else ""
+        latents = [
+            n for graph in self.graphs for n in graph.nodes if n.sae == name and n.kind == LATENT
+        ]
+        known = model and len(sets) == 1 and all(node.listed for node in latents)
+        published = f"{model}/{layer}-{sets.pop()}" if known else ""
         return SaeInfo(
             slug=self.slugs[name],
             label=name,

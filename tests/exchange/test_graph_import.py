@@ -182,6 +182,23 @@ def test_a_graph_of_circuit_tracer_becomes_a_page(tmp_path: Path) -> None:
     assert "<b>of</b>" not in page
 
 
+def test_a_source_set_is_of_the_latents_that_viewers_look_for_in_it(tmp_path: Path) -> None:
+    """circuit-tracer's `custom-` is no part of a model's id; nor is every SAE of a layer listed."""
+    graph = changed()
+    graph["metadata"]["scan"] = "custom-gemma-2-2b"
+    graph["nodes"] += [
+        {**feature(2, 9, 2), "node_id": "res-l2:9_2", "feature": -1001 - cantor(0, 9)},
+        {**feature(1, 9, 2), "node_id": "res-l1:9_2"},
+    ]
+    run = imported(tmp_path, graph)
+    assert {sae.slug: sae.neuronpedia_id for sae in run.info.saes} == {
+        "transcoder-l0": "gemma-2-2b/0-gemmascope-transcoder-16k",
+        "transcoder-l2": "gemma-2-2b/2-gemmascope-transcoder-16k",
+        "res-l1": "gemma-2-2b/1-gemmascope-transcoder-16k",
+        "res-l2": "",
+    }
+
+
 def test_an_id_that_an_error_and_a_latent_share_is_no_guess(tmp_path: Path) -> None:
     """circuit-tracer calls the error of layer 7 and latent 7 of layer 0 the same."""
     graph = changed()
