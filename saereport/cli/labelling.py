@@ -120,7 +120,7 @@ def _new(
     progress: Progress,
 ) -> NewLabels:
     from saereport.report.labelling import NewLabels
-    from saereport.sources.explanations import files_of, read_explanations
+    from saereport.sources.explanations import read_explanations
     from saereport.sources.published_labels import WORD, given_files, published_labels
 
     if explanations == Path(WORD):
@@ -128,7 +128,7 @@ def _new(
         found = published_labels(name, refresh=refresh, progress=progress)
         return NewLabels(found.labels, found.columns())
     labels = read_explanations(explanations, sae=info.slug)
-    return NewLabels(labels, given_files(files_of(explanations)).columns())
+    return NewLabels(labels, given_files(explanations).columns())
 
 
 def _said(run: Run, slug: str, own: NewLabels) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from saereport.util.errors import SaereportError, did_you_mean
-from saereport.util.untrusted import MIB, TEXT_BYTES, Limits, content, parse_json
+from saereport.util.untrusted import MIB, TEXT_BYTES, Limits, content, lines, parse_json
 
 INDEX_NAMES = ("index", "latent", "feature", "feature_index")
 TEXT_NAMES = ("description", "explanation", "label", "text")
@@ -147,12 +147,12 @@ def _delphi_files(folder: Path, module: str) -> list[Path]:
 
 def _rows(path: Path) -> Rows:
     """The labels of one file, with where each stands."""
-    whole = _read(path)
+    _require_there(path)
     if match := _DELPHI.fullmatch(path.name):
-        yield path.name, {"index": match[2], "description": _delphi_label(path, whole)}
+        yield path.name, {"index": match[2], "description": _delphi_label(path, _read(path))}
         return
     labeller = _FOLDER.fullmatch(path.parent.name) if _BATCH.fullmatch(path.name) else None
-    for where, row in _csv_rows(path, whole) if _is_csv(path) else _json_rows(path, whole):
+    for where, row in _csv_rows(path, _read(path)) if _is_csv(path) else _json_rows(path):
         if labeller and labeller[1] and not _source(row):
             row[SOURCE_NAMES[0]] = labeller[1]
         yield where, row
@@ -172,12 +172,15 @@ def _is_csv(path: Path) -> bool:
     return ".csv" in (s.lower() for s in path.suffixes[-2:])
 
 
-def _read(path: Path) -> str:
+def _require_there(path: Path) -> None:
     if not path.exists():
         near = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
         raise SaereportError(
             f"There is no file {path} with explanations.", did_you_mean(path.name, near)
         )
+
+
+def _read(path: Path) -> str:
     try:
         return content(path, LIMITS).decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -185,14 +188,14 @@ def _read(path: Path) -> str:
         raise SaereportError(f"{path.name}:{line}: not UTF-8.") from error
 
 
-def _json_rows(path: Path, text: str) -> Rows:
-    # Not splitlines(): that also splits at U+2028, which JSON allows inside strings.
-    for number, line in enumerate(text.split("\n"), 1):
-        where = f"{path.name}:{number}"
+def _json_rows(path: Path) -> Rows:
+    # Line by line: a small file can stand for more lines than there is memory for.
+    for number, line in lines(path, LIMITS):
         if not line.strip():
             continue
+        where = f"{path.name}:{number}"
         try:
-            row = parse_json(line.encode("utf-8"), where, LIMITS)
+            row = parse_json(line, where, LIMITS)
         except SaereportError as error:
             raise SaereportError(
                 error.message,

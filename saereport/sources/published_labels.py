@@ -21,14 +21,14 @@ import re
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 from xml.etree import ElementTree
 
-from saereport.sources.explanations import Labels, read_explanations
+from saereport.sources.explanations import Labels, files_of, read_explanations
 from saereport.util.errors import SaereportError
 from saereport.util.files import canonical_json, folder_in_place_of
 from saereport.util.progress import Progress
@@ -48,7 +48,8 @@ ALL_BYTES = 2048 * MIB
 FILES = 10_000
 SECONDS = 60
 """That a server may be silent."""
-_LISTING_BYTES = 16 * MIB
+_LISTING_BYTES = 4 * MIB
+"""Of one page, which has a thousand names; parsed, empty elements take thirty times their bytes."""
 _MANIFEST_LIMITS = Limits(file_bytes=16 * MIB, text_bytes=16 * MIB, depth=8)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _FILE = re.compile(r"explanations(-[A-Za-z0-9._-]{1,100})?/batch-\d{1,9}\.jsonl\.gz")
@@ -122,9 +123,16 @@ def published_labels(
     return Published(_read(folder, model, source), kept)
 
 
-def given_files(paths: Iterable[Path]) -> Published:
-    """Files that a user gave, in the same form; what is in them is read elsewhere."""
-    files = (LabelFile(path.name, path.stat().st_size, _sha256(path), "", "") for path in paths)
+def given_files(path: Path) -> Published:
+    """The files that a user gave, in the same form; what is in them is read elsewhere.
+
+    Those of a folder are named by where they lie in it: each labelling model has a first batch.
+    """
+    path = path.expanduser()
+    files = []
+    for one in files_of(path):
+        name = one.relative_to(path).as_posix() if path.is_dir() else one.name
+        files.append(LabelFile(name, one.stat().st_size, _sha256(one), "", ""))
     return Published({}, tuple(files))
 
 
@@ -183,11 +191,13 @@ def _fetched(
         SaereportError: There are none or too many, or they cannot be fetched.
     """
     prefix = f"v1/{model}/{source}/"
-    names = [
-        key.removeprefix(prefix)
-        for key in _keys(base, f"{prefix}explanations")
-        if _FILE.fullmatch(key.removeprefix(prefix))
-    ]
+    keys = _keys(base, f"{prefix}explanations")
+    # A name that is listed twice is one file.
+    names = list(
+        dict.fromkeys(
+            key.removeprefix(prefix) for key in keys if _FILE.fullmatch(key.removeprefix(prefix))
+        )
+    )
     if not names:
         raise SaereportError(
             f"Neuronpedia has published no labels of '{model}/{source}'.",
@@ -238,11 +248,12 @@ def _listing(text: bytes, address: str) -> tuple[list[str], str]:
     wrong = SaereportError(
         f"'{address}' does not list a bucket.", "Is the address that of Neuronpedia's data?"
     )
-    # A listing declares nothing; a declaration is how small XML becomes large.
+    # A listing declares nothing; a declaration is how small XML becomes large. It is looked for in
+    # the text that is parsed: in another encoding its bytes are others.
     if b"<!" in text:
         raise wrong
     try:
-        root = ElementTree.fromstring(text)
+        root = ElementTree.fromstring(text.decode("utf-8"))
     except (ElementTree.ParseError, ValueError) as error:
         raise wrong from error
     if _local(root.tag) != "ListBucketResult":

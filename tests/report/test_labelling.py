@@ -172,6 +172,21 @@ def test_a_file_of_ones_own(run: Run, tmp_path: Path, bucket: Bucket) -> None:
     assert (file["file"], file["fetched"], file["address"]) == ("mine.csv", "", "")
 
 
+def test_a_folder_of_several_labelling_models(run: Run, tmp_path: Path) -> None:
+    slug = run.info.saes[0].slug
+    for model in ("ours", "theirs"):
+        file = tmp_path / "own" / f"explanations-{model}" / "batch-0.jsonl.gz"
+        file.parent.mkdir(parents=True)
+        file.write_bytes(batch([label(run.latents(slug)[0], f"of {model}")]))
+    done = labels(run.path, "--explanations", tmp_path / "own", "--sae", slug)
+    assert done.exit_code == 0, done.output
+    files = open_run(run.path).table("label_files", slug).to_pylist()
+    assert {row["file"]: row["sha256"] for row in files} == {
+        name: sha256_of(tmp_path / "own" / name)
+        for name in ("explanations-ours/batch-0.jsonl.gz", "explanations-theirs/batch-0.jsonl.gz")
+    }
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

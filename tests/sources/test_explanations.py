@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gzip
 import time
+import tracemalloc
 from pathlib import Path
 
 import pytest
 
 from saereport.sources.explanations import read_explanations
 from saereport.util.errors import SaereportError
+from saereport.util.untrusted import MIB
 
 EXPORT = (
     '{"modelId":"gpt2-small","layer":"8-res-jb","index":"7","description":" colours\\nand hues",'
@@ -137,3 +139,14 @@ def test_halves_of_characters_do_not_reach_the_run(tmp_path: Path) -> None:
     for texts in labels.values():
         for text, source in texts:
             assert (text + source).encode()
+
+
+def test_more_lines_than_memory_take_no_memory(tmp_path):
+    file = tmp_path / "batch-0.jsonl"
+    file.write_bytes(b"       \n" * (MIB // 2) + b'{"index":7,"description":"paint"}')
+    tracemalloc.start()
+    try:
+        assert read_explanations(file) == {7: [("paint", "")]}
+        assert tracemalloc.get_traced_memory()[1] < 20 * MIB
+    finally:
+        tracemalloc.stop()

@@ -68,6 +68,15 @@ def test_a_listing_of_several_pages(bucket: Bucket) -> None:
     assert len(published_labels("m/1-res").files) == 3
 
 
+def test_a_name_that_is_listed_twice_is_one_file(bucket: Bucket) -> None:
+    key = f"<Contents><Key>{HOME}/explanations/batch-0.jsonl.gz</Key></Contents>"
+    text = f"<ListBucketResult>{key}{key}</ListBucketResult>"
+    bucket.answers["/"] = (200, {}, text.encode())
+    assert [file.file for file in published_labels("m/1-res").files] == [
+        "explanations/batch-0.jsonl.gz"
+    ]
+
+
 def test_what_was_fetched_is_kept_and_used_without_the_network(bucket: Bucket) -> None:
     first = published_labels("m/1-res")
     asked = len(bucket.asked)
@@ -143,6 +152,10 @@ def test_another_address_is_not_followed(bucket: Bucket) -> None:
         b"<ListBucketResult>",
         b'<!DOCTYPE x [<!ENTITY a "b">]><ListBucketResult>&a;</ListBucketResult>',
         b"\xff\xfe",
+        (
+            '<?xml version="1.0" encoding="UTF-16"?><!DOCTYPE x [<!ENTITY a "b">]>'
+            "<ListBucketResult>&a;</ListBucketResult>"
+        ).encode("utf-16"),
     ],
 )
 def test_what_is_no_listing_is_refused(bucket: Bucket, text: bytes) -> None:
