@@ -288,6 +288,11 @@ def look_at_layer(
     Raises:
         SaereportError: A file or a tensor is not there, or is of a shape that does not fit.
     """
+    if of.files and number >= len(of.files):
+        raise SaereportError(
+            f"The set {of.label} has no layer {number:,}.",
+            f"Its {SET_CONFIG} names files of layer_0 to layer_{len(of.files) - 1}.",
+        )
     wanted, held = _layout(of, number, find, shapes_of)
     _check_names(of, wanted, held)
     shapes = {name: list(held[one.file][one.name]) for name, one in wanted.items()}
@@ -360,6 +365,13 @@ def _checked_shapes(
     places = decoder[1] if cross and len(decoder) == 3 else 1
     # Where one file holds all, the decoder has a place for the layers before its own too.
     first = number if cross and of.files else 0
+    if cross and of.files and places != len(of.files):
+        one = tensors["W_dec"]
+        raise SaereportError(
+            f"{of.label}/{one.file}: {one.name} has shape {decoder}, and the set has "
+            f"{len(of.files):,} layers, so it is not known which layers it writes to.",
+            "The decoder has a place for each layer of the set, as Gemma Scope 2's do.",
+        )
     expected = {
         "W_enc": [d_in, d_sae] if gemma else [d_sae, d_in],
         "b_enc": [d_sae],
@@ -369,7 +381,7 @@ def _checked_shapes(
         "W_skip": [d_in, d_out] if gemma else [d_out, d_in],
     }
     for name, shape in shapes.items():
-        if shape != expected[name] or 0 in shape or first >= places > 1:
+        if shape != expected[name] or 0 in shape:
             one = tensors[name]
             raise SaereportError(
                 f"{of.label}/{one.file}: {one.name} has shape {shape}, which does not go with the "

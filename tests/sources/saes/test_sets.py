@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from saereport.sources.folders import look_at_sae
+from saereport.sources.saes import asking
 from saereport.sources.saes.loading import load_sae
 from saereport.sources.saes.magnitudes import check_magnitudes
 from saereport.sources.saes.sae import Sae
@@ -175,6 +176,27 @@ def test_layers_as_gemma_scope_spells_them(cross: bool, tmp_path: Path) -> None:
         torch.testing.assert_close(sae.decode(f, a, place), made)
     assert sae.part_of is not None
     assert sae.part_of.n_layers == 3
+
+
+@pytest.mark.parametrize("places", [1, 2, 4])
+def test_a_decoder_of_other_layers_than_the_sets_is_refused(places: int, tmp_path: Path) -> None:
+    """Layer 1 of 3 with two places could mean its own and the next, or the first two."""
+    folder = tmp_path / "set"
+    save_gemma_scope_set(folder, cross=True)
+    with_tensor(folder, "one/params_layer_1.safetensors", "w_dec", 24, places, 32)
+    for look in (lambda: look_at_sae(folder, "one", "layer_1"), lambda: layer(folder, 1)):
+        with pytest.raises(SaereportError, match="the set has 3 layers"):
+            look()
+
+
+def test_a_layer_that_a_set_on_the_hub_does_not_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_gemma_scope_set(tmp_path / "set", cross=False)
+    monkeypatch.setattr(asking, "_fetched", lambda _, name, __=None: tmp_path / "set" / name)
+    assert load_sae(SaeSource(release="owner/set", sae_id="layer_2")).hook_in.layer == 2
+    with pytest.raises(SaereportError, match="has no layer 7"):
+        load_sae(SaeSource(release="owner/set", sae_id="layer_7"))
 
 
 def test_files_on_the_hub_are_had_by_the_repository(tmp_path: Path) -> None:
