@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from saereport.circuits.graph.building import Graph, build_graph, graph_tables
@@ -205,6 +206,19 @@ def test_some_layers_are_refused_with_what_is_needed(folder: Path) -> None:
     tokens, counted = prompt()
     with pytest.raises(SaereportError, match=r"has 3 layers, all of which.* lacks 1\b"):
         make_scene(double_model(), layers(folder, 0, 2), tokens, counted, SETTINGS)
+
+
+@pytest.mark.parametrize(("number", "places"), [(0, 2), (1, 1)])
+def test_layers_that_disagree_on_how_many_there_are_are_refused(
+    number: int, places: int, tmp_path: Path
+) -> None:
+    """What one layer would add to a later MLP would be counted as that MLP's error."""
+    folder = save_clt(tmp_path / "clt", dtype=torch.float64)
+    file, name = folder / f"W_dec_{number}.safetensors", f"W_dec_{number}"
+    save_file({name: load_file(file)[name][:, :places].contiguous()}, file)
+    tokens, counted = prompt()
+    with pytest.raises(SaereportError, match="do not write as far as one another"):
+        make_scene(double_model(), layers(folder, 0, 1, 2), tokens, counted, SETTINGS)
 
 
 def test_a_transcoder_beside_it_is_refused(folder: Path, tmp_path: Path) -> None:

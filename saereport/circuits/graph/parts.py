@@ -185,6 +185,8 @@ def _why_not_whole(group: Sequence[Sae]) -> str:
     whole = group[0].part_of
     if whole is None:
         return ""
+    if len({sae.part_of for sae in group}) > 1:
+        return "the layers of its cross-layer transcoder do not write as far as one another"
     layers = [sae.hook_in.layer for sae in group]
     if twice := sorted({layer for layer in layers if layers.count(layer) > 1}):
         return f"layer {twice[0]} of its cross-layer transcoder is in the report twice"
