@@ -18,10 +18,12 @@ import http.client
 import io
 import os
 import re
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,6 +33,7 @@ from xml.etree import ElementTree
 from saereport.sources.explanations import Labels, files_of, read_explanations
 from saereport.util.errors import SaereportError
 from saereport.util.files import canonical_json, folder_in_place_of
+from saereport.util.locks import Busy, locked
 from saereport.util.progress import Progress
 from saereport.util.untrusted import MIB, Limits, content, parse_json
 
@@ -48,6 +51,9 @@ ALL_BYTES = 2048 * MIB
 FILES = 10_000
 SECONDS = 60
 """That a server may be silent."""
+WAIT = 600
+"""Seconds for which another process that fetches the same is waited for."""
+_PAUSE = 0.2
 _LISTING_BYTES = 4 * MIB
 """Of one page, which has a thousand names; parsed, empty elements take thirty times their bytes."""
 _MANIFEST_LIMITS = Limits(file_bytes=16 * MIB, text_bytes=16 * MIB, depth=8)
@@ -110,17 +116,42 @@ def published_labels(
         )
     folder = cache_folder() / "neuronpedia" / model / source
     base = _base()
-    kept = None if refresh else _kept(folder, base)
-    if kept is None:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with folder_in_place_of(folder) as fresh:
-            kept = _fetched(base, model, source, fresh, progress or Progress(quiet=True))
-            labels = _read(fresh, model, source)
-            record = [vars(file) for file in kept]
-            text = canonical_json({"address": base, "files": record}) + "\n"
-            (fresh / MANIFEST).write_text(text, encoding="utf-8")
-        return Published(labels, kept)
-    return Published(_read(folder, model, source), kept)
+    if not refresh and (kept := _kept(folder, base)) is not None:
+        return Published(_read(folder, model, source), kept)
+    with _alone(folder):
+        # Another process may have fetched the same in the meantime.
+        if not refresh and (kept := _kept(folder, base)) is not None:
+            return Published(_read(folder, model, source), kept)
+        return _fetched_anew(base, model, source, folder, progress or Progress(quiet=True))
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold a folder that is kept; who holds it already is waited for."""
+    ends = time.monotonic() + WAIT
+    with ExitStack() as stack:
+        while True:
+            try:
+                stack.enter_context(locked(folder))
+                break
+            except Busy:
+                if time.monotonic() > ends:
+                    raise
+                time.sleep(_PAUSE)
+        yield
+
+
+def _fetched_anew(
+    base: str, model: str, source: str, folder: Path, progress: Progress
+) -> Published:
+    """Fetch the labels of a source, and keep them in a folder."""
+    with folder_in_place_of(folder) as fresh:
+        files = _fetched(base, model, source, fresh, progress)
+        labels = _read(fresh, model, source)
+        record = [vars(file) for file in files]
+        text = canonical_json({"address": base, "files": record}) + "\n"
+        (fresh / MANIFEST).write_text(text, encoding="utf-8")
+    return Published(labels, files)
 
 
 def given_files(path: Path) -> Published:

@@ -164,8 +164,12 @@ def unwritable(folder: Path, error: OSError) -> SaereportError:
     )
 
 
-def _busy(place: Path, holder: Holder, hint: str = "") -> SaereportError:
-    return SaereportError(
+class Busy(SaereportError):
+    """Someone else holds an output."""
+
+
+def _busy(place: Path, holder: Holder, hint: str = "") -> Busy:
+    return Busy(
         f"'{place}' is being written by {holder}.",
         hint or "Wait until that has ended, or give --out another name.",
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from saereport.sources import published_labels as published
 from saereport.sources.published_labels import Published, published_labels
 from saereport.util.errors import SaereportError
+from saereport.util.locks import locked
 from tests.bucket import Bucket, batch, label, serving
 
 HOME = "v1/m/1-res"
@@ -102,6 +104,17 @@ def test_what_was_kept_and_is_damaged_is_fetched_again(
     else:
         (folder / "fetched.json").write_text('{"files": [{"file": "../x"}]}')
     assert published_labels("m/1-res").labels == first.labels
+
+
+def test_several_at_once_fetch_once(bucket: Bucket, tmp_path: Path) -> None:
+    target = published.cache_folder() / "neuronpedia" / "m" / "1-res"
+    with ThreadPoolExecutor(1) as other:
+        with locked(target):
+            waiting = other.submit(published_labels, "m/1-res")
+            first = published_labels("m/1-res")
+            asked = len(bucket.asked)
+        assert waiting.result(timeout=30) == first
+    assert len(bucket.asked) == asked
 
 
 def test_nothing_is_kept_of_what_failed(bucket: Bucket, tmp_path: Path) -> None:
