@@ -175,3 +175,13 @@ def test_the_documentation_asks_no_other_host_for_anything(documentation: Path) 
     for page in documentation.rglob("*.html"):
         found = loads.search(page.read_text(encoding="utf-8"))
         assert found is None or "canonical" in found[0], page
+
+
+def test_paths_in_the_guide_for_contributors_lead_somewhere() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    package = ROOT / "saereport"
+    folders = [ROOT, ROOT / "tests", ROOT / "templates", ROOT / "templates" / "scripts"]
+    folders += [package, *package.iterdir(), package / "sources" / "saes"]
+    named = set(re.findall(r"`((?:[a-z_]+/)+(?:[a-z_.]+)?)`", text))
+    assert len(named) > 40
+    assert not [name for name in named if not any((folder / name).exists() for folder in folders)]

@@ -307,13 +307,13 @@ def config_record(config: BuildConfig) -> dict[str, Any]:
     )
     for name, stage in stages().items():
         if name in record and not stage.at_top:
-            # Of files that a plug-in's settings name, the names alone.
+            # A path that its type does not tell, in a mapping of anything, is one by its class.
             found = getattr(config, name)
             record[name] = None if found is None else _plain(found.model_dump())
     for sae in record["saes"]:
         sae["latents"] = parse_selection(sae["latents"]).words if sae["latents"] else None
     record["latents"] = parse_selection(record["latents"]).words
-    return dict(with_paths(record, BuildConfig, _name_of_file))
+    return dict(with_paths(record, type(config), _name_of_file))
 
 
 def _name_of_file(value: str, certain: bool) -> str:

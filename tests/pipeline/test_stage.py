@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 from pydantic import BaseModel
 
 from saereport.config.build import BuildConfig, config_class, make_config, read_config
+from saereport.config.paths import NAME_OR_PATH
 from saereport.pipeline import build
 from saereport.pipeline.context import Context
 from saereport.pipeline.preflight import check_settings, check_skipped
@@ -296,6 +297,22 @@ def test_its_settings_are_its_own_part_of_the_fingerprint(
     file = tmp_path / "in" / "input.txt"
     record = config_record(make_config(asked(toy={"file": file})))
     assert record["toy"]["file"] == "input.txt"  # no path of this machine in a run
+
+
+class _Named(BaseModel):
+    source: Annotated[str | None, NAME_OR_PATH] = None
+
+
+def test_a_plug_ins_path_or_name_is_in_a_run_without_its_folder(
+    asked: Asked, register: Callable[[Stage], None], tmp_path: Path
+) -> None:
+    from saereport.pipeline.fingerprint import config_record
+
+    register(type("Named", (Bare,), {"config": _Named})("named"))
+    (tmp_path / "prices.json").write_text("{}")
+    for given, kept in ((str(tmp_path / "prices.json"), "prices.json"), ("a/name", "a/name")):
+        record = config_record(make_config(asked(named={"source": given})))
+        assert record["named"] == {"source": kept}
 
 
 def test_a_stage_gets_only_what_it_says_that_it_needs(
