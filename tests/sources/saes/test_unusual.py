@@ -192,6 +192,17 @@ def test_a_row_of_the_decoder_is_what_a_latent_adds(architecture: str, tmp_path:
     torch.testing.assert_close(sae.write_vectors(a[at[:1]], latents[:1])[0], sae.W_dec[latents[0]])
 
 
+@pytest.mark.parametrize("tied", [False, True])
+@pytest.mark.parametrize("taken_off", [False, True])
+def test_the_bias_of_a_temporal_decoder_is_saelens(
+    tied: bool, taken_off: bool, tmp_path: Path
+) -> None:
+    changes = {"tied_weights": tied, "apply_b_dec_to_input": taken_off}
+    sae, lens = ours(tmp_path / "sae", "temporal", **changes), theirs("temporal", **changes)
+    a = torch.randn(6, D)
+    torch.testing.assert_close(sae.decode(sae.encode(a), a), lens.decode(lens.encode(a[None]))[0])
+
+
 @pytest.mark.parametrize("architecture", ["matching_pursuit", "temporal"])
 def test_what_cannot_be_had_says_why(
     architecture: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

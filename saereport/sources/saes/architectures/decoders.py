@@ -186,8 +186,13 @@ class Novel(Autoencoder):
 
     def decode(self, f: Tensor, a: Tensor, place: int = 0) -> Tensor:
         """As `Decoder.decode`: what the novel codes and the bias make."""
+        made = f @ self.rows(place)
+        cfg = self.loaded.cfg
+        # As SAELens has it: with tied weights the bias is only put back if it was taken off.
+        if cfg.tied_weights and not cfg.apply_b_dec_to_input:
+            return made
         bias: Tensor = self.loaded.b_dec.detach()
-        return f @ self.rows(place) + bias / self._factor
+        return made + bias / self._factor
 
     @property
     def _factor(self) -> float:
