@@ -322,17 +322,19 @@ class _Reading:
     def _reach(self, links: Sequence[tuple[int, int, float]]) -> NDArray[np.float64]:
         """The influence of each node on the outputs, and a look for cycles."""
         n = len(self.nodes)
-        sources = np.array([source for source, _, _ in links], np.int64)
-        targets = np.array([target for _, target, _ in links], np.int64)
-        sizes = np.abs(np.array([weight for _, _, weight in links], np.float64))
-        _require_acyclic(sources, targets, n, self._wrong("its links lead in a circle"))
+        ordered = sorted(links)
+        sources = np.array([source for source, _, _ in ordered], np.int64)
+        targets = np.array([target for _, target, _ in ordered], np.int64)
+        sizes = np.abs(np.array([weight for _, _, weight in ordered], np.float64))
+        starts = np.searchsorted(sources, np.arange(n + 1))
+        order = _in_order(targets, starts, self._wrong("its links lead in a circle"))
         sums = np.bincount(targets, sizes, n)
         shares = sizes / np.where(sums == 0, 1.0, sums)[targets]
-        current = np.array([node.probability for node in self.nodes])
-        total = current.copy()
-        while current.any():
-            current = np.bincount(sources, shares * current[targets], n).astype(np.float64)
-            total += current
+        total = np.array([node.probability for node in self.nodes])
+        # Each link once, however long the paths are.
+        for node in reversed(order):
+            own = slice(starts[node], starts[node + 1])
+            total[node] += shares[own] @ total[targets[own]]
         return total
 
 
@@ -341,21 +343,27 @@ def _depth(node: GivenNode) -> tuple[int, int, int]:
     return order, node.layer, int(node.kind == ERROR)
 
 
-def _require_acyclic(
-    sources: NDArray[np.int64], targets: NDArray[np.int64], n: int, wrong: SaereportError
-) -> None:
-    """Take away what nothing leads into, until nothing is left."""
+def _in_order(
+    targets: NDArray[np.int64], starts: NDArray[np.int64], wrong: SaereportError
+) -> list[int]:
+    """The nodes, sources before targets: what nothing leads into is taken away, and again.
+
+    Args:
+        targets: Of all links, by source.
+        starts: Where the links of each source begin among them, and where the last ones end.
+        wrong: Raised where the links lead in a circle.
+    """
+    n = len(starts) - 1
     waiting = np.bincount(targets, minlength=n)
-    order = np.argsort(sources, kind="stable")
-    starts = np.searchsorted(sources[order], np.arange(n + 1))
     open_ = np.flatnonzero(waiting == 0).tolist()
-    done = 0
+    done = []
     while open_:
         node = open_.pop()
-        done += 1
-        for target in targets[order[starts[node] : starts[node + 1]]].tolist():
+        done.append(node)
+        for target in targets[starts[node] : starts[node + 1]].tolist():
             waiting[target] -= 1
             if waiting[target] == 0:
                 open_.append(target)
-    if done < n:
+    if len(done) < n:
         raise wrong
+    return done

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
 from copy import deepcopy
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from click.testing import CliRunner
 
 from saereport.cli.main import cli
 from saereport.exchange import export_report, graph_files, import_files
+from saereport.exchange.graph_files import read_graph
 from saereport.run import Run, open_run
 from saereport.site import render
 from saereport.util.errors import SaereportError
@@ -238,6 +241,20 @@ def test_influence_is_computed_where_the_file_has_none(tmp_path: Path) -> None:
         assert nodes[place]["influence"] == pytest.approx(share, rel=1e-5)
     assert nodes[at["2_7_2"]]["influence"] == pytest.approx(expected[0], rel=1e-5)
     assert any(row["topic"] == "influence" for row in run.table("prompt_notes").to_pylist())
+
+
+def test_a_long_chain_takes_time_by_its_links() -> None:
+    n = 49_000
+    nodes = [feature(0, i, 1, influence=None) for i in range(n)]
+    ids = [node["node_id"] for node in nodes] + ["4_9_2"]
+    links = [{"source": a, "target": b, "weight": 1.0} for a, b in pairwise(ids)]
+    graph = changed(nodes=[*nodes, output(9, " Austin", 2, 1.0)], links=links)
+    text = json.dumps(graph).encode()
+    before = time.process_time()
+    read = read_graph(text, "graph.json")
+    assert time.process_time() - before < 4
+    # Every node passes on all it has, so all have the same share.
+    assert sorted(read.influences[:-1]) == pytest.approx(np.arange(1, n + 1) / n)
 
 
 def test_what_neuronpedia_adds_is_understood_or_said(tmp_path: Path) -> None:
