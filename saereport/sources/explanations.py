@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from saereport.util.errors import SaereportError, did_you_mean
+from saereport.util.errors import SaereportError, did_you_mean, shortened
 from saereport.util.untrusted import MIB, TEXT_BYTES, Limits, content, lines, parse_json
 
 INDEX_NAMES = ("index", "latent", "feature", "feature_index")
@@ -66,13 +66,16 @@ def read_explanations(
     some = False
     for where, row in rows:
         text = _pick(row, TEXT_NAMES)
-        if text is None or not str(text).strip():
+        # NaN is how data frames write that there is none.
+        if text is None or text != text or not str(text).strip():
             continue
+        if not isinstance(text, str):
+            raise SaereportError(f"{where}: '{shortened(text, 60)}' is not the text of a label.")
         some = True
         _require_of(row, of, where)
         if sae and row.get("sae") not in (None, "", sae):
             continue
-        entry = (" ".join(str(text).split()), _source(row))
+        entry = (" ".join(text.split()), _source(row))
         if max(len(part.encode("utf-8", "replace")) for part in entry) > TEXT_BYTES:
             raise SaereportError(f"{where}: the label is longer than {TEXT_BYTES:,} bytes.")
         labels.setdefault(_index(row, where), {})[entry] = None
@@ -248,7 +251,7 @@ def _index(row: dict[str, Any], where: str) -> int:
     except ValueError:
         index = -1
     if index < 0 or isinstance(value, bool):
-        raise SaereportError(f"{where}: '{value}' is not the index of a latent.")
+        raise SaereportError(f"{where}: '{shortened(value, 40)}' is not the index of a latent.")
     return index
 
 

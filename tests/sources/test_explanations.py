@@ -150,3 +150,17 @@ def test_more_lines_than_memory_take_no_memory(tmp_path):
         assert tracemalloc.get_traced_memory()[1] < 20 * MIB
     finally:
         tracemalloc.stop()
+
+
+def test_a_missing_label_of_a_data_frame_is_none(tmp_path):
+    file = tmp_path / "labels.jsonl"
+    file.write_text('{"index":7,"description":NaN}\n{"index":8,"description":"paint"}\n')
+    assert read_explanations(file) == {8: [("paint", "")]}
+
+
+@pytest.mark.parametrize("text", ['["paint"]', '{"label":"paint"}', "5", "true"])
+def test_what_is_no_text_is_no_label(text, tmp_path):
+    file = tmp_path / "labels.jsonl"
+    file.write_text(f'{{"index":7,"description":{text}}}')
+    with pytest.raises(SaereportError, match="is not the text of a label"):
+        read_explanations(file)
