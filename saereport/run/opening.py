@@ -49,6 +49,8 @@ def opened(name: str) -> Iterator[Run]:
         try:
             run = stack.enter_context(opened_run(path))
         except SaereportError as error:
+            if path == Path(name):
+                raise
             # What was taken out of git lies in a folder that the user has never seen.
             raise SaereportError(error.message.replace(str(path), name), error.hint) from error
         yield run

@@ -185,3 +185,16 @@ def test_a_revision_that_lacks_a_file(
     monkeypatch.chdir(repository)
     with opened(f"{change}:docs/bare") as run, pytest.raises(SaereportError, match=says):
         run.verify()
+
+
+def test_a_folder_is_named_in_a_message_and_nothing_else_is_taken_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "run").mkdir()
+    for name in ("run/", ""):
+        with (
+            pytest.raises(SaereportError, match=r"is not a run or a report: it holds no run\.json"),
+            opened(name),
+        ):
+            pass
