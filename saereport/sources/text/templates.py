@@ -94,7 +94,7 @@ def _written(chat: Chat, tokenizer: Any, template: str, where: str) -> str:
     except MemoryError:
         raise
     except Exception as error:
-        said = shortened(" ".join(str(error).split()) or type(error).__name__)
+        said = shortened(" ".join(str(error).split()).rstrip(".") or type(error).__name__)
         raise SaereportError(
             f"{where}: the model's chat template cannot write this conversation out: {said}.",
             "Take such rows out of the text, or write the conversations as text.",
