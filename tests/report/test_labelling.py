@@ -76,6 +76,9 @@ def test_a_report_gets_labels_in_place(run: Run, tmp_path: Path) -> None:
     (file,) = now.table("label_files", slug).to_pylist()
     assert file["file"] == "explanations/batch-0.jsonl.gz"
     assert len(file["sha256"]) == 64
+    provenance = (tmp_path / "report" / "provenance.html").read_text("utf-8")
+    assert f'id="labels-{slug}"' in provenance
+    assert file["sha256"] in provenance
     assert not now.has("label_files", now.info.saes[1].slug)
     for name in run.names():
         assert now.table(name).equals(run.table(name))

@@ -14,6 +14,7 @@ from saereport.site.parts.registry import Entry, Page, PageKind, Part, register
 from saereport.util.visible import visible_text
 
 PAGE = "provenance.html"
+LABELS = "label_files"
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ def sections(report: ReportModel) -> list[ProvenanceTable]:
         ProvenanceTable(f"SAE: {sae.label}", f"sae-{sae.slug}", pairs, tuple(_sae(sae)))
         for sae in info.saes
     ]
+    result += _labels(report)
     result += [
         ProvenanceTable("Configuration", "configuration", pairs, tuple(pairs_of(info.config))),
         ProvenanceTable(
@@ -70,6 +72,26 @@ def sections(report: ReportModel) -> list[ProvenanceTable]:
         ProvenanceTable("Tables of the run", "files", ("file", "rows", "size", "SHA-256"), files)
     )
     return result + _raw(report)
+
+
+def _labels(report: ReportModel) -> Iterator[ProvenanceTable]:
+    """Where the labels of each SAE are from, if that was kept."""
+    for sae in report.info.saes:
+        if not report.run.has(LABELS, sae.slug):
+            continue
+        files = report.run.table(LABELS, sae.slug).to_pylist()
+        rows = tuple(
+            (
+                visible_text(file["file"]),
+                numbers.size(file["bytes"]),
+                file["sha256"],
+                visible_text(file["fetched"]) or "–",
+                visible_text(file["address"]) or "–",
+            )
+            for file in files
+        )
+        columns = ("file", "size", "SHA-256", "fetched", "from")
+        yield ProvenanceTable(f"Labels: {sae.label}", f"labels-{sae.slug}", columns, rows)
 
 
 def _text(text: TextInfo) -> ProvenanceTable:
@@ -186,5 +208,6 @@ register(
         order=60,
         kinds=(PageKind("provenance", "provenance.html", script="text", warnings="none"),),
         navigation=lambda report, sae: (Entry("Provenance", PAGE),),
+        tables=(LABELS,),
     )
 )
