@@ -17,7 +17,18 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from saereport.exchange.limits import DOCUMENT, Count, Given, Name, Number, Text, Tokens, parsed
+from saereport.exchange.limits import (
+    BIG,
+    DOCUMENT,
+    LARGEST_INDEX,
+    Count,
+    Given,
+    Name,
+    Number,
+    Text,
+    Tokens,
+    parsed,
+)
 from saereport.site.circuits.neuronpedia_graph import cantor, cantor_inverse
 from saereport.util.errors import SaereportError
 from saereport.util.untrusted import parse_json
@@ -43,6 +54,8 @@ _OUTPUT = re.compile(
     r"output:? (?:\"(?P<a>.*)\"|'(?P<b>.*)') \(p=[0-9.e-]+\)", re.DOTALL | re.IGNORECASE
 )
 _MOST_LAYERS = 4_000
+Weight = Annotated[float, Field(ge=-0.9 * BIG, le=0.9 * BIG)]
+"""Not so large that it is over a run's limit once it is rounded to float32."""
 
 
 class GivenDetails(Given):
@@ -83,7 +96,7 @@ class FileNode(Given):
     is_target_logit: bool | None = None
     clerp: Text | None = None
     influence: Number | None = None
-    activation: Number | None = None
+    activation: Weight | None = None
 
 
 class FileLink(Given):
@@ -91,7 +104,7 @@ class FileLink(Given):
 
     source: Name
     target: Name
-    weight: Number
+    weight: Weight
 
 
 class GraphDocument(Given):
@@ -188,6 +201,8 @@ class _Reading:
 
     def graph(self) -> GivenGraph:
         """The whole."""
+        if not self.nodes:
+            raise SaereportError(f"{self.where}: the graph has no nodes.")
         keys = Counter((n.kind, n.sae, n.layer, n.latent, n.word, n.position) for n in self.nodes)
         twice = next((key for key, count in keys.items() if count > 1), None)
         if twice:
@@ -220,13 +235,17 @@ class _Reading:
 
     def _latent(self, node: FileNode, layer: int, place: int) -> int:
         named = _ID.fullmatch(node.node_id)
+        found = -1
         if named and (named["sae"] or int(named["layer"]) == layer):
-            return int(named["latent"])
-        if node.feature is not None and node.feature >= 0:
-            found = cantor_inverse(node.feature)
-            if found[0] == layer:
-                return found[1]
-        raise self._wrong(f"nodes.{place}: '{node.node_id[:60]}' does not say which latent it is")
+            found = int(named["latent"])
+        elif node.feature is not None and node.feature >= 0:
+            coded = cantor_inverse(node.feature)
+            found = coded[1] if coded[0] == layer else -1
+        if not 0 <= found <= LARGEST_INDEX:
+            raise self._wrong(
+                f"nodes.{place}: '{node.node_id[:60]}' does not say which latent it is"
+            )
+        return found
 
     def _node(self, node: FileNode, place: int, covered: set[str]) -> GivenNode:
         kind = KINDS.get(node.feature_type)

@@ -13,7 +13,7 @@ import numpy as np
 from saereport.exchange.circuit_tracer import LIST_FILE
 from saereport.exchange.given import Words
 from saereport.exchange.graph_files import ERROR, LATENT, LOGIT, GivenGraph, is_graph, read_graph
-from saereport.exchange.limits import DOCUMENT
+from saereport.exchange.limits import DOCUMENT, WORDS
 from saereport.exchange.tabulating import Vocabulary
 from saereport.run import TABLES, RunInfo, RunWriter, SaeInfo
 from saereport.run.labels import label_rows
@@ -21,7 +21,7 @@ from saereport.run.schema import ModelInfo, TextInfo
 from saereport.util.errors import SaereportError
 from saereport.util.files import json_digest, sha256_of
 from saereport.util.progress import Progress
-from saereport.util.slugs import unique_slugs
+from saereport.util.slugs import is_prompt_slug, unique_slugs
 from saereport.util.untrusted import content
 from saereport.util.version import __version__
 
@@ -102,6 +102,8 @@ class _Run:
         for graph in graphs:
             words.numbers(graph.metadata.prompt_tokens)
             words.numbers([node.word for node in graph.nodes if node.kind == LOGIT])
+            if len(words) > WORDS:
+                raise SaereportError(f"The graphs have more than {WORDS:,} distinct tokens.")
         self.words, self.vocabulary = words, Vocabulary(words)
         owners = {
             (node.layer, node.sae): None for graph in graphs for node in graph.nodes if node.sae
@@ -111,8 +113,7 @@ class _Run:
             self.layers.setdefault(name, layer)
         names = list(self.layers)
         self.slugs = dict(zip(names, unique_slugs(names), strict=True))
-        plain = [re.sub(r"[^a-z0-9]+", "-", g.metadata.slug.lower()).strip("-") for g in graphs]
-        self.prompts = unique_slugs(name[:80] or "graph" for name in plain)
+        self.prompts = unique_slugs(_prompt_name(graph.metadata.slug) for graph in graphs)
 
     def _tokens(self, texts: Iterable[str]) -> array[int]:
         return array("i", (int(self.vocabulary.ids[n]) for n in self.words.numbers(list(texts))))
@@ -293,6 +294,12 @@ class _Run:
             selection="none: the imported files are graphs",
             left_out={table: NOT_IN_FILES for table in own if table != "explanations"},
         )
+
+
+def _prompt_name(slug: str) -> str:
+    """A prompt's name in addresses: none that a report's own pages have."""
+    plain = re.sub(r"[^a-z0-9]+", "-", slug.lower()).strip("-")[:80].rstrip("-") or "prompt"
+    return plain if is_prompt_slug(plain) else f"{plain}-prompt"
 
 
 def _stem(slug: str, layer: int) -> str:

@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from saereport.cli.main import cli
-from saereport.exchange import export_report, graph_files, import_files
+from saereport.exchange import export_report, graph_files, import_files, importing_graphs
 from saereport.exchange.graph_files import read_graph
 from saereport.run import Run, open_run
 from saereport.site import render
@@ -303,6 +303,21 @@ def drawn(run: Run, slugs: dict[int, str]) -> dict[Any, Any]:
     return {key: sorted(weights) for key, weights in found.items()}
 
 
+@pytest.mark.parametrize("slug", ["index", "my-graph", "graph", "", "con", "--", "x" * 300])
+def test_a_graph_of_any_name_makes_a_run_that_can_be_shown(tmp_path: Path, slug: str) -> None:
+    """Pages of prompts lie beside `index.html`, and those of their graphs end in `graph`."""
+    run = imported(tmp_path, patched(("metadata", "slug"), slug))
+    render(run.path, tmp_path / "report")
+    (prompt,) = run.table("prompts").to_pylist()
+    assert (tmp_path / "report" / "circuits" / f"{prompt['slug']}-graph.html").is_file()
+
+
+def test_more_words_than_a_run_can_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importing_graphs, "WORDS", 4)
+    with pytest.raises(SaereportError, match="more than 4 distinct tokens"):
+        imported(tmp_path, GRAPH)
+
+
 def test_hostile_text_stays_text(tmp_path: Path) -> None:
     words = [data.decode("utf-8", "replace") for data in HOSTILE if data]
     graph = changed()
@@ -345,6 +360,9 @@ CYCLE = [*GRAPH["links"], {"source": "2_7_2", "target": "0_7_1", "weight": 1.0}]
             "which latent",
         ),
         (patched(("nodes", 3, "activation"), 1e300), "less than or equal"),
+        (patched(("links", 0, "weight"), 1e30), "less than or equal"),
+        (patched(("nodes", 3), {**feature(0, 7, 1), "node_id": "0_16777216_1"}), "which latent"),
+        (changed(nodes=[], links=[]), "has no nodes"),
         (patched(("nodes", 3, "influence"), 7.0), "no share"),
         (patched(("nodes", 7, "token_prob"), 1.5), "no probability"),
         (patched(("nodes", 3), feature(2, 7, 2)), "is there twice"),
