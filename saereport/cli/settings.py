@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import click
 from pydantic import BaseModel
@@ -21,7 +21,7 @@ from saereport.cli.prompts import prompt_options, with_prompts
 from saereport.config.build import BuildConfig, config_class, make_config, read_config
 from saereport.config.section import SECTIONS, Option
 from saereport.sources.saes.directory import require_ids
-from saereport.util.errors import UsageError, shortened
+from saereport.util.errors import SaereportError, UsageError, shortened
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -35,7 +35,7 @@ class SettingsCommand(click.Command):
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """The command's own parameters, then the settings, then `--help`."""
         *own, help_ = super().get_params(ctx)
-        return [*own, *setting_options(), help_]
+        return _apart([*own, *setting_options(), help_])
 
 
 MOST_IDS = 1000
@@ -55,7 +55,7 @@ def list_options(function: F) -> F:
         click.option(
             "--sae-path",
             multiple=True,
-            type=click.Path(path_type=Path),
+            type=click.Path(),
             help="Folder with an SAE or a set of transcoders; repeatable.",
         ),
     ]
@@ -71,6 +71,25 @@ def setting_options() -> list[click.Option]:
     general = [name for name in BuildConfig.__annotations__ if name in fields]
     order = dict.fromkeys([*general, *fields])
     return [option for name in order for option in _options(name, fields[name])]
+
+
+def _apart(parameters: list[click.Parameter]) -> list[click.Parameter]:
+    """The same parameters, of which no two have a word in common.
+
+    Raises:
+        SaereportError: Two settings are one option, of which only the last would be set.
+    """
+    taken: dict[str, click.Parameter] = {}
+    for one in parameters:
+        for word in (*one.opts, *one.secondary_opts):
+            other = taken.setdefault(word, one)
+            if other is not one:
+                raise SaereportError(
+                    f"The option {word} would stand for '{other.name}' and for '{one.name}', one "
+                    "of them of a plug-in.",
+                    "Uninstall the plug-in, or leave all plug-ins out with --no-plugins.",
+                )
+    return parameters
 
 
 def _options(name: str, field: FieldInfo) -> Iterator[click.Option]:
@@ -116,9 +135,11 @@ def _section(field: FieldInfo) -> type[BaseModel] | None:
 
 def _alternatives(annotation: Any) -> list[Any]:
     """What a setting may be, None left out."""
-    union = get_origin(annotation) in (Union, UnionType)
-    kinds = get_args(annotation) if union else (annotation,)
-    return [kind for kind in kinds if kind is not NoneType]
+    if get_origin(annotation) is Annotated:
+        return _alternatives(get_args(annotation)[0])
+    if get_origin(annotation) not in (Union, UnionType):
+        return [] if annotation is NoneType else [annotation]
+    return [kind for one in get_args(annotation) for kind in _alternatives(one)]
 
 
 def _kind(field: FieldInfo) -> tuple[Any, bool]:
@@ -139,7 +160,8 @@ def _type(kind: Any) -> click.ParamType[Any]:
     """Choices and paths; what else there is, the settings read themselves."""
     if get_origin(kind) is Literal:
         return click.Choice(get_args(kind))
-    return click.Path(path_type=Path) if kind is Path else click.STRING
+    # As text, since an empty path is no folder: the settings refuse it.
+    return click.Path() if kind is Path else click.STRING
 
 
 def _metavar(kind: Any, marked: Option | None) -> str | None:
@@ -219,7 +241,7 @@ def _with(values: dict[str, Any], place: list[str], value: Any) -> dict[str, Any
 
 
 def _named_saes(
-    releases: Sequence[str], ids: Sequence[str], paths: Sequence[Path]
+    releases: Sequence[str], ids: Sequence[str], paths: Sequence[str | Path]
 ) -> list[dict[str, Any]]:
     """Pair `--release` with `--sae-id`; ids without a release are those of the `--sae-path`s."""
     expanded = [one for given in ids for one in _expanded(given)]

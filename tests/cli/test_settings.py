@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import click
 import pytest
 import yaml
+from pydantic import PositiveInt
 
 from saereport.cli import main as cli
 from saereport.cli.settings import _named_saes, merged, setting_options
 from saereport.config.build import BuildConfig
-from saereport.config.section import SECTIONS
+from saereport.config.paths import NAME_OR_PATH
+from saereport.config.section import SECTIONS, Section
 from saereport.util.errors import UsageError
 from tests.pipeline.conftest import register  # noqa: F401 - a fixture
 from tests.pipeline.toys import Toy
@@ -122,6 +124,50 @@ def test_settings_of_a_plug_in_are_options(
     assert "toy" in SECTIONS
     assert asked(monkeypatch, *SAE, "--toy-size", "5").toy.size == 5  # type: ignore[attr-defined]
     assert asked(monkeypatch, *SAE).toy.size == 2  # type: ignore[attr-defined]
+
+
+class _Taking(Section):
+    """Settings of a stage `text`, of which one would be the option `--text-column`."""
+
+    column: str = ""
+    """Of a table."""
+
+
+class _Bounded(Section):
+    """Settings whose types say more than what they are."""
+
+    steps: PositiveInt | None = None
+    """How many."""
+    start: Annotated[str, NAME_OR_PATH] | None = None
+    """Where from."""
+
+
+def test_a_bounded_setting_of_a_plug_in_is_an_option_too(
+    register: Callable[[Any], None],  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    register(type("Bounded", (Toy,), {"name": "bounded", "tables": (), "config": _Bounded})())
+    found: Any = asked(monkeypatch, *SAE, "--bounded-steps", "3", "--bounded-start", "demo")
+    assert (found.bounded.steps, found.bounded.start) == (3, "demo")
+
+
+def test_no_option_stands_for_two_settings(
+    register: Callable[[Any], None],  # noqa: F811
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    register(type("Taking", (Toy,), {"name": "text", "tables": (), "config": _Taking})())
+    assert cli.run(["--no-plugins", "build", *SAE, "--text-column", "body"]) == 1
+    said = "The option --text-column would stand for 'text_column' and for 'text.column'"
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--sae-path", "--explanations", "--prompts-file"])
+def test_an_empty_path_is_not_the_working_directory(
+    option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is a shell variable that is not set."""
+    assert cli.run(["build", *(() if option == "--sae-path" else SAE), option, ""]) == 2
+    assert "it names nothing" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,7 @@ def test_a_wrong_setting_is_named(values: dict[str, object], message: str) -> No
     ("values", "message"),
     [
         ({}, "No SAE is named"),
-        ({"saes": [{"release": "r"}]}, "both a release and an id"),
+        ({"saes": [{"sae_id": "i"}]}, "both a release and an id"),
         ({"saes": [{**SAE, "path": "x"}]}, "both by path"),
         ({"saes": [SAE], "latents": "some"}, "does not choose latents"),
         ({"saes": [{**SAE, "latents": "9-1"}]}, "runs backwards"),

@@ -145,8 +145,10 @@ def test_other_text_is_a_fact_and_no_examples(one: Run, seed: Run) -> None:
     assert "examples" not in found.saes[0].pairs.sizes
 
 
-ELSEWHERE = {table.name for table in (*GIVEN_TABLES, *EXAMPLE_TABLES)}
-"""Tables of an SAE that are not among its statistics and weights."""
+ELSEWHERE = {table.name for table in (*GIVEN_TABLES, *EXAMPLE_TABLES)} | {
+    *("label_files", "write_layers")
+}
+"""Tables of an SAE that are not among its statistics and weights, or that these have not."""
 OWN = [n for n, t in TABLES.items() if t.scope == "sae" and n not in ELSEWHERE]
 
 

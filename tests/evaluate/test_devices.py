@@ -14,7 +14,7 @@ from saereport.sources.forward import forward
 from saereport.sources.saes.loading import _describe
 from saereport.sources.saes.source import SaeSource
 from tests.factories import make_sae, tiny_tokens
-from tests.sources.test_devices_fake import CUDA, cuda_model, fake, on_cuda
+from tests.sources.test_devices_fake import CUDA, cuda_model, fake, found_as, on_cuda
 
 __all__ = ["cuda_model", "fake"]
 
@@ -30,7 +30,7 @@ __all__ = ["cuda_model", "fake"]
 def test_replacements_are_made_on_the_device(cuda_model: Any, architecture: str, hook: str) -> None:
     made = on_cuda(make_sae(architecture, hook_name=hook))
     source = SaeSource(path="/tiny")
-    sae = _describe(made, source, "tiny", CUDA, torch.float32, weights_sha256="")
+    sae = _describe(found_as(made), source, "tiny", CUDA, torch.float32)
     tokens = tiny_tokens().to(CUDA)
     acts = forward(cuda_model, tokens, reads=places(sae)).acts
     place = sae.write_point.name

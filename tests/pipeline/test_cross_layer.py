@@ -129,6 +129,11 @@ def test_pages_show_the_writes_by_layer(whole: Run, tmp_path: Path) -> None:
     files = [file for end in ("js", "html") for file in (tmp_path / "site").rglob(f"*.{end}")]
     texts = "".join(file.read_text() for file in files)
     assert "Writes by layer" in texts
+    (exported,) = (tmp_path / "site" / "circuits").glob("*-graph.json")
+    nodes = json.loads(exported.read_text())["nodes"]
+    latents = [node for node in nodes if node["feature_type"] == "cross layer transcoder"]
+    assert {node["layer"] for node in latents} <= {"0", "1", "2"}
+    assert len({node["node_id"] for node in nodes}) == len(nodes)
     assert "How much it writes to each layer" in texts
 
 

@@ -7,6 +7,7 @@ no numbers, and refuse to be combined across devices, as real ones do.
 from __future__ import annotations
 
 import contextlib
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -53,6 +54,18 @@ def fake():
         yield
 
 
+def found_as(loaded):
+    """What loading found, without the hash of weights that hold no numbers."""
+    from saereport.sources.saes.architectures.registry import require
+
+    return SimpleNamespace(
+        loaded=loaded,
+        architecture=require(loaded.cfg.architecture(), "tiny"),
+        part_of=None,
+        weights_sha256="",
+    )
+
+
 def on_cuda(module):
     """Move a module's weights and buffers, which torch will not do itself without a driver."""
     for part in module.modules():
@@ -97,7 +110,7 @@ def test_sae_encodes_on_the_device(cuda_model, architecture, hook):
 
     loaded = on_cuda(make_sae(architecture, hook_name=hook))
     source = SaeSource(path="/tiny")
-    sae = _describe(loaded, source, "tiny", CUDA, torch.float32, weights_sha256="")
+    sae = _describe(found_as(loaded), source, "tiny", CUDA, torch.float32)
     a = cuda_model.run(tiny_tokens(), [hook])[hook]
     assert sae.encode(a).device == CUDA
     for latents in (torch.tensor([1, 2, 3]), torch.tensor([1, 2, 3], device=CUDA)):
@@ -112,7 +125,7 @@ def test_activations_from_elsewhere_are_refused(fake):
 
     loaded = on_cuda(make_sae("standard"))
     source = SaeSource(path="/tiny")
-    sae = _describe(loaded, source, "tiny", CUDA, torch.float32, weights_sha256="")
+    sae = _describe(found_as(loaded), source, "tiny", CUDA, torch.float32)
     with pytest.raises(RuntimeError, match="device"):
         sae.encode(torch.zeros(2, 3, 32))
 

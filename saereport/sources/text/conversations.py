@@ -47,6 +47,8 @@ def conversation(value: Any, what: str) -> Chat | None:
     """
     if isinstance(value, Mapping):
         value = _by_message(value, what)
+        if value == []:
+            return Chat()
     if not isinstance(value, (list, tuple, np.ndarray)) or not len(value):
         return None
     if not isinstance(value[0], Mapping):

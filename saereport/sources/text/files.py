@@ -15,6 +15,7 @@ from saereport.sources.text.documents import (
     document,
     holds_something,
     kind_of,
+    mask_column,
     of_kind,
     require_meant,
     words_of,
@@ -22,7 +23,7 @@ from saereport.sources.text.documents import (
 from saereport.sources.text.formats import FORMATS
 from saereport.sources.text.formats.faults import holds_nul, not_utf8, system_faults
 from saereport.sources.text.saved import DESCRIPTIONS, Saved, is_saved, saved_dataset
-from saereport.sources.text.text import Placed, Text, choose_column, passed_over
+from saereport.sources.text.text import Placed, Text, choose_column, passed_over, require_one
 from saereport.util.errors import SaereportError, did_you_mean
 
 SUFFIXES = (".txt", *FORMATS)
@@ -49,6 +50,8 @@ def open_files(
     Raises:
         SaereportError: There is none, or one is empty or cannot be read as text.
     """
+    if len(paths) > 1:
+        _require_no_saved(paths)
     saved = saved_dataset(paths[0], split) if len(paths) == 1 and is_saved(paths[0]) else None
     files = list(saved.files) if saved else [file for path in paths for file in _files_at(path)]
     if not files:
@@ -101,7 +104,20 @@ class _Column:
             return None
         names = FORMATS[file.suffix].columns(file)
         chosen = choose_column(names, wanted, file.name)
+        mask = mask_column(chosen, names)
+        if mask is not None:
+            require_one(names, mask, file.name)
         return cls(chosen, tuple(passed_over(names, chosen)))
+
+
+def _require_no_saved(paths: Sequence[Path]) -> None:
+    """Refuse a dataset among other files: its folder holds more Arrow files than its rows."""
+    for path in paths:
+        if is_saved(path):
+            raise SaereportError(
+                f"The folder {path.name} is a dataset that save_to_disk wrote, and is read alone.",
+                "Name it alone, or its .arrow files in place of it.",
+            )
 
 
 def _nothing(name: str, columns: Sequence[_Column]) -> SaereportError:

@@ -17,6 +17,9 @@ SPLITS, STATE, INFO = "dataset_dict.json", "state.json", "dataset_info.json"
 DESCRIPTIONS = (INFO, "dataset_infos.json", SPLITS, STATE)
 """Files of the datasets library that say what the others are."""
 
+_LONGEST_NAME = 255
+"""Characters of the name of a file; no system has longer ones."""
+
 _LIMITS = Limits(file_bytes=64 * 2**20)
 
 
@@ -90,6 +93,8 @@ def _files(folder: Path, name: str) -> tuple[Path, ...]:
     names = [one.get("filename") if isinstance(one, dict) else None for one in listed]
     if not all(map(_is_plain, names)):
         raise _other_version(name, f"{STATE} names files that do not lie beside it")
+    if not all(str(one).endswith(".arrow") for one in names):
+        raise _other_version(name, f"{STATE} names files that are not Arrow's")
     if state.get("_indices_data_files"):
         raise _other_version(name, "a file of indices says which of its rows count")
     files = tuple(folder / str(one) for one in names)
@@ -117,4 +122,9 @@ def _read(file: Path) -> dict[str, Any]:
 
 def _is_plain(name: Any) -> bool:
     """Whether a name leads to something in the same folder."""
-    return isinstance(name, str) and Path(name).name == name and name not in ("", ".", "..")
+    return (
+        isinstance(name, str)
+        and Path(name).name == name
+        and name not in ("", ".", "..")
+        and len(name) <= _LONGEST_NAME
+    )

@@ -74,11 +74,7 @@ def choose_column(columns: Sequence[str], wanted: str | None, name: str) -> str:
     usual = next((usual for usual in USUAL_COLUMNS if usual in columns), None)
     chosen = usual if wanted is None else wanted
     if chosen is not None and chosen in columns:
-        if columns.count(chosen) > 1:
-            raise SaereportError(
-                f"{name} has {columns.count(chosen)} columns '{chosen}'.",
-                "Rename those that do not hold the text.",
-            )
+        require_one(columns, chosen, name)
         return chosen
     if wanted is not None:
         raise SaereportError(
@@ -88,6 +84,19 @@ def choose_column(columns: Sequence[str], wanted: str | None, name: str) -> str:
         f"{name} has no column 'text'; {has}.",
         did_you_mean("text", columns) or "Name the one that holds the text with --text-column.",
     )
+
+
+def require_one(columns: Sequence[str], wanted: str, name: str) -> None:
+    """Refuse a column of which there are several.
+
+    Raises:
+        SaereportError: There are; `name` says of what.
+    """
+    if columns.count(wanted) > 1:
+        raise SaereportError(
+            f"{name} has {columns.count(wanted)} columns '{wanted}'.",
+            "Rename those that are not to be read.",
+        )
 
 
 def passed_over(columns: Sequence[str], chosen: str) -> list[str]:

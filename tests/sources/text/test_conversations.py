@@ -228,3 +228,9 @@ def test_templates_run_no_code(tmp_path: Path) -> None:
             SaereportError, match=r"cannot write this conversation out: .*[^.]\. Take"
         ):
             list(written_out(opened(tmp_path, TALKS), hostile, "tiny").documents())
+
+
+def test_an_empty_conversation_stored_by_columns_is_an_empty_row(tmp_path: Path) -> None:
+    rows = [{"messages": by_columns(TALKS[0])}, {"messages": {"role": [], "content": []}}]
+    text = open_text(write(tmp_path / "a.jsonl", rows))
+    assert [list(one) for one in text.documents()] == [TALKS[0], []]

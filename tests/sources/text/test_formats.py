@@ -260,3 +260,18 @@ def test_an_empty_column_is_not_called_an_empty_text(tmp_path: Path) -> None:
         open_text(tmp_path / "a.jsonl")
     with pytest.raises(SaereportError, match=r"The text a.jsonl is empty"):
         open_text(tmp_path / "a.jsonl", column="text")
+
+
+@pytest.mark.parametrize("suffix", [".arrow", ".parquet"])
+def test_two_attention_masks_are_refused(tmp_path: Path, suffix: str) -> None:
+    """Nobody could say which of them is meant; Arrow finds neither."""
+    values = [pa.array([[1, 2]]), pa.array([[1, 1]]), pa.array([[0, 1]])]
+    names = ["input_ids", "attention_mask", "attention_mask"]
+    table, path = pa.Table.from_arrays(values, names=names), tmp_path / f"a{suffix}"
+    if suffix == ".parquet":
+        pq.write_table(table, path)
+    else:
+        with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_stream(sink, table.schema) as writer:
+            writer.write_table(table)
+    with pytest.raises(SaereportError, match="has 2 columns 'attention_mask'"):
+        open_text(path)

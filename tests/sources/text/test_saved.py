@@ -144,3 +144,28 @@ def test_shards_that_are_cut_short(corpus: Path) -> None:
     shard.write_bytes(shard.read_bytes()[:-8])
     with pytest.raises(SaereportError, match=r"data-00000-of-00001.arrow is cut short"):
         open_text(corpus)
+
+
+@pytest.mark.parametrize("file", ["rows.foo", "rows.txt", "rows.parquet", f"{'a' * 300}.arrow"])
+def test_only_files_of_arrow_are_rows_of_a_saved_dataset(corpus: Path, file: str) -> None:
+    state = corpus / "train" / "state.json"
+    state.write_text(json.dumps({"_data_files": [{"filename": file}]}))
+    if len(file) < 255:
+        (corpus / "train" / file).write_text("x")
+    with pytest.raises(SaereportError, match="names files that"):
+        open_text(corpus)
+
+
+def test_a_saved_dataset_is_read_alone(corpus: Path, tmp_path: Path) -> None:
+    """Beside its rows lies what `map` and `filter` left, which is no text of it."""
+    (tmp_path / "more.txt").write_text("more")
+    for folder in (corpus, corpus / "train"):
+        with pytest.raises(SaereportError, match="is read alone"):
+            open_text([folder, tmp_path / "more.txt"])
+    rows = corpus / "train" / "data-00000-of-00001.arrow"
+    assert list(open_text([rows, tmp_path / "more.txt"]).documents()) == [
+        "a 0",
+        "a 1",
+        "a 2",
+        "more",
+    ]
