@@ -16,6 +16,7 @@ from saereport.cli.main import cli
 from saereport.report.rendering import render
 from saereport.run import Run, open_run
 from saereport.run.bundle import opened_run
+from saereport.site.parts import provenance
 from saereport.sources import published_labels as published
 from saereport.util.errors import SaereportError
 from saereport.util.files import sha256_of
@@ -188,6 +189,22 @@ def test_a_folder_of_several_labelling_models(run: Run, tmp_path: Path) -> None:
         name: sha256_of(tmp_path / "own" / name)
         for name in ("explanations-ours/batch-0.jsonl.gz", "explanations-theirs/batch-0.jsonl.gz")
     }
+
+
+def test_of_many_files_the_page_lists_some(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(provenance, "MOST_FILES", 20)
+    slug = run.info.saes[0].slug
+    (tmp_path / "own").mkdir()
+    for latent in range(30):
+        (tmp_path / "own" / f"layers.1_latent{latent}.txt").write_text(f'"label {latent}"')
+    done = labels(run.path, "--explanations", tmp_path / "own", "--sae", slug)
+    assert done.exit_code == 0, done.output
+    render(run.path, tmp_path / "report")
+    page = (tmp_path / "report" / "provenance.html").read_text("utf-8")
+    assert page.replace("<wbr>", "").count("layers.1_latent") == 20
+    assert "10 more are in the table label_files" in page
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,8 @@ from saereport.util.visible import visible_text
 
 PAGE = "provenance.html"
 LABELS = "label_files"
+MOST_FILES = 200
+"""Files of labels of one SAE that are listed."""
 
 
 @dataclass(frozen=True)
@@ -88,10 +90,14 @@ def _labels(report: ReportModel) -> Iterator[ProvenanceTable]:
                 visible_text(file["fetched"]) or "–",
                 visible_text(file["address"]) or "–",
             )
-            for file in files
+            for file in files[:MOST_FILES]
         )
         columns = ("file", "size", "SHA-256", "fetched", "from")
-        yield ProvenanceTable(f"Labels: {sae.label}", f"labels-{sae.slug}", columns, rows)
+        more = len(files) - len(rows)
+        # Delphi has a file for every latent.
+        note = f"{more:,} more are in the table {LABELS} of the run." if more else ""
+        title = f"Labels: {sae.label}"
+        yield ProvenanceTable(title, f"labels-{sae.slug}", columns, rows, note)
 
 
 def _text(text: TextInfo) -> ProvenanceTable:
