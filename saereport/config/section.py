@@ -42,6 +42,8 @@ _READERS: dict[str, Callable[[str], Any]] = {
 }
 """Settings that can be written in a person's way, and how that is read."""
 
+_NUMBERS = (str(int), str(int | None))
+
 _NAMES = (
     *("release", "sae_id", "path", "model", "explanations", "prompts_file"),
     *("dataset", "dataset_config", "dataset_split", "dataset_revision", "text_column"),
@@ -66,7 +68,8 @@ class Section(BaseModel):
             raise ValueError("yes or no says nothing here")
         if name in _NAMES and isinstance(value, str) and not value.strip():
             raise ValueError("it names nothing; give a name, or leave it out")
-        reader = _READERS.get(name)
+        # A list of numbers, or a text, can be called the same.
+        reader = _READERS.get(name) if kind in _NUMBERS else None
         if reader is None or not isinstance(value, str):
             return value
         try:

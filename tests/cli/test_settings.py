@@ -13,7 +13,7 @@ from pydantic import PositiveInt
 
 from saereport.cli import main as cli
 from saereport.cli.settings import _named_saes, merged, setting_options
-from saereport.config.build import BuildConfig
+from saereport.config.build import BuildConfig, make_config
 from saereport.config.paths import NAME_OR_PATH
 from saereport.config.section import SECTIONS, Section
 from saereport.util.errors import UsageError
@@ -203,3 +203,14 @@ def test_a_range_of_ids_is_one(given: str) -> None:
 def test_as_many_ids_as_folders() -> None:
     with pytest.raises(UsageError, match="--sae-path was given 2 times and --sae-id 3 times"):
         _named_saes((), ("a", "b", "c"), (Path("x"), Path("y")))
+
+
+def test_only_numbers_are_read_as_numbers() -> None:
+    """Not what is called as one of them: token ids of a prompt, a text of a plug-in's."""
+
+    class Named(Section):
+        seed: str = ""
+
+    assert Named(seed="10k").seed == "10k"
+    with pytest.raises(UsageError, match=r"'prompts.0.tokens' .* cannot be '1,2': should be"):
+        make_config({"saes": [{"path": "x"}], "prompts": [{"tokens": "1,2"}]})
