@@ -6,16 +6,16 @@
   var SVG = "http://www.w3.org/2000/svg";
   function el(tag, fields, ...children) {
     const node = document.createElement(tag);
-    for (const [name4, value2] of Object.entries(fields)) {
-      if (name4 === "class") node.className = String(value2);
-      else if (value2 !== void 0 && value2 !== null) node.setAttribute(name4, String(value2));
+    for (const [name3, value2] of Object.entries(fields)) {
+      if (name3 === "class") node.className = String(value2);
+      else if (value2 !== void 0 && value2 !== null) node.setAttribute(name3, String(value2));
     }
     for (const child of children) if (child !== null && child !== void 0) node.append(child);
     return node;
   }
   function svgNode(tag, fields, ...children) {
     const node = document.createElementNS(SVG, tag);
-    for (const [name4, value2] of Object.entries(fields)) node.setAttribute(name4, String(value2));
+    for (const [name3, value2] of Object.entries(fields)) node.setAttribute(name3, String(value2));
     node.append(...children);
     return node;
   }
@@ -44,9 +44,9 @@
     } else node.setAttribute("aria-hidden", "true");
     return node;
   }
-  function colourOf(name4) {
+  function colourOf(name3) {
     const probe = el("span", {});
-    probe.style.setProperty("color", "var(--" + name4 + ")");
+    probe.style.setProperty("color", "var(--" + name3 + ")");
     document.body.append(probe);
     const colour = getComputedStyle(probe).color;
     probe.remove();
@@ -63,10 +63,10 @@
     return { path: pages.has(path) ? path : home, place: rest.join("#").replace(/(^|&)pins=[^&#]*/, "") };
   }
   function plain(part, prefix) {
-    const strip2 = (name4) => name4.startsWith(prefix) ? name4.slice(prefix.length) : name4;
-    for (const name4 of REFERENCES) {
-      for (const node of all(part, "[" + name4 + "]"))
-        node.setAttribute(name4, (node.getAttribute(name4) || "").split(" ").map(strip2).join(" "));
+    const strip2 = (name3) => name3.startsWith(prefix) ? name3.slice(prefix.length) : name3;
+    for (const name3 of REFERENCES) {
+      for (const node of all(part, "[" + name3 + "]"))
+        node.setAttribute(name3, (node.getAttribute(name3) || "").split(" ").map(strip2).join(" "));
     }
   }
   function open() {
@@ -140,7 +140,7 @@
     report(record) {
       nameRows(record.rows);
       store.report = record;
-      record.bases.forEach(([name4, fields]) => store.bases.set(name4, fields));
+      record.bases.forEach(([name3, fields]) => store.bases.set(name3, fields));
       record.saes.forEach((sae2) => store.saes.set(sae2.slug, sae2));
     },
     /** @param {VocabularyRecord} record */
@@ -280,7 +280,7 @@
   // core/format.js
   var UP = "⁰¹²³⁴⁵⁶⁷⁸⁹";
   var minus = (text4) => text4.replace(/-/g, "−");
-  var whole = (n) => minus(Math.round(n).toLocaleString("en-US"));
+  var whole = (n) => (n <= -0.5 ? "−" : "") + Math.round(Math.abs(n)).toLocaleString("en-US");
   var raised = (n) => (n < 0 ? "⁻" : "") + String(Math.abs(n)).replace(/\d/g, (d) => UP[Number(d)]);
   function value(n) {
     if (!n) return "0";
@@ -298,18 +298,20 @@
     if (share2 < 1e-5) return "< 0.001 %";
     if (share2 > 0.9995) return share2 >= 1 ? "100 %" : "> 99.9 %";
     const hundred = share2 * 100;
-    return (hundred >= 10 ? hundred.toFixed(1) : String(Number(hundred.toPrecision(2)))) + " %";
+    return String(Number(hundred >= 10 ? hundred.toFixed(1) : hundred.toPrecision(2))) + " %";
   }
+  var shown = (n) => typeof n === "string" ? n : Number.isInteger(n) && Math.abs(n) < 1e15 ? whole(n) : value(n);
   var asText = {
+    shown,
     value,
     percent,
     count: whole,
     /** @param {number} n */
-    times: (n) => "×" + (n >= 100 ? whole(n) : value(n)),
+    times: (n) => "×" + value(n),
     /** @param {string | number} n */
     text: (n) => String(n)
   };
-  var formatOf = (name4) => name4 === "percent" || name4 === "count" || name4 === "times" || name4 === "text" ? asText[name4] : asText.value;
+  var formatOf = (name3) => name3 === "percent" || name3 === "count" || name3 === "times" || name3 === "text" || name3 === "value" ? asText[name3] : asText.shown;
 
   // core/latents.js
   var counted = (row2) => /[^A]/.test(row2.spark);
@@ -323,9 +325,9 @@
     let low = 0;
     let high2 = firsts.length - 1;
     while (low < high2) {
-      const middle = low + high2 + 1 >> 1;
-      if (firsts[middle] <= value2) low = middle;
-      else high2 = middle - 1;
+      const middle2 = low + high2 + 1 >> 1;
+      if (firsts[middle2] <= value2) low = middle2;
+      else high2 = middle2 - 1;
     }
     return low;
   }
@@ -424,8 +426,8 @@
     const target = place && document.getElementById(place);
     if (target) target.scrollIntoView();
   }
-  function tab(name4, value2) {
-    const key = "saereport-" + name4 + "-" + self.location.pathname;
+  function tab(name3, value2) {
+    const key = "saereport-" + name3 + "-" + self.location.pathname;
     try {
       const had = self.sessionStorage.getItem(key);
       if (value2 === null) self.sessionStorage.removeItem(key);
@@ -479,6 +481,24 @@
   }
   if (thisPage.single) travel();
 
+  // core/align.js
+  var NUMBER = /^[<>≥×]? ?[+−]?[\d,]+(\.\d+)?(?: %|(×10[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+))?$/;
+  var NOTHING = /* @__PURE__ */ new Set(["", "–", "dead"]);
+  var MOST = 6;
+  var decimals = (match) => match[1] ? match[1].length - 1 : 0;
+  function aligned(column) {
+    const found = column.map((text4) => typeof text4 === "string" ? NUMBER.exec(text4) : null);
+    const words2 = column.filter((_, i) => !found[i]);
+    if (!found.some(Boolean) || words2.some((text4) => typeof text4 !== "string" || !NOTHING.has(text4))) return null;
+    const most2 = found.reduce((n, match) => match ? Math.max(n, decimals(match)) : n, 0);
+    return found.map((match) => {
+      const missing = match ? Math.min(MOST, most2 - decimals(match)) : 0;
+      return !match || !missing || match[2] ? "" : (match[1] ? "d" : "e") + missing;
+    });
+  }
+  var linedUp = (rows) => rows.length ? rows[0].map((_, i) => i ? aligned(rows.map((row2) => row2[i])) : null) : [];
+  var cellClass = (own2, lacks) => [own2, lacks].filter(Boolean).join(" ") || null;
+
   // core/seen.js
   var seen = /* @__PURE__ */ new WeakMap();
   var observer = new IntersectionObserver(
@@ -509,11 +529,11 @@
 
   // core/memory.js
   var PREFIX = "saereport-";
-  function remember(name4, value2) {
+  function remember(name3, value2) {
     try {
-      if (value2 === void 0) return self.localStorage.getItem(PREFIX + name4);
-      if (value2 === null) self.localStorage.removeItem(PREFIX + name4);
-      else self.localStorage.setItem(PREFIX + name4, value2);
+      if (value2 === void 0) return self.localStorage.getItem(PREFIX + name3);
+      if (value2 === null) self.localStorage.removeItem(PREFIX + name3);
+      else self.localStorage.setItem(PREFIX + name3, value2);
     } catch {
     }
     return null;
@@ -554,14 +574,14 @@
     return parts.map((part) => plain2(String(part || ""))).filter(Boolean).join("_") + "." + ending;
   }
   var pagePath = () => thisPage.single ? document.documentElement.dataset.path || "" : self.location.pathname;
-  function saveFile(name4, type2, text4) {
+  function saveFile(name3, type2, text4) {
     const href = URL.createObjectURL(new Blob([text4], { type: type2 + ";charset=utf-8" }));
-    const link3 = el("a", { href, download: name4 });
+    const link3 = el("a", { href, download: name3 });
     document.body.append(link3);
     link3.click();
     link3.remove();
     self.setTimeout(() => URL.revokeObjectURL(href), 1e3);
-    say("Saved " + name4);
+    say("Saved " + name3);
   }
   var latentAt = (node) => {
     const article = node.closest("article.latent");
@@ -572,10 +592,10 @@
     const save2 = async (ending) => {
       const table3 = await get();
       const latent2 = latentAt(box);
-      const name4 = fileName(title2(), ending, latent2);
-      if (ending === "csv") return saveFile(name4, "text/csv", csv(table3));
+      const name3 = fileName(title2(), ending, latent2);
+      if (ending === "csv") return saveFile(name3, "text/csv", csv(table3));
       const about3 = { report: store.report.title, fingerprint: store.report.fingerprint, sae: thisPage.sae || null, latent: latent2, what: title2() };
-      return saveFile(name4, "application/json", JSON.stringify({ ...about3, ...table3 }, null, 1) + "\n");
+      return saveFile(name3, "application/json", JSON.stringify({ ...about3, ...table3 }, null, 1) + "\n");
     };
     const choice = (ending) => {
       const button3 = el("button", { type: "button", "aria-label": ending.toUpperCase() + ": data of " + title2() }, ending.toUpperCase());
@@ -607,35 +627,51 @@
     const number = folded2.replace("−", "-").replace(/(\d),(?=\d{3})/g, "$1");
     return /^[+-]?\d+(\.\d+)?(e-?\d+)?$/.test(number) ? Number(number) : text4;
   }
-  function tableData(table3) {
+  function tableTexts(table3) {
     const texts = (row2) => Array.from(row2.cells).map((item2) => item2.textContent.replace(/\s+/g, " ").trim());
     const rows = Array.from(table3.tBodies).flatMap((body) => Array.from(body.rows));
     const head3 = table3.tHead ? texts(table3.tHead.rows[0]) : [];
     const width2 = Math.max(0, ...rows.map((row2) => row2.cells.length));
     const columns = head3.length ? head3 : Array.from({ length: width2 }, (_, i) => i ? "value" : "name");
-    return { columns, rows: rows.map((row2) => texts(row2).map(read)) };
+    return { columns, rows: rows.map(texts) };
   }
-  function titleOf(table3) {
-    const box = table3.closest("details, figure, .block, section");
+  function tableData(table3) {
+    const { columns, rows } = tableTexts(table3);
+    return { columns, rows: rows.map((row2) => row2.map(read)) };
+  }
+  function factsData(list2) {
+    const rows = all(list2, ":scope > div").map((fact) => {
+      const said3 = within(fact, "dd");
+      const note = (maybe(said3, "small")?.textContent || "").trim();
+      const value2 = Array.from(said3.childNodes).filter((node) => !(node instanceof HTMLElement && node.matches("small")));
+      return [within(fact, "dt").textContent.trim(), read(value2.map((node) => node.textContent || "").join("").trim()), note];
+    });
+    return { columns: ["name", "value", "note"], rows };
+  }
+  function titleOf(node) {
+    const box = node.closest("details, figure, .block, section");
     const near = box && maybe(box, "h3, h2, summary b");
-    const section2 = table3.closest("section");
+    const section2 = node.closest("section");
     const heading = near || section2 && maybe(section2, "h2, h3");
     return heading ? heading.textContent.trim() : document.title;
   }
   function offerTables() {
-    for (const table3 of all(document, "main table.grid")) {
-      if (!(table3 instanceof HTMLTableElement) || table3.closest("[data-figure], article.latent")) continue;
-      const menu2 = offer(titleOf(table3), () => tableData(table3));
-      const section2 = table3.closest("section > *") && table3.closest("section");
+    for (const node of all(document, "main table.grid, main .told dl.kv")) {
+      if (node.closest("[data-figure], article.latent")) continue;
+      const menu2 = offer(titleOf(node), () => node instanceof HTMLTableElement ? tableData(node) : factsData(node));
+      const section2 = node.closest("section > *") && node.closest("section");
       const how = section2 && maybe(section2, ":scope > header > .how");
-      if (how && !table3.closest("details") && !how.parentElement?.querySelector(".data")) how.before(menu2);
-      else (table3.closest(".scroll") || table3).before(el("div", { class: "data-line" }, menu2));
+      if (how && !node.closest("details") && !how.parentElement?.querySelector(".data")) how.before(menu2);
+      else (node.closest(".scroll") || node).before(el("div", { class: "data-line" }, menu2));
     }
+  }
+  function offerOnce(figure) {
+    if (maybe(figure, ".data:not(.data-line .data)")) for (const line2 of all(figure, ".data-line")) line2.remove();
   }
 
   // reader/files.js
   var explanationLines = (rows) => rows.slice().sort((a, b) => a.index - b.index).map((row2) => JSON.stringify(row2) + "\n").join("");
-  var saveLines = (name4, text4) => saveFile(name4, "application/x-ndjson", text4);
+  var saveLines = (name3, text4) => saveFile(name3, "application/x-ndjson", text4);
 
   // reader/blind.js
   var blindMark = () => el("span", { class: "blind-mark" }, "blind");
@@ -650,10 +686,10 @@
       return start2 === "redacted" || asked2 || start2 === "hidden" && !revealed(slug, latent2);
     }
     function everyone(latent2, text4) {
-      const found = remembered(own("hypothesis", slug)).map(([name4, kept]) => (
+      const found = remembered(own("hypothesis", slug)).map(([name3, kept]) => (
         /** @type {[number, string]} */
-        [Number(name4), kept]
-      )).filter(([name4]) => Number.isSafeInteger(name4) && name4 !== latent2);
+        [Number(name3), kept]
+      )).filter(([name3]) => Number.isSafeInteger(name3) && name3 !== latent2);
       found.push([latent2, text4]);
       return found.filter(([, kept]) => kept.trim());
     }
@@ -735,15 +771,16 @@
   function table(block, first, items) {
     const formats = block.formats || [];
     const head3 = el("tr", {}, el("th", { scope: "col" }, first));
-    (block.columns || []).forEach((name4) => head3.append(el("th", { scope: "col" }, name4)));
+    (block.columns || []).forEach((name3) => head3.append(el("th", { scope: "col" }, name3)));
     const body = el("tbody", {});
     const bar2 = block.bar;
     const most2 = Math.max(...items.map((item2) => Math.abs((bar2 === void 0 ? 0 : item2.values[bar2]) || 0)), 1e-12);
-    const rows = items.map((item2) => {
+    const texts = items.map((item2) => item2.values.map((value2, i) => formatOf(formats[i])(value2)));
+    const lines2 = linedUp(texts.map((row2) => ["", ...row2]));
+    const rows = items.map((item2, place) => {
       const row2 = el("tr", {}, el("td", {}, item2.node));
       item2.values.forEach((value2, i) => {
-        const format = formatOf(formats[i]);
-        const cell2 = el("td", i === bar2 ? { class: "lead-value" } : {}, format(value2));
+        const cell2 = el("td", { class: cellClass(i === bar2 ? "lead-value" : "", lines2[i + 1]?.[place]) }, texts[place][i]);
         if (i === bar2) {
           const line2 = el("i", { class: value2 < 0 ? "neg" : "" });
           line2.style.setProperty("width", 72 * Math.abs(value2) / most2 + "%");
@@ -829,7 +866,7 @@
   }
 
   // reader/pins.js
-  var MOST = 12;
+  var MOST2 = 12;
   var PIN = /^([a-z0-9][a-z0-9._-]{0,120})\.(\d{1,15})$/;
   var OUTSIDE = /^(?:[a-z][a-z0-9+.-]*:|\/)/i;
   var name = ({ slug, latent: latent2 }) => slug + "." + latent2;
@@ -928,8 +965,8 @@
     });
     said2.append(" ", off);
   }
-  function tab2(name4, value2) {
-    const key = "saereport-" + name4 + "-" + store.report.fingerprint;
+  function tab2(name3, value2) {
+    const key = "saereport-" + name3 + "-" + store.report.fingerprint;
     try {
       if (value2 === void 0) return self.sessionStorage.getItem(key);
       if (value2 === null) self.sessionStorage.removeItem(key);
@@ -939,7 +976,7 @@
     return null;
   }
   function set(pins) {
-    session.pinned = pins.slice(0, MOST);
+    session.pinned = pins.slice(0, MOST2);
     session.pins = session.pinned.map(name).join(",");
     tab2("pins", session.pins);
     dressLinks();
@@ -957,13 +994,13 @@
     const pin = { slug, latent: latent2 };
     const without = session.pinned.filter((other) => name(other) !== name(pin));
     const off = without.length < session.pinned.length;
-    say2(off || without.length < MOST ? "" : "At most " + MOST + " latents can be pinned.");
+    say2(off || without.length < MOST2 ? "" : "At most " + MOST2 + " latents can be pinned.");
     set(off ? without : [...without, pin]);
     setFragment(fragmentNow());
   }
   function fromAddress(text4 = pinsInAddress()) {
     const { pins, unknown } = parsed(text4);
-    const extra = pins.length > MOST ? "Only the first " + MOST + " are pinned. " : "";
+    const extra = pins.length > MOST2 ? "Only the first " + MOST2 + " are pinned. " : "";
     const words2 = unknown.length ? "Not in this report, so not pinned: " + unknown.slice(0, 3).join(", ") + (unknown.length > 3 ? " …" : "") : "";
     say2(extra + words2);
     set(pins);
@@ -1011,14 +1048,14 @@
   // reader/notebook.js
   var LIMIT = { label: 300, note: 1e4, source: 80, bytes: 5e6, lines: 5e4 };
   var UNSEEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g;
-  var NOTHING = Object.freeze({ star: false, label: "", note: "", source: "" });
+  var NOTHING2 = Object.freeze({ star: false, label: "", note: "", source: "" });
   var books = /* @__PURE__ */ new Map();
   var unkept = /* @__PURE__ */ new Map();
   var text = (value2, most2) => typeof value2 === "string" ? value2.replace(/\r\n?/g, "\n").replace(UNSEEN, "").slice(0, most2) : "";
   var line = (value2, most2) => text(value2, most2).replace(/\s+/g, " ");
   var isRecord = (value2) => value2 !== null && typeof value2 === "object" && !Array.isArray(value2);
   function clean(value2) {
-    if (!isRecord(value2)) return NOTHING;
+    if (!isRecord(value2)) return NOTHING2;
     return {
       star: value2.star === true,
       label: line(value2.label, LIMIT.label),
@@ -1058,7 +1095,7 @@
      * @param {number} latent
      * @returns {Readonly<Note>}
      */
-    of: (slug, latent2) => book(slug).get(latent2) || NOTHING,
+    of: (slug, latent2) => book(slug).get(latent2) || NOTHING2,
     /**
      * All notes on an SAE's latents, by latent.
      * @param {string} slug
@@ -1134,7 +1171,7 @@
   }
   function understood(content) {
     const found = /* @__PURE__ */ new Map();
-    let elsewhere = 0;
+    let elsewhere2 = 0;
     let strange = 0;
     const own2 = thisPage.sae || (store.saes.size === 1 ? Array.from(store.saes.keys())[0] : "");
     for (const json of content.replace(/^\ufeff/, "").split("\n")) {
@@ -1147,10 +1184,10 @@
       const slug = typeof row2.sae === "string" ? row2.sae : own2;
       const entry = clean({ ...row2, label: row2.description });
       if (entry.source === "reader") entry.source = "";
-      if (!store.saes.has(slug) || !latentHref(slug, row2.index)) elsewhere += 1;
+      if (!store.saes.has(slug) || !latentHref(slug, row2.index)) elsewhere2 += 1;
       else if (!isNothing(entry)) found.set(slug + "." + row2.index, { slug, latent: row2.index, entry });
     }
-    return { found: Array.from(found.values()), elsewhere, strange };
+    return { found: Array.from(found.values()), elsewhere: elsewhere2, strange };
   }
   self.addEventListener("storage", reread);
   self.addEventListener("pageshow", (event) => event.persisted && reread());
@@ -1215,8 +1252,8 @@
       return node;
     };
     const every = Array.from(store.saes.keys());
-    const out = (label2, slugs, name4) => {
-      const node = button2(label2, () => saveLines(name4, noteBook.lines(slugs)));
+    const out = (label2, slugs, name3) => {
+      const node = button2(label2, () => saveLines(name3, noteBook.lines(slugs)));
       node.dataset.slugs = slugs.join(",");
       return node;
     };
@@ -1231,9 +1268,9 @@
       summary.textContent = notes.length ? counted2(notes.filter((entry) => entry.star).length, "star") + ", " + counted2(labels, "label") + ", " + counted2(notes.filter((entry) => entry.note.trim()).length, "note") + ". " + (noteBook.kept ? "Kept in this browser only." : "This browser keeps nothing: export them before you leave the page.") : "Star latents, label them and write notes on their pages. They stay in this browser until you export them.";
       for (const node of outs) node.disabled = !(node.dataset.slugs || "").split(",").some((slug) => noteBook.all(slug).length);
     }
-    function take({ found, elsewhere, strange }) {
+    function take({ found, elsewhere: elsewhere2, strange }) {
       const clashes = found.filter(noteBook.has).length;
-      const rest = (elsewhere ? " " + counted2(elsewhere, "line") + " about latents that this report does not show." : "") + (strange ? " " + counted2(strange, "line") + " that are not notes." : "");
+      const rest = (elsewhere2 ? " " + counted2(elsewhere2, "line") + " about latents that this report does not show." : "") + (strange ? " " + counted2(strange, "line") + " that are not notes." : "");
       const finish = (replace) => {
         const taken = found.filter((item2) => replace || !noteBook.has(item2));
         noteBook.take(taken);
@@ -1257,17 +1294,17 @@
       return void 0;
     }
     file.addEventListener("change", async () => {
-      const [chosen] = file.files || [];
+      const [chosen2] = file.files || [];
       choice.replaceChildren();
       said3.textContent = "";
-      if (!chosen) return;
+      if (!chosen2) return;
       let content = "";
       try {
-        if (chosen.size <= LIMIT.bytes) content = await chosen.text();
+        if (chosen2.size <= LIMIT.bytes) content = await chosen2.text();
       } catch {
       }
       file.value = "";
-      if (chosen.size > LIMIT.bytes) said3.textContent = "The file is larger than 5 MB, so it is not taken.";
+      if (chosen2.size > LIMIT.bytes) said3.textContent = "The file is larger than 5 MB, so it is not taken.";
       else if (content.split("\n", LIMIT.lines + 1).length > LIMIT.lines) said3.textContent = "The file has more than 50,000 lines, so it is not taken.";
       else {
         const result = understood(content);
@@ -1347,7 +1384,7 @@
       const caption = box.closest("figure, details, section");
       const heading = caption && maybe(caption, "h2, h3, summary");
       box.setAttribute("aria-label", heading ? heading.textContent.trim() + ". " + NAME : NAME);
-    } else for (const name4 of ["tabindex", "role", "aria-label"]) box.removeAttribute(name4);
+    } else for (const name3 of ["tabindex", "role", "aria-label"]) box.removeAttribute(name3);
   }
   function around2(part) {
     const box = part.closest(BOXES);
@@ -1393,8 +1430,8 @@
 
   // latents/reading.js
   var CUTS = ["snippet", "sentence", "full"];
-  var NUMBER = "(\\d{1,12}(?:\\.\\d{1,12})?(?:e[+-]?\\d{1,3})?)";
-  var RANGE = new RegExp("^" + NUMBER + "-" + NUMBER + "$");
+  var NUMBER2 = "(\\d{1,12}(?:\\.\\d{1,12})?(?:e[+-]?\\d{1,3})?)";
+  var RANGE = new RegExp("^" + NUMBER2 + "-" + NUMBER2 + "$");
   var reading = { cut: CUTS[0], range: null, unique: false };
   function fragmentParts(fragment) {
     const [anchor2, ...rest] = fragment.split("&");
@@ -1569,6 +1606,12 @@
     };
   }
 
+  // blocks/keys.js
+  function keyList(items) {
+    if (!items.length) return null;
+    return el("ul", { class: "drawn-key" }, ...items.map(([name3, words2]) => el("li", {}, el("i", { class: "s-" + name3, "aria-hidden": "true" }), words2)));
+  }
+
   // blocks/figures.js
   var PLOTLY = "assets/plotly-cartesian.min.js";
   var PAPER = 640;
@@ -1593,7 +1636,7 @@
   function theme() {
     const names2 = ["ink", "ink-2", "ink-3", "line", "line-2", "act", "accent", "quiet", "up", "down", "raised"];
     names2.push("k0", "k1", "k2", "k3", "k4", "k5");
-    return Object.fromEntries(names2.map((name4) => [name4, colourOf(name4)]));
+    return Object.fromEntries(names2.map((name3) => [name3, colourOf(name3)]));
   }
   var diverging = (colours) => [
     [0, colours.down],
@@ -1664,7 +1707,7 @@
     node.redraw = draw2;
     drawn.add(node);
     await draw2();
-    for (const [name4, action] of Object.entries(events || {})) node.on?.(name4, action);
+    for (const [name3, action] of Object.entries(events || {})) node.on?.(name3, action);
   }
   var readyFigures = () => whenIdle(() => maybe(document, ".plot") && load(PLOTLY).catch(() => {
   }));
@@ -1691,12 +1734,8 @@
   self.addEventListener("resize", () => {
     for (const node of drawn) if (!node.offsetParent) node.stale = true;
   });
-  function shown(value2) {
-    if (typeof value2 !== "number") return value2;
-    return Number.isInteger(value2) ? asText.count(value2) : asText.value(value2);
-  }
   function filled(text4, values = {}) {
-    return (text4 || "").replace(/\{(\w+)\}/g, (all2, name4) => Object.hasOwn(values, name4) ? shown(values[name4]) : all2);
+    return (text4 || "").replace(/\{(\w+)\}/g, (all2, name3) => Object.hasOwn(values, name3) ? asText.shown(values[name3]) : all2);
   }
   function rowsOf(view) {
     const series = seriesOf(view);
@@ -1712,13 +1751,15 @@
   }
   var tableOf = (view) => gridTable({ columns: view.columns || [], rows: rowsOf(view) });
   function gridTable({ columns, rows }) {
-    const head3 = el("tr", {});
-    columns.forEach((name4) => head3.append(el("th", { scope: "col" }, name4)));
+    const texts = rows.map((row2) => row2.map((value2) => String(value2 ?? "")));
+    const lines2 = linedUp(texts);
+    const style = (i) => lines2[i] ? "number" : "";
+    const head3 = el("tr", {}, ...columns.map((name3, i) => el("th", { scope: "col", class: style(i) }, name3)));
     const body = el("tbody", {});
-    for (const row2 of rows) {
-      const [first, ...others] = row2.map((value2) => String(value2 ?? ""));
-      body.append(el("tr", {}, el("th", { scope: "row" }, first), ...others.map((cell2) => el("td", {}, cell2))));
-    }
+    texts.forEach(([first, ...others], place) => {
+      const cells = others.map((cell2, i) => el("td", { class: cellClass(style(i + 1), lines2[i + 1]?.[place]) }, cell2));
+      body.append(el("tr", {}, el("th", { scope: "row" }, first), ...cells));
+    });
     return el("div", { class: "scroll" }, el("table", { class: "grid" }, el("thead", {}, head3), body));
   }
   function unfolding(label2, make2) {
@@ -1730,8 +1771,8 @@
     });
     return details;
   }
-  function segments(labels, current, pick, name4) {
-    const box = el("div", { class: "seg", role: "group", "aria-label": name4 });
+  function segments(labels, current, pick, name3) {
+    const box = el("div", { class: "seg", role: "group", "aria-label": name3 });
     labels.forEach((label2, i) => {
       const button2 = el("button", { type: "button", "aria-pressed": String(i === current) }, label2);
       button2.addEventListener("click", () => {
@@ -1776,12 +1817,17 @@
         layout: layoutOf(view, colours, state.log, brushes)
       }));
     };
+    const [{ data: traces, columns = [] }] = block.views;
+    if (traces.length > 1) {
+      const key = keyList(traces.map((trace, i) => ["bar d-" + (trace.meta || "accent"), trace.name || columns[2 + i] || ""]));
+      if (key) plot.after(key);
+    }
     const start2 = async () => {
       await draw2();
       if (!plot.on) return;
       plot.on("plotly_hover", (event) => hover(block.views[state.view], event));
       plot.on("plotly_unhover", () => showTip(null));
-      for (const [name4, action] of Object.entries(block.events || {})) plot.on(name4, action);
+      for (const [name3, action] of Object.entries(block.events || {})) plot.on(name3, action);
     };
     const labels = block.views.map((view) => view.label);
     const controls2 = given ? within(given, "figcaption") : caption;
@@ -1844,14 +1890,16 @@
     return Math.min(9, Math.floor(10 * activation / max));
   }
   var levelOf = level;
-  function name2(group) {
+  var activations = ({ range: range2 }) => range2 ? asText.value(range2.low) + " – " + asText.value(range2.high) : "";
+  function nameOfGroup(group, edges, n) {
     const [kind, number] = group.group.split(":");
     if (kind === "top") return "Strongest";
-    const range2 = group.range;
-    if (!range2) return kind + " " + number;
-    const { value: value2 } = asText;
-    const words2 = value2(range2.low) + " – " + value2(range2.high);
-    return kind === "quantile" ? "Quantile " + words2 : "Interval " + words2;
+    if (kind === "quantile") {
+      const ends2 = [0, ...edges, 1].slice(Number(number), Number(number) + 2);
+      if (edges.length && ends2.length === 2) return "Quantile " + ends2.map(asText.percent).join(" – ");
+      return "Quantile group " + (Number(number) + 1) + " of " + n;
+    }
+    return group.range ? "Activation " + activations(group) : kind + " " + number;
   }
   function about(token) {
     const data = info.get(token);
@@ -1929,9 +1977,9 @@
       const [block] = record && new Map(record.panels).get("examples") || [];
       const found = block && distinct(groupsOf(merged(block))).find((example2) => example2.sequence === sequence);
       if (!record || !found) return look(null);
-      const name4 = nameOf(slug, latent2);
-      look({ active: activeIn(found), max: record.max, name: name4 });
-      said3.append("Coloured by ", el("a", { href: latentHref(slug, latent2) }, name4), legend(record.max));
+      const name3 = nameOf(slug, latent2);
+      look({ active: activeIn(found), max: record.max, name: name3 });
+      said3.append("Coloured by ", el("a", { href: latentHref(slug, latent2) }, name3), legend(record.max));
       return null;
     });
     box.append(el("label", {}, el("span", {}, "Also active here (" + others.length + ", a sample)"), select), said3);
@@ -1971,11 +2019,14 @@
       open4 = !open4;
       show(null);
     });
+    const pressed = (event) => {
+      if (!around(event, "a, button, select, label") && self.getSelection()?.isCollapsed !== false) fold.click();
+    };
     show(null);
     const where = "doc " + example2.document + " · seq " + sequence + ":" + peak + " ";
     const more = folded2 ? el("span", { class: "folded" }, "+" + folded2 + " on ", tokenCode(peakToken(example2)), " ") : null;
     const end = el("span", { class: "at" }, where);
-    return el(
+    const item2 = el(
       "li",
       { class: "example" },
       el("span", { class: "value" }, asText.value(activation)),
@@ -1983,11 +2034,14 @@
       el("span", { class: "tail" }, more, end, fold),
       also
     );
+    item2.addEventListener("click", pressed);
+    return item2;
   }
   function groupNode(section2, max, here) {
     const { group } = section2;
     const heading = el("h3", {}, section2.title);
     if (group && group.range) {
+      if (group.group.startsWith("quantile:")) heading.append(el("span", {}, "activation " + activations(group)));
       const { n_active, share: share2 } = group.range;
       const bar2 = el("i", {});
       bar2.style.setProperty("width", 100 * share2 + "%");
@@ -2015,6 +2069,10 @@
     }
     return box;
   }
+  var peakKey = (signed3) => {
+    const sample2 = el("span", { class: signed3 ? "s-peak signed" : "s-peak", "aria-hidden": "true" }, "ab");
+    return el("span", { class: "legend" }, sample2, "peak");
+  };
   function legend(max) {
     const ramp = el("span", { class: "ramp", "aria-hidden": "true" });
     for (let i = 0; i < 10; i += 1) ramp.append(el("i", { class: "a" + i }));
@@ -2026,8 +2084,8 @@
     ["quantile", "By quantile"]
   ];
   function rangeFields(max) {
-    const field3 = (name4) => el("input", { type: "number", step: "any", min: "0", "aria-label": "Activation " + name4, placeholder: name4 === "from" ? "0" : asText.value(max) });
-    const [low, high2] = [field3("from"), field3("to")];
+    const field2 = (name3) => el("input", { type: "number", step: "any", min: "0", "aria-label": "Activation " + name3, placeholder: name3 === "from" ? "0" : asText.value(max) });
+    const [low, high2] = [field2("from"), field2("to")];
     const change = () => {
       const ends2 = [low.value === "" ? 0 : Number(low.value), high2.value === "" ? max : Number(high2.value)];
       const none = low.value === "" && high2.value === "";
@@ -2050,15 +2108,16 @@
       label: label2,
       groups: groups.filter((group) => group.group.split(":")[0] === kind)
     })).filter((item2) => item2.groups.length);
+    const nQuantiles = groups.filter(({ group }) => group.startsWith("quantile:")).length;
     const all2 = distinct(groups);
     const wanted2 = byKind.findIndex((item2) => item2.kind === remember("examples"));
     let current = wanted2 < 0 ? 0 : wanted2;
     function sections() {
       const { range: range3, unique: unique2 } = reading;
       if (!range3) {
-        const chosen = byKind.length ? byKind[current].groups : [];
-        return chosen.map((group) => ({
-          title: name2(group),
+        const chosen2 = byKind.length ? byKind[current].groups : [];
+        return chosen2.map((group) => ({
+          title: nameOfGroup(group, block.quantiles || [], nQuantiles),
           group,
           rows: foldTokens(group.examples, unique2),
           limit: group.group === "top" ? FIRST.top : FIRST.other
@@ -2115,7 +2174,7 @@
       )
     });
     const own2 = thisPage.kind === "latents" ? range2 : null;
-    box.controls = [kinds2, cuts, unique, ...own2 ? [own2] : [], legend(max), offer("examples", table3)];
+    box.controls = [kinds2, cuts, unique, ...own2 ? [own2] : [], legend(max), peakKey(), offer("examples", table3)];
     return box;
   }
   function watchExamples() {
@@ -2139,6 +2198,12 @@
     document.addEventListener("focusout", () => showTip(null));
     document.addEventListener("keydown", (event) => {
       const span = token(event);
+      if (span && event.key === "Enter") {
+        const fold = maybe(span.closest(".example") || span, ".fold");
+        event.preventDefault();
+        fold?.focus();
+        fold?.click();
+      }
       if (!span || event.key !== "ArrowLeft" && event.key !== "ArrowRight") return;
       const next = event.key === "ArrowRight" ? span.nextElementSibling : span.previousElementSibling;
       event.preventDefault();
@@ -2149,6 +2214,23 @@
       next.focus();
     });
   }
+
+  // core/view.js
+  var LONGEST = 400;
+  function partsOf(fragment) {
+    const [first, ...rest] = fragment.split("&");
+    const place = first.includes("=") ? "" : first;
+    return { place, values: new URLSearchParams(place ? rest.join("&") : fragment) };
+  }
+  var chosen = (name3) => thisPage.kind === "prompt" ? (partsOf(fragmentNow()).values.get(name3) || "").slice(0, LONGEST) : "";
+  function choose(name3, value2) {
+    if (thisPage.kind !== "prompt") return;
+    const { place, values } = partsOf(fragmentNow());
+    if (value2) values.set(name3, value2);
+    else values.delete(name3);
+    setFragment([place, values.toString().replaceAll("%3A", ":").replaceAll("%7E", "~").replaceAll("%40", "@")].filter(Boolean).join("&"));
+  }
+  var whenChosen = (action) => self.addEventListener("hashchange", action);
 
   // blocks/axes.js
   function nameAxis(texts, colours) {
@@ -2187,11 +2269,11 @@
     if (!given) box.append(el("figcaption", {}, block.title ? el("h3", {}, block.title) : null), el("p", { class: "summary" }, summary));
     const caption = within(box, "figcaption");
     const heading = maybe(box, "h3") || maybe(box.closest(".panel") || box, "h2");
-    const name4 = heading && heading.textContent || "figure";
-    const said3 = summary || name4 + ".";
+    const name3 = heading && heading.textContent || "figure";
+    const said3 = summary || name3 + ".";
     const plot = plotBox({ class: "plot", role: "img", "aria-label": said3 });
     (maybe(box, ".summary") || caption).after(plot);
-    return { box, caption, plot, summary: said3, name: name4 };
+    return { box, caption, plot, summary: said3, name: name3 };
   }
 
   // blocks/cells.js
@@ -2199,8 +2281,8 @@
     if (typeof cell2 === "string") return document.createTextNode(cell2);
     const { text: text4, href, token, position, gloss } = cell2;
     const outside = href && href.startsWith("https:");
-    const name4 = href ? el("a", { href: outside ? href : addressOf(href), rel: outside ? "noreferrer" : null }, text4) : text4;
-    const node = el("span", { class: "ref" }, name4);
+    const name3 = href ? el("a", { href: outside ? href : addressOf(href), rel: outside ? "noreferrer" : null }, text4) : text4;
+    const node = el("span", { class: "ref" }, name3);
     if (token) node.append(" ", el("code", { class: "tok" }, token));
     if (position !== void 0) node.append(" ", el("small", {}, String(position)));
     if (gloss) node.append(" ", el("small", { class: "gloss" }, gloss));
@@ -2222,7 +2304,7 @@
       return { name: text4, token, position, label: label2, href: href || "", gloss: gloss || "", place, value: values[i] };
     });
   }
-  var link = ({ name: name4, href, token, position, gloss }) => cellNode({ text: name4, href, token, position, gloss });
+  var link = ({ name: name3, href, token, position, gloss }) => cellNode({ text: name3, href, token, position, gloss });
   function chosenCells(block, ends2, state) {
     const { x, y, value: value2 } = block;
     const most2 = Math.max(1e-12, ...value2.map(Math.abs));
@@ -2258,12 +2340,19 @@
     plot.setAttribute("role", "application");
     plot.setAttribute("aria-label", summary + largest2 + " The arrow keys walk from cell to cell.");
     plot.tabIndex = 0;
-    const hint = "Click a cell, or walk there with the arrow keys, to pin it here.";
+    const hint = "Click a cell, or walk there with the arrow keys, to pin it here; again, or Escape, unpins it.";
     const card = el("div", { class: "c-card", role: "status" }, el("p", { class: "none" }, hint));
     const lists2 = el("details", {}, el("summary", {}, "Rows and columns shown, as links"));
     let shown3 = chosenCells(block, ends2, state);
     let cells = [];
     let pinned = -1;
+    const key = box.dataset.block || "";
+    const nameOf3 = (i) => key + "~" + [ends2.columns[x[i]], ends2.rows[y[i]]].map(({ name: name3, position }) => name3 + "@" + position).join("~");
+    const unpin = () => {
+      pinned = -1;
+      if (plot.redraw) plot.redraw();
+      card.replaceChildren(el("p", { class: "none" }, hint));
+    };
     const pin = (i) => {
       pinned = i;
       if (plot.redraw) plot.redraw();
@@ -2276,8 +2365,17 @@
       ];
       (more.get(i) || []).forEach((number, k) => facts2.push([block.more.names[k], number]));
       const list2 = el("dl", { class: "kv" });
-      for (const [name4, number] of facts2) list2.append(el("div", {}, el("dt", {}, name4), el("dd", {}, asText.value(number))));
+      for (const [name3, number] of facts2) list2.append(el("div", {}, el("dt", {}, name3), el("dd", {}, asText.value(number))));
       card.replaceChildren(el("p", {}, link(before4), " → ", link(after)), list2);
+    };
+    const press = (i) => {
+      if (i === pinned || i < 0) {
+        unpin();
+        choose("cell", "");
+      } else {
+        pin(i);
+        choose("cell", nameOf3(i));
+      }
     };
     const placeOf = (i) => {
       const row2 = cells.findIndex((line2) => line2.includes(i));
@@ -2287,7 +2385,7 @@
       const from = pinned < 0 ? null : placeOf(pinned);
       if (!from) {
         const drawn2 = cells.flat().filter((i) => i >= 0);
-        if (drawn2.length) pin(drawn2.reduce((a, b) => Math.abs(value2[b]) > Math.abs(value2[a]) ? b : a));
+        if (drawn2.length) press(drawn2.reduce((a, b) => Math.abs(value2[b]) > Math.abs(value2[a]) ? b : a));
         return;
       }
       const best = { distance: Infinity, cell: -1 };
@@ -2300,9 +2398,10 @@
           if (distance < best.distance) Object.assign(best, { distance, cell: i });
         })
       );
-      if (best.cell >= 0) pin(best.cell);
+      if (best.cell >= 0) press(best.cell);
     };
     plot.addEventListener("keydown", (event) => {
+      if (event.key === "Escape" && pinned >= 0) press(-1);
       const step2 = STEPS.get(event.key);
       if (event.altKey || event.ctrlKey || event.metaKey || !step2) return;
       event.preventDefault();
@@ -2328,7 +2427,7 @@
       const narrow = plot.clientWidth < 560;
       const rows = shown3.rows.map((row2) => shorten(ends2.rows[row2].label, narrow ? 18 : 48));
       const columns = shown3.columns.map((column) => ends2.columns[column].label);
-      return drawing({ z, most: shown3.most, rows, columns, places: cells }, [...boxes2, ...mark3], colours);
+      return drawing.heatDrawing({ z, most: shown3.most, rows, columns, places: cells }, [...boxes2, ...mark3], colours);
     };
     const listing = (title2, places, own2) => el("div", {}, el("h3", {}, title2), el("ol", {}, ...places.map((place) => el("li", {}, link(own2[place])))));
     const update = () => {
@@ -2348,8 +2447,9 @@
         update();
       });
       caption.append(el("label", { class: "field", for: id }, el("span", {}, label2), select));
+      return select;
     };
-    choice("Strongest rows, columns", SIZES.map((n) => [String(n), String(n)]), String(state.size), (size) => state.size = Number(size));
+    const sizes2 = choice("Strongest rows, columns", SIZES.map((n) => [String(n), String(n)]), String(state.size), (size) => state.size = Number(size));
     const sorts = [["position", "position"], ["strength", "strength"], ["latent", "latent"]];
     if (block.one_by_one) ends2.rows.forEach((end, i) => sorts.push(["row-" + i, end.name + " " + end.token]));
     choice("Sort by", sorts, state.sort, (sort) => state.sort = sort);
@@ -2364,8 +2464,26 @@
       })
     });
     caption.append(divergingLegend(shown3.most), offer(block.quantity + " " + (block.title || ""), data));
-    plot.after(card, lists2);
+    const legend3 = drawing.heatKey(block, true, expected.size > 0);
+    plot.after(...legend3 ? [legend3] : [], card, lists2);
     update();
+    const read2 = () => {
+      const wanted2 = chosen("cell");
+      const found = wanted2.startsWith(key + "~") ? Array.from(value2.keys()).find((i) => nameOf3(i) === wanted2) : void 0;
+      if (found === void 0 || found === pinned) return;
+      const fits = SIZES.find((size) => {
+        const { columns, rows } = chosenCells(block, ends2, { ...state, size });
+        return size >= state.size && columns.includes(x[found]) && rows.includes(y[found]);
+      });
+      if (fits && fits !== state.size) {
+        state.size = fits;
+        sizes2.value = String(fits);
+        update();
+      }
+      pin(found);
+    };
+    whenChosen(read2);
+    read2();
     const cellOf = (event) => event.points[0].customdata;
     whenSeen(
       plot,
@@ -2377,7 +2495,7 @@
           showTip(lines2, event.event.clientX, event.event.clientY);
         },
         plotly_unhover: () => showTip(null),
-        plotly_click: (event) => cellOf(event) >= 0 && pin(cellOf(event))
+        plotly_click: (event) => cellOf(event) >= 0 && press(cellOf(event))
       })
     );
     return box;
@@ -2403,6 +2521,8 @@
     };
     const layout = {
       ...frameLayout(colours),
+      // A cell without a value is not one of the value zero, which has the colour of the panel.
+      plot_bgcolor: colours.line,
       xaxis: { ...nameAxis(columns, colours), ...x ? { title: { text: x } } : { tickangle: -90 } },
       yaxis: { ...nameAxis(rows, colours), range: [rows.length - 0.5, -0.5] },
       shapes: boxes2.map((box) => ({
@@ -2421,6 +2541,12 @@
   function cellsOf(view) {
     const cells = numbersOf(view).flatMap((row2, y) => row2.map((value2, x) => ({ row: view.rows[y], column: view.columns[x], value: value2 || 0 })));
     return cells.filter((cell2) => cell2.value).sort((a, b) => Math.abs(b.value) - Math.abs(a.value));
+  }
+  function heatKey(block, missing, outlined) {
+    const items = [];
+    if (missing) items.push(["zero", "zero"], ["missing", block.missing || "not stored"]);
+    if (outlined) items.push(["outlined", block.outline || "outlined"]);
+    return keyList(items);
   }
   function tableOf2(view, show) {
     if (isNarrow(view)) {
@@ -2444,17 +2570,17 @@
       return token;
     });
   }
-  function chooser(views, pick, name4) {
+  function chooser(views, pick, name3) {
     const labels = views.map((view) => view.label);
-    if (labels.join("").length <= SHORT_LABELS) return segments(labels, 0, pick, name4);
-    const select = el("select", { "aria-label": name4 });
+    if (labels.join("").length <= SHORT_LABELS) return segments(labels, 0, pick, name3);
+    const select = el("select", { "aria-label": name3 });
     labels.forEach((label2, i) => select.append(el("option", { value: i }, label2)));
     select.addEventListener("change", () => pick(Number(select.value)));
     return select;
   }
   function denseHeatmap(block, given) {
     const { views } = block;
-    const { box, caption, plot, summary, name: name4 } = frameOf(block, given);
+    const { box, caption, plot, summary, name: name3 } = frameOf(block, given);
     for (const details of all(box, "details")) details.remove();
     let current = 0;
     const make2 = (colours) => {
@@ -2482,12 +2608,15 @@
       if (plot.redraw) plot.redraw();
       cells.open = false;
     };
+    const missing = views.some((view) => view.z.some((row2) => row2.includes(null)));
+    const key = heatKey(block, missing, views.some((view) => view.outlined && view.outlined.length));
     if (views.some((view) => view.note)) plot.after(note);
     if (views.some((view) => view.strip)) plot.after(words2);
+    if (key) plot.after(key);
     box.append(cells);
     if (views.length > 1) caption.append(chooser(views, pick, block.choice || "what to show"));
     const data = () => tableOf2(views[current], (value2) => value2);
-    caption.append(legend3, offer(name4, data));
+    caption.append(legend3, offer(name3, data));
     pick(0);
     whenSeen(
       plot,
@@ -2504,7 +2633,7 @@
     return box;
   }
   function heatmapBlock(block, given) {
-    return "views" in block ? denseHeatmap(block, given || null) : sparseHeatmap(block, given || null, heatDrawing);
+    return "views" in block ? denseHeatmap(block, given || null) : sparseHeatmap(block, given || null, { heatDrawing, heatKey });
   }
 
   // blocks/lines.js
@@ -2519,18 +2648,18 @@
     plot.setAttribute("aria-label", "Line plot. " + summary + peak);
     const data = () => ({
       columns: ["name", ...block.labels],
-      rows: block.series.map(({ name: name4, values }) => [cellName(name4), ...values])
+      rows: block.series.map(({ name: name3, values }) => [cellName(name3), ...values])
     });
     let other = null;
     const make2 = (colours) => {
       const palette = [colours.accent, colours.act, colours.down, colours["ink-2"], colours.quiet];
-      const lines2 = (from, dash) => series.flatMap(({ key, name: name4 }, i) => {
+      const lines2 = (from, dash) => series.flatMap(({ key, name: name3 }, i) => {
         const row2 = from.series.find((item2) => item2.key === key);
         if (!row2) return [];
         const style = { color: palette[i % 5], width: 1.6, dash: dash || (i >= 5 ? "dot" : "solid") };
         const marker = { color: palette[i % 5], size: dash ? 3 : 5, symbol: i >= 5 ? "diamond" : "circle" };
         const drawn2 = { x: row2.values.map((_, x) => x), y: row2.values, line: style, marker };
-        return [{ type: "scatter", mode: "lines+markers", name: plotText(shorten(cellName(name4), 24)), showlegend: !dash, legendgroup: key, hoverinfo: "none", ...drawn2 }];
+        return [{ type: "scatter", mode: "lines+markers", name: plotText(shorten(cellName(name3), 24)), showlegend: !dash, legendgroup: key, hoverinfo: "none", ...drawn2 }];
       });
       const texts = block.labels.map((label2) => shorten(label2, 18));
       const narrow = session.paper || plot.clientWidth < 560;
@@ -2551,16 +2680,29 @@
       const select = el("select", {}, el("option", { value: "" }, "none"));
       overlays.forEach(([, page2, text4]) => select.append(el("option", { value: page2 }, text4)));
       const key = box.dataset.block || "";
-      select.addEventListener("change", async () => {
-        const chosen = overlays.find(([, page2]) => page2 === select.value);
-        if (chosen) await load(chosen[0]);
-        const blocks2 = chosen && store.pages.get(chosen[1])?.blocks;
+      const overlay = async () => {
+        const from = overlays.find(([, page2]) => page2 === select.value);
+        if (from) await load(from[0]);
+        const blocks2 = from && store.pages.get(from[1])?.blocks;
         const { load: apart2 } = blocks2 && blocks2.get(key) || {};
         if (apart2) await load(apart2);
         const found = blocks2 && blocks2.get(key);
         other = found ? merged(found) : null;
         if (plot.redraw) plot.redraw();
+      };
+      const short = (page2) => page2.replace(/^.*\/|\.html$/g, "");
+      const read2 = () => {
+        const [, page2 = ""] = overlays.find(([, path]) => short(path) === chosen("over")) || [];
+        if (page2 === select.value) return;
+        select.value = page2;
+        overlay();
+      };
+      select.addEventListener("change", () => {
+        choose("over", short(select.value));
+        overlay();
       });
+      whenChosen(read2);
+      read2();
       caption.append(el("label", { class: "field" }, el("span", {}, block.overlay || "Lay over it"), select));
     }
     caption.append(offer(title2, data));
@@ -2581,7 +2723,7 @@
 
   // blocks/scatter.js
   function scatterBlock(block, given) {
-    const { box, caption, plot, name: name4 } = frameOf(block, given || null);
+    const { box, caption, plot, name: name3 } = frameOf(block, given || null);
     const points = block.series.flatMap((line2) => line2.points);
     const ends2 = points.length ? [Math.min(...points.flat()), Math.max(...points.flat())] : [0, 0];
     plot.style.setProperty("height", "340px");
@@ -2601,7 +2743,19 @@
         layout: { ...frameLayout(colours), xaxis: valueAxis(block.x, colours), yaxis: valueAxis(block.y, colours) }
       };
     };
-    caption.append(offer(name4, () => ({ columns: ["", block.x, block.y], rows: block.series.flatMap((line2) => line2.points.map((point) => [line2.name, ...point])) })));
+    const used = new Set(block.series.map((line2) => line2.role));
+    const key = keyList([
+      ...Object.entries(block.roles || {}).filter(([role]) => used.has(role)).map(([role, words2]) => (
+        /** @type {[string, string]} */
+        ["dot d-" + role, words2]
+      )),
+      ...block.diagonal ? [
+        /** @type {[string, string]} */
+        ["line", block.diagonal]
+      ] : []
+    ]);
+    if (key) plot.after(key);
+    caption.append(offer(name3, () => ({ columns: ["", block.x, block.y], rows: block.series.flatMap((line2) => line2.points.map((point) => [line2.name, ...point])) })));
     whenSeen(
       plot,
       () => drawPlot(plot, make2, {
@@ -2623,6 +2777,7 @@
       try {
         const block = merged(page2.blocks.get(key));
         if (Object.hasOwn(DRAWN, block.b)) DRAWN[block.b](block, figure);
+        offerOnce(figure);
       } catch (error) {
         self.reportError(error);
       }
@@ -2640,12 +2795,20 @@
     if (fold) fold.addEventListener("toggle", begin, { once: true });
     else begin();
   }
+  function goToCell() {
+    const [key] = chosen("cell").split("~");
+    const figure = key ? all(document, "[data-block]").find((node) => node.dataset.block === key) : null;
+    const fold = figure && figure.closest("details.unfold");
+    if (fold instanceof HTMLDetailsElement) fold.open = true;
+    if (figure) figure.scrollIntoView();
+  }
   function drawBlocks() {
     const panels = maybe(document, "[data-of]");
     const page2 = panels && store.pages.get(panels.dataset.of || "");
     if (!page2) return null;
     for (const figure of all(document, "[data-block]")) if (page2.blocks.has(figure.dataset.block || "")) drawBlock(page2, figure);
     for (const fold of all(document, "details.unfold")) fold.addEventListener("toggle", freshen2);
+    goToCell();
     return page2;
   }
 
@@ -2664,9 +2827,19 @@
     for (const button2 of buttons) {
       button2.addEventListener("click", () => {
         wanted2 = wanted2 === button2.dataset.token ? "" : button2.dataset.token || "";
+        choose("token", wanted2);
         apply();
       });
     }
+    const read2 = () => {
+      const named2 = chosen("token");
+      const known2 = buttons.some((button2) => button2.dataset.token === named2) ? named2 : "";
+      if (known2 === wanted2) return;
+      wanted2 = known2;
+      apply();
+    };
+    whenChosen(read2);
+    read2();
   }
   function promptPage() {
     const page2 = drawBlocks();
@@ -2684,12 +2857,12 @@
   var offsetName = (offset) => offset === 0 ? "the peak" : asText.value(offset) + " from the peak";
   function words(where, values, most2, blind) {
     const box = el("div", { class: "words signed", dir: "auto" });
-    const add = (offset, text4, name4) => {
+    const add = (offset, text4, name3) => {
       const value2 = values.get(offset);
       const classes = [step(value2, most2), offset === 0 ? "peak" : "", offset > 0 ? "far" : ""];
       const span = el("span", { class: classes.filter(Boolean).join(" ") }, text4);
       if (offset === 0) span.tabIndex = 0;
-      describeToken(span, [name4, value2 === void 0 ? "nothing listed" : signed(value2), offsetName(offset)]);
+      describeToken(span, [name3, value2 === void 0 ? "nothing listed" : signed(value2), offsetName(offset)]);
       box.append(span);
     };
     if (!where) {
@@ -2753,10 +2926,7 @@
     return box;
   }
   function grid(columns, rows) {
-    const row2 = (cells, tag) => el("tr", {}, ...cells.map((cell2, i) => el(i ? tag : "th", {}, cell2)));
-    const table3 = el("table", { class: "grid" }, el("thead", {}, row2(columns, "th")));
-    table3.append(el("tbody", {}, ...rows.map((cells) => row2(cells, "td"))));
-    return el("details", {}, el("summary", {}, "Table"), el("div", { class: "scroll" }, table3));
+    return el("details", {}, el("summary", {}, "Table"), gridTable({ columns, rows }));
   }
   var most = (numbers2) => Math.max(1e-12, ...numbers2.map(Math.abs));
   function attributionBlock(block, { blind }) {
@@ -2782,7 +2952,7 @@
       columns: [...columns, "first source, from the peak", "sources"],
       rows: examples.map((row2, i) => [i + 1, row2.activation, row2.pre_activation, row2.bias, ...row2.heads, row2.first, row2.sources.join(" ")])
     });
-    box.controls = [divergingLegend(scale2), offer("attribution by head", data)];
+    box.controls = [divergingLegend(scale2), peakKey(true), offer("attribution by head", data)];
     return box;
   }
   function earlier(slug, latent2, inside, blind) {
@@ -2804,20 +2974,21 @@
     const head3 = ["earlier latent", "path", "token", "influence"];
     const body = el("tbody", {});
     const widest = most(rows.map((row2) => row2.value));
-    for (const row2 of rows) {
+    const line2 = aligned(rows.map((row2) => signed(row2.value)));
+    rows.forEach((row2, i) => {
       const { source, token, value: value2 } = row2;
-      const cell2 = el("td", { class: "lead-value" }, signed(value2));
-      const line2 = el("i", { class: value2 < 0 ? "neg" : "" });
-      line2.style.setProperty("width", 72 * Math.abs(value2) / widest + "%");
-      cell2.append(line2);
+      const cell2 = el("td", { class: cellClass("lead-value", line2?.[i]) }, signed(value2));
+      const bar2 = el("i", { class: value2 < 0 ? "neg" : "" });
+      bar2.style.setProperty("width", 72 * Math.abs(value2) / widest + "%");
+      cell2.append(bar2);
       const shown3 = () => blind ? el("code", { class: "tok" }, "#" + token) : tokenCode(token);
       const text4 = token < 0 ? null : shown3();
       const path = pathOf(row2);
       const at2 = el("small", {}, source === 0 ? " peak" : " " + asText.value(source));
       const from = el("td", {}, earlier(block.saes[row2.sae], row2.latent, row2.shown, blind));
       body.append(el("tr", {}, from, el("td", {}, path), el("td", {}, text4, at2), cell2));
-    }
-    const titles = el("tr", {}, ...head3.map((name4) => el("th", { scope: "col" }, name4)));
+    });
+    const titles = el("tr", {}, ...head3.map((name3) => el("th", { scope: "col" }, name3)));
     const table3 = el("table", { class: "list paths" }, el("thead", {}, titles), body);
     return el("div", { class: "scroll-x" }, table3);
   }
@@ -2838,6 +3009,7 @@
       const labels = examples.map((_, i) => String(i + 1));
       heading.append(segments(labels, 0, show, "which example"));
     }
+    heading.append(peakKey(true));
     show(0);
     const data = () => ({
       columns: ["example", "SAE", "latent", "path", "source, from the peak", "token", "influence"],
@@ -2853,11 +3025,16 @@
 
   // blocks/table.js
   function tableBlock(block) {
-    const head3 = el("tr", {}, ...block.columns.map((name4) => el("th", { scope: "col" }, name4)));
+    const lines2 = linedUp(block.rows);
+    const head3 = el("tr", {}, ...block.columns.map((name3, i) => el("th", { scope: "col", class: lines2[i] ? "number" : null }, name3)));
     const body = el("tbody", {});
-    for (const [first, ...others] of block.rows) {
-      body.append(el("tr", {}, el("th", { scope: "row" }, cellNode(first)), ...others.map((cell2) => el("td", {}, cellNode(cell2)))));
-    }
+    block.rows.forEach(([first, ...others], place) => {
+      const made = (cell2, i) => {
+        const line2 = lines2[i + 1];
+        return el("td", { class: line2 ? cellClass("number", line2[place]) : null }, cellNode(cell2));
+      };
+      body.append(el("tr", {}, el("th", { scope: "row" }, cellNode(first)), ...others.map(made)));
+    });
     const title2 = block.title === void 0 ? "" : cellText(block.title);
     const table3 = el("table", { class: "grid" }, el("thead", {}, head3), body);
     const data = () => ({ columns: block.columns, rows: block.rows.map((row2) => row2.map(cellText)) });
@@ -2873,13 +3050,13 @@
     block.values.forEach((value2, i) => {
       const term = block.names[i];
       const note = block.notes && block.notes[i];
-      const detail = el("dd", {}, typeof value2 === "number" ? asText.value(value2) : value2);
+      const detail = el("dd", {}, asText.shown(value2));
       if (note) detail.append(el("small", {}, note));
       list2.append(el("div", {}, el("dt", {}, term), detail));
     });
     const box = el("div", { class: "block" });
     if (block.title) box.append(el("h3", {}, block.title));
-    const rows = () => block.names.map((name4, i) => [name4, block.values[i], block.notes && block.notes[i] || ""]);
+    const rows = () => block.names.map((name3, i) => [name3, block.values[i], block.notes && block.notes[i] || ""]);
     box.append(offer(block.title || "values", () => ({ columns: ["name", "value", "note"], rows: rows() })), list2);
     return box;
   }
@@ -2932,12 +3109,12 @@
     const context = { sae: slug, latent: record.latent, max: record.max, blind };
     const known2 = new Map(store.report.panels.map((panel) => [panel.name, panel]));
     const box = el("div", { class: "panels" });
-    for (const [name4, blocks2] of record.panels) {
-      const panel = known2.get(name4);
+    for (const [name3, blocks2] of record.panels) {
+      const panel = known2.get(name3);
       if (!panel || blind && panel.reveals_text) continue;
       const header = el("header", {}, el("h2", {}, panel.title));
       const section2 = el("section", { class: panel.wide ? "panel wide" : "panel" }, header);
-      section2.dataset.panel = name4;
+      section2.dataset.panel = name3;
       for (const block of blocks2) {
         const node = blockNode(block, context);
         if (node.controls) header.append(...node.controls);
@@ -2978,10 +3155,10 @@
       ["Max", row2.max > 0 ? asText.value(row2.max) : "–"]
     ];
     const list2 = el("dl", { class: "kv" });
-    for (const [name5, value2] of facts2) list2.append(el("div", {}, el("dt", {}, name5), el("dd", {}, value2)));
+    for (const [name4, value2] of facts2) list2.append(el("div", {}, el("dt", {}, name4), el("dd", {}, value2)));
     const gloss = own2 ? el("span", { class: "gloss own" }, own2) : glossNode(row2);
-    const name4 = el("h3", {}, swatch(item2.place), el("a", { href: latentHref(slug, latent2) }, item2.name));
-    return [name4, gloss, list2, markButtons(slug, latent2)];
+    const name3 = el("h3", {}, swatch(item2.place), el("a", { href: latentHref(slug, latent2) }, item2.name));
+    return [name3, gloss, list2, markButtons(slug, latent2)];
   }
   function barsOf(view) {
     const { x0 = 0, dx = 1, y } = view.data[0];
@@ -3061,8 +3238,8 @@
     const lines2 = [];
     const blind = new Set(store.report.panels.filter((panel) => panel.reveals_text).map((panel) => panel.name));
     for (const item2 of items) {
-      for (const [name4, blocks2] of item2.panels) {
-        if (item2.hidden && blind.has(name4)) continue;
+      for (const [name3, blocks2] of item2.panels) {
+        if (item2.hidden && blind.has(name3)) continue;
         for (const block of lists(blocks2)) {
           for (const other of items) {
             const row2 = other !== item2 && (block.sae || item2.slug) === other.slug && latentRows(block).find((one) => one.latent === other.latent);
@@ -3087,7 +3264,7 @@
       }
     });
     const shared = Array.from(where).filter(([, { places }]) => places.size > 1);
-    const names2 = new Set(shared.map(([name4]) => name4));
+    const names2 = new Set(shared.map(([name3]) => name3));
     for (const cell2 of cells) {
       for (const code2 of all(cell2, "code.tok[title]")) code2.classList.toggle("shared", names2.has(code2.title));
     }
@@ -3129,11 +3306,11 @@
     const text4 = new URLSearchParams(fragmentNow()).get("panels");
     return new Set(text4 === null ? FIRST2 : text4.split(","));
   }
-  function chooser2(panels, chosen, change) {
+  function chooser2(panels, chosen2, change) {
     const box = el("fieldset", { class: "field only panels-shown" }, el("legend", {}, "Panels"));
     for (const panel of panels) {
       const check = el("input", { type: "checkbox", value: panel.name });
-      check.checked = chosen.has(panel.name);
+      check.checked = chosen2.has(panel.name);
       check.addEventListener("change", () => change(panel.name, check.checked));
       box.append(el("label", {}, check, " " + panel.title));
     }
@@ -3172,30 +3349,30 @@
     }
     function show(items) {
       const held = store.report.panels.filter((panel) => items.some((item2) => item2.panels.has(panel.name)));
-      const chosen = asked();
+      const chosen2 = asked();
       const scroller = el("div", { class: "compared", tabindex: "0", role: "region", "aria-label": "Latents side by side" });
       scroller.style.setProperty("--columns", String(items.length));
       const heads = items.map((item2) => el("div", { class: "cell" }, ...head(item2)));
       const aspects = /* @__PURE__ */ new Map();
-      const place = (name4) => {
-        const panel = held.find((one) => one.name === name4);
+      const place = (name3) => {
+        const panel = held.find((one) => one.name === name3);
         if (!panel) return;
         const node = section(panel, items);
-        aspects.set(name4, node);
+        aspects.set(name3, node);
         const after = held.slice(held.indexOf(panel) + 1).map((one) => aspects.get(one.name)).find((one) => one && one.isConnected);
         if (after) after.before(node);
         else scroller.append(node);
       };
-      const change = (name4, wanted2) => {
-        chosen[wanted2 ? "add" : "delete"](name4);
-        if (wanted2) place(name4);
-        else aspects.get(name4)?.remove();
-        const names2 = held.map((panel) => panel.name).filter((one) => chosen.has(one));
+      const change = (name3, wanted2) => {
+        chosen2[wanted2 ? "add" : "delete"](name3);
+        if (wanted2) place(name3);
+        else aspects.get(name3)?.remove();
+        const names2 = held.map((panel) => panel.name).filter((one) => chosen2.has(one));
         const usual = held.map((panel) => panel.name).filter((one) => FIRST2.includes(one));
         setFragment(names2.join() === usual.join() ? "" : "panels=" + names2.join(","));
       };
       scroller.append(el("section", { class: "aspect" }, el("h2", { class: "sr" }, "Latents"), el("div", { class: "cells" }, ...heads)));
-      const parts = [chooser2(held, chosen, change)];
+      const parts = [chooser2(held, chosen2, change)];
       if (items.length < 2) parts.unshift(el("p", { class: "absent", role: "status" }, "One latent is pinned; pin another to see them side by side."));
       const together = histograms(items);
       if (together) {
@@ -3210,7 +3387,7 @@
         parts.push(el("section", { class: "panel wide" }, el("header", {}, el("h2", {}, "What the report knows of them together")), body));
       }
       box.replaceChildren(...parts, scroller);
-      for (const panel of held) if (chosen.has(panel.name)) place(panel.name);
+      for (const panel of held) if (chosen2.has(panel.name)) place(panel.name);
       document.title = "Compare " + items.map((item2) => item2.name).join(", ") + " · " + store.report.title;
     }
     listeners.pins.push(() => {
@@ -3244,10 +3421,10 @@
     return kind === "embedding" ? { words: named("embedding_node", row2).words } : {};
   }
   function nodeOf(row2, place, cards) {
-    const { id, kind: number, sae: sae2, layer, influence, reach } = named("error_node", row2);
+    const { id, kind: number, sae: sae2, layer, influence, reach, feature } = named("error_node", row2);
     const kind = KINDS3[number];
     const [, latent2, position] = (/(-?\d+)_(\d+)$/.exec(id) || []).map(Number);
-    return { id, kind, sae: sae2, layer, influence, reach, place, latent: latent2, position, card: null, activation: 0, probability: 0, words: "", inputs: [], outputs: [], ...ownOf(kind, row2, cards) };
+    return { id, kind, sae: sae2, layer, influence, reach, feature, place, latent: latent2, position, card: null, activation: 0, probability: 0, words: "", inputs: [], outputs: [], ...ownOf(kind, row2, cards) };
   }
   function graphModel(record) {
     const cards = record.cards.map((card) => ({ ...card, examples: allNamed("card_example", card.examples) }));
@@ -3318,16 +3495,14 @@
       return parts.join("; ");
     }
   };
-  var cantor = (x, y) => (x + y) * (x + y + 1) / 2 + y;
   function exported(model, node) {
     const { kind, latent: latent2, position } = node;
     const told = /^(E|\d+)_/.exec(node.id);
     const layer = told ? told[1] : String(node.layer);
     const stem = kind === "logit" ? "L_" + latent2 : node.id.slice(0, node.id.lastIndexOf("_"));
-    const features = { latent: cantor(Number(layer), latent2), error: -1, embedding: position, logit: latent2 };
     const result = {
       node_id: node.id,
-      feature: features[kind],
+      feature: node.feature,
       layer,
       ctx_idx: position,
       feature_type: TYPES[node.kind],
@@ -3344,11 +3519,18 @@
     const id = (place) => model.nodes[place].id;
     const grouped = state.groups.flatMap((group) => group.members.map(id));
     const pinned = state.pinned === null ? [] : [id(state.pinned)];
+    const taken = new Set(model.nodes.map((node) => node.id));
+    const unique = (name3) => {
+      let found = name3;
+      for (let again = 2; taken.has(found); again++) found = name3 + " (" + again + ")";
+      taken.add(found);
+      return found;
+    };
     return {
       metadata: model.record.metadata,
       qParams: {
         pinnedIds: [.../* @__PURE__ */ new Set([...pinned, ...grouped])],
-        supernodes: state.groups.map((group) => [group.name, ...group.members.map(id)]),
+        supernodes: state.groups.map((group) => [unique(group.name), ...group.members.map(id)]),
         linkType: "both",
         clickedId: pinned[0] || "",
         sg_pos: ""
@@ -3366,10 +3548,15 @@
     const y = checks.map((row2) => row2.measured);
     const low = Math.min(0, ...x, ...y);
     const high2 = Math.max(0, ...x, ...y);
-    const opposite = checks.filter((row2) => row2.predicted * row2.measured < 0).length;
-    const label2 = "Scatter plot of predicted and measured change for " + checks.length + " links, " + opposite + " of opposite sign; the numbers are in the table below.";
+    const failing = checks.filter((row2) => row2.fails).length;
+    const label2 = "Scatter plot of predicted and measured change for " + checks.length + " links, of which " + failing + " fail; the numbers are in the table below.";
     const plot = el("div", { class: "plot g-plot", role: "img", "aria-label": label2 });
-    figure.append(plot);
+    const key = keyList([
+      ["dot d-up", "as predicted, within a factor of two"],
+      ["cross", "opposite sign, or off by more"],
+      ["dotted", "exactly as predicted"]
+    ]);
+    figure.append(plot, ...key ? [key] : []);
     const make2 = (colours) => {
       const axis2 = (title2) => ({
         type: "linear",
@@ -3380,11 +3567,10 @@
         automargin: true
       });
       const line2 = { type: "scatter", mode: "lines", x: [low, high2], y: [low, high2], hoverinfo: "skip", line: { color: colours["ink-3"], width: 1, dash: "dot" } };
-      const far = ({ predicted: p, measured: m }) => p * m < 0 || Math.abs(m) > 2 * Math.abs(p) || Math.abs(m) < Math.abs(p) / 2;
       const marker = {
         size: 10,
-        color: checks.map((row2) => far(row2) ? colours.down : colours.up),
-        symbol: checks.map((row2) => far(row2) ? "x" : "circle"),
+        color: checks.map((row2) => row2.fails ? colours.down : colours.up),
+        symbol: checks.map((row2) => row2.fails ? "x" : "circle"),
         line: { width: 1, color: colours.ink },
         opacity: 0.85
       };
@@ -3414,7 +3600,7 @@
           const [source, target] = [model.nodes[row2.source], model.nodes[row2.target]];
           const { value: value2 } = asText;
           showTip(
-            [short(model, source) + " → " + short(model, target), "predicted " + value2(row2.predicted), "measured " + value2(row2.measured)],
+            [short(model, source) + " → " + short(model, target), "predicted " + value2(row2.predicted), "measured " + value2(row2.measured), ...row2.fails ? [row2.fails] : []],
             event.event.clientX,
             event.event.clientY
           );
@@ -3463,9 +3649,9 @@
     return asText.value(activation) + " on " + code(tokenText(at2)) + ": …" + words2.join("") + "…";
   }
   function latent(article) {
-    const name4 = store.saes.get(thisPage.sae)?.label || thisPage.sae;
+    const name3 = store.saes.get(thisPage.sae)?.label || thisPage.sae;
     const index = Number(article.id.slice("latent-".length));
-    const out = ["## " + link2(name4 + " latent " + index, viewAddress()), ""];
+    const out = ["## " + link2(name3 + " latent " + index, viewAddress()), ""];
     const label2 = maybe(article, ".label");
     if (shown2(label2)) out.push("> " + plain3(text3(label2)), "");
     out.push("*" + plain3(store.report.title) + "*", "");
@@ -3495,8 +3681,8 @@
     return out;
   }
   function table2(node) {
-    const { columns, rows } = tableData(node);
-    const line2 = (cells) => "| " + cells.map((value2) => plain3(typeof value2 === "number" ? asText.value(value2) : value2 || "")).join(" | ") + " |";
+    const { columns, rows } = tableTexts(node);
+    const line2 = (cells) => "| " + cells.map((cell2) => typeof read(cell2) === "number" ? cell2 : plain3(cell2)).join(" | ") + " |";
     const out = [line2(columns), "|" + " --- |".repeat(columns.length), ...rows.slice(0, N_ROWS).map(line2)];
     if (rows.length > N_ROWS) out.push("", "and " + (rows.length - N_ROWS) + " more");
     return [...out, ""];
@@ -3529,11 +3715,11 @@
   var root3 = document.documentElement;
   function byHand(text4, what) {
     const before4 = document.activeElement;
-    const field3 = el("textarea", { readonly: "", rows: "3", "aria-label": what });
-    field3.value = text4;
+    const field2 = el("textarea", { readonly: "", rows: "3", "aria-label": what });
+    field2.value = text4;
     const done = el("button", { type: "button" }, "Close");
     const note = el("p", {}, "This browser does not let a page copy. The text is selected: copy it yourself.");
-    const box = el("div", { class: "by-hand", role: "group", "aria-label": what }, note, field3, done);
+    const box = el("div", { class: "by-hand", role: "group", "aria-label": what }, note, field2, done);
     const close = () => {
       box.remove();
       if (before4 instanceof HTMLElement) before4.focus();
@@ -3546,8 +3732,8 @@
     });
     all(document, ".by-hand").forEach((node) => node.remove());
     document.body.append(box);
-    field3.focus();
-    field3.select();
+    field2.focus();
+    field2.select();
   }
   async function copyText(text4, what) {
     try {
@@ -3650,9 +3836,9 @@
       box.append(el("label", { class: "field" }, el("span", {}, label2 + " ", out), range2));
       return { range: range2, out };
     };
-    const tick = (label2, name5) => {
+    const tick = (label2, name4) => {
       const check = el("input", { type: "checkbox" });
-      check.addEventListener("change", () => page2.change({ [name5]: check.checked }, name5 === "errors"));
+      check.addEventListener("change", () => page2.change({ [name4]: check.checked }, name4 === "errors"));
       box.append(el("label", { class: "g-tick" }, check, label2));
       return check;
     };
@@ -3662,11 +3848,11 @@
     const errors = tick("error nodes", "errors");
     const paths = tick("follow whole paths", "paths");
     const near = tick("neighbours only", "near");
-    const name4 = el("input", { type: "text", placeholder: "Name of a group", "aria-label": "Name of the new group", autocomplete: "off", maxlength: "40" });
+    const name3 = el("input", { type: "text", placeholder: "Name of a group", "aria-label": "Name of the new group", autocomplete: "off", maxlength: "40" });
     const group = el("button", { type: "button" }, "Group");
-    group.addEventListener("click", () => page2.group(name4));
-    name4.addEventListener("keydown", (event) => {
-      if (event.key === "Enter") page2.group(name4);
+    group.addEventListener("click", () => page2.group(name3));
+    name3.addEventListener("keydown", (event) => {
+      if (event.key === "Enter") page2.group(name3);
     });
     const button2 = (text4, action) => {
       const made2 = el("button", { type: "button" }, text4);
@@ -3677,7 +3863,7 @@
     const copy = button2("Copy link", () => copyLink());
     const save2 = button2("Export JSON", () => page2.save());
     const clear2 = button2("Clear", () => page2.clear());
-    const made = el("span", { class: "g-group" }, name4, group);
+    const made = el("span", { class: "g-group" }, name3, group);
     box.append(el("div", { class: "g-more" }, trace, made, el("span", { class: "g-actions" }, copy, save2, clear2)));
     const show = () => {
       const { state } = page2;
@@ -3696,7 +3882,7 @@
       group.textContent = n ? "Group " + n : "Group";
       group.title = n < 2 ? "Choose two or more nodes first: Shift+click, or g on the keyboard" : "";
     };
-    return { box, name: name4, show };
+    return { box, name: name3, show };
   }
 
   // graph/layout.js
@@ -3768,22 +3954,25 @@
     if (node.kind === "logit") return { layer: OUTPUTS, sae: 0 };
     return { layer: node.layer, sae: node.sae };
   }
-  var mean = (values) => Math.round(values.reduce((a, b) => a + b, 0) / values.length);
+  function middle(values) {
+    const mean = values.reduce((a, b) => a + b, 0) / values.length;
+    return values.reduce((best, value2) => Math.abs(value2 - mean) < Math.abs(best - mean) ? value2 : best, values[0]);
+  }
   function rowsOf2(model, items) {
     const rows = /* @__PURE__ */ new Map();
     const rowOf = (node) => {
       const key = rowKey(node);
-      const name4 = key.layer + "," + key.sae;
-      const row2 = rows.get(name4) || { ...NO_ROW, ...key, cells: /* @__PURE__ */ new Map() };
-      rows.set(name4, row2);
+      const name3 = key.layer + "," + key.sae;
+      const row2 = rows.get(name3) || { ...NO_ROW, ...key, cells: /* @__PURE__ */ new Map() };
+      rows.set(name3, row2);
       return row2;
     };
     model.nodes.forEach(rowOf);
     const sorted = Array.from(rows.values()).sort((a, b) => a.layer - b.layer || a.sae - b.sae);
     sorted.forEach((row2, i) => row2.place = i);
     for (const item2 of items) {
-      const row2 = sorted[mean(item2.members.map((node) => rowOf(node).place))];
-      item2.column = mean(item2.members.map((node) => node.position));
+      const row2 = sorted[middle(item2.members.map((node) => rowOf(node).place))];
+      item2.column = middle(item2.members.map((node) => node.position));
       row2.used = true;
       if (item2.kind !== "error") row2.main = true;
       const cell2 = row2.cells.get(item2.column) || { items: [], lines: [] };
@@ -3910,8 +4099,8 @@
   // graph/draw.js
   var ZOOM = { least: 0.3, most: 3 };
   var NAME2 = 15;
-  var NUMBER2 = 12;
-  var NOTHING2 = { items: [], rows: [], columns: [], W: 1, H: 1, of: /* @__PURE__ */ new Map(), edges: [] };
+  var NUMBER3 = 12;
+  var NOTHING3 = { items: [], rows: [], columns: [], W: 1, H: 1, of: /* @__PURE__ */ new Map(), edges: [] };
   var round = (n) => Math.round(n * 10) / 10;
   function shapeOf(item2) {
     const { kind } = item2;
@@ -3970,7 +4159,7 @@
       this.model = model;
       this.zoom = 1;
       this.fitted = null;
-      this.layout = NOTHING2;
+      this.layout = NOTHING3;
       this.behind = [];
       this.bands = svgNode("g", { class: "bands", "aria-hidden": "true" });
       this.base = svgNode("g", { class: "edges base", "aria-hidden": "true" });
@@ -3988,12 +4177,12 @@
     }
     zoomButtons() {
       const box = el("div", { class: "g-zoom", role: "group", "aria-label": "Zoom" });
-      for (const { text: text4, name: name4, action } of [
+      for (const { text: text4, name: name3, action } of [
         { text: "−", name: "Zoom out", action: () => this.zoomBy(0.8) },
         { text: "+", name: "Zoom in", action: () => this.zoomBy(1.25) },
         { text: "⤢", name: "Show all of it", action: () => this.fit(0) }
       ]) {
-        const button2 = el("button", { type: "button", class: "icon", "aria-label": name4, title: name4 }, text4);
+        const button2 = el("button", { type: "button", class: "icon", "aria-label": name3, title: name3 }, text4);
         button2.addEventListener("click", action);
         box.append(button2);
       }
@@ -4057,16 +4246,16 @@
       const { rows } = this.layout;
       const boxes2 = all(this.layers, ":scope > *");
       const names2 = rows.map((row2, i) => ({ y: row2.middle * zoom, box: boxes2[i], bare: row2.sae < 0 && row2.layer !== TOKENS && row2.layer !== OUTPUTS }));
-      const firm = names2.filter((name4) => !name4.bare).sort((a, b) => a.y - b.y);
-      firm.forEach((name4, i) => {
-        if (i) name4.y = Math.max(name4.y, firm[i - 1].y + NAME2);
+      const firm = names2.filter((name3) => !name3.bare).sort((a, b) => a.y - b.y);
+      firm.forEach((name3, i) => {
+        if (i) name3.y = Math.max(name3.y, firm[i - 1].y + NAME2);
       });
-      const taken = firm.map((name4) => name4.y);
-      for (const name4 of names2) {
-        const fits = !name4.bare || taken.every((y) => Math.abs(y - name4.y) >= NUMBER2);
-        if (name4.bare && fits) taken.push(name4.y);
-        name4.box.hidden = !fits;
-        name4.box.style.setProperty("top", round(name4.y) + "px");
+      const taken = firm.map((name3) => name3.y);
+      for (const name3 of names2) {
+        const fits = !name3.bare || taken.every((y) => Math.abs(y - name3.y) >= NUMBER3);
+        if (name3.bare && fits) taken.push(name3.y);
+        name3.box.hidden = !fits;
+        name3.box.style.setProperty("top", round(name3.y) + "px");
       }
     }
     /**
@@ -4166,7 +4355,7 @@
     if (node.kind === "logit") rows.push(["probability", percent2(node.probability)]);
     else rows.push(["cumulative influence", percent2(node.influence)]);
     const list2 = el("dl", { class: "g-facts" });
-    rows.forEach(([name4, text4]) => list2.append(el("div", {}, el("dt", {}, name4), el("dd", {}, text4))));
+    rows.forEach(([name3, text4]) => list2.append(el("div", {}, el("dt", {}, name3), el("dd", {}, text4))));
     return list2;
   }
   function about2(model, node, examples) {
@@ -4174,7 +4363,7 @@
     const card = node.card;
     const sae2 = node.sae >= 0 ? model.saes[node.sae] : null;
     let title2 = short(model, node);
-    if (node.kind === "latent" && card) title2 = el("a", { href: addressOf(card.href) }, title2);
+    if (node.kind === "latent" && card && card.href) title2 = el("a", { href: addressOf(card.href) }, title2);
     else if (node.kind === "latent" && sae2 && sae2.neuronpedia)
       title2 = el("a", { href: sae2.neuronpedia + "/" + node.latent, rel: "noreferrer", title: "on Neuronpedia" }, title2 + " ↗");
     const kinds2 = { embedding: "Token", logit: "Output", error: "Error", latent: "Latent" };
@@ -4182,7 +4371,7 @@
     const box = el("div", { class: "g-about" }, el("h3", {}, title2), place);
     if (card && card.label) box.append(el("p", { class: "g-label" }, card.label));
     if (card && card.blind) box.append(el("p", { class: "none" }, "A blind case study: what it stands for is not said here."));
-    if (node.kind === "latent" && !card) box.append(el("p", { class: "none" }, "Not among the latents that this report shows."));
+    if (node.kind === "latent" && !(card && card.href)) box.append(el("p", { class: "none" }, "Not among the latents that this report shows."));
     if (node.kind === "error") box.append(el("p", { class: "none" }, "What no latent of the graph explains here."));
     box.append(numbers(model, node));
     if (card && !card.blind) {
@@ -4207,12 +4396,12 @@
       const bar2 = el("i", { class: edge2.weight < 0 ? "neg" : "pos" });
       bar2.style.setProperty("width", 100 * edge2.score / largest2 + "%");
       const weight = signed2(edge2.weight);
-      const name4 = el("span", { class: "g-name" }, itemName(model, other));
+      const name3 = el("span", { class: "g-name" }, itemName(model, other));
       const known2 = other.node && nodeNames.meaning(other.node);
-      if (known2) name4.append(el("small", {}, known2));
+      if (known2) name3.append(el("small", {}, known2));
       const place = el("code", { class: "g-place" }, other.node ? nodeNames.at(model, other.node) : "");
       const row2 = pick ? el("button", { type: "button" }) : el("div", {});
-      row2.append(el("b", {}, weight), el("span", { class: "g-bar" }, bar2), name4, place);
+      row2.append(el("b", {}, weight), el("span", { class: "g-bar" }, bar2), name3, place);
       if (pick) row2.addEventListener("click", () => pick(other));
       return el("li", {}, row2);
     });
@@ -4255,10 +4444,10 @@
       const steps = el("li", {});
       path.forEach((edge2, i) => {
         const { source } = edge2;
-        const name4 = el("button", { type: "button", class: "linkish" }, itemName(model, source));
-        name4.addEventListener("click", () => pick(source));
+        const name3 = el("button", { type: "button", class: "linkish" }, itemName(model, source));
+        name3.addEventListener("click", () => pick(source));
         const place = el("code", { class: "g-place" }, source.node ? nodeNames.at(model, source.node) : "");
-        steps.append(el("span", { class: "g-step" }, i ? "← " : "", name4, place, el("b", { class: edge2.weight < 0 ? "neg" : "pos" }, signed2(edge2.weight))));
+        steps.append(el("span", { class: "g-step" }, i ? "← " : "", name3, place, el("b", { class: edge2.weight < 0 ? "neg" : "pos" }, signed2(edge2.weight))));
       });
       list2.append(steps);
     }
@@ -4294,8 +4483,8 @@
     const picture = svgNode("svg", { viewBox: "-11 -9 22 18", class: "g-key", "aria-hidden": "true" }, svgNode("g", { class: "node k-" + kind }, shapeOf(item2)));
     return el("li", {}, picture, text4);
   }
-  function stroke(name4, text4) {
-    const line2 = svgNode("path", { d: "M-9 5C-9-2 9 2 9-5", class: name4, "stroke-width": "3" });
+  function stroke(name3, text4) {
+    const line2 = svgNode("path", { d: "M-9 5C-9-2 9 2 9-5", class: name3, "stroke-width": "3" });
     return el("li", {}, svgNode("svg", { viewBox: "-11 -9 22 18", class: "g-key", "aria-hidden": "true" }, svgNode("g", { class: "edges" }, line2)), text4);
   }
   var legendOf = () => el(
@@ -4312,10 +4501,10 @@
   );
 
   // graph/state.js
-  var MOST2 = { address: 2e4, groups: 40, name: 40 };
+  var MOST3 = { address: 2e4, groups: 40, name: 40 };
   var DRAWN2 = 150;
-  var name3 = (text4) => Array.from(text4.replace(/\p{C}/gu, "").replace(/\s+/gu, " ").trim()).slice(0, MOST2.name).join("");
-  var groupName = name3;
+  var name2 = (text4) => Array.from(text4.replace(/\p{C}/gu, "").replace(/\s+/gu, " ").trim()).slice(0, MOST3.name).join("");
+  var groupName = name2;
   var usualState = (model) => ({
     links: Math.min(DRAWN2, model.links.length),
     influence: 1,
@@ -4340,11 +4529,11 @@
       members2.push(node.place);
     }
     members2.sort((a, b) => a - b);
-    return members2.length > 1 ? { name: name3(text4.slice(star + 1)) || "group", members: members2 } : null;
+    return members2.length > 1 ? { name: name2(text4.slice(star + 1)) || "group", members: members2 } : null;
   }
   function readState(model, address) {
     const state = usualState(model);
-    if (address.length > MOST2.address) return state;
+    if (address.length > MOST3.address) return state;
     const parts = new URLSearchParams(address);
     const links = parts.get("links");
     if (/^\d{1,7}$/.test(links || "")) state.links = Math.min(Number(links), model.links.length);
@@ -4357,7 +4546,7 @@
     if (pinned) state.pinned = pinned.place;
     state.trace = state.pinned !== null && parts.get("trace") === "yes";
     const taken = /* @__PURE__ */ new Set();
-    state.groups = parts.getAll("group").slice(0, MOST2.groups).map((text4) => groupOf(model, text4, taken)).filter((group) => group !== null);
+    state.groups = parts.getAll("group").slice(0, MOST3.groups).map((text4) => groupOf(model, text4, taken)).filter((group) => group !== null);
     return state;
   }
   function writeState(model, state) {
@@ -4393,7 +4582,7 @@
       this.hovered = null;
       this.panelled = void 0;
       this.tracing = [];
-      this.layout = NOTHING2;
+      this.layout = NOTHING3;
       this.drawn = { links: 0, of: 0, from: 0 };
       this.leaving = 0;
       this.card = el("div", { class: "g-card", hidden: "" });
@@ -4542,8 +4731,8 @@
       const place = item2 ? item2.members[0].place : null;
       this.panelled = void 0;
       this.change({ pinned: place, trace: false });
-      const name4 = item2 ? item2.box.getAttribute("aria-label") : "";
-      this.status.textContent = item2 ? "Pinned: " + name4 : "Nothing is pinned";
+      const name3 = item2 ? item2.box.getAttribute("aria-label") : "";
+      this.status.textContent = item2 ? "Pinned: " + name3 : "Nothing is pinned";
       if (focus && item2) this.focus(item2);
     }
     traceAnswer() {
@@ -4574,12 +4763,12 @@
       if (this.selected.size < 2) return;
       const members2 = Array.from(this.selected).sort((a, b) => a - b);
       const others = this.state.groups.map((group) => ({ ...group, members: group.members.filter((place) => !this.selected.has(place)) })).filter((group) => group.members.length > 1);
-      const name4 = groupName(input.value) || "group " + (others.length + 1);
+      const name3 = groupName(input.value) || "group " + (others.length + 1);
       this.selected.clear();
       input.value = "";
       this.panelled = void 0;
-      this.change({ groups: [...others, { name: name4, members: members2 }] }, true);
-      this.status.textContent = "Group " + name4 + " of " + members2.length + " nodes";
+      this.change({ groups: [...others, { name: name3, members: members2 }] }, true);
+      this.status.textContent = "Group " + name3 + " of " + members2.length + " nodes";
     }
     clear() {
       this.selected.clear();
@@ -4758,6 +4947,18 @@
         scroll.scrollTop = from.top - y;
       });
       self.addEventListener("pointerup", () => from = null);
+      document.addEventListener("click", (event) => {
+        const link3 = around(event, ".g-table a.show");
+        if (!(link3 instanceof HTMLAnchorElement) || event.ctrlKey || event.metaKey || event.shiftKey) return;
+        const node = this.model.byId.get(new URLSearchParams(link3.hash.slice(link3.hash.lastIndexOf("#") + 1)).get("pin") || "");
+        if (!node) return;
+        event.preventDefault();
+        if (!this.state.errors && node.kind === "error") this.change({ errors: true }, true);
+        const item2 = this.item(node.place);
+        this.pin(item2, true);
+        if (item2) this.stage.centre(item2);
+        this.place.scrollIntoView();
+      });
       self.addEventListener("hashchange", () => {
         this.state = readState(this.model, fragmentNow());
         this.panelled = void 0;
@@ -4773,6 +4974,26 @@
     graphView = new GraphPage(model, place);
     const figure = document.getElementById("check-plot");
     if (figure && model.checks.length) drawChecks(model, figure);
+  }
+
+  // latents/elsewhere.js
+  async function elsewhere(slug, latent2) {
+    const maybe2 = store.report.saes.filter((sae2) => sae2.slug !== slug && latentHref(sae2.slug, latent2));
+    const found = await Promise.all(
+      maybe2.map(async (sae2) => {
+        const table3 = await loadTable(sae2.slug);
+        const row2 = table3 && table3.byLatent.get(latent2);
+        const link3 = el("a", { href: latentHref(sae2.slug, latent2) }, sae2.label + " " + latent2);
+        return row2 ? el("li", {}, link3, " ", glossNode(row2)) : null;
+      })
+    );
+    const items = found.filter((item2) => item2 !== null);
+    const own2 = store.saes.get(slug);
+    if (own2 && own2.neuronpedia) {
+      const link3 = el("a", { href: own2.neuronpedia + "/" + latent2, rel: "noreferrer" }, own2.label + " " + latent2 + " ↗");
+      items.push(el("li", {}, link3, " on Neuronpedia"));
+    }
+    return items.length ? el("ul", { class: "elsewhere", "aria-label": "Latents " + latent2 + " elsewhere" }, ...items) : null;
   }
 
   // latents/page.js
@@ -4818,9 +5039,9 @@
       if (articles[current]) articles[current].classList.remove("current");
       status.replaceChildren();
     }
-    function arrive(name4) {
+    function arrive(name3) {
       const title2 = document.title.split(" · ").slice(-2).join(" · ");
-      document.title = name4 + " · " + title2;
+      document.title = name3 + " · " + title2;
       back.disabled = current <= 0 && !outside["-1"];
       forward.disabled = current >= articles.length - 1 && !outside["1"];
       count.textContent = sae2 ? asText.count(sae2.count) + " shown" : "";
@@ -4889,6 +5110,9 @@
       current = (after < 0 ? articles.length : after) - 0.5;
       const whole2 = el("a", { href: home }, "All latents that it shows");
       status.append("This report does not show latent " + latent2 + " of this SAE. ", whole2);
+      elsewhere(thisPage.sae, latent2).then((others) => {
+        if (others && status.contains(whole2)) status.append(others);
+      });
       arrive("Latent " + latent2 + " is not shown");
       self.scrollTo(0, 0);
     }
@@ -4929,16 +5153,16 @@
     const select = byId("order", HTMLSelectElement);
     const list2 = byId("cards", HTMLElement);
     const cards = all(list2, ":scope > *");
-    const value2 = (card, name4) => Number.parseFloat(card.dataset[name4] || "");
+    const value2 = (card, name3) => Number.parseFloat(card.dataset[name3] || "");
     function apply() {
-      const name4 = select.value.replace(/^-/, "");
+      const name3 = select.value.replace(/^-/, "");
       const sign = select.value.startsWith("-") ? -1 : 1;
       const compare2 = (a, b) => {
-        const [x, y] = [value2(a, name4), value2(b, name4)];
+        const [x, y] = [value2(a, name3), value2(b, name3)];
         if (Number.isNaN(x) || Number.isNaN(y)) return Number(Number.isNaN(x)) - Number(Number.isNaN(y));
         return sign * (x - y);
       };
-      const sorted = name4 === "model" ? cards : cards.slice().sort((a, b) => compare2(a, b) || cards.indexOf(a) - cards.indexOf(b));
+      const sorted = name3 === "model" ? cards : cards.slice().sort((a, b) => compare2(a, b) || cards.indexOf(a) - cards.indexOf(b));
       list2.replaceChildren(...sorted);
     }
     function read2() {
@@ -4961,8 +5185,8 @@
   var TEXTS = ["q", "tokens", "raises", "label"];
   var ONLY = ["starred", "labelled", "pinned"];
   var SORTS = ["latent", "marked", "density", "max", "shape", "tokens", "raises", "label"];
-  var LONGEST = 200;
-  var NUMBER3 = /^[0-9]{1,15}(\.[0-9]{1,25})?(e-?[0-9]{1,2})?$/i;
+  var LONGEST2 = 200;
+  var NUMBER4 = /^[0-9]{1,15}(\.[0-9]{1,25})?(e-?[0-9]{1,2})?$/i;
   var noFilters = () => ({
     q: "",
     tokens: "",
@@ -4975,37 +5199,37 @@
     sort: [{ name: "latent", down: false }]
   });
   var columnNames = SORTS;
-  var numberFrom = (text4) => NUMBER3.test(text4.trim()) ? Number(text4) : null;
+  var numberFrom = (text4) => NUMBER4.test(text4.trim()) ? Number(text4) : null;
   function readFilters(text4) {
     const parts = new URLSearchParams(text4);
     const state = noFilters();
-    for (const name4 of TEXTS) state[name4] = (parts.get(name4) || "").slice(0, LONGEST);
-    for (const name4 of RANGES) {
-      const ends2 = (parts.get(name4) || "").split("..");
-      if (ends2.length === 2) state[name4] = [numberFrom(ends2[0]), numberFrom(ends2[1])];
+    for (const name3 of TEXTS) state[name3] = (parts.get(name3) || "").slice(0, LONGEST2);
+    for (const name3 of RANGES) {
+      const ends2 = (parts.get(name3) || "").split("..");
+      if (ends2.length === 2) state[name3] = [numberFrom(ends2[0]), numberFrom(ends2[1])];
     }
-    for (const name4 of (parts.get("only") || "").split(",")) if (ONLY.includes(name4)) state.only.add(name4);
+    for (const name3 of (parts.get("only") || "").split(",")) if (ONLY.includes(name3)) state.only.add(name3);
     const sort = [];
     for (const part of (parts.get("sort") || "").split(",").slice(0, 9)) {
-      const name4 = SORTS.find((one) => one === part.replace(/^-/, ""));
-      if (name4 && !sort.some((key) => key.name === name4)) sort.push({ name: name4, down: part.startsWith("-") });
+      const name3 = SORTS.find((one) => one === part.replace(/^-/, ""));
+      if (name3 && !sort.some((key) => key.name === name3)) sort.push({ name: name3, down: part.startsWith("-") });
     }
     if (sort.length) state.sort = sort.slice(0, 3);
     return state;
   }
   function writeFilters(state) {
     const parts = [];
-    const say3 = (name4, value2) => parts.push(name4 + "=" + encodeURIComponent(value2).replace(/%2C/g, ",").replace(/%20/g, "+"));
-    const sort = state.sort.map(({ name: name4, down }) => (down ? "-" : "") + name4).join(",");
+    const say3 = (name3, value2) => parts.push(name3 + "=" + encodeURIComponent(value2).replace(/%2C/g, ",").replace(/%20/g, "+"));
+    const sort = state.sort.map(({ name: name3, down }) => (down ? "-" : "") + name3).join(",");
     if (sort !== "latent") say3("sort", sort);
-    for (const name4 of TEXTS) if (state[name4]) say3(name4, state[name4]);
-    for (const name4 of RANGES) {
-      if (state[name4].some((end) => end !== null)) say3(name4, state[name4].map((end) => end === null ? "" : String(end)).join(".."));
+    for (const name3 of TEXTS) if (state[name3]) say3(name3, state[name3]);
+    for (const name3 of RANGES) {
+      if (state[name3].some((end) => end !== null)) say3(name3, state[name3].map((end) => end === null ? "" : String(end)).join(".."));
     }
-    if (state.only.size) say3("only", ONLY.filter((name4) => state.only.has(name4)).join(","));
+    if (state.only.size) say3("only", ONLY.filter((name3) => state.only.has(name3)).join(","));
     return parts.join("&");
   }
-  var countFilters = (state) => state.only.size + TEXTS.filter((name4) => name4 !== "q" && state[name4]).length + RANGES.filter((name4) => state[name4].some((end) => end !== null)).length;
+  var countFilters = (state) => state.only.size + TEXTS.filter((name3) => name3 !== "q" && state[name3]).length + RANGES.filter((name3) => state[name3].some((end) => end !== null)).length;
   function rowFinder(table3) {
     const { rows, sae: sae2 } = table3;
     let words2 = null;
@@ -5027,7 +5251,7 @@
       return quoted ? "\n" + quoted[1].toLowerCase() + "\n" : text4.trim().toLowerCase();
     }
     const marked2 = (row2) => (noteBook.of(sae2, row2.latent).star ? 2 : 0) + (isPinned(sae2, row2.latent) ? 1 : 0);
-    function middle(row2) {
+    function middle2(row2) {
       let mass = 0;
       let moment = 0;
       for (let i = 0; i < row2.spark.length; i += 1) {
@@ -5043,7 +5267,7 @@
       marked: marked2,
       density: (row2) => row2.density,
       max: (row2) => row2.max,
-      shape: middle,
+      shape: middle2,
       tokens: (row2) => first(row2.tokens),
       raises: (row2) => first(row2.raises),
       /** @param {LatentRow} row */
@@ -5051,10 +5275,10 @@
     };
     function tests(state) {
       const found = [];
-      for (const name4 of RANGES) {
-        const [low, high2] = state[name4];
-        if (low !== null) found.push((row2) => row2[name4] >= low);
-        if (high2 !== null) found.push((row2) => row2[name4] <= high2);
+      for (const name3 of RANGES) {
+        const [low, high2] = state[name3];
+        if (low !== null) found.push((row2) => row2[name3] >= low);
+        if (high2 !== null) found.push((row2) => row2[name3] <= high2);
       }
       if (state.only.has("starred")) found.push((row2) => noteBook.of(sae2, row2.latent).star);
       if (state.only.has("labelled")) found.push((row2) => label2(row2) !== "");
@@ -5066,9 +5290,9 @@
         const blind = "blind".includes(q);
         found.push((row2, i) => text4[i].tokens.includes(q) || text4[i].raises.includes(q) || label2(row2).toLowerCase().includes(q) || blind && row2.blind);
       }
-      for (const name4 of LISTS2) {
-        const wanted3 = needle(state[name4]);
-        if (wanted3) found.push((row2, i) => read2()[i][name4].includes(wanted3));
+      for (const name3 of LISTS2) {
+        const wanted3 = needle(state[name3]);
+        if (wanted3) found.push((row2, i) => read2()[i][name3].includes(wanted3));
       }
       const wanted2 = state.label.trim().toLowerCase();
       if (wanted2) found.push((row2) => label2(row2).toLowerCase().includes(wanted2));
@@ -5080,7 +5304,7 @@
       rows.forEach((row2, i) => {
         if (fits.every((fit) => fit(row2, i))) order2.push(i);
       });
-      const by = state.sort.map(({ name: name4, down }) => ({ values: rows.map(keys2[name4]), sign: down ? -1 : 1 }));
+      const by = state.sort.map(({ name: name3, down }) => ({ values: rows.map(keys2[name3]), sign: down ? -1 : 1 }));
       order2.sort((a, b) => {
         for (const { values, sign } of by) {
           const x = values[a];
@@ -5112,9 +5336,10 @@
   var MARGIN = 12;
   var PRINTED = 2e3;
   var LOWEST = -7;
-  var COLUMNS2 = 8;
+  var COLUMNS2 = { labelled: 8, unlabelled: 7 };
   var FIRST_DOWN = /* @__PURE__ */ new Set(["density", "max", "shape", "marked"]);
   var WORDS = { latent: "latent", marked: "marked", density: "density", max: "max", shape: "activations", tokens: "active on", raises: "raises", label: "explanation" };
+  var maxText = (row2) => row2.max > 0 ? asText.value(row2.max) : "–";
   var field = (id) => byId(id, HTMLInputElement);
   function sparkPath(text4) {
     const width2 = 92 / text4.length;
@@ -5140,8 +5365,8 @@
     const grid2 = within(scroller, "table");
     const unlabelled = grid2.classList.contains("unlabelled");
     const heads = all(scroller, "th[data-sort]").flatMap((node) => {
-      const name4 = columnNames.find((one) => one === node.dataset.sort);
-      return name4 ? [{ name: name4, node }] : [];
+      const name3 = columnNames.find((one) => one === node.dataset.sort);
+      return name3 ? [{ name: name3, node }] : [];
     });
     const from = field("from");
     const to = field("to");
@@ -5151,9 +5376,9 @@
     const texts = { q: field("filter"), tokens: field("by-tokens"), raises: field("by-raises"), label: field("by-label") };
     const numbers2 = (
       /** @type {("latent" | "max")[]} */
-      ["latent", "max"].flatMap((name4) => [
-        { name: name4, end: 0, input: field(name4 + "-from") },
-        { name: name4, end: 1, input: field(name4 + "-to") }
+      ["latent", "max"].flatMap((name3) => [
+        { name: name3, end: 0, input: field(name3 + "-from") },
+        { name: name3, end: 1, input: field(name3 + "-to") }
       ])
     );
     const only = all(document, "#filters input[name='only']").filter((node) => node instanceof HTMLInputElement);
@@ -5161,9 +5386,12 @@
     const reset = byId("reset", HTMLButtonElement);
     const said3 = (id, text4) => byId(id, HTMLElement).textContent = text4;
     const watchers = [];
+    const readers = [];
     let state = noFilters();
     let shown3 = rows;
     let drawn2 = "";
+    const inLines = (text4) => new Map((aligned(rows.map(text4)) || []).map((parts, i) => [rows[i], parts]));
+    const lines2 = { density: inLines(densityText), max: inLines(maxText) };
     function line2(row2) {
       const link3 = el("a", { href: latentHref(sae2, row2.latent) }, String(row2.latent));
       const meter = el("i", {});
@@ -5180,8 +5408,8 @@
         {},
         el("th", { scope: "row" }, link3),
         el("td", { class: "c-marks" }, markButtons(sae2, row2.latent)),
-        el("td", { class: "c-density" }, densityText(row2), el("span", { class: "meter", "aria-hidden": "true" }, meter)),
-        el("td", { class: "c-max" }, row2.max > 0 ? asText.value(row2.max) : "–"),
+        el("td", { class: cellClass("c-density", lines2.density.get(row2)) }, densityText(row2), el("span", { class: "meter", "aria-hidden": "true" }, meter)),
+        el("td", { class: cellClass("c-max", lines2.max.get(row2)) }, maxText(row2)),
         spark,
         el("td", { class: "c-tokens" }, ...row2.blind ? [blindMark()] : codes(unpack(row2.tokens))),
         el("td", { class: "c-logits" }, ...codes(unpack(row2.raises))),
@@ -5190,8 +5418,9 @@
       node.dataset.latent = String(row2.latent);
       return node;
     }
+    const columns = () => COLUMNS2[grid2.classList.contains("unlabelled") ? "unlabelled" : "labelled"];
     function gap(height) {
-      const cell2 = el("td", { colspan: COLUMNS2 });
+      const cell2 = el("td", { colspan: columns() });
       cell2.style.setProperty("height", height + "px");
       return el("tr", { class: "gap", "aria-hidden": "true" }, cell2);
     }
@@ -5210,7 +5439,7 @@
       if (key === drawn2) return;
       drawn2 = key;
       if (!shown3.length) {
-        const cell2 = el("td", { colspan: COLUMNS2 }, rows.length ? "No latent fits the filters." : "The report shows no latent of this SAE.");
+        const cell2 = el("td", { colspan: columns() }, rows.length ? "No latent fits the filters." : "The report shows no latent of this SAE.");
         body.replaceChildren(el("tr", { class: "empty" }, cell2));
         return;
       }
@@ -5219,7 +5448,7 @@
       body.replaceChildren(
         gap(first * height),
         ...shown3.slice(first, last).map(line2),
-        session.paper && last < shown3.length ? el("tr", { class: "empty" }, el("td", { colspan: COLUMNS2 }, rest)) : gap((shown3.length - last) * height)
+        session.paper && last < shown3.length ? el("tr", { class: "empty" }, el("td", { colspan: columns() }, rest)) : gap((shown3.length - last) * height)
       );
       if (!had) return;
       const again2 = maybe(body, "tr[data-latent='" + had.latent + "']");
@@ -5227,8 +5456,8 @@
     }
     function apply() {
       shown3 = find2(state);
-      heads.forEach(({ name: name4, node }) => {
-        const rank = state.sort.findIndex((key2) => key2.name === name4);
+      heads.forEach(({ name: name3, node }) => {
+        const rank = state.sort.findIndex((key2) => key2.name === name3);
         const key = state.sort[rank];
         node.removeAttribute("aria-sort");
         delete node.dataset.rank;
@@ -5246,12 +5475,13 @@
       const labelled = rows.some((row2) => noteBook.label(sae2, row2));
       grid2.classList.toggle("unlabelled", unlabelled && !labelled);
       for (const watch of watchers) watch(state.density);
+      for (const watch of readers) watch(shown3);
       drawn2 = "";
       draw2();
     }
     function fill2() {
-      for (const name4 of TEXTS) texts[name4].value = state[name4];
-      for (const { name: name4, end, input } of numbers2) input.value = state[name4][end] === null ? "" : String(state[name4][end]);
+      for (const name3 of TEXTS) texts[name3].value = state[name3];
+      for (const { name: name3, end, input } of numbers2) input.value = state[name3][end] === null ? "" : String(state[name3][end]);
       for (const box of only) box.checked = state.only.has(box.value);
       const place = (value2, other) => value2 === null ? other : Math.max(lowest, Math.min(0, Math.log10(value2 || 1e-30)));
       const [low, high2] = state.density;
@@ -5282,30 +5512,30 @@
       clearTimeout(timer);
       timer = 0;
     }
-    function sortBy(name4, more) {
+    function sortBy(name3, more) {
       flush();
-      const old = state.sort.find((key2) => key2.name === name4);
-      const key = { name: name4, down: old ? !old.down : FIRST_DOWN.has(name4) };
-      if (!more) state.sort = [{ name: name4, down: old === state.sort[0] ? key.down : FIRST_DOWN.has(name4) }];
+      const old = state.sort.find((key2) => key2.name === name3);
+      const key = { name: name3, down: old ? !old.down : FIRST_DOWN.has(name3) };
+      if (!more) state.sort = [{ name: name3, down: old === state.sort[0] ? key.down : FIRST_DOWN.has(name3) }];
       else if (old) state.sort = state.sort.map((other) => other === old ? key : other);
       else state.sort = [...state.sort.slice(0, 2), key];
       fill2();
       changed();
     }
-    heads.forEach(({ name: name4, node }) => {
+    heads.forEach(({ name: name3, node }) => {
       const button2 = el("button", { type: "button", title: "Sort; with Shift, sort further" }, ...node.childNodes);
-      button2.addEventListener("click", (event) => sortBy(name4, event.shiftKey));
+      button2.addEventListener("click", (event) => sortBy(name3, event.shiftKey));
       node.replaceChildren(button2);
     });
     then.append(el("option", { value: "" }, "latent"));
-    for (const name4 of columnNames.slice(1)) {
-      then.append(el("option", { value: name4 }, WORDS[name4] + " ▲"), el("option", { value: "-" + name4 }, WORDS[name4] + " ▼"));
+    for (const name3 of columnNames.slice(1)) {
+      then.append(el("option", { value: name3 }, WORDS[name3] + " ▲"), el("option", { value: "-" + name3 }, WORDS[name3] + " ▼"));
     }
     then.addEventListener("change", () => {
       flush();
-      const name4 = columnNames.find((one) => one === then.value.replace(/^-/, ""));
+      const name3 = columnNames.find((one) => one === then.value.replace(/^-/, ""));
       const [first] = state.sort;
-      state.sort = name4 && name4 !== first.name ? [first, { name: name4, down: then.value.startsWith("-") }] : [first];
+      state.sort = name3 && name3 !== first.name ? [first, { name: name3, down: then.value.startsWith("-") }] : [first];
       fill2();
       changed();
     });
@@ -5317,10 +5547,10 @@
       }, 90);
     };
     const typed = () => {
-      for (const name4 of TEXTS) state[name4] = texts[name4].value.slice(0, 200);
-      for (const { name: name4, end, input } of numbers2) {
-        state[name4][end] = numberFrom(input.value);
-        input.setAttribute("aria-invalid", String(input.value.trim() !== "" && state[name4][end] === null));
+      for (const name3 of TEXTS) state[name3] = texts[name3].value.slice(0, 200);
+      for (const { name: name3, end, input } of numbers2) {
+        state[name3][end] = numberFrom(input.value);
+        input.setAttribute("aria-invalid", String(input.value.trim() !== "" && state[name3][end] === null));
       }
     };
     for (const input of [...Object.values(texts), ...numbers2.map(({ input: input2 }) => input2)]) input.addEventListener("input", soon);
@@ -5378,11 +5608,16 @@
       watchers.push(watch);
       watch(state.density);
     };
-    return { density, onDensity };
+    const onShown = (watch) => {
+      readers.push(watch);
+      watch(shown3);
+    };
+    return { density, onDensity, onShown };
   }
 
   // sae/page.js
   var AT_ONCE = 5e3;
+  var FAINT = 0.25;
   function scale(colours) {
     return [0, 2, 4, 6, 8, 9].map((step2, i) => [i / 5, colours[step2]]);
   }
@@ -5398,31 +5633,33 @@
     const { percent: percent2 } = asText;
     return el("div", { class: "legend" }, "density " + percent2(10 ** low), ramp, percent2(10 ** high2));
   }
-  function drawMap(box, table3) {
+  function drawMap(box, table3, view) {
     const rows = table3.rows;
-    const dead = rows.filter((row2) => !alive(row2));
     const live = rows.filter(alive);
-    const plot = el("div", {
+    let fits = new Set(rows);
+    const plot = plotBox({
       class: "plot tall",
       role: "img",
       "aria-label": "Scatter plot of " + asText.count(rows.length) + " latents by decoder direction."
     });
-    box.append(legend2(live), plot);
+    const said3 = el("p", { class: "kept", role: "status" });
+    box.append(legend2(live), plot, said3);
     const size = rows.length > 3e3 ? 4 : rows.length > 500 ? 6 : 9;
-    const trace = (some, name4, marker) => ({
+    const trace = (some, name3, marker) => ({
       type: "scatter",
       mode: "markers",
-      name: name4,
+      name: name3,
       x: some.map((row2) => row2.x),
       y: some.map((row2) => row2.y),
       customdata: some.map((row2) => row2.latent),
-      hoverinfo: "none",
+      hoverinfo: marker.opacity === FAINT ? "skip" : "none",
       marker
     });
     const make2 = (colours) => {
       const steps = Array.from({ length: 10 }, (_, i) => colourOf("a" + i));
       const [low, high2] = range(live);
-      const logs = live.map((row2) => row2.density > 0 ? Math.log10(row2.density) : low);
+      const inside = live.filter((row2) => fits.has(row2));
+      const logs = inside.map((row2) => row2.density > 0 ? Math.log10(row2.density) : low);
       const axis2 = {
         type: "linear",
         showgrid: false,
@@ -5433,8 +5670,9 @@
       };
       return {
         data: [
-          trace(dead, "dead", { size, color: "rgba(0,0,0,0)", line: { width: 1, color: colours.quiet } }),
-          trace(live, "active", {
+          trace(rows.filter((row2) => !fits.has(row2)), "left out", { size, color: colours.quiet, opacity: FAINT }),
+          trace(rows.filter((row2) => !alive(row2) && fits.has(row2)), "dead", { size, color: "rgba(0,0,0,0)", line: { width: 1, color: colours.quiet } }),
+          trace(inside, "active", {
             size,
             opacity: 0.9,
             line: { width: 0.6, color: colours["ink-3"] },
@@ -5452,6 +5690,8 @@
           margin: { l: 8, r: 8, t: 8, b: 8 },
           showlegend: false,
           hovermode: "closest",
+          // Other filters do not move what the reader has gone to.
+          uirevision: "map",
           dragmode: self.matchMedia("(pointer: coarse)").matches ? false : "pan",
           xaxis: axis2,
           yaxis: { ...axis2, scaleanchor: "x" }
@@ -5478,6 +5718,11 @@
         const href = latentHref(table3.sae, event.points[0].customdata);
         if (href) goTo(href);
       }
+    });
+    view.onShown((shown3) => {
+      fits = new Set(shown3);
+      said3.textContent = shown3.length < rows.length ? asText.count(shown3.length) + " of " + asText.count(rows.length) + " latents fit the filters of the table; the others are faint." : "";
+      if (plot.redraw) plot.redraw();
     });
   }
   function brushed(block, box, view) {
@@ -5521,16 +5766,69 @@
     }
     const map = document.getElementById("map");
     if (!map || !table3.has_map) return;
-    if (table3.rows.length <= AT_ONCE) whenSeen(map, () => drawMap(map, table3));
+    if (table3.rows.length <= AT_ONCE) whenSeen(map, () => drawMap(map, table3, view));
     else {
       const label2 = "Draw the map of " + asText.count(table3.rows.length) + " latents";
       const button2 = el("button", { type: "button" }, label2);
       button2.addEventListener("click", () => {
         button2.remove();
-        drawMap(map, table3);
+        drawMap(map, table3, view);
       });
       map.append(button2);
     }
+  }
+
+  // shell/jump.js
+  function listen(field2) {
+    const box = el("div", { class: "jump-said", role: "status", hidden: "" });
+    (field2.closest("label") || field2).after(box);
+    const quiet2 = () => {
+      field2.setCustomValidity("");
+      box.hidden = true;
+      box.replaceChildren();
+    };
+    async function go() {
+      const text4 = field2.value.trim();
+      const wanted2 = /^\d{1,15}$/.test(text4) ? Number(text4) : null;
+      const table3 = wanted2 === null ? null : await loadTable(thisPage.sae);
+      const href = wanted2 !== null && table3 && table3.byLatent.has(wanted2) ? latentHref(thisPage.sae, wanted2) : null;
+      if (href) {
+        goTo(href);
+        quiet2();
+        field2.value = "";
+        field2.blur();
+        return;
+      }
+      const why = wanted2 === null ? "A latent is asked for by its number." : "This report does not show latent " + wanted2 + " of this SAE.";
+      const others = wanted2 === null ? null : await elsewhere(thisPage.sae, wanted2);
+      if (field2.value.trim() !== text4) return;
+      field2.setCustomValidity(why);
+      box.replaceChildren(el("p", {}, why), ...others ? [others] : []);
+      box.hidden = false;
+    }
+    field2.addEventListener("keydown", (event) => {
+      if (event.key === "Enter") go();
+      if (event.key === "Escape") {
+        quiet2();
+        field2.blur();
+      }
+    });
+    field2.addEventListener("input", quiet2);
+    box.addEventListener("keydown", (event) => {
+      if (event.key !== "Escape") return;
+      quiet2();
+      field2.focus();
+    });
+    document.addEventListener("click", (event) => {
+      if (event.target instanceof Node && event.target !== field2 && !box.contains(event.target)) quiet2();
+    });
+    self.addEventListener("hashchange", quiet2);
+  }
+  function jumpField() {
+    const field2 = document.getElementById("jump");
+    if (!(field2 instanceof HTMLInputElement)) return null;
+    listen(field2);
+    return field2;
   }
 
   // shell/theme.js
@@ -5569,27 +5867,7 @@
   var nextTheme = startTheme(redraw);
   self.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => redraw());
   var { keys, toggle: help } = startHelp();
-  var field2 = document.getElementById("jump");
-  var jump = field2 instanceof HTMLInputElement ? field2 : null;
-  async function go(jump2) {
-    const wanted2 = Number.parseInt(jump2.value, 10);
-    const table3 = await loadTable(thisPage.sae);
-    const row2 = Number.isNaN(wanted2) ? null : table3 && table3.byLatent.get(wanted2);
-    const href = row2 && latentHref(thisPage.sae, wanted2);
-    jump2.setCustomValidity(href ? "" : "This report does not show latent " + jump2.value.trim() + ".");
-    if (href) {
-      goTo(href);
-      jump2.value = "";
-      jump2.blur();
-    } else jump2.reportValidity();
-  }
-  if (jump) {
-    jump.addEventListener("keydown", (event) => {
-      if (event.key === "Enter") go(jump);
-      if (event.key === "Escape") jump.blur();
-    });
-    jump.addEventListener("input", () => jump.setCustomValidity(""));
-  }
+  var jump = jumpField();
   startActions();
   watchExamples();
   var latents = thisPage.kind === "latents" ? latentPage() : null;
@@ -5657,6 +5935,7 @@
     self.saereport
   );
   receiver.inspect = {
+    aligned,
     asText,
     csv,
     el,
