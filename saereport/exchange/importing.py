@@ -19,7 +19,7 @@ from saereport.exchange.importing_graphs import graph_files, write_graphs
 from saereport.exchange.tabulating import Sequences, Vocabulary, tables
 from saereport.run import TABLES, RunInfo, RunWriter, SaeInfo
 from saereport.run.schema import ModelInfo, TextInfo
-from saereport.run.store import require_run_or_nothing
+from saereport.site.folder import require_run_of_its_own
 from saereport.util.files import canonical_json, reserved, sha256_of, target_folder
 from saereport.util.progress import Progress
 from saereport.util.slugs import unique_slugs
@@ -60,7 +60,7 @@ def import_files(
             something else than a run.
     """
     target = target_folder(out)
-    with reserved(target, require_run_or_nothing):
+    with reserved(target, require_run_of_its_own):
         given = [Path(path) for path in paths]
         shown = progress or Progress(quiet=True)
         if graphs := graph_files(given):

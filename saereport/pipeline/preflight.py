@@ -18,8 +18,7 @@ from saereport.config.selection import check_width, parse_selection
 from saereport.pipeline.stage import require_needs, stages
 from saereport.run import kinds
 from saereport.run.schema import MOST_LAYERS, MOST_SAES
-from saereport.run.store import require_run_or_nothing
-from saereport.site.folder import require_report_or_nothing
+from saereport.site.folder import require_report_or_nothing, require_run_of_its_own
 from saereport.site.single_write import require_single_or_nothing
 from saereport.sources.folders import (
     SaeFacts,
@@ -178,7 +177,7 @@ class WithSizes(Protocol):
 def _check_of(single_file: bool, run: bool) -> Callable[[Path], None]:
     """What refuses to replace anything but an older output of the same kind."""
     if run:
-        return require_run_or_nothing
+        return require_run_of_its_own
     return require_single_or_nothing if single_file else require_report_or_nothing
 
 

@@ -11,7 +11,8 @@ from typing import Any
 from saereport.report.rendering import render
 from saereport.run import Run, RunWriter, open_run
 from saereport.run.labels import Labels, label_rows, require_within
-from saereport.run.store import RUN_FILE, require_run_or_nothing
+from saereport.run.store import RUN_FILE
+from saereport.site.folder import require_run_of_its_own
 from saereport.util.errors import UsageError
 from saereport.util.files import reserved, target_folder
 from saereport.util.progress import Progress
@@ -66,7 +67,7 @@ def add_labels(
     target = out or Path(report)
     single = target.suffix.lower() in (".html", ".htm")
     if (Path(report) / RUN_FILE).is_file() and not single:
-        with reserved(target_folder(target), require_run_or_nothing):
+        with reserved(target_folder(target), require_run_of_its_own):
             with_labels(run, target_folder(target), new, every=every)
         return target
     with TemporaryDirectory(prefix="saereport-") as folder:

@@ -54,6 +54,20 @@ def require_report_or_nothing(out_dir: Path) -> None:
         )
 
 
+def require_run_of_its_own(out_dir: Path) -> None:
+    """Refuse a target that is no run, or the run inside a report, whose pages it would belie.
+
+    Raises:
+        SaereportError: `out_dir` is one of them.
+    """
+    require_run_or_nothing(out_dir)
+    if out_dir.name == RUN_FOLDER and (out_dir.parent / MANIFEST).is_file():
+        raise SaereportError(
+            f"'{out_dir}' is the run inside a report, whose pages would be of another one.",
+            f"Name the report, '{out_dir.parent}', or another folder.",
+        )
+
+
 def _listed_files(folder: Path) -> list[str] | None:
     """The files that a report's manifest lists; None if it is not a report's manifest."""
     try:

@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from saereport.cli.main import cli
+from saereport.pipeline.preflight import check_output
 from saereport.report.rendering import render
 from saereport.run import Run, open_run
 from saereport.run.bundle import opened_run
@@ -85,6 +86,20 @@ def test_a_report_gets_labels_in_place(run: Run, tmp_path: Path) -> None:
         assert now.table(name).equals(run.table(name))
     assert labels(tmp_path / "report").exit_code == 0
     assert texts(open_run(tmp_path / "report" / "run")) == texts(now)
+
+
+def test_the_run_inside_a_report_is_not_replaced_alone(run: Run, tmp_path: Path) -> None:
+    """Its pages would be of another run."""
+    render(run.path, tmp_path / "report")
+    inside = tmp_path / "report" / "run"
+    before = {path: sha256_of(path) for path in inside.rglob("*.*")}
+    done = labels(inside)
+    assert done.exit_code == 1
+    assert "is the run inside a report" in str(done.exception)
+    with pytest.raises(SaereportError, match="is the run inside a report"):
+        check_output(inside, run=True)
+    assert {path: sha256_of(path) for path in inside.rglob("*.*")} == before
+    assert labels(inside, "--out", tmp_path / "other").exit_code == 0
 
 
 def test_equal_labels_give_equal_bytes(run: Run, tmp_path: Path) -> None:
