@@ -265,11 +265,13 @@ def _named_saes(
     return [{where: one, "sae_id": id_} for one, id_ in pairs] + [{"path": path} for path in alone]
 
 
-_RANGE = re.compile(r"(?P<before>.*?)(?P<first>\d{1,5})\.\.(?P<last>\d{1,5})(?P<after>.*)")
+_RANGE = re.compile(
+    r"(?P<before>.*?)(?P<first>\d{1,5})\.\.(?:(?P=before))?(?P<last>\d{1,5})(?P<after>.*)"
+)
 
 
 def _expanded(given: str) -> list[str]:
-    """The ids that one stands for: `layer_0..2` is layer_0, layer_1 and layer_2."""
+    """The ids that one stands for: `layer_0..2`, or `layer_0..layer_2`, is those and layer_1."""
     match = _RANGE.fullmatch(given)
     if match is None:
         return [given]

@@ -174,6 +174,7 @@ def test_an_empty_path_is_not_the_working_directory(
     ("arguments", "expected"),
     [
         ("--release r --sae-id layer_8..9", [("r", None, "layer_8"), ("r", None, "layer_9")]),
+        ("--release r --sae-id l_8..l_9", [("r", None, "l_8"), ("r", None, "l_9")]),
         (
             "--sae-path c --sae-id layer_0..1 --sae-id layer_7",
             [(None, "c", "layer_0"), (None, "c", "layer_1"), (None, "c", "layer_7")],
