@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from saereport.cli.outputs import STDOUT, checked_targets, say, schema_option, write
+from saereport.cli.outputs import STDOUT, NamedPath, checked_targets, say, schema_option, write
 from saereport.util.errors import GateError, UsageError
 from saereport.util.progress import Progress
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_FILE = click.Path(path_type=Path, allow_dash=True)
+_FILE = NamedPath(allow_dash=True)
 
 
 def _gate_options(function: F) -> F:
@@ -29,7 +29,7 @@ def _gate_options(function: F) -> F:
     options = [
         click.option(
             "--gates",
-            type=click.Path(path_type=Path),
+            type=NamedPath(),
             help="YAML file of gates, and of tolerances for diff.",
         ),
         click.option(

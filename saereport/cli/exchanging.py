@@ -8,6 +8,7 @@ from typing import Literal
 
 import click
 
+from saereport.cli.outputs import NamedPath
 from saereport.util.errors import UsageError
 from saereport.util.progress import Progress
 
@@ -22,7 +23,7 @@ from saereport.util.progress import Progress
     help="saedashboard: batch-N.json; neuronpedia: the bulk export's gzipped JSON lines; "
     "delphi: the labels, one file a latent; circuit-tracer: attribution graphs for its viewer.",
 )
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write.")
+@click.option("--out", type=NamedPath(), required=True, help="Folder to write.")
 @click.option("--sae", help="The slug of one SAE (all, in a folder each).")
 @click.option(
     "--model-id", help="Neuronpedia: the model's id (the SAE's own, or the model's name)."
@@ -82,10 +83,10 @@ def export(
 
 
 @click.command("import")
-@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("paths", nargs=-1, required=True, type=NamedPath())
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=NamedPath(),
     default=Path("report"),
     show_default=True,
     help="Folder of the report, or with --run-only of the run.",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from saereport.cli.outputs import NamedPath
 from saereport.util.errors import SaereportError, UsageError
 from saereport.util.progress import Progress
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 @click.argument("report")
 @click.option(
     "--explanations",
-    type=click.Path(path_type=Path),
+    type=NamedPath(),
     default=Path("neuronpedia"),
     show_default=True,
     help="'neuronpedia' fetches what it has published; else a file or folder, as for build.",
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 @click.option("--refresh", is_flag=True, help="Fetch again what was fetched before and kept.")
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=NamedPath(),
     help="The new report (in place of REPORT); a folder, or a file that ends in .html.",
 )
 @click.option(

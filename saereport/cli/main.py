@@ -22,7 +22,7 @@ import click
 from saereport import plugins
 from saereport.cli import comparing, exchanging, labelling, listing, publishing, sharing
 from saereport.cli.last_net import fault, not_importable
-from saereport.cli.outputs import say, schema_option, write
+from saereport.cli.outputs import NamedPath, say, schema_option, write
 from saereport.cli.settings import SettingsCommand, configured, list_options, merged
 from saereport.cli.sharing import named_out, report_options
 from saereport.config.build import BuildConfig
@@ -76,7 +76,7 @@ def cli(ctx: click.Context, debug: bool, quiet: bool, no_plugins: bool) -> None:
 
 
 @cli.command(cls=SettingsCommand)
-@click.argument("config", required=False, type=click.Path(path_type=Path))
+@click.argument("config", required=False, type=NamedPath())
 @report_options("report")
 @list_options
 @click.pass_obj
@@ -100,10 +100,10 @@ def build(
 
 
 @cli.command(cls=SettingsCommand)
-@click.argument("config", required=False, type=click.Path(path_type=Path))
+@click.argument("config", required=False, type=NamedPath())
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=NamedPath(),
     default=Path("run"),
     show_default=True,
     help="Folder of the run.",
@@ -170,7 +170,7 @@ def info(run: str, as_json: bool, verify: bool) -> None:
 
 
 @cli.command()
-@click.argument("path", type=click.Path(path_type=Path), default=Path("report.yaml"))
+@click.argument("path", type=NamedPath(), default=Path("report.yaml"))
 @click.option("--force", is_flag=True, help="Replace a file that exists.")
 @click.pass_obj
 def init(progress: Progress, /, path: Path, force: bool) -> None:

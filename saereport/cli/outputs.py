@@ -1,4 +1,4 @@
-"""Files that a command writes beside what it prints: checked first, written at the end."""
+"""Paths that commands are given, and files that they write: checked first, written at the end."""
 
 from __future__ import annotations
 
@@ -17,6 +17,19 @@ from saereport.util.replacing import require_replaceable
 STDOUT = Path("-")
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+class NamedPath(click.Path):
+    """A path that was named: an empty one would mean the working directory."""
+
+    def __init__(self, *, allow_dash: bool = False) -> None:
+        super().__init__(path_type=Path, allow_dash=allow_dash)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path; refused where it is empty, as a shell variable is that is not set."""
+        if value == "":
+            self.fail("it names nothing; give a name, or leave it out.", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 def checked_targets(targets: Mapping[str, Path | None], inputs: Iterable[str]) -> None:

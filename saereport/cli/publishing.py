@@ -7,17 +7,17 @@ from pathlib import Path
 
 import click
 
-from saereport.cli.outputs import STDOUT, checked_targets, say, write
+from saereport.cli.outputs import STDOUT, NamedPath, checked_targets, say, write
 from saereport.util.errors import GateError
 from saereport.util.progress import Progress
 
 
 @click.command("publish-check")
-@click.argument("site", type=click.Path(path_type=Path))
+@click.argument("site", type=NamedPath())
 @click.option(
     "--json",
     "json_file",
-    type=click.Path(path_type=Path, allow_dash=True),
+    type=NamedPath(allow_dash=True),
     help="Write the findings as JSON there; - for stdout.",
 )
 @click.pass_obj
@@ -51,12 +51,10 @@ def _plural(n: int, noun: str) -> str:
 
 
 @click.command("index")
-@click.argument(
-    "folders", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="DIR..."
-)
+@click.argument("folders", nargs=-1, required=True, type=NamedPath(), metavar="DIR...")
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=NamedPath(),
     required=True,
     help="Folder of the page; the reports lie below it, or beside it.",
 )

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
+from saereport.cli.outputs import NamedPath
 from saereport.util.progress import Progress
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -24,7 +25,7 @@ def report_options(folder: str) -> Callable[[F], F]:
         options = [
             click.option(
                 "--out",
-                type=click.Path(path_type=Path),
+                type=NamedPath(),
                 help=f"Folder of the report ({folder}), or its single file ({folder}.html).",
             ),
             click.option(

@@ -261,3 +261,26 @@ def test_prompts_of_the_command_line_take_the_place_of_the_files(
     assert not first.circuits.include_bos
     assert [(p.text, p.graph) for p in second.prompts] == [("of the line", False)]
     assert (second.blind, second.circuits.top_logits) == (("2",), 9)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("build", ""),
+        ("render", "run", "--out", ""),
+        ("labels", "report", "--explanations", ""),
+        ("labels", "report", "--out", ""),
+        ("diff", "one", "two", "--json", ""),
+        ("publish-check", ""),
+        ("index", "", "--out", "x"),
+        ("import", "", "--out", "x"),
+        ("init", ""),
+    ],
+)
+def test_an_empty_path_is_no_folder(
+    arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is a shell variable that is not set, and would be the working directory."""
+    code, _, err = run(capsys, *arguments)
+    assert code == 2
+    assert "it names nothing" in err
