@@ -224,6 +224,8 @@ def small_graphs(draw: st.DrawFn) -> exchange.GraphFile:
     )
     nodes: dict[str, exchange.GraphNode] = {}
     for kind, layer, latent, position in sorted(keys):
+        if kind == "embedding":
+            latent = tokens.index(tokens[position])  # there is one token at a position
         index = -1 if kind == "error" else latent
         ids = {
             "latent": f"{layer}_{latent}_{position}"
