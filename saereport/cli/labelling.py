@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from saereport.cli.outputs import NamedPath
+from saereport.config.paths import PUBLISHED_LABELS
 from saereport.util.errors import SaereportError, UsageError
 from saereport.util.progress import Progress
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 @click.option(
     "--explanations",
     type=NamedPath(),
-    default=Path("neuronpedia"),
+    default=PUBLISHED_LABELS,
     show_default=True,
     help="'neuronpedia' fetches what it has published; else a file or folder, as for build.",
 )
@@ -90,10 +91,8 @@ def _saes(
         UsageError: One source of labels is given for several SAEs.
         SaereportError: The report has no such SAE, or nothing says what Neuronpedia calls it.
     """
-    from saereport.sources.published_labels import WORD
-
     saes = [run.info.sae(slug)] if slug else list(run.info.saes)
-    published = explanations == Path(WORD)
+    published = explanations == PUBLISHED_LABELS
     if published_id and not published:
         raise UsageError("--id is for labels that are fetched.", "Leave out --explanations.")
     if published and not published_id:
@@ -122,9 +121,9 @@ def _new(
 ) -> NewLabels:
     from saereport.report.labelling import NewLabels
     from saereport.sources.explanations import read_explanations
-    from saereport.sources.published_labels import WORD, given_files, published_labels
+    from saereport.sources.published_labels import given_files, published_labels
 
-    if explanations == Path(WORD):
+    if explanations == PUBLISHED_LABELS:
         name = published_id or info.neuronpedia_id
         found = published_labels(name, refresh=refresh, progress=progress)
         return NewLabels(found.labels, found.columns())

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, is_dataclass
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from types import UnionType
 from typing import (
     Annotated,
@@ -38,7 +38,9 @@ class NameOrPath:
 
 
 NAME_OR_PATH: Final = NameOrPath()
-LABELS: Final = NameOrPath(("neuronpedia",))
+PUBLISHED_LABELS: Final = Path("neuronpedia")
+"""What stands in place of a file of labels to ask for those that Neuronpedia has published."""
+LABELS: Final = NameOrPath((str(PUBLISHED_LABELS),))
 """A file or folder of labels, or the word for those that Neuronpedia has published."""
 
 Change = Callable[[str, bool], str]

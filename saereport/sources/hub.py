@@ -17,6 +17,8 @@ from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
+from saereport.util.errors import causes_of
+
 _SECONDS = 5.0
 
 
@@ -71,14 +73,10 @@ def is_offline(error: BaseException) -> bool:
         "ProxyError",
         "gaierror",
     }
-    link: BaseException | None = error
-    for _ in range(12):
-        if link is None:
-            return False
-        if type(link).__name__ in offline:
-            return True
+    for link in causes_of(error):
         text = str(link)
-        if "couldn't connect to" in text or "offline mode" in text.lower():
+        if type(link).__name__ in offline or "couldn't connect to" in text:
             return True
-        link = link.__cause__ or link.__context__
+        if "offline mode" in text.lower():
+            return True
     return False

@@ -12,7 +12,7 @@ import torch
 from saereport.sources.folders import no_tokenizer
 from saereport.sources.hub import is_offline
 from saereport.sources.remote_code import untrusted
-from saereport.util.errors import SaereportError, did_you_mean
+from saereport.util.errors import SaereportError, causes_of, did_you_mean
 
 _LONGEST = 120
 
@@ -34,7 +34,7 @@ def loading(
     except (SaereportError, KeyboardInterrupt, MemoryError, torch.OutOfMemoryError):
         raise
     except Exception as error:
-        for link in _chain(error):
+        for link in causes_of(error):
             if isinstance(link, SaereportError):
                 raise link from error
         if (error_of_hub := None if local else _of_hub(name, error, known())) is not None:
@@ -42,16 +42,9 @@ def loading(
         raise _of_files(name, error, architecture, local=local) from error
 
 
-def _chain(error: BaseException) -> list[BaseException]:
-    chain = [error]
-    while (previous := chain[-1].__cause__ or chain[-1].__context__) and len(chain) < 12:
-        chain.append(previous)
-    return chain
-
-
 def _of_hub(name: str, error: Exception, known: dict[str, str]) -> SaereportError | None:
     """What the hub has to do with it; None for nothing."""
-    chain = _chain(error)
+    chain = causes_of(error)
     kinds = [type(link).__name__ for link in chain]
     statuses = {getattr(getattr(link, "response", None), "status_code", None) for link in chain}
     official = known.get(name) or known.get(name.lower())
@@ -97,8 +90,8 @@ def _of_hub(name: str, error: Exception, known: dict[str, str]) -> SaereportErro
 
 def _of_files(name: str, error: Exception, architecture: str, *, local: bool) -> SaereportError:
     """What a model's files, and the libraries that read them, have to do with it."""
-    text = " ".join(str(link) for link in _chain(error))
-    kinds = {type(link).__name__ for link in _chain(error)}
+    text = " ".join(str(link) for link in causes_of(error))
+    kinds = {type(link).__name__ for link in causes_of(error)}
     where = f"The model '{name}'" + (f" ({architecture})" if architecture else "")
     lens, transformers = version("transformer-lens"), version("transformers")
     if "backend tokenizer" in text:

@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from xml.etree import ElementTree
 
+from saereport.config.paths import PUBLISHED_LABELS
 from saereport.sources.explanations import Labels, files_of, read_explanations
 from saereport.util.errors import SaereportError
 from saereport.util.files import canonical_json, folder_in_place_of
@@ -37,8 +38,6 @@ from saereport.util.locks import Busy, locked
 from saereport.util.progress import Progress
 from saereport.util.untrusted import MIB, Limits, content, parse_json
 
-WORD = "neuronpedia"
-"""What stands in place of a file of labels to ask for the published ones."""
 BUCKET = "https://neuronpedia-datasets.s3.us-east-1.amazonaws.com"
 ADDRESS = "SAEREPORT_NEURONPEDIA_BUCKET"
 """Environment variable with another address, such as that of a mirror."""
@@ -114,6 +113,12 @@ def published_labels(
             f"'{neuronpedia_id[:120]}' is no id on Neuronpedia.",
             "It is MODEL/SOURCE, such as gpt2-small/8-res-jb.",
         )
+    progress = progress or Progress(quiet=True)
+    if PUBLISHED_LABELS.exists():
+        progress.say(
+            f"Taking the published labels; '{PUBLISHED_LABELS}' in this folder is not read. Its "
+            "whole path would name it."
+        )
     folder = cache_folder() / "neuronpedia" / model / source
     base = _base()
     if not refresh and (kept := _kept(folder, base)) is not None:
@@ -122,7 +127,7 @@ def published_labels(
         # Another process may have fetched the same in the meantime.
         if not refresh and (kept := _kept(folder, base)) is not None:
             return Published(_read(folder, model, source), kept)
-        return _fetched_anew(base, model, source, folder, progress or Progress(quiet=True))
+        return _fetched_anew(base, model, source, folder, progress)
 
 
 @contextmanager

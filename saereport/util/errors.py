@@ -77,14 +77,17 @@ def came_of_memory(error: BaseException) -> bool:
     """
     if isinstance(error, SaereportError) and "memory" in str(error).lower():
         return False
-    link: BaseException | None = error
-    for _ in range(16):
-        if link is None:
-            return False
-        if says_out_of_memory(link):
-            return True
-        link = link.__cause__ or link.__context__
-    return False
+    return any(map(says_out_of_memory, causes_of(error)))
+
+
+def causes_of(error: BaseException) -> list[BaseException]:
+    """An error and those that it came of, the nearest first; at most 16, and none twice."""
+    found = [error]
+    while (link := found[-1].__cause__ or found[-1].__context__) is not None:
+        if len(found) == 16 or any(link is one for one in found):
+            break
+        found.append(link)
+    return found
 
 
 def shortened(value: object, limit: int = 120) -> str:

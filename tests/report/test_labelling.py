@@ -102,6 +102,18 @@ def test_the_run_inside_a_report_is_not_replaced_alone(run: Run, tmp_path: Path)
     assert labels(inside, "--out", tmp_path / "other").exit_code == 0
 
 
+def test_a_folder_called_like_the_word_is_told_of(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may have been meant; `./neuronpedia` is the same path."""
+    assert "is not read" not in labels(run.path, "--out", tmp_path / "one").output
+    (tmp_path / "here" / "neuronpedia").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "here")
+    done = labels(run.path, "--out", tmp_path / "two")
+    assert done.exit_code == 0
+    assert "'neuronpedia' in this folder is not read" in done.output
+
+
 def test_equal_labels_give_equal_bytes(run: Run, tmp_path: Path) -> None:
     for name in ("one", "two"):
         assert labels(run.path, "--out", tmp_path / name).exit_code == 0

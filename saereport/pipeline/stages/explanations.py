@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from saereport.config.build import BuildConfig
+from saereport.config.paths import PUBLISHED_LABELS
 from saereport.config.stages import ExplanationSettings
 from saereport.pipeline.stage import Cost, Stage, Yielded, file_digest
 from saereport.run.labels import label_rows, require_within
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
     from saereport.sources.explanations import Labels
     from saereport.sources.folders import SaeFacts
     from saereport.sources.published_labels import Published
-
-PUBLISHED = Path("neuronpedia")
-"""What stands for a file to ask for the labels that Neuronpedia has published."""
 
 
 class ExplanationsStage(Stage):
@@ -33,7 +31,7 @@ class ExplanationsStage(Stage):
 
     def check(self, config: BuildConfig) -> None:
         """Refuse one file for several SAEs."""
-        if config.explanations not in (None, PUBLISHED) and len(config.saes) > 1:
+        if config.explanations not in (None, PUBLISHED_LABELS) and len(config.saes) > 1:
             raise UsageError(
                 f"One file of explanations was given for {len(config.saes)} SAEs.",
                 "Name it in the YAML file beside its SAE.",
@@ -89,7 +87,7 @@ def _published(context: Context) -> Iterator[Published | None]:
     for path, (slug, own) in zip(
         _given(context.config), context.neuronpedia_ids.items(), strict=True
     ):
-        if path != PUBLISHED:
+        if path != PUBLISHED_LABELS:
             yield None
             continue
         if not own:
@@ -106,7 +104,7 @@ def _digest(path: Path | None) -> str | list[list[str]]:
     """SHA-256 of a file, or of each in a folder with its name."""
     from saereport.sources.explanations import files_of
 
-    if path is None or path == PUBLISHED:
+    if path is None or path == PUBLISHED_LABELS:
         return str(path or "")
     files = files_of(path)
     if files == [path.expanduser()]:
@@ -124,6 +122,6 @@ def read_labels(config: BuildConfig) -> list[Labels]:
 
     labels = []
     for path, slug in zip(_given(config), config.slugs, strict=True):
-        given = path is not None and path != PUBLISHED
+        given = path is not None and path != PUBLISHED_LABELS
         labels.append(read_explanations(path, sae=slug) if path and given else {})
     return labels

@@ -32,7 +32,7 @@ from saereport.sources.saes.scaling import (
     fold,
     read_scaling,
 )
-from saereport.util.errors import SaereportError, did_you_mean, shortened
+from saereport.util.errors import SaereportError, causes_of, did_you_mean, shortened
 from saereport.util.untrusted import content, parse_json
 
 
@@ -192,11 +192,7 @@ def explain(
     label: str, error: Exception, directory: Mapping[str, Any], release: str, sae_id: str
 ) -> SaereportError:
     """What it means that an SAE could not be had from the hub, as one sentence."""
-    kinds, link = set(), error.__cause__ or error.__context__
-    kinds.add(type(error).__name__)
-    while link is not None and len(kinds) < 12:
-        kinds.add(type(link).__name__)
-        link = link.__cause__ or link.__context__
+    kinds = {type(link).__name__ for link in causes_of(error)}
     repo = directory[release].repo_id if release in directory else release
     short = shortened(" ".join(str(error).split()))
     if "UnpicklingError" in kinds:
