@@ -107,7 +107,7 @@ class TranscoderLayer:
     d_sae: int
     d_out: int
     n_writes: int
-    first: int = 0
+    first: int
 
     @property
     def architecture(self) -> str:
