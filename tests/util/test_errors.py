@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import pytest
+
 from saereport.util.errors import came_of_memory, causes_of
 
 
-def test_causes_go_from_the_error_to_what_it_came_of() -> None:
+def outer() -> None:
     try:
         try:
-            try:
-                raise MemoryError
-            except MemoryError:
-                _ = {}["missing"]
-        except KeyError as error:
-            raise ValueError("outer") from error
-    except ValueError as error:
-        assert [type(link) for link in causes_of(error)] == [ValueError, KeyError, MemoryError]
-        assert came_of_memory(error)
+            raise MemoryError
+        except MemoryError:
+            _ = {}["missing"]
+    except KeyError as error:
+        raise ValueError("outer") from error
+
+
+def test_causes_go_from_the_error_to_what_it_came_of() -> None:
+    with pytest.raises(ValueError, match="outer") as caught:
+        outer()
+    found = [type(link) for link in causes_of(caught.value)]
+    assert found == [ValueError, KeyError, MemoryError]
+    assert came_of_memory(caught.value)
 
 
 def test_causes_end_where_they_would_go_round() -> None:
