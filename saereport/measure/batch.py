@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from saereport.measure.broken import NONE, Places
 
 Columns = dict[str, Any]
-"""One table's columns: name -> array, or list of arrays for a list column; rows in key order."""
+"""One table's columns: name -> array; `Ragged` (or [rows, length], or a list of arrays) for a list
+column, `Words` (or a list) for one of words; rows in key order."""
 
 State = dict[str, NDArray[Any]]
 """A checkpoint of an accumulator: plain numeric arrays, fit for `numpy.savez`."""

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from saereport.run.registry import TABLES
+from saereport.util.ragged import Ragged
 
 
 def beyond(name: str, columns: Any) -> str:
@@ -44,6 +45,8 @@ def _flat(values: Any) -> np.ndarray:
     if isinstance(values, pa.Array):
         flat = values.flatten() if pa.types.is_list(values.type) else values
         return np.asarray(flat.to_numpy(zero_copy_only=False))
+    if isinstance(values, Ragged):
+        return values.values
     if isinstance(values, np.ndarray) and values.dtype != object:
         return values.reshape(-1)
     parts = [np.asarray(part, dtype=np.float64).reshape(-1) for part in values]

@@ -14,7 +14,7 @@ from types import TracebackType
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from saereport.run.columns import ROWS_PER_GROUP, Columns, row_groups, to_arrow
+from saereport.run.columns import ROWS_PER_GROUP, Columns, in_parts, row_groups, to_arrow
 from saereport.run.describing import info_of
 from saereport.run.redaction import redacted
 from saereport.run.references import References
@@ -106,7 +106,7 @@ class RunWriter:
             compression_level=6,
             use_dictionary=words or False,
         ) as writer:
-            for part in parts:
+            for part in (cut for whole in parts for cut in in_parts(table, whole)):
                 arrow = redacted(table, to_arrow(table, part), self._hidden, slug)
                 self.references.note(table, arrow)
                 rows += arrow.num_rows

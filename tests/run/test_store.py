@@ -14,6 +14,7 @@ from saereport.run import TABLES, RunInfo, RunWriter, columns, open_run
 from saereport.run.columns import to_arrow
 from saereport.run.schema import ModelInfo, SaeInfo, TextInfo
 from saereport.util.errors import SaereportError
+from saereport.util.ragged import Ragged, Words
 from tests.run.outputs import as_nobody
 
 ZEROS = "0" * 64
@@ -233,6 +234,41 @@ def test_columns_that_do_not_fit_are_refused() -> None:
         to_arrow(table, {"latent": [None], "shares": [[0.5]]})
     ragged = to_arrow(table, {"latent": np.arange(3), "shares": [[0.5], [], np.ones(2)]})
     assert ragged["shares"].to_pylist() == [[0.5], [], [1.0, 1.0]]
+
+
+def test_lists_and_words_as_arrays_are_stored_as_lists_are(tmp_path: Path) -> None:
+    from_lists = {
+        "latent": [0, 0, 2],
+        "rank": [0, 1, 0],
+        "order": ["share", "lift", "lift"],
+        **{key: [1, 2, 3] for key in ("token", "n_token", "n_active")},
+        **{key: [0.5, 1.0, 1.5] for key in ("mean_active", "share", "lift", "lift_low")},
+    }
+    arrays = {name: np.array(values) for name, values in from_lists.items()}
+    arrays["order"] = Words(np.array([1, 0, 0], dtype=np.int8), ("lift", "share"))
+    table = TABLES["token_statistics"]
+    assert to_arrow(table, arrays) == to_arrow(table, from_lists)
+    lists = [[0.5], [], [1.0, 1.0]]
+    table = TABLES["head_shares"]
+    whole = to_arrow(table, {"latent": range(3), "shares": lists})
+    assert to_arrow(table, {"latent": np.arange(3), "shares": Ragged.of(lists)}) == whole
+
+
+def test_what_is_more_than_a_row_group_is_converted_in_parts(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(columns, "VALUES_PER_GROUP", 10)
+    lists = [[0.25] * n for n in (4, 4, 4, 25, 0, 1)]
+    table = TABLES["head_shares"]
+    names = np.arange(6)
+    whole = to_arrow(table, {"latent": names, "shares": lists})
+    for shares in (lists, Ragged.of(lists), whole.column("shares")):
+        parts = list(columns.in_parts(table, {"latent": names, "shares": shares}))
+        assert [len(part["latent"]) for part in parts] == [2, 1, 1, 2]
+        assert pa.concat_tables([to_arrow(table, part) for part in parts]) == whole
+    short = {"latent": names[:3], "shares": lists}
+    with pytest.raises(ValueError, match="expected length"):
+        [to_arrow(table, part) for part in columns.in_parts(table, short)]
 
 
 def test_names_that_are_not_there_are_told_with_those_that_are(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 from saereport.run import TABLES
 from saereport.run.columns import to_arrow
 from saereport.run.within import beyond
+from saereport.util.ragged import Ragged
 
 
 def columns(value: float) -> dict[str, Any]:
@@ -27,6 +28,8 @@ def columns(value: float) -> dict[str, Any]:
 def test_lists_arrays_and_arrow_are_judged_alike(value: float) -> None:
     plain = columns(value)
     arrow = to_arrow(TABLES["sae_metrics"], plain)
+    ragged = {**plain, "interval": Ragged.of([[0.5, value], []])}
+    assert beyond("sae_metrics", ragged) == beyond("sae_metrics", plain)
     parts = pa.concat_tables([arrow.slice(0, 1), arrow.slice(1)])
     said = beyond("sae_metrics", plain)
     assert bool(said) is (value != 2.0)
