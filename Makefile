@@ -92,6 +92,7 @@ docs: $(VENV)/.installed-dev
 
 benchmarks: $(VENV)/.installed-dev browser
 	$(BIN)/python benchmarks/bench_collect.py
+	$(BIN)/python benchmarks/bench_statistics.py
 	$(BIN)/python benchmarks/bench_render.py
 	$(BIN)/python benchmarks/bench_gradients.py
 	$(BIN)/python benchmarks/bench_graph.py

@@ -1,0 +1,53 @@
+"""Every benchmark runs, at a tiny size. What it measures is asserted nowhere."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.synthetic_events import Shape, densities, draws
+
+ROOT = Path(__file__).parents[1]
+
+
+def benchmark(name: str, *options: str) -> str:
+    command = [sys.executable, str(ROOT / "benchmarks" / f"{name}.py"), *options]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+def test_synthetic_events_have_the_shape_they_were_asked_for():
+    shape = Shape(2_000, 20, 64, d_vocab=1_000)
+    share = densities(shape, np.random.default_rng(0))
+    assert abs(share.sum() - 20) < 0.1
+    batches = list(draws(shape, 20_000, 1_000))
+    assert sum(one.tokens.size for one in batches) == 20_000 // 64 * 64
+    assert [one.first for one in batches[:3]] == [0, 15, 30]
+    events = sum(len(one.flat) for one in batches)
+    counted = sum(int(one.counted.sum()) for one in batches)
+    # An active latent that is drawn twice is active once.
+    assert 17 < events / counted < 20
+    for one in batches:
+        key = one.flat * shape.d_sae + one.latent
+        assert (np.diff(key) > 0).all()
+        assert one.counted.reshape(-1)[one.flat].all()
+        assert one.value.dtype == np.float32
+        assert (one.value > 0).all()
+    tokens = np.concatenate([one.tokens.reshape(-1) for one in batches])
+    assert (tokens == 0).mean() > 20 * (tokens == 100).mean()
+
+
+def test_statistics():
+    record = json.loads(
+        benchmark(
+            "bench_statistics", "--shape", "tiny", "--tokens", "2k", "--latents", "8", "--json"
+        )
+    )
+    assert record["latents"] == 8
+    assert record["tokens"] == 2_000
+    assert {"activity", "examples", "tokens", "shared"} <= record["by_statistic"].keys()
