@@ -19,6 +19,7 @@ from saereport.config.build import BuildConfig
 from saereport.config.selection import Selection
 from saereport.measure import SequenceStore
 from saereport.measure.weights import TokenRows
+from saereport.pipeline.activations import Activations
 from saereport.pipeline.checkpoint import Checkpoint, FinishedParts
 from saereport.pipeline.needs import Needs
 from saereport.pipeline.text import RunText
@@ -84,6 +85,7 @@ class Context:
         parts: What of it the numbers of each stage depend on, by the stage's name.
         progress: Where to say what is going on.
         warned: Takes what a reader must know beforehand.
+        cache: Gives activations that were kept; None where none are to be.
         latents: The latents of each SAE that are shown, ascending; the stage `statistics` says.
         activity: For each SAE how many latents are active on a token, and how many never are; it
             says that too, where it measured them.
@@ -104,6 +106,7 @@ class Context:
     parts: Mapping[str, Mapping[str, Any]]
     progress: Progress
     warned: Warned
+    cache: Activations | None = None
     latents: dict[str, NDArray[np.int64]] = field(default_factory=dict)
     activity: dict[str, tuple[L0 | None, int | None]] = field(default_factory=dict)
     seen: Seen = field(default_factory=Seen)

@@ -40,6 +40,7 @@ def measured(context: Context, stage: Stage) -> Iterator[Yielded]:
         collectors=collectors,
         batches=context.batches,
         checkpoint=context.checkpoint(stage),
+        activations=context.cache,
     )
     _read(context, reading)
     context.seen, context.sequences = reading.seen, reading.sequences

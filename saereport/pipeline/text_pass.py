@@ -22,6 +22,7 @@ import torch
 from saereport.measure import STATISTICS, Events, Measurement, SequenceStore, Setting
 from saereport.measure.broken import Broken
 from saereport.measure.events import events_of
+from saereport.pipeline.activations import Activations
 from saereport.pipeline.checkpoint import Arrays, Checkpoint
 from saereport.sources.devices import is_out_of_memory
 from saereport.sources.models import LanguageModel
@@ -190,6 +191,7 @@ class TextPass:
         collectors: One for each SAE.
         batches: Sizes of the batches.
         checkpoint: Where the state is saved now and then.
+        activations: Where activations come from; the model where None.
         seen: What was read so far.
         sequences: Tokens of the sequences that examples may refer to.
     """
@@ -198,6 +200,7 @@ class TextPass:
     collectors: Sequence[SaeCollector]
     batches: Batches
     checkpoint: Checkpoint
+    activations: Activations | None = None
     seen: Seen = field(default_factory=Seen)
     sequences: SequenceStore = field(default_factory=SequenceStore)
 
@@ -288,7 +291,7 @@ class TextPass:
     def _encoded(self, part: Packed) -> list[Events]:
         hooks = sorted({collector.sae.hook_in.name for collector in self.collectors})
         tokens = torch.from_numpy(part.tokens.astype(np.int64)).to(self.model.device)
-        activations = self.model.run(tokens, hooks)
+        activations = (self.activations or self.model).run(tokens, hooks)
         return [
             collector.events(part, activations[collector.sae.hook_in.name])
             for collector in self.collectors
