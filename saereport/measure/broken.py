@@ -33,6 +33,16 @@ class Broken:
             count, *first = self._found.get(latent, (0, sequence, position))
             self._found[latent] = (count + 1, first[0], first[1])
 
+    def merge(self, other: Broken) -> None:
+        """Take in what was noted of another part of the text."""
+        for latent, (count, *first) in other._found.items():
+            own = self._found.get(latent)
+            if own is None:
+                self._found[latent] = (count, first[0], first[1])
+            else:
+                sequence, position = min(own[1:], tuple(first))
+                self._found[latent] = (own[0] + count, sequence, position)
+
     @property
     def latents(self) -> NDArray[np.int64]:
         """The latents, ascending."""

@@ -10,7 +10,7 @@ import gc
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ from saereport.pipeline.preflight import (
 )
 from saereport.pipeline.running import plan_stages, run_stages
 from saereport.pipeline.stage import stages
-from saereport.pipeline.text import run_text, text_of
+from saereport.pipeline.text import TEXT, run_text, store_of, text_of
 from saereport.pipeline.text_pass import Batches
 from saereport.pipeline.timing import Stopwatch
 from saereport.pipeline.warned import Warned, refuse
@@ -139,6 +139,7 @@ def _forget(work: Path) -> None:
         stage.discard(work / "stages" / stage.name)
     # Plug-ins may have been there that are not any more.
     shutil.rmtree(work / "stages", ignore_errors=True)
+    shutil.rmtree(work / TEXT, ignore_errors=True)
     if work.is_dir() and not any(work.iterdir()):
         work.rmdir()
 
@@ -202,10 +203,12 @@ def _prepared(config: BuildConfig, work: Path, progress: Progress) -> tuple[Cont
     identity = identity_of(
         config, list(saes.values()), model, text.text, text.rules.context_size, added=added
     )
+    store = store_of(text, identity, work)
+    store.forget_others()
     context = Context(
         config=config,
         loaded=Loaded(model, saes),
-        text=text,
+        text=replace(text, store=store),
         chosen=chosen,
         batches=Batches(config.batch_size, text.rules.context_size, device, progress),
         work=work,

@@ -22,8 +22,9 @@ from saereport.measure.weights import TokenRows
 from saereport.pipeline.activations import Activations
 from saereport.pipeline.checkpoint import Checkpoint, FinishedParts
 from saereport.pipeline.needs import Needs
+from saereport.pipeline.seen import Seen
 from saereport.pipeline.text import RunText
-from saereport.pipeline.text_pass import Batches, Seen
+from saereport.pipeline.text_pass import Batches
 from saereport.pipeline.warned import Warned
 from saereport.run.schema import L0
 from saereport.sources.models import LanguageModel

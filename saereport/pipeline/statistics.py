@@ -94,7 +94,7 @@ def _read(context: Context, reading: TextPass) -> None:
         changed = differences(kept, reading.checkpoint.identity) if kept else ""
         reason = f"{changed} changed" if changed else "it is damaged, or of an older version"
         progress.say(f"The checkpoint beside the output cannot be used: {reason}; starting anew")
-    packed = text.packed(batch=reading.batches.block, skip=seen.sequences, tally=text.tally)
+    packed = text.tokenised(progress).packed(seen.sequences, batch=reading.batches.block)
     with progress.bar("Reading the text", text.to_read, "tok", done=seen.tokens) as bar:
         reading.run(packed, bar)
     if seen.counted == 0:

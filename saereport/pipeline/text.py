@@ -7,9 +7,12 @@ nor is what the metadata of the SAEs leaves out.
 
 from __future__ import annotations
 
+import re
+import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from saereport.config.build import BuildConfig
@@ -22,9 +25,11 @@ from saereport.sources.text.packing import Packed, Portion, Rules, pack
 from saereport.sources.text.tally import NothingCountsError, Remark, Tally
 from saereport.sources.text.templates import written_out
 from saereport.sources.text.text import Text
+from saereport.sources.text.tokenised import Tokenised, TokenStore
 from saereport.sources.text.training import agree
 from saereport.sources.tokens import token_bytes
 from saereport.util.errors import SaereportError
+from saereport.util.progress import Bar, Progress
 from saereport.util.visible import visible
 
 if TYPE_CHECKING:
@@ -34,6 +39,14 @@ DEFAULT_CONTEXT = 128
 
 LOOK_DOCUMENTS, LOOK_CHARACTERS = 256, 1 << 20
 """How much of a text is looked at before the long work."""
+
+TEXT = "text"
+"""What the folder of the sequences is called."""
+
+_TOKENISERS = ("tokenizers", "transformers")
+
+TOKENISED_AT_ONCE = 64
+"""Sequences that are handed on together while a text is tokenised."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +61,7 @@ class RunText:
         n_ctx: Longest sequence that the model takes.
         limit: Tokens to read.
         tally: What became of the documents in the pass over the text.
+        store: Where the sequences are kept once they are made; nowhere where absent.
     """
 
     text: Text
@@ -57,11 +71,12 @@ class RunText:
     n_ctx: int
     limit: int
     tally: Tally = field(default_factory=Tally)
+    store: TokenStore | None = None
 
     def packed(
         self, *, batch: int, skip: int = 0, tally: Tally | None = None, documents: Any = None
     ) -> Iterator[Packed]:
-        """The sequences of the text.
+        """The sequences of the text, from the disk where they are there.
 
         Args:
             batch: Sequences in each batch.
@@ -69,6 +84,8 @@ class RunText:
             tally: Counts what becomes of the documents.
             documents: Instead of all documents, these, which are the first.
         """
+        if documents is None and self.store is not None and (kept := self.store.load()):
+            return kept.packed(skip, batch=batch)
         return pack(
             self.text.documents() if documents is None else documents,
             self.tokenizer,
@@ -77,6 +94,30 @@ class RunText:
             tally=tally,
             place=self.text.place,
         )
+
+    def tokenised(self, progress: Progress) -> Tokenised:
+        """The sequences on disk, made where they are not there; `tally` is theirs from then on.
+
+        Raises:
+            SaereportError: No token of the text counts, it cannot be read, or the disk is full.
+            RuntimeError: Nothing says where they are to be kept.
+        """
+        if self.store is None:
+            raise RuntimeError("this text has no place for its sequences")
+        found = self.store.load()
+        if found is None:
+            tally = Tally()
+            with progress.bar("Tokenising the text", self.to_read, "tok") as bar:
+                batches = self._told(self.packed(batch=TOKENISED_AT_ONCE, tally=tally), bar)
+                found = self.store.write(batches, self.rules.context_size, tally)
+        vars(self.tally).update(vars(found.tally))
+        return found
+
+    @staticmethod
+    def _told(packed: Iterator[Packed], bar: Bar) -> Iterator[Packed]:
+        for batch in packed:
+            yield batch
+            bar.advance(batch.tokens.size)
 
     def look(self, warned: Warned) -> None:
         """Read the first documents, so that what is wrong with them is known before the long work.
@@ -239,6 +280,24 @@ def run_text(
         n_ctx=model.n_ctx,
         limit=config.tokens,
     )
+
+
+def store_of(text: RunText, identity: Mapping[str, Any], work: Path) -> TokenStore:
+    """Where the sequences of a text are kept, by all that they depend on.
+
+    Args:
+        text: The text.
+        identity: That of the run.
+        work: Folder that is kept until a build is whole.
+    """
+    known = {name: identity[name] for name in ("saereport", "tokenizer", "text")}
+    libraries = {k: v for k, v in identity["libraries"].items() if k in _TOKENISERS}
+    record = {**known, "libraries": libraries, "rules": text.rules.record(), "limit": text.limit}
+    revision = text.text.provenance.get("revision", "")
+    if "revision" in text.text.provenance and re.fullmatch("[0-9a-f]{40}", str(revision)) is None:
+        # Which text this is, nobody can say: another process does not find what this one keeps.
+        record["process"] = secrets.token_hex(8)
+    return TokenStore(work / TEXT, record)
 
 
 def _context_size(config: BuildConfig, saes: Sequence[Sae], model: LanguageModel) -> int:

@@ -8,7 +8,6 @@ into batches, and where a killed collection goes on, leaves no trace in them.
 
 from __future__ import annotations
 
-import hashlib
 import signal
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,6 +23,7 @@ from saereport.measure.broken import Broken
 from saereport.measure.events import events_of
 from saereport.pipeline.activations import Activations
 from saereport.pipeline.checkpoint import Arrays, Checkpoint
+from saereport.pipeline.seen import Seen
 from saereport.sources.devices import is_out_of_memory
 from saereport.sources.models import LanguageModel
 from saereport.sources.saes.sae import Sae
@@ -32,40 +32,6 @@ from saereport.util.errors import SaereportError
 from saereport.util.progress import Bar, Progress
 
 TOKENS_PER_BATCH = {"cpu": 4096, "mps": 8192, "cuda": 16384}
-
-
-@dataclass
-class Seen:
-    """What was read: counts, and a chained hash of the tokens that does not depend on batches."""
-
-    sequences: int = 0
-    tokens: int = 0
-    counted: int = 0
-    documents: int = 0
-    digest: bytes = bytes(32)
-
-    def take(self, packed: Packed) -> None:
-        """Count one batch."""
-        self.sequences += len(packed)
-        self.tokens += packed.tokens.size
-        self.counted += int(packed.counted.sum())
-        self.documents = max(self.documents, int(packed.documents.max()) + 1)
-        for tokens, counted in zip(packed.tokens, packed.counted, strict=True):
-            row = tokens.astype("<i4").tobytes() + counted.tobytes()
-            self.digest = hashlib.sha256(self.digest + row).digest()
-
-    def state(self) -> Arrays:
-        """Everything as arrays."""
-        counts = [self.sequences, self.tokens, self.counted, self.documents]
-        return {
-            "counts": np.array(counts, dtype=np.int64),
-            "digest": np.frombuffer(self.digest, dtype=np.uint8),
-        }
-
-    def restore(self, state: Mapping[str, np.ndarray]) -> None:
-        """Become what `state` was made from."""
-        self.sequences, self.tokens, self.counted, self.documents = state["counts"].tolist()
-        self.digest = state["digest"].tobytes()
 
 
 @dataclass

@@ -116,7 +116,8 @@ class TextInfo(RunRecord):
         n_documents: Documents that were begun.
         prepend_bos: Whether each sequence begins with BOS.
         include_special: Whether special tokens count.
-        digest: SHA-256 over the token ids, the identity of the text as the model saw it.
+        digest: Sum modulo 2^256 of SHA-256 over each sequence, its number, token ids and which of
+            them count: the identity of the text as the model saw it.
         training: What the SAEs' metadata says of the tokens that they were trained on, and what it
             does not say, by subject.
         counts: What became of the documents; absent where it is not known.

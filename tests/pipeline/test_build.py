@@ -20,6 +20,7 @@ from saereport.measure import STATISTICS
 from saereport.pipeline import build, loading
 from saereport.report.rendering import render
 from saereport.run import Run, open_run
+from saereport.sources.text import packing
 from saereport.util.errors import SaereportError, UsageError
 from saereport.util.priority import token_priorities
 from saereport.util.progress import Progress
@@ -250,7 +251,7 @@ class Stopped(Exception):
 
 
 def stop_after(monkeypatch: pytest.MonkeyPatch, blocks: int, act: Callable[[], None]) -> None:
-    from saereport.pipeline.text_pass import Seen
+    from saereport.pipeline.seen import Seen
 
     take = Seen.take
     calls = [0]
@@ -283,6 +284,31 @@ def test_after_a_crash_the_same_call_resumes_to_the_same_bytes(
     resumed = [line for line in told.lines if line.startswith("Going on from the checkpoint")]
     assert bool(resumed) == (blocks > 1)
     assert files(again) == files(made)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["run", "run.timing.json"]
+
+
+def test_the_text_is_tokenised_once_for_all_stages_and_for_what_goes_on(
+    inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokenised: list[Any] = []
+    tokenize = packing._tokenize
+
+    def counting(group: Any, tokenizer: Any) -> Any:
+        tokenised.extend(number for number, _ in group)
+        return tokenize(group, tokenizer)
+
+    # Looking at the beginning of the text before the long work needs no more than that.
+    monkeypatch.setattr("saereport.pipeline.text.LOOK_DOCUMENTS", 1)
+    monkeypatch.setattr(packing, "_tokenize", counting)
+    settings = asked(inputs, "early", batch_size=4)
+    with monkeypatch.context() as patch:
+        stop_after(patch, 5, crash)
+        with pytest.raises(Stopped):
+            build.collect(settings, tmp_path / "run")
+    assert {0, 1, 50} <= set(tokenised)
+    tokenised.clear()
+    build.collect(settings, tmp_path / "run")
+    assert set(tokenised) <= {0}
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run", "run.timing.json"]
 
 

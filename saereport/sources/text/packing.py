@@ -94,6 +94,21 @@ class Rules:
             counted &= self.positions
         return counted
 
+    def record(self) -> dict[str, Any]:
+        """All of it as JSON."""
+        return {
+            "context_size": self.context_size,
+            "prepend_bos": self.prepend_bos,
+            "bos_id": self.bos_id,
+            "special_ids": sorted(self.special_ids),
+            "separator": self.separator,
+            "include_special": self.include_special,
+            "joined": self.joined,
+            "positions": None if self.positions is None else np.packbits(self.positions).tolist(),
+            "excluded": sorted(self.excluded),
+            "n_vocab": self.n_vocab,
+        }
+
     @cached_property
     def _special(self) -> npt.NDArray[np.int32]:
         return np.array(sorted(set(self.special_ids)), np.int32)
