@@ -154,6 +154,19 @@ def until(page: Any, expression: str, seconds: float = 20) -> None:
         page.wait_for_timeout(30)
 
 
+def press_away(page: Any, frame: Any, selector: str, key: str, *, until: str) -> None:
+    """Press a key that has a frame's document loaded again, and wait for what is there then.
+
+    The key goes up only when that is there. Chromium never answers the driver for a key that goes
+    up while the frame's document is exchanged, though the page has long gone where it should; so
+    `frame.press` would now and then wait until its time is over.
+    """
+    frame.focus(selector)
+    page.keyboard.down(key)
+    frame.wait_for_selector(until)
+    page.keyboard.up(key)
+
+
 def latent_pages(report: Path) -> list[Path]:
     """Every page of latents."""
     return sorted(report.glob("*/l0*.html"))

@@ -10,7 +10,7 @@ import pytest
 from saereport.report.rendering import render
 from saereport.report.report import open_report
 from saereport.sources.explanations import read_explanations
-from tests.browser.conftest import Watched, until
+from tests.browser.conftest import Watched, press_away, until
 from tests.browser.test_notes import write_notes
 from tests.synthetic import HOSTILE, Shape, write_run
 from tests.synthetic_circuits import prompts as circuits
@@ -242,16 +242,17 @@ def test_in_a_notebook_the_frame_runs_and_touches_nothing(watched: Watch, notebo
             "Array.from(saereport.inspect.store.tables.get(saereport.inspect.thisPage.sae).byLatent.keys())"
         )
     ]
+
+    def at(place: int) -> str:
+        return f"article.current h1:has-text('{latents[place]}')"
+
     frame.fill("#jump", str(latents[34]))
-    frame.press("#jump", "Enter")
-    frame.wait_for_selector(f"article.current h1:has-text('{latents[34]}')")
+    press_away(page, frame, "#jump", "Enter", until=at(34))
     frame.press("body", "j")
-    frame.wait_for_selector(f"article.current h1:has-text('{latents[35]}')")
-    for _ in range(4):
-        frame.press("body", "k")
-    frame.wait_for_selector(f"article.current h1:has-text('{latents[31]}')")
-    frame.press("body", "u")
-    frame.wait_for_selector("#rows a")
+    frame.wait_for_selector(at(35))
+    for place in (34, 33, 32, 31):
+        press_away(page, frame, "body", "k", until=at(place))
+    press_away(page, frame, "body", "u", until="#rows a")
     frame.click("nav.nav >> text=Methods")
     frame.wait_for_selector("#examples")
     frame.click(".contents a >> nth=5")
