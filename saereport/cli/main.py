@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 import click
 
 from saereport import plugins
-from saereport.cli import comparing, exchanging, labelling, listing, publishing, sharing
+from saereport.cli import caching, comparing, exchanging, labelling, listing, publishing, sharing
 from saereport.cli.last_net import fault, not_importable
 from saereport.cli.outputs import NamedPath, say, schema_option, write
 from saereport.cli.settings import SettingsCommand, configured, list_options, merged
@@ -197,7 +197,7 @@ def demo(
     _build(asked, named_out(out, "demo-report", single_file), single_file, force, progress)
 
 
-for module in (comparing, publishing, sharing, labelling, exchanging, listing):
+for module in (comparing, publishing, sharing, labelling, exchanging, listing, caching):
     for command in module.COMMANDS:
         cli.add_command(command)
 

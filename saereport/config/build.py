@@ -17,8 +17,8 @@ from pydantic import BaseModel, Field, ValidationError, create_model, field_vali
 
 from saereport.config.circuits import PromptSettings
 from saereport.config.paths import LABELS, NAME_OR_PATH, with_paths
-from saereport.config.quantities import read_count, split_list
-from saereport.config.section import SECTIONS, Section
+from saereport.config.quantities import read_bytes, read_count, split_list
+from saereport.config.section import SECTIONS, Option, Section
 from saereport.config.selection import parse_selection
 from saereport.config.stages import (
     BlindSettings,
@@ -127,6 +127,14 @@ class BuildConfig(
     """Number type of model and SAEs."""
     batch_size: int | str = "auto"
     """Sequences in a forward pass, or `auto`."""
+    activations_cache: Path | None = None
+    """Folder that keeps the model's activations for other builds: a second SAE at the same hook
+    point, or other latents, then cost no forward pass.
+    """
+    activations_cache_size: Annotated[int | str, Option(metavar="SIZE")] = Field(
+        "50GB", validate_default=True
+    )
+    """Bytes that this folder may have, such as `50GB`; when they are used up no more is kept."""
     seed: int = Field(0, ge=0, le=2**63 - 1)
     """Seed of everything random."""
     skip: tuple[str, ...] = ()
@@ -157,6 +165,19 @@ class BuildConfig(
         if size == "auto" or (isinstance(size, int) and size >= 1):
             return size
         raise ValueError("it is 'auto' or a whole number of sequences, at least 1")
+
+    @field_validator("activations_cache_size", mode="before")
+    @classmethod
+    def _as_bytes(cls, value: Any) -> int:
+        size: Any = value
+        if isinstance(value, str):
+            try:
+                size = read_bytes(value)
+            except UsageError:
+                size = 0
+        if isinstance(size, int) and size >= 1:
+            return size
+        raise ValueError("it is a number of bytes, such as 50GB")
 
     @field_validator("skip", mode="before")
     @classmethod

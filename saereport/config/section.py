@@ -47,6 +47,7 @@ _NUMBERS = (str(int), str(int | None))
 _NAMES = (
     *("release", "sae_id", "path", "model", "explanations", "prompts_file"),
     *("dataset", "dataset_config", "dataset_split", "dataset_revision", "text_column"),
+    "activations_cache",
 )
 """Settings that name something; an empty one is a shell variable that is not set, or a slip."""
 

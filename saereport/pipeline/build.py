@@ -18,9 +18,11 @@ import numpy as np
 
 from saereport.config.build import BuildConfig, make_config, with_plugins
 from saereport.config.selection import parse_selection, tracked_latents
+from saereport.pipeline.activation_store import Store
+from saereport.pipeline.activations import CachedActivations
 from saereport.pipeline.blinding import parse_blind
 from saereport.pipeline.context import Chosen, Context, Loaded
-from saereport.pipeline.fingerprint import identity_of, parts_of
+from saereport.pipeline.fingerprint import activations_identity, identity_of, parts_of
 from saereport.pipeline.loading import facts_of, load_model_of, load_saes
 from saereport.pipeline.memory import MemoryProfiler, as_lines
 from saereport.pipeline.preflight import (
@@ -216,8 +218,20 @@ def _prepared(config: BuildConfig, work: Path, progress: Progress) -> tuple[Cont
         parts=parts_of(identity),
         progress=progress,
         warned=warned,
+        cache=_cache(config, model, text.text.name, progress),
     )
     return context, config.title or _title(list(saes.values()), model)
+
+
+def _cache(
+    config: BuildConfig, model: LanguageModel, text: str, progress: Progress
+) -> CachedActivations | None:
+    """The activations that are kept for other builds too; None where none are to be."""
+    if config.activations_cache is None:
+        return None
+    folder = config.activations_cache.expanduser()
+    store = Store(folder, int(config.activations_cache_size), progress.say)
+    return CachedActivations(model, store, text, activations_identity(model))
 
 
 def _chosen(

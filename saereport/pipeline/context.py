@@ -19,7 +19,7 @@ from saereport.config.build import BuildConfig
 from saereport.config.selection import Selection
 from saereport.measure import SequenceStore
 from saereport.measure.weights import TokenRows
-from saereport.pipeline.activations import Activations
+from saereport.pipeline.activations import CachedActivations
 from saereport.pipeline.checkpoint import Checkpoint, FinishedParts
 from saereport.pipeline.needs import Needs
 from saereport.pipeline.seen import Seen
@@ -107,7 +107,7 @@ class Context:
     parts: Mapping[str, Mapping[str, Any]]
     progress: Progress
     warned: Warned
-    cache: Activations | None = None
+    cache: CachedActivations | None = None
     latents: dict[str, NDArray[np.int64]] = field(default_factory=dict)
     activity: dict[str, tuple[L0 | None, int | None]] = field(default_factory=dict)
     seen: Seen = field(default_factory=Seen)
@@ -237,6 +237,6 @@ class Context:
         if not any(stage.needs.saes for stage in self._later):
             self.loaded.saes.clear()
         if not any(stage.needs.model for stage in self._later):
-            self.loaded.model = self._token_rows = None
+            self.loaded.model = self._token_rows = self.cache = None
         wanted = {table for stage in self._later for table in stage.needs.tables}
         self._held = {key: table for key, table in self._held.items() if key[0] in wanted}

@@ -16,6 +16,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from saereport import plugins
 from saereport.config.build import BuildConfig
 from saereport.config.paths import with_paths
@@ -116,6 +118,22 @@ def model_record(model: LanguageModel) -> dict[str, Any]:
         "n_ctx": model.n_ctx,
         "configuration": {key: value for key, value in settings.items() if key not in _PLACES},
     }
+
+
+def activations_identity(model: LanguageModel) -> dict[str, Any]:
+    """What a model's activations depend on beside the tokens and the hook point.
+
+    Narrower than that of a run, which is the same on every device: what is kept is to be what
+    would be computed here, bit for bit.
+    """
+    made_in = _versions(("torch", "transformers", "transformer-lens"))
+    identity = {
+        "model": model_record(model),
+        "libraries": made_in,
+        "device": model.device.type,
+        "precision": torch.get_float32_matmul_precision(),
+    }
+    return dict(_plain(identity))
 
 
 def _as_dict(found: Any) -> dict[str, Any]:
@@ -302,6 +320,8 @@ def config_record(config: BuildConfig) -> dict[str, Any]:
             "strict": True,
             "neuronpedia_embed": True,
             "title": True,
+            "activations_cache": True,
+            "activations_cache_size": True,
             "circuits": {"memory"},
         },
     )

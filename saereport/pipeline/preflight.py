@@ -15,6 +15,7 @@ from typing import Protocol
 
 from saereport.config.build import BuildConfig, SaeConfig
 from saereport.config.selection import check_width, parse_selection
+from saereport.pipeline.activation_store import require_cache_or_nothing
 from saereport.pipeline.stage import require_needs, stages
 from saereport.run import kinds
 from saereport.run.schema import MOST_LAYERS, MOST_SAES
@@ -71,6 +72,8 @@ def check_settings(config: BuildConfig) -> None:
     check_skipped(config.skip)
     require_ids(config.saes)
     config.checked()
+    if config.activations_cache is not None:
+        require_cache_or_nothing(config.activations_cache.expanduser())
     for stage in stages().values():
         if stage.name not in config.skip:
             require_needs(stage)

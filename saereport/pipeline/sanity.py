@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from saereport.pipeline.activations import Activations
 from saereport.pipeline.text_pass import Batches
 from saereport.pipeline.warned import Warned
 from saereport.sources.devices import float64_of, is_out_of_memory
@@ -95,6 +96,7 @@ def check_sanity(
     packed: Iterable[Packed],
     batches: Batches,
     warned: Warned,
+    activations: Activations | None = None,
 ) -> dict[str, Look]:
     """Look at every SAE on the first tokens of the text, and warn of what is not as expected.
 
@@ -104,6 +106,7 @@ def check_sanity(
         packed: The sequences of the text from its beginning; only the first are asked for.
         batches: Sizes of the batches; they halve where memory runs out.
         warned: Takes at most one warning for each SAE.
+        activations: Where activations come from; the model where None.
 
     Returns:
         What was seen, by slug.
@@ -121,7 +124,7 @@ def check_sanity(
     }
     for block in _first(packed, TOKENS):
         for part in batches.parts(block):
-            for found in _looks(model, saes, part, batches):
+            for found in _looks(activations or model, saes, part, batches):
                 for slug, look in found.items():
                     looks[slug] += look
     for sae in saes:
@@ -150,7 +153,7 @@ def _first(packed: Iterable[Packed], n: int) -> Iterator[Packed]:
 
 
 def _looks(
-    model: LanguageModel, saes: Sequence[Sae], part: Packed, batches: Batches
+    model: Activations, saes: Sequence[Sae], part: Packed, batches: Batches
 ) -> Iterator[dict[str, Look]]:
     """What is seen on some sequences, or on smaller parts of them if memory runs out."""
     found: dict[str, Look] | None = None
@@ -164,18 +167,18 @@ def _looks(
         yield found
         return
     # Only outside the except block is nothing holding the failed attempt's tensors.
-    if model.device.type == "cuda":
+    if torch.cuda.is_available():
         torch.cuda.empty_cache()
     for smaller in batches.parts(part):
         yield from _looks(model, saes, smaller, batches)
 
 
-def _seen(model: LanguageModel, saes: Sequence[Sae], part: Packed) -> dict[str, Look]:
+def _seen(model: Activations, saes: Sequence[Sae], part: Packed) -> dict[str, Look]:
     reads = {sae.hook_in.name for sae in saes}
     writes = {sae.write_point.name for sae in saes if not sae.why_not_alone}
-    tokens = torch.from_numpy(part.tokens.astype(np.int64)).to(model.device)
+    tokens = torch.from_numpy(part.tokens.astype(np.int64))
     acts = model.run(tokens, sorted(reads | writes))
-    counted = torch.from_numpy(part.counted).to(model.device)
+    counted = torch.from_numpy(part.counted).to(next(iter(acts.values())).device)
     return {sae.slug: look_at(sae, acts, counted) for sae in saes}
 
 

@@ -94,6 +94,8 @@ def _read(context: Context, reading: TextPass) -> None:
         changed = differences(kept, reading.checkpoint.identity) if kept else ""
         reason = f"{changed} changed" if changed else "it is damaged, or of an older version"
         progress.say(f"The checkpoint beside the output cannot be used: {reason}; starting anew")
+    if context.cache is not None:
+        context.cache.begin()
     packed = text.tokenised(progress).packed(seen.sequences, batch=reading.batches.block)
     with progress.bar("Reading the text", text.to_read, "tok", done=seen.tokens) as bar:
         reading.run(packed, bar)
@@ -101,6 +103,8 @@ def _read(context: Context, reading: TextPass) -> None:
         raise text.tally.nothing_counts(text.rules.context_size)
     if seen.tokens < text.limit:
         progress.say(f"The text ended after {seen.tokens:,} of {text.limit:,} tokens")
+    if context.cache is not None:
+        progress.say(context.cache.words)
     if summary := text.tally.summary(text.rules.context_size):
         progress.say(summary)
     reading.save()

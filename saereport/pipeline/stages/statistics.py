@@ -48,7 +48,7 @@ class StatisticsStage(Stage):
         context.text.look(context.warned)
         packed = context.text.packed(batch=context.batches.block)
         saes = list(context.saes.values())
-        check_sanity(context.model, saes, packed, context.batches, context.warned)
+        check_sanity(context.model, saes, packed, context.batches, context.warned, context.cache)
         return Cost(tokens=context.text.to_read)
 
     def run(self, context: Context) -> Iterator[Yielded]:
