@@ -31,6 +31,8 @@ from saereport.site.context import DisplayTokens, ReportModel, Shards
 from saereport.site.folder import FolderSink, report_folder, write_manifest
 from saereport.site.layout import Sink
 from saereport.site.parts import Page, Part, parts_of
+from saereport.site.parts.registry import Spread
+from saereport.site.spreading import Workers, carry_out, how_many
 from saereport.util.errors import SaereportError
 from saereport.util.progress import Progress
 from saereport.util.version import __version__
@@ -48,6 +50,7 @@ def render(
     *,
     embed_neuronpedia: bool = False,
     shard_size: int = SHARD,
+    processes: int | None = None,
     progress: Progress | None = None,
 ) -> None:
     """Make the report of a run.
@@ -59,6 +62,7 @@ def render(
         out_dir: The report's folder; an older report there is replaced.
         embed_neuronpedia: Offer Neuronpedia's page of a latent in a frame that loads on a click.
         shard_size: Latents a page.
+        processes: How many make the pages of latents; by default what cores and latents suggest.
         progress: Where to show progress.
 
     Raises:
@@ -67,7 +71,9 @@ def render(
     run = open_run(run_dir)
     report = report_of(run, embed_neuronpedia=embed_neuronpedia, shard_size=shard_size)
     with report_folder(out_dir, run) as folder:
-        write(report, FolderSink(report, folder), progress or Progress(quiet=True))
+        n = how_many(processes, sum(len(shards.latents) for shards in report.shards.values()))
+        with Workers(report, folder, n) as workers:
+            write(report, FolderSink(report, folder), progress or Progress(quiet=True), workers)
         slugs = [sae.info.slug for sae in report.saes]
         write_manifest(folder, version=__version__, title=report.info.title, slugs=slugs)
 
@@ -110,8 +116,16 @@ def _readable(info: RunInfo) -> RunInfo:
     )
 
 
-def write(report: ReportModel, sink: Sink, progress: Progress) -> None:
+def write(
+    report: ReportModel, sink: Sink, progress: Progress, workers: Workers | None = None
+) -> None:
     """Hand everything that a report consists of to a sink.
+
+    Args:
+        report: The report.
+        sink: Where it goes.
+        progress: Where to show progress.
+        workers: Processes that write to the same place as the sink; None for none.
 
     Raises:
         SaereportError: The run is damaged, an SAE is called as a folder of a part, or a part has
@@ -123,6 +137,11 @@ def write(report: ReportModel, sink: Sink, progress: Progress) -> None:
         for part in parts_of(report):
             _refuse_taken(report, part)
             for item in part.items(report):
+                if isinstance(item, Spread):
+                    for path in (path for batch in item.batches for path in batch.paths):
+                        claims.take(part.name, path)
+                    carry_out(item, report, sink, workers, bar.advance)
+                    continue
                 claims.take(part.name, item.path)
                 sink.add(item)
                 if isinstance(item, Page):

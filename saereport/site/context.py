@@ -31,6 +31,8 @@ class DisplayTokens:
         shown = [visible(data) for data in self._bytes.values()]
         self.shown: dict[int, str] = dict(zip(ids, shown, strict=True))
         self.special = frozenset(t for t, flag in zip(ids, special, strict=True) if flag)
+        self._parts = frozenset(t for t, data in self._bytes.items() if not _is_text(data))
+        self._whole = frozenset(t for t, data in self._bytes.items() if data) - self._parts
 
     def __getitem__(self, token: int) -> str:
         """How a token looks; one that the run does not describe is shown by its id."""
@@ -38,6 +40,8 @@ class DisplayTokens:
 
     def running(self, tokens: Sequence[int]) -> list[Piece]:
         """Tokens as text to be read; see `visible.running`."""
+        if self._whole.issuperset(tokens):  # as nearly always: each is text by itself
+            return [(place, 1, self.shown[token]) for place, token in enumerate(tokens)]
         return running([self._known(token) for token in tokens])
 
     def _known(self, token: int) -> bytes:
@@ -52,7 +56,7 @@ class DisplayTokens:
         Returns:
             By run, its pieces, in the order in which the runs come first.
         """
-        parts = [token for token, data in self._bytes.items() if not _is_text(data)]
+        parts = list(self._parts)
         found: dict[tuple[int, ...], list[Piece]] = {}
         end = 0
         for at in np.flatnonzero(np.isin(tokens, np.asarray(parts, dtype=np.int32))).tolist():

@@ -119,14 +119,16 @@ class FolderSink:
 
     Args:
         report: The report.
-        folder: Where to write; what all pages share is put there at once.
+        folder: Where to write.
+        bare: Whether what all pages share is to be put there at once.
     """
 
-    def __init__(self, report: ReportModel, folder: Path) -> None:
+    def __init__(self, report: ReportModel, folder: Path, *, bare: bool = True) -> None:
         self._folder = folder
         self._pages = Pages(report, FolderLayout())
-        copy_assets(folder / ASSETS)
-        (folder / NOJEKYLL).write_bytes(b"")
+        if bare:
+            copy_assets(folder / ASSETS)
+            (folder / NOJEKYLL).write_bytes(b"")
 
     def add(self, item: Item) -> None:
         """See `Sink`."""

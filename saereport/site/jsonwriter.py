@@ -96,7 +96,7 @@ def dumps(value: Any) -> str:
     if kind is str:
         return string(value)
     if kind is list or kind is tuple:
-        return "[" + ",".join([_item(item) for item in value]) + "]"
+        return _array(value)
     if kind is dict:
         return "{" + ",".join([_key(key) + ":" + dumps(item) for key, item in value.items()]) + "}"
     if kind is Exact:
@@ -106,7 +106,7 @@ def dumps(value: Any) -> str:
     if kind is bool:
         return "true" if value else "false"
     if isinstance(value, tuple):
-        return "[" + ",".join([_item(item) for item in value]) + "]"
+        return _array(value)
     if isinstance(value, np.ndarray | np.generic):
         return dumps(value.tolist())
     if isinstance(value, Mapping):
@@ -116,14 +116,22 @@ def dumps(value: Any) -> str:
     raise TypeError(f"{kind.__name__} has no form in the site's JSON")
 
 
-def _item(item: Any) -> str:
-    """`dumps` with the two commonest kinds first: most of a report is lists of numbers."""
-    kind = type(item)
-    if kind is float and -_HUGE < item < _HUGE:
-        text = _FORMAT % item
-        last = text[-1]
-        return number(item) if last in "015" or "e" in text else text
-    return str(item) if kind is int else dumps(item)
+def _array(values: Iterable[Any]) -> str:
+    """A list; most of a report is lists of numbers, which are written here without a call each."""
+    parts = []
+    for item in values:
+        kind = type(item)
+        if kind is float and -_HUGE < item < _HUGE:
+            text = _FORMAT % item
+            # Where the number may not be what was formatted: see `number`.
+            if text[-1] == "5" or "e" in text:
+                text = _cut(item, text)
+            elif text == "1" or text == "-0":
+                text = number(item)
+            parts.append(text)
+        else:
+            parts.append(str(item) if kind is int else dumps(item))
+    return "[" + ",".join(parts) + "]"
 
 
 @cache

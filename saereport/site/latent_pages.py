@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import astuple, dataclass
 from typing import Any
 
 from saereport.site import jsonwriter
 from saereport.site.blocks import Block
 from saereport.site.columns import LatentChunk
-from saereport.site.context import LatentView, SaeView
+from saereport.site.context import LatentView, SaeView, Shards
 from saereport.site.latent_summary import label
 from saereport.site.packing import packed
 from saereport.site.panels import PANELS
@@ -20,6 +20,8 @@ from saereport.site.sparklines import histogram_counts, sparkline
 BAND = 512
 """Latents read from the run at once."""
 
+SERVER_ROWS = 100
+"""Rows of the table of an SAE that are in its page; scripts make the others."""
 TOP = 5
 SPARK = 16
 
@@ -57,19 +59,55 @@ class IndexRow:
         )
 
 
-def shards(sae: SaeView) -> Iterator[tuple[int, list[LatentView]]]:
-    """Number and latents of each page of an SAE's latents, in order.
+class Index:
+    """The table of an SAE, gathered from its latents in order.
 
-    The run is read a few pages at a time, so that memory does not grow with the SAE.
+    Attributes:
+        records: Its rows as the data holds them; a hundred thousand are kept as text.
+        first: Those that are in the page itself.
+        has_labels: Whether a latent has a label.
     """
-    spread = sae.shards
+
+    def __init__(self) -> None:
+        self.records: list[str] = []
+        self.first: list[IndexRow] = []
+        self.has_labels = False
+
+    def add(self, rows: Iterable[IndexRow]) -> None:
+        """The next latents."""
+        for row in rows:
+            self.records.append(jsonwriter.dumps(row.record()))
+            self.has_labels = self.has_labels or bool(row.label)
+            if len(self.first) < SERVER_ROWS:
+                self.first.append(row)
+
+    def part(self) -> list[Any]:
+        """All of it as plain values, for `take`."""
+        return [self.records, [astuple(row) for row in self.first], self.has_labels]
+
+    def take(self, part: list[Any]) -> None:
+        """The next latents, as the `part` of another index."""
+        records, first, has_labels = part
+        self.records += records
+        self.first += [IndexRow(*row) for row in first[: SERVER_ROWS - len(self.first)]]
+        self.has_labels = self.has_labels or has_labels
+
+
+def bands(spread: Shards) -> Iterator[range]:
+    """The pages of latents that are made from one reading of the run."""
     per_band = max(1, BAND // spread.size)
-    for start in range(0, spread.count, per_band):
-        group = range(start, min(start + per_band, spread.count))
-        low, high = spread.of(group[0])[0], spread.of(group[-1])[-1] + 1
-        band = read_band(sae, low, high)
-        for shard in group:
-            yield shard, [LatentView(sae, index, band) for index in spread.of(shard)]
+    return (
+        range(start, min(start + per_band, spread.count))
+        for start in range(0, spread.count, per_band)
+    )
+
+
+def shards(sae: SaeView, pages: range) -> Iterator[tuple[int, list[LatentView]]]:
+    """Number and latents of some pages of an SAE's latents, in order; they are read at once."""
+    spread = sae.shards
+    band = read_band(sae, spread.of(pages[0])[0], spread.of(pages[-1])[-1] + 1)
+    for shard in pages:
+        yield shard, [LatentView(sae, index, band) for index in spread.of(shard)]
 
 
 def data_name(shard: int) -> str:

@@ -16,9 +16,6 @@ from saereport.site.latent_summary import Fact
 from saereport.site.neuronpedia import quick_lists
 from saereport.site.quality import quality_facts
 
-SERVER_ROWS = 100
-"""Rows of the table that are in the HTML itself."""
-
 DENSITY = base(
     "sae.density",
     b="bars",
@@ -204,7 +201,7 @@ class TableRow:
 
 
 def table_rows(sae: SaeView, rows: list[IndexRow]) -> list[TableRow]:
-    """The first rows of the table; the script makes the others."""
+    """Rows of the table that are in the HTML itself; the script makes the others."""
     words = sae.report.vocabulary
     return [
         TableRow(
@@ -217,7 +214,7 @@ def table_rows(sae: SaeView, rows: list[IndexRow]) -> list[TableRow]:
             label=row.label,
             blind=row.blind,
         )
-        for row in rows[:SERVER_ROWS]
+        for row in rows
     ]
 
 

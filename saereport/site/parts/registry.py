@@ -117,6 +117,37 @@ Item = Page | Data | Download
 
 
 @dataclass(frozen=True)
+class SpreadCall:
+    """What one call of a `Spread` makes.
+
+    Attributes:
+        arguments: Of the call, after the report; plain values, as JSON has them.
+        paths: The files that it makes.
+        latents: Number of latents in them, for the progress.
+    """
+
+    arguments: tuple[Any, ...]
+    paths: tuple[str, ...]
+    latents: int
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Items that are made in batches, none of which needs another: by several processes.
+
+    Attributes:
+        make: `module:function`, which is called with the report and a batch's arguments; it
+            yields items and returns what is plain, as JSON has it, and not None.
+        batches: The batches.
+        take: Takes what each returned, in their order.
+    """
+
+    make: str
+    batches: tuple[SpreadCall, ...]
+    take: Callable[[Any], None]
+
+
+@dataclass(frozen=True)
 class Entry:
     """A link of the navigation; `path` is that of a page, `style` a class of the style sheet."""
 
@@ -141,7 +172,7 @@ class Part:
 
     Attributes:
         name: Its key; no other part has it.
-        items: Its pages, data and downloads, in any order.
+        items: Its pages, data and downloads, in any order; many of them as a `Spread`.
         order: Its place in the navigation and in a report of one file; the built-in ones have
             multiples of 10.
         kinds: Kinds of its pages.
@@ -153,7 +184,7 @@ class Part:
     """
 
     name: str
-    items: Callable[[ReportModel], Iterable[Item]]
+    items: Callable[[ReportModel], Iterable[Item | Spread]]
     order: int
     kinds: tuple[PageKind, ...] = ()
     navigation: Callable[[ReportModel, SaeInfo | None], Sequence[Entry]] = nowhere

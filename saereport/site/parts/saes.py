@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from typing import Any
 
 from markupsafe import Markup
 
 from saereport.run import SaeInfo
-from saereport.site import jsonwriter, raw
+from saereport.site import raw
 from saereport.site.context import LatentView, ReportModel, SaeView, page_name
-from saereport.site.latent_pages import IndexRow, data_name, index_row, latent_record, shards
+from saereport.site.latent_pages import (
+    Index,
+    bands,
+    data_name,
+    index_row,
+    latent_record,
+    shards,
+)
 from saereport.site.latent_summary import story
 from saereport.site.parts.registry import (
     REPORT_DATA,
@@ -21,6 +29,8 @@ from saereport.site.parts.registry import (
     Page,
     PageKind,
     Part,
+    Spread,
+    SpreadCall,
     register,
 )
 from saereport.site.quality import quality
@@ -71,19 +81,41 @@ def _navigation(report: ReportModel, sae: SaeInfo | None) -> Sequence[Entry]:
     return (Entry(sae.label, report.home(sae.slug), style="of-sae"),) if sae else ()
 
 
-def _items(report: ReportModel) -> Iterator[Item]:
+def _items(report: ReportModel) -> Iterator[Item | Spread]:
     for sae in report.saes:
-        rows: list[IndexRow] = []
-        for shard, latents in shards(sae):
-            yield _latents_page(sae, shard, latents)
-            yield Data(
-                f"{sae.info.slug}/{data_name(shard)}",
-                "shard",
-                {"sae": sae.info.slug, "shard": shard},
-                {"latents": map(latent_record, latents)},
-            )
-            rows += map(index_row, latents)
-        yield from _sae_page(sae, rows)
+        index = Index()
+        yield Spread(f"{__name__}:latents_of", tuple(_batches(sae)), index.take)
+        yield from _sae_page(sae, index)
+
+
+def _batches(sae: SaeView) -> Iterator[SpreadCall]:
+    """The pages of an SAE's latents, as many at a time as are read from the run at once."""
+    slug, spread = sae.info.slug, sae.shards
+    for pages in bands(spread):
+        names = (name(page) for page in pages for name in (page_name, data_name))
+        yield SpreadCall(
+            (slug, pages.start, pages.stop),
+            tuple(f"{slug}/{name}" for name in names),
+            sum(len(spread.of(page)) for page in pages),
+        )
+
+
+def latents_of(
+    report: ReportModel, slug: str, start: int, stop: int
+) -> Generator[Item, None, list[Any]]:
+    """Some pages of an SAE's latents with their data; returns their part of the `Index`."""
+    sae = next(sae for sae in report.saes if sae.info.slug == slug)
+    index = Index()
+    for shard, latents in shards(sae, range(start, stop)):
+        yield _latents_page(sae, shard, latents)
+        yield Data(
+            f"{slug}/{data_name(shard)}",
+            "shard",
+            {"sae": slug, "shard": shard},
+            {"latents": map(latent_record, latents)},
+        )
+        index.add(map(index_row, latents))
+    return index.part()
 
 
 def _latents_page(sae: SaeView, shard: int, latents: list[LatentView]) -> Page:
@@ -111,11 +143,10 @@ def _latents_page(sae: SaeView, shard: int, latents: list[LatentView]) -> Page:
     )
 
 
-def _sae_page(sae: SaeView, rows: list[IndexRow]) -> Iterator[Item]:
+def _sae_page(sae: SaeView, index: Index) -> Iterator[Item]:
     table = f"{sae.info.slug}/latents.js"
     drawn = figures(sae)
-    records = (jsonwriter.dumps(row.record()) for row in rows)
-    yield Data(table, "latents", index_head(sae, drawn), {"rows": records})
+    yield Data(table, "latents", index_head(sae, drawn), {"rows": index.records})
     yield Page(
         sae.report.home(sae.info.slug),
         "sae",
@@ -124,10 +155,10 @@ def _sae_page(sae: SaeView, rows: list[IndexRow]) -> Iterator[Item]:
             "facts": facts(sae),
             "quality": quality(sae),
             "figures": drawn,
-            "rows": table_rows(sae, rows),
-            "total": len(rows),
-            "has_labels": any(row.label for row in rows),
-            "has_map": "geometry" in sae.tables and len(rows) > 0,
+            "rows": table_rows(sae, index.first),
+            "total": len(index.records),
+            "has_labels": index.has_labels,
+            "has_map": "geometry" in sae.tables and len(index.records) > 0,
             "lists": lists_on_neuronpedia(sae),
             "linked": bool(sae.neuronpedia),
             "raw": _raw(sae),
