@@ -117,7 +117,7 @@ def import_(progress: Progress, /, paths: tuple[Path, ...], out: Path, run_only:
     ):
         run = Path(folder) / "run"
         import_files(paths, run, progress=progress)
-        render(run, target, progress=progress)
+        render(run, target, with_run=True, progress=progress)
     progress.say(f"Open {out / 'index.html'}")
 
 

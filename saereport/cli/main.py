@@ -15,7 +15,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -35,6 +35,9 @@ from saereport.util.errors import (
 from saereport.util.progress import Progress
 from saereport.util.version import __version__
 from saereport.util.visible import visible_text
+
+if TYPE_CHECKING:
+    from saereport.report.rendering import PageOptions
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -85,8 +88,6 @@ def build(
     /,
     config: Path | None,
     out: Path | None,
-    single_file: bool,
-    force: bool,
     **given: Any,
 ) -> None:
     """Collect and render a report, from options or from the YAML file CONFIG.
@@ -95,8 +96,9 @@ def build(
     saereport build --release gpt2-small-res-jb --sae-id blocks.8.hook_resid_pre \\
         --latents 0-9,14057 --dataset NeelNanda/pile-10k --out report
     """  # noqa: D301 - the backspace is click's mark for lines that are kept as they are
-    asked = configured(config, given)
-    _build(asked, named_out(out, "report", single_file), single_file, force, progress)
+    pages = _page_options(given)
+    out = named_out(out, "report", pages["single_file"])
+    _build(configured(config, given), out, pages, progress)
 
 
 @cli.command(cls=SettingsCommand)
@@ -187,14 +189,13 @@ def init(progress: Progress, /, path: Path, force: bool) -> None:
 @report_options("demo-report")
 @list_options
 @click.pass_obj
-def demo(
-    progress: Progress, /, out: Path | None, single_file: bool, force: bool, **given: Any
-) -> None:
+def demo(progress: Progress, /, out: Path | None, **given: Any) -> None:
     """Build a report of the model, SAEs and text that come with saereport; no network."""
     from saereport.report.rendering import demo_settings
 
-    asked = merged(demo_settings(), given)
-    _build(asked, named_out(out, "demo-report", single_file), single_file, force, progress)
+    pages = _page_options(given)
+    out = named_out(out, "demo-report", pages["single_file"])
+    _build(merged(demo_settings(), given), out, pages, progress)
 
 
 for module in (comparing, publishing, sharing, labelling, exchanging, listing, caching):
@@ -202,15 +203,25 @@ for module in (comparing, publishing, sharing, labelling, exchanging, listing, c
         cli.add_command(command)
 
 
-def _build(
-    asked: BuildConfig, out: Path, single_file: bool, force: bool, progress: Progress
-) -> None:
-    check_output(out, single_file=single_file)
+def _page_options(given: dict[str, Any]) -> PageOptions:
+    """Take what `report_options` added besides `--out` out of what was given."""
+    return {
+        "single_file": given.pop("single_file"),
+        "force": given.pop("force"),
+        "with_run": given.pop("with_run"),
+        "processes": given.pop("processes"),
+    }
+
+
+def _build(asked: BuildConfig, out: Path, pages: PageOptions, progress: Progress) -> None:
+    single = pages["single_file"]
+    check_output(out, single_file=single)
     check_everything(asked)
     from saereport.pipeline.build import build as run_build
 
-    run_build(asked, out, single_file=single_file, force=force, progress=progress)
-    progress.say(f"Open {out if single_file else out / 'index.html'}")
+    pages["progress"] = progress
+    run_build(asked, out, **pages)
+    progress.say(f"Open {out if single else out / 'index.html'}")
 
 
 def check_everything(asked: BuildConfig) -> None:

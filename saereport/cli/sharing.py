@@ -15,7 +15,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def report_options(folder: str) -> Callable[[F], F]:
-    """`--out`, `--single-file` and `--force`, for a command that writes a report.
+    """`--out` and how pages are made, for a command that writes a report.
 
     Args:
         folder: What `--out` is where it is not given; a single file adds `.html`.
@@ -34,6 +34,16 @@ def report_options(folder: str) -> Callable[[F], F]:
                 help="Write one HTML file that opens by double click.",
             ),
             click.option("--force", is_flag=True, help="Write the file however large it is."),
+            click.option(
+                "--with-run/--without-run",
+                default=None,
+                help="Whether the run goes into the report (up to 50 MB).",
+            ),
+            click.option(
+                "--processes",
+                type=int,
+                help="Processes that make the pages (one a core from 2,048 latents on).",
+            ),
         ]
         for option in reversed(options):
             function = option(function)

@@ -9,10 +9,10 @@ from __future__ import annotations
 import gc
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
@@ -39,38 +39,34 @@ from saereport.pipeline.timing import Stopwatch
 from saereport.pipeline.warned import Warned, refuse
 from saereport.pipeline.write import TableSink
 from saereport.plugins import load_plugins
-from saereport.report.rendering import render
+from saereport.report.rendering import PageOptions, keeps_run, render, wants_run
 from saereport.report.report import Report
 from saereport.run import Run, open_run
 from saereport.run.store import require_run_or_nothing
 from saereport.run.writing import retitle
+from saereport.site.spreading import how_many
 from saereport.sources.devices import resolve_device, resolve_dtype
 from saereport.sources.models import LanguageModel
 from saereport.sources.saes.sae import Sae, check_fit
 from saereport.util.errors import SaereportError
-from saereport.util.files import json_digest, target_folder
+from saereport.util.files import json_digest, reserved, target_folder
 from saereport.util.progress import Progress
+from saereport.util.replacing import swap
 
 
 def build(
-    config: BuildConfig | Mapping[str, Any],
-    out: Path | str,
-    *,
-    single_file: bool = False,
-    force: bool = False,
-    progress: Progress | None = None,
+    config: BuildConfig | Mapping[str, Any], out: Path | str, **pages: Unpack[PageOptions]
 ) -> Report:
     """Measure, and make the pages: `collect` followed by `render`.
 
-    How long each stage took is kept in `<out>.timing.json`.
+    How long each stage took is kept in `<out>.timing.json`. A run that does not go into the report
+    is left in `<out>.run`.
 
     Args:
         config: What to do; a mapping has the fields of `BuildConfig`.
         out: Folder of the report, or with `single_file` its HTML file; an older report there is
             replaced when the new one is whole.
-        single_file: Write one HTML file that opens by double click.
-        force: Write that file however large it is.
-        progress: Where to say what is going on; nowhere where absent.
+        pages: How the pages are made, as for `render`.
 
     Returns:
         The report; it displays itself in a notebook.
@@ -80,28 +76,53 @@ def build(
         SaereportError: Anything else that a user can cause or mend; what was finished is kept in
             `<out>.partial`, and the same call goes on from there.
     """
+    progress = pages.get("progress")
     config, out = _checked(config, progress), target_folder(out)
+    single = pages.get("single_file", False)
+    how_many(pages.get("processes"), 0)
     watch = _Watch(progress or Progress(quiet=True), Stopwatch())
-    with held_output(config, out, single_file=single_file) as work:
+    with (
+        held_output(config, out, single_file=single) as work,
+        _held_run(out, wants_run(pages)) as beside,
+    ):
         run = _collect(config, work / "run", work, watch)
         watch.progress.say("Making the pages")
+        pages["neuronpedia_embed"] = config.neuronpedia_embed
+        pages["with_run"] = beside is None or keeps_run(open_run(run), out, wants_run(pages))
         try:
             with watch.clock.stage("pages"):
-                report = render(
-                    run,
-                    out,
-                    neuronpedia_embed=config.neuronpedia_embed,
-                    single_file=single_file,
-                    force=force,
-                    progress=progress,
-                )
+                report = render(run, out, **pages)
         except SaereportError as error:
             hint = f"{error.hint} What was measured is in '{run}'; 'saereport render' takes it."
             raise SaereportError(error.message, hint) from error
-        shutil.rmtree(run)
+        if pages["with_run"] or beside is None:
+            shutil.rmtree(run)
+        else:
+            swap(run, beside)
+            report = Report(report.path, made_from=beside)
+            watch.progress.say(f"The run is in '{beside}': the report does not hold it.")
         _forget(work)
         watch.conclude(out)
         return report
+
+
+@contextmanager
+def _held_run(out: Path, with_run: bool | None) -> Iterator[Path | None]:
+    """Hold the place of a run that does not go into its report; None where it has to go there.
+
+    Raises:
+        SaereportError: It may not go there, and something else is in its place.
+    """
+    beside = out.with_name(f"{out.name}.run")
+    with ExitStack() as stack:
+        try:
+            if with_run is not True:
+                stack.enter_context(reserved(beside, require_run_or_nothing))
+        except SaereportError:
+            if with_run is False:
+                raise
+            with_run = True
+        yield None if with_run else beside
 
 
 def collect(

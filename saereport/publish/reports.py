@@ -123,6 +123,11 @@ def summarize(folder: Path) -> Summary:
         manifest = read_manifest(folder, MANIFEST)
         files = (manifest["itself"], *listed(manifest))
         paths = frozenset(check_paths((file.path for file in files), f"'{folder / MANIFEST}'"))
+        if f"{RUN_FOLDER}/{RUN_FILE}" not in paths:
+            raise SaereportError(
+                f"The report '{folder}' does not hold its run, which a landing page reads.",
+                "Make it again with 'saereport render RUN --with-run'.",
+            )
         run = open_run(plain_path(folder, f"{RUN_FOLDER}/{RUN_FILE}").parent)
         info = run.info
         # An SAE without a table is only named by circuits and has no page.

@@ -40,8 +40,8 @@ def extract(
         prompts: Names of prompts in addresses, such as `the-eiffel-tower`. Without `latents` the
             shown latents that take part in them are kept.
         title: The new report's title; by default what is in it, and the old report's title.
-        pages: How the pages are made, as for `render`: `single_file`, `force`, `progress`,
-            `neuronpedia_embed`.
+        pages: How the pages are made, as for `render`; the run that is cut out goes into them
+            unless `with_run` is False.
 
     Raises:
         UsageError: Nothing is asked for, `latents` cannot be read, or `out` is, holds or lies in
@@ -64,6 +64,8 @@ def extract(
         wanted = _wanted(run, latents) if latents else taking_part(run, prompts)
         named = _title(run, wanted, prompts) if title is None else title
         part = subset(run, Path(folder) / "run", latents=wanted, prompts=prompts, title=named)
+        if pages.get("with_run") is None:
+            pages["with_run"] = True  # it is nowhere else
         return render(part.path, target, **pages)
 
 

@@ -78,6 +78,7 @@ def add_labels(
             neuronpedia_embed=neuronpedia_embed,
             single_file=single,
             force=True,
+            with_run=True,
             progress=progress,
         )
     return target

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from importlib import resources
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, TypedDict, Unpack
 
 from saereport.config.build import read_config
 from saereport.plugins import load_plugins
 from saereport.report.report import Report
 from saereport.run import Run, SaeInfo, opened
+from saereport.util.errors import UsageError
 from saereport.util.files import real_path, require_apart, reserved, target_folder
 from saereport.util.progress import Progress
 from saereport.util.visible import visible_text
@@ -85,35 +86,42 @@ def _describe_sae(run: Run, sae: SaeInfo) -> list[str]:
 
 
 class PageOptions(TypedDict, total=False):
-    """How pages are made: what `render` takes beside a run and a place for them."""
+    """How pages are made: what `render` takes beside a run and a place for them.
+
+    Attributes:
+        neuronpedia_embed: Offer Neuronpedia's page of a latent in a frame that loads on a click.
+        single_file: Write one HTML file that opens by double click.
+        force: Write that file however large it is.
+        with_run: Whether the run goes into the report. Where absent or None, it goes into a
+            single file, and into a folder if its tables have at most `RUN_ABOVE` bytes or are
+            nowhere else.
+        processes: How many processes make the pages of latents; where absent or None, what cores
+            and latents suggest.
+        progress: Where to say what is going on; nowhere where absent.
+    """
 
     neuronpedia_embed: bool
     single_file: bool
     force: bool
+    with_run: bool | None
+    processes: int | None
     progress: Progress | None
 
 
-def render(
-    run: Path | str,
-    out: Path | str,
-    *,
-    neuronpedia_embed: bool = False,
-    single_file: bool = False,
-    force: bool = False,
-    progress: Progress | None = None,
-) -> Report:
+RUN_ABOVE = 50 * 10**6
+"""Bytes of a run's tables above which a report does not hold them unless asked to."""
+
+
+def render(run: Path | str, out: Path | str, **pages: Unpack[PageOptions]) -> Report:
     """Make the pages of a run.
 
-    The report holds the run itself, so that it can be rendered again, cut and compared.
+    A report that holds the run itself can be rendered again, cut and compared.
 
     Args:
         run: A run's folder, a report's, a report in one file, or `REVISION:PATH` of one in git.
         out: Folder of the report, or with `single_file` the HTML file. An older report there is
             replaced when the new one is whole.
-        neuronpedia_embed: Offer Neuronpedia's page of a latent in a frame that loads on a click.
-        single_file: Write one HTML file that opens by double click.
-        force: Write that file however large it is.
-        progress: Where to say what is going on; nowhere where absent.
+        pages: How the pages are made; see `PageOptions`.
 
     Returns:
         The report; it displays itself in a notebook.
@@ -121,28 +129,77 @@ def render(
     Raises:
         SaereportError: The run is missing or damaged, or `out` holds something else.
     """
-    from saereport.site import render as render_site
     from saereport.site.folder import require_report_or_nothing
-    from saereport.site.single_write import require_single_or_nothing, write_single
+    from saereport.site.single_write import require_single_or_nothing
 
-    load_plugins((progress or Progress(quiet=True)).warn)
-    target = real_path(out) if single_file else target_folder(out)
-    check = require_single_or_nothing if single_file else require_report_or_nothing
+    progress = pages.get("progress") or Progress(quiet=True)
+    load_plugins(progress.warn)
+    single = pages.get("single_file", False)
+    target = real_path(out) if single else target_folder(out)
+    check = require_single_or_nothing if single else require_report_or_nothing
     require_apart(target, [run])
     with reserved(target, check), opened(str(run)) as source:
-        if single_file:
-            write_single(
-                source,
-                target,
-                embed_neuronpedia=neuronpedia_embed,
-                force=force,
-                progress=progress,
+        inside = keeps_run(source, target, wants_run(pages))
+        _write(source, target, inside, pages)
+        if inside:
+            return Report(Path(out))
+        if wants_run(pages) is None:
+            progress.say(
+                f"The run's tables ({source.size / 10**6:,.0f} MB) are not copied into the report; "
+                "--with-run puts them in."
             )
-        else:
-            render_site(
-                source.path,
-                target,
-                embed_neuronpedia=neuronpedia_embed,
-                progress=progress,
-            )
-    return Report(Path(out))
+        return Report(Path(out), made_from=source.path if Path(run).exists() else None)
+
+
+def _write(source: Run, target: Path, inside: bool, pages: PageOptions) -> None:
+    """Make the pages of an opened run, with the run in them or not."""
+    from saereport.site import render as render_site
+    from saereport.site.single_write import write_single
+
+    if pages.get("single_file", False):
+        write_single(
+            source,
+            target,
+            embed_neuronpedia=pages.get("neuronpedia_embed", False),
+            with_run=inside,
+            force=pages.get("force", False),
+            progress=pages.get("progress"),
+        )
+    else:
+        render_site(
+            source.path,
+            target,
+            embed_neuronpedia=pages.get("neuronpedia_embed", False),
+            with_run=inside,
+            processes=pages.get("processes"),
+            progress=pages.get("progress"),
+        )
+
+
+def wants_run(pages: PageOptions) -> bool | None:
+    """Whether the run is to go into the report; None where its size decides.
+
+    A single file has it whatever its size: what is too large for one is refused.
+    """
+    asked = pages.get("with_run")
+    return True if asked is None and pages.get("single_file", False) else asked
+
+
+def keeps_run(run: Run, target: Path, asked: bool | None) -> bool:
+    """Whether the report of a run is to hold it.
+
+    Args:
+        run: The run.
+        target: Where the report goes.
+        asked: What the user wants; None for what its size suggests.
+
+    Raises:
+        UsageError: Not, but it lies in the report that is replaced and would be lost.
+    """
+    replaced = target in run.path.resolve().parents
+    if asked is False and replaced:
+        raise UsageError(
+            f"The run lies in '{target}', which is replaced: without it, it would be lost.",
+            "Give --out another name.",
+        )
+    return (replaced or run.size <= RUN_ABOVE) if asked is None else asked

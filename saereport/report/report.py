@@ -16,7 +16,7 @@ from weakref import finalize
 from markupsafe import Markup
 
 from saereport.plugins import load_plugins
-from saereport.run import Run, open_run
+from saereport.run import Run
 from saereport.run.bundle import opened_run
 from saereport.util.errors import SaereportError
 from saereport.util.visible import visible_text
@@ -44,9 +44,11 @@ class Report:
     Attributes:
         path: Folder of the report, or its single file. The object itself can be given wherever a
             path is expected.
+        made_from: Where its run lies if that is not in it; None if it is.
     """
 
     path: Path
+    made_from: Path | None = None
 
     def __fspath__(self) -> str:
         return str(self.path)
@@ -74,7 +76,7 @@ class Report:
         """
         stack = ExitStack()
         finalize(self, stack.close)
-        return stack.enter_context(opened_run(self.path))
+        return stack.enter_context(opened_run(self.made_from or self.path))
 
     @property
     def page(self) -> Path:
@@ -82,7 +84,7 @@ class Report:
         return self.path if self.path.is_file() else self.path / "index.html"
 
     def _repr_html_(self) -> str:
-        page, size = _page(self.path)
+        page, size = _page(self)
         if not page or size > INLINE_LIMIT:
             return str(self._summary(size))
         # Single quotes around it: a report is full of double ones.
@@ -127,13 +129,14 @@ def open_report(path: Path | str) -> Report:
     return report
 
 
-def _page(path: Path) -> tuple[str, int]:
+def _page(report: Report) -> tuple[str, int]:
     """The report as one HTML text without its run, and its bytes, about those of its folder.
 
     The text is empty where there are no pages to show, or more than fit in.
     """
     from saereport.site.single_write import html_of, size_of_pages, without_run
 
+    path = report.path
     if path.is_file():
         page = without_run(path.read_text(encoding="utf-8"))
         return page, len(page.encode("utf-8"))
@@ -142,7 +145,7 @@ def _page(path: Path) -> tuple[str, int]:
         return "", size
     load_plugins()
     try:
-        return html_of(open_run(path)), size
+        return html_of(report.run), size
     except SaereportError:
         # Its run is damaged: the pages open in a browser, which is what the summary says.
         return "", 0

@@ -53,6 +53,8 @@ from saereport.util.untrusted import UNREADABLE, Limits, check_shape
 from saereport.util.visible import visible_text
 
 RUN_FILE = "run.json"
+REPORT_FILE = "report.json"
+"""What the folder of a report holds, whether its run lies in it or not."""
 RUN_FILE_LIMIT = 64 * 2**20
 _SHAPE = Limits(depth=48, values=4_000_000)
 
@@ -97,6 +99,11 @@ class Run:
         other = copy(self)
         other._hidden = latents
         return other
+
+    @property
+    def size(self) -> int:
+        """Bytes of its tables."""
+        return sum(file.bytes for file in self.info.files)
 
     @property
     def unregistered(self) -> tuple[str, ...]:
@@ -323,6 +330,11 @@ def open_run(path: str | PathLike[str]) -> Run:
         except OSError as error:
             raise _unreadable(path / relative, error) from error
         return Run(file.parent, _read_info(file))
+    if holds(path, REPORT_FILE):
+        raise SaereportError(
+            f"The report '{path}' does not hold its run.",
+            "Give the run itself, or put it in: 'saereport render RUN --with-run'.",
+        )
     raise SaereportError(
         f"'{path}' is not a run or a report: it holds no {RUN_FILE}.",
         "Give the folder that 'saereport collect' or 'saereport build' wrote.",

@@ -15,7 +15,7 @@ interactive parts by the one JSON writer. A report is
     <slug>/index.html          one SAE: facts, table, densities, map
     <slug>/latents.js          the rows of that table
     <slug>/l0000.html, d0000.js   a shard of its latents: the story in HTML, the panels as data
-    run/                       the run itself
+    run/                       the run itself, if it is to be in it
     report.json                every file with its SHA-256
 
 Nothing here imports torch, and the same run always gives the same bytes.
@@ -50,6 +50,7 @@ def render(
     *,
     embed_neuronpedia: bool = False,
     shard_size: int = SHARD,
+    with_run: bool = True,
     processes: int | None = None,
     progress: Progress | None = None,
 ) -> None:
@@ -62,6 +63,7 @@ def render(
         out_dir: The report's folder; an older report there is replaced.
         embed_neuronpedia: Offer Neuronpedia's page of a latent in a frame that loads on a click.
         shard_size: Latents a page.
+        with_run: Whether the run goes into the report.
         processes: How many make the pages of latents; by default what cores and latents suggest.
         progress: Where to show progress.
 
@@ -69,8 +71,10 @@ def render(
         SaereportError: The run is damaged, or `out_dir` holds something that is not a report.
     """
     run = open_run(run_dir)
-    report = report_of(run, embed_neuronpedia=embed_neuronpedia, shard_size=shard_size)
-    with report_folder(out_dir, run) as folder:
+    report = report_of(
+        run, embed_neuronpedia=embed_neuronpedia, shard_size=shard_size, with_run=with_run
+    )
+    with report_folder(out_dir, run, with_run=with_run) as folder:
         n = how_many(processes, sum(len(shards.latents) for shards in report.shards.values()))
         with Workers(report, folder, n) as workers:
             write(report, FolderSink(report, folder), progress or Progress(quiet=True), workers)
@@ -78,7 +82,13 @@ def render(
         write_manifest(folder, version=__version__, title=report.info.title, slugs=slugs)
 
 
-def report_of(run: Run, *, embed_neuronpedia: bool = False, shard_size: int = SHARD) -> ReportModel:
+def report_of(
+    run: Run,
+    *,
+    embed_neuronpedia: bool = False,
+    shard_size: int = SHARD,
+    with_run: bool = True,
+) -> ReportModel:
     """What the pages of a run are made from."""
     shards = {sae.slug: Shards(run.latents(sae.slug), shard_size) for sae in run.info.saes}
     return ReportModel(
@@ -87,6 +97,7 @@ def report_of(run: Run, *, embed_neuronpedia: bool = False, shard_size: int = SH
         vocabulary=DisplayTokens(run),
         shards=shards,
         embed_neuronpedia=embed_neuronpedia,
+        with_run=with_run,
     )
 
 

@@ -138,6 +138,7 @@ class ReportModel:
         vocabulary: How its tokens look.
         shards: By SAE, how its latents are spread over pages.
         embed_neuronpedia: Whether Neuronpedia's page of a latent may be shown in a frame.
+        with_run: Whether the run is in the report.
     """
 
     whole: Run
@@ -145,6 +146,7 @@ class ReportModel:
     vocabulary: DisplayTokens
     shards: dict[str, Shards]
     embed_neuronpedia: bool
+    with_run: bool = True
 
     @property
     def single(self) -> bool:

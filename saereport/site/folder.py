@@ -9,7 +9,7 @@ from pathlib import Path
 
 from saereport.run import Run
 from saereport.run.copying import copy_run
-from saereport.run.store import require_run_or_nothing
+from saereport.run.store import REPORT_FILE, require_run_or_nothing
 from saereport.site import jsonwriter
 from saereport.site.assets import copy_assets
 from saereport.site.context import ReportModel
@@ -20,7 +20,7 @@ from saereport.util.errors import SaereportError
 from saereport.util.files import folder_in_place_of, sha256_of, strangers
 from saereport.util.inside import read_inside
 
-MANIFEST = "report.json"
+MANIFEST = REPORT_FILE
 FORMAT = "saereport-report"
 VERSION = 1
 RUN_FOLDER = "run"
@@ -82,15 +82,21 @@ def _listed_files(folder: Path) -> list[str] | None:
 
 
 @contextmanager
-def report_folder(out_dir: Path, run: Run) -> Iterator[Path]:
+def report_folder(out_dir: Path, run: Run, *, with_run: bool = True) -> Iterator[Path]:
     """A fresh folder that becomes `out_dir`, with the run in it, if the block ends well.
+
+    Args:
+        out_dir: The report's folder.
+        run: Its run.
+        with_run: Whether the run is to be in it.
 
     Raises:
         SaereportError: `out_dir` holds something else.
     """
-    room = sum(file.bytes for file in run.info.files)
+    room = run.size if with_run else 0
     with folder_in_place_of(out_dir, require_report_or_nothing, room=room) as folder:
-        copy_run(run, folder / RUN_FOLDER)
+        if with_run:
+            copy_run(run, folder / RUN_FOLDER)
         yield folder
 
 

@@ -56,15 +56,17 @@ def write_single(
     out: Path,
     *,
     embed_neuronpedia: bool = False,
+    with_run: bool = True,
     force: bool = False,
     progress: Progress | None = None,
 ) -> None:
     """Make the report of a run as one HTML file, which takes the place of an older one when whole.
 
     Args:
-        run: The run; it goes into the file too.
+        run: The run.
         out: The file.
         embed_neuronpedia: As for `render`.
+        with_run: As for `render`.
         force: Write it however large it is.
         progress: Where to show progress, and the warning that it is large.
 
@@ -75,13 +77,14 @@ def write_single(
 
     progress = progress or Progress(quiet=True)
     out = real_path(out)
-    within = sum(file.bytes for file in run.info.files) * 4 // 3
+    within = run.size * 4 // 3 if with_run else 0
     if within > REFUSE_ABOVE and not force:
         raise _too_large(within, [("the run itself", within)])
     with reserved(out, require_single_or_nothing, room=within):
-        sink = SingleSink(report_of(run, embed_neuronpedia=embed_neuronpedia))
-        write(sink.report, sink, progress)
-        made = sink.finished(bundled=bundle(run))
+        report = report_of(run, embed_neuronpedia=embed_neuronpedia, with_run=with_run)
+        sink = SingleSink(report)
+        write(report, sink, progress)
+        made = sink.finished(bundled=bundle(run) if with_run else "")
         size = made.size
         if size > REFUSE_ABOVE and not force:
             raise _too_large(size, made.parts)

@@ -15,6 +15,11 @@ from saereport.util.visible import visible_text
 
 PAGE = "provenance.html"
 LABELS = "label_files"
+_WITHOUT_RUN = (
+    "The run that these pages were made from, with {size} of tables, is not in this report, which "
+    "cannot be cut, compared or rendered again without it. `saereport render --with-run` "
+    "puts it in."
+)
 MOST_FILES = 200
 """Files of labels of one SAE that are listed."""
 
@@ -70,9 +75,9 @@ def sections(report: ReportModel) -> list[ProvenanceTable]:
         (file.path, numbers.count(file.rows), numbers.size(file.bytes), file.sha256)
         for file in info.files
     )
-    result.append(
-        ProvenanceTable("Tables of the run", "files", ("file", "rows", "size", "SHA-256"), files)
-    )
+    columns = ("file", "rows", "size", "SHA-256")
+    note = "" if report.with_run else _WITHOUT_RUN.format(size=numbers.size(report.whole.size))
+    result.append(ProvenanceTable("Tables of the run", "files", columns, files, note))
     return result + _raw(report)
 
 
