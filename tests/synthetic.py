@@ -26,6 +26,7 @@ from saereport.run.schema import (
     TextInfo,
 )
 from saereport.run.tables import QUANTILES
+from saereport.util.ragged import Ragged, Words
 from tests import synthetic_whole
 
 _TEXT = """
@@ -106,6 +107,9 @@ class Shape:
     neuronpedia: bool = True
     n_dead: int = 2
     part: int = 256
+    quick: bool = field(default=False, repr=False)
+    """Directions and sketches of any latents, without a loop: not those of the same latents of
+    another run."""
     seed: int = 0
     explanations: tuple[str, ...] = field(default=())
     slugs: tuple[str, ...] = field(default=(), repr=False)
@@ -353,8 +357,8 @@ class _Latents:
         values[:, 2] = value
         return {
             "latent": np.repeat(self.chosen[alive], per),
-            "group": groups * n,
-            "rank": rank * n,
+            "group": Words.tiled(groups, n),
+            "rank": np.tile(rank, n),
             "sequence": np.arange(n * per) % shape.n_sequences
             if shape.tokens
             else rng.integers(0, shape.n_sequences, n * per),
@@ -363,8 +367,8 @@ class _Latents:
             "activation": value,
             "start": np.maximum(0, position - before),
             "stop": np.minimum(shape.context, position + after),
-            "active_positions": [row[k] for row, k in zip(around, keep, strict=True)],
-            "active_values": [row[k] for row, k in zip(values, keep, strict=True)],
+            "active_positions": Ragged.of_lengths(around[keep], keep.sum(axis=1)),
+            "active_values": Ragged.of_lengths(values[keep], keep.sum(axis=1)),
         }
 
     def groups(self, activity: dict[str, Any]) -> dict[str, Any]:
@@ -379,7 +383,7 @@ class _Latents:
         top = activity["max"][alive]
         return {
             "latent": np.repeat(self.chosen[alive], len(names)),
-            "group": names * len(alive),
+            "group": Words.tiled(names, len(alive)),
             "lower": (top[:, None] * low).reshape(-1),
             "upper": (top[:, None] * high).reshape(-1),
             "n_active": (activity["n_active"][alive][:, None] * shares)
@@ -424,7 +428,7 @@ class _Latents:
             "rank": np.tile(np.arange(k), n * m),
         }
         if orders:
-            result["order"] = [order for order in orders for _ in range(k)] * n
+            result["order"] = Words.tiled([order for order in orders for _ in range(k)], n)
         return result
 
 
@@ -443,6 +447,12 @@ def _write_sae(
         "sae_activity", {"latent": np.arange(shape.d_sae), "n_active": n_active}, slug=sae.slug
     )
     writer.write("sae_metrics", synthetic_whole.metrics(_number(sae), n_counted), slug=sae.slug)
+
+
+def sae_tables(shape: Shape) -> dict[str, Any]:
+    """The tables of the first SAE's latents, all of them shown, each whole."""
+    chosen = np.arange(shape.d_sae)
+    return _tables(shape, _sae(shape, 0), chosen, 0, [], np.random.default_rng(shape.seed))
 
 
 def _number(sae: SaeInfo) -> int:
@@ -488,7 +498,7 @@ def _tables(
         },
         "deembedding": {
             "latent": np.repeat(chosen, 2),
-            "kind": ["extended", "raw"] * n,
+            "kind": Words.tiled(("extended", "raw"), n),
             **draw.token_lists(2 * n),
         },
         "neighbours": {
@@ -519,12 +529,18 @@ def _tables(
             **draw.token_lists(n),
         },
     }
-    tables["decoder_directions"] = synthetic_whole.directions(
-        shape.seed, _number(sae), chosen, sae.d_out
-    )
-    tables["active_sketch"] = synthetic_whole.sketches(
-        shape.seed, _number(sae), activity, shape.n_sequences, shape.context
-    )
+    if shape.quick:
+        tables["decoder_directions"] = synthetic_whole.quick_directions(rng, chosen, sae.d_out)
+        tables["active_sketch"] = synthetic_whole.quick_sketches(
+            rng, activity, shape.n_sequences, shape.context
+        )
+    else:
+        tables["decoder_directions"] = synthetic_whole.directions(
+            shape.seed, _number(sae), chosen, sae.d_out
+        )
+        tables["active_sketch"] = synthetic_whole.sketches(
+            shape.seed, _number(sae), activity, shape.n_sequences, shape.context
+        )
     if sae.kind == "z":
         tables["head_shares"] = {"latent": chosen, "shares": rng.dirichlet(np.ones(9), n)}
         tables["head_deembedding"] = {

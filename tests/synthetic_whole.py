@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from saereport.util.priority import SKETCHED, token_priorities
+from saereport.util.ragged import Ragged
 
 METRICS = {
     "ce_added_mean": (7.89, 0.3),
@@ -66,6 +67,28 @@ def sketches(
         tokens.append(token[kept])
         values.append((top * rng.uniform(0.02, 1, len(kept))).astype(np.float32))
     return {"latent": activity["latent"], "tokens": tokens, "values": values}
+
+
+def quick_directions(rng: Any, chosen: Any, d_out: int) -> dict[str, Any]:
+    """Table `decoder_directions`, all rows at once."""
+    rows = rng.standard_normal((len(chosen), d_out), dtype=np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    return {"latent": chosen, "direction": rows.astype(np.float16)}
+
+
+def quick_sketches(
+    rng: Any, activity: dict[str, Any], n_sequences: int, context: int
+) -> dict[str, Any]:
+    """Table `active_sketch`, all rows at once: tokens that may repeat within a latent's."""
+    kept = np.minimum(activity["n_active"], SKETCHED)
+    total = int(kept.sum())
+    values = rng.uniform(0.02, 1, total) * np.repeat(activity["max"], kept)
+    tokens = rng.integers(1, n_sequences * context, total)
+    return {
+        "latent": activity["latent"],
+        "tokens": Ragged.of_lengths(tokens, kept),
+        "values": Ragged.of_lengths(values.astype(np.float32), kept),
+    }
 
 
 def metrics(k: int, n_counted: int) -> dict[str, Any]:

@@ -97,7 +97,7 @@ class TableSink:
     def finish(self, title: str, memory: MemoryProfile | None) -> None:
         """Write the sequences and tokens that the tables refer to, and `run.json`."""
         context = self._context
-        wanted = np.array(sorted(self._writer.references.sequences), dtype=np.int64)
+        wanted = self._writer.references.sequences
         self._writer.write("sequences", context.sequences.result(wanted))
         self._writer.write("vocabulary", self._vocabulary())
         self._writer.finish(
@@ -119,7 +119,7 @@ class TableSink:
         )
 
     def _vocabulary(self) -> Columns:
-        ids = sorted(self._writer.references.tokens)
+        ids = self._writer.references.tokens.tolist()
         return {
             "token": np.array(ids, dtype=np.int32),
             "bytes": token_bytes(self._tokenizer, ids),

@@ -18,7 +18,7 @@ from saereport.run.columns import ROWS_PER_GROUP
 from saereport.run.kinds import Flag, Latent, Prompt, SaeName, Token
 from saereport.run.kinds import Sequence as SequenceNumber
 from saereport.run.lists import with_only
-from saereport.run.references import References
+from saereport.run.references import Numbers, References
 from saereport.run.registry import TABLES
 from saereport.run.schema import RunInfo, SaeInfo
 from saereport.run.store import Run, open_run
@@ -266,11 +266,11 @@ class _Cut:
 
 
 def _named(
-    table: Table, rows: pa.Table, kind: type[SequenceNumber] | type[Token], numbers: set[int]
+    table: Table, rows: pa.Table, kind: type[SequenceNumber] | type[Token], numbers: Numbers
 ) -> pa.Table:
     """The rows that other rows name, and those that always stay."""
     (column, *_) = (c for c in table.that_hold(kind) if not c.is_list)
-    keep = _among(rows.column(column.name), sorted(numbers))
+    keep = _among(rows.column(column.name), numbers)
     for flag in table.that_hold(Flag):
         if isinstance(flag.holds, Flag) and flag.holds.stays:
             keep = pc.or_(keep, rows.column(flag.name))
@@ -314,7 +314,9 @@ def _cut_sae(sae: SaeInfo, latents: list[int]) -> SaeInfo:
     return sae.model_copy(update={"n_chosen": len(latents), "selection": words})
 
 
-def _among(column: pa.ChunkedArray, values: Sequence[int] | Sequence[str]) -> pa.ChunkedArray:
+def _among(
+    column: pa.ChunkedArray, values: Sequence[int] | Sequence[str] | Numbers
+) -> pa.ChunkedArray:
     return pc.is_in(column, value_set=pa.array(values, column.type))
 
 
