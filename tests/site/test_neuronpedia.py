@@ -1,11 +1,15 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from bs4 import BeautifulSoup
 
+from saereport.site import render, sae_page
 from saereport.site.neuronpedia import base_url, quick_lists, split_id
+from tests.synthetic import Shape, write_run
 
 
 def test_a_latent_has_its_page() -> None:
@@ -33,3 +37,15 @@ def test_quick_lists_hold_at_most_150() -> None:
     features = json.loads(query["features"][0])
     assert len(features) == 150
     assert features[0] == {"modelId": "gpt2-small", "layer": "8-res-jb", "index": "150"}
+
+
+def test_a_wide_sae_has_a_few_lists_and_says_how_many_latents_are_in_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sae_page, "MOST_LISTED", 5)
+    write_run(tmp_path / "run", Shape(n_chosen=12, n_sequences=20, n_vocabulary=400))
+    render(tmp_path / "run", tmp_path / "out")
+    soup = BeautifulSoup((tmp_path / "out" / "index.html").read_text("utf-8"), "html.parser")
+    (link,) = (str(a["href"]) for a in soup.select("a") if "quick-list" in str(a["href"]))
+    assert len(json.loads(parse_qs(urlsplit(link).query)["features"][0])) == 5
+    assert "The other 7 are in none" in soup.text

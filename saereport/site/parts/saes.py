@@ -146,6 +146,7 @@ def _latents_page(sae: SaeView, shard: int, latents: list[LatentView]) -> Page:
 def _sae_page(sae: SaeView, index: Index) -> Iterator[Item]:
     table = f"{sae.info.slug}/latents.js"
     drawn = figures(sae)
+    lists, unlisted = lists_on_neuronpedia(sae)
     yield Data(table, "latents", index_head(sae, drawn), {"rows": index.records})
     yield Page(
         sae.report.home(sae.info.slug),
@@ -159,7 +160,8 @@ def _sae_page(sae: SaeView, index: Index) -> Iterator[Item]:
             "total": len(index.records),
             "has_labels": index.has_labels,
             "has_map": "geometry" in sae.tables and len(index.records) > 0,
-            "lists": lists_on_neuronpedia(sae),
+            "lists": lists,
+            "unlisted": unlisted,
             "linked": bool(sae.neuronpedia),
             "raw": _raw(sae),
         },
