@@ -98,18 +98,26 @@ export function rowFinder(table) {
   /** @param {LatentRow} row */
   const label = (row) => [noteBook.label(sae, row), row.label].filter(Boolean).join(" · ");
 
+  /** @type {Map<number, string>} */
+  const forms = new Map();
   /**
-   * Each token on a line of its own, as it is shown, in running text, and without its space.
+   * A token as it is shown, in running text, and without its space, on a line each.
+   * @param {number} id
+   */
+  function formsOf(id) {
+    let found = forms.get(id);
+    if (found === undefined) {
+      const text = tokenText(id);
+      found = Array.from(new Set([text, proseText(text), proseText(text).trim()])).join("\n").toLowerCase();
+      forms.set(id, found);
+    }
+    return found;
+  }
+  /**
+   * Each token on lines of its own. A wide SAE has a million of them, of few tokens.
    * @param {string} packed
    */
-  function lines(packed) {
-    const forms = new Set();
-    for (const id of unpack(packed)) {
-      const text = tokenText(id);
-      forms.add(text).add(proseText(text)).add(proseText(text).trim());
-    }
-    return ("\n" + Array.from(forms).join("\n") + "\n").toLowerCase();
-  }
+  const lines = (packed) => "\n" + unpack(packed).map(formsOf).join("\n") + "\n";
   function read() {
     if (!words) words = rows.map((row) => ({ tokens: lines(row.tokens), raises: lines(row.raises) }));
     return words;
