@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BaseModel, Field, ValidationError, create_model, field_validator
 
 from saereport.config.circuits import PromptSettings
-from saereport.config.paths import LABELS, NAME_OR_PATH, with_paths
+from saereport.config.paths import LABELS, NAME_OR_PATH, NameOrPath, with_paths
 from saereport.config.quantities import read_bytes, read_count, split_list
 from saereport.config.section import SECTIONS, Option, Section
 from saereport.config.selection import parse_selection
@@ -41,6 +41,9 @@ __all__ = [
 ]
 
 DTYPES = ("float32", "float16", "bfloat16")
+DEVICE_MAPS = ("auto", "balanced", "balanced_low_0", "sequential")
+"""Ways to spread a model over devices that accelerate knows by name."""
+
 DEVICE_PATTERN = r"^(auto|cpu|mps|cuda(:\d+)?)$"
 
 
@@ -125,6 +128,12 @@ class BuildConfig(
     """Where to compute: `auto`, `cuda`, `cuda:1`, `mps` or `cpu`."""
     dtype: Literal["float32", "float16", "bfloat16"] = "float32"
     """Number type of model and SAEs."""
+    device_map: Annotated[str | None, NameOrPath(DEVICE_MAPS)] = None
+    """Spread the model over several CUDA devices: `auto`, `balanced`, `balanced_low_0`,
+    `sequential`, or a YAML or JSON file with the device of each module.
+    """
+    quantize: Literal["nf4", "int8"] | None = None
+    """Pack the model's weights into 4 or 8 bits with bitsandbytes, on a CUDA device."""
     batch_size: int | str = "auto"
     """Sequences in a forward pass, or `auto`."""
     activations_cache: Path | None = None

@@ -11,7 +11,10 @@ from saereport.run import RunInfo, SaeInfo
 from saereport.util.visible import visible_text
 
 HARMLESS = {
-    "configuration": ("device", "model", "dataset", "saes", "skip", "map", "with_reveal", "blind"),
+    "configuration": (
+        *("device", "device_map", "model", "dataset", "saes", "skip"),
+        *("map", "with_reveal", "blind"),
+    ),
     "model": ("wrapper",),
     "text": ("name",),
     "sae": ("slug", "label", "release", "sae_id", "neuronpedia_id", "metadata", "selection"),

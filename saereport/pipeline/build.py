@@ -47,6 +47,7 @@ from saereport.run.writing import retitle
 from saereport.site.spreading import how_many
 from saereport.sources.devices import resolve_device, resolve_dtype
 from saereport.sources.models import LanguageModel
+from saereport.sources.placement import placement_of
 from saereport.sources.saes.sae import Sae, check_fit
 from saereport.util.errors import SaereportError
 from saereport.util.files import json_digest, reserved, target_folder
@@ -212,6 +213,7 @@ def _collect(config: BuildConfig, target: Path, work: Path, watch: _Watch) -> Pa
 def _prepared(config: BuildConfig, work: Path, progress: Progress) -> tuple[Context, str]:
     """The model, the SAEs and the text, which alone own them, and the title of the run."""
     device, dtype = resolve_device(config.device), resolve_dtype(config.dtype)
+    placement_of(config.device_map, config.quantize).check_devices(device)
     warned = Warned(progress, strict=config.strict)
     loaded = load_saes(config, device, dtype, progress, warned)
     check_against(config, [facts_of(sae) for sae in loaded])

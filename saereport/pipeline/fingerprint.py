@@ -66,7 +66,8 @@ def identity_of(
         context_size: Tokens in a sequence.
         added: By SAE, latents that are collected though they were not chosen.
     """
-    asked = {key: value for key, value in config_record(config).items() if key != "device"}
+    record = config_record(config)
+    asked = {key: value for key, value in record.items() if key not in ("device", "device_map")}
     identity = {
         "saereport": __version__,
         "tables": {name: table.version for name, table in TABLES.items()},

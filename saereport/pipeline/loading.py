@@ -13,6 +13,7 @@ from saereport.sources.demo import demo_model_dir
 from saereport.sources.folders import SaeFacts
 from saereport.sources.model_loading import described, load_model
 from saereport.sources.models import LanguageModel
+from saereport.sources.placement import placement_of
 from saereport.sources.quiet import listening
 from saereport.sources.saes.loading import load_sae
 from saereport.sources.saes.magnitudes import check_magnitudes
@@ -66,6 +67,8 @@ def load_model_of(
     if config.model is not None:
         check_named(config.model, saes, warned)
     first = saes[0]
+    placement = placement_of(config.device_map, config.quantize)
+    placement.check_model(name)
     progress.say(f"Loading the model {described(name)}")
     if name == "demo":
         demo_model_dir(progress.say)
@@ -77,8 +80,11 @@ def load_model_of(
             device=device,
             dtype=dtype,
             kwargs=first.model_kwargs,
-            wrapper=wrapper_for(saes, named=config.model is not None),
+            wrapper="TransformerBridge"
+            if placement
+            else wrapper_for(saes, named=config.model is not None),
             trust_remote_code=config.trust_remote_code,
+            placement=placement,
         )
     for said in heard:
         warned.add(said.text, source=said.source)

@@ -28,6 +28,7 @@ from saereport.sources.folders import (
     look_at_release,
     look_at_sae,
 )
+from saereport.sources.placement import placement_of
 from saereport.sources.saes.directory import require_ids
 from saereport.sources.text.hub import pinned
 from saereport.sources.text.opening import is_local, open_text
@@ -72,6 +73,7 @@ def check_settings(config: BuildConfig) -> None:
     check_skipped(config.skip)
     require_ids(config.saes)
     config.checked()
+    placement_of(config.device_map, config.quantize).check_model(config.model or "")
     if config.activations_cache is not None:
         require_cache_or_nothing(config.activations_cache.expanduser())
     for stage in stages().values():

@@ -230,6 +230,7 @@ def model_info(model: LanguageModel) -> ModelInfo:
         norm=model.norm,
         final_norm=folded,
         dtype=model.provenance["dtype"],
+        quantization=model.quantization,
     )
 
 

@@ -38,7 +38,8 @@ def describe(run: Run) -> str:
     documents = "documents" if text.chat_template is None else "conversations by the chat template"
     shape = (
         f" ({model.wrapper}, {model.n_layers} layers, d_model {model.d_model}, "
-        f"{model.d_vocab:,} tokens, {model.dtype})"
+        f"{model.d_vocab:,} tokens, {model.dtype}"
+        f"{f', weights in {model.quantization}' if model.quantization else ''})"
     )
     lines = [
         info.title,

@@ -54,6 +54,7 @@ class ModelInfo(RunRecord):
         norm: `rms` or `layer`.
         final_norm: How the final norm's weight entered the logit lens, in words.
         dtype: Number type of weights and activations.
+        quantization: How its matrices are packed, such as `nf4`; empty where they are not.
     """
 
     name: str
@@ -70,6 +71,7 @@ class ModelInfo(RunRecord):
     norm: str
     final_norm: str
     dtype: str
+    quantization: str = ""
 
 
 class TextCounts(RunRecord):

@@ -39,7 +39,7 @@ class Ends(Probing):
     def _embedded(self) -> tuple[float | Tensor, str]:
         """Token rows as they enter the residual stream, or their scale, and why there are none."""
         try:
-            return self._rows_of(self.model.model.W_E.detach()), ""
+            return self._rows_of(self.model.raw_W_E), ""
         except FAILURES as error:
             unless_full(error)
             what = "what a token brings to this model's residual stream is not known"
@@ -57,7 +57,7 @@ class Ends(Probing):
         found = self._embedded[0]
         if isinstance(found, Tensor):
             return found[tokens]
-        raw: Tensor = self.model.model.W_E.detach()[tokens]
+        raw = self.model.raw_W_E[tokens]
         # Exactly the matrix where nothing is multiplied; a scaled one is not kept beside it.
         return raw if found == 1.0 else raw * found
 
@@ -150,10 +150,11 @@ class Ends(Probing):
     @property
     def _matrices(self) -> tuple[Tensor, Tensor | None]:
         """`W_U` as it is loaded, and the projection before it, float32, where there is one."""
-        matrix: Tensor = self.model.model.W_U.detach()
+        matrix = self.model.raw_W_U
         if len(matrix) == self.model.d_model:
             return matrix, None
-        return matrix, self.model.model.project_out.weight.detach().float()
+        narrower: Tensor = self.model.model.project_out.weight.detach()
+        return matrix, narrower.to(matrix.device).float()
 
     def _unembed(self, rows: Tensor) -> Tensor:
         """Rows times the unembedding, some tokens at a time: it is not made float32 as a whole."""
@@ -168,7 +169,7 @@ class Ends(Probing):
         last = f"blocks.{self.model.n_layers - 1}.hook_resid_post"
         found: list[Tensor] = []
         handle = self.model.model.unembed.register_forward_hook(
-            lambda _module, _args, out: found.append(out.detach().float())
+            lambda _module, _args, out: found.append(out.detach().to(probes.device).float())
         )
         try:
             with torch.no_grad():

@@ -91,14 +91,17 @@ def _pass(
     def visit(name: str, value: Any) -> Any:
         whole = first_tensor(value)
         flat = whole if name.endswith("hook_pattern") else as_rows(whole, tokens.shape)
+        # Of a model on several devices, what goes on is what was read: derivatives pass through it.
+        there, flat = flat, flat.to(model.device)
         changed = edits[name](flat) if name in edits else flat
         got[name], versions[name] = changed, changed._version
         pending.discard(name)
         if not pending and not logits:
             raise _Done
-        if changed is flat and not copies:
+        if changed is there and not copies:
             return None
-        changed = changed.reshape(whole.shape).clone()  # an edit may give one tensor many times
+        # An edit may give one tensor many times.
+        changed = changed.reshape(whole.shape).to(whole.device).clone()
         return changed if isinstance(value, Tensor) else (changed, *value[1:])
 
     result: Tensor | None = None

@@ -9,8 +9,9 @@ activation is wrong without a word. So a few tokens are run before it is wrapped
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,6 +20,7 @@ from torch import Tensor
 from saereport.sources.folders import no_tokenizer
 from saereport.sources.locating import probe_tokens
 from saereport.sources.models import LanguageModel
+from saereport.sources.placement import packing_of_config
 from saereport.util.errors import SaereportError
 
 _FEWEST_TOKENS = 10
@@ -31,11 +33,14 @@ class Watched:
     once: afterwards there is no unchanged model to compare with.
 
     Args:
-        device: Where the model is to be.
+        device: Where the model is to be, or where tokens begin if it is on several.
+        options: What Transformers is told besides of how it comes into memory; where there is
+            something, it puts the weights where they belong itself.
     """
 
-    def __init__(self, device: torch.device) -> None:
+    def __init__(self, device: torch.device, options: Mapping[str, Any] | None = None) -> None:
         self._device = device
+        self._options = dict(options or {})
         self.name = ""
         self.logits: Tensor | None = None
 
@@ -48,7 +53,11 @@ class Watched:
 
         architecture = determine_architecture_from_hf_config(options["config"])
         loader = get_hf_model_class_for_architecture(architecture)
-        return self.watch(loader.from_pretrained(name, **options).to(self._device))
+        if self._options:
+            require_unpacked(name, options["config"])
+        model = loader.from_pretrained(name, **options, **self._options)
+        placed = "device_map" in options or self._options
+        return self.watch(model if placed else model.to(self._device))
 
     def watch(self, model: Any) -> Any:
         """Keep the logits of a model that is not wrapped yet; gives it back."""
@@ -91,13 +100,49 @@ class Watched:
                 "Choose another number format, such as --dtype float32.",
             )
         off = difference(self.logits, found)
-        if not off <= max(1e-3, 12 * torch.finfo(model.dtype).eps):
+        rough = torch.float16 if model.quantization else model.dtype
+        if not off <= max(1e-3, 12 * torch.finfo(rough).eps, 12 * torch.finfo(model.dtype).eps):
             raise SaereportError(
                 f"TransformerLens {lens} computes something else than Transformers {transformers} "
                 f"for the model '{model.name}' ({self.name}): its logits differ by up to "
                 f"{off:.1%} of the largest.",
                 # In few bits it may have been rounding, where experts are chosen among equals.
                 hint if model.dtype.itemsize >= 4 else "Give --dtype float32, to be sure of it.",
+            )
+
+
+def require_unpacked(name: str, config: Any) -> None:
+    """Refuse to pack weights that are packed already.
+
+    Raises:
+        SaereportError: They are.
+    """
+    if (found := packing_of_config(config)) and found != "bitsandbytes":
+        raise SaereportError(
+            f"The weights of the model '{Path(name).name}' are packed already ({found}).",
+            "Leave out --quantize, or name the repository of the plain weights.",
+        )
+
+
+def check_unpacked(model: LanguageModel) -> None:
+    """Check that the two ends and the norms of a model of packed weights are plain numbers.
+
+    Tables of weights read them: the logit lens, the de-embedding, what norms do on the way.
+
+    Raises:
+        SaereportError: One is packed.
+    """
+    if not model.quantization:
+        return
+    ends = {"embedding": model.raw_W_E, "unembedding": model.raw_W_U}
+    if (final := model.final_norm_weight) is not None:
+        ends["final norm"] = final
+    for what, weight in ends.items():
+        if not (weight.is_floating_point() and weight.element_size() >= 2):
+            raise SaereportError(
+                f"The {what} of the model '{model.name}' is packed too ({model.quantization}), so "
+                "no table could be made of its numbers.",
+                "Choose other weights of this model.",
             )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 import tempfile
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,15 @@ import torch
 
 from saereport.sources.folders import check_tokenizer_files
 from saereport.sources.hub import hub_access
-from saereport.sources.model_checks import Watched, check_tokenizer, no_processors
+from saereport.sources.model_checks import (
+    Watched,
+    check_tokenizer,
+    check_unpacked,
+    no_processors,
+)
 from saereport.sources.model_faults import folder_in_the_way, loading
 from saereport.sources.models import BridgeModel, HookedModel, LanguageModel
+from saereport.sources.placement import ONE_DEVICE, Placement, packing_of, spreading
 from saereport.sources.quiet import quietly
 from saereport.sources.remote_code import remote_code
 from saereport.sources.saes.config import HEEDED
@@ -50,6 +57,7 @@ def load_model(
     kwargs: dict[str, Any] | None = None,
     wrapper: str = "auto",
     trust_remote_code: bool = False,
+    placement: Placement = ONE_DEVICE,
 ) -> LanguageModel:
     """Load a language model.
 
@@ -66,6 +74,8 @@ def load_model(
             `AutoModelForCausalLM` means TransformerBridge.
         trust_remote_code: Whether Python code of the model's repository may run. It is the user's
             choice alone, never an SAE's.
+        placement: How it comes into memory, as a TransformerBridge; `device` is then where its
+            activations are brought.
 
     Raises:
         UsageError: There is no such wrapper, or it cannot load a model of this kind.
@@ -76,19 +86,35 @@ def load_model(
         if key not in HEEDED:
             raise UsageError(f"A model is not loaded with '{key}' here.", did_you_mean(key, HEEDED))
     with remote_code(allowed=trust_remote_code, name=Path(name_or_dir).name):
-        return _load(name_or_dir, torch.device(device), dtype, kwargs, wrapper, trust_remote_code)
+        how = _How(torch.device(device), dtype, kwargs, trust_remote_code, placement)
+        return _load(name_or_dir, how, wrapper)
 
 
-def _load(
-    name_or_dir: str | Path,
-    device: torch.device,
-    dtype: torch.dtype,
-    kwargs: dict[str, Any],
-    wrapper: str,
-    trusted: bool,
-) -> LanguageModel:
-    """`load_model`, behind the door that is closed to code of a repository unless `trusted`."""
+@dataclass(frozen=True, eq=False)
+class _How:
+    """How a model is loaded; see `load_model`."""
+
+    device: torch.device
+    dtype: torch.dtype
+    kwargs: dict[str, Any]
+    trusted: bool
+    placement: Placement
+
+    @property
+    def trust(self) -> dict[str, bool]:
+        """What the libraries are told of the repository's code."""
+        return {"trust_remote_code": True} if self.trusted else {}
+
+
+def _load(name_or_dir: str | Path, how: _How, wrapper: str) -> LanguageModel:
+    """`load_model`, behind the door that is closed to code of a repository unless it is trusted."""
     wrapper = "TransformerBridge" if wrapper == "AutoModelForCausalLM" else wrapper
+    how.placement.check_model(str(name_or_dir))
+    if wrapper == "HookedTransformer" and how.placement:
+        raise UsageError(
+            "A model on several devices, or of packed weights, is loaded as a TransformerBridge.",
+            "Leave the wrapper to 'auto'.",
+        )
     if wrapper not in ("auto", "HookedTransformer", "TransformerBridge"):
         raise UsageError(
             f"'{wrapper}' is not a model wrapper that can be used here.",
@@ -97,7 +123,7 @@ def _load(
     if str(name_or_dir) == "demo":
         from saereport.sources.demo import DEMO_MODEL_NAME, demo_model_dir
 
-        model = _load_local(Path(demo_model_dir()), device, dtype, kwargs)
+        model = _load_local(Path(demo_model_dir()), replace(how, trusted=False))
         model.name = DEMO_MODEL_NAME.rpartition("/")[2]
         return model
     path, name = Path(name_or_dir).expanduser(), str(name_or_dir)
@@ -108,7 +134,7 @@ def _load(
                 f"HookedTransformer.",
                 "Leave the wrapper to 'auto'.",
             )
-        return _load_local(path, device, dtype, kwargs, trusted)
+        return _load_local(path, how)
     official = _official_name(name)
     if path.is_dir() and official is None:
         raise SaereportError(
@@ -126,9 +152,9 @@ def _load(
     if Path(official or name).exists():
         # The libraries prefer a folder of the working directory to the hub.
         raise folder_in_the_way(name, official or name)
-    if official is not None and wrapper != "TransformerBridge":
-        return _load_hooked(name, official, device, dtype, kwargs, trusted)
-    return _load_bridge(official or name, name, device, dtype, kwargs, trusted)
+    if official is not None and wrapper != "TransformerBridge" and not how.placement:
+        return _load_hooked(name, official, how)
+    return _load_bridge(official or name, name, how)
 
 
 def is_local(name: str) -> bool:
@@ -146,104 +172,81 @@ def described(name: str) -> str:
     return f"{path.name} from the {'file' if path.suffix == '.gguf' else 'folder'} here{known}"
 
 
-def _trust(trusted: bool) -> dict[str, bool]:
-    return {"trust_remote_code": True} if trusted else {}
-
-
-def _load_hooked(
-    name: str,
-    official: str,
-    device: torch.device,
-    dtype: torch.dtype,
-    kwargs: dict[str, Any],
-    trusted: bool,
-) -> LanguageModel:
+def _load_hooked(name: str, official: str, how: _How) -> LanguageModel:
     from transformer_lens import HookedTransformer
 
     with loading(name, local=False, known=known_model_names), hub_access(), quietly():
         model = HookedTransformer.from_pretrained_no_processing(
-            official, **{"device": device, "dtype": dtype, **_trust(trusted), **kwargs}
+            official, **{"device": how.device, "dtype": how.dtype, **how.trust, **how.kwargs}
         )
         model.eval()
     check_tokenizer(name, model.tokenizer)
     return HookedModel(
-        model, name=name, device=device, dtype=dtype, kwargs=kwargs, revision=_revision(official)
+        model,
+        name=name,
+        device=how.device,
+        dtype=how.dtype,
+        kwargs=how.kwargs,
+        revision=_revision(official),
     )
 
 
-def _load_bridge(
-    source: str,
-    name: str,
-    device: torch.device,
-    dtype: torch.dtype,
-    kwargs: dict[str, Any],
-    trusted: bool,
-) -> LanguageModel:
+def _load_bridge(source: str, name: str, how: _How) -> LanguageModel:
     with loading(name, local=False, known=known_model_names), hub_access():
-        model = _wrap(source, name, device, dtype, kwargs, given=_trust(trusted))
+        model = _wrap(source, name, how, given=how.trust)
     config = getattr(model.model.original_model, "config", None)
-    model.revision = getattr(config, "_commit_hash", None) or kwargs.get("revision")
+    model.revision = getattr(config, "_commit_hash", None) or how.kwargs.get("revision")
     return model
 
 
-def _load_local(
-    path: Path,
-    device: torch.device,
-    dtype: torch.dtype,
-    kwargs: dict[str, Any],
-    trusted: bool = False,
-) -> LanguageModel:
+def _load_local(path: Path, how: _How) -> LanguageModel:
     # Resolved, no path is one of the names that TransformerLens takes for a model on the hub.
     path = path.resolve()
     if path.suffix != ".gguf":
         check_tokenizer_files(path)
         with loading(path.name, local=True, known=dict, architecture=_architecture(path)):
-            return _wrap(str(path), path.name, device, dtype, kwargs, given=_trust(trusted))
+            return _wrap(str(path), path.name, how, given=how.trust)
     with loading(path.name, local=True, known=dict):
         with quietly():
-            hf_model, tokenizer = _read_gguf(path, dtype)
-        given = {"hf_model": hf_model.to(device), "tokenizer": tokenizer}
-        return _wrap(str(path), path.stem, device, dtype, kwargs, given=given)
+            hf_model, tokenizer = _read_gguf(path, how.dtype)
+        given = {"hf_model": hf_model.to(how.device), "tokenizer": tokenizer}
+        return _wrap(str(path), path.stem, how, given=given)
 
 
-def _wrap(
-    source: str,
-    name: str,
-    device: torch.device,
-    dtype: torch.dtype,
-    kwargs: dict[str, Any],
-    *,
-    given: dict[str, Any],
-) -> BridgeModel:
+def _wrap(source: str, name: str, how: _How, *, given: dict[str, Any]) -> BridgeModel:
     """A `TransformerBridge`, checked against the model that it wraps.
 
     Args:
         source: What TransformerLens is to load: a path, or a name on the hub.
         name: What the model is called.
-        device: Where to put it.
-        dtype: The weights' number format.
-        kwargs: What an SAE's metadata asks for.
+        how: How it is loaded.
         given: What TransformerLens is given besides: the model and the tokeniser where they are
             loaded already, trust in the repository's code.
+
+    Raises:
+        SaereportError: It does not fit onto the devices, or computes something else when wrapped.
     """
     from transformer_lens.model_bridge import TransformerBridge
 
-    processing = {key: kwargs[key] for key in PROCESSING if kwargs.get(key)}
-    rest = {key: value for key, value in kwargs.items() if key not in PROCESSING} | given
-    watched = Watched(device)
+    processing = {key: how.kwargs[key] for key in PROCESSING if how.kwargs.get(key)}
+    rest = {key: value for key, value in how.kwargs.items() if key not in PROCESSING} | given
+    how.placement.check_processing(name, processing)
+    watched = Watched(how.device, how.placement.options(how.dtype))
     if "hf_model" in given:
         watched.watch(given["hf_model"])
     else:
-        rest |= {"device": device, "model_class": watched}
-    with quietly(), no_processors():
-        bridge = TransformerBridge.boot_transformers(source, **{"dtype": dtype, **rest})
+        rest |= {"model_class": watched, **how.placement.places(how.device)}
+    with quietly(), no_processors(), spreading(name):
+        bridge = TransformerBridge.boot_transformers(source, **{"dtype": how.dtype, **rest})
         if processing:
             wanted = {key: bool(processing.get(key, False)) for key in PROCESSING}
             bridge.enable_compatibility_mode(disable_warnings=True, **wanted)
         bridge.eval()
     check_tokenizer(name, bridge.tokenizer)
-    model = BridgeModel(bridge, name=name, device=device, dtype=dtype, kwargs=kwargs)
+    model = BridgeModel(bridge, name=name, device=how.device, dtype=how.dtype, kwargs=how.kwargs)
+    model.quantization = how.placement.quantize or packing_of(bridge.original_model)
     watched.check(model)
+    check_unpacked(model)
     return model
 
 

@@ -34,6 +34,7 @@ from saereport.sources.attaching import (
 )
 from saereport.sources.devices import dtype_name
 from saereport.sources.hooks import HookPoint, is_module_name, no_such_hook, parse_hook
+from saereport.sources.placement import plain_weight
 from saereport.sources.tokens import special_ids, without_padding_side
 from saereport.util.errors import SaereportError
 
@@ -71,10 +72,11 @@ class LanguageModel(ABC):
         name: Name as given, or a directory's or file's last component; never a path.
         wrapper: Which of TransformerLens's classes is underneath.
         model: The TransformerLens object itself.
-        device: Where the weights are.
+        device: Where the weights are, or where activations are brought if they are on several.
         dtype: The weights' number format.
         revision: The Hugging Face commit that was loaded, where there is one.
         kwargs: The keyword arguments that the model was loaded with.
+        quantization: How its matrices are packed, such as `nf4`; empty where they are not.
         n_layers: Number of transformer blocks.
         d_model: Width of the residual stream.
         n_heads: Query heads per layer.
@@ -112,6 +114,7 @@ class LanguageModel(ABC):
         self.dtype = dtype
         self.kwargs = dict(kwargs or {})
         self.revision = revision
+        self.quantization = ""
         self.n_layers = int(cfg.n_layers)
         self.d_model = int(cfg.d_model)
         self.n_heads = int(cfg.n_heads)
@@ -195,7 +198,8 @@ class LanguageModel(ABC):
                 f"there is nothing to read there.",
                 "This model may compute that layer in another way than the name says.",
             )
-        return {name: as_rows(capture.got[name], tokens.shape) for name in asked}
+        rows = {name: as_rows(capture.got[name], tokens.shape) for name in asked}
+        return {name: value.to(self.device) for name, value in rows.items()}
 
     def no_such_hook(self, point: HookPoint) -> SaereportError:
         """The error that says that this model lacks a hook point, and what it may have meant."""
@@ -225,8 +229,20 @@ class LanguageModel(ABC):
     @property
     def W_U(self) -> Tensor:
         """The unembedding `[d_model, d_vocab]`, as loaded."""
-        weight: Tensor = self.model.W_U.detach()
-        return weight
+        return self.raw_W_U
+
+    @cached_property
+    def raw_W_E(self) -> Tensor:
+        """The embedding as it is stored `[d_vocab, d_model]`; a copy where it lies elsewhere."""
+        return self._here(self.model.W_E)
+
+    @cached_property
+    def raw_W_U(self) -> Tensor:
+        """The unembedding as it is stored; a copy only where it lies elsewhere."""
+        return self._here(self.model.W_U)
+
+    def _here(self, weight: Tensor) -> Tensor:
+        return weight.detach().to(self.device)
 
     @property
     def final_norm_weight(self) -> Tensor | None:
@@ -267,14 +283,14 @@ class LanguageModel(ABC):
         bias = getattr(module, "b", None)
         if self.norm == "rms" or not isinstance(bias, Tensor):
             return None
-        return bias.detach() if self._norm_weight(module) is not None else None
+        return self._here(bias) if self._norm_weight(module) is not None else None
 
     def b_V(self, layer: int) -> Tensor | None:
         """A layer's value biases `[n_heads, d_head]`, repeated as in `W_V`, or None."""
         bias = getattr(self._block(layer).attn, "b_V", None)
         if not isinstance(bias, Tensor):
             return None
-        bias = bias.detach().reshape(-1, self.d_head)
+        bias = self._here(bias).reshape(-1, self.d_head)
         if bias.shape[0] != self.n_heads:
             bias = bias.repeat_interleave(self.n_heads // bias.shape[0], dim=0)
         return bias
@@ -282,7 +298,7 @@ class LanguageModel(ABC):
     def b_O(self, layer: int) -> Tensor | None:
         """A layer's bias after the output matrices `[d_model]`, or None."""
         bias = getattr(self._block(layer).attn, "b_O", None)
-        return bias.detach() if isinstance(bias, Tensor) else None
+        return self._here(bias) if isinstance(bias, Tensor) else None
 
     def W_V(self, layer: int) -> Tensor:
         """A layer's value matrices `[n_heads, d_model, d_head]`.
@@ -290,15 +306,18 @@ class LanguageModel(ABC):
         Where several query heads share one value head (GQA), each query head has its copy. The
         norm before attention is not part of it: see `attn_norm_weight`.
         """
-        weight: Tensor = self._block(layer).attn.W_V.detach()
+        weight = self._matrix(layer, "W_V")
         if weight.shape[0] != self.n_heads:
             weight = weight.repeat_interleave(self.n_heads // weight.shape[0], dim=0)
         return weight
 
     def W_O(self, layer: int) -> Tensor:
         """A layer's output matrices `[n_heads, d_head, d_model]`."""
-        weight: Tensor = self._block(layer).attn.W_O.detach()
-        return weight
+        return self._matrix(layer, "W_O")
+
+    def _matrix(self, layer: int, name: str) -> Tensor:
+        """A matrix of a layer's attention, in plain numbers."""
+        return self._here(getattr(self._block(layer).attn, name))
 
     def mlp0_of(self, x: Tensor) -> Tensor:
         """What the first layer's MLP adds for residual vectors `x`, `MLP0(norm2_0(x))`.
@@ -329,6 +348,7 @@ class LanguageModel(ABC):
             "revision": self.revision,
             "weights_sha256": self.weights_sha256,
             "dtype": dtype_name(self.dtype),
+            "quantization": self.quantization,
             "kwargs": {key: _plain(value) for key, value in sorted(self.kwargs.items())},
             "n_layers": self.n_layers,
             "d_model": self.d_model,
@@ -390,7 +410,7 @@ class HookedModel(LanguageModel):
 
     def _norm_weight(self, module: nn.Module | None) -> Tensor | None:
         weight = getattr(module, "w", None)
-        return weight.detach() if isinstance(weight, Tensor) else None
+        return self._here(weight) if isinstance(weight, Tensor) else None
 
     def _parameters(self) -> Iterator[tuple[str, Tensor]]:
         yield from self.model.named_parameters()
@@ -424,7 +444,7 @@ class BridgeModel(LanguageModel):
         """Run the model on tokens `[batch, pos]`; logits `[batch, pos, d_vocab]` if asked for."""
         kind = "logits" if logits else None
         found: Tensor | None = self.model.forward(tokens, return_type=kind, use_cache=False)
-        return found
+        return None if found is None else found.to(self.device)
 
     @property
     def norm(self) -> Literal["layer", "rms"]:
@@ -451,7 +471,22 @@ class BridgeModel(LanguageModel):
             return None
         # Gemma stores the weight's distance from one.
         offset = 1.0 if getattr(self.model.cfg, "rmsnorm_uses_offset", False) else 0.0
-        return weight.detach() + offset if offset else weight.detach()
+        return self._here(weight) + offset if offset else self._here(weight)
+
+    def _matrix(self, layer: int, name: str) -> Tensor:
+        """A matrix of a layer's attention; where it is packed, unpacked for the moment."""
+        attention = self._block(layer).attn
+        if not self.quantization:
+            return super()._matrix(layer, name)
+        with contextlib.ExitStack() as packed:
+            for module in attention.modules():
+                plain = plain_weight(module)
+                if plain is not None:
+                    packed.callback(
+                        module._parameters.__setitem__, "weight", module._parameters["weight"]
+                    )
+                    module._parameters["weight"] = nn.Parameter(plain, requires_grad=False)
+            return super()._matrix(layer, name)
 
     def _parameters(self) -> Iterator[tuple[str, Tensor]]:
         yield from self.model.original_model.named_parameters()

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from saereport.diff.facts import changed_facts
 from saereport.exchange import export_report, import_files
-from saereport.run import open_run
+from saereport.report.rendering import describe
+from saereport.run import Run, RunInfo, open_run
 from tests.synthetic import Shape, write_run
 
 
@@ -34,3 +35,25 @@ def test_a_measured_run_differs_by_all_that_was_set(tmp_path: Path) -> None:
     (fact,) = changed_facts(was, now, ((slug, slug),))
     assert (fact.topic, fact.name, fact.matters) == ("model", "n_layers", True)
     assert (fact.before, fact.after) == (str(was.model.n_layers), str(was.model.n_layers + 1))
+
+
+def test_a_run_of_packed_weights_is_told_apart(tmp_path: Path) -> None:
+    write_run(tmp_path / "was", Shape(d_sae=40, n_chosen=7, n_sequences=30, n_vocabulary=500))
+    was = open_run(tmp_path / "was").info
+    model = was.model.model_copy(update={"quantization": "nf4"})
+    config = was.config | {"quantize": "nf4", "device_map": "auto"}
+    now = was.model_copy(update={"model": model, "config": config})
+    slug = was.saes[0].slug
+    facts = changed_facts(was, now, ((slug, slug),))
+    said = {fact.name: (fact.before, fact.after, fact.matters) for fact in facts}
+    assert said["quantization"] == ("", "nf4", True)
+    assert said["quantize"][2]
+    assert not said["device_map"][2]
+    assert "float32, weights in nf4)" in describe(replaced(tmp_path / "was", now))
+
+
+def replaced(path: Path, info: RunInfo) -> Run:
+    """A run with another description."""
+    run = open_run(path)
+    run.info = info
+    return run

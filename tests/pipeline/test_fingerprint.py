@@ -240,6 +240,9 @@ def test_another_place_another_spelling_and_what_changes_no_number_are_the_same(
     values = asked(tmp_path / "elsewhere")
     values |= {"latents": "0 1 2 3 4, 7", "title": "another", "batch_size": 3, "device": "auto"}
     values["latents"] = "0–4 7"
+    spread = tmp_path / "map.json"
+    spread.write_text('{"": "cpu"}')
+    values["device_map"] = str(spread)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     from importlib.metadata import version
 
@@ -252,6 +255,15 @@ def test_another_place_another_spelling_and_what_changes_no_number_are_the_same(
     moved = identity(values)
     assert differences(plain, moved) == ""
     assert json_digest(moved) == json_digest(plain)
+
+
+def test_packed_weights_are_part_of_it_and_where_they_lie_is_only_noted(inputs: Path) -> None:
+    def record(**changes: Any) -> dict[str, Any]:
+        return config_record(make_config(asked(inputs) | changes))
+
+    assert record(quantize="nf4") != record(quantize="int8") != record()
+    assert record(device_map="auto")["device_map"] == "auto"
+    assert record(device_map=str(inputs / "text.jsonl"))["device_map"] == "text.jsonl"
 
 
 def test_the_pass_over_the_text_does_not_depend_on_what_comes_after(plain: dict[str, Any]) -> None:

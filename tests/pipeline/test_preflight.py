@@ -15,7 +15,7 @@ import pytest
 from saereport.cli import main as cli
 from saereport.config.build import make_config
 from saereport.pipeline import preflight as door
-from saereport.sources import folders
+from saereport.sources import folders, placement
 from saereport.util.errors import SaereportError, UsageError
 from saereport.util.locks import locked
 
@@ -156,9 +156,21 @@ def test_a_text_is_read_ahead_as_far_as_its_tokens_are_needed(inputs: Path, tmp_
         ({"dataset": "@/chat.jsonl"}, "chat.jsonl:2: the column 'messages': message 1 holds as"),
         ({"dataset": "@/talk.jsonl"}, "talk.jsonl holds conversations, and the tokeniser of the"),
         ({"skip": ["coactivations"]}, "Did you mean 'coactivation'"),
+        ({"device_map": "@/none.yaml"}, "There is no device map '.*none.yaml'"),
+        ({"device_map": "@/early/cfg.json"}, "puts architecture on standard, which is no device"),
+        ({"device_map": "auto", "model": "@/a.gguf"}, "A GGUF file is read into plain weights"),
+        (
+            {"quantize": "nf4", "prompts": [{"text": "a"}]},
+            "Circuits on prompts cannot be had with --quantize nf4: bitsandbytes' kernels have no",
+        ),
+        ({"quantize": "int8", "prompts_file": "@/prompts.jsonl"}, "Mean gradients cannot be had"),
     ],
 )
-def test_slips_are_told_at_the_door(inputs: Path, changes: dict[str, Any], message: str) -> None:
+def test_slips_are_told_at_the_door(
+    inputs: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], message: str
+) -> None:
+    # As if every package of the extras were there.
+    monkeypatch.setattr(placement, "find_spec", lambda name: SimpleNamespace())
     named = json.loads(json.dumps(changes).replace("@", str(inputs)))
     with pytest.raises(SaereportError, match=message) as caught:
         check(inputs, **named)

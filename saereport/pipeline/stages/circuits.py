@@ -41,6 +41,8 @@ class CircuitsStage(Stage):
 
     def check(self, config: BuildConfig) -> None:
         """Check each prompt, and that every SAE that one names is in the report."""
+        if config.prompts:
+            refuse_packed(config, "Circuits on prompts")
         for prompt in config.prompts:
             prompt.checked()
             _check_prompt(prompt, _called(prompt, config), config.circuits.max_prompt)
@@ -67,6 +69,26 @@ class CircuitsStage(Stage):
         from saereport.pipeline.circuits import circuits_on_prompts
 
         yield from circuits_on_prompts(context, self)
+
+
+PACKED = (
+    "bitsandbytes' kernels have no derivatives, or such as pass over what they round, and sums "
+    "over parts need not come out"
+)
+"""Why nothing is differentiated or decomposed in a model of quantised weights."""
+
+
+def refuse_packed(config: BuildConfig, what: str) -> None:
+    """Refuse derivatives and decompositions of a model whose weights are to be packed.
+
+    Raises:
+        UsageError: They are to be.
+    """
+    if config.quantize:
+        raise UsageError(
+            f"{what} cannot be had with --quantize {config.quantize}: {PACKED}.",
+            "Make them in a report of the model as it is; --dtype bfloat16 halves its memory.",
+        )
 
 
 def _check_prompt(prompt: PromptConfig, called: str, longest: int) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from saereport.pipeline.stage import SKIPPED, Needs, Stage, Yielded
+from saereport.pipeline.stages.circuits import PACKED
 
 if TYPE_CHECKING:
     from saereport.pipeline.context import Context
@@ -28,7 +29,10 @@ class ExampleAttributionStage(Stage):
     def why_not(self, context: Context) -> str | None:
         """Skipped where no examples are decomposed, or none are collected."""
         none = context.config.circuits.examples == 0 or context.skips("examples")
-        return SKIPPED if none else None
+        if none:
+            return SKIPPED
+        quantize = context.config.quantize
+        return f"the model's weights are packed ({quantize}): {PACKED}" if quantize else None
 
     def wants(self, context: Context, table: str, slug: str | None) -> bool:
         """Examples of SAEs of which few latents are shown."""

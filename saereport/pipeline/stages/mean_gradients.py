@@ -11,6 +11,7 @@ from saereport.config.build import BuildConfig
 from saereport.config.stages import PromptsFileSettings
 from saereport.config.yaml_files import exists
 from saereport.pipeline.stage import Cost, Needs, Stage, Yielded, file_digest
+from saereport.pipeline.stages.circuits import refuse_packed
 from saereport.util.errors import SaereportError
 from saereport.util.untrusted import MIB, Limits, content
 
@@ -38,6 +39,8 @@ class MeanGradientsStage(Stage):
 
     def check(self, config: BuildConfig) -> None:
         """Read the file."""
+        if config.prompts_file:
+            refuse_packed(config, "Mean gradients")
         read_lines(config.prompts_file)
 
     def inputs(self, config: BuildConfig) -> dict[str, Any]:
