@@ -55,7 +55,7 @@ class CachedActivations:
         asked = list(dict.fromkeys(hooks))
         found = {hook: self._kept(hook, keys) for hook in asked}
         missing = [hook for hook in asked if found[hook] is None]
-        computed = self.model.run(tokens, missing)
+        computed = self.model.reader.run(tokens, missing)
         for hook in missing:
             self._keep(hook, keys, computed[hook])
         self.asked += len(keys)

@@ -257,7 +257,7 @@ class TextPass:
     def _encoded(self, part: Packed) -> list[Events]:
         hooks = sorted({collector.sae.hook_in.name for collector in self.collectors})
         tokens = torch.from_numpy(part.tokens.astype(np.int64)).to(self.model.device)
-        activations = (self.activations or self.model).run(tokens, hooks)
+        activations = (self.activations or self.model.reader).run(tokens, hooks)
         return [
             collector.events(part, activations[collector.sae.hook_in.name])
             for collector in self.collectors

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from torch import Tensor, nn
@@ -37,6 +37,32 @@ def attach(name: str, module: nn.Module, is_input: bool, visit: Visit) -> Callab
         point.fwd_hooks.remove(added)
 
     return remove
+
+
+class Reached(Exception):
+    """Raised inside the last hook that was asked for, to end the forward pass there."""
+
+
+class Capture:
+    """Collects the activations of hooked modules and ends the forward pass after the last one."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self.wanted = set(names)
+        self.got: dict[str, Tensor] = {}
+
+    def keep(self, name: str, value: Any) -> None:
+        """Take what a module took or gave, the first time.
+
+        Raises:
+            Reached: It was the last.
+        """
+        if name in self.got:
+            return
+        self.got[name] = first_tensor(value).detach()
+        if len(self.got) == len(self.wanted):
+            raise Reached
+        # What goes on from here may be changed in place (Falcon adds its attention so).
+        self.got[name] = self.got[name].clone()
 
 
 def first_tensor(value: Any) -> Tensor:

@@ -26,9 +26,10 @@ import torch
 from torch import Tensor, nn
 
 from saereport.sources.attaching import (
+    Capture,
+    Reached,
     as_rows,
     attach,
-    first_tensor,
     named_module,
     names_of_modules,
 )
@@ -39,30 +40,10 @@ from saereport.sources.tokens import special_ids, without_padding_side
 from saereport.util.errors import SaereportError
 
 if TYPE_CHECKING:
+    from saereport.sources.bare import BareModel
     from saereport.sources.wiring import Wiring
 
 Wrapper = Literal["HookedTransformer", "TransformerBridge"]
-
-
-class _Reached(Exception):
-    """Raised inside the last hook that was asked for, to end the forward pass there."""
-
-
-class _Capture:
-    """Collects the activations of hooked modules and ends the forward pass after the last one."""
-
-    def __init__(self, names: Sequence[str]) -> None:
-        self.wanted = set(names)
-        self.got: dict[str, Tensor] = {}
-
-    def keep(self, name: str, value: Any) -> None:
-        if name in self.got:
-            return
-        self.got[name] = first_tensor(value).detach()
-        if len(self.got) == len(self.wanted):
-            raise _Reached
-        # What goes on from here may be changed in place (Falcon adds its attention so).
-        self.got[name] = self.got[name].clone()
 
 
 class LanguageModel(ABC):
@@ -182,14 +163,14 @@ class LanguageModel(ABC):
         if not asked:
             return {}
         points = {name: parse_hook(name) for name in asked}
-        capture = _Capture(asked)
+        capture = Capture(asked)
         with contextlib.ExitStack() as attached:
             for name, point in points.items():
                 found = self.find_module(point.name)
                 if found is None:
                     raise self.no_such_hook(point)
                 attached.callback(attach(name, *found, capture.keep))
-            with torch.no_grad(), contextlib.suppress(_Reached):
+            with torch.no_grad(), contextlib.suppress(Reached):
                 self.forward_pass(tokens.to(self.device))
         silent = [name for name in asked if name not in capture.got]
         if silent:
@@ -200,6 +181,11 @@ class LanguageModel(ABC):
             )
         rows = {name: as_rows(capture.got[name], tokens.shape) for name in asked}
         return {name: value.to(self.device) for name, value in rows.items()}
+
+    @property
+    def reader(self) -> LanguageModel | BareModel:
+        """What gives the activations of much text as `run` does, as fast as the model can."""
+        return self
 
     def no_such_hook(self, point: HookPoint) -> SaereportError:
         """The error that says that this model lacks a hook point, and what it may have meant."""
@@ -430,6 +416,13 @@ class BridgeModel(LanguageModel):
             return self._hooks[name], False
         module = named_module(self.model.original_model, name) if is_module_name(name) else None
         return None if module is None else (module, False)
+
+    @cached_property
+    def reader(self) -> BareModel:
+        """What gives the activations of much text as `run` does: the model without the Bridge."""
+        from saereport.sources.bare import BareModel
+
+        return BareModel(self)
 
     @cached_property
     def _hooks(self) -> dict[str, nn.Module]:
