@@ -17,7 +17,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -25,9 +25,6 @@ from torch import Tensor, nn
 from saereport.sources.attaching import Capture, Reached, as_rows
 from saereport.sources.devices import is_out_of_memory
 from saereport.sources.hooks import parse_hook
-
-if TYPE_CHECKING:
-    from saereport.sources.models import LanguageModel
 
 T = TypeVar("T")
 
@@ -43,8 +40,26 @@ SAME_ATTENTION = {torch.float32: 1e-4, torch.float16: 1e-2, torch.bfloat16: 4e-2
 """How far fused attention may move a token's activations, relative to their norm."""
 
 
+class Wrapped(Protocol):
+    """A `LanguageModel` with a Bridge, as far as it is looked at here."""
+
+    model: Any
+    device: torch.device
+    bos_id: int | None
+
+    @property
+    def d_vocab(self) -> int:
+        """Rows of the embedding."""
+
+    def run(self, tokens: Tensor, hooks: Sequence[str]) -> dict[str, Tensor]:
+        """Activations `[batch, pos, width]` by hook point."""
+
+    def forward_pass(self, tokens: Tensor) -> Tensor | None:
+        """Run the model on tokens `[batch, pos]`."""
+
+
 @dataclass(frozen=True)
-class Place:
+class ModulePoint:
     """A module of a model, and what is read there.
 
     Attributes:
@@ -76,7 +91,7 @@ class Way:
         attention: The attention to use, as Transformers names it; None to leave it as it is.
     """
 
-    places: Mapping[str, Place]
+    places: Mapping[str, ModulePoint]
     attention: str | None = None
 
 
@@ -88,7 +103,7 @@ class BareModel:
         bridge: The model with the Bridge.
     """
 
-    bridge: LanguageModel
+    bridge: Wrapped
     _ways: dict[tuple[int, frozenset[str]], Way | None] = field(default_factory=dict)
 
     @property
@@ -135,7 +150,7 @@ class BareModel:
         return tokens.to(self.bridge.device)
 
     def _fused_fits(
-        self, places: Mapping[str, Place], expected: Mapping[str, Tensor], tokens: Tensor
+        self, places: Mapping[str, ModulePoint], expected: Mapping[str, Tensor], tokens: Tensor
     ) -> bool:
         """Whether fused attention gives the same but for rounding."""
         if not _can_fuse(self.model):
@@ -147,11 +162,13 @@ class BareModel:
             for name, wanted in expected.items()
         )
 
-    def _places(self, expected: Mapping[str, Tensor], tokens: Tensor) -> dict[str, Place] | None:
+    def _places(
+        self, expected: Mapping[str, Tensor], tokens: Tensor
+    ) -> dict[str, ModulePoint] | None:
         """For each hook point the place that has its numbers: the same bits, else the nearest."""
-        nearest: dict[str, tuple[float, Place]] = {}
+        nearest: dict[str, tuple[float, ModulePoint]] = {}
 
-        def look(place: Place, value: Any) -> None:
+        def look(place: ModulePoint, value: Any) -> None:
             for name, wanted in expected.items():
                 known = nearest[name][0] if name in nearest else float("inf")
                 if known > 0 and (off := _off(value, wanted, tokens)) < known:
@@ -171,7 +188,7 @@ class BareModel:
         }
         return near if near.keys() == expected.keys() else None
 
-    def _read(self, tokens: Tensor, places: Mapping[str, Place]) -> dict[str, Tensor]:
+    def _read(self, tokens: Tensor, places: Mapping[str, ModulePoint]) -> dict[str, Tensor]:
         """Activations `[batch, pos, width]` of a batch, the model's own modules in their places."""
         capture = Capture(places)
         with contextlib.ExitStack() as attached:
@@ -179,7 +196,8 @@ class BareModel:
                 attached.callback(_attach(place, partial(capture.keep, name)))
             with torch.no_grad(), contextlib.suppress(Reached):
                 self.bridge.forward_pass(tokens)
-        return {name: as_rows(value, tokens.shape) for name, value in capture.got.items()}
+        rows = {name: as_rows(value, tokens.shape) for name, value in capture.got.items()}
+        return {name: value.to(self.bridge.device) for name, value in rows.items()}
 
     @cached_property
     def _components(self) -> list[tuple[nn.Module, str, nn.Module, nn.Module]]:
@@ -227,7 +245,7 @@ def _components(module: nn.Module) -> Iterator[tuple[nn.Module, str, nn.Module, 
         yield from _components(own)
 
 
-def _attach(place: Place, visit: Callable[[Any], None]) -> Callable[[], None]:
+def _attach(place: ModulePoint, visit: Callable[[Any], None]) -> Callable[[], None]:
     if not place.is_input:
         return place.module.register_forward_hook(lambda _m, _a, out: visit(place.read(out))).remove
 
@@ -247,11 +265,11 @@ def _modules_until(model: nn.Module, layer: int) -> Iterator[nn.Module]:
             yield module
 
 
-def _readings(module: nn.Module) -> Iterator[Place]:
-    yield Place(module, is_input=True)
-    yield Place(module, is_input=False)
+def _readings(module: nn.Module) -> Iterator[ModulePoint]:
+    yield ModulePoint(module, is_input=True)
+    yield ModulePoint(module, is_input=False)
     if "Norm" in type(module).__name__ and _eps(module) is not None:
-        yield Place(module, is_input=True, normalised=True)
+        yield ModulePoint(module, is_input=True, normalised=True)
 
 
 def _eps(norm: nn.Module) -> Any:
@@ -266,7 +284,7 @@ def _off(value: Any, wanted: Tensor, tokens: Tensor) -> float:
         return float("inf")
     if value.numel() != wanted.numel() or as_rows(value, tokens.shape).shape != wanted.shape:
         return float("inf")
-    value = as_rows(value, tokens.shape)
+    value = as_rows(value, tokens.shape).to(wanted.device)
     if torch.equal(value, wanted):
         return 0.0
     norms = wanted.float().norm(dim=-1).clamp(min=1e-12)
