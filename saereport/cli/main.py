@@ -20,7 +20,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from saereport import plugins
-from saereport.cli import caching, comparing, exchanging, labelling, listing, publishing, sharing
+from saereport.cli import (
+    caching,
+    comparing,
+    exchanging,
+    labelling,
+    listing,
+    merging,
+    publishing,
+    sharing,
+)
 from saereport.cli.last_net import fault, not_importable
 from saereport.cli.outputs import NamedPath, say, schema_option, write
 from saereport.cli.settings import SettingsCommand, configured, list_options, merged
@@ -110,17 +119,39 @@ def build(
     show_default=True,
     help="Folder of the run.",
 )
+@click.option(
+    "--shard",
+    metavar="I/N",
+    help="Collect only this part of the text, such as 3/16, into the folder --out; 'merge' makes "
+    "the report of all.",
+)
 @list_options
 @click.pass_obj
-def collect(progress: Progress, /, config: Path | None, out: Path, **given: Any) -> None:
+def collect(
+    progress: Progress, /, config: Path | None, out: Path, shard: str | None, **given: Any
+) -> None:
     """Only the first half of build: measure, and write a run. Needs torch."""
     asked = configured(config, given)
+    if shard is not None:
+        _collect_shard(asked, out, shard, progress)
+        return
     check_output(out, run=True)
     check_everything(asked)
     from saereport.pipeline.build import collect as run_collect
 
     run_collect(asked, out, progress=progress)
     progress.say(f"Wrote the run '{out}'; 'saereport render {out} --out report' makes the pages.")
+
+
+def _collect_shard(asked: BuildConfig, out: Path, shard: str, progress: Progress) -> None:
+    from saereport.pipeline.parts import read_shard
+
+    number, of = read_shard(shard)
+    check_everything(asked)
+    from saereport.pipeline.build import collect_part
+
+    place = collect_part(asked, out, (number, of), progress=progress)
+    progress.say(f"Wrote '{place}'; 'saereport merge report {out}' makes the report of all {of}.")
 
 
 @cli.command()
@@ -198,7 +229,7 @@ def demo(progress: Progress, /, out: Path | None, **given: Any) -> None:
     _build(merged(demo_settings(), given), out, pages, progress)
 
 
-for module in (comparing, publishing, sharing, labelling, exchanging, listing, caching):
+for module in (comparing, publishing, sharing, labelling, exchanging, listing, caching, merging):
     for command in module.COMMANDS:
         cli.add_command(command)
 

@@ -22,34 +22,39 @@ def report_options(folder: str) -> Callable[[F], F]:
     """
 
     def add(function: F) -> F:
-        options = [
-            click.option(
-                "--out",
-                type=NamedPath(),
-                help=f"Folder of the report ({folder}), or its single file ({folder}.html).",
-            ),
-            click.option(
-                "--single-file",
-                is_flag=True,
-                help="Write one HTML file that opens by double click.",
-            ),
-            click.option("--force", is_flag=True, help="Write the file however large it is."),
-            click.option(
-                "--with-run/--without-run",
-                default=None,
-                help="Whether the run goes into the report (up to 50 MB).",
-            ),
-            click.option(
-                "--processes",
-                type=int,
-                help="Processes that make the pages (one a core from 2,048 latents on).",
-            ),
-        ]
-        for option in reversed(options):
-            function = option(function)
-        return function
+        out = click.option(
+            "--out",
+            type=NamedPath(),
+            help=f"Folder of the report ({folder}), or its single file ({folder}.html).",
+        )
+        return out(page_options(function))
 
     return add
+
+
+def page_options(function: F) -> F:
+    """How pages are made, for a command that writes a report."""
+    options = [
+        click.option(
+            "--single-file",
+            is_flag=True,
+            help="Write one HTML file that opens by double click.",
+        ),
+        click.option("--force", is_flag=True, help="Write the file however large it is."),
+        click.option(
+            "--with-run/--without-run",
+            default=None,
+            help="Whether the run goes into the report (up to 50 MB).",
+        ),
+        click.option(
+            "--processes",
+            type=int,
+            help="Processes that make the pages (one a core from 2,048 latents on).",
+        ),
+    ]
+    for option in reversed(options):
+        function = option(function)
+    return function
 
 
 def named_out(out: Path | None, folder: str, single_file: bool) -> Path:

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BaseModel, Field, ValidationError, create_model, field_validator
 
 from saereport.config.circuits import PromptSettings
+from saereport.config.engine import EngineSettings
 from saereport.config.paths import LABELS, NAME_OR_PATH, NameOrPath, with_paths
 from saereport.config.quantities import read_bytes, read_count, split_list
 from saereport.config.section import SECTIONS, Option, Section
@@ -95,6 +96,7 @@ class BuildConfig(
     EvaluationSettings,
     StatisticSettings,
     BlindSettings,
+    EngineSettings,
 ):
     """Everything that `saereport build` is asked; the stages' own fields are with the stages."""
 

@@ -22,16 +22,37 @@ from saereport.pipeline.activation_store import Store
 from saereport.pipeline.activations import CachedActivations
 from saereport.pipeline.blinding import parse_blind
 from saereport.pipeline.context import Chosen, Context, Loaded
-from saereport.pipeline.fingerprint import activations_identity, identity_of, parts_of
+from saereport.pipeline.engine.bench import bench_of, setup_of
+from saereport.pipeline.engine.cluster import RayEngine
+from saereport.pipeline.engine.job import Engine
+from saereport.pipeline.engine.local import LocalEngine
+from saereport.pipeline.fingerprint import (
+    activations_identity,
+    differences,
+    identity_of,
+    parts_of,
+)
 from saereport.pipeline.loading import facts_of, load_model_of, load_saes
 from saereport.pipeline.memory import MemoryProfiler, as_lines
+from saereport.pipeline.parts import (
+    CollectedPart,
+    config_of,
+    find_parts,
+    part_in_place_of,
+    read_part,
+    require_part_or_nothing,
+    require_whole,
+    write_part,
+)
 from saereport.pipeline.preflight import (
     check_against,
     check_fits_a_run,
     check_settings,
     held_output,
 )
+from saereport.pipeline.reading import passes_of, read_sequences
 from saereport.pipeline.running import plan_stages, run_stages
+from saereport.pipeline.shards import cut, shard_name, state_of, unit_of
 from saereport.pipeline.stage import stages
 from saereport.pipeline.text import TEXT, run_text, store_of, text_of
 from saereport.pipeline.text_pass import Batches
@@ -50,7 +71,7 @@ from saereport.sources.models import LanguageModel
 from saereport.sources.placement import placement_of
 from saereport.sources.saes.sae import Sae, check_fit
 from saereport.util.errors import SaereportError
-from saereport.util.files import json_digest, reserved, target_folder
+from saereport.util.files import json_digest, real_path, require_apart, reserved, target_folder
 from saereport.util.progress import Progress
 from saereport.util.replacing import swap
 
@@ -77,6 +98,16 @@ def build(
         SaereportError: Anything else that a user can cause or mend; what was finished is kept in
             `<out>.partial`, and the same call goes on from there.
     """
+    return _build(config, out, (), pages)
+
+
+def _build(
+    config: BuildConfig | Mapping[str, Any],
+    out: Path | str,
+    parts: Sequence[CollectedPart],
+    pages: PageOptions,
+) -> Report:
+    """See `build`; with parts, they are all that was collected of the text, which is not read."""
     progress = pages.get("progress")
     config, out = _checked(config, progress), target_folder(out)
     single = pages.get("single_file", False)
@@ -86,7 +117,7 @@ def build(
         held_output(config, out, single_file=single) as work,
         _held_run(out, wants_run(pages)) as beside,
     ):
-        run = _collect(config, work / "run", work, watch)
+        run = _collect(config, work / "run", work, watch, parts)
         watch.progress.say("Making the pages")
         pages["neuronpedia_embed"] = config.neuronpedia_embed
         pages["with_run"] = beside is None or keeps_run(open_run(run), out, wants_run(pages))
@@ -143,6 +174,105 @@ def collect(
         return run
 
 
+def collect_part(
+    config: BuildConfig | Mapping[str, Any],
+    folder: Path | str,
+    shard: tuple[int, int],
+    *,
+    progress: Progress | None = None,
+) -> Path:
+    """Collect one shard of the text into a folder; `merge_parts` makes a report of all.
+
+    Args:
+        config: What to do, the same for every shard.
+        folder: Folder of the parts; the tokenised text is kept there too, for the others.
+        shard: Which it is, from 1, and how many there are.
+        progress: Where to say what is going on; nowhere where absent.
+
+    Returns:
+        The part's folder.
+
+    Raises:
+        SaereportError: As for `build`; what was read is kept, and the same call goes on from there.
+    """
+    config, told = _checked(config, progress), progress or Progress(quiet=True)
+    folder = real_path(folder)
+    place = target_folder(folder / shard_name(*shard))
+    require_apart(place, [config.dataset] if config.dataset else [])
+    work = place.with_name(f"{place.name}.partial")
+    with reserved(place, require_part_or_nothing), reserved(work):
+        context, _ = _prepared(config, work, told, shared=folder / TEXT)
+        if not _is_collected(place, context.identity):
+            _collect_shard(context, place, shard)
+        else:
+            told.say("This part is already collected; using it")
+        _forget(work)
+    return place
+
+
+def _is_collected(place: Path, identity: Mapping[str, Any]) -> bool:
+    try:
+        part = read_part(place)
+        part.verify()
+    except SaereportError:
+        return False
+    return dict(part.identity) == dict(identity)
+
+
+def _collect_shard(context: Context, place: Path, shard: tuple[int, int]) -> None:
+    stage, config = stages()["statistics"], context.config
+    context.begin(stage, [])
+    stage.plan(context)
+    tokenised = context.text.tokenised(context.progress)
+    unit = unit_of(context.batches, tokenised.context_size, config)
+    number, of = shard
+    mine = cut(0, tokenised.sequences, of, unit)[number - 1]
+    # Where the text is cut depends on the size of a batch, of which no fingerprint knows.
+    checkpoint = context.checkpoint(stage, f"{mine.first}-{mine.stop}")
+    reading = passes_of(context).new(checkpoint)
+    if reading.resume():
+        context.progress.say(f"Going on from the checkpoint, after {reading.seen.tokens:,} tokens")
+    read_sequences(context, reading, tokenised, mine.first, mine.stop)
+    with part_in_place_of(place) as fresh:
+        write_part(
+            fresh,
+            state_of(reading),
+            mine,
+            tokenised.sequences,
+            config=config,
+            identity=context.identity,
+        )
+
+
+def merge_parts(
+    parts: Sequence[Path | str],
+    out: Path | str,
+    *,
+    device: str | None = None,
+    **pages: Unpack[PageOptions],
+) -> Report:
+    """Make a report of what `collect_part` collected: the same bytes as `build` makes.
+
+    Args:
+        parts: Folders of parts, or folders that hold some: all shards of one cut.
+        out: As for `build`.
+        device: Where the stages after the statistics run; as the parts' configuration says where
+            absent.
+        pages: How the pages are made, as for `render`.
+
+    Raises:
+        SaereportError: A part is of another configuration, text, SAE or version, damaged or
+            missing; or as for `build`. The parts are left as they are.
+    """
+    load_plugins((pages.get("progress") or Progress(quiet=True)).warn, with_torch=True)
+    found = find_parts([Path(part) for part in parts])
+    require_whole(found)
+    config = config_of(found[0])
+    if device is not None:
+        config = make_config({**config.model_dump(), "device": device}, origin="--device")
+    return _build(config, out, found, pages)
+
+
 @dataclass
 class _Watch:
     """Where is said what is going on, and how long it takes."""
@@ -175,7 +305,13 @@ def _checked(config: BuildConfig | Mapping[str, Any], progress: Progress | None)
     return asked
 
 
-def _collect(config: BuildConfig, target: Path, work: Path, watch: _Watch) -> Path:
+def _collect(
+    config: BuildConfig,
+    target: Path,
+    work: Path,
+    watch: _Watch,
+    parts: Sequence[CollectedPart] = (),
+) -> Path:
     require_run_or_nothing(target)
     device = resolve_device(config.device)
     memory = MemoryProfiler(config.profile_memory, device)
@@ -186,7 +322,11 @@ def _collect(config: BuildConfig, target: Path, work: Path, watch: _Watch) -> Pa
             yield
 
     with during("load"):
-        context, title = _prepared(config, work, watch.progress)
+        shared = parts[0].path.parent / TEXT if parts else None
+        context, title = _prepared(config, work, watch.progress, shared=shared)
+        if parts:
+            _require_same(parts[0], context)
+            context.collected = [part.state for part in parts]
     done = None if config.profile_memory else _done(target, json_digest(context.identity))
     if done is not None:
         watch.progress.say("This run is already collected; using it")
@@ -197,7 +337,7 @@ def _collect(config: BuildConfig, target: Path, work: Path, watch: _Watch) -> Pa
         return target
     with during("plan"):
         planned = plan_stages(context)
-    with TableSink(target, context) as sink:
+    with _engine(context) as context.engine, TableSink(target, context) as sink:
         run_stages(context, planned, sink, during)
         with watch.clock.stage("write"):
             sink.finish(title, memory.profile())
@@ -210,7 +350,36 @@ def _collect(config: BuildConfig, target: Path, work: Path, watch: _Watch) -> Pa
     return target
 
 
-def _prepared(config: BuildConfig, work: Path, progress: Progress) -> tuple[Context, str]:
+@contextmanager
+def _engine(context: Context) -> Iterator[Engine]:
+    """The engine that is asked for, as long as the stages run."""
+    engine: Engine
+    if context.config.engine == "ray":
+        engine = RayEngine(context.config, lambda: setup_of(context), context.progress.say)
+    else:
+        engine = LocalEngine(lambda: bench_of(context))
+    try:
+        yield engine
+    finally:
+        engine.close()
+
+
+def _require_same(part: CollectedPart, context: Context) -> None:
+    """Refuse parts of what is not here any more.
+
+    Raises:
+        SaereportError: The model, an SAE, the text or a library is another by now; says which.
+    """
+    if changed := differences(part.identity, context.identity):
+        raise SaereportError(
+            f"The parts were collected of something else than is here: {changed} changed since.",
+            "Merge where the same is installed and lies in the same place, or collect anew.",
+        )
+
+
+def _prepared(
+    config: BuildConfig, work: Path, progress: Progress, *, shared: Path | None = None
+) -> tuple[Context, str]:
     """The model, the SAEs and the text, which alone own them, and the title of the run."""
     device, dtype = resolve_device(config.device), resolve_dtype(config.dtype)
     placement_of(config.device_map, config.quantize).check_devices(device)
@@ -228,7 +397,7 @@ def _prepared(config: BuildConfig, work: Path, progress: Progress) -> tuple[Cont
     identity = identity_of(
         config, list(saes.values()), model, text.text, text.rules.context_size, added=added
     )
-    store = store_of(text, identity, work)
+    store = store_of(text, identity, work, shared)
     store.forget_others()
     context = Context(
         config=config,

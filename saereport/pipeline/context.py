@@ -7,7 +7,7 @@ needs it has finished with it, the deepest first, and the model after the last t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
@@ -20,7 +20,8 @@ from saereport.config.selection import Selection
 from saereport.measure import SequenceStore
 from saereport.measure.weights import TokenRows
 from saereport.pipeline.activations import CachedActivations
-from saereport.pipeline.checkpoint import Checkpoint, FinishedParts
+from saereport.pipeline.checkpoint import Arrays, Checkpoint, FinishedParts
+from saereport.pipeline.engine.job import Engine
 from saereport.pipeline.needs import Needs
 from saereport.pipeline.seen import Seen
 from saereport.pipeline.text import RunText
@@ -86,6 +87,9 @@ class Context:
         parts: What of it the numbers of each stage depend on, by the stage's name.
         progress: Where to say what is going on.
         warned: Takes what a reader must know beforehand.
+        collected: What was collected of parts of the text, in place of reading it: each is loaded
+            by a call.
+        engine: Where the long work is done; in this process unless something else is asked.
         cache: Gives activations that were kept; None where none are to be.
         latents: The latents of each SAE that are shown, ascending; the stage `statistics` says.
         activity: For each SAE how many latents are active on a token, and how many never are; it
@@ -107,6 +111,8 @@ class Context:
     parts: Mapping[str, Mapping[str, Any]]
     progress: Progress
     warned: Warned
+    collected: Sequence[Callable[[], Arrays]] = ()
+    engine: Engine | None = None
     cache: CachedActivations | None = None
     latents: dict[str, NDArray[np.int64]] = field(default_factory=dict)
     activity: dict[str, tuple[L0 | None, int | None]] = field(default_factory=dict)

@@ -20,6 +20,7 @@ import torch
 
 from saereport import plugins
 from saereport.config.build import BuildConfig
+from saereport.config.engine import EngineSettings
 from saereport.config.paths import with_paths
 from saereport.config.selection import parse_selection
 from saereport.config.yaml_files import exists
@@ -72,7 +73,7 @@ def identity_of(
         "saereport": __version__,
         "tables": {name: table.version for name, table in TABLES.items()},
         # Without what says for which device a library was built (`+cu126`).
-        "libraries": {k: v.partition("+")[0] for k, v in _versions(LIBRARIES).items()},
+        "libraries": {k: v.partition("+")[0] for k, v in versions(LIBRARIES).items()},
         "config": asked,
         "saes": {d.slug: sae_record(d) for d in saes},
         "plugins": plugins.loaded(),
@@ -88,7 +89,7 @@ def identity_of(
         "context_size": context_size,
     }
     # As it will be read back, so that one can be compared with one that was kept.
-    return dict(json.loads(json.dumps(_plain(identity))))
+    return dict(json.loads(json.dumps(plain(identity))))
 
 
 def sae_record(sae: Sae) -> dict[str, Any]:
@@ -127,14 +128,14 @@ def activations_identity(model: LanguageModel) -> dict[str, Any]:
     Narrower than that of a run, which is the same on every device: what is kept is to be what
     would be computed here, bit for bit.
     """
-    made_in = _versions(("torch", "transformers", "transformer-lens"))
+    made_in = versions(("torch", "transformers", "transformer-lens"))
     identity = {
         "model": model_record(model),
         "libraries": made_in,
         "device": model.device.type,
         "precision": torch.get_float32_matmul_precision(),
     }
-    return dict(_plain(identity))
+    return dict(plain(identity))
 
 
 def _as_dict(found: Any) -> dict[str, Any]:
@@ -191,10 +192,11 @@ def _tokenizer_digest(tokenizer: Any) -> str:
 
 def installed_versions() -> dict[str, str]:
     """Python's version and those of the libraries, as a run names them."""
-    return {"python": platform.python_version(), **_versions((*LIBRARIES, *OTHERS))}
+    return {"python": platform.python_version(), **versions((*LIBRARIES, *OTHERS))}
 
 
-def _versions(names: Sequence[str]) -> dict[str, str]:
+def versions(names: Sequence[str]) -> dict[str, str]:
+    """The versions of those libraries that are installed."""
     found = {}
     for name in names:
         try:
@@ -204,12 +206,12 @@ def _versions(names: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Any library's settings as JSON."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, (set, frozenset)):
         return sorted(str(item) for item in value)
     if isinstance(value, float) and not math.isfinite(value):
@@ -323,6 +325,7 @@ def config_record(config: BuildConfig) -> dict[str, Any]:
             "title": True,
             "activations_cache": True,
             "activations_cache_size": True,
+            **dict.fromkeys(EngineSettings.model_fields, True),
             "circuits": {"memory"},
         },
     )
@@ -330,7 +333,7 @@ def config_record(config: BuildConfig) -> dict[str, Any]:
         if name in record and not stage.at_top:
             # A path that its type does not tell, in a mapping of anything, is one by its class.
             found = getattr(config, name)
-            record[name] = None if found is None else _plain(found.model_dump())
+            record[name] = None if found is None else plain(found.model_dump())
     for sae in record["saes"]:
         sae["latents"] = parse_selection(sae["latents"]).words if sae["latents"] else None
     record["latents"] = parse_selection(record["latents"]).words

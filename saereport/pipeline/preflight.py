@@ -16,6 +16,7 @@ from typing import Protocol
 from saereport.config.build import BuildConfig, SaeConfig
 from saereport.config.selection import check_width, parse_selection
 from saereport.pipeline.activation_store import require_cache_or_nothing
+from saereport.pipeline.engine.cluster import check_engine
 from saereport.pipeline.stage import require_needs, stages
 from saereport.run import kinds
 from saereport.run.schema import MOST_LAYERS, MOST_SAES
@@ -76,6 +77,7 @@ def check_settings(config: BuildConfig) -> None:
     placement_of(config.device_map, config.quantize).check_model(config.model or "")
     if config.activations_cache is not None:
         require_cache_or_nothing(config.activations_cache.expanduser())
+    check_engine(config)
     for stage in stages().values():
         if stage.name not in config.skip:
             require_needs(stage)

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saereport.config.selection import shown_latents
-from saereport.measure import STATISTICS, Setting
+from saereport.measure import STATISTICS
 from saereport.pipeline.context import Chosen, Context
-from saereport.pipeline.fingerprint import differences
-from saereport.pipeline.stage import SKIPPED, Stage, Yielded, is_skipped
-from saereport.pipeline.text_pass import SaeCollector, TextPass
+from saereport.pipeline.reading import read_text
+from saereport.pipeline.stage import SKIPPED, Stage, Yielded
+from saereport.pipeline.text_pass import SaeCollector
 from saereport.run.schema import L0
 from saereport.util.errors import SaereportError
 
@@ -29,20 +29,8 @@ def measured(context: Context, stage: Stage) -> Iterator[Yielded]:
     Raises:
         SaereportError: No token of the text counts, or an SAE is left without latents.
     """
-    names = [
-        name
-        for name, statistic in STATISTICS.items()
-        if not is_skipped(context.config.skip, name, statistic.tables)
-    ]
-    collectors = [_collector(context, slug, names) for slug in context.saes]
-    reading = TextPass(
-        model=context.model,
-        collectors=collectors,
-        batches=context.batches,
-        checkpoint=context.checkpoint(stage),
-        activations=context.cache,
-    )
-    _read(context, reading)
+    reading = read_text(context, stage)
+    collectors = [*reading.collectors]
     context.seen, context.sequences = reading.seen, reading.sequences
     context.text.conclude(context.warned)
     for collector in collectors:
@@ -63,51 +51,6 @@ def measured(context: Context, stage: Stage) -> Iterator[Yielded]:
             if name not in collected:
                 context.leave_out_all(slug, statistic.tables, SKIPPED)
         del collector
-
-
-def _collector(context: Context, slug: str, names: list[str]) -> SaeCollector:
-    sae, config = context.saes[slug], context.config
-    setting = Setting(
-        d_sae=sae.d_sae,
-        d_vocab=context.model.d_vocab,
-        latents=context.chosen[slug].tracked,
-        seed=config.seed,
-        top=config.examples.top,
-        before=config.examples.before,
-        after=config.examples.after,
-        intervals=config.examples.intervals,
-        interval_examples=config.examples.per_group,
-        quantile_edges=config.examples.quantiles,
-        quantile_examples=config.examples.per_group,
-        tokens=config.examples.listed,
-        coactive=config.examples.listed,
-    )
-    return SaeCollector(sae, setting, names)
-
-
-def _read(context: Context, reading: TextPass) -> None:
-    seen, text, progress = reading.seen, context.text, context.progress
-    if reading.resume():
-        progress.say(f"Going on from the checkpoint, after {seen.tokens:,} tokens")
-    elif reading.checkpoint.path.exists():
-        kept = reading.checkpoint.kept_identity()
-        changed = differences(kept, reading.checkpoint.identity) if kept else ""
-        reason = f"{changed} changed" if changed else "it is damaged, or of an older version"
-        progress.say(f"The checkpoint beside the output cannot be used: {reason}; starting anew")
-    if context.cache is not None:
-        context.cache.begin()
-    packed = text.tokenised(progress).packed(seen.sequences, batch=reading.batches.block)
-    with progress.bar("Reading the text", text.to_read, "tok", done=seen.tokens) as bar:
-        reading.run(packed, bar)
-    if seen.counted == 0:
-        raise text.tally.nothing_counts(text.rules.context_size)
-    if seen.tokens < text.limit:
-        progress.say(f"The text ended after {seen.tokens:,} of {text.limit:,} tokens")
-    if context.cache is not None:
-        progress.say(context.cache.words)
-    if summary := text.tally.summary(text.rules.context_size):
-        progress.say(summary)
-    reading.save()
 
 
 def _shown(collector: SaeCollector, chosen: Chosen) -> NDArray[np.int64]:

@@ -282,13 +282,16 @@ def run_text(
     )
 
 
-def store_of(text: RunText, identity: Mapping[str, Any], work: Path) -> TokenStore:
+def store_of(
+    text: RunText, identity: Mapping[str, Any], work: Path, shared: Path | None = None
+) -> TokenStore:
     """Where the sequences of a text are kept, by all that they depend on.
 
     Args:
         text: The text.
         identity: That of the run.
         work: Folder that is kept until a build is whole.
+        shared: Folder in which other processes may have them too.
     """
     known = {name: identity[name] for name in ("saereport", "tokenizer", "text")}
     libraries = {k: v for k, v in identity["libraries"].items() if k in _TOKENISERS}
@@ -297,7 +300,7 @@ def store_of(text: RunText, identity: Mapping[str, Any], work: Path) -> TokenSto
     if "revision" in text.text.provenance and re.fullmatch("[0-9a-f]{40}", str(revision)) is None:
         # Which text this is, nobody can say: another process does not find what this one keeps.
         record["process"] = secrets.token_hex(8)
-    return TokenStore(work / TEXT, record)
+    return TokenStore(work / TEXT, record, shared)
 
 
 def _context_size(config: BuildConfig, saes: Sequence[Sae], model: LanguageModel) -> int:

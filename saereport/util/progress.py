@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from types import TracebackType
 
 from tqdm import tqdm
@@ -27,9 +28,25 @@ class Bar:
             self._bar.close()
 
     def advance(self, n: int) -> None:
-        """Count `n` more units as done."""
+        """Count `n` more units as done; fewer, where some must be done again."""
         if self._bar is not None:
             self._bar.update(n)
+
+
+class Relay(Bar):
+    """Hands on what is done to someone who counts for several.
+
+    Args:
+        told: Takes each number.
+    """
+
+    def __init__(self, told: Callable[[int], None]) -> None:
+        super().__init__(None)
+        self._told = told
+
+    def advance(self, n: int) -> None:
+        """See `Bar`."""
+        self._told(n)
 
 
 class Progress:

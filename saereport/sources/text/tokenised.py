@@ -6,6 +6,7 @@ place when it is whole: what is there is complete, and what is of another text i
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
@@ -80,30 +81,44 @@ class TokenStore:
     Args:
         folder: Folder that holds them; it may hold those of other texts.
         identity: Everything that they depend on, as JSON.
+        shared: Folder on the same disk where several processes find them; one that makes them
+            moves them there. None where there are no others.
     """
 
-    def __init__(self, folder: Path, identity: Mapping[str, Any]) -> None:
+    def __init__(
+        self, folder: Path, identity: Mapping[str, Any], shared: Path | None = None
+    ) -> None:
         self.folder = folder
         self.identity = dict(identity)
+        self.shared = shared
         self._found: Tokenised | None = None
 
     @property
     def path(self) -> Path:
         """The folder of this text's sequences."""
-        return self.folder / f"{PREFIX}{json_digest(self.identity)[:32]}"
+        return self.folder / self._name
+
+    @property
+    def _name(self) -> str:
+        return f"{PREFIX}{json_digest(self.identity)[:32]}"
 
     def load(self) -> Tokenised | None:
         """The sequences; None where they are not there, or damaged."""
         if self._found is None:
-            try:
-                about = json.loads((self.path / _ABOUT).read_bytes())
-                if about["identity"] == self.identity and all(
-                    sha256_of(self.path / name) == digest for name, digest in about["files"].items()
-                ):
-                    self._found = _described(self.path, about)
-            except _DAMAGED:
-                return None
+            self._found = self._whole(self.path)
+        if self._found is None and self.shared is not None:
+            self._found = self._whole(self.shared / self._name)
         return self._found
+
+    def _whole(self, path: Path) -> Tokenised | None:
+        try:
+            about = json.loads((path / _ABOUT).read_bytes())
+            whole = about["identity"] == self.identity and all(
+                sha256_of(path / name) == digest for name, digest in about["files"].items()
+            )
+            return _described(path, about) if whole else None
+        except _DAMAGED:
+            return None
 
     def write(self, packed: Iterable[Packed], context_size: int, tally: Tally) -> Tokenised:
         """Keep the sequences of a text from its beginning to its end.
@@ -135,8 +150,16 @@ class TokenStore:
                 "files": files,
             }
             write_atomically(fresh / _ABOUT, json.dumps(about).encode())
-        self._found = Tokenised(self.path, context_size, sequences, each, tally)
+        self._found = Tokenised(self._moved(), context_size, sequences, each, tally)
         return self._found
+
+    def _moved(self) -> Path:
+        """Where they are in the end: among the shared ones, unless another was faster."""
+        if self.shared is not None:
+            with contextlib.suppress(OSError):
+                self.shared.mkdir(parents=True, exist_ok=True)
+                return self.path.rename(self.shared / self._name)
+        return self.path
 
     def forget_others(self) -> None:
         """Remove the sequences of other texts; for who holds the folder alone."""
