@@ -5,11 +5,12 @@ Each finished prompt is kept beside the output, so that an interrupted build goe
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
 import torch
+from numpy.typing import NDArray
 
 from saereport.circuits.collecting import (
     CircuitSettings,
@@ -22,10 +23,14 @@ from saereport.circuits.gradients.maps import MapLimits, auto_memory
 from saereport.circuits.graph.building import GraphSettings
 from saereport.circuits.prompts import make_prompts, require_usable, shown
 from saereport.config.circuits import CircuitsConfig
+from saereport.measure import Columns
 from saereport.pipeline.context import Context
+from saereport.pipeline.engine.bench import Bench
+from saereport.pipeline.engine.job import Job
 from saereport.pipeline.stage import Stage, Yielded
 from saereport.run import TABLES
 from saereport.run.columns import to_arrow
+from saereport.util.progress import Progress
 
 
 def prompt_tasks(context: Context) -> list[PromptTask]:
@@ -74,15 +79,19 @@ def circuit_settings(circuits: CircuitsConfig, device: torch.device) -> CircuitS
 
 
 def subject_of(context: Context) -> Subject:
-    """The model and the SAEs, with the latents about which text may be shown.
+    """The model and the SAEs, with the latents about which text may be shown."""
+    return Subject(context.model, in_layer_order(context.saes), told_latents(context))
+
+
+def told_latents(context: Context) -> dict[str, NDArray[np.int64]]:
+    """The latents of each SAE about which text may be shown.
 
     Where on a prompt a hidden latent is active would show the text that activates it.
     """
-    chosen = {
+    return {
         slug: np.setdiff1d(latents, np.array(sorted(context.hidden(slug)), dtype=np.int64))
         for slug, latents in context.latents.items()
     }
-    return Subject(context.model, in_layer_order(context.saes), chosen)
 
 
 def circuits_on_prompts(context: Context, stage: Stage) -> Iterator[Yielded]:
@@ -91,24 +100,69 @@ def circuits_on_prompts(context: Context, stage: Stage) -> Iterator[Yielded]:
     Raises:
         OSError: The disk is full.
     """
-    subject = subject_of(context)
-    settings = circuit_settings(context.config.circuits, context.model.device)
     kept = context.finished(stage)
-    found: list[dict[str, pa.Table]] = []
-    for task in prompt_tasks(context):
-        part = f"prompt-{task.prompt.number}"
-        tables = kept.load(part)
-        name = f"'{shown(task.prompt.name)}'"
-        if tables is None:
-            columns = collect_prompt(subject, task, settings, context.progress)
-            tables = {table: to_arrow(TABLES[table], rows) for table, rows in columns.items()}
-            kept.save(part, tables)
-        else:
-            context.progress.say(f"The prompt {name} was finished before; using it")
-        for note in tables["prompt_notes"].to_pylist() if "prompt_notes" in tables else ():
-            topic, text = shown(note["topic"]), shown(note["text"], 400)
-            context.progress.say(f"Prompt {name}, {topic}: {text}")
-        found.append(tables)
-    for name in sorted({name for tables in found for name in tables}):
-        whole = pa.concat_tables([tables[name] for tables in found if name in tables])
+    tasks = prompt_tasks(context)
+    found: dict[int, dict[str, pa.Table]] = {}
+    for number, task in enumerate(tasks):
+        tables = kept.load(_part(task))
+        if tables is not None:
+            name = shown(task.prompt.name)
+            context.progress.say(f"The prompt '{name}' was finished before; using it")
+            _say_notes(context, task, tables)
+            found[number] = tables
+    open_ = [number for number in range(len(tasks)) if number not in found]
+    for place, columns in _collected(context, [tasks[number] for number in open_]):
+        task = tasks[open_[place]]
+        tables = {table: to_arrow(TABLES[table], rows) for table, rows in columns.items()}
+        kept.save(_part(task), tables)
+        _say_notes(context, task, tables)
+        found[open_[place]] = tables
+    in_order = [found[number] for number in range(len(tasks))]
+    for name in sorted({name for tables in in_order for name in tables}):
+        whole = pa.concat_tables([tables[name] for tables in in_order if name in tables])
         yield None, name, {column: whole.column(column) for column in whole.column_names}
+
+
+def _say_notes(context: Context, task: PromptTask, tables: Mapping[str, pa.Table]) -> None:
+    for note in tables["prompt_notes"].to_pylist() if "prompt_notes" in tables else ():
+        topic, text = shown(note["topic"]), shown(note["text"], 400)
+        context.progress.say(f"Prompt '{shown(task.prompt.name)}', {topic}: {text}")
+
+
+def _part(task: PromptTask) -> str:
+    return f"prompt-{task.prompt.number}"
+
+
+def _collected(
+    context: Context, tasks: Sequence[PromptTask]
+) -> Iterator[tuple[int, Mapping[str, Columns]]]:
+    """The place of each prompt among these and its tables, as they are finished."""
+    engine = context.engine
+    if engine is None or not engine.elsewhere:
+        subject = subject_of(context)
+        settings = circuit_settings(context.config.circuits, context.model.device)
+        for place, task in enumerate(tasks):
+            yield place, collect_prompt(subject, task, settings, context.progress)
+        return
+    latents = told_latents(context)
+    job = Job(
+        f"{__name__}:collect_one",
+        len(tasks),
+        lambda i: (tasks[i], latents),
+        lambda _: 1,
+        lambda i: f"the prompt '{shown(tasks[i].prompt.name)}'",
+    )
+    with context.progress.bar("Prompts", len(tasks), "prompt") as bar:
+        yield from engine.each(job, bar)
+
+
+def collect_one(
+    bench: Bench,
+    item: tuple[PromptTask, Mapping[str, NDArray[np.int64]]],
+    told: Callable[[int], None],
+) -> Mapping[str, Columns]:
+    """A worker's task: the tables of one prompt."""
+    task, latents = item
+    subject = Subject(bench.model, in_layer_order(bench.saes), dict(latents))
+    settings = circuit_settings(bench.config.circuits, bench.model.device)
+    return collect_prompt(subject, task, settings, Progress(quiet=True))

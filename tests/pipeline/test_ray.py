@@ -118,11 +118,13 @@ def test_a_killed_driver_and_a_killed_worker_leave_no_trace_in_the_bytes(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     save_hf_model(tmp_path / "model", "gpt2")
-    saes = [save_sae(tmp_path / "one", d_in=48), save_sae(tmp_path / "two", "topk", d_in=48)]
+    save_sae(tmp_path / "one", d_in=48)
+    save_sae(tmp_path / "two", "topk", d_in=48, hook_name="blocks.2.hook_resid_pre")
     (tmp_path / "text.txt").write_text("It was a dark and stormy night; the rain fell. " * 60)
     settings: dict[str, Any] = {
         "model": "model",
-        "saes": [{"path": path.name} for path in saes],
+        "saes": [{"path": "one"}, {"path": "two"}],
+        "prompts": [{"text": "a dark night"}, {"text": "the rain"}],
         "dataset": "text.txt",
         "latents": "0-3",
         "tokens": 2600,
@@ -131,9 +133,19 @@ def test_a_killed_driver_and_a_killed_worker_leave_no_trace_in_the_bytes(
         "evaluation_tokens": 200,
     }
     options = [
-        f"--{name.replace('_', '-')}={value}" for name, value in settings.items() if name != "saes"
+        f"--{name.replace('_', '-')}={value}"
+        for name, value in settings.items()
+        if name not in ("saes", "prompts")
     ]
-    options += ["--sae-path=one", "--sae-path=two", "--engine=ray", "--workers=2", "--out=rayed"]
+    options += [
+        "--prompt=a dark night",
+        "--prompt=the rain",
+        "--sae-path=one",
+        "--sae-path=two",
+        "--engine=ray",
+        "--workers=2",
+        "--out=rayed",
+    ]
     done = subprocess.run(
         [sys.executable, "-c", KILLED, "build", *options],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
@@ -151,7 +163,11 @@ def test_a_killed_driver_and_a_killed_worker_leave_no_trace_in_the_bytes(
     tokens = 2 * 8 * 32
     assert f"Going on from finished shards, after {tokens:,} tokens" in told.lines
     assert any(line.startswith("A worker was lost; shard ") for line in told.lines)
-    firsts = [int(line) for line in (tmp_path / "log").read_text().splitlines()]
+    log = (tmp_path / "log").read_text().splitlines()
+    assert sorted(line for line in log if not line.isdigit()) == [
+        *("collect_one", "collect_one", "evaluate_some", "evaluate_some")
+    ]
+    firsts = [int(line) for line in log if line.isdigit()]
     assert not {int(name.split("-")[0]) for name in kept} & set(firsts)
     assert len(firsts) == len(set(firsts)) + 1
     assert not (tmp_path / "rayed.partial").exists()

@@ -62,11 +62,14 @@ def bench_of(context: Context) -> Bench:
 
 def setup_of(context: Context) -> dict[str, Any]:
     """What a worker needs to know to make the same."""
+    config = portable(context.config)
+    # A worker sees its own devices alone, numbered from 0.
+    config["device"] = str(config["device"]).partition(":")[0]
     return {
         "bench": f"{__name__}:make_bench",
         "version": __version__,
         "sources": sources_digest(),
-        "config": portable(context.config),
+        "config": config,
         "context_size": context.text.rules.context_size,
         "identity": {name: context.identity[name] for name in _COMPARED},
         "chosen": {

@@ -36,17 +36,10 @@ class EvaluationStage(Stage):
         return Cost(tokens=tokens * passes)
 
     def run(self, context: Context) -> Iterator[Yielded]:
-        """Yield `sae_metrics` of each SAE.
+        """Yield `sae_metrics` of each SAE."""
+        from saereport.pipeline.evaluation import evaluated
 
-        The tokens are packed anew, so that a build that went on after an interruption has them too.
-        """
-        from saereport.evaluate.fidelity import evaluate, first_counted
-
-        packed = context.text.packed(batch=context.batches.block)
-        tokens, counted = first_counted(packed, context.config.evaluation_tokens)
-        found = evaluate(
-            context.model, list(context.saes.values()), tokens, counted, context.progress
-        )
+        found = evaluated(context)
         for slug, reason in found.left_out.items():
             context.leave_out(slug, TABLE, reason)
         for slug, doubts in found.doubts.items():
