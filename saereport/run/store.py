@@ -27,6 +27,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import ValidationError
 
+from saereport.run.bands import Bands
 from saereport.run.describing import info_of, table_of
 from saereport.run.redaction import needed_for_redaction, redacted
 from saereport.run.registry import TABLES, table_named
@@ -89,6 +90,7 @@ class Run:
         self._latents: dict[str, tuple[int, ...]] = {}
         self._lengths: dict[str, Lengths | None] = {}
         self._hidden: Mapping[str, Collection[int]] = {}
+        self._bands: dict[Path, Bands] = {}
 
     def hiding(self, latents: Mapping[str, Collection[int]]) -> Run:
         """The same run, of whose tables nothing reveals the text that activates some latents.
@@ -210,6 +212,26 @@ class Run:
         if needed:
             rows = redacted(table, rows, self._hidden, slug)
         return rows if columns is None else rows.select(list(columns))
+
+    def band(self, name: str, slug: str, low: int, high: int) -> pa.Table:
+        """The rows of an SAE's table about the latents from `low` up to, not including, `high`.
+
+        What `table` gives for them; whoever reads one range after the other reads the file once.
+
+        Raises:
+            SaereportError: As for `table`.
+        """
+        path = self._check(self._held(name, slug))
+        table = self.tables[name]
+        if table.key[0] != "latent":
+            return self.table(name, slug, latents=(low, high))
+        try:
+            if path not in self._bands:
+                self._bands[path] = Bands(path)
+            rows = self._bands[path].rows(low, high)
+        except UNREADABLE as error:
+            raise _unreadable(path, error) from error
+        return redacted(table, rows, self._hidden, slug)
 
     def _read(
         self,

@@ -54,7 +54,7 @@ class LatentChunk:
     def __init__(self, run: Run, slug: str, names: Sequence[str], low: int, high: int) -> None:
         self._tables: dict[str, dict[str, list[Any]]] = {}
         for name in names:
-            table = run.table(name, slug, latents=(low, high))
+            table = run.band(name, slug, low, high)
             self._tables[name] = {
                 column: plain(table.column(column)) for column in table.column_names
             }
