@@ -129,7 +129,9 @@ class BuildConfig(
     device: str = "auto"
     """Where to compute: `auto`, `cuda`, `cuda:1`, `mps` or `cpu`."""
     dtype: Literal["float32", "float16", "bfloat16"] = "float32"
-    """Number type of model and SAEs."""
+    """Number type of the model, and of the SAEs where `sae_dtype` is absent."""
+    sae_dtype: Literal["float32", "float16", "bfloat16"] | None = None
+    """Number type of the SAEs."""
     device_map: Annotated[str | None, NameOrPath(DEVICE_MAPS)] = None
     """Spread the model over several CUDA devices: `auto`, `balanced`, `balanced_low_0`,
     `sequential`, or a YAML or JSON file with the device of each module.

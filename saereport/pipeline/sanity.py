@@ -41,6 +41,9 @@ OFF = 4.0
 WORSE = 0.4
 """How much lower than stated explained variance may be."""
 
+HEADROOM = 8
+"""How many times larger than at the beginning activations may become without a word in float16."""
+
 CAUSES = (
     "Likely causes: it is of another model, layer or hook point; its activations were scaled, "
     "normalised or whitened in training; it was trained with other processing of the model "
@@ -59,6 +62,7 @@ class Look:
         error: Sum of squared errors of the reconstruction.
         square: Sum of squared norms of what is reconstructed.
         total: Sum of what is reconstructed, float64 `[d_out]`.
+        largest: The largest entry of what is read, without its sign.
     """
 
     alive: Tensor
@@ -67,6 +71,7 @@ class Look:
     active: int = 0
     error: float = 0.0
     square: float = 0.0
+    largest: float = 0.0
 
     def __add__(self, other: Look) -> Look:
         return Look(
@@ -76,6 +81,7 @@ class Look:
             active=self.active + other.active,
             error=self.error + other.error,
             square=self.square + other.square,
+            largest=max(self.largest, other.largest),
         )
 
     @property
@@ -129,6 +135,8 @@ def check_sanity(
                     looks[slug] += look
     for sae in saes:
         look = looks[sae.slug]
+        if close := near_the_end(look, model.dtype, sae.dtype):
+            warned.add(close, about=sae.slug)
         odd = oddities(look, sae.d_sae, sae.stated, decodes=not sae.why_not_alone)
         if odd:
             warned.add(
@@ -196,6 +204,7 @@ def look_at(sae: Sae, acts: Mapping[str, Tensor], counted: Tensor) -> Look:
         alive=torch.zeros(sae.d_sae, dtype=torch.bool, device=sae.device),
         total=torch.zeros(sae.d_out, dtype=torch.float64),
         n=int(counted.sum()),
+        largest=float(reads[counted].abs().max()) if bool(counted.any()) else 0.0,
     )
     step = max(1, ENCODED // (sae.d_sae * len(reads)))
     if sae.encoder.of_sequences:
@@ -215,6 +224,23 @@ def look_at(sae: Sae, acts: Mapping[str, Tensor], counted: Tensor) -> Look:
             look.square += float(true.square().sum())
             look.total += true.sum(dim=0).cpu()
     return look
+
+
+def near_the_end(look: Look, *formats: torch.dtype) -> str:
+    """What is said where float16 may not hold what the rest of the text brings; else nothing.
+
+    Args:
+        look: What was seen of the beginning.
+        formats: Number formats of the model and the SAE.
+    """
+    end = torch.finfo(torch.float16).max
+    if torch.float16 not in formats or look.largest <= end / HEADROOM:
+        return ""
+    return (
+        f"What it reads reaches {look.largest:,.0f} at the beginning of the text, and float16 ends "
+        f"at {end:,.0f}: what is larger later is infinite, and cannot be measured. bfloat16 has "
+        "the range of float32 (--dtype bfloat16)."
+    )
 
 
 def oddities(

@@ -78,14 +78,15 @@ class Probes:
 
     def dot(self, x: Tensor, rows: range) -> Tensor:
         """Products with activations `x` `[batch, len(rows), width]`, as `[batch, n]`."""
-        products = [x.new_zeros(len(x), 0)]
+        products = [self.vectors.new_zeros(len(x), 0)]
         start = 0
         while start < len(self):
             position = self.positions[start]
             stop = start
             while stop < len(self) and self.positions[stop] == position:
                 stop += 1
-            products.append(x[:, position - rows.start] @ self.vectors[start:stop].T)
+            seen = x[:, position - rows.start].to(self.vectors.dtype)
+            products.append(seen @ self.vectors[start:stop].T)
             start = stop
         return torch.cat(products, dim=1)
 

@@ -248,6 +248,8 @@ class Sae:
         """
         self.require_alone()
         with torch.no_grad():
+            # A skip connection multiplies what it is given as it is.
+            a = a.to(self.dtype)
             alone = self.encoder.of_sequences and a.ndim == 2
             reconstruction: Tensor = self.loaded(a[None])[0] if alone else self.loaded(a)
             return reconstruction
