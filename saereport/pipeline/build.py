@@ -384,8 +384,7 @@ def _prepared(
     device, dtype = resolve_device(config.device), resolve_dtype(config.dtype)
     placement_of(config.device_map, config.quantize).check_devices(device)
     warned = Warned(progress, strict=config.strict)
-    sae_dtype = resolve_dtype(config.sae_dtype or config.dtype)
-    loaded = load_saes(config, device, sae_dtype, progress, warned)
+    loaded = load_saes(config, device, dtype, progress, warned)
     check_against(config, [facts_of(sae) for sae in loaded])
     # A text that is not there is told before the model is loaded.
     opened = text_of(config, loaded, warned)

@@ -10,6 +10,7 @@ from saereport.config.build import BuildConfig
 from saereport.pipeline.agreement import check_named, check_together, named_model
 from saereport.pipeline.warned import Warned
 from saereport.sources.demo import demo_model_dir
+from saereport.sources.devices import resolve_dtype
 from saereport.sources.folders import SaeFacts
 from saereport.sources.model_loading import described, load_model
 from saereport.sources.models import LanguageModel
@@ -29,7 +30,7 @@ def load_saes(
     progress: Progress,
     warned: Warned,
 ) -> list[Sae]:
-    """The SAEs that are asked for.
+    """The SAEs that are asked for, in the model's number format unless another is asked for.
 
     Raises:
         SaereportError: One cannot be loaded, or its weights are no weights.
@@ -38,6 +39,7 @@ def load_saes(
         SaeSource(release=sae.release, sae_id=sae.sae_id, path=str(sae.path) if sae.path else None)
         for sae in config.saes
     ]
+    dtype = resolve_dtype(config.sae_dtype) if config.sae_dtype else dtype
     loaded = []
     for source, slug in zip(sources, source_slugs(sources), strict=True):
         progress.say(f"Loading the SAE {source.label}")

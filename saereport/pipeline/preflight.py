@@ -75,6 +75,12 @@ def check_settings(config: BuildConfig) -> None:
     require_ids(config.saes)
     config.checked()
     placement_of(config.device_map, config.quantize).check_model(config.model or "")
+    if config.device_map is not None and config.engine != "local":
+        raise UsageError(
+            f"--device-map cannot be used with --engine {config.engine}: each of its workers has a "
+            "device of its own.",
+            "Leave out one of them.",
+        )
     if config.activations_cache is not None:
         require_cache_or_nothing(config.activations_cache.expanduser())
     check_engine(config)

@@ -159,6 +159,7 @@ def test_a_text_is_read_ahead_as_far_as_its_tokens_are_needed(inputs: Path, tmp_
         ({"device_map": "@/none.yaml"}, "There is no device map '.*none.yaml'"),
         ({"device_map": "@/early/cfg.json"}, "puts architecture on standard, which is no device"),
         ({"device_map": "auto", "model": "@/a.gguf"}, "A GGUF file is read into plain weights"),
+        ({"device_map": "auto", "engine": "ray"}, "--device-map cannot be used with --engine ray"),
         (
             {"quantize": "nf4", "prompts": [{"text": "a"}]},
             "Circuits on prompts cannot be had with --quantize nf4: bitsandbytes' kernels have no",
