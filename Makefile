@@ -81,6 +81,7 @@ gate: $(VENV)/.installed
 # What is published of the tables of runs, from the tables themselves.
 schema: $(VENV)/.installed-dev
 	$(BIN)/python -m saereport info --schema > docs/run.schema.json
+	$(BIN)/python -m saereport plan --schema > docs/plan.schema.json
 
 # What can be had of each family of published SAEs, as the tests find it.
 families: $(VENV)/.installed-dev

@@ -18,7 +18,7 @@ from saereport.util.version import __version__ as __version__
 if TYPE_CHECKING:
     from saereport.config.build import BuildConfig
     from saereport.diff import compare
-    from saereport.pipeline.build import build, collect
+    from saereport.pipeline.build import build, collect, plan
     from saereport.report.extracting import extract
     from saereport.report.rendering import render
     from saereport.report.report import Report, open_report
@@ -35,6 +35,7 @@ __all__ = [
     "extract",
     "open_report",
     "open_run",
+    "plan",
     "render",
 ]
 
@@ -48,6 +49,7 @@ _HOMES = {
     "extract": "saereport.report.extracting",
     "open_report": "saereport.report.report",
     "open_run": "saereport.run",
+    "plan": "saereport.pipeline.build",
     "render": "saereport.report.rendering",
 }
 

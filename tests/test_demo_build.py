@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -88,6 +89,30 @@ def test_two_builds_in_different_surroundings_are_the_same_bytes(
     assert made.keys() == whole.keys()
     for name, content in made.items():
         assert content == whole[name], name
+
+
+@pytest.mark.slow
+@pytest.mark.model
+def test_a_plan_and_the_build_agree_in_stages_and_batches(tmp_path: Path) -> None:
+    """What is timed depends on the machine; what is to be done does not."""
+    made = command(tmp_path / "report", TOKENS)
+    env = environment()
+    words = ["plan" if word == "build" else word for word in made]
+    told = subprocess.run(
+        [*words, "--json"], check=True, env=env, capture_output=True, text=True, timeout=1200
+    )
+    assert list(tmp_path.iterdir()) == []
+    plan = json.loads(told.stdout)
+    subprocess.run(made, check=True, env=env, timeout=1200)
+    timing = json.loads((tmp_path / "report.timing.json").read_text())
+    assert [stage["name"] for stage in plan["stages"]] == list(timing["seconds"])
+    assert plan["unknown"] == []
+    assert plan["batch_size"] == 8
+    run = json.loads((tmp_path / "report" / "run" / "run.json").read_text())
+    assert plan["tokens"] == run["text"]["n_tokens"]
+    assert plan["context_size"] == run["text"]["context_size"]
+    size = sum(len(content) for content in files(tmp_path / "report").values())
+    assert plan["disk"]["site_bytes"] == pytest.approx(size, rel=0.5)
 
 
 @pytest.mark.slow

@@ -141,6 +141,16 @@ def test_its_tables_hold_what_they_say(shell: Shell) -> None:
     assert {row["n_tokens"] for row in profiles[0].values()} == {4}
 
 
+def test_its_stage_is_in_a_plan(shell: Shell) -> None:
+    """It does not say what it takes, so that is not known; what it is going to do is told."""
+    record = json.loads(shell("--quiet", "plan", "report.yaml", "--json").stdout)
+    (stage,) = [one for one in record["stages"] if one["name"] == "profile"]
+    assert (stage["seconds"], stage["how"]) == (None, "not known")
+    assert stage["what"] == "512 tokens, 1 passes"
+    assert record["unknown"] == ["profile"]
+    assert record["warnings"] == []
+
+
 def test_it_is_on_the_pages_and_explained(shell: Shell) -> None:
     report = shell.folder / "report"
     page = BeautifulSoup((report / "profile/index.html").read_text(), "html.parser")

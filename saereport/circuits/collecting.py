@@ -146,6 +146,26 @@ def pairs_in_order(saes: Mapping[str, Sae]) -> list[tuple[str, str]]:
     return [(a, b) for a in saes for b in saes if writes_before(saes[a], saes[b])]
 
 
+@dataclass(frozen=True)
+class Step:
+    """One thing that is done on a prompt.
+
+    Attributes:
+        kind: What it is; steps of a kind take time with their size.
+        run: Does it. `model` comes first and is needed by all others.
+        size: How much there is to do, once the model has run.
+    """
+
+    kind: str
+    run: Callable[[], None]
+    size: Callable[[], float] = field(default=lambda: 1.0)
+
+
+def steps_on(subject: Subject, task: PromptTask, settings: CircuitSettings) -> list[Step]:
+    """What is done on a prompt, to be tried; what comes of it is thrown away."""
+    return [] if task.prompt.problem else _Work(subject, task, settings).steps()
+
+
 def collect_prompt(
     subject: Subject, task: PromptTask, settings: CircuitSettings, progress: Progress
 ) -> dict[str, Columns]:
@@ -169,7 +189,7 @@ def collect_prompt(
         # What every other step needs is run first: without it, none of them is.
         with progress.bar(title, len(steps), "step") as bar, work.noting("prompt"):
             for step in steps:
-                step()
+                step.run()
                 bar.advance(1)
     work.add("prompts", _prompt_row(prompt))
     notes = [*prompt.notes, *work.notes]
@@ -230,21 +250,48 @@ class _Work:
         """Put rows at the end of a table."""
         self.parts.setdefault(name, []).append(columns)
 
-    def steps(self) -> list[Callable[[], None]]:
+    def steps(self) -> list[Step]:
         """What is to be done, in order: maps from the tokens on to the logits."""
         if self.task.pairs is None:
             pairs = pairs_in_order(self.saes)
         else:
             pairs = list(dict.fromkeys(self.task.pairs))
-        found: list[Callable[[], None]] = [self.run_model]
-        found += [partial(self.predict, slug) for slug, sae in self.saes.items() if not sae.part_of]
-        found += [partial(self.from_tokens, slug) for slug in self.saes]
-        found += [partial(self.between, early, late) for early, late in pairs]
-        found += [partial(self.to_logits, slug) for slug in self.saes]
-        found.append(self.attribute)
+        whole = [slug for slug, sae in self.saes.items() if not sae.part_of]
+        found = [Step("model", self.run_model)]
+        found += [Step("predict", partial(self.predict, slug)) for slug in whole]
+        found += [
+            Step("tokens", partial(self.from_tokens, slug), partial(self._derivatives, slug))
+            for slug in self.saes
+        ]
+        found += [
+            Step("pairs", partial(self.between, early, late), partial(self._derivatives, late))
+            for early, late in pairs
+        ]
+        found += [Step("logits", partial(self.to_logits, slug)) for slug in self.saes]
+        found.append(Step("attribution", self.attribute))
         if self.task.graph:
-            found.append(self.make_graph)
+            found.append(Step("graph", self.make_graph, self._active_in_graph))
         return found
+
+    def _derivatives(self, slug: str) -> float:
+        """Derivatives that a map to an SAE's latents takes."""
+        active, most = int((self.acts[slug][self.counted] > 0).sum()), self.settings.limits.outputs
+        return active if most is None else min(active, most)
+
+    def _active_in_graph(self) -> float:
+        """Latents of a graph whose inputs are computed."""
+        active = sum(
+            int((self.acts[slug] > 0).sum()) for slug in self._graph_slugs() if slug in self.acts
+        )
+        return min(active, self.settings.graph.max_latents)
+
+    def _graph_slugs(self) -> list[str]:
+        names = self.settings.graph_saes
+        return [
+            slug
+            for slug, sae in self.subject.saes.items()
+            if (slug in names if names is not None else sae.is_transcoder)
+        ]
 
     def run_model(self) -> None:
         """The true run: activations, next tokens, what is active throughout a repetition."""
@@ -382,12 +429,7 @@ class _Work:
 
     def make_graph(self) -> None:
         """The attribution graph."""
-        saes, names = self.subject.saes, self.settings.graph_saes
-        part = [
-            sae
-            for slug, sae in saes.items()
-            if (slug in names if names is not None else sae.is_transcoder)
-        ]
+        part = [self.subject.saes[slug] for slug in self._graph_slugs()]
         with self.noting("graph"):
             if not part:
                 raise SaereportError(

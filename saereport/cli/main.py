@@ -27,16 +27,19 @@ from saereport.cli import (
     labelling,
     listing,
     merging,
+    planning,
     publishing,
     sharing,
 )
 from saereport.cli.last_net import fault, not_importable
 from saereport.cli.outputs import NamedPath, say, schema_option, write
+from saereport.cli.planning import dry_run_option, tell_plan
 from saereport.cli.settings import SettingsCommand, configured, list_options, merged
 from saereport.cli.sharing import named_out, report_options
 from saereport.config.build import BuildConfig
 from saereport.util.errors import (
     SaereportError,
+    UsageError,
     came_of_memory,
     did_you_mean,
     shortened,
@@ -90,6 +93,7 @@ def cli(ctx: click.Context, debug: bool, quiet: bool, no_plugins: bool) -> None:
 @cli.command(cls=SettingsCommand)
 @click.argument("config", required=False, type=NamedPath())
 @report_options("report")
+@dry_run_option
 @list_options
 @click.pass_obj
 def build(
@@ -97,6 +101,7 @@ def build(
     /,
     config: Path | None,
     out: Path | None,
+    dry_run: bool,
     **given: Any,
 ) -> None:
     """Collect and render a report, from options or from the YAML file CONFIG.
@@ -107,7 +112,7 @@ def build(
     """  # noqa: D301 - the backspace is click's mark for lines that are kept as they are
     pages = _page_options(given)
     out = named_out(out, "report", pages["single_file"])
-    _build(configured(config, given), out, pages, progress)
+    _build_or_plan(configured(config, given), out, pages, progress, dry_run)
 
 
 @cli.command(cls=SettingsCommand)
@@ -125,13 +130,25 @@ def build(
     help="Collect only this part of the text, such as 3/16, into the folder --out; 'merge' makes "
     "the report of all.",
 )
+@dry_run_option
 @list_options
 @click.pass_obj
 def collect(
-    progress: Progress, /, config: Path | None, out: Path, shard: str | None, **given: Any
+    progress: Progress,
+    /,
+    config: Path | None,
+    out: Path,
+    shard: str | None,
+    dry_run: bool,
+    **given: Any,
 ) -> None:
     """Only the first half of build: measure, and write a run. Needs torch."""
     asked = configured(config, given)
+    if dry_run:
+        if shard is not None:
+            raise UsageError("--dry-run plans the whole text, not a shard.", "Leave one out.")
+        tell_plan(asked, out, progress, run=True)
+        return
     if shard is not None:
         _collect_shard(asked, out, shard, progress)
         return
@@ -218,18 +235,21 @@ def init(progress: Progress, /, path: Path, force: bool) -> None:
 
 @cli.command(cls=SettingsCommand)
 @report_options("demo-report")
+@dry_run_option
 @list_options
 @click.pass_obj
-def demo(progress: Progress, /, out: Path | None, **given: Any) -> None:
+def demo(progress: Progress, /, out: Path | None, dry_run: bool, **given: Any) -> None:
     """Build a report of the model, SAEs and text that come with saereport; no network."""
     from saereport.report.rendering import demo_settings
 
     pages = _page_options(given)
     out = named_out(out, "demo-report", pages["single_file"])
-    _build(merged(demo_settings(), given), out, pages, progress)
+    _build_or_plan(merged(demo_settings(), given), out, pages, progress, dry_run)
 
 
-for module in (comparing, publishing, sharing, labelling, exchanging, listing, caching, merging):
+for module in (
+    *(planning, comparing, publishing, sharing, labelling, exchanging, listing, caching, merging),
+):
     for command in module.COMMANDS:
         cli.add_command(command)
 
@@ -244,8 +264,13 @@ def _page_options(given: dict[str, Any]) -> PageOptions:
     }
 
 
-def _build(asked: BuildConfig, out: Path, pages: PageOptions, progress: Progress) -> None:
+def _build_or_plan(
+    asked: BuildConfig, out: Path, pages: PageOptions, progress: Progress, dry_run: bool
+) -> None:
     single = pages["single_file"]
+    if dry_run:
+        tell_plan(asked, out, progress, single_file=single)
+        return
     check_output(out, single_file=single)
     check_everything(asked)
     from saereport.pipeline.build import build as run_build
@@ -319,7 +344,7 @@ def _in_words(error: Exception, arguments: list[str]) -> str:
     """Any error as one line."""
     command = next((part for part in arguments if part in cli.commands), "")
     if came_of_memory(error):
-        if command in ("build", "collect", "demo"):
+        if command in ("build", "collect", "demo", "plan"):
             return (
                 "Memory ran out. Give fewer SAEs or latents, a smaller --context-size or "
                 "--batch-size, or --dtype bfloat16; the same command goes on from the last "

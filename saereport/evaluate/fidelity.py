@@ -142,6 +142,14 @@ def first_counted(packed: Iterable[Packed], n: int) -> tuple[NDArray[np.int32], 
     return np.stack(tokens), np.stack(within)
 
 
+def sequences_at_a_time(context_size: int, d_vocab: int) -> int:
+    """Sequences in a batch, unless memory runs out.
+
+    It depends on the model and the context alone: equal settings give equal sums.
+    """
+    return max(1, LOGIT_BYTES // (4 * context_size * d_vocab))
+
+
 def evaluate(
     model: LanguageModel,
     saes: Sequence[Sae],
@@ -238,8 +246,7 @@ def _measured(
         return {}
     n_counted = int(text.counted.sum())
     runs = 2 + len(saes) + 2 * len({sae.write_point.name for sae in saes})
-    # The size depends on the model and the context alone: equal settings give equal sums.
-    batches = _Batches(max(1, LOGIT_BYTES // (4 * text.tokens.shape[1] * model.d_vocab)))
+    batches = _Batches(sequences_at_a_time(text.tokens.shape[1], model.d_vocab))
     with progress.bar("Evaluating the SAEs", n_counted * runs, "tok") as bar:
         read = [*batches.over(text, lambda part: _read(model, saes, part, bar))]
         activations = _joined([one.activations for one in read])

@@ -20,7 +20,8 @@ from saereport.circuits.gradients.rows import limit_note
 from saereport.circuits.prompts import split_answer, text_tokens
 from saereport.pipeline.circuits import circuit_settings, subject_of
 from saereport.pipeline.context import Context
-from saereport.pipeline.stage import Stage, Yielded
+from saereport.pipeline.probe import Probe, Sample
+from saereport.pipeline.stage import Cost, Stage, Yielded
 from saereport.run import TABLES
 from saereport.run.columns import to_arrow
 from saereport.sources.devices import is_out_of_memory
@@ -127,6 +128,28 @@ def mean_gradients(
     for name, parts in (("pair_mean_maps", maps), ("pair_means", rows)):
         whole = pa.concat_tables([to_arrow(TABLES[name], part) for part in parts])
         yield None, name, {column: whole.column(column) for column in whole.column_names}
+
+
+def cost_of_averages(context: Context, lines: Sequence[str | None], probe: Probe) -> Cost:
+    """What the gradients on all lines will take, from those on the first ones."""
+    how = _how(context)
+    if not how.pairs:
+        return Cost(seconds=0.0)
+    samples: list[Sample] = []
+    for line in lines:
+        with probe.sample() as sample:
+            gradients_on(how, line)
+        samples.append(sample)
+        if probe.over:
+            break
+    # What is made ready by the first line is there for the others.
+    steady = [one.seconds for one in samples[1:]] or [samples[0].seconds]
+    on_device = [one.device_bytes for one in samples if one.device_bytes is not None]
+    return Cost(
+        seconds=samples[0].seconds + sum(steady) / len(steady) * (len(lines) - 1),
+        host_bytes=max(one.host_bytes for one in samples),
+        device_bytes=max(on_device, default=None),
+    )
 
 
 def _how(context: Context) -> Lines:

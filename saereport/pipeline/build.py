@@ -44,16 +44,21 @@ from saereport.pipeline.parts import (
     require_whole,
     write_part,
 )
+from saereport.pipeline.plan import Plan, in_one_line
+from saereport.pipeline.planning import THOROUGH, Asked, before_start, plan_of
 from saereport.pipeline.preflight import (
     check_against,
     check_fits_a_run,
+    check_replaceable,
     check_settings,
     held_output,
 )
+from saereport.pipeline.probe import Probe
 from saereport.pipeline.reading import passes_of, read_sequences
+from saereport.pipeline.resources import available, require_room_for_weights
 from saereport.pipeline.running import plan_stages, run_stages
 from saereport.pipeline.shards import cut, shard_name, state_of, unit_of
-from saereport.pipeline.stage import stages
+from saereport.pipeline.stage import Cost, Stage, stages
 from saereport.pipeline.text import TEXT, run_text, store_of, text_of
 from saereport.pipeline.text_pass import Batches
 from saereport.pipeline.timing import Stopwatch
@@ -117,7 +122,7 @@ def _build(
         held_output(config, out, single_file=single) as work,
         _held_run(out, wants_run(pages)) as beside,
     ):
-        run = _collect(config, work / "run", work, watch, parts)
+        run = _collect(config, work / "run", work, watch, parts, pages=True)
         watch.progress.say("Making the pages")
         pages["neuronpedia_embed"] = config.neuronpedia_embed
         pages["with_run"] = beside is None or keeps_run(open_run(run), out, wants_run(pages))
@@ -273,6 +278,43 @@ def merge_parts(
     return _build(config, out, found, pages)
 
 
+def plan(
+    config: BuildConfig | Mapping[str, Any],
+    out: Path | str,
+    *,
+    single_file: bool = False,
+    run: bool = False,
+    progress: Progress | None = None,
+) -> Plan:
+    """Say what a build is going to take: time, memory, disk.
+
+    The model and the SAEs are loaded, everything is checked, and a little of each stage is run and
+    timed. Nothing is written.
+
+    Args:
+        config: What would be done, as for `build`.
+        out: Where it would be written.
+        single_file: Whether that is one HTML file.
+        run: Whether it is only a run, as `collect` makes it.
+        progress: Where to say what is going on; nowhere where absent.
+
+    Raises:
+        UsageError: The configuration means nothing.
+        SaereportError: The build would be refused, or this machine surely cannot hold it.
+    """
+    config, out = _checked(config, progress), target_folder(out)
+    watch = _Watch(progress or Progress(quiet=True), Stopwatch())
+    check_replaceable(config, out, single_file=single_file, run=run)
+    work = out.with_name(f"{out.name}.partial")
+    with watch.clock.stage("load"):
+        context, title = _prepared(config, work, watch.progress, writes=False)
+    with watch.clock.stage("plan"):
+        costs = plan_stages(context)
+    watch.progress.say("Trying a little of each stage")
+    asked = Asked(title, out, not run, watch.clock.seconds)
+    return plan_of(context, costs, asked, Probe(context.model.device, THOROUGH))
+
+
 @dataclass
 class _Watch:
     """Where is said what is going on, and how long it takes."""
@@ -282,8 +324,9 @@ class _Watch:
 
     def conclude(self, out: Path) -> None:
         """Say how long it took, and keep it beside the output."""
-        if self.clock.words:
-            self.progress.say(self.clock.words)
+        for line in self.clock.lines:
+            self.progress.say(line)
+        if self.clock.seconds:
             self.clock.keep(out)
 
 
@@ -311,6 +354,8 @@ def _collect(
     work: Path,
     watch: _Watch,
     parts: Sequence[CollectedPart] = (),
+    *,
+    pages: bool = False,
 ) -> Path:
     require_run_or_nothing(target)
     device = resolve_device(config.device)
@@ -336,9 +381,12 @@ def _collect(
             retitle(done, title)
         return target
     with during("plan"):
-        planned = plan_stages(context)
+        costs = plan_stages(context)
+        if not parts:
+            asked = Asked(title, target, pages, watch.clock.seconds)
+            _tell_beforehand(context, costs, asked, watch)
     with _engine(context) as context.engine, TableSink(target, context) as sink:
-        run_stages(context, planned, sink, during)
+        run_stages(context, list(costs), sink, during)
         with watch.clock.stage("write"):
             sink.finish(title, memory.profile())
     del context
@@ -377,12 +425,36 @@ def _require_same(part: CollectedPart, context: Context) -> None:
         )
 
 
+def _tell_beforehand(
+    context: Context, costs: Mapping[Stage, Cost], asked: Asked, watch: _Watch
+) -> None:
+    """Say what a long build is going to take, and whether that is there."""
+    plan = before_start(context, costs, asked)
+    if plan is None:
+        return
+    less = ", less what was finished before" if (context.work / "stages").exists() else ""
+    watch.progress.say(f"{in_one_line(plan)}{less}")
+    for warning in plan.warnings:
+        watch.progress.warn(warning)
+    watch.clock.estimated = {
+        one.name: one.seconds
+        for one in plan.stages
+        if one.how == "estimated" and one.seconds is not None
+    }
+
+
 def _prepared(
-    config: BuildConfig, work: Path, progress: Progress, *, shared: Path | None = None
+    config: BuildConfig,
+    work: Path,
+    progress: Progress,
+    *,
+    shared: Path | None = None,
+    writes: bool = True,
 ) -> tuple[Context, str]:
     """The model, the SAEs and the text, which alone own them, and the title of the run."""
     device, dtype = resolve_device(config.device), resolve_dtype(config.dtype)
     placement_of(config.device_map, config.quantize).check_devices(device)
+    require_room_for_weights(config, available(device, work))
     warned = Warned(progress, strict=config.strict)
     loaded = load_saes(config, device, dtype, progress, warned)
     check_against(config, [facts_of(sae) for sae in loaded])
@@ -398,7 +470,8 @@ def _prepared(
         config, list(saes.values()), model, text.text, text.rules.context_size, added=added
     )
     store = store_of(text, identity, work, shared)
-    store.forget_others()
+    if writes:
+        store.forget_others()
     context = Context(
         config=config,
         loaded=Loaded(model, saes),

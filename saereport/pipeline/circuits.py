@@ -6,6 +6,7 @@ Each finished prompt is kept beside the output, so that an interrupted build goe
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -15,9 +16,11 @@ from numpy.typing import NDArray
 from saereport.circuits.collecting import (
     CircuitSettings,
     PromptTask,
+    Step,
     Subject,
     collect_prompt,
     in_layer_order,
+    steps_on,
 )
 from saereport.circuits.gradients.maps import MapLimits, auto_memory
 from saereport.circuits.graph.building import GraphSettings
@@ -27,7 +30,8 @@ from saereport.measure import Columns
 from saereport.pipeline.context import Context
 from saereport.pipeline.engine.bench import Bench
 from saereport.pipeline.engine.job import Job
-from saereport.pipeline.stage import Stage, Yielded
+from saereport.pipeline.probe import Probe, Sample
+from saereport.pipeline.stage import Cost, Stage, Yielded
 from saereport.run import TABLES
 from saereport.run.columns import to_arrow
 from saereport.util.progress import Progress
@@ -92,6 +96,74 @@ def told_latents(context: Context) -> dict[str, NDArray[np.int64]]:
         slug: np.setdiff1d(latents, np.array(sorted(context.hidden(slug)), dtype=np.int64))
         for slug, latents in context.latents.items()
     }
+
+
+def cost_of_circuits(context: Context, probe: Probe) -> Cost:
+    """What is done on all prompts will take, from some of it.
+
+    Of each kind of step one is done in any case, the smallest; then others while there is time. A
+    kind's time is taken to grow with the size of its steps.
+    """
+    subject, asked = subject_of(context), context.config.circuits
+    settings = circuit_settings(asked, context.model.device)
+    open_: list[Timed] = []
+    for task in prompt_tasks(context):
+        for step in steps_on(subject, task, settings):
+            timed = Timed(step)
+            if step.kind == "model":
+                timed.take(probe)
+            open_.append(timed)
+    for one in open_:
+        one.size = one.step.size()
+    open_.sort(key=lambda one: one.size)
+    kinds = dict.fromkeys(one.step.kind for one in open_)
+    smallest = [next(one for one in open_ if one.step.kind == kind) for kind in kinds]
+    for one in sorted(smallest, key=lambda one: one.size):
+        one.take(probe)
+    rest = [one for one in open_ if one.sample is None]
+    # The kinds that take longest in all are looked at again first.
+    rest.sort(key=lambda one: -_seconds_of(one, open_))
+    for one in rest:
+        if probe.fitting(_seconds_of(one, open_), 2) > 1:
+            one.take(probe)
+    samples = [one.sample for one in open_ if one.sample is not None]
+    on_device = [one.device_bytes for one in samples if one.device_bytes is not None]
+    return Cost(
+        seconds=sum(_seconds_of(one, open_) for one in open_),
+        host_bytes=max((one.host_bytes for one in samples), default=None),
+        device_bytes=max(on_device, default=None),
+    )
+
+
+@dataclass
+class Timed:
+    """A step on a prompt, and what it took where it was tried.
+
+    Attributes:
+        step: The step.
+        size: How much there is to do.
+        sample: What it took.
+    """
+
+    step: Step
+    size: float = 1.0
+    sample: Sample | None = None
+
+    def take(self, probe: Probe) -> None:
+        """Try it, unless it was."""
+        if self.sample is None:
+            with probe.sample() as self.sample:
+                self.step.run()
+
+
+def _seconds_of(one: Timed, all_: Sequence[Timed]) -> float:
+    """What a step took or will take: as those of its kind that were tried, by their size."""
+    if one.sample is not None:
+        return one.sample.seconds
+    tried = [t for t in all_ if t.step.kind == one.step.kind and t.sample is not None]
+    seconds = sum(t.sample.seconds for t in tried if t.sample is not None)
+    size = sum(t.size for t in tried)
+    return seconds * (one.size / size if size else 1.0)
 
 
 def circuits_on_prompts(context: Context, stage: Stage) -> Iterator[Yielded]:

@@ -21,7 +21,7 @@ ROWS_PER_STAGE = 12
 SAMPLE_SECONDS = 0.02
 
 
-class _PeakSampler:
+class PeakSampler:
     """Samples the process's resident memory on a thread; the system keeps no peak per stage."""
 
     def __init__(self) -> None:
@@ -34,7 +34,7 @@ class _PeakSampler:
         while not self._stop.wait(SAMPLE_SECONDS):
             self.peak = max(self.peak, self._process.memory_info().rss)
 
-    def __enter__(self) -> _PeakSampler:
+    def __enter__(self) -> PeakSampler:
         self._thread.start()
         return self
 
@@ -67,7 +67,7 @@ class MemoryProfiler:
         on_gpu = self.device.type == "cuda"
         if on_gpu:
             torch.cuda.reset_peak_memory_stats(self.device)
-        with _PeakSampler() as sampler:
+        with PeakSampler() as sampler:
             yield
         peak = torch.cuda.max_memory_allocated(self.device) if on_gpu else None
         self._peaks.append(StagePeak(stage=name, process_bytes=sampler.peak, device_bytes=peak))

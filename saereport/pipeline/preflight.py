@@ -35,6 +35,7 @@ from saereport.sources.text.hub import pinned
 from saereport.sources.text.opening import is_local, open_text
 from saereport.util.errors import SaereportError, UsageError, did_you_mean, shortened
 from saereport.util.files import require_apart, reserved, target_folder
+from saereport.util.replacing import require_replaceable
 from saereport.util.untrusted import TEXT_BYTES
 
 CHARACTERS_PER_TOKEN = 8
@@ -117,6 +118,19 @@ def check_output(out: Path, *, single_file: bool = False, run: bool = False) -> 
     target = target_folder(out)
     with reserved(target, _check_of(single_file, run)):
         pass
+
+
+def check_replaceable(
+    config: BuildConfig, out: Path, *, single_file: bool = False, run: bool = False
+) -> None:
+    """Check an output as `held_output` does, without holding it: nothing is written.
+
+    Raises:
+        SaereportError: Something else is there, or the output could not be put into its place.
+    """
+    require_apart(out, [config.dataset] if config.dataset else [])
+    require_replaceable(out)
+    _check_of(single_file, run)(out)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ import pyarrow as pa
 from saereport.pipeline.checkpoint import FinishedStage
 from saereport.pipeline.context import Context
 from saereport.pipeline.fingerprint import part_of
-from saereport.pipeline.stage import SKIPPED, Stage, Yielded, built_on, is_skipped, stages
+from saereport.pipeline.stage import SKIPPED, Cost, Stage, Yielded, built_on, is_skipped, stages
 from saereport.pipeline.write import TableSink
 from saereport.run import TABLES
 from saereport.run.schema import RunWarning
@@ -28,10 +28,10 @@ Watch = Callable[[str], AbstractContextManager[None]]
 """Counts the time and the memory of a stage."""
 
 
-def plan_stages(context: Context) -> list[Stage]:
+def plan_stages(context: Context) -> dict[Stage, Cost]:
     """The stages that have something to do, checked, in the order in which they are to run.
 
-    What they cost is said. For the others, the reason goes to the context.
+    What they are going to do is said. For the others, the reason goes to the context.
 
     Raises:
         SaereportError: One of them cannot be done.
@@ -40,18 +40,18 @@ def plan_stages(context: Context) -> list[Stage]:
     for stage in stages().values():
         if _has_work(context, stage, {one.name for one in planned}):
             planned.append(stage)
-    costs = {}
+    costs: dict[str, Cost] = {}
     # What looks longest comes first and checks last: the pass over the text tries the model.
     for stage in reversed(planned):
         context.begin(stage, [])
-        costs[stage.name] = stage.plan(context).words
+        costs[stage.name] = stage.plan(context)
     context.begin(None, planned)
     told = [
-        f"{stage.name} ({words})" if (words := costs[stage.name]) else stage.name
+        f"{stage.name} ({words})" if (words := costs[stage.name].words) else stage.name
         for stage in planned
     ]
     context.progress.say(f"To do: {', '.join(told)}")
-    return planned
+    return {stage: costs[stage.name] for stage in planned}
 
 
 def _has_work(context: Context, stage: Stage, before: Collection[str]) -> bool:

@@ -17,7 +17,7 @@ import hashlib
 import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -33,6 +33,7 @@ from saereport.util.errors import SaereportError, did_you_mean
 if TYPE_CHECKING:
     from saereport.measure import Statistic
     from saereport.pipeline.context import Context
+    from saereport.pipeline.probe import Probe
     from saereport.sources.folders import SaeFacts
 
 __all__ = [
@@ -73,30 +74,55 @@ Yielded = tuple[str | None, str, Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Cost:
-    """What a stage is going to do, as far as that is known beforehand.
+    """What a stage is going to do and to take, as far as that is known beforehand.
 
     Attributes:
         tokens: Tokens that go through the model, counted again for every pass.
         passes: Forward passes.
         seconds: How long it takes.
-        what: The rest, in words: `3 prompts`.
+        what: The rest, in words; behind a number of prompts, where these are from.
+        prompts: Prompts on which circuits are computed.
+        host_bytes: Memory of the process at its peak, with all that is loaded.
+        device_bytes: Memory of the device at its peak; None where the device is the host.
+        run_bytes: What its tables take in the run, about.
+        kept_bytes: What it keeps beside the output until the build is whole, about.
     """
 
     tokens: int | None = None
     passes: int | None = None
     seconds: float | None = None
     what: str = ""
+    prompts: int | None = None
+    host_bytes: int | None = None
+    device_bytes: int | None = None
+    run_bytes: int | None = None
+    kept_bytes: int | None = None
 
     @property
     def words(self) -> str:
         """All of it for one line; empty where nothing is known."""
         parts = [
-            self.what,
+            self._doing,
             f"{self.tokens:,} tokens" if self.tokens else "",
             f"{self.passes:,} passes" if self.passes else "",
             f"about {self.seconds:,.0f} s" if self.seconds else "",
         ]
         return ", ".join(part for part in parts if part)
+
+    @property
+    def _doing(self) -> str:
+        if not self.prompts:
+            return self.what
+        return f"{self.prompts:,} prompt{'s' if self.prompts > 1 else ''} {self.what}".rstrip()
+
+    def updated(self, other: Cost) -> Cost:
+        """With what another one knows in place of what this one does."""
+        known = {
+            one.name: value
+            for one in fields(other)
+            if (value := getattr(other, one.name)) not in (None, "")
+        }
+        return replace(self, **known)
 
 
 class Stage(ABC):
@@ -188,6 +214,15 @@ class Stage(ABC):
 
         Raises:
             SaereportError: It cannot be done.
+        """
+        return Cost()
+
+    def cost(self, context: Context, probe: Probe) -> Cost:
+        """Run and time a little of what is to be done, and say from it what all of that will take.
+
+        Called after `plan`, before any stage runs, with a context whose copy is thrown away: the
+        latents that are shown, the sequences and the examples in it are those of the beginning of
+        the text. Nothing may be written, and no SAE let go of. What stays unsaid is not known.
         """
         return Cost()
 

@@ -8,16 +8,16 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
+from typing import Any
 
 from saereport.util.files import write_atomically
 
 FORMAT = "saereport-timing"
-_LEAST = 0.01
-"""Share of the whole below which a stage is not told on the terminal."""
 
 
 @dataclass
@@ -27,10 +27,12 @@ class Stopwatch:
     Attributes:
         clock: Source of the time.
         seconds: By stage; those of one that was not run again are absent.
+        estimated: What was expected of stages before they began, where that was told.
     """
 
     clock: Callable[[], float] = time.perf_counter
     seconds: dict[str, float] = field(default_factory=dict)
+    estimated: dict[str, float] = field(default_factory=dict)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -42,14 +44,21 @@ class Stopwatch:
             self.seconds[name] = self.seconds.get(name, 0.0) + self.clock() - start
 
     @property
-    def words(self) -> str:
-        """All of it in one line, the longest first; empty where nothing was counted."""
-        total = sum(self.seconds.values())
+    def lines(self) -> list[str]:
+        """All of it for a reader, a stage a line; nothing where nothing was counted."""
         if not self.seconds:
-            return ""
-        longest = sorted(self.seconds.items(), key=lambda item: -item[1])
-        told = [f"{name} {spoken(s)}" for name, s in longest if s >= _LEAST * total]
-        return f"Took {spoken(total)}: {', '.join(told)}"
+            return []
+        total = sum(self.seconds.values())
+        rows = [
+            [f"  {name}", spoken(s), f"{s / total:.0%}" if total else "", self._expected(name)]
+            for name, s in self.seconds.items()
+        ]
+        whole = sum(self.estimated.get(name, s) for name, s in self.seconds.items())
+        expected = f", and {spoken(whole)} were expected" if self.estimated else ""
+        return [f"Took {spoken(total)}{expected}:", *in_columns(rows, left=(0, 3))]
+
+    def _expected(self, name: str) -> str:
+        return f"expected {spoken(self.estimated[name])}" if name in self.estimated else ""
 
     def keep(self, out: Path) -> None:
         """Write `<out>.timing.json`, unless a file of another kind has that name.
@@ -57,11 +66,13 @@ class Stopwatch:
         A folder that cannot be written does not make an error of a build that is whole.
         """
         path = out.with_name(f"{out.name}.timing.json")
-        record = {
+        record: dict[str, Any] = {
             "format": FORMAT,
             "seconds": {name: round(s, 3) for name, s in self.seconds.items()},
             "total_seconds": round(sum(self.seconds.values()), 3),
         }
+        if self.estimated:
+            record["estimated_seconds"] = {n: round(s, 3) for n, s in self.estimated.items()}
         with contextlib.suppress(OSError):
             if not path.is_symlink() and (not path.exists() or _is_ours(path)):
                 write_atomically(path, (json.dumps(record, indent=1) + "\n").encode())
@@ -87,3 +98,18 @@ def spoken(seconds: float) -> str:
         return f"{minutes} min {rest} s"
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min"
+
+
+def in_columns(rows: Sequence[Sequence[str]], left: Sequence[int] = (0,)) -> Iterator[str]:
+    """Rows of a table as lines; a column that is empty everywhere is left out.
+
+    Args:
+        rows: The cells of each row; cells that are missing at its end are empty.
+        left: Columns that are set to the left; the others are numbers and set to the right.
+    """
+    columns = list(zip_longest(*rows, fillvalue=""))
+    kept = [number for number, column in enumerate(columns) if any(column)]
+    widths = {number: max(map(len, columns[number])) for number in kept}
+    for row in zip(*columns, strict=True):
+        cells = (row[n].ljust(widths[n]) if n in left else row[n].rjust(widths[n]) for n in kept)
+        yield "  ".join(cells).rstrip()

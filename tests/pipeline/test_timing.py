@@ -22,7 +22,16 @@ def test_each_stage_is_counted_even_when_it_fails() -> None:
     with watch.stage("blind"):
         pass
     assert watch.seconds == pytest.approx({"load": 3.5, "statistics": 63.0, "blind": 0.01})
-    assert watch.words == "Took 1 min 7 s: statistics 1 min 3 s, load 3.5 s"
+    assert watch.lines == [
+        "Took 1 min 7 s:",
+        "  load            3.5 s   5%",
+        "  statistics  1 min 3 s  95%",
+        "  blind           0.0 s   0%",
+    ]
+    watch.estimated = {"statistics": 70.0}
+    assert watch.lines[0] == "Took 1 min 7 s, and 1 min 14 s were expected:"
+    assert watch.lines[2].endswith("95%  expected 1 min 10 s")
+    assert Stopwatch().lines == []
 
 
 def test_a_file_of_somebody_else_is_left_alone(tmp_path: Path) -> None:

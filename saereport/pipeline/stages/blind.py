@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 from saereport.config.build import BuildConfig
 from saereport.config.stages import BlindSettings
-from saereport.pipeline.stage import Needs, Stage, Yielded
+from saereport.pipeline.stage import Cost, Needs, Stage, Yielded
 from saereport.util.errors import UsageError
 
 if TYPE_CHECKING:
     from saereport.pipeline.context import Context
+    from saereport.pipeline.probe import Probe
     from saereport.sources.folders import SaeFacts
 
 
@@ -44,6 +45,10 @@ class BlindStage(Stage):
     def why_not(self, context: Context) -> str | None:
         """Nothing to say where no latent is blinded."""
         return None if context.blind else ""
+
+    def cost(self, context: Context, probe: Probe) -> Cost:
+        """Nothing to speak of."""
+        return Cost(seconds=0.0)
 
     def run(self, context: Context) -> Iterator[Yielded]:
         """Yield `blind_latents`."""

@@ -12,6 +12,7 @@ from saereport.util.errors import UsageError, did_you_mean, shortened
 
 if TYPE_CHECKING:
     from saereport.pipeline.context import Context
+    from saereport.pipeline.probe import Probe
     from saereport.sources.folders import SaeFacts
 
 
@@ -61,8 +62,13 @@ class CircuitsStage(Stage):
         """Make token ids of the prompts."""
         from saereport.pipeline.circuits import prompt_tasks
 
-        n = len(prompt_tasks(context))
-        return Cost(what=f"{n:,} prompt{'s' if n > 1 else ''}")
+        return Cost(prompts=len(prompt_tasks(context)))
+
+    def cost(self, context: Context, probe: Probe) -> Cost:
+        """Do some of what is done on the prompts."""
+        from saereport.pipeline.circuits import cost_of_circuits
+
+        return cost_of_circuits(context, probe)
 
     def run(self, context: Context) -> Iterator[Yielded]:
         """Yield the tables of all prompts, in their order."""

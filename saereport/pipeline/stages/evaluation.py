@@ -10,6 +10,7 @@ from saereport.pipeline.stage import SKIPPED, Cost, Needs, Stage, Yielded
 
 if TYPE_CHECKING:
     from saereport.pipeline.context import Context
+    from saereport.pipeline.probe import Probe
 
 TABLE = "sae_metrics"
 
@@ -34,6 +35,30 @@ class EvaluationStage(Stage):
         passes = 2 + len(alone) + 2 * len(points)
         tokens = min(context.config.evaluation_tokens, context.config.tokens)
         return Cost(tokens=tokens * passes)
+
+    def cost(self, context: Context, probe: Probe) -> Cost:
+        """Evaluate on the beginning of a sequence, and on a few whole ones."""
+        from saereport.evaluate.fidelity import evaluate, first_counted, sequences_at_a_time
+        from saereport.pipeline.probe import line_through
+
+        packed = context.text.packed(batch=context.batches.block)
+        tokens, counted = first_counted(packed, context.config.evaluation_tokens)
+        model, saes = context.model, list(context.saes.values())
+        batch = min(sequences_at_a_time(tokens.shape[1], model.d_vocab), len(tokens))
+        few = max(2, tokens.shape[1] // 8)
+        # What is at the beginning of a sequence may not count, and something must.
+        with probe.sample() as one:
+            evaluate(model, saes, tokens[:1, -few:], counted[:1, -few:], context.progress)
+        n = probe.fitting(one.seconds * tokens.shape[1] / few, batch)
+        with probe.sample() as more:
+            evaluate(model, saes, tokens[:n], counted[:n], context.progress)
+        return Cost(
+            seconds=line_through(
+                (few / tokens.shape[1], one.seconds), (n, more.seconds), len(tokens)
+            ),
+            host_bytes=more.at_scale(batch / n),
+            device_bytes=more.device_bytes,
+        )
 
     def run(self, context: Context) -> Iterator[Yielded]:
         """Yield `sae_metrics` of each SAE."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from saereport.pipeline.stage import SKIPPED, Needs, Stage, Yielded
+from saereport.pipeline.stage import SKIPPED, Cost, Needs, Stage, Yielded
 from saereport.pipeline.stages.circuits import PACKED
 
 if TYPE_CHECKING:
     from saereport.pipeline.context import Context
+    from saereport.pipeline.probe import Probe
 
 
 class ExampleAttributionStage(Stage):
@@ -45,6 +46,13 @@ class ExampleAttributionStage(Stage):
         if shown <= most:
             return None
         return f"{shown:,} latents are shown, and it is computed for {most:,} at most"
+
+    def cost(self, context: Context, probe: Probe) -> Cost:
+        """Take few latents apart at the peaks that the beginning of the text has."""
+        from saereport.pipeline.example_attribution import cost_of_attributions
+
+        slugs = [slug for slug in context.saes if self.too_many(context, slug) is None]
+        return cost_of_attributions(context, slugs, probe)
 
     def run(self, context: Context) -> Iterator[Yielded]:
         """Yield the tables of each SAE."""

@@ -15,6 +15,7 @@ from saereport.util.errors import SaereportError, UsageError
 
 if TYPE_CHECKING:
     from saereport.pipeline.context import Context
+    from saereport.pipeline.probe import Probe
     from saereport.sources.explanations import Labels
     from saereport.sources.folders import SaeFacts
     from saereport.sources.published_labels import Published
@@ -58,6 +59,10 @@ class ExplanationsStage(Stage):
         """
         found = [published for published in _published(context) if published is not None]
         return Cost(what=f"published labels of {len(found)} SAEs" if found else "")
+
+    def cost(self, context: Context, probe: Probe) -> Cost:
+        """Nothing to speak of: the labels were read."""
+        return Cost(seconds=0.0)
 
     def run(self, context: Context) -> Iterator[Yielded]:
         """Yield the labels of each SAE that has some of latents about which text may be shown."""

@@ -17,6 +17,7 @@ from saereport.util.untrusted import MIB, Limits, content
 
 if TYPE_CHECKING:
     from saereport.pipeline.context import Context
+    from saereport.pipeline.probe import Probe
 
 PROMPTS_FILE = Limits(file_bytes=256 * MIB, text_bytes=256 * MIB)
 """How much of a prompts file is read."""
@@ -53,7 +54,14 @@ class MeanGradientsStage(Stage):
 
     def plan(self, context: Context) -> Cost:
         """Count the prompts."""
-        return Cost(what=f"{len(read_lines(context.config.prompts_file)):,} prompts of the file")
+        n = len(read_lines(context.config.prompts_file))
+        return Cost(prompts=n, what="of the file")
+
+    def cost(self, context: Context, probe: Probe) -> Cost:
+        """Take the gradients on the first lines."""
+        from saereport.pipeline.averages import cost_of_averages
+
+        return cost_of_averages(context, read_lines(context.config.prompts_file), probe)
 
     def run(self, context: Context) -> Iterator[Yielded]:
         """Yield the means of each pair of SAEs."""

@@ -10,6 +10,7 @@ from saereport.pipeline.stage import Cost, Needs, Stage, Yielded
 
 if TYPE_CHECKING:
     from saereport.pipeline.context import Context
+    from saereport.pipeline.probe import Probe
 
 
 class StatisticsStage(Stage):
@@ -50,6 +51,12 @@ class StatisticsStage(Stage):
         saes = list(context.saes.values())
         check_sanity(context.model, saes, packed, context.batches, context.warned, context.cache)
         return Cost(tokens=context.text.to_read)
+
+    def cost(self, context: Context, probe: Probe) -> Cost:
+        """Read a beginning of the text."""
+        from saereport.pipeline.pass_cost import cost_of_pass
+
+        return cost_of_pass(context, probe)
 
     def run(self, context: Context) -> Iterator[Yielded]:
         """Read the text, and yield the tables of each SAE."""

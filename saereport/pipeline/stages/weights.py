@@ -13,6 +13,7 @@ from saereport.util.errors import SaereportError
 
 if TYPE_CHECKING:
     from saereport.pipeline.context import Context
+    from saereport.pipeline.probe import Probe
 
 
 class WeightsStage(Stage):
@@ -45,6 +46,12 @@ class WeightsStage(Stage):
 
         warn_of_left_out(context)
         return Cost()
+
+    def cost(self, context: Context, probe: Probe) -> Cost:
+        """Make the tables of few latents."""
+        from saereport.pipeline.weights import cost_of_weights
+
+        return cost_of_weights(context, probe)
 
     def run(self, context: Context) -> Iterator[Yielded]:
         """Yield the tables of each SAE, from the deepest to the shallowest."""
