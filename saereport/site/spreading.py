@@ -37,8 +37,8 @@ from saereport.util.files import json_digest
 
 MOST = 64
 """Processes at most."""
-USUAL = 8
-"""Processes at most where nobody says how many: each takes some 0.4 GB."""
+USUAL = 6
+"""Processes at most where nobody says how many: each takes some 0.3 GB."""
 EACH = 1024
 """Latents for which another process is worth its start."""
 _START = (

@@ -13,6 +13,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from saereport import plugins
 from saereport.run import open_run
 from saereport.site import report_of
@@ -27,6 +29,9 @@ def work(setup: dict[str, Any]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    # One core each; and what a table took goes back to the system when its latents are done.
+    pa.set_cpu_count(1)
+    pa.set_memory_pool(pa.system_memory_pool())
     plugins.switch(off=not setup["plugins"])
     plugins.load_plugins()
     if registered() != setup["registered"]:
