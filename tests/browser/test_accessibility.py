@@ -7,7 +7,6 @@ comparison and of a folder of reports are looked at by `test_difference.py` and 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +15,11 @@ import pytest
 from saereport.exchange import export_report, import_files
 from saereport.report.rendering import render as render_as
 from saereport.run import open_run
-from saereport.site import render, report_of, write
-from saereport.site.parts import Item, Page, page_kinds
-from saereport.util.progress import Progress
+from saereport.site import render, report_of
+from saereport.site.parts import Page, page_kinds
 from tests.browser.axe import violations
 from tests.browser.conftest import Watched, latent_pages, until
+from tests.sinks import items_of
 
 pytestmark = pytest.mark.browser
 
@@ -122,23 +121,11 @@ LISTED = {
 """Kinds of pages that `PAGES` looks at with what a reader does to them, and where."""
 
 
-@dataclass
-class Seen:
-    """A sink that keeps the pages that it is given."""
-
-    pages: list[Page]
-
-    def add(self, item: Item) -> None:
-        if isinstance(item, Page):
-            self.pages.append(item)
-
-
 def first_pages(run: Path) -> dict[str, str]:
     """Path of the first page of each kind that the report of a run has."""
     report = report_of(open_run(run))
-    seen = Seen([])
-    write(report, seen, Progress(quiet=True))
-    return {page.kind: page.path for page in reversed(seen.pages)}
+    pages = [item for item in items_of(report) if isinstance(item, Page)]
+    return {page.kind: page.path for page in reversed(pages)}
 
 
 def test_every_kind_of_page_is_looked_at(published: Path, watched: Make) -> None:

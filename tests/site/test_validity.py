@@ -22,8 +22,9 @@ from saereport.site import render, report_of
 from saereport.site.blocks import Block
 from saereport.site.context import ReportModel
 from saereport.site.panels import Panel
-from saereport.site.parts import Item, Page, PageKind, Part, page_kinds, parts_of, registry
+from saereport.site.parts import Item, Page, PageKind, Part, page_kinds, registry
 from saereport.site.shown import shown_panels
+from tests.sinks import items_of
 from tests.synthetic import Shape, write_run
 from tests.synthetic_circuits import prompts
 from tests.synthetic_examples import blind_extra, examples_extra
@@ -110,7 +111,7 @@ def test_every_kind_of_page_is_valid(reports: list[Path]) -> None:
     seen = set()
     for report in reports:
         model = report_of(open_run(report))
-        items = [item for part in parts_of(model) for item in part.items(model)]
+        items = items_of(model)
         for page in (item for item in items if isinstance(item, Page)):
             seen.add(page.kind)
             assert problems((report / page.path).read_text("utf-8")) == [], page.path
