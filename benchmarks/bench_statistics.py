@@ -32,6 +32,8 @@ from benchmarks.memory import peak_mb  # noqa: E402
 from benchmarks.synthetic_events import SHAPES, Drawn, Shape, draws  # noqa: E402
 from saereport.config.quantities import read_count  # noqa: E402
 from saereport.measure import Events, Measurement, SequenceStore, Setting  # noqa: E402
+from saereport.measure.batch import Chooser  # noqa: E402
+from saereport.pipeline.collector import ROUND  # noqa: E402
 from saereport.pipeline.text_pass import TOKENS_PER_BATCH  # noqa: E402
 
 WARM_UP = 100_000
@@ -40,16 +42,13 @@ WARM_UP = 100_000
 
 def batch_of(drawn: Drawn, device: torch.device) -> Events:
     """The events of some sequences, as the pass over a text makes them."""
-    local, position = np.divmod(drawn.flat, drawn.tokens.shape[1])
-    return Events(
-        first=drawn.first,
-        tokens=drawn.tokens,
-        counted=drawn.counted,
-        documents=drawn.documents,
-        latent=drawn.latent.astype(np.int32),
-        sequence=(local + drawn.first).astype(np.int32),
-        position=position.astype(np.int32),
-        value=drawn.value,
+    return Events.of(
+        drawn.first,
+        drawn.tokens,
+        drawn.counted,
+        drawn.documents,
+        (drawn.latent, drawn.flat, drawn.value),
+        device,
     )
 
 
@@ -95,15 +94,19 @@ def measure(shape: Shape, n_latents: int | None, tokens: int, device: str) -> di
     latents = np.arange(shape.d_sae)
     if n_latents is not None and n_latents < shape.d_sae:
         latents = np.sort(rng.choice(shape.d_sae, n_latents, replace=False))
-    measurement = Measurement(Setting(shape.d_sae, shape.d_vocab, latents))
+    setting = Setting(shape.d_sae, shape.d_vocab, latents, device=device)
+    measurement = Measurement(setting)
     store, clock = SequenceStore(), Clock(where)
     for name, accumulator in measurement.accumulators.items():
         accumulator.update = clock.timed(name, accumulator.update)
+        if isinstance(accumulator, Chooser):
+            accumulator.choose = clock.timed(name, accumulator.choose)
     before = peak_mb()
     # [tokens, events, wall seconds] so far, at the beginning of what is steady and at the end.
     marks = [(0, 0, 0.0)]
     read = events = 0
-    batch = TOKENS_PER_BATCH.get(where.type, TOKENS_PER_BATCH["cpu"])
+    # As the pass does it: events are taken into the statistics in rounds of batches.
+    batch = TOKENS_PER_BATCH.get(where.type, TOKENS_PER_BATCH["cpu"]) * ROUND.get(where.type, 16)
     for drawn in draws(shape, tokens, batch):
         taken = batch_of(drawn, where)
         with clock.running():

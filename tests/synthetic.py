@@ -488,13 +488,18 @@ def _tables(
             "share": np.repeat(share.reshape(n, k), 2, axis=0).reshape(-1),
             "lift": rng.gamma(2, 40.0, 2 * n * k),
             "lift_low": rng.gamma(2, 20.0, 2 * n * k),
+            # Every other latent is one that is looked at on a part of the text.
+            "sampled": np.repeat(np.where(np.arange(n) % 2, 0.25, 1.0), 2 * k),
         },
         "coactivation": {
             **draw.ranked(k, ("jaccard", "pearson")),
             "other": rng.integers(0, shape.d_sae, 2 * n * k),
-            "n_both": rng.integers(3, 300, 2 * n * k),
+            "n_both": (n_both := rng.integers(3, 300, 2 * n * k)),
+            "n_looked": 2 * n_both,
             "pearson": rng.uniform(0, 0.6, 2 * n * k),
+            "pearson_error": np.repeat(np.arange(n) % 2 * 0.03, 2 * k),
             "jaccard": rng.uniform(0, 0.4, 2 * n * k),
+            "jaccard_error": np.repeat(np.arange(n) % 2 * 0.01, 2 * k),
         },
         "deembedding": {
             "latent": np.repeat(chosen, 2),

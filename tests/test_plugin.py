@@ -257,7 +257,7 @@ def test_its_statistic_merges_exactly(data: st.DataObject) -> None:
     """Streaks of random activity, in every split, against a loop over the tokens."""
     sys.path.insert(0, str(PLUGIN / "src"))
     try:
-        from saereport_streaks.statistic import KEPT, Streaks
+        from saereport_streaks.streaks import KEPT, Streaks
     finally:
         sys.path.pop(0)
     from saereport.measure import Events, Setting, SortedEvents, TrackedLatents
@@ -273,15 +273,12 @@ def test_its_statistic_merges_exactly(data: st.DataObject) -> None:
     def seen(first: int, stop: int) -> Streaks:
         made = Streaks(setting)
         s, p, latent = np.nonzero(active[first:stop])
-        events = Events(
-            first=first,
-            tokens=tokens[first:stop],
-            counted=np.ones((stop - first, context), bool),
-            documents=np.zeros((stop - first, context), np.int32),
-            latent=latent.astype(np.int32),
-            sequence=(s + first).astype(np.int32),
-            position=p.astype(np.int32),
-            value=np.ones(len(s), np.float32),
+        events = Events.of(
+            first,
+            tokens[first:stop],
+            np.ones((stop - first, context), bool),
+            np.zeros((stop - first, context), np.int32),
+            (latent, s * context + p, np.ones(len(s), np.float32)),
         )
         made.update(SortedEvents(events, TrackedLatents(latents, d_sae)))
         return made

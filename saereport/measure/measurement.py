@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from saereport.measure.batch import Columns, Events, SortedEvents, State, TrackedLatents
+from saereport.measure.batch import Chooser, Events, SortedEvents, TrackedLatents
+from saereport.measure.columns import Columns, State
 from saereport.measure.registry import STATISTICS
 from saereport.measure.setting import Setting
 
@@ -18,7 +19,8 @@ class Measurement:
 
     Args:
         setting: What to measure; `setting.latents` are the tracked latents.
-        statistics: Names from the registry; all of them by default.
+        statistics: Names from the registry; all of them by default. What one of them `needs` is
+            measured too, but gives no table.
         all_latents: Whether the batches hold the events of every latent of the SAE. If not, the
             statistics that need them are left out.
 
@@ -33,25 +35,29 @@ class Measurement:
         *,
         all_latents: bool = True,
     ) -> None:
-        names = set(STATISTICS if statistics is None else statistics)
-        for name in sorted(names):
-            names.update(STATISTICS[name].needs)
+        asked = set(STATISTICS if statistics is None else statistics)
+        names = asked.union(*(STATISTICS[name].needs for name in sorted(asked)))
         self.setting = setting
-        self.rows = TrackedLatents(setting.latents, setting.d_sae)
+        self.rows = TrackedLatents(setting.latents, setting.d_sae, setting.device)
         self.accumulators: dict[str, Any] = {
-            name: statistic.make(setting)
+            name: statistic.accumulator(setting)
             for name, statistic in STATISTICS.items()
             if name in names and (all_latents or not statistic.needs_all_latents)
         }
+        self.asked = tuple(name for name in self.accumulators if name in asked)
 
     @property
     def tables(self) -> tuple[str, ...]:
         """Names of the tables that `result` gives."""
-        return tuple(table for name in self.accumulators for table in STATISTICS[name].tables)
+        return tuple(table for name in self.asked for table in STATISTICS[name].tables)
 
     def update(self, batch: Events) -> None:
         """Take in one batch of whole sequences."""
         prepared = SortedEvents(batch, self.rows)
+        for accumulator in self.accumulators.values():
+            if isinstance(accumulator, Chooser):
+                accumulator.choose(prepared)
+        prepared.settle()
         for accumulator in self.accumulators.values():
             accumulator.update(prepared)
 
@@ -79,8 +85,9 @@ class Measurement:
     def result(self, latents: NDArray[Any]) -> dict[str, Columns]:
         """All tables, for some of the tracked latents (sorted indices into the dictionary)."""
         tables: dict[str, Columns] = {}
-        for accumulator in self.accumulators.values():
-            tables.update(accumulator.result(np.asarray(latents), self.accumulators))
+        for name in self.asked:
+            found = self.accumulators[name].result(np.asarray(latents), self.accumulators)
+            tables.update(found)
         return tables
 
     def summary(self) -> dict[str, Any]:

@@ -8,15 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 from saereport.measure.setting import Setting
-from saereport.measure.statistics.activity import Activity
-from saereport.measure.statistics.coactivation import Coactivation
-from saereport.measure.statistics.examples import Examples
-from saereport.measure.statistics.sae_activity import SaeActivity
-from saereport.measure.statistics.sketch import Sketch
-from saereport.measure.statistics.tokens import TokenStatistics
+
+_STATISTICS = "saereport.measure.statistics."
 
 
 @dataclass(frozen=True)
@@ -26,7 +23,8 @@ class Statistic:
     Attributes:
         name: Registry key.
         tables: Names of the tables that its `result` fills.
-        make: Makes an empty accumulator (see `batch.Accumulator`) for a setting.
+        make: Makes an empty accumulator (see `batch.Accumulator`) for a setting; or where it is,
+            `module:class`, so that torch is imported when it is needed.
         needs: Statistics that its `result` reads.
         needs_all_latents: Whether it must see the events of every latent of the SAE, also of those
             that are not tracked; if so, the SAE has to be encoded whole.
@@ -34,20 +32,45 @@ class Statistic:
 
     name: str
     tables: tuple[str, ...]
-    make: Callable[[Setting], Any]
+    make: Callable[[Setting], Any] | str
     needs: tuple[str, ...] = ()
     needs_all_latents: bool = False
+
+    def accumulator(self, setting: Setting) -> Any:
+        """An empty accumulator for a setting."""
+        if not isinstance(self.make, str):
+            return self.make(setting)
+        module, name = self.make.split(":")
+        return getattr(import_module(module), name)(setting)
 
 
 STATISTICS: dict[str, Statistic] = {
     statistic.name: statistic
     for statistic in (
-        Statistic("activity", ("activity", "activation_histogram"), Activity),
-        Statistic("examples", ("examples", "example_groups"), Examples, needs=("activity",)),
-        Statistic("tokens", ("token_statistics",), TokenStatistics),
-        Statistic("sketch", ("active_sketch",), Sketch),
-        Statistic("coactivation", ("coactivation",), Coactivation, needs_all_latents=True),
-        Statistic("sae_activity", ("sae_activity",), SaeActivity, needs_all_latents=True),
+        Statistic(
+            "activity", ("activity", "activation_histogram"), _STATISTICS + "activity:Activity"
+        ),
+        Statistic(
+            "examples",
+            ("examples", "example_groups"),
+            _STATISTICS + "examples:Examples",
+            needs=("activity",),
+        ),
+        Statistic("tokens", ("token_statistics",), _STATISTICS + "tokens:TokenStatistics"),
+        Statistic("sketch", ("active_sketch",), _STATISTICS + "sketch:Sketch"),
+        Statistic(
+            "coactivation",
+            ("coactivation",),
+            _STATISTICS + "coactivation:Coactivation",
+            needs=("activity", "sae_activity"),
+            needs_all_latents=True,
+        ),
+        Statistic(
+            "sae_activity",
+            ("sae_activity",),
+            _STATISTICS + "sae_activity:SaeActivity",
+            needs_all_latents=True,
+        ),
     )
 }
 """Every statistic by name."""

@@ -18,19 +18,17 @@ from scipy.optimize import nnls
 
 from saereport.config.selection import shown_latents
 from saereport.pipeline.checkpoint import Checkpoint
+from saereport.pipeline.collector import SaeCollector, batches_of_a_round
 from saereport.pipeline.context import Context
 from saereport.pipeline.probe import Probe, table_bytes
 from saereport.pipeline.reading import collectors_of
 from saereport.pipeline.stage import Cost
-from saereport.pipeline.text_pass import SaeCollector, TextPass
+from saereport.pipeline.text_pass import TextPass
 from saereport.sources.text.packing import Packed
 from saereport.util.progress import Progress
 
 LONGEST = 2**18
 """Tokens after which the cost of one hardly changes any more: no sample is longer."""
-
-ROUND = 8
-"""Batches between two looks at the clock where the device works by itself."""
 
 TOKEN_BYTES = 9
 """Bytes of a token in the files of the tokenised text."""
@@ -157,7 +155,8 @@ def seconds_a_token(context: Context, probe: Probe, batch: int) -> float:
 
 def _timed(context: Context, probe: Probe, pace: Pace) -> Iterator[Packed]:
     """The beginning of the text in batches; `pace` says how long they took."""
-    every = 1 if probe.device.type == "cpu" else ROUND
+    # Events are counted once in a round of batches.
+    every = batches_of_a_round(probe.device)
     start, tokens = probe.clock(), 0
     for number, block in enumerate(context.text.packed(batch=probe.batch(context)), 1):
         yield block

@@ -9,13 +9,14 @@ from collections.abc import Callable, Mapping
 from saereport.config.build import BuildConfig
 from saereport.measure import STATISTICS, Setting
 from saereport.pipeline.checkpoint import Arrays, Checkpoint
+from saereport.pipeline.collector import SaeCollector
 from saereport.pipeline.context import Chosen, Context, StageView
 from saereport.pipeline.engine.bench import Bench
 from saereport.pipeline.engine.job import Engine, Job
 from saereport.pipeline.fingerprint import differences
 from saereport.pipeline.shards import Passes, Shard, Tree, cut, unit_of
 from saereport.pipeline.stage import is_skipped
-from saereport.pipeline.text_pass import SaeCollector, TextPass
+from saereport.pipeline.text_pass import TextPass
 from saereport.sources.models import LanguageModel
 from saereport.sources.saes.sae import Sae
 from saereport.sources.text.packing import Packed
@@ -63,6 +64,7 @@ def _setting(config: BuildConfig, model: LanguageModel, sae: Sae, chosen: Chosen
         quantile_examples=config.examples.per_group,
         tokens=config.examples.listed,
         coactive=config.examples.listed,
+        device=str(sae.device),
     )
 
 

@@ -16,10 +16,10 @@ import numpy as np
 from saereport.config.build import BuildConfig
 from saereport.pipeline.activations import Activations
 from saereport.pipeline.checkpoint import Arrays, Checkpoint
+from saereport.pipeline.collector import SaeCollector
 from saereport.pipeline.text_pass import (
     TOKENS_PER_BATCH,
     Batches,
-    SaeCollector,
     TextPass,
 )
 from saereport.sources.models import LanguageModel

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from saereport.config.selection import shown_latents
 from saereport.measure import STATISTICS
+from saereport.pipeline.collector import SaeCollector
 from saereport.pipeline.context import Chosen, Context
 from saereport.pipeline.reading import read_text
 from saereport.pipeline.stage import SKIPPED, Stage, Yielded
-from saereport.pipeline.text_pass import SaeCollector
 from saereport.run.schema import L0
 from saereport.util.errors import SaereportError
 
@@ -39,7 +39,7 @@ def measured(context: Context, stage: Stage) -> Iterator[Yielded]:
         slug = collector.sae.slug
         context.latents[slug] = _shown(collector, context.chosen[slug])
         context.activity[slug] = _activity_of_all(collector.measurement.summary())
-    collected = set(collectors[0].measurement.accumulators)
+    collected = set(collectors[0].measurement.asked)
     del reading
     while collectors:
         # The accumulators of an SAE go when its tables are made.

@@ -18,78 +18,20 @@ from types import FrameType
 import numpy as np
 import torch
 
-from saereport.measure import STATISTICS, Events, Measurement, SequenceStore, Setting
+from saereport.measure import Events, Measurement, SequenceStore
 from saereport.measure.broken import Broken
-from saereport.measure.events import events_of
+from saereport.measure.events import DeviceText
 from saereport.pipeline.activations import Activations
 from saereport.pipeline.checkpoint import Arrays, Checkpoint
+from saereport.pipeline.collector import Round, SaeCollector, Waiting
 from saereport.pipeline.seen import Seen
 from saereport.sources.devices import is_out_of_memory
 from saereport.sources.models import LanguageModel
-from saereport.sources.saes.sae import Sae
 from saereport.sources.text.packing import Packed
 from saereport.util.errors import SaereportError
 from saereport.util.progress import Bar, Progress
 
 TOKENS_PER_BATCH = {"cpu": 4096, "mps": 8192, "cuda": 16384}
-
-
-@dataclass
-class SaeCollector:
-    """One SAE's part of the pass.
-
-    Where every statistic that is asked for looks at the tracked latents only, only those are
-    encoded, if the architecture allows it.
-
-    Attributes:
-        sae: The SAE.
-        setting: What to measure of it; its `latents` are tracked.
-        names: Statistics to collect.
-        measurement: Their accumulators.
-        broken: Latents that gave, after the beginning of the text, what cannot be measured.
-    """
-
-    sae: Sae
-    setting: Setting
-    names: Sequence[str]
-    measurement: Measurement = field(init=False)
-    broken: Broken = field(default_factory=Broken)
-    _slice: torch.Tensor | None = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.measurement = Measurement(self.setting, self.names)
-        all_tracked = len(self.setting.latents) == self.setting.d_sae
-        whole = all_tracked or any(
-            STATISTICS[name].needs_all_latents for name in self.measurement.accumulators
-        )
-        tracked = torch.as_tensor(self.setting.latents, device=self.sae.device)
-        self._slice = None if whole else tracked
-
-    def events(self, packed: Packed, activations: torch.Tensor) -> Events:
-        """Encode one batch; changes nothing, so it can be tried again with less.
-
-        Args:
-            packed: The tokens, numpy on the CPU.
-            activations: At the SAE's hook point, `[batch, pos, d_in]`, on the device.
-
-        Raises:
-            SaereportError: An activation at the beginning of the text, or many of them later, are
-                no numbers; says where.
-        """
-        sae = self.sae
-        if self._slice is None:
-            encoded, latents = sae.encode(activations), None
-        else:
-            encoded = sae.encode_chosen(activations, self._slice)
-            latents = self.setting.latents
-        return events_of(
-            encoded,
-            packed,
-            latents=latents,
-            name=f"The SAE {sae.slug}",
-            hook=sae.hook_in.name,
-            strict=packed.first == 0,
-        )
 
 
 class Batches:
@@ -169,6 +111,10 @@ class TextPass:
     activations: Activations | None = None
     seen: Seen = field(default_factory=Seen)
     sequences: SequenceStore = field(default_factory=SequenceStore)
+    _round: Round = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._round = Round(self.model.device)
 
     def resume(self) -> bool:
         """Go back to the checkpoint; False if there is none."""
@@ -182,6 +128,7 @@ class TextPass:
 
     def save(self) -> None:
         """Save everything that is needed to go on."""
+        self._settle()
         arrays: Arrays = {}
         for prefix, part in self._parts().items():
             arrays.update({f"{prefix}/{key}": array for key, array in part.state().items()})
@@ -212,32 +159,53 @@ class TextPass:
         with _interrupts_between_blocks() as interrupted:
             for block in packed:
                 for part in self.batches.parts(block):
-                    for done, events in self._events(part):
-                        for collector, batch in zip(self.collectors, events, strict=True):
-                            collector.measurement.update(batch)
-                            collector.broken.take(batch.broken)
-                        bar.advance(done.tokens.size)
+                    for found in self._found(part):
+                        self._round.add(found)
+                        bar.advance(found.packed.tokens.size)
+                        if self._round.full:
+                            self._settle()
                 self.sequences.add(block.first, block.tokens, block.counted, block.documents)
+                self.seen.take(block)
                 if self.sequences.full:
                     self.drop_sequences()
-                self.seen.take(block)
                 if interrupted.is_set():
                     self.save()
                     raise KeyboardInterrupt
                 if self.checkpoint.due:
                     self.save()
+            self._settle()
             if interrupted.is_set():
                 self.save()
                 raise KeyboardInterrupt
 
     def drop_sequences(self) -> None:
         """Forget the tokens of sequences that no example can refer to any more."""
+        self._settle()
         wanted = [collector.measurement.sequences() for collector in self.collectors]
         self.sequences.keep(np.unique(np.concatenate(wanted)))
 
-    def _events(self, part: Packed) -> Iterator[tuple[Packed, list[Events]]]:
-        """Each SAE's events on a part, or on smaller parts of it if memory runs out."""
-        found: list[Events] | None = None
+    def _settle(self) -> None:
+        """Take the round's batches into the statistics."""
+        batches = self._round.take_all()
+        if not batches:
+            return
+        events: list[list[Events]] = [[] for _ in self.collectors]
+        for batch, headers in batches:
+            again: dict[str, torch.Tensor] | None = None
+            for i, collector in enumerate(self.collectors):
+                found = collector.events(batch.text, batch.found[i], headers[i])
+                if found is None:
+                    # More was active than there was room for, or something is no number.
+                    again = again or self._activations(batch.packed)
+                    hook = collector.sae.hook_in.name
+                    found = collector.exactly(batch.packed, again[hook])
+                events[i].append(found)
+        for collector, of_sae in zip(self.collectors, events, strict=True):
+            collector.take(of_sae)
+
+    def _found(self, part: Packed) -> Iterator[Waiting]:
+        """What is active on a part, or on smaller parts of it if memory runs out."""
+        found: Waiting | None = None
         try:
             found = self._encoded(part)
         except Exception as error:
@@ -245,23 +213,28 @@ class TextPass:
                 raise
             self.batches.halve(error)
         if found is not None:
-            yield part, found
+            yield found
             return
         # Only here, outside the except block, is nothing holding the failed attempt's tensors: the
         # frame that held them was alive as long as the error's traceback.
         if self.model.device.type == "cuda":
             torch.cuda.empty_cache()
         for smaller in self.batches.parts(part):
-            yield from self._events(smaller)
+            yield from self._found(smaller)
 
-    def _encoded(self, part: Packed) -> list[Events]:
-        hooks = sorted({collector.sae.hook_in.name for collector in self.collectors})
-        tokens = torch.from_numpy(part.tokens.astype(np.int64)).to(self.model.device)
-        activations = (self.activations or self.model.reader).run(tokens, hooks)
-        return [
-            collector.events(part, activations[collector.sae.hook_in.name])
+    def _encoded(self, part: Packed) -> Waiting:
+        activations = self._activations(part)
+        text = DeviceText.of(part, self.model.device)
+        found = [
+            collector.find(part, text, activations[collector.sae.hook_in.name])
             for collector in self.collectors
         ]
+        return Waiting(part, text, found)
+
+    def _activations(self, part: Packed) -> dict[str, torch.Tensor]:
+        hooks = sorted({collector.sae.hook_in.name for collector in self.collectors})
+        tokens = torch.from_numpy(part.tokens.astype(np.int64)).to(self.model.device)
+        return (self.activations or self.model.reader).run(tokens, hooks)
 
 
 @contextmanager

@@ -9,7 +9,15 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.experimental.symbolic_shapes import ShapeEnv
 
 from saereport.measure import Events
-from saereport.measure.events import active_entries, all_finite, events_of
+from saereport.measure.crossing import to_host
+from saereport.measure.events import (
+    DeviceText,
+    active_where,
+    all_finite,
+    assemble,
+    events_of,
+    find,
+)
 from saereport.measure.weights.context import normalized
 from saereport.measure.weights.directions import by_head
 from saereport.measure.weights.heads import head_shares, scales_after, strengths
@@ -24,6 +32,14 @@ def found(text: Dense, f: torch.Tensor, **options: object) -> Events:
     return events_of(f, Packed(40, text.tokens, text.counted, text.documents), **options)
 
 
+def listed(batch: Events) -> list[tuple[int, int, int, float]]:
+    """Sequence, position, latent and activation of each event."""
+    sequence, position = np.divmod(to_host(batch.flat), batch.context)
+    latent, value = to_host(batch.latent), to_host(batch.value)
+    columns = (batch.first + sequence, position, latent, value)
+    return [(int(s), int(p), int(i), float(v)) for s, p, i, v in zip(*columns, strict=True)]
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
 def test_events_are_the_active_entries_on_counted_tokens(dtype: torch.dtype) -> None:
     text = random_dense(0)
@@ -36,10 +52,12 @@ def test_events_are_the_active_entries_on_counted_tokens(dtype: torch.dtype) -> 
         for s, p, i in np.ndindex(*f.shape)
         if text.counted[s, p] and f[s, p, i] > 0
     ]
-    events = zip(batch.sequence, batch.position, batch.latent, batch.value, strict=True)
-    assert [(int(s), int(p), int(i), float(v)) for s, p, i, v in events] == expected
-    kinds = [getattr(batch, n).dtype for n in ("sequence", "position", "latent", "value")]
-    assert kinds == [np.int32, np.int32, np.int32, np.float32]
+    assert listed(batch) == expected
+    kinds = (batch.flat.dtype, batch.latent.dtype, batch.value.dtype)
+    assert kinds == (torch.int32, torch.int32, torch.float32)
+    values = np.array([event[3] for event in expected], dtype=np.float32).view(np.int32)
+    assert batch.bits == (values.min(), values.max())
+    assert batch.n_counted == text.counted.sum()
 
 
 def test_columns_can_stand_for_chosen_latents() -> None:
@@ -47,9 +65,46 @@ def test_columns_can_stand_for_chosen_latents() -> None:
     chosen = np.array([2, 5, 8])
     part = found(text, torch.from_numpy(text.f[:, :, chosen]), latents=chosen)
     whole = found(text, torch.from_numpy(text.f))
-    kept = np.isin(whole.latent, chosen)
-    for name in ("sequence", "position", "latent", "value"):
-        np.testing.assert_array_equal(getattr(part, name), getattr(whole, name)[kept])
+    assert listed(part) == [event for event in listed(whole) if event[2] in chosen]
+
+
+@pytest.mark.parametrize("blocks", [1, 3])
+def test_what_is_found_in_room_is_what_is_found_by_waiting(blocks: int) -> None:
+    """As on a device that is not asked how much there is, with some tracked latents."""
+    text = random_dense(3)
+    packed = Packed(40, text.tokens, text.counted, text.documents)
+    f = torch.from_numpy(text.f).reshape(-1, text.d_sae)
+    on_device = DeviceText.of(packed, f.device)
+    counted = on_device.counted.reshape(-1)
+    tracked = torch.zeros(text.d_sae, dtype=torch.bool)
+    tracked[[1, 4]] = True
+    parts, start = [], 0
+    for block in f.tensor_split(blocks):
+        inside = counted[start : start + len(block)]
+        parts.append(find(block, inside, start=start, tracked=tracked, room=3000))
+        start += len(block)
+    headers = [part.header.tolist() for part in parts]
+    assert all(part.fits(header) for part, header in zip(parts, headers, strict=True))
+    batch, whole = assemble(on_device, parts, headers), events_of(torch.from_numpy(text.f), packed)
+    assert listed(batch) == listed(whole)
+    assert batch.bits == whole.bits
+    assert batch.n_tracked == sum(event[2] in (1, 4) for event in listed(whole))
+
+
+def test_too_little_room_and_no_numbers_are_noticed() -> None:
+    text = random_dense(3)
+    f = torch.from_numpy(text.f).reshape(-1, text.d_sae)
+    counted = torch.from_numpy(text.counted).reshape(-1)
+    n = len(find(f, counted).where)
+    for room, fits in ((n - 1, False), (n, True), (n + 1, True)):
+        part = find(f, counted, room=room)
+        assert part.fits(part.header.tolist()) is fits
+    for bad in (torch.nan, torch.inf, 1e30):
+        broken = f.clone()
+        broken[5, 3] = bad
+        part = find(broken, counted, room=n + 9)
+        assert not part.fits(part.header.tolist())
+        assert not part.measurable(part.header.tolist())
 
 
 def test_no_event_at_all() -> None:
@@ -97,12 +152,13 @@ def test_events_stay_on_the_device(fake: FakeTensorMode) -> None:
     with fake:
         f = torch.randn(2, 4, 8, device="cuda", dtype=torch.float16)
         counted = torch.ones(2, 4, device="cuda", dtype=torch.bool)
-        where, values = active_entries(f, counted)
-        assert (where.device.type, values.device.type) == ("cuda", "cuda")
-        assert values.dtype == torch.float32
+        part = find(f.reshape(-1, 8), counted.reshape(-1), room=20)
+        tensors = (part.where, part.value, part.header)
+        assert {tensor.device.type for tensor in tensors} == {"cuda"}
+        assert part.value.dtype == torch.float32
         assert all_finite(f).device.type == "cuda"
         with pytest.raises(RuntimeError, match="device"):
-            active_entries(f, counted.to("cpu"))
+            active_where(f.reshape(-1, 8), counted.reshape(-1).to("cpu"), 20)
 
 
 def test_weights_stay_on_the_device(fake: FakeTensorMode) -> None:

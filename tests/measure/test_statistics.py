@@ -8,6 +8,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+import torch
 
 from saereport.measure import Measurement, Setting
 from saereport.measure.statistics.coactivation import _best
@@ -175,10 +176,9 @@ def test_tokens(text: Dense, tables: dict) -> None:
 
 
 @pytest.mark.parametrize("tracked", ["all", "some"])
-@pytest.mark.parametrize("dense_bytes", [1 << 20, 0])
-def test_coactivation(text: Dense, tracked: str, dense_bytes: int) -> None:
+def test_coactivation(text: Dense, tracked: str) -> None:
     latents = np.arange(text.d_sae) if tracked == "all" else np.array([1, 4, 7])
-    setting = setting_for(text, latents=latents, coactivation_bytes=dense_bytes)
+    setting = setting_for(text, latents=latents)
     table = text.measure(setting, [0, 6, 14]).result(latents)["coactivation"]
     for latent in latents:
         others = [other for other in range(text.d_sae) if other != latent]
@@ -242,12 +242,11 @@ def test_ties_of_correlation_go_to_the_smaller_index() -> None:
     for latent, factor in ((8, 1.0), (7, 3.0), (6, 0.7), (5, 1.1), (4, 5.3)):
         text.f[:, :, latent] = shape * np.float32(factor)
     for latents in (np.arange(text.d_sae), np.array([3, 8])):
-        for dense_bytes in (0, 1 << 20):
-            setting = setting_for(text, coactive=4, latents=latents, coactivation_bytes=dense_bytes)
-            result = text.measure(setting, [0, 7, 30]).result(np.array([8]))
-            for order in ("pearson", "jaccard"):
-                found = [row["other"] for row in rows_of(result["coactivation"], order=order)]
-                assert found == [4, 5, 6, 7]
+        setting = setting_for(text, coactive=4, latents=latents)
+        result = text.measure(setting, [0, 7, 30]).result(np.array([8]))
+        for order in ("pearson", "jaccard"):
+            found = [row["other"] for row in rows_of(result["coactivation"], order=order)]
+            assert found == [4, 5, 6, 7]
 
 
 def test_a_token_seen_once_does_not_outrank_one_seen_often() -> None:
@@ -313,11 +312,12 @@ def test_largest_values_are_those_of_the_sorted_text(monkeypatch: pytest.MonkeyP
     row = np.sort(rng.integers(0, 5, 900))
     row = row[row != 3]
     value = rng.integers(1, 400, len(row)).astype(np.float32)
-    whole, parts = LargestValues(5), [LargestValues(5), LargestValues(5)]
+    whole, parts = LargestValues(5, "cpu"), [LargestValues(5, "cpu"), LargestValues(5, "cpu")]
     for at in range(0, len(row), 37):
         span = slice(at, at + 37)
-        whole.add(row[span], value[span])
-        parts[at % 2].add(row[span], value[span])
+        events = torch.from_numpy(row[span]), torch.from_numpy(value[span])
+        whole.take(*events)
+        parts[at % 2].take(*events)
     parts[0].merge(parts[1])
     for found in (whole, parts[0]):
         for r in range(5):

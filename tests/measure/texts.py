@@ -27,15 +27,14 @@ class Dense:
 
     def batch(self, start: int, stop: int) -> Events:
         sequence, position, latent = np.nonzero(self.f[start:stop])
-        return Events(
-            first=start,
-            tokens=self.tokens[start:stop],
-            counted=self.counted[start:stop],
-            documents=self.documents[start:stop],
-            latent=latent.astype(np.int32),
-            sequence=(sequence + start).astype(np.int32),
-            position=position.astype(np.int32),
-            value=self.f[start:stop][sequence, position, latent],
+        flat = sequence * self.f.shape[1] + position
+        value = self.f[start:stop][sequence, position, latent]
+        return Events.of(
+            start,
+            self.tokens[start:stop],
+            self.counted[start:stop],
+            self.documents[start:stop],
+            (latent, flat, value),
         )
 
     def measure(self, setting: Setting, edges: list[int]) -> Measurement:

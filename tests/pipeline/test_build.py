@@ -401,17 +401,30 @@ def test_late_activations_that_cannot_be_measured_cost_their_latents_alone(
     made: Path, inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: float
 ) -> None:
     """As seen: measured for hours, and then refused by the reader; across an interruption too."""
-    from saereport.measure.events import events_of
-    from saereport.sources.text.packing import Packed
+    from saereport.pipeline.collector import SaeCollector
 
-    def broken(f: torch.Tensor, text: Packed, **named: Any) -> Any:
-        if named["name"] == "The SAE z" and text.first in (24, 48):
-            f = f.clone()
-            f[2, 5, 3] = f[1, 7, 3] = f[0, 9, 30] = value
-            f[0, 0, 1] = float("nan")  # on BOS, which counts nowhere
-        return events_of(f, text, **named)
+    find, exactly, encoded = SaeCollector.find, SaeCollector.exactly, SaeCollector._encoded
+    first: dict[str, int] = {}
 
-    monkeypatch.setattr("saereport.pipeline.text_pass.events_of", broken)
+    def looking(work: Any) -> Any:
+        def noted(self: SaeCollector, packed: Any, *rest: Any) -> Any:
+            first[self.sae.slug] = packed.first
+            return work(self, packed, *rest)
+
+        return noted
+
+    def broken(self: SaeCollector, a: torch.Tensor) -> Any:
+        for f in encoded(self, a):
+            if self.sae.slug == "z" and first["z"] in (24, 48):
+                f = f.clone().reshape(*a.shape[:2], -1)
+                f[2, 5, 3] = f[1, 7, 3] = f[0, 9, 30] = value
+                f[0, 0, 1] = float("nan")  # on BOS, which counts nowhere
+                f = f.reshape(-1, f.shape[-1])
+            yield f
+
+    monkeypatch.setattr(SaeCollector, "find", looking(find))
+    monkeypatch.setattr(SaeCollector, "exactly", looking(exactly))
+    monkeypatch.setattr(SaeCollector, "_encoded", broken)
     with monkeypatch.context() as patch:
         stop_after(patch, 5, lambda: os.kill(os.getpid(), signal.SIGINT))
         with pytest.raises(KeyboardInterrupt):

@@ -8,11 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from saereport.measure.batch import Columns, SortedEvents, State, TrackedLatents
+from saereport.measure.batch import SortedEvents, TrackedLatents, flat_state, part_state
+from saereport.measure.columns import Columns, State
+from saereport.measure.crossing import to_host
 from saereport.measure.setting import Setting
 from saereport.measure.statistics.floats import FINE, fine_edge
 from saereport.measure.statistics.histograms import LinearHistogram, LogHistogram, Sums
 from saereport.measure.statistics.order import KEPT, LargestValues, rank_of
+from saereport.util.ragged import Ragged
 
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 """The quantiles of the non-zero activations that are reported."""
@@ -27,26 +30,33 @@ class Activity:
     """Tables `activity` and `activation_histogram`.
 
     Two tables of counts, one of integer sums and the largest values of a latent; memory is
-    `r * (octaves * 35 + 544) * 8` bytes for r tracked latents whose activations span `octaves`
-    powers of two.
+    `r * (octaves * 152 + 2304)` bytes for r tracked latents whose activations span `octaves`
+    powers of two. Counts are exact below 2^31 tokens, which is what a text may have.
     """
 
     def __init__(self, setting: Setting) -> None:
-        self.rows = TrackedLatents(setting.latents, setting.d_sae)
+        self.rows = TrackedLatents(setting.latents, setting.d_sae, setting.device)
         self.counted = 0
-        self.log = LogHistogram(len(self.rows))
-        self.linear = LinearHistogram(len(self.rows))
-        self.sums = Sums(len(self.rows))
-        self.largest = LargestValues(len(self.rows))
+        self.log = LogHistogram(len(self.rows), setting.device)
+        self.linear = LinearHistogram(len(self.rows), setting.device)
+        self.sums = Sums(len(self.rows), setting.device)
+        self.largest = LargestValues(len(self.rows), setting.device)
+
+    def choose(self, prepared: SortedEvents) -> None:
+        """Ask for the events that may be among the largest, and the rows to be coarsened."""
+        if len(prepared):
+            self.linear.choose(prepared)
+            self.largest.choose(prepared)
 
     def update(self, prepared: SortedEvents) -> None:
         """Take in one batch."""
         self.counted += prepared.batch.n_counted
-        if len(prepared.row):
-            self.log.add(prepared.row, prepared.bits)
-            self.sums.add(prepared.row, prepared.bits)
-            self.linear.add(prepared.row, prepared.value)
-            self.largest.add(prepared.row, prepared.value)
+        if len(prepared):
+            events = prepared.wide_row, prepared.bits, prepared.batch.bits
+            self.log.add(*events)
+            self.sums.add(*events)
+            self.linear.add(prepared)
+            self.largest.add(prepared)
 
     def merge(self, other: Activity) -> None:
         """Add another part of the text."""
@@ -69,7 +79,7 @@ class Activity:
         divisor = np.maximum(n, 1)
         mean = total / divisor
         variance = np.maximum(squares / divisor - mean * mean, 0.0)
-        maximum = self.linear.maximum[rows]
+        maximum = self.maximum(rows)
         names = np.asarray(latents, dtype=np.int32)
         return {
             "activity": {
@@ -79,18 +89,28 @@ class Activity:
                 "max": maximum,
                 "mean_active": mean,
                 "std_active": np.where(n > 1, np.sqrt(variance), 0.0),
-                "quantile_values": [
-                    values if count > 1 else values[:0]
-                    for values, count in zip(self.quantiles(rows, QUANTILES), n, strict=True)
-                ],
+                "quantile_values": Ragged.of_lengths(
+                    self.quantiles(rows, QUANTILES)[n > 1].reshape(-1),
+                    np.where(n > 1, len(QUANTILES), 0),
+                ),
             },
             "activation_histogram": {"latent": names, **self._histogram(rows)},
         }
 
     def n_active(self, rows: NDArray[Any]) -> NDArray[np.int64]:
         """Active tokens of each row."""
-        n: NDArray[np.int64] = self.linear.counts[rows].sum(axis=1)
+        n: NDArray[np.int64] = to_host(self.linear.counts.sum(1))[rows]
         return n
+
+    def maximum(self, rows: NDArray[Any]) -> NDArray[np.float32]:
+        """Largest activation of each row, 0 where there is none."""
+        maximum: NDArray[np.float32] = to_host(self.linear.maximum)[rows]
+        return maximum
+
+    def exponent(self, rows: NDArray[Any]) -> NDArray[np.int32]:
+        """log2 of the width of each row's linear bins; meaningless where there is no activation."""
+        exponent: NDArray[np.int32] = to_host(self.linear.exponent)[rows]
+        return exponent
 
     def bins_of(
         self, rows: NDArray[Any], ranks: NDArray[np.int64]
@@ -105,14 +125,14 @@ class Activity:
             Three int64[len(rows), q]. Rows without events get the first bin of the table.
         """
         found, below, upto = (np.zeros(ranks.shape, dtype=np.int64) for _ in range(3))
-        counts = self.log.counts
-        for at in range(0, len(rows) if counts.shape[1] else 0, _CHUNK):
+        width = self.log.counts.shape[1]
+        for at in range(0, len(rows) if width else 0, _CHUNK):
             span = slice(at, at + _CHUNK)
-            running = np.pad(np.cumsum(counts[rows[span]], axis=1), ((0, 0), (1, 0)))
+            running = np.pad(np.cumsum(self.log.of(rows[span]), axis=1), ((0, 0), (1, 0)))
             rank = np.clip(ranks[span], 1, np.maximum(running[:, -1:], 1))
             for i in range(ranks.shape[1]):
                 place = (running[:, 1:] < rank[:, i : i + 1]).sum(axis=1)
-                place = np.minimum(place, counts.shape[1] - 1)
+                place = np.minimum(place, width - 1)
                 found[span, i] = place
                 below[span, i] = np.take_along_axis(running, place[:, None], axis=1)[:, 0]
                 upto[span, i] = np.take_along_axis(running, place[:, None] + 1, axis=1)[:, 0]
@@ -145,45 +165,50 @@ class Activity:
         bins, _, _ = self.bins_of(rows, ranks)
         middle = (fine_edge(bins) + fine_edge(bins + 1)) / 2
         exact, known = self.order_statistics(rows, ranks)
-        maximum = self.linear.maximum[rows][:, None]
+        maximum = self.maximum(rows)[:, None]
         values: NDArray[np.float32] = np.minimum(
             np.where(known, exact, middle.astype(np.float32)), maximum
         )
         return values
 
     def _histogram(self, rows: NDArray[Any]) -> Columns:
-        fold = self.linear.counts.shape[1] // SHOWN_BINS
-        counts = self.linear.counts[rows].reshape(len(rows), SHOWN_BINS, fold).sum(axis=2)
-        exponent = self.linear.exponent[rows] + int(np.log2(fold))
-        alive = self.linear.maximum[rows] > 0
-        coarse = FINE // _LOG_SHOWN
-        log_first = np.zeros(len(rows), dtype=np.int32)
-        log_counts: list[NDArray[np.int64]] = []
-        base = self.log.first // coarse - 127 * _LOG_SHOWN
-        for i, row in enumerate(rows):
-            quarters = self.log.counts[row].reshape(-1, coarse).sum(axis=1)
-            used = np.flatnonzero(quarters)
-            if len(used):
-                log_first[i] = base + used[0]
-                quarters = quarters[used[0] : used[-1] + 1]
-            log_counts.append(quarters if len(used) else np.zeros(0, dtype=np.int64))
+        fold = (1 << self.linear.BINS_LOG2) // SHOWN_BINS
+        exponent = self.exponent(rows) + int(np.log2(fold))
+        spans = [rows[at : at + _CHUNK] for at in range(0, max(len(rows), 1), _CHUNK)]
+        counts = [self.linear.of(span).reshape(-1, SHOWN_BINS, fold).sum(axis=2) for span in spans]
+        log_first, log_counts = zip(*(self._quarters(span) for span in spans), strict=True)
         return {
-            "exponent": np.where(alive, exponent, 0).astype(np.int32),
-            "counts": list(counts),
-            "log_first": log_first,
-            "log_counts": log_counts,
+            "exponent": np.where(self.maximum(rows) > 0, exponent, 0).astype(np.int32),
+            "counts": Ragged.of_rows(np.concatenate(counts)),
+            "log_first": np.concatenate(log_first),
+            "log_counts": Ragged.concatenate(log_counts),
         }
+
+    def _quarters(self, rows: NDArray[Any]) -> tuple[NDArray[np.int32], Ragged]:
+        """First quarter of an octave in which each row has a count, and its counts to the last."""
+        coarse = FINE // _LOG_SHOWN
+        counts = self.log.of(rows)
+        quarters = counts.reshape(len(rows), counts.shape[1] // coarse, coarse).sum(axis=2)
+        if not quarters.shape[1]:
+            none = Ragged.of_lengths(np.zeros(0, dtype=np.int64), np.zeros(len(rows)))
+            return np.zeros(len(rows), dtype=np.int32), none
+        used = quarters > 0
+        alive = used.any(axis=1)
+        first = used.argmax(axis=1)
+        stop = used.shape[1] - used[:, ::-1].argmax(axis=1)
+        column = np.arange(used.shape[1])[None]
+        shown = (column >= first[:, None]) & (column < stop[:, None]) & alive[:, None]
+        base = self.log.first // coarse - 127 * _LOG_SHOWN
+        log_first = np.where(alive, base + first, 0).astype(np.int32)
+        return log_first, Ragged.of_lengths(quarters[shown], shown.sum(axis=1))
 
     def state(self) -> State:
         """Histograms and sums as arrays."""
         parts = {name: getattr(self, name).state() for name in _PARTS}
-        flat = {f"{part}.{name}": a for part, arrays in parts.items() for name, a in arrays.items()}
-        return {"counted": np.array(self.counted, dtype=np.int64), **flat}
+        return {"counted": np.array(self.counted, dtype=np.int64), **flat_state(parts)}
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Become the accumulator whose `state` this is."""
         self.counted = int(state["counted"])
         for part in _PARTS:
-            prefix = part + "."
-            arrays = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
-            getattr(self, part).restore(arrays)
+            getattr(self, part).restore(part_state(state, part))

@@ -1,97 +1,296 @@
 """Which events may become examples: the largest ones, and a random sample of every size.
 
-Both keep a bounded number of candidates a latent, know a threshold below which a new event cannot
-matter, and put off sorting until enough candidates are waiting. What they keep is a function of
-the events alone; when they sort is not visible in it.
+A bounded number of candidates a latent is kept, on the device, together with the latent's other
+activations on their sequences. Thresholds tell below which a new event cannot matter, and sorting
+is put off until enough candidates wait. What is kept is a function of the events alone; when they
+are sorted is not visible in it.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from saereport.measure.batch import SortedEvents, State
-from saereport.measure.statistics.floats import FINE, fine_bin, priorities
+from saereport.measure.batch import SortedEvents, runs
+from saereport.measure.columns import State
+from saereport.measure.crossing import to_device, to_host
+from saereport.measure.exact import NEVER, fine_bin, latent_bits, mix, ordered, rank_in_groups
+from saereport.measure.sorting import lexicographic, order_by
+from saereport.measure.statistics import floats
+from saereport.measure.statistics.floats import FINE, priorities
 from saereport.measure.statistics.histograms import cover
-from saereport.measure.statistics.spacing import distinct, rank_in_runs, sort_by, spaced
+from saereport.measure.statistics.spacing import sort_by
+from saereport.measure.waiting import Waiting
+from saereport.util.ragged import Ragged
 
-_WAITING = 1 << 17
+_WAITING = 1 << 20
 _TINY = np.nextafter(np.float32(0), np.float32(1))
-NEVER = np.uint64(0xFFFFFFFFFFFFFFFF)
+_UNSIGNED_NEVER = np.uint64(0xFFFFFFFFFFFFFFFF)
+_PER_STRATUM = FINE // 4
+_HIGHEST = (1 << 31) - 1
 
-FIELDS = (
-    ("row", np.int32),
-    ("sequence", np.int32),
-    ("position", np.int32),
-    ("document", np.int32),
-    ("value", np.float32),
-)
+FIELDS = {
+    "row": torch.int32,
+    "sequence": torch.int32,
+    "position": torch.int32,
+    "document": torch.int32,
+    "value": torch.float32,
+    "wanted": torch.uint8,
+}
+LARGEST, SAMPLED = 1, 2
+"""Why an event is a candidate, as bits of `wanted`; 0 for one beside a candidate."""
 
 
-class Candidates(ABC):
-    """Columns of candidate events: those sorted out, and those waiting to be.
+class Candidates:
+    """The candidate events of some latents, and all events of these latents on their sequences.
 
-    Attributes:
-        columns: `row`, `sequence`, `position`, `document`, `value` of the candidates kept.
+    *Largest*: the `top` largest events of each row, of which no two windows of one sequence
+    overlap. Within a sequence events are taken by (activation descending, position), skipping those
+    whose window overlaps a taken one; over the sequences the largest of these are kept, ties going
+    to the earlier (sequence, position), which is the order of the text.
+
+    *Sampled*: of each row and each quarter of an octave of activation (a stratum) the `size` events
+    with the smallest priorities (`floats.priorities`): a uniform sample without replacement. For
+    any range of activations, all events whose priority is at most that of the last event kept in
+    each stratum that the range touches are at hand, and they are a uniform sample of the range.
+
+    Args:
+        latents: Latent of each row, int64[r].
+        top: Largest events of a row.
+        reach: Two events of a sequence at most that far apart have windows that overlap.
+        size: Sampled events of a stratum.
+        seed: Seed of the sample.
+        device: Where the events lie.
     """
 
-    def __init__(self) -> None:
-        self.columns: State = {name: np.zeros(0, dtype=kind) for name, kind in FIELDS}
-        self._waiting: list[State] = []
-        self._n_waiting = 0
+    def __init__(
+        self,
+        latents: NDArray[np.int64],
+        device: torch.device | str,
+        *,
+        top: int,
+        reach: int,
+        size: int,
+        seed: int,
+    ) -> None:
+        self.latents, self.seed = latents, seed
+        self.top, self.reach, self.size = top, reach, size
+        self.events = Waiting(FIELDS, device, _WAITING)
+        self._threshold = torch.zeros(len(latents), dtype=torch.float32, device=device)
+        self._latent_bits = latent_bits(seed, to_device(latents, device))
+        self._first = 0
+        self._last = torch.zeros((len(latents), 0), dtype=torch.int64, device=device)
+        self._sample: Tensor | None = None
 
-    def __len__(self) -> int:
-        return len(self.columns["row"])
+    def choose(self, prepared: SortedEvents) -> None:
+        """Ask for the events on each latent's sequences with a candidate."""
+        nothing = torch.zeros(len(prepared), dtype=torch.bool, device=prepared.row.device)
+        large = sampled = nothing
+        if self.top:
+            large = prepared.value >= self._threshold.index_select(0, prepared.row)
+        if self.size and len(prepared):
+            stratum = fine_bin(prepared.bits) // _PER_STRATUM
+            self._cover(prepared.batch.bits)
+            last = self._last.view(-1).index_select(0, self._stratum_group(prepared.row, stratum))
+            sampled = self._priority(prepared) <= last
+        self._sample = sampled
+        prepared.want("examples.large", large)
+        group = prepared.group
+        inside = torch.zeros(len(group), dtype=torch.int32, device=group.device)
+        inside.scatter_add_(0, group, (large | sampled).to(torch.int32))
+        prepared.want("examples", inside.index_select(0, group) > 0)
 
-    def _wait(self, columns: State) -> None:
-        self._waiting.append(columns)
-        self._n_waiting += len(columns["row"])
-        if self._n_waiting > max(_WAITING, len(self)):
+    def _priority(self, prepared: SortedEvents) -> Tensor:
+        place = prepared.batch.place.index_select(0, prepared.flat)
+        return ordered(mix(self._latent_bits.index_select(0, prepared.row) ^ place))
+
+    def _cover(self, bits: tuple[int, int]) -> None:
+        start, last = (((end - 1) >> 18) // _PER_STRATUM for end in bits)
+        self._last, self._first = cover(self._last, self._first, start, last + 1, fill=NEVER)
+
+    def _stratum_group(self, row: Tensor, stratum: Tensor) -> Tensor:
+        return row.to(torch.int64) * self._last.shape[1] + (stratum - self._first)
+
+    def update(self, prepared: SortedEvents) -> None:
+        """Take in a batch of whole sequences."""
+        chosen, sampled, self._sample = prepared.picked("examples"), self._sample, None
+        if not len(chosen) or sampled is None:
+            return
+        wanted = self._spaced(prepared) * LARGEST + sampled.to(torch.uint8) * SAMPLED
+        flat = prepared.flat.index_select(0, chosen)
+        columns = {
+            name: getattr(prepared, name).index_select(0, chosen)
+            for name in ("row", "sequence", "position")
+        }
+        columns["document"] = prepared.batch.documents.reshape(-1).index_select(0, flat)
+        columns["value"] = prepared.value.index_select(0, chosen)
+        columns["wanted"] = wanted.index_select(0, chosen)
+        self.events.add(columns)
+        if self.events.due:
             self.compact()
 
-    def _take(self, prepared: SortedEvents, events: NDArray[np.int64]) -> None:
-        if len(events):
-            document = prepared.batch.documents.reshape(-1)[prepared.flat[events]]
-            columns = {name: getattr(prepared, name)[events] for name, _ in FIELDS[:3]}
-            self._wait({**columns, "document": document, "value": prepared.value[events]})
+    def _spaced(self, prepared: SortedEvents) -> Tensor:
+        """Which events are taken as large ones when windows of a sequence must not overlap.
+
+        Greedy: each round takes the largest that is left of every (row, sequence), and drops what
+        overlaps it. More rounds than windows that find room in a sequence are not needed.
+
+        Returns:
+            1 for those taken, uint8[k].
+        """
+        large = prepared.picked("examples.large")
+        found = torch.zeros(len(prepared), dtype=torch.uint8, device=large.device)
+        n = len(large)
+        group = runs(prepared.group.index_select(0, large))
+        falling = _HIGHEST - prepared.bits.index_select(0, large)
+        order = order_by(falling, _HIGHEST)
+        order = order.index_select(0, order_by(group.index_select(0, order), max(n, 1)))
+        group = group.index_select(0, order)
+        position = prepared.position.index_select(0, large).index_select(0, order)
+        here = torch.arange(n, device=large.device)
+        left = torch.ones(n, dtype=torch.bool, device=large.device)
+        taken = torch.zeros(n + 1, dtype=torch.uint8, device=large.device)
+        behind = torch.full((1,), -(1 << 30), dtype=position.dtype, device=large.device)
+        place_of = torch.cat([position, behind])
+        for _ in range(min(self.top, (prepared.batch.context - 1) // (self.reach + 1) + 1)):
+            best = torch.full((n,), n, dtype=torch.int64, device=large.device)
+            best.scatter_reduce_(0, group, torch.where(left, here, n), "amin")
+            rival = best.index_select(0, group)
+            taken.index_fill_(0, best, 1)
+            left &= (position - place_of.index_select(0, rival)).abs() > self.reach
+        return found.scatter_(0, large.index_select(0, order), taken.narrow(0, 0, n))
 
     def compact(self) -> None:
         """Keep what can still matter and raise the thresholds."""
-        if self._waiting:
-            parts = [self.columns, *self._waiting]
-            self._waiting, self._n_waiting = [], 0
-            self._sort_out(
-                {name: np.concatenate([part[name] for part in parts]) for name, _ in FIELDS}
-            )
+        if not self.events.anything:
+            return
+        columns = self.events.take_all()
+        wanted = columns["wanted"]
+        kept = torch.zeros_like(wanted)
+        for bit, rank_out in ((LARGEST, self._largest), (SAMPLED, self._sampled)):
+            at = torch.nonzero(wanted & bit).squeeze(1)
+            if len(at):
+                those = {name: columns[name].index_select(0, at) for name in FIELDS}
+                kept[at.index_select(0, rank_out(those))] |= bit
+        columns["wanted"] = kept
+        group = runs(columns["row"], columns["sequence"])
+        inside = torch.zeros(len(group), dtype=torch.bool, device=group.device)
+        inside[group[kept > 0]] = True
+        self.events.keep(columns, torch.nonzero(inside.index_select(0, group)).squeeze(1))
 
-    @abstractmethod
-    def _sort_out(self, columns: State) -> None:
-        """Keep of these candidates, which are all there are, those that can still matter."""
+    def _largest(self, columns: Mapping[str, Tensor]) -> Tensor:
+        row, value = columns["row"], columns["value"]
+        place = (columns["sequence"].to(torch.int64) << 32) | columns["position"]
+        order = lexicographic(row, -value.view(torch.int32), place)
+        rank = rank_in_groups(row.index_select(0, order), len(self.latents))
+        last = order[rank == self.top - 1]
+        self._threshold[row[last].to(torch.int64)] = value[last]
+        return order[rank < self.top]
 
-    def merge(self, other: Self) -> None:
+    def _sampled(self, columns: Mapping[str, Tensor]) -> Tensor:
+        bits = columns["value"].view(torch.int32)
+        self._cover((int(bits.min()), int(bits.max())))
+        group = self._stratum_group(columns["row"], fine_bin(bits) // _PER_STRATUM)
+        place = _place_bits(columns)
+        priority = mix(self._latent_bits.index_select(0, columns["row"]) ^ place)
+        order = order_by(group, self._last.numel(), priority)
+        ranked = group.index_select(0, order)
+        rank = rank_in_groups(ranked, self._last.numel())
+        last = rank == self.size - 1
+        self._last.view(-1)[ranked[last]] = ordered(priority[order[last]])
+        return order[rank < self.size]
+
+    def sequences(self) -> NDArray[np.int64]:
+        """The sequences that some candidate lies in, ascending."""
+        self.compact()
+        return to_host(torch.unique(self.events.kept["sequence"])).astype(np.int64)
+
+    def merge(self, other: Candidates) -> None:
         """Take in the candidates of another part of the text."""
         other.compact()
-        self._wait(other.columns)
+        self.events.add(other.events.kept)
         self.compact()
-
-    def keys(self) -> NDArray[np.int64]:
-        """`row << 32 | sequence` of every candidate, waiting ones too, unique and ascending."""
-        parts = [self.columns, *self._waiting]
-        return distinct(np.concatenate([row_key(p["row"], p["sequence"]) for p in parts]))
 
     def state(self) -> State:
-        """The candidates kept."""
-        self.compact()
-        return dict(self.columns)
+        """The candidates kept, in order of (row, sequence, position)."""
+        return self._ordered()
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Become the candidates whose `state` this is."""
-        self._waiting, self._n_waiting = [], 0
-        self._sort_out({name: state[name].copy() for name, _ in FIELDS})
+        self.events.restore({name: state[name][:0] for name in FIELDS})
+        device = self._threshold.device
+        self.events.add({name: to_device(state[name], device) for name in FIELDS})
+        self.compact()
+
+    def on_host(self) -> HostCandidates:
+        """Everything for a result, in order of (row, sequence, position)."""
+        columns = self._ordered()
+        last = to_host(self._last).view(np.uint64) ^ np.uint64(1 << 63)
+        return HostCandidates(columns, self.latents, self.seed, last, self._first)
+
+    def _ordered(self) -> State:
+        """The candidates on the host: where batches ended cannot be seen in their order."""
+        self.compact()
+        kept = self.events.kept
+        place = (kept["sequence"].to(torch.int64) << 32) | kept["position"]
+        order = order_by(place, 1 << 62)
+        order = order.index_select(0, order_by(kept["row"][order], max(len(self.latents), 1)))
+        return {name: to_host(kept[name].index_select(0, order)) for name in FIELDS}
+
+
+def _place_bits(columns: Mapping[str, Tensor]) -> Tensor:
+    place = (columns["sequence"].to(torch.int64) << 32) | columns["position"]
+    return mix(place)
+
+
+@dataclass(frozen=True, eq=False)
+class HostCandidates:
+    """Candidates on the host, for making tables.
+
+    Attributes:
+        columns: The columns of `FIELDS`, in order of (row, sequence, position).
+        latents: Latent of each row.
+        seed: Seed of the sample.
+        last: Priority of the last event kept of each (row, stratum), uint64[r, strata].
+        first: Stratum of column 0 of `last`.
+    """
+
+    columns: State
+    latents: NDArray[np.int64]
+    seed: int
+    last: NDArray[np.uint64]
+    first: int
+
+    def of(self, why: int, rows: NDArray[Any]) -> State:
+        """The candidates of some rows: `LARGEST` or `SAMPLED` ones, in order of the text."""
+        member = np.zeros(len(self.latents), dtype=bool)
+        member[rows] = True
+        chosen = ((self.columns["wanted"] & why) > 0) & member[self.columns["row"]]
+        return {name: values[chosen] for name, values in self.columns.items()}
+
+    def lists(self, row: NDArray[Any], sequence: NDArray[Any]) -> tuple[Ragged, Ragged]:
+        """Positions and values of a latent's events on each (row, sequence) of a candidate."""
+        keys = row_key(self.columns["row"], self.columns["sequence"])
+        wanted = row_key(row, sequence)
+        start = np.searchsorted(keys, wanted, side="left")
+        stop = np.searchsorted(keys, wanted, side="right")
+        lengths = stop - start
+        offset = np.cumsum(lengths) - lengths
+        at = np.arange(int(lengths.sum())) + np.repeat(start - offset, lengths)
+        return (
+            Ragged.of_lengths(self.columns["position"][at], lengths),
+            Ragged.of_lengths(self.columns["value"][at], lengths),
+        )
+
+    def drawer(self, rows: NDArray[Any]) -> Drawer:
+        """Get ready to draw from ranges of some rows (ascending)."""
+        return Drawer(self, rows)
 
 
 def row_key(row: NDArray[Any], sequence: NDArray[Any]) -> NDArray[np.int64]:
@@ -105,127 +304,30 @@ def by_size(columns: Mapping[str, NDArray[Any]], group: NDArray[Any]) -> NDArray
     return np.lexsort((place, -columns["value"], group))
 
 
-class Largest(Candidates):
-    """The k largest events of each row, of which no two windows of one sequence overlap.
-
-    Within a sequence events are taken by (activation descending, position), skipping those whose
-    window overlaps a taken one; over the sequences the k largest of these are kept, ties going to
-    the earlier (sequence, position), which is the order of the text.
-    """
-
-    def __init__(self, rows: int, k: int, reach: int) -> None:
-        super().__init__()
-        self.k = k
-        self.reach = reach
-        self._threshold = np.zeros(rows, dtype=np.float32)
-
-    def offer(self, prepared: SortedEvents) -> NDArray[np.int64]:
-        """Consider a batch of whole sequences; the indices of its events that became candidates."""
-        # An event below the threshold can neither be kept nor keep a larger one out.
-        if not self.k:
-            return np.zeros(0, dtype=np.int64)
-        events = np.flatnonzero(prepared.value >= self._threshold[prepared.row])
-        group = prepared.group_of[events]
-        order = np.lexsort((-prepared.value[events], group))  # stable: ties stay by position
-        events, group = events[order], group[order]
-        place = prepared.sequence[events], prepared.position[events]
-        events = events[spaced(group, *place, self.reach, self.k)]
-        self._take(prepared, events)
-        return events
-
-    def _sort_out(self, columns: State) -> None:
-        order = by_size(columns, columns["row"])
-        row = columns["row"][order]
-        rank = rank_in_runs(row)
-        order = order[rank < self.k]
-        self.columns = {name: values[order] for name, values in columns.items()}
-        last = rank_in_runs(self.columns["row"]) == self.k - 1
-        self._threshold[self.columns["row"][last]] = self.columns["value"][last]
-
-
-class Sample(Candidates):
-    """A uniform sample of each row's events in every quarter of an octave of activation.
-
-    Every event has a pseudo-random priority (`floats.priorities`). Of each row and stratum the
-    `size` events with the smallest priorities are kept: a uniform sample without replacement.
-
-    For any range of activations, all events whose priority is at most that of the last event kept
-    in each stratum that the range touches are at hand, and they are a uniform sample of the range.
-    """
-
-    _PER_STRATUM = FINE // 4
-
-    def __init__(self, latents: NDArray[np.int64], size: int, seed: int) -> None:
-        super().__init__()
-        self.latents = latents
-        self.size = size
-        self.seed = seed
-        self._first = 0
-        self._last = np.zeros((len(latents), 0), dtype=np.uint64)
-
-    def stratum_of(self, value: NDArray[np.float32]) -> NDArray[np.int32]:
-        """The quarter octave of each activation above zero."""
-        return fine_bin(value.view(np.int32)) // self._PER_STRATUM
-
-    def priority_of(self, columns: Mapping[str, NDArray[Any]]) -> NDArray[np.uint64]:
-        """The pseudo-random priority of each candidate of some columns."""
-        latent = self.latents[columns["row"]]
-        return priorities(self.seed, latent, columns["sequence"], columns["position"])
-
-    def offer(self, prepared: SortedEvents) -> NDArray[np.int64]:
-        """Consider a batch; the indices of its events that became candidates."""
-        if not self.size or not len(prepared.row):
-            return np.zeros(0, dtype=np.int64)
-        stratum = self.stratum_of(prepared.value)
-        self._cover(stratum)
-        latent = self.latents[prepared.row]
-        priority = priorities(self.seed, latent, prepared.sequence, prepared.position)
-        flat = prepared.row * np.int64(self._last.shape[1]) + (stratum - self._first)
-        events = np.flatnonzero(priority <= self._last.reshape(-1)[flat])
-        self._take(prepared, events)
-        return events
-
-    def _cover(self, stratum: NDArray[np.int32]) -> None:
-        start, stop = int(stratum.min()), int(stratum.max()) + 1
-        self._last, self._first = cover(self._last, self._first, start, stop, fill=int(NEVER))
-
-    def _sort_out(self, columns: State) -> None:
-        if not len(columns["row"]):
-            return
-        stratum = self.stratum_of(columns["value"])
-        self._cover(stratum)
-        column = stratum - self._first
-        flat = columns["row"] * np.int64(self._last.shape[1]) + column
-        priority = self.priority_of(columns)
-        order = sort_by(flat, priority)
-        rank = rank_in_runs(flat[order])
-        order, rank = order[rank < self.size], rank[rank < self.size]
-        self.columns = {name: values[order] for name, values in columns.items()}
-        full = order[rank == self.size - 1]
-        self._last.reshape(-1)[flat[full]] = priority[full]
-
-    def drawer(self, rows: NDArray[Any]) -> Drawer:
-        """Get ready to draw from ranges of some rows (ascending)."""
-        self.compact()
-        return Drawer(self, rows, self._last[rows], self._first)
+def stratum_of(value: NDArray[np.float32]) -> NDArray[np.int32]:
+    """The quarter octave of each activation above zero."""
+    return floats.fine_bin(value.view(np.int32)) // _PER_STRATUM
 
 
 class Drawer:
-    """Draws from a `Sample` of some rows, one range of activations after the other."""
+    """Draws from the sampled candidates of some rows, one range of activations after the other.
 
-    def __init__(
-        self, sample: Sample, rows: NDArray[Any], last: NDArray[np.uint64], first: int
-    ) -> None:
-        self._sample, self._last, self._first = sample, last, first
-        place_of = np.full(len(sample.latents), -1, dtype=np.int64)
+    Attributes:
+        columns: The sampled candidates, ordered by row, then priority.
+    """
+
+    def __init__(self, candidates: HostCandidates, rows: NDArray[Any]) -> None:
+        self._last, self._first = candidates.last[rows], candidates.first
+        found = candidates.of(SAMPLED, rows)
+        place_of = np.full(len(candidates.latents), -1, dtype=np.int64)
         place_of[rows] = np.arange(len(rows))
-        place = place_of[sample.columns["row"]]
-        chosen = np.flatnonzero(place >= 0)
-        priority = sample.priority_of({n: v[chosen] for n, v in sample.columns.items()})
-        order = sort_by(place[chosen], priority)
-        self._events, self._priority = chosen[order], priority[order]
-        self._place = place[self._events]
-        self._value = sample.columns["value"][self._events]
+        place = place_of[found["row"]]
+        latent = candidates.latents[found["row"]]
+        where = found["sequence"], found["position"]
+        priority = priorities(candidates.seed, latent, *where)
+        order = sort_by(place, priority)
+        self.columns = {name: values[order] for name, values in found.items()}
+        self._priority, self._place = priority[order], place[order]
 
     def within(
         self, lower: NDArray[np.float32], upper: NDArray[np.float32]
@@ -237,16 +339,16 @@ class Drawer:
             upper: Upper end of each row's range, float32[len(rows)].
 
         Returns:
-            Indices into the sample's `columns`, and the place in `rows` that each belongs to;
-            ordered by place, then priority. A function of the text's events and the seed.
+            Indices into `columns`, and the place in `rows` that each belongs to; ordered by place,
+            then priority. A function of the text's events and the seed.
         """
-        limit = np.full(len(lower), NEVER)
-        low = self._sample.stratum_of((lower.view(np.int32) + 1).view(np.float32))
-        high = self._sample.stratum_of(np.maximum(upper, _TINY))
+        limit = np.full(len(lower), _UNSIGNED_NEVER)
+        low = stratum_of((lower.view(np.int32) + 1).view(np.float32))
+        high = stratum_of(np.maximum(upper, _TINY))
         for i in range(self._last.shape[1]):
             touched = (low <= self._first + i) & (self._first + i <= high)
             np.minimum(limit, self._last[:, i], out=limit, where=touched)
-        place, value = self._place, self._value
+        place, value = self._place, self.columns["value"]
         inside = (value > lower[place]) & (value <= upper[place])
         inside &= self._priority <= limit[place]
-        return self._events[inside], place[inside]
+        return np.flatnonzero(inside), place[inside]

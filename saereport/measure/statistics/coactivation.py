@@ -1,224 +1,411 @@
-"""Which latents of the SAE fire together: correlation and overlap with all others."""
+"""Which latents of the SAE fire together: correlation and overlap with all others.
+
+A table of all pairs would be as large as the square of the number of latents, and multiplying out
+every token costs the square of L0. Instead every tracked latent is looked at on a sample of its own
+active tokens, with the complete set of latents active on each of them: on all of its tokens while
+they are few, then on every 2nd, 4th, 8th, … token of the text (`exact.levels_of`), so that latents
+share the tokens of their samples. The share of its tokens on which another latent is active is
+exact while all are kept; beyond, it is an unbiased estimate with a known standard error. Which
+tokens are in a sample depends on the text alone, not on batches or merging.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from saereport.measure.batch import Columns, SortedEvents, State, TrackedLatents
+from saereport.measure.batch import (
+    SortedEvents,
+    TrackedLatents,
+    differs,
+    flat_state,
+    part_state,
+)
+from saereport.measure.columns import Columns, State
+from saereport.measure.crossing import to_device, to_host
+from saereport.measure.exact import LEVELS, Powers
 from saereport.measure.setting import Setting
 from saereport.measure.statistics.histograms import Sums
-from saereport.measure.statistics.pairs import Factors, PairTable, TokenEvents
 from saereport.measure.statistics.spacing import rank_in_runs
+from saereport.measure.waiting import Waiting
+from saereport.util.ragged import Words
 
-_BLOCK_TOKENS = 1 << 15
-_MOST_WAITING = 1 << 22
-_MOST_HELD = 1 << 26
-_CHUNK = 256
+_WAITING = 1 << 21
+_PAIRS = 1 << 22
 _BUCKETS = 64
 _SAME = 1e-10
+_NEW = 1 << 6  # marks the first event of a token, beside the level, which is below 32
+_FIELDS = {"latent": torch.int32, "value": torch.float32, "level": torch.int8}
+# Products and their squares are summed as integers of so many bits, whatever the order.
+_PRODUCT_BITS, _SQUARE_BITS = 47, 23
 
 
 class Coactivation:
     """Table `coactivation`: every tracked latent against all latents of the SAE.
 
-    A table of all pairs is as large as the square of the number of latents. Where it fits into
-    `setting.coactivation_bytes` it is kept, and each block of the text (32,768 tokens, fixed by the
-    sequences' numbers, whatever the batches) is multiplied out when it is complete. Where it does
-    not fit, the events themselves are held, 8 bytes each, and multiplied out a few rows at a time
-    when the result is asked for; only if there are more than 67 million are those so far multiplied
-    out into a sparse table. Either way memory does not grow with the text for ever, and a text that
-    is read from front to back gives the same bits with any batches and any checkpoints. A text that
-    is read in parts and merged gives the same counts, and products that agree to rounding.
+    Kept are the events of the tokens in some latent's sample, 9 bytes each: at most
+    `setting.coactive_sample` tokens a tracked latent with L0 events each, whatever the text. Needs
+    the `activity` and `sae_activity` statistics as peers.
     """
 
     def __init__(self, setting: Setting) -> None:
         self.setting = setting
-        self.rows = TrackedLatents(setting.latents, setting.d_sae)
-        self.counted = 0
-        self.sums = Sums(setting.d_sae)
-        self.n_active = np.zeros(setting.d_sae, dtype=np.int64)
-        self.pairs = PairTable(self.rows, setting.coactivation_bytes)
-        self._held: list[TokenEvents] = []
-        self._n_held = 0
-        # Blocks under way: number -> sequences seen, and (token, latent, value) of their events.
-        self._seen: dict[int, int] = {}
-        self._events: dict[int, list[tuple[NDArray[Any], ...]]] = {}
-        self._n_waiting = 0
+        self.rows = TrackedLatents(setting.latents, setting.d_sae, setting.device)
+        # Where every latent is tracked, `activity` has these sums.
+        self.sums = None if self.rows.everything else Sums(setting.d_sae, setting.device)
+        size = (len(self.rows), LEVELS)
+        self._n = torch.zeros(size, dtype=torch.int64, device=setting.device)
+        self.events = Waiting(_FIELDS, setting.device, _WAITING)
+
+    def _at_least(self) -> Tensor:
+        """Active tokens of each row by level and above, int64[rows, LEVELS]."""
+        return self._n.flip(1).cumsum(1).flip(1)
+
+    def _floors(self) -> Tensor:
+        """The level from which on each row's tokens are looked at, int8[rows]."""
+        too_many = self._at_least() > self.setting.coactive_sample
+        return too_many.sum(1).clamp_max(LEVELS - 1).to(torch.int8)
+
+    def choose(self, prepared: SortedEvents) -> None:
+        """Ask for the events of tokens that are in some latent's sample."""
+        batch = prepared.batch
+        place = prepared.wide_row * LEVELS + prepared.level
+        self._n.view(-1).scatter_add_(0, place, torch.ones_like(place))
+        looked_at = prepared.level >= self._floors().index_select(0, prepared.row)
+        token = torch.zeros(batch.tokens.numel(), dtype=torch.int32, device=batch.device)
+        token.scatter_add_(0, prepared.flat.to(torch.int64), looked_at.to(torch.int32))
+        prepared.want("coactivation", token.index_select(0, batch.flat) > 0)
 
     def update(self, prepared: SortedEvents) -> None:
         """Take in one batch."""
         batch = prepared.batch
-        n, context = batch.tokens.shape
-        self.counted += batch.n_counted
-        self.n_active += np.bincount(batch.latent, minlength=len(self.n_active))
-        if len(batch.latent):
-            self.sums.add(batch.latent, batch.value.view(np.int32))
-        size = max(1, _BLOCK_TOKENS // context)
-        token = batch.sequence.astype(np.int64) * context + batch.position
-        first, last = batch.first // size, (batch.first + n - 1) // size
-        for block in range(first, last + 1):
-            start, stop = max(block * size, batch.first), min((block + 1) * size, batch.first + n)
-            a, b = np.searchsorted(batch.sequence, [start, stop])
-            self._wait(block, stop - start, token[a:b], batch.latent[a:b], batch.value[a:b])
-            if self._seen[block] >= size:
-                self._complete(block)
-        self._limit_waiting()
-
-    def _wait(self, block: int, sequences: int, *events: NDArray[Any]) -> None:
-        self._seen[block] = self._seen.get(block, 0) + sequences
-        self._events.setdefault(block, []).append(events)
-        self._n_waiting += len(events[0])
-
-    def _limit_waiting(self) -> None:
-        """Blocks that never become complete, because parts are read elsewhere, must not pile up."""
-        while self._n_waiting > _MOST_WAITING and len(self._events) > 1:
-            self._complete(min(self._events))
-
-    def _joined(self, block: int) -> tuple[NDArray[Any], ...]:
-        token, latent, value = (
-            np.concatenate(column) for column in zip(*self._events[block], strict=True)
-        )
-        if len(token) and (np.diff(token) < 0).any():
-            order = np.lexsort((latent, token))
-            token, latent, value = token[order], latent[order], value[order]
-        return token, latent, value
-
-    def _complete(self, block: int) -> None:
-        joined = self._joined(block)
-        self._n_waiting -= len(joined[0])
-        del self._events[block], self._seen[block]
-        self._hold(TokenEvents.of(*joined))
-
-    def _hold(self, events: TokenEvents) -> None:
-        if self.pairs.is_dense:
-            self.pairs.add(events)
+        if self.sums is not None and len(batch.value):
+            bits = batch.value.view(torch.int32)
+            self.sums.add(batch.latent.to(torch.int64), bits, batch.bits)
+        events = prepared.picked("coactivation")
+        if not len(events):
             return
-        self._held.append(events)
-        self._n_held += len(events.latent)
-        if self._n_held > _MOST_HELD:
-            self.pairs.add(TokenEvents.join(self._held))
-            self._held, self._n_held = [], 0
+        flat = batch.flat.index_select(0, events)
+        level = batch.level.index_select(0, flat)
+        level.narrow(0, 0, 1).bitwise_or_(_NEW)
+        level.narrow(0, 1, len(level) - 1).bitwise_or_(differs(flat).to(torch.int8) * _NEW)
+        self.events.add(
+            {
+                "latent": batch.latent.index_select(0, events),
+                "value": batch.value.index_select(0, events),
+                "level": level,
+            }
+        )
+        if self.events.due:
+            self.compact()
+
+    def compact(self, *, floors_rose: bool = False) -> None:
+        """Drop the tokens that have left every sample."""
+        if not (self.events.anything or floors_rose):
+            return
+        columns = self.events.take_all()
+        sampled = self._sampled(columns)
+        token = torch.cumsum((columns["level"] & _NEW) > 0, 0) - 1
+        kept = torch.zeros(len(token), dtype=torch.bool, device=token.device)
+        kept[token[sampled]] = True
+        self.events.keep(columns, torch.nonzero(kept.index_select(0, token)).squeeze(1))
+
+    def _sampled(self, columns: Mapping[str, Tensor]) -> Tensor:
+        """Which events are of a tracked latent, on a token of its sample."""
+        row = self.rows.of(columns["latent"])
+        floor = self._floors().index_select(0, row.clamp_min(0))
+        return (row >= 0) & ((columns["level"] & (_NEW - 1)) >= floor)
 
     def merge(self, other: Coactivation) -> None:
         """Take in another part of the text."""
-        self.counted += other.counted
-        self.n_active += other.n_active
-        self.sums.merge(other.sums)
-        self.pairs.merge(other.pairs)
-        for events in other._held:
-            self._hold(events)
-        for block in sorted(other._events):
-            self._wait(block, other._seen[block], *other._joined(block))
-        self._limit_waiting()
+        other.compact()
+        if self.sums is not None and other.sums is not None:
+            self.sums.merge(other.sums)
+        self._n += other._n
+        self.events.add(other.events.kept)
+        self.compact(floors_rose=True)
 
     def result(self, latents: NDArray[Any], peers: Mapping[str, Any]) -> dict[str, Columns]:
         """The most co-active latents of some of the tracked ones, by `jaccard` and `pearson`.
 
-        Only latents that were active together on at least `setting.coactive_floor` tokens are
-        listed: of fewer, either figure says more about chance than about the latents. Ties go to
-        the smaller index; correlations that differ by less than `_SAME` are ties, since rounding
-        depends on the way in which the products were added. Where one of the two is constant over
-        the whole text there is no correlation: it is given as 0 and not listed by it.
+        Only latents that were active together on at least `setting.coactive_floor` of the tokens
+        looked at are listed: of fewer, either figure says more about chance than about the latents.
+        Ties go to the smaller index; correlations that differ by less than `_SAME` are ties. Where
+        one of the two is constant over the whole text there is no correlation: it is given as 0 and
+        not listed by it.
         """
-        for block in sorted(self._events):
-            self._complete(block)
-        factors = Factors(self.rows, TokenEvents.join(self._held)) if self._held else None
         rows = self.rows.chosen(latents)
-        total, squares = self.sums.totals(np.arange(self.rows.d_sae))
-        spread = np.sqrt(np.maximum(self.counted * squares - total * total, 0))
-        parts = [
-            self._listed(rows[at : at + _CHUNK], factors, total, spread)
-            for at in range(0, max(len(rows), 1), _CHUNK)
-        ]
+        n_active, counted = peers["sae_activity"].n_active, peers["activity"].counted
+        sums = peers["activity"].sums if self.sums is None else self.sums
+        total, squares = sums.totals(np.arange(self.rows.d_sae))
+        text = _Text(counted, n_active, total, squares)
+        samples = self._samples(rows)
+        parts = [self._listed(pairs, text) for pairs in samples.pairs(self.rows.d_sae)]
         table = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-        table["order"] = np.array(["jaccard", "pearson"])[table["order"]].tolist()
-        return {"coactivation": table}
+        return {"coactivation": {**table, "order": Words(table["order"], ("jaccard", "pearson"))}}
 
-    def _listed(
-        self,
-        rows: NDArray[np.int32],
-        factors: Factors | None,
-        total: NDArray[np.float64],
-        spread: NDArray[np.float64],
-    ) -> Columns:
-        latents = self.rows.latents[rows]
-        row, other, both, products = self.pairs.of(rows, factors)
-        often = both >= self.setting.coactive_floor
-        row, other, both, products = row[often], other[often], both[often], products[often]
-        latent = latents[row]
-        different = latent != other
-        either = self.n_active[latent] + self.n_active[other] - both
-        jaccard = np.where(different, both / np.maximum(either, 1), -np.inf)
-        scale = spread[latent] * spread[other]
-        defined = different & (scale > 0)
-        covariance = self.counted * products - total[latent] * total[other]
-        pearson = np.clip(covariance / np.where(defined, scale, 1.0), -1.0, 1.0)
-        ranked = np.where(defined, pearson, -np.inf)
-        start = np.searchsorted(row, np.arange(len(rows) + 1))
+    def _samples(self, rows: NDArray[np.int32]) -> _Samples:
+        self.compact(floors_rose=True)
+        columns = self.events.kept
+        sampled = torch.nonzero(self._sampled(columns)).squeeze(1)
+        row = self.rows.of(columns["latent"]).index_select(0, sampled)
+        _, order = torch.sort(row, stable=True)
+        new = torch.nonzero((columns["level"] & _NEW) > 0).squeeze(1)
+        length = torch.diff(new, append=new.new_full((1,), len(columns["level"])))
+        token = torch.cumsum((columns["level"] & _NEW) > 0, 0) - 1
+        events = sampled.index_select(0, order)
+        n = torch.zeros(len(self.rows), dtype=torch.int64, device=row.device)
+        n.scatter_add_(0, row.to(torch.int64), torch.ones_like(row, dtype=torch.int64))
+        return _Samples(
+            latents=self.rows.latents,
+            rows=rows,
+            n_looked=to_host(n),
+            events=events,
+            token=token.index_select(0, events),
+            new=new,
+            length=length,
+            latent=columns["latent"],
+            value=columns["value"],
+        )
+
+    def _listed(self, pairs: _Pairs, text: _Text) -> Columns:
+        often = pairs.both >= self.setting.coactive_floor
+        pairs = pairs.where(often & (pairs.latent != pairs.other))
+        measured = text.measure(pairs)
+        ranked = np.where(measured.defined, measured.pearson, -np.inf)
+        start = np.searchsorted(pairs.row, np.arange(pairs.n_rows + 1))
         n = self.setting.coactive
-        lists = [_best(v, start, row, other, n, s) for v, s in ((jaccard, 0.0), (ranked, _SAME))]
+        lists = [
+            _best(values, start, pairs.row, pairs.other, n, same)
+            for values, same in ((measured.jaccard, 0.0), (ranked, _SAME))
+        ]
         order = np.repeat([0, 1], [len(lists[0][0]), len(lists[1][0])])
         pair, rank = (np.concatenate(column) for column in zip(*lists, strict=True))
-        final = np.lexsort((rank, order, row[pair]))
+        final = np.lexsort((rank, order, pairs.row[pair]))
         pair = pair[final]
         return {
-            "latent": latent[pair].astype(np.int32),
+            "latent": pairs.latent[pair].astype(np.int32),
             "order": order[final],
             "rank": rank[final].astype(np.int32),
-            "other": other[pair].astype(np.int32),
-            "n_both": both[pair],
-            "pearson": np.where(defined[pair], pearson[pair], 0.0),
-            "jaccard": jaccard[pair],
+            "other": pairs.other[pair].astype(np.int32),
+            "n_both": pairs.both[pair],
+            "n_looked": pairs.looked[pair],
+            "pearson": measured.pearson[pair],
+            "pearson_error": measured.pearson_error[pair],
+            "jaccard": measured.jaccard[pair],
+            "jaccard_error": measured.jaccard_error[pair],
         }
 
     def state(self) -> State:
-        """Pairs, sums, and the events that are held or wait, as arrays."""
-        blocks = np.array(sorted(self._events), dtype=np.int64)
-        joined = [self._joined(int(block)) for block in blocks]
-        kinds = (np.int64, np.int32, np.float32)
-        waiting = [
-            np.concatenate([np.zeros(0, dtype=kind), *(part[i] for part in joined)])
-            for i, kind in enumerate(kinds)
-        ]
-        held = TokenEvents.join(self._held)
-        parts = {"sums": self.sums.state(), "pairs": self.pairs.state()}
-        flat = {f"{part}.{name}": a for part, arrays in parts.items() for name, a in arrays.items()}
-        return {
-            "counted": np.array(self.counted, dtype=np.int64),
-            "n_active": self.n_active,
-            "held_lengths": held.lengths,
-            "held_latent": held.latent,
-            "held_value": held.value,
-            "blocks": blocks,
-            "seen": np.array([self._seen[int(block)] for block in blocks], dtype=np.int64),
-            "lengths": np.array([len(part[0]) for part in joined], dtype=np.int64),
-            "token": waiting[0],
-            "event_latent": waiting[1],
-            "value": waiting[2],
-            **flat,
-        }
+        """Counts by level, sums, and the events that are kept, as arrays."""
+        self.compact()
+        parts = {"events": self.events.state()}
+        if self.sums is not None:
+            parts["sums"] = self.sums.state()
+        return {"n": to_host(self._n), **flat_state(parts)}
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Become the accumulator whose `state` this is."""
-        self.counted = int(state["counted"])
-        self.n_active = state["n_active"].copy()
-        for part in ("sums", "pairs"):
-            prefix = part + "."
-            arrays = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
-            getattr(self, part).restore(arrays)
-        held = [state[f"held_{name}"].copy() for name in ("lengths", "latent", "value")]
-        self._held = [TokenEvents(*held)] if len(held[0]) else []
-        self._n_held = len(held[1])
-        self._seen, self._events, self._n_waiting = {}, {}, 0
-        stops = np.cumsum(state["lengths"])
-        columns = [state[name].copy() for name in ("token", "event_latent", "value")]
-        for i, block in enumerate(state["blocks"]):
-            span = slice(int(stops[i] - state["lengths"][i]), int(stops[i]))
-            self._wait(int(block), int(state["seen"][i]), *(column[span] for column in columns))
+        self._n = to_device(state["n"], self._n.device)
+        self.events.restore(part_state(state, "events"))
+        if self.sums is not None:
+            self.sums.restore(part_state(state, "sums"))
+
+
+@dataclass(frozen=True, eq=False)
+class _Pairs:
+    """Pairs of latents that were active together on tokens that were looked at.
+
+    Attributes:
+        n_rows: How many reported latents this is about.
+        row: Which of them, from 0, ascending.
+        latent, other: The two latents.
+        both: Tokens of the sample on which both are active.
+        looked: Tokens of the sample.
+        product, square: Sums over these of the product of the activations, and of its square.
+    """
+
+    n_rows: int
+    row: NDArray[np.int64]
+    latent: NDArray[np.int64]
+    other: NDArray[np.int64]
+    both: NDArray[np.int64]
+    looked: NDArray[np.int64]
+    product: NDArray[np.float64]
+    square: NDArray[np.float64]
+
+    def where(self, chosen: NDArray[np.bool_]) -> _Pairs:
+        """Some of the pairs."""
+        names = ("row", "latent", "other", "both", "looked", "product", "square")
+        return _Pairs(self.n_rows, *(getattr(self, name)[chosen] for name in names))
+
+
+@dataclass(frozen=True, eq=False)
+class _Measured:
+    """What is said of pairs; `defined` where there is a correlation."""
+
+    jaccard: NDArray[np.float64]
+    jaccard_error: NDArray[np.float64]
+    pearson: NDArray[np.float64]
+    pearson_error: NDArray[np.float64]
+    defined: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class _Text:
+    """What is known of each latent over the whole text: float64 or int64[d_sae].
+
+    Attributes:
+        counted: Counted tokens.
+        n_active: Active tokens.
+        total, squares: Sums of the activations and of their squares.
+    """
+
+    counted: int
+    n_active: NDArray[np.int64]
+    total: NDArray[np.float64]
+    squares: NDArray[np.float64]
+
+    def measure(self, pairs: _Pairs) -> _Measured:
+        """Overlap and correlation, with standard errors that are 0 where every token was kept.
+
+        With p the share of a latent's looked-at tokens on which the other is active too, n times p
+        estimates their common tokens; its error is that of a share in a sample of `looked` tokens
+        without replacement out of the n. The correlation has the mean product in place of p.
+        """
+        n, other = self.n_active[pairs.latent], self.n_active[pairs.other]
+        looked = pairs.looked
+        share = pairs.both / looked
+        both = n * pairs.both / looked
+        either = n + other - both
+        jaccard = both / np.maximum(either, 1)
+        # Of a sample that is the whole there is no error: the correction is 0.
+        correction = np.sqrt(np.maximum(1 - looked / np.maximum(n, 1), 0) / np.maximum(looked, 1))
+        share_error = np.sqrt(share * (1 - share)) * correction
+        jaccard_error = n * (n + other) / np.maximum(either, 1.0) ** 2 * share_error
+        spread = np.sqrt(np.maximum(self.counted * self.squares - self.total**2, 0))
+        scale = spread[pairs.latent] * spread[pairs.other]
+        defined = scale > 0
+        scale = np.where(defined, scale, 1.0)
+        mean = pairs.product / looked
+        variance = np.maximum(pairs.square / looked - mean**2, 0)
+        expected = self.total[pairs.latent] * self.total[pairs.other]
+        pearson = (self.counted * (n * mean) - expected) / scale
+        pearson_error = self.counted * n * np.sqrt(variance) * correction / scale
+        return _Measured(
+            jaccard=jaccard,
+            jaccard_error=jaccard_error,
+            pearson=np.where(defined, np.clip(pearson, -1.0, 1.0), 0.0),
+            pearson_error=np.where(defined, np.minimum(pearson_error, 2.0), 0.0),
+            defined=defined,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class _Samples:
+    """The samples of all rows: which events they are, and the events of their tokens.
+
+    Attributes:
+        latents: Latent of each row.
+        rows: Rows to report, ascending.
+        n_looked: Tokens of each row's sample.
+        events: The samples' own events, row after row, as indices into `latent` and `value`.
+        token: The token of each of them.
+        new, length: Where each token's events begin, and how many they are.
+        latent, value: All events, token after token.
+    """
+
+    latents: NDArray[np.int64]
+    rows: NDArray[np.int32]
+    n_looked: NDArray[np.int64]
+    events: Tensor
+    token: Tensor
+    new: Tensor
+    length: Tensor
+    latent: Tensor
+    value: Tensor
+
+    def pairs(self, d_sae: int) -> Iterator[_Pairs]:
+        """The pairs of all reported rows, some millions of common tokens at a time."""
+        start = np.concatenate([[0], np.cumsum(self.n_looked)])
+        cost = torch.cumsum(self.length.index_select(0, self.token), 0)
+        running = np.concatenate([[0], to_host(cost)])
+        exponent = self._exponents(d_sae)
+        at = 0
+        while at < max(len(self.rows), 1):
+            stop, spent = at, 0
+            while stop < len(self.rows) and (stop == at or spent <= _PAIRS):
+                row = self.rows[stop]
+                spent += int(running[start[row + 1]] - running[start[row]])
+                stop += 1
+            yield self._pairs(self.rows[at:stop], start, exponent)
+            at = max(stop, at + 1)
+
+    def _exponents(self, d_sae: int) -> Tensor:
+        """The smallest power of two above all kept activations of each latent, int64[d_sae].
+
+        Of integers for the sums of products, so that they come out the same in every order.
+        """
+        largest = torch.zeros(d_sae, dtype=torch.float32, device=self.value.device)
+        largest.scatter_reduce_(0, self.latent.to(torch.int64), self.value, "amax")
+        return torch.frexp(largest)[1].to(torch.int64)
+
+    def _pairs(self, rows: NDArray[np.int32], start: NDArray[np.int64], exponent: Tensor) -> _Pairs:
+        device, d_sae = self.value.device, len(exponent)
+        spans = [np.arange(start[row], start[row + 1]) for row in rows]
+        index = to_device(np.concatenate([np.zeros(0, dtype=np.int64), *spans]), device)
+        lengths = np.array([len(span) for span in spans], dtype=np.int64)
+        number = to_device(np.repeat(np.arange(len(rows)), lengths), device)
+        token = self.token.index_select(0, index)
+        length = self.length.index_select(0, token)
+        # Each event of the sample beside every event of its token.
+        times = torch.repeat_interleave(length)
+        first = self.new.index_select(0, token) - (torch.cumsum(length, 0) - length)
+        beside = torch.arange(len(times), device=device) + first.index_select(0, times)
+        own = self.events.index_select(0, index).index_select(0, times)
+        other = self.latent.index_select(0, beside).to(torch.int64)
+        key, order = torch.sort(number.index_select(0, times) * d_sae + other)
+        own, beside = own.index_select(0, order), beside.index_select(0, order)
+        product = self.value.index_select(0, own).to(torch.float64) * self.value.index_select(
+            0, beside
+        )
+        latent = self.latent.index_select(0, own).to(torch.int64)
+        shift = exponent.index_select(0, latent) + exponent.index_select(0, key % d_sae)
+        unit = product * Powers(device).of(_PRODUCT_BITS - shift)
+        new = torch.ones(len(key), dtype=torch.bool, device=device)
+        new[1:] = key[1:] != key[:-1]
+        begin = torch.nonzero(new).squeeze(1)
+        end = torch.cat([begin[1:], begin.new_full((1,), len(key))])[: len(begin)]
+        square = (unit * 2.0 ** (_SQUARE_BITS - _PRODUCT_BITS)) ** 2
+        sums = [_between(unit.round().to(torch.int64), begin, end)]
+        sums.append(_between(square.round().to(torch.int64), begin, end))
+        found = key.index_select(0, begin)
+        scale = shift.index_select(0, begin).to(torch.float64)
+        row, other_latent, power = (to_host(x) for x in (found // d_sae, found % d_sae, scale))
+        power = power.astype(np.int64)
+        mine = rows[row]
+        return _Pairs(
+            n_rows=len(rows),
+            row=row,
+            latent=self.latents[mine],
+            other=other_latent,
+            both=to_host(end - begin),
+            looked=self.n_looked[mine],
+            product=np.ldexp(to_host(sums[0]).astype(np.float64), power - _PRODUCT_BITS),
+            square=np.ldexp(to_host(sums[1]).astype(np.float64), 2 * (power - _SQUARE_BITS)),
+        )
+
+
+def _between(values: Tensor, begin: Tensor, end: Tensor) -> Tensor:
+    """Sums of integers over ranges, int64: exact, since running sums wrap alike."""
+    running = torch.nn.functional.pad(torch.cumsum(values, 0), (1, 0))
+    return running.index_select(0, end) - running.index_select(0, begin)
 
 
 def _best(

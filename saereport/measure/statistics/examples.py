@@ -8,13 +8,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from saereport.measure.batch import Columns, SortedEvents, State, TrackedLatents
+from saereport.measure.batch import SortedEvents, TrackedLatents
+from saereport.measure.columns import Columns, State
 from saereport.measure.setting import Setting
 from saereport.measure.statistics import groups
-from saereport.measure.statistics.active_rows import ActiveRows
-from saereport.measure.statistics.candidates import FIELDS, Drawer, Largest, Sample, by_size
+from saereport.measure.statistics.candidates import (
+    LARGEST,
+    Candidates,
+    Drawer,
+    HostCandidates,
+    by_size,
+)
 from saereport.measure.statistics.groups import Group
-from saereport.measure.statistics.spacing import distinct, rank_in_runs, spaced
+from saereport.measure.statistics.spacing import rank_in_runs, spaced
+from saereport.util.ragged import Words
 
 _SPARE = 6
 
@@ -23,51 +30,45 @@ class Examples:
     """Tables `examples` and `example_groups`; needs the `activity` statistic as a peer.
 
     Memory is bounded by the number of latents: at most `top` + (quarter octaves met) *
-    (2 * examples a group + 6) candidates each, and the activations of those candidates' sequences.
+    (2 * examples a group + 6) candidates each, and the activations of those candidates' sequences,
+    21 bytes each.
     """
 
     def __init__(self, setting: Setting) -> None:
         self.setting = setting
-        self.rows = TrackedLatents(setting.latents, setting.d_sae)
+        self.rows = TrackedLatents(setting.latents, setting.d_sae, setting.device)
         self.reach = setting.before + setting.after
         most = max(
             setting.interval_examples if setting.intervals else 0,
             setting.quantile_examples if setting.quantile_edges else 0,
         )
-        self.largest = Largest(len(self.rows), setting.top, self.reach)
-        self.sample = Sample(self.rows.latents, 2 * most + _SPARE if most else 0, setting.seed)
-        self.active = ActiveRows()
+        self.candidates = Candidates(
+            self.rows.latents,
+            setting.device,
+            top=setting.top,
+            reach=self.reach,
+            size=2 * most + _SPARE if most else 0,
+            seed=setting.seed,
+        )
         self.context_size = 0
+
+    def choose(self, prepared: SortedEvents) -> None:
+        """Ask for the events around candidates."""
+        self.candidates.choose(prepared)
 
     def update(self, prepared: SortedEvents) -> None:
         """Take in one batch of whole sequences."""
-        self.context_size = max(self.context_size, prepared.batch.tokens.shape[1])
-        if not len(prepared.row):
-            return
-        events = self.largest.offer(prepared)
-        self.active.add(prepared, np.concatenate([events, self.sample.offer(prepared)]))
-        if self.active.full:
-            self._collect_garbage()
-
-    def _collect_garbage(self) -> None:
-        self.largest.compact()
-        self.sample.compact()
-        self.active.keep(self._keys())
-
-    def _keys(self) -> NDArray[np.int64]:
-        return distinct(np.concatenate([self.largest.keys(), self.sample.keys()]))
+        self.context_size = max(self.context_size, prepared.batch.context)
+        self.candidates.update(prepared)
 
     def sequences(self) -> NDArray[np.int64]:
         """The sequences that some candidate lies in, ascending: keep their tokens."""
-        return distinct(self._keys() & 0xFFFFFFFF)
+        return self.candidates.sequences()
 
     def merge(self, other: Examples) -> None:
         """Take in another part of the text."""
         self.context_size = max(self.context_size, other.context_size)
-        self.active.merge(other.active)
-        self.largest.merge(other.largest)
-        self.sample.merge(other.sample)
-        self._collect_garbage()
+        self.candidates.merge(other.candidates)
 
     def result(self, latents: NDArray[Any], peers: Mapping[str, Any]) -> dict[str, Columns]:
         """The two tables for some of the tracked latents.
@@ -76,8 +77,8 @@ class Examples:
         window overlaps one already drawn for the same group, and are then ranked by activation.
         Groups of a latent that was never active have no row.
         """
-        self._collect_garbage()
         rows = self.rows.chosen(latents)
+        candidates = self.candidates.on_host()
         setting = self.setting
         intervals = quantiles = []
         if setting.intervals:
@@ -85,11 +86,11 @@ class Examples:
         if setting.quantile_edges:
             quantiles = groups.quantiles(peers["activity"], rows, setting.quantile_edges)
         names = sorted([g.name for g in (*intervals, *quantiles)] + ["top"])
-        draw = self.sample.drawer(rows)
+        draw = candidates.drawer(rows)
         parts = [self._drawn(draw, g, setting.interval_examples) for g in intervals]
         parts += [self._drawn(draw, g, setting.quantile_examples) for g in quantiles]
-        parts.append(self._top(rows))
-        found = {name: np.concatenate([part[name] for part in parts]) for name, _ in FIELDS}
+        parts.append(candidates.of(LARGEST, rows))
+        found = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         labels = [*(g.name for g in intervals), *(g.name for g in quantiles), "top"]
         sizes = [len(part["row"]) for part in parts]
         group = np.repeat(np.array([names.index(label) for label in labels]), sizes)
@@ -97,33 +98,29 @@ class Examples:
         order = by_size(found, key)
         found = {name: values[order] for name, values in found.items()}
         return {
-            "examples": self._table(found, group[order], names, rank_in_runs(key[order])),
+            "examples": self._table(
+                candidates, found, Words(group[order], tuple(names)), rank_in_runs(key[order])
+            ),
             "example_groups": self._group_table(
                 [*intervals, *quantiles], rows, peers["activity"].n_active(rows)
             ),
         }
 
-    def _top(self, rows: NDArray[Any]) -> State:
-        columns = self.largest.columns
-        chosen = np.isin(columns["row"], rows)
-        return {name: values[chosen] for name, values in columns.items()}
-
     def _drawn(self, draw: Drawer, group: Group, n: int) -> State:
-        columns = self.sample.columns
         events, place = draw.within(group.lower, group.upper)
-        where = columns["sequence"][events], columns["position"][events]
+        where = draw.columns["sequence"][events], draw.columns["position"][events]
         events = events[spaced(place, *where, self.reach, n)]
-        return {name: values[events] for name, values in columns.items()}
+        return {name: values[events] for name, values in draw.columns.items()}
 
     def _table(
-        self, found: State, group: NDArray[Any], names: list[str], rank: NDArray[Any]
+        self, candidates: HostCandidates, found: State, group: Words, rank: NDArray[Any]
     ) -> Columns:
-        positions, values = self.active.lists(found["row"], found["sequence"])
+        positions, values = candidates.lists(found["row"], found["sequence"])
         peak = found["position"]
         stop = np.minimum(peak + self.setting.after + 1, self.context_size)
         return {
             "latent": self.rows.latents[found["row"]].astype(np.int32),
-            "group": [names[g] for g in group],
+            "group": group,
             "rank": rank.astype(np.int32),
             "sequence": found["sequence"].astype(np.int64),
             "position": peak,
@@ -157,7 +154,7 @@ class Examples:
         )
         return {
             "latent": np.repeat(self.rows.latents[rows[alive]], len(ordered)).astype(np.int32),
-            "group": [g.name for g in ordered] * len(alive),
+            "group": Words.tiled([g.name for g in ordered], len(alive)),
             "lower": lower[alive].reshape(-1),
             "upper": upper[alive].reshape(-1),
             "n_active": n[alive].reshape(-1),
@@ -166,19 +163,10 @@ class Examples:
 
     def state(self) -> State:
         """Candidates and their sequences' activations as arrays."""
-        self._collect_garbage()
-        parts = {
-            "largest": self.largest.state(),
-            "sample": self.sample.state(),
-            "active": self.active.state(),
-        }
-        flat = {f"{part}.{name}": a for part, arrays in parts.items() for name, a in arrays.items()}
-        return {"context_size": np.array(self.context_size, dtype=np.int64), **flat}
+        context_size = np.array(self.context_size, dtype=np.int64)
+        return {"context_size": context_size, **self.candidates.state()}
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Become the accumulator whose `state` this is."""
         self.context_size = int(state["context_size"])
-        for part in ("largest", "sample", "active"):
-            prefix = part + "."
-            arrays = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
-            getattr(self, part).restore(arrays)
+        self.candidates.restore(state)

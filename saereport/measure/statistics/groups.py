@@ -39,11 +39,10 @@ def intervals(activity: Activity, rows: NDArray[Any], n: int) -> list[Group]:
     The bin width is the smallest power of two of which 512 reach the maximum, so an edge moves by
     at most 1/512 of the maximum. A latent that was never active has edges 0.
     """
-    linear = activity.linear
-    maximum = linear.maximum[rows]
-    exponent = np.where(maximum > 0, linear.exponent[rows], 0)
+    maximum = activity.maximum(rows)
+    exponent = np.where(maximum > 0, activity.exponent(rows), 0)
     bins = np.ldexp(maximum.astype(np.float64), -exponent)
-    below = linear.below(rows)
+    below = activity.linear.below(rows)
     at = [np.floor(bins * i / n + 0.5).astype(np.int64) for i in range(n)]
     edges = [np.ldexp(a.astype(np.float64), exponent).astype(np.float32) for a in at]
     totals = [np.take_along_axis(below, a[:, None], axis=1)[:, 0] for a in at]
@@ -59,7 +58,7 @@ def quantiles(activity: Activity, rows: NDArray[Any], inner: tuple[float, ...]) 
     and the smallest of those kept the one which splits the counts nearest to q. Equal activations
     are never split: where many are equal to an edge, the group above it holds fewer.
     """
-    maximum = activity.linear.maximum[rows]
+    maximum = activity.maximum(rows)
     n = activity.n_active(rows)
     ranks = rank_of(np.asarray(inner), n[:, None], up=False)
     bins, below, upto = activity.bins_of(rows, ranks)

@@ -10,14 +10,20 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from saereport.measure.batch import State
-from saereport.measure.statistics.spacing import rank_in_runs
+from saereport.measure.batch import SortedEvents
+from saereport.measure.columns import State
+from saereport.measure.crossing import to_device, to_host
+from saereport.measure.exact import rank_in_groups
+from saereport.measure.sorting import order_by
 
 KEPT = 64
 """Values kept of each latent, 256 bytes."""
 _WAITING = 1 << 18
+_BELOW = 31
 
 
 class LargestValues:
@@ -26,46 +32,60 @@ class LargestValues:
     A function of the multiset of activations alone, hence independent of batches and merging.
     """
 
-    def __init__(self, rows: int) -> None:
-        self._values = np.zeros((rows, KEPT), dtype=np.float32)
-        self._waiting: list[tuple[NDArray[Any], NDArray[np.float32]]] = []
+    def __init__(self, rows: int, device: torch.device | str) -> None:
+        self._values = torch.zeros((rows, KEPT), dtype=torch.float32, device=device)
+        self._waiting: list[tuple[Tensor, Tensor]] = []
         self._n_waiting = 0
 
-    def add(self, row: NDArray[Any], value: NDArray[np.float32]) -> None:
-        """Take in events: row and activation of each, both [k]."""
-        larger = value > self._values[row, -1]
-        if larger.any():
-            self._waiting.append((row[larger], value[larger]))
-            self._n_waiting += len(self._waiting[-1][0])
-            if self._n_waiting > _WAITING:
-                self._compact()
+    def choose(self, prepared: SortedEvents) -> None:
+        """Ask for the events above the smallest value kept."""
+        threshold = self._values.select(1, -1).index_select(0, prepared.row)
+        prepared.want("activity.largest", prepared.value > threshold)
+
+    def add(self, prepared: SortedEvents) -> None:
+        """Take in a batch's events."""
+        larger = prepared.picked("activity.largest")
+        if len(larger):
+            self.take(
+                prepared.wide_row.index_select(0, larger), prepared.value.index_select(0, larger)
+            )
+
+    def take(self, row: Tensor, value: Tensor) -> None:
+        """Take in activations above the smallest value kept: row (int64) and value of each."""
+        self._waiting.append((row, value))
+        self._n_waiting += len(row)
+        if self._n_waiting > max(_WAITING, self._values.numel() // 2):
+            self._compact()
 
     def _compact(self) -> None:
         if not self._waiting:
             return
-        row, value = (np.concatenate(column) for column in zip(*self._waiting, strict=True))
+        n = len(self._values)
+        everyone = torch.arange(n, device=self._values.device)
+        row = torch.cat([everyone.repeat_interleave(KEPT), *(row for row, _ in self._waiting)])
+        value = torch.cat([self._values.reshape(-1), *(value for _, value in self._waiting)])
         self._waiting, self._n_waiting = [], 0
-        rows = np.unique(row)
-        kept = self._values[rows]
-        row = np.concatenate([row, np.repeat(rows, KEPT)])
-        value = np.concatenate([value, kept.reshape(-1)])
-        order = np.lexsort((-value, row))
-        row, value = row[order], value[order]
-        rank = rank_in_runs(row)
-        first = rank < KEPT
-        self._values[row[first], rank[first]] = value[first]
+        falling = ((1 << _BELOW) - 1) - value.view(torch.int32)
+        order = order_by(row, n, falling, _BELOW)
+        row, value = row.index_select(0, order), value.index_select(0, order)
+        rank = rank_in_groups(row, n)
+        # What is not kept goes to a place behind the table, so that its number need not be known.
+        place = torch.where(rank < KEPT, row * KEPT + rank, n * KEPT)
+        table = torch.zeros(n * KEPT + 1, dtype=torch.float32, device=value.device)
+        self._values = table.scatter_(0, place, value)[:-1].reshape(n, KEPT)
 
     def merge(self, other: LargestValues) -> None:
         """Take in another part of the text."""
-        values = other.values
-        row, rank = np.nonzero(values)
-        self.add(row, values[row, rank])
+        other._compact()
+        row, rank = torch.nonzero(other._values, as_tuple=True)
+        if len(row):
+            self.take(row, other._values[row, rank])
 
     @property
     def values(self) -> NDArray[np.float32]:
         """The values, float32[rows, KEPT]."""
         self._compact()
-        return self._values
+        return to_host(self._values)
 
     def state(self) -> State:
         """The values."""
@@ -73,7 +93,7 @@ class LargestValues:
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Become the table whose `state` this is."""
-        self._values = state["values"].copy()
+        self._values = to_device(state["values"], self._values.device)
         self._waiting, self._n_waiting = [], 0
 
 

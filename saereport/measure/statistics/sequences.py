@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from saereport.measure.batch import Columns, State
-from saereport.measure.statistics.active_rows import needed
+from saereport.measure.columns import Columns, State
 
 _WAITING = 1 << 22
 
@@ -58,7 +57,7 @@ class SequenceStore:
         if not parts:
             return
         numbers = np.concatenate([part[0] for part in parts])
-        index = needed(numbers, np.asarray(sequences, dtype=np.int64))
+        index = _found(numbers, np.asarray(sequences, dtype=np.int64))
         self._numbers = numbers[index]
         self._tokens, self._documents, self._counted = (
             np.concatenate([part[i] for part in parts])[index] for i in (1, 2, 3)
@@ -103,3 +102,13 @@ class SequenceStore:
         self._numbers, self._tokens = state["numbers"].copy(), state["tokens"].copy()
         self._documents, self._counted = state["documents"].copy(), state["counted"].copy()
         self._waiting, self._n_waiting = [], 0
+
+
+def _found(known: NDArray[np.int64], keys: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Where to find each of `keys` (ascending, unique) that is among `known`, in their order."""
+    if not len(keys) or not len(known):
+        return np.zeros(0, dtype=np.int64)
+    order = np.argsort(known)
+    at = np.minimum(np.searchsorted(known[order], keys), len(known) - 1)
+    found: NDArray[np.int64] = order[at][known[order[at]] == keys]
+    return found

@@ -1,4 +1,11 @@
-"""Which tokens a latent fires on."""
+"""Which tokens a latent fires on.
+
+The pairs (latent, token of the vocabulary) grow with the text. A latent that fires on more tokens
+than it has room for is counted on a part of the text: on every 2nd, 4th, 8th, … token, chosen by
+the tokens' places alone (`exact.levels_of`), so that all its figures are exact ones of that part,
+and which part it is does not depend on batches or merging. (Gibbons, "Distinct sampling for highly
+accurate answers to distinct values queries", 2001, samples by levels in this way.)
+"""
 
 from __future__ import annotations
 
@@ -6,15 +13,25 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from saereport.measure.batch import Columns, SortedEvents, State, TrackedLatents
+from saereport.measure.batch import SortedEvents, TrackedLatents, concatenated
+from saereport.measure.columns import Columns, State
+from saereport.measure.crossing import to_device, to_host
+from saereport.measure.exact import LEVELS, significand
 from saereport.measure.setting import Setting
-from saereport.measure.statistics.floats import scale, significand
+from saereport.measure.sorting import order_by, order_of_runs
+from saereport.measure.statistics.floats import scale
 from saereport.measure.statistics.spacing import rank_in_runs
+from saereport.measure.waiting import Waiting
+from saereport.util.ragged import Words
 
-_WAITING = 1 << 20
+_WAITING = 1 << 21
 _CHUNK = 512
+_FIELDS = {"key": torch.int64, "count": torch.int32, "sum": torch.int64}
+_SHIFT = 10  # bits of a key below (row, token): five of the level, five of the exponent
 _Z = 1.959963984540054  # the standard normal distribution's 97.5 % quantile
 
 
@@ -41,85 +58,106 @@ def wilson_lower(hits: NDArray[Any], trials: NDArray[Any]) -> NDArray[np.float64
 class TokenStatistics:
     """Table `token_statistics`.
 
-    Keeps a count and a sum for every (latent, token) that occurred: 24 bytes each, one or two
-    entries a pair. An entry is also keyed by the activation's exponent divided by 8, so that its
-    sum is one of integers: exact below 2^32 events.
+    Keeps a count and a sum for every (latent, token, level) that occurred: 20 bytes each, one or
+    two entries for each. An entry is also keyed by the activation's exponent divided by 8, so that
+    its sum is one of integers: exact below 2^31 events. A latent with more than
+    `setting.token_entries` entries gives up those of the lowest levels: its floor rises to the
+    lowest level from which on its entries fit, which is a function of the events alone.
     """
 
     def __init__(self, setting: Setting) -> None:
         self.setting = setting
-        self.rows = TrackedLatents(setting.latents, setting.d_sae)
-        self.occurred = np.zeros(setting.d_vocab, dtype=np.int64)
-        self._keys = np.zeros(0, dtype=np.int64)
-        self._counts = np.zeros(0, dtype=np.int64)
-        self._sums = np.zeros(0, dtype=np.int64)
-        self._waiting: list[tuple[NDArray[np.int64], ...]] = []
-        self._n_waiting = 0
+        self.rows = TrackedLatents(setting.latents, setting.d_sae, setting.device)
+        size = (LEVELS, setting.d_vocab)
+        self._occurred = torch.zeros(size, dtype=torch.int64, device=setting.device)
+        self._floor = torch.zeros(len(self.rows), dtype=torch.int8, device=setting.device)
+        self.entries = Waiting(_FIELDS, setting.device, _WAITING)
+        self._key_bits = (len(self.rows) * setting.d_vocab << _SHIFT).bit_length()
+
+    def choose(self, prepared: SortedEvents) -> None:
+        """Ask for the events on tokens of a level that the latent still counts."""
+        floor = self._floor.index_select(0, prepared.row)
+        prepared.want("tokens", prepared.level >= floor)
 
     def update(self, prepared: SortedEvents) -> None:
         """Take in one batch."""
-        batch = prepared.batch
-        counted = batch.tokens[batch.counted]
-        self.occurred += np.bincount(counted, minlength=len(self.occurred))
-        if not len(prepared.row):
+        batch, vocabulary = prepared.batch, self._occurred.shape[1]
+        token = batch.tokens.reshape(-1).to(torch.int64)
+        counts = batch.counted.reshape(-1).to(torch.int64)
+        place = batch.level.to(torch.int64) * vocabulary + token
+        self._occurred.view(-1).scatter_add_(0, place, counts)
+        events = prepared.picked("tokens")
+        if not len(events):
             return
-        token = batch.tokens.reshape(-1)[prepared.flat]
-        exponent, integer = significand(prepared.bits)
-        pair = prepared.row.astype(np.int64) * len(self.occurred) + token
-        self._wait(pair << 5 | exponent >> 3, np.ones_like(pair), integer << (exponent & 7))
+        flat = prepared.flat.index_select(0, events)
+        exponent, integer = significand(prepared.bits.index_select(0, events))
+        row = prepared.row.index_select(0, events).to(torch.int64)
+        pair = row * vocabulary + token.index_select(0, flat)
+        level = batch.level.index_select(0, flat)
+        self.entries.add(
+            {
+                "key": (pair << _SHIFT) | (level.to(torch.int64) << 5) | (exponent >> 3),
+                "count": torch.ones_like(flat),
+                "sum": integer << (exponent & 7),
+            }
+        )
+        if self.entries.due:
+            self.compact()
 
-    def _wait(self, *part: NDArray[np.int64]) -> None:
-        self._waiting.append(part)
-        self._n_waiting += len(part[0])
-        if self._n_waiting > max(_WAITING, len(self._keys)):
-            self._compact()
-
-    def _compact(self) -> None:
-        if not self._waiting:
+    def compact(self, *, floors_rose: bool = False) -> None:
+        """Add up entries of one key, and let the floors rise where there are too many."""
+        if not (self.entries.anything or floors_rose):
             return
-        parts = [(self._keys, self._counts, self._sums), *self._waiting]
-        self._waiting, self._n_waiting = [], 0
-        keys, counts, sums = (np.concatenate(column) for column in zip(*parts, strict=True))
-        if not len(keys):
-            return
-        order = np.argsort(keys)
-        keys = keys[order]
-        start = np.concatenate([[0], np.flatnonzero(keys[1:] != keys[:-1]) + 1])
-        self._keys = keys[start]
-        self._counts = np.add.reduceat(counts[order], start)
-        self._sums = np.add.reduceat(sums[order], start)
+        new = _added_up(self.entries.take_new(), self._key_bits)
+        columns = _added_up(concatenated([self.entries.kept, new]), self._key_bits, in_runs=True)
+        key = columns["key"]
+        level = (key >> 5) & (LEVELS - 1)
+        row = (key >> _SHIFT) // self._occurred.shape[1]
+        size = len(self.rows) * LEVELS
+        n = torch.zeros(size, dtype=torch.int64, device=key.device)
+        n.scatter_add_(0, row * LEVELS + level, torch.ones_like(key))
+        at_least = n.view(-1, LEVELS).flip(1).cumsum(1)
+        floor = (at_least > self.setting.token_entries).sum(1).to(torch.int8)
+        self._floor = torch.maximum(self._floor, floor.clamp_max(LEVELS - 1))
+        kept = level >= self._floor.index_select(0, row)
+        self.entries.keep(columns, torch.nonzero(kept).squeeze(1))
 
     def merge(self, other: TokenStatistics) -> None:
         """Add another part of the text."""
-        other._compact()
-        self.occurred += other.occurred
-        self._wait(other._keys, other._counts, other._sums)
-        self._compact()
+        other.compact()
+        self._occurred += other._occurred
+        self._floor = torch.maximum(self._floor, other._floor)
+        self.entries.add(other.entries.kept)
+        self.compact(floors_rose=True)
 
     def result(self, latents: NDArray[Any], peers: Mapping[str, Any]) -> dict[str, Columns]:
         """The best tokens of some of the tracked latents.
 
         By `share` (ties by token id) and by `lift_low`, the lower end of the 95 % interval of the
         lift (ties by `n_active`, largest first, then token id). A latent that was never active has
-        no rows.
+        no rows. `sampled` is the share of the text's tokens on which a latent was counted; all
+        other figures are of these tokens.
         """
-        self._compact()
+        self.compact()
         rows = self.rows.chosen(latents)
-        parts = [self._listed(rows[at : at + _CHUNK]) for at in range(0, len(rows), _CHUNK)]
-        names = list(parts[0]) if parts else []
-        merged = {name: np.concatenate([part[name] for part in parts]) for name in names}
-        if not merged:
-            merged = self._listed(rows)
-        merged["order"] = np.array(["lift", "share"])[merged["order"]].tolist()
-        return {"token_statistics": merged}
+        state = self.state()
+        occurred = np.cumsum(state["occurred"][::-1], axis=0)[::-1]
+        parts = [
+            self._listed(rows[at : at + _CHUNK], state, occurred)
+            for at in range(0, max(len(rows), 1), _CHUNK)
+        ]
+        merged = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        return {"token_statistics": {**merged, "order": Words(merged["order"], ("lift", "share"))}}
 
-    def _listed(self, rows: NDArray[np.int32]) -> Columns:
-        pairs = self._pairs(rows)
+    def _listed(self, rows: NDArray[np.int32], state: State, occurred: NDArray[Any]) -> Columns:
+        pairs = self._pairs(rows, state)
         row, token, active, total = (pairs[n] for n in ("row", "token", "n_active", "total"))
         row_active = np.bincount(row, weights=active, minlength=len(self.rows))
         row_total = np.bincount(row, weights=total, minlength=len(self.rows))
-        n_token = self.occurred[token]
-        counted = max(int(self.occurred.sum()), 1)
+        floor = state["floor"].astype(np.int64)[row]
+        n_token = occurred[floor, token]
+        at_level = occurred.sum(axis=1)
+        counted = np.maximum(at_level[floor], 1)
         share = total / row_total[row]
         density = row_active[row] / counted
         lift = (active / n_token) / density
@@ -144,40 +182,76 @@ class TokenStatistics:
             "share": share[chosen],
             "lift": lift[chosen],
             "lift_low": lift_low[chosen],
+            "sampled": counted[chosen] / max(int(at_level[0]), 1),
         }
 
-    def _pairs(self, rows: NDArray[np.int32]) -> dict[str, NDArray[Any]]:
+    def _pairs(self, rows: NDArray[np.int32], state: State) -> dict[str, NDArray[Any]]:
         """Count and total activation of every (row, token) of some rows, in that order."""
-        width = len(self.occurred) << 5
-        first = np.searchsorted(self._keys, rows.astype(np.int64) * width)
-        last = np.searchsorted(self._keys, (rows.astype(np.int64) + 1) * width)
+        vocabulary = self._occurred.shape[1]
+        width = vocabulary << _SHIFT
+        first = np.searchsorted(state["key"], rows.astype(np.int64) * width)
+        last = np.searchsorted(state["key"], (rows.astype(np.int64) + 1) * width)
         lengths = last - first
         offset = np.cumsum(lengths) - lengths
         at = np.arange(int(lengths.sum())) + np.repeat(first - offset, lengths)
-        keys = self._keys[at]
-        pair = keys >> 5
+        keys = state["key"][at]
+        pair = keys >> _SHIFT
         start = np.flatnonzero(np.concatenate([[True], pair[1:] != pair[:-1]])) if len(pair) else at
-        total = self._sums[at] * scale((keys & 31) << 3)
+        count = state["count"][at].astype(np.int64)
+        active = np.add.reduceat(count, start) if len(pair) else count
+        # The sums of one unit first, as integers: their total must not depend on the levels.
+        unit = (pair << 5) | (keys & 31)
+        order = np.argsort(unit, kind="stable")
+        unit, sums = unit[order], state["sum"][at][order]
+        total = np.zeros(0)
         if len(pair):
-            total = np.add.reduceat(total, start)
-        row, token = np.divmod(pair[start], len(self.occurred))
-        counts = self._counts[at]
-        active = np.add.reduceat(counts, start) if len(pair) else counts
+            of_unit = np.flatnonzero(np.concatenate([[True], unit[1:] != unit[:-1]]))
+            scaled = np.add.reduceat(sums, of_unit) * scale((unit[of_unit] & 31) << 3)
+            pair_of = unit[of_unit] >> 5
+            new = np.flatnonzero(np.concatenate([[True], pair_of[1:] != pair_of[:-1]]))
+            total = np.add.reduceat(scaled, new)
+        row, token = np.divmod(pair[start], vocabulary)
         return {"row": row, "token": token, "n_active": active, "total": total}
 
     def state(self) -> State:
-        """Entries and token counts as arrays."""
-        self._compact()
+        """Entries, floors and token counts as arrays."""
+        self.compact()
         return {
-            "occurred": self.occurred,
-            "keys": self._keys,
-            "counts": self._counts,
-            "sums": self._sums,
+            "occurred": to_host(self._occurred),
+            "floor": to_host(self._floor),
+            **self.entries.state(),
         }
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Become the accumulator whose `state` this is."""
-        self.occurred = state["occurred"].copy()
-        self._keys, self._counts = state["keys"].copy(), state["counts"].copy()
-        self._sums = state["sums"].copy()
-        self._waiting, self._n_waiting = [], 0
+        device = self._floor.device
+        self._occurred = to_device(state["occurred"], device)
+        self._floor = to_device(state["floor"], device)
+        self.entries.restore(state)
+
+
+def _added_up(
+    columns: Mapping[str, Tensor], bits: int, *, in_runs: bool = False
+) -> dict[str, Tensor]:
+    """One entry for each key, ascending; counts and sums added.
+
+    Args:
+        columns: `key`, `count`, `sum`.
+        bits: How many bits the keys have.
+        in_runs: Whether they are a few sorted runs one after the other.
+    """
+    key = columns["key"]
+    order = order_of_runs(key) if in_runs else order_by(key, 1 << bits)
+    key = key.index_select(0, order)
+    new = torch.ones(len(key), dtype=torch.bool, device=key.device)
+    new[1:] = key[1:] != key[:-1]
+    start = torch.nonzero(new).squeeze(1)
+    stop = torch.cat([start[1:], start.new_full((1,), len(key))])[: len(start)]
+    found = {"key": key.index_select(0, start)}
+    for name in ("count", "sum"):
+        # Integers wrap, so the difference of two running sums is exact whatever their size.
+        running = torch.cumsum(columns[name].index_select(0, order), 0, dtype=torch.int64)
+        running = torch.nn.functional.pad(running, (1, 0))
+        total = running.index_select(0, stop) - running.index_select(0, start)
+        found[name] = total.to(columns[name].dtype)
+    return found

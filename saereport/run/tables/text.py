@@ -221,6 +221,7 @@ TEXT_TABLES = (
             Column("share", F64, Share()),
             Column("lift", F64, NonNegative()),
             Column("lift_low", F64, NonNegative()),
+            Column("sampled", F64, Share()),
         ),
         "Tokens",
         "For each vocabulary token: how often it occurred among the counted tokens, how often the "
@@ -234,8 +235,13 @@ TEXT_TABLES = (
         "occurrences as independent and the density as known; where the latent itself was active "
         "on few tokens, all its lifts share that uncertainty. A lift of other text is to be "
         "expected between the lower end and the figure. Ties go to the smaller token id by share, "
-        "and by lift to the token with more active occurrences, then the smaller id.",
-        version=2,
+        "and by lift to the token with more active occurrences, then the smaller id.\n\n"
+        "A latent that fires on very many different tokens has no room for all of them: it is "
+        "counted on a part of the text, every 2nd, 4th, 8th, … token, chosen by the tokens' places "
+        "alone. `sampled` is that share of the text (1: all of it), and all its figures here, "
+        "`n_token` and `n_active` too, are exact ones of that part; as estimates of the whole they "
+        "have the error of a sample of so many active tokens.",
+        version=3,
         about="latent",
         reveals_text=True,
         of_text=True,
@@ -250,25 +256,35 @@ TEXT_TABLES = (
             RANK,
             Column("other", I32, Latent()),
             Column("n_both", I64, Count()),
+            Column("n_looked", I64, Count()),
             Column("pearson", F64, Cosine()),
+            Column("pearson_error", F64, NonNegative()),
             Column("jaccard", F64, Share()),
+            Column("jaccard_error", F64, NonNegative()),
         ),
         "Co-activation",
         "Other latents of the same SAE that are active together with this one, among all latents "
-        "of the SAE and over all counted tokens: Pearson's correlation of the activations "
+        "of the SAE: Pearson's correlation of the activations over all counted tokens "
         "(zeros included), and the Jaccard overlap: tokens on which both are active divided by "
         "tokens on which either is. Listed by each, among latents that were active together with "
-        "it on at least 5 tokens; ties go to the smaller index. Where one is constant there is no "
-        "correlation, which is given as 0.\n\n"
-        "Both are those of this text, exactly; as estimates of other text they are as sure as "
-        "the count of common tokens, which stands beside them. With k common tokens the "
-        "Jaccard overlap J has a standard error of about J sqrt((1 - J) / k) (45 % of itself at "
-        "5, 10 % at 100) if tokens are independent; tokens of one document are not, which makes "
-        "it larger. The correlation weighs tokens by their activations, so that a few strong ones "
-        "can make it up. "
+        "it on at least 5 of the tokens looked at; ties go to the smaller index. Where one is "
+        "constant there is no correlation, which is given as 0.\n\n"
+        "A latent is looked at on its own active tokens: on all of them (`n_looked` is then its "
+        "number of active tokens, both figures are exactly those of this text, and the errors are "
+        "0), or, where it has more than there is room for, on those of every 2nd, 4th, 8th, … "
+        "token of the text, chosen by the tokens' places alone. Then the share of its tokens on "
+        "which the other is active (`n_both` of `n_looked`), and the mean product of their "
+        "activations there, are unbiased estimates; how often each of the two is active, their "
+        "means and their variances are known exactly. `jaccard_error` and `pearson_error` are the "
+        "standard errors that follow, for a sample without replacement of independent tokens.\n\n"
+        "As estimates of other text the figures are as sure as the count of common tokens, which "
+        "stands beside them. With k common tokens the Jaccard overlap J has a standard error of "
+        "about J sqrt((1 - J) / k) (45 % of itself at 5, 10 % at 100) if tokens are independent; "
+        "tokens of one document are not, which makes it larger. The correlation weighs tokens by "
+        "their activations, so that a few strong ones can make it up. "
         "The partners listed are the best of all latents, whose figures chance favours: with few "
         "common tokens expect less elsewhere.",
-        version=2,
+        version=3,
         about="latent",
         of_text=True,
     ),

@@ -21,10 +21,30 @@ _TOGETHER = {
     "columns": ["r", "overlap", "both"],
     "formats": ["value", "percent", "count"],
 }
-BY_CORRELATION = base(
-    "related.pearson", title="Active together, by correlation", bar=0, **_TOGETHER
+# Measured on a sample of the latent's tokens: each figure with its standard error.
+_ESTIMATED = {
+    "b": "latents",
+    "columns": ["r", "± r", "overlap", "± overlap", "both", "of"],
+    "formats": ["value", "value", "percent", "percent", "count", "count"],
+}
+_CORRELATION, _OVERLAP = "Active together, by correlation", "Active together, by overlap"
+BY_CORRELATION = base("related.pearson", title=_CORRELATION, bar=0, **_TOGETHER)
+BY_OVERLAP = base("related.jaccard", title=_OVERLAP, bar=1, **_TOGETHER)
+_SAMPLED = " (estimated on a sample of its tokens)"
+ABOUT_CORRELATION = base(
+    "related.pearson.estimated", title=_CORRELATION + _SAMPLED, bar=0, **_ESTIMATED
 )
-BY_OVERLAP = base("related.jaccard", title="Active together, by overlap", bar=1, **_TOGETHER)
+ABOUT_OVERLAP = base("related.jaccard.estimated", title=_OVERLAP + _SAMPLED, bar=2, **_ESTIMATED)
+_COLUMNS = (
+    "order",
+    "other",
+    "pearson",
+    "pearson_error",
+    "jaccard",
+    "jaccard_error",
+    "n_both",
+    "n_looked",
+)
 GRID = base("related", b="grid")
 
 
@@ -37,13 +57,21 @@ def related(latent: LatentView) -> list[Block]:
     if neighbours:
         blocks.append(NEIGHBOURS(rows=linked(latent.sae, slug, neighbours)))
     together: dict[str, list[Sequence[float]]] = {}
-    for order, *row in latent.rows("coactivation").each(
-        "order", "other", "pearson", "jaccard", "n_both"
-    ):
+    estimated = False
+    for order, *row in latent.rows("coactivation").each(*_COLUMNS):
         together.setdefault(order, []).append(row)
-    for order, make in (("pearson", BY_CORRELATION), ("jaccard", BY_OVERLAP)):
-        if order in together:
-            blocks.append(make(rows=linked(latent.sae, slug, together[order])))
+        estimated = estimated or row[2] > 0 or row[4] > 0
+    kinds = {
+        "pearson": (BY_CORRELATION, ABOUT_CORRELATION),
+        "jaccard": (BY_OVERLAP, ABOUT_OVERLAP),
+    }
+    for order, (exact, about) in kinds.items():
+        rows = together.get(order, [])
+        if rows and estimated:
+            blocks.append(about(rows=linked(latent.sae, slug, rows)))
+        elif rows:
+            known = [[row[i] for i in (0, 1, 3, 5)] for row in rows]
+            blocks.append(exact(rows=linked(latent.sae, slug, known)))
     return [GRID(blocks=blocks)] if blocks else []
 
 

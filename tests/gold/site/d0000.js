@@ -29,11 +29,11 @@
 {"base":"logits","blocks":[{"base":"logits.top","rows":[[90,0.8371],[246,0.6387]]},{"base":"logits.bottom","rows":[[2,-0.8371],[127,-0.6387]]}]},
 {"base":"logits.histogram","v":{"mean":0.04273,"std":0.2145,"skewness":-0.3244,"kurtosis":6.914},"views":[{"data":[{"x0":-1.47,"dx":0.0599999987,"y":[0,0,0,0,0,0,0,0,0,0,0,0,1,1,2,4,5,7,9,12,14,16,18,20,21,21,21,20,18,16,14,12,9,7,5,4,2,1,1,0,0,0,0,0,0,0,0,0,0,0]}]}]}]],
 ["tokens",[
-{"base":"tokens","blocks":[{"base":"tokens.share","rows":[[284,0.9994,72.47,32.98,43,234,6.746],[28,0.0005672,77.66,84.23,102,455,7.945]]},{"base":"tokens.lift","rows":[[298,0.9994,104.2,13,97,730,1.949],[60,0.0005672,88.68,43.48,191,859,5.011]]}]}]],
+{"base":"tokens","blocks":[{"base":"tokens.share","rows":[[284,0.9994,72.47,32.98,43,234,6.746],[28,0.0005672,77.66,84.23,102,455,7.945]],"title":"By share of its activation, on 25 % of the text's tokens"},{"base":"tokens.lift","rows":[[298,0.9994,104.2,13,97,730,1.949],[60,0.0005672,88.68,43.48,191,859,5.011]],"title":"By lift, on 25 % of the text's tokens"}]}]],
 ["deembedding",[
 {"base":"deembedding","blocks":[{"base":"deembedding.extended.top","rows":[[96,1.115],[119,0.5363]]},{"base":"deembedding.extended.bottom","rows":[[83,-1.115],[39,-0.5363]]},{"base":"deembedding.raw.top","rows":[[293,0.9834],[262,0.8616]]},{"base":"deembedding.raw.bottom","rows":[[178,-0.9834],[22,-0.8616]]}]}]],
 ["related",[
-{"base":"related","blocks":[{"base":"related.neighbours","rows":[[11,0,0.7042],[5,0,0.4913]]},{"base":"related.pearson","rows":[[6,0,0.3064,0.09886,144],[3,0,0.2066,0.05649,116]]},{"base":"related.jaccard","rows":[[3,0,0.5179,0.2993,124],[7,0,0.5288,0.3443,20]]}]}]],
+{"base":"related","blocks":[{"base":"related.neighbours","rows":[[11,0,0.7042],[5,0,0.4913]]},{"base":"related.pearson.estimated","rows":[[6,0,0.3064,0.03,0.09886,0.01,144,288],[3,0,0.2066,0.03,0.05649,0.01,116,232]]},{"base":"related.jaccard.estimated","rows":[[3,0,0.5179,0.03,0.2993,0.01,124,248],[7,0,0.5288,0.03,0.3443,0.01,20,40]]}]}]],
 ["geometry",[
 {"base":"geometry","values":[1.368,1,0.5155]}]]]},
 {"latent":10,"max":16.97,"panels":[

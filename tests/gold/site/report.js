@@ -51,6 +51,8 @@
 ["related.neighbours",{"b":"latents","title":"Nearest decoder directions","columns":["cosine"],"formats":["value"],"bar":0}],
 ["related.pearson",{"title":"Active together, by correlation","bar":0,"b":"latents","columns":["r","overlap","both"],"formats":["value","percent","count"]}],
 ["related.jaccard",{"title":"Active together, by overlap","bar":1,"b":"latents","columns":["r","overlap","both"],"formats":["value","percent","count"]}],
+["related.pearson.estimated",{"title":"Active together, by correlation (estimated on a sample of its tokens)","bar":0,"b":"latents","columns":["r","± r","overlap","± overlap","both","of"],"formats":["value","value","percent","percent","count","count"]}],
+["related.jaccard.estimated",{"title":"Active together, by overlap (estimated on a sample of its tokens)","bar":2,"b":"latents","columns":["r","± r","overlap","± overlap","both","of"],"formats":["value","value","percent","percent","count","count"]}],
 ["related",{"b":"grid"}],
 ["pullbacks.top",{"b":"latents","columns":["pullback"],"formats":["value"],"bar":0}],
 ["pullbacks.bottom",{"b":"latents","columns":["pullback"],"formats":["value"],"bar":0}],

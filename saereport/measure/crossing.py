@@ -1,0 +1,53 @@
+"""Where tensors cross between the host and the device: the only place that waits for the device.
+
+Each of these is a question to the device, which has to finish all that was asked of it before;
+everything else in the accumulators only asks it for more. `tests/measure/test_crossing.py` counts
+them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+
+def numbers(tensors: Sequence[Tensor]) -> list[int]:
+    """Whole numbers that the host needs to know, in one question.
+
+    Args:
+        tensors: Of no dimension, on one device, of an integer or bool type.
+    """
+    if not tensors:
+        return []
+    stacked = torch.stack([tensor.to(torch.int64) for tensor in tensors])
+    found: list[int] = stacked.tolist()
+    return found
+
+
+def indices(mask: Tensor, size: int | None = None) -> Tensor:
+    """Where a mask holds, ascending, int64[size].
+
+    Args:
+        mask: bool[k].
+        size: How often it holds, if the host knows: then the device is not asked.
+    """
+    if size is None or mask.device.type == "cpu":
+        return torch.nonzero(mask).squeeze(1)
+    return torch.nonzero_static(mask, size=size).squeeze(1)
+
+
+def to_host(tensor: Tensor) -> NDArray[Any]:
+    """A tensor as an array of its own in the host's memory."""
+    array: NDArray[Any] = tensor.detach().cpu().numpy()
+    return array.copy() if tensor.device.type == "cpu" else array
+
+
+def to_device(array: NDArray[Any], device: torch.device | str) -> Tensor:
+    """An array's copy on a device; nothing waits for it."""
+    # A copy: what the caller does with the array afterwards must not show.
+    return torch.from_numpy(np.array(array, order="C")).to(device, non_blocking=True)
