@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -287,6 +289,49 @@ def test_what_can_be_told_before_anything_starts(monkeypatch: pytest.MonkeyPatch
             check_engine(make_config({"engine": "ray", "ray_address": address}))
     with pytest.raises(SaereportError, match=r"at '127\.0\.0\.1:1' cannot be reached: Conn"):
         check_engine(make_config({"engine": "ray", "ray_address": "127.0.0.1:1"}))
+    with pytest.raises(UsageError, match="keep no activations"):
+        check_engine(make_config({"engine": "ray", "activations_cache": "kept"}))
     monkeypatch.setattr(cluster.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(SaereportError, match=r"pip install 'saereport\[ray\]'"):
         check_engine(make_config({"engine": "ray"}))
+
+
+@pytest.mark.parametrize(
+    ("answer", "refused"),
+    [
+        (b"\0\0\x06\x04\0\0\0\0\0\0\x03\0\0\0d", False),
+        (b"HTTP/1.0 400 Bad request\r\n\r\n", True),
+        (b"", True),
+        (None, True),
+    ],
+    ids=["grpc", "a web server", "nothing", "silence"],
+)
+def test_a_port_where_no_ray_answers_is_told_at_once(
+    answer: bytes | None, refused: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "REACH_SECONDS", 0.2)
+    monkeypatch.delenv("RAY_USE_TLS", raising=False)
+    monkeypatch.setattr(cluster.importlib.util, "find_spec", lambda name: object())
+    done = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(64)
+                connection.sendall(answer or b"")
+                if answer is None:
+                    done.wait()
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        address = f"ray://127.0.0.1:{server.getsockname()[1]}"
+        try:
+            if refused:
+                with pytest.raises(SaereportError, match=r"cannot be reached: (what|timed out)"):
+                    check_engine(make_config({"engine": "ray", "ray_address": address}))
+            else:
+                check_engine(make_config({"engine": "ray", "ray_address": address}))
+        finally:
+            done.set()
+            thread.join()

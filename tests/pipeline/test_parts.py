@@ -142,7 +142,7 @@ def test_an_interrupted_merge_loses_nothing(
     assert not (tmp_path / "merged").exists()
     # Once merged, the parts are not merged again though a later stage fails.
     with monkeypatch.context() as patch:
-        patch.setattr("saereport.evaluate.fidelity.evaluate", lambda *_: 1 / 0)
+        patch.setattr("saereport.pipeline.evaluation.evaluate", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             build.merge_parts([three], tmp_path / "merged")
     assert restored == [1, 2, 1, 2, 3]

@@ -11,8 +11,11 @@ import logging
 import os
 import re
 import socket
+import sys
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from contextlib import contextmanager
+from typing import Any, BinaryIO
 
 from saereport.config.build import BuildConfig
 from saereport.pipeline.engine.dispatch import Dispatcher
@@ -23,6 +26,9 @@ from saereport.util.progress import Bar
 
 REACH_SECONDS = 5.0
 CORES_A_WORKER = 4
+
+_SETTINGS = b"\x04"
+_HTTP2_GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0" + _SETTINGS + bytes(5)
 
 
 def check_engine(config: BuildConfig) -> None:
@@ -38,6 +44,11 @@ def check_engine(config: BuildConfig) -> None:
                 option = f"--{name.replace('_', '-')}"
                 raise UsageError(f"{option} is for the engine ray.", "Give --engine ray with it.")
         return
+    if config.activations_cache is not None:
+        raise UsageError(
+            "Workers of the engine ray keep no activations.",
+            "Leave --activations-cache out, or --engine ray.",
+        )
     if importlib.util.find_spec("ray") is None:
         raise SaereportError(
             "The engine ray needs Ray, which is not installed.", "pip install 'saereport[ray]'."
@@ -58,10 +69,25 @@ def _require_reachable(address: str) -> None:
         )
     try:
         place = (match[1].strip("[]"), int(match[2]))
-        with socket.create_connection(place, timeout=REACH_SECONDS):
-            pass
+        with socket.create_connection(place, timeout=REACH_SECONDS) as connection:
+            if os.environ.get("RAY_USE_TLS", "0") in ("", "0"):
+                _require_http2(connection)
     except OSError as error:
         raise _unreachable(address, error.strerror or str(error)) from error
+
+
+def _require_http2(connection: socket.socket) -> None:
+    """Greet a server as gRPC does, which Ray speaks: such a one answers with its settings.
+
+    Raises:
+        OSError: It answers with something else, or not at all.
+    """
+    connection.sendall(_HTTP2_GREETING)
+    head = b""
+    while len(head) < 4 and (more := connection.recv(4 - len(head))):
+        head += more
+    if head[3:] != _SETTINGS:
+        raise OSError("what answers there is no Ray")
 
 
 def _unreachable(address: str, reason: str) -> SaereportError:
@@ -225,15 +251,43 @@ def _connect(address: str | None) -> None:
         asked |= {"address": "local", "include_dashboard": False}
     else:
         asked |= {"address": address}
+    said = b""
     try:
-        ray.init(**asked)
+        # What its libraries write there themselves is not for users; the error is told below.
+        with _stderr() as stream:
+            try:
+                ray.init(**asked)
+            finally:
+                stream.seek(0)
+                said = stream.read()
     except (ConnectionError, TimeoutError, RuntimeError, ValueError) as error:
+        if b"AuthToken" in said or "AuthToken" in str(error):
+            raise SaereportError(
+                f"The Ray cluster at '{address}' asks for a token, and was given another or none.",
+                "Set RAY_AUTH_MODE=token, with the token where Ray looks for it.",
+            ) from error
         if address is None:
             raise SaereportError(
                 f"Ray could not be started on this machine: {_last_line(error)}.",
                 "Try 'ray start --head', then --ray-address auto.",
             ) from error
         raise _unreachable(address, _last_line(error)) from error
+
+
+@contextmanager
+def _stderr() -> Iterator[BinaryIO]:
+    """What this process and what it starts write to the standard error, in a file instead."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with tempfile.TemporaryFile() as stream:
+            os.dup2(stream.fileno(), 2)
+            try:
+                yield stream
+            finally:
+                os.dup2(kept, 2)
+    finally:
+        os.close(kept)
 
 
 def shares(
