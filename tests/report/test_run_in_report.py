@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from saereport.cli.main import run as command
 from saereport.config.build import BuildConfig
 from saereport.pipeline import build as building
 from saereport.report import rendering
@@ -97,6 +98,18 @@ def test_it_is_never_lost(run: Path, tmp_path: Path) -> None:
     assert single.run.info == open_run(run).info
 
 
+def test_the_command_line_says_either(run: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    asked = ["--quiet", "render", str(run), "--out", str(out)]
+    assert command([*asked, "--without-run", "--processes", "1"]) == 0
+    assert not (out / "run").exists()
+    assert command([*asked, "--with-run"]) == 0
+    assert (out / "run" / "run.json").is_file()
+    assert command([*asked, "--processes", "0"]) == 2
+    assert command(["--quiet", "render", str(out), "--out", str(out), "--without-run"]) == 2
+    assert (out / "run" / "run.json").is_file()
+
+
 def slug_of(run: Path) -> str:
     return open_run(run).info.saes[0].slug
 
@@ -105,7 +118,7 @@ def slug_of(run: Path) -> str:
 def built(monkeypatch: pytest.MonkeyPatch) -> None:
     """Building without measuring anything."""
 
-    def collect(config: Any, target: Path, *rest: Any) -> Path:
+    def collect(config: Any, target: Path, *rest: Any, **more: Any) -> Path:
         write_run(target, SHAPE)
         return target
 
