@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -142,20 +143,22 @@ def weights_at_least(config: BuildConfig) -> int:
     What is on the hub, and what is stored in other formats, is not known and not counted; nor is a
     model that is spread over devices or packed into fewer bits.
     """
-    folders = [sae.path / WEIGHTS for sae in config.saes if sae.path is not None]
+    saes = [sae.path / WEIGHTS for sae in config.saes if sae.path is not None]
     model = Path(config.model or "").expanduser()
-    whole = not config.device_map and not config.quantize
-    if config.model and whole and model.is_dir():
-        folders += sorted(model.glob("*.safetensors"))
-    return _BYTES[config.dtype] * sum(_elements(path.expanduser()) for path in folders)
+    whole = config.model and not config.device_map and not config.quantize
+    files = sorted(model.glob("*.safetensors")) if whole and model.is_dir() else []
+    each = _BYTES[config.sae_dtype or config.dtype]
+    return each * _elements(saes) + _BYTES[config.dtype] * _elements(files)
 
 
-def _elements(path: Path) -> int:
-    """Numbers in a weights file; none where it cannot be read: what loads it says why."""
-    try:
-        return sum(math.prod(shape) for shape in tensor_shapes(path).values())
-    except SaereportError:
-        return 0
+def _elements(files: Iterable[Path]) -> int:
+    """Numbers in weights files; none in one that cannot be read: what loads it says why."""
+    total = 0
+    for path in files:
+        with contextlib.suppress(SaereportError):
+            shapes = tensor_shapes(path.expanduser())
+            total += sum(math.prod(shape) for shape in shapes.values())
+    return total
 
 
 def require_room_for_weights(config: BuildConfig, there: Available) -> None:

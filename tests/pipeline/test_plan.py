@@ -307,6 +307,7 @@ def test_weights_that_no_memory_holds_are_refused_before_they_are_loaded(
     assert resources.weights_at_least(config) == 4 * shapes
     half = make_config(asked(dtype="bfloat16"))
     assert resources.weights_at_least(half) == 2 * shapes
+    assert resources.weights_at_least(make_config(asked(sae_dtype="float16"))) == 2 * shapes
     little = THERE.model_copy(update={"host_limit_bytes": 4 * shapes - 1})
     monkeypatch.setattr(build, "available", lambda *_: little)
     with pytest.raises(SaereportError, match="weights of the model and the SAEs take"):
