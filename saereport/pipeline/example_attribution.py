@@ -66,12 +66,14 @@ def cost_of_attributions(context: Context, slugs: Sequence[str], probe: Probe) -
         peaks = _few_peaks(context, slug)
         if not peaks:
             continue
+        few = 1 if probe.brief else FEW
+        peaks = peaks[: 2 * few]
         with probe.sample() as one:
-            _tried(context, slug, peaks[:FEW])
+            _tried(context, slug, peaks[:few])
         with probe.sample() as more:
             tables = _tried(context, slug, peaks)
         n = len(context.latents[slug]) * context.config.circuits.examples
-        first = (min(FEW, len(peaks)), min(one.seconds, more.seconds))
+        first = (min(few, len(peaks)), min(one.seconds, more.seconds))
         found.append((n, line_through(first, (len(peaks), more.seconds), n)))
         sizes += sum(table_bytes(name, t) for name, t in tables.items()) * n / len(peaks)
         samples += [one, more]

@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -45,6 +46,9 @@ class Pace:
         floor: Seconds that the model and the SAEs take for a token.
         pieces: Tokens and seconds of each piece.
     """
+
+    ENOUGH: ClassVar[int] = 4
+    """Pieces of which a part of the cost that falls can be told apart."""
 
     floor: float = 0.0
     pieces: list[tuple[int, float]] = field(default_factory=list)
@@ -81,7 +85,7 @@ class Pace:
         ends = np.cumsum([n for n, _ in self.pieces], dtype=np.float64)
         counts = np.array([n for n, _ in self.pieces], dtype=np.float64)
         beyond = np.array([s for _, s in self.pieces]) - self.floor * counts
-        if len(self.pieces) < 4:
+        if len(self.pieces) < self.ENOUGH:
             return max(float(beyond.sum() / counts.sum()), 0.0), 0.0
         # The integral of 1/t over a piece; before its own middle the first one has no logarithm.
         starts = np.maximum(ends - counts, counts[0] / 2)
@@ -115,10 +119,12 @@ def cost_of_pass(context: Context, probe: Probe) -> Cost:
     reading = TextPass(
         context.model, collectors, context.batches, Unsaved(), activations=context.cache
     )
-    pace = Pace(seconds_a_token(context, probe, probe.batch(context)))
+    pace = Pace()
     with probe.sample() as sample:
         reading.run(_timed(context, probe, pace), Progress(quiet=True).bar("", None, ""))
     pace.close(sample.seconds)
+    if len(pace.pieces) >= Pace.ENOUGH:
+        pace.floor = seconds_a_token(context, probe, probe.batch(context))
     context.seen, context.sequences = reading.seen, reading.sequences
     read, whole = max(pace.tokens, 1), context.text.to_read
     held = sum(state_bytes(one) for one in collectors)

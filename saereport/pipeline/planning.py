@@ -39,9 +39,9 @@ ONE_PROCESS = "Times are of one process that does it all: several workers share 
 """What is said where another engine is asked for."""
 
 SHARE = 0.03
-"""Part of a build that may go into telling that, about."""
+"""Part of a build after which no stage goes on with samples for that."""
 
-A_PROMPT = 50_000
+A_PROMPT = 10_000
 """Tokens through the model that circuits on a prompt come to, in the order of magnitude."""
 
 _WRITE, _PAGES = (0.05, 2e-4), (0.5, 3e-3, 0.2)

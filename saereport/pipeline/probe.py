@@ -63,6 +63,11 @@ class Probe:
     clock: Callable[[], float] = time.perf_counter
     _until: float = field(default=0.0, init=False)
 
+    @property
+    def brief(self) -> bool:
+        """Whether samples are to be as small as can be: a build waits for them."""
+        return self.share < 1.0
+
     def begin(self) -> None:
         """A stage begins to take samples; of the one before nothing is left."""
         gc.collect()

@@ -49,14 +49,16 @@ class EvaluationStage(Stage):
         # What is at the beginning of a sequence may not count, and something must.
         with probe.sample() as one:
             evaluate(model, saes, tokens[:1, -few:], counted[:1, -few:], context.progress)
-        n = probe.fitting(one.seconds * tokens.shape[1] / few, batch)
+        n = 1 if probe.brief else probe.fitting(one.seconds * tokens.shape[1] / few, batch)
+        some = min(3 * few, tokens.shape[1]) if probe.brief else tokens.shape[1]
         with probe.sample() as more:
-            evaluate(model, saes, tokens[:n], counted[:n], context.progress)
+            evaluate(model, saes, tokens[:n, -some:], counted[:n, -some:], context.progress)
+        size = n * some / tokens.shape[1]
         return Cost(
             seconds=line_through(
-                (few / tokens.shape[1], one.seconds), (n, more.seconds), len(tokens)
+                (few / tokens.shape[1], one.seconds), (size, more.seconds), len(tokens)
             ),
-            host_bytes=more.at_scale(batch / n),
+            host_bytes=more.at_scale(batch / size),
             device_bytes=more.device_bytes,
         )
 
