@@ -13,7 +13,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, Field, ValidationError, create_model, field_validator
+from pydantic import (
+    BaseModel,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    create_model,
+    field_validator,
+)
 
 from saereport.config.circuits import PromptSettings
 from saereport.config.engine import EngineSettings
@@ -148,6 +155,10 @@ class BuildConfig(
         "50GB", validate_default=True
     )
     """Bytes that this folder may have, such as `50GB`; when they are used up no more is kept."""
+    keep: Annotated[int | str, Option(metavar="SIZE")] = Field("2GB", validate_default=True)
+    """Bytes of what was computed that stay beside the output, in `<out>.kept`, so that the next
+    build of this name computes only what is missing; 0 for none.
+    """
     seed: int = Field(0, ge=0, le=2**63 - 1)
     """Seed of everything random."""
     skip: tuple[str, ...] = ()
@@ -179,16 +190,16 @@ class BuildConfig(
             return size
         raise ValueError("it is 'auto' or a whole number of sequences, at least 1")
 
-    @field_validator("activations_cache_size", mode="before")
+    @field_validator("activations_cache_size", "keep", mode="before")
     @classmethod
-    def _as_bytes(cls, value: Any) -> int:
+    def _as_bytes(cls, value: Any, info: ValidationInfo) -> int:
         size: Any = value
         if isinstance(value, str):
             try:
                 size = read_bytes(value)
             except UsageError:
-                size = 0
-        if isinstance(size, int) and size >= 1:
+                size = -1
+        if isinstance(size, int) and size >= (0 if info.field_name == "keep" else 1):
             return size
         raise ValueError("it is a number of bytes, such as 50GB")
 

@@ -32,6 +32,7 @@ from saereport.pipeline.fingerprint import (
     identity_of,
     parts_of,
 )
+from saereport.pipeline.kept import put_away
 from saereport.pipeline.loading import facts_of, load_model_of, load_saes
 from saereport.pipeline.memory import MemoryProfiler, as_lines
 from saereport.pipeline.parts import (
@@ -138,7 +139,7 @@ def _build(
             swap(run, beside)
             report = Report(report.path, made_from=beside)
             watch.progress.say(f"The run is in '{beside}': the report does not hold it.")
-        _forget(work)
+        _put_away(config, work, watch.progress)
         watch.conclude(out)
         return report
 
@@ -174,7 +175,7 @@ def collect(
     watch = _Watch(progress or Progress(quiet=True), Stopwatch())
     with held_output(config, out, run=True) as work:
         run = _collect(config, out, work, watch)
-        _forget(work)
+        _put_away(config, work, watch.progress)
         watch.conclude(out)
         return run
 
@@ -328,6 +329,16 @@ class _Watch:
             self.progress.say(line)
         if self.clock.seconds:
             self.clock.keep(out)
+
+
+def _put_away(config: BuildConfig, work: Path, progress: Progress) -> None:
+    """Keep what was done for the next build of the same output, if that is wanted."""
+    blind = bool(config.blind) and not config.with_reveal
+    # What shows the text of blinded latents is to be in no file once a build is whole.
+    limit = 0 if blind else int(config.keep)
+    if not limit:
+        _forget(work)
+    put_away(work, limit, progress.say)
 
 
 def _forget(work: Path) -> None:

@@ -12,7 +12,7 @@ import json
 import shutil
 import time
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from saereport.util.files import folder_in_place_of, sha256_of, write_atomically
+from saereport.util.files import (
+    folder_in_place_of,
+    link_or_copy,
+    sha256_of,
+    write_atomically,
+)
 from saereport.util.untrusted import UNREADABLE
 
 FILE = "checkpoint.npz"
@@ -150,6 +155,12 @@ class FinishedParts:
             for name, table in tables.items():
                 pq.write_table(table, fresh / f"{name}.parquet")
 
+    def keep_only(self, parts: Collection[str]) -> None:
+        """Remove the parts that are none of these."""
+        for other in self.path.glob("*"):
+            if other.name not in parts:
+                shutil.rmtree(other, ignore_errors=True)
+
     def _forget_others(self) -> None:
         for other in self.folder.glob(f"{PARTS}*"):
             if other != self.path:
@@ -173,21 +184,22 @@ class FinishedStage:
         return self.folder / "finished"
 
     def keep(self, tables: Mapping[tuple[str | None, str], Path], notes: Mapping[str, Any]) -> None:
-        """Take over the files of its tables.
+        """Keep the files of its tables, which stay where they are too.
 
         Args:
-            tables: By SAE (None for the whole run) and name, Parquet files that move here.
+            tables: By SAE (None for the whole run) and name, Parquet files of a run, which nobody
+                changes in place.
             notes: What else it leaves, as JSON.
 
         Raises:
-            OSError: They cannot be moved.
+            OSError: They cannot be kept.
         """
         shutil.rmtree(self._path, ignore_errors=True)
         self._path.mkdir(parents=True)
         listed = []
         for number, ((slug, name), file) in enumerate(tables.items()):
             listed.append([slug, name, sha256_of(file)])
-            shutil.move(file, self._path / f"{number}.parquet")
+            link_or_copy(file, self._path / f"{number}.parquet")
         record = {"fingerprint": self.fingerprint, "tables": listed, "notes": dict(notes)}
         write_atomically(self._path / "stage.json", json.dumps(record).encode())
 

@@ -6,7 +6,7 @@ Each finished prompt is kept beside the output, so that an interrupted build goe
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -24,7 +24,7 @@ from saereport.circuits.collecting import (
 )
 from saereport.circuits.gradients.maps import MapLimits, auto_memory
 from saereport.circuits.graph.building import GraphSettings
-from saereport.circuits.prompts import make_prompts, require_usable, shown
+from saereport.circuits.prompts import PromptTokens, make_prompts, require_usable, shown
 from saereport.config.circuits import CircuitsConfig
 from saereport.measure import Columns
 from saereport.pipeline.context import Context
@@ -34,6 +34,7 @@ from saereport.pipeline.probe import Probe, Sample
 from saereport.pipeline.stage import Cost, Stage, Yielded
 from saereport.run import TABLES
 from saereport.run.columns import to_arrow
+from saereport.util.files import json_digest
 from saereport.util.progress import Progress
 
 
@@ -178,10 +179,10 @@ def circuits_on_prompts(context: Context, stage: Stage) -> Iterator[Yielded]:
     for number, task in enumerate(tasks):
         tables = kept.load(_part(task))
         if tables is not None:
-            name = shown(task.prompt.name)
-            context.progress.say(f"The prompt '{name}' was finished before; using it")
+            called = shown(task.prompt.name)
+            context.progress.say(f"The prompt '{called}' was finished before; using it")
             _say_notes(context, task, tables)
-            found[number] = tables
+            found[number] = {name: _renumbered(rows, task.prompt) for name, rows in tables.items()}
     open_ = [number for number in range(len(tasks)) if number not in found]
     for place, columns in _collected(context, [tasks[number] for number in open_]):
         task = tasks[open_[place]]
@@ -189,6 +190,7 @@ def circuits_on_prompts(context: Context, stage: Stage) -> Iterator[Yielded]:
         kept.save(_part(task), tables)
         _say_notes(context, task, tables)
         found[open_[place]] = tables
+    kept.keep_only([_part(task) for task in tasks])
     in_order = [found[number] for number in range(len(tasks))]
     for name in sorted({name for tables in in_order for name in tables}):
         whole = pa.concat_tables([tables[name] for tables in in_order if name in tables])
@@ -202,7 +204,17 @@ def _say_notes(context: Context, task: PromptTask, tables: Mapping[str, pa.Table
 
 
 def _part(task: PromptTask) -> str:
-    return f"prompt-{task.prompt.number}"
+    """What a prompt is kept under: all that is asked for on it, and not its place among others."""
+    record = asdict(task)
+    del record["prompt"]["number"]
+    return f"prompt-{json_digest(record)[:32]}"
+
+
+def _renumbered(rows: pa.Table, prompt: PromptTokens) -> pa.Table:
+    """Rows of a prompt with its number among those of this build."""
+    field = rows.schema.field("prompt")
+    numbers = pa.array([prompt.number] * rows.num_rows, field.type)
+    return rows.set_column(rows.schema.get_field_index("prompt"), field, numbers)
 
 
 def _collected(

@@ -67,6 +67,10 @@ class StageView(Protocol):
 
     name: ClassVar[str]
     needs: ClassVar[Needs]
+    regardless_of: ClassVar[tuple[str, ...]]
+
+    def depends_on(self, context: Context) -> dict[str, Any]:
+        """What its numbers depend on of what earlier stages found."""
 
     def wants(self, context: Context, table: str, slug: str | None) -> bool:
         """Whether it will read a table that is about to be written."""
@@ -213,7 +217,10 @@ class Context:
 
     def fingerprint_of(self, stage: StageView) -> str:
         """Identity of a stage's work: the settings and inputs that it depends on."""
-        return json_digest(self.parts[stage.name])
+        return json_digest(self._identity_of(stage))
+
+    def _identity_of(self, stage: StageView) -> dict[str, Any]:
+        return {**self.parts[stage.name], **found_before(self, stage)}
 
     def folder_of(self, stage: StageView) -> Path:
         """The stage's own folder, for what it keeps until the build is whole."""
@@ -227,7 +234,7 @@ class Context:
             part: Name of a folder, where it has several.
         """
         return Checkpoint(
-            self.folder_of(stage) / part, self.fingerprint_of(stage), self.parts[stage.name]
+            self.folder_of(stage) / part, self.fingerprint_of(stage), self._identity_of(stage)
         )
 
     def finished(self, stage: StageView) -> FinishedParts:
@@ -246,3 +253,13 @@ class Context:
             self.loaded.model = self._token_rows = self.cache = None
         wanted = {table for stage in self._later for table in stage.needs.tables}
         self._held = {key: table for key, table in self._held.items() if key[0] in wanted}
+
+
+def found_before(context: Context, stage: StageView) -> dict[str, Any]:
+    """What a stage's identity has of what earlier stages found; nothing where it needs none."""
+    return {"found": stage.depends_on(context)} if stage.regardless_of else {}
+
+
+def shown_of(context: Context) -> dict[str, Any]:
+    """The latents that are shown, for a stage of which that is all that it has of the text."""
+    return {"shown": {slug: latents.tolist() for slug, latents in context.latents.items()}}

@@ -237,13 +237,15 @@ def part_of(identity: Mapping[str, Any], stage: Stage, *, redacted: bool = False
     every, own = stages(), built_on(stage) | ({"blind"} if redacted else set())
     mine = {key for name in own if name in every for key in every[name].settings}
     others = {key for one in every.values() for key in one.settings} - mine
+    others |= set(stage.regardless_of)
     config = {key: value for key, value in identity["config"].items() if key not in others}
     for key in (key.removeprefix("saes.") for key in others if key.startswith("saes.")):
         config["saes"] = [{**sae, key: None} for sae in config["saes"]]
     names = {part for name in own if name in every for part in every[name].names}
     config["skip"] = [name for name in config["skip"] if name in names]
     inputs = {name: found for name, found in identity["inputs"].items() if name in own}
-    return {**identity, "config": config, "inputs": inputs}
+    added = {} if "latents" in stage.regardless_of else identity["added"]
+    return {**identity, "config": config, "inputs": inputs, "added": added}
 
 
 def parts_of(identity: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -326,6 +328,7 @@ def config_record(config: BuildConfig) -> dict[str, Any]:
             "activations_cache": True,
             "activations_cache_size": True,
             **dict.fromkeys(EngineSettings.model_fields, True),
+            "keep": True,
             "circuits": {"memory"},
         },
     )

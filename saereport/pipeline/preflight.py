@@ -17,6 +17,7 @@ from saereport.config.build import BuildConfig, SaeConfig
 from saereport.config.selection import check_width, parse_selection
 from saereport.pipeline.activation_store import require_cache_or_nothing
 from saereport.pipeline.engine.cluster import check_engine
+from saereport.pipeline.kept import take_up
 from saereport.pipeline.stage import require_needs, stages
 from saereport.run import kinds
 from saereport.run.schema import MOST_LAYERS, MOST_SAES
@@ -147,6 +148,7 @@ def held_output(
     require_apart(out, [config.dataset] if config.dataset else [])
     work = out.with_name(f"{out.name}.partial")
     with reserved(out, _check_of(single_file, run)), reserved(work):
+        take_up(work)
         yield work
 
 

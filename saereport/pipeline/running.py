@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 
 from saereport.pipeline.checkpoint import FinishedStage
-from saereport.pipeline.context import Context
+from saereport.pipeline.context import Context, found_before
 from saereport.pipeline.fingerprint import part_of
 from saereport.pipeline.stage import SKIPPED, Cost, Stage, Yielded, built_on, is_skipped, stages
 from saereport.pipeline.write import TableSink
@@ -95,6 +95,7 @@ def run_stages(context: Context, planned: Sequence[Stage], sink: TableSink, watc
     """
     failed: dict[str, SaereportError] = {}
     done: list[tuple[Stage, dict[str, Any]]] = []
+    used: list[str] = []
     try:
         for number, stage in enumerate(planned):
             later = [one for one in planned[number + 1 :] if not failed.keys() & built_on(one)]
@@ -103,7 +104,11 @@ def run_stages(context: Context, planned: Sequence[Stage], sink: TableSink, watc
                 continue
             with watch(stage.name):
                 try:
-                    done.append((stage, _run(context, stage, sink, later)))
+                    notes = _run(context, stage, sink, later)
+                    if notes is None:
+                        used.append(stage.name)
+                    else:
+                        done.append((stage, notes))
                 except GateError:
                     raise
                 except SaereportError as error:
@@ -113,14 +118,21 @@ def run_stages(context: Context, planned: Sequence[Stage], sink: TableSink, watc
             context.release()
         if failed:
             raise next(iter(failed.values()))
-    except BaseException:
+    finally:
         for stage, notes in done:
             _keep(context, stage, notes, sink)
-        raise
+    if used:
+        context.progress.say(f"Taken from what was kept: {', '.join(used)}")
 
 
-def _run(context: Context, stage: Stage, sink: TableSink, later: Sequence[Stage]) -> dict[str, Any]:
-    """Run one stage, or use what is kept of it; returns what else it leaves."""
+def _run(
+    context: Context, stage: Stage, sink: TableSink, later: Sequence[Stage]
+) -> dict[str, Any] | None:
+    """Run one stage, or use what is kept of it; returns what else it leaves, None for the latter.
+
+    Raises:
+        SaereportError: It cannot be done.
+    """
     warned = len(context.warned.kept)
     before = {slug: dict(reasons) for slug, reasons in context.left_out.items()}
     kept = None if _is_read(stage, later) else _finished(context, stage).load()
@@ -133,6 +145,8 @@ def _run(context: Context, stage: Stage, sink: TableSink, later: Sequence[Stage]
         yielded = stage.run(context)
     for slug, name, columns in yielded:
         sink.put(stage, slug, name, columns)
+    if kept is not None:
+        return None
     said = context.warned.kept[warned:]
     left_out = [
         [slug, name, reason]
@@ -164,7 +178,7 @@ def _columns(rows: pa.Table) -> dict[str, Any]:
 
 def _finished(context: Context, stage: Stage) -> FinishedStage:
     # What is kept of a stage is without what would show the text of blinded latents.
-    identity = part_of(context.identity, stage, redacted=True)
+    identity = part_of(context.identity, stage, redacted=True) | found_before(context, stage)
     return FinishedStage(context.folder_of(stage), json_digest(identity))
 
 

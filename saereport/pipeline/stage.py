@@ -137,6 +137,8 @@ class Stage(ABC):
             under its name; the settings of saereport's own stages are keys at the top.
         at_top: Whether the fields of `config` are keys at the top of a configuration.
         shares: Keys at the top that it depends on and that are another stage's too.
+        regardless_of: Keys on which its numbers do not depend but through what `depends_on` says,
+            though no stage claims them or one does on which it builds: `tokens`.
         essential: Names among its own, of tables or the stage's own, that cannot be skipped.
         why_essential: Why, as the end of a sentence.
         keeps: Whether its tables, once finished, stand for all that it leaves, so that an
@@ -149,6 +151,7 @@ class Stage(ABC):
     config: ClassVar[type[BaseModel] | None] = None
     at_top: ClassVar[bool] = False
     shares: ClassVar[tuple[str, ...]] = ()
+    regardless_of: ClassVar[tuple[str, ...]] = ()
     essential: ClassVar[tuple[str, ...]] = ()
     why_essential: ClassVar[str] = "others are built on it"
     keeps: ClassVar[bool] = True
@@ -197,6 +200,16 @@ class Stage(ABC):
 
         Returns:
             JSON, by words for the sentence that it changed: `the prompts file`.
+        """
+        return {}
+
+    def depends_on(self, context: Context) -> dict[str, Any]:
+        """What its numbers depend on of what earlier stages found, in place of `regardless_of`.
+
+        Asked when these have run.
+
+        Returns:
+            JSON.
         """
         return {}
 

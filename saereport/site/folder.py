@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import filecmp
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +19,7 @@ from saereport.site.layout import FolderLayout
 from saereport.site.pages import Pages
 from saereport.site.parts.registry import Data, Download, Item, Page
 from saereport.util.errors import SaereportError
-from saereport.util.files import folder_in_place_of, sha256_of, strangers
+from saereport.util.files import folder_in_place_of, link_or_copy, sha256_of, strangers
 from saereport.util.inside import read_inside
 
 MANIFEST = REPORT_FILE
@@ -98,6 +100,23 @@ def report_folder(out_dir: Path, run: Run, *, with_run: bool = True) -> Iterator
         if with_run:
             copy_run(run, folder / RUN_FOLDER)
         yield folder
+        _leave_as_they_are(folder, out_dir)
+
+
+def _leave_as_they_are(fresh: Path, old: Path) -> None:
+    """Let files that are the same as before be the files of before, with their times.
+
+    So whoever copies a report to a server copies only what another run or version changed.
+    """
+    for path in fresh.rglob("*"):
+        before = old / path.relative_to(fresh)
+        if path.is_dir() or not before.is_file() or before.is_symlink():
+            continue
+        with contextlib.suppress(OSError):
+            if filecmp.cmp(path, before, shallow=False):
+                aside = path.with_name(f".{path.name}.same")
+                link_or_copy(before, aside)
+                aside.replace(path)
 
 
 def write_manifest(folder: Path, *, version: str, title: str, slugs: list[str]) -> None:

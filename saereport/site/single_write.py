@@ -91,7 +91,9 @@ def write_single(
         if size > WARN_ABOVE:
             progress.say(f"The file has {_megabytes(size)}: {_listed(made.parts)}. {_ADVICE}")
         require_single_or_nothing(out)
-        write_atomically(out, made.html.encode("utf-8"))
+        page = made.html.encode("utf-8")
+        if not out.is_file() or out.read_bytes() != page:
+            write_atomically(out, page)
 
 
 def html_of(run: Run) -> str:

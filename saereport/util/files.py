@@ -6,6 +6,7 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -67,6 +68,22 @@ def write_atomically(path: Path, data: bytes | Iterable[bytes]) -> None:
         except BaseException:
             fresh.unlink(missing_ok=True)
             raise
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """Give a file another name, or copy it with its times where the file system has no such thing.
+
+    For files that are replaced and never changed in place.
+
+    Raises:
+        OSError: There is a file at the target, the source is not there, or the disk is full.
+    """
+    try:
+        os.link(source, target)
+    except FileExistsError:
+        raise
+    except OSError:
+        shutil.copy2(source, target)
 
 
 @contextmanager

@@ -284,7 +284,9 @@ def test_after_a_crash_the_same_call_resumes_to_the_same_bytes(
     resumed = [line for line in told.lines if line.startswith("Going on from the checkpoint")]
     assert bool(resumed) == (blocks > 1)
     assert files(again) == files(made)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["run", "run.timing.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        *("run", "run.kept", "run.timing.json")
+    ]
 
 
 def test_the_text_is_tokenised_once_for_all_stages_and_for_what_goes_on(
@@ -309,7 +311,9 @@ def test_the_text_is_tokenised_once_for_all_stages_and_for_what_goes_on(
     tokenised.clear()
     build.collect(settings, tmp_path / "run")
     assert set(tokenised) <= {0}
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["run", "run.timing.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        *("run", "run.kept", "run.timing.json")
+    ]
 
 
 def test_ctrl_c_saves_between_blocks_and_resumes(
@@ -714,7 +718,9 @@ def test_build_makes_a_report_with_its_run_and_can_replace_it(inputs: Path, tmp_
         run = open_run(out)
         run.verify()
         assert run.info.saes[0].selection == latents
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["report", "report.timing.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        *("report", "report.kept", "report.timing.json")
+    ]
 
 
 def test_a_build_whose_rendering_failed_does_not_read_the_text_again(

@@ -47,6 +47,10 @@ def first(register: Callable[[Stage], None], monkeypatch: pytest.MonkeyPatch) ->
     return made
 
 
+ENDS = ("", ".kept", ".timing.json")
+"""What a build leaves: what it was asked for, what the next one of its name uses, and its times."""
+
+
 @pytest.mark.parametrize("error", [SaereportError("The toy is broken."), KeyboardInterrupt()])
 def test_what_is_finished_is_used_again_and_the_bytes_are_the_same(
     asked: Asked,
@@ -77,7 +81,7 @@ def test_what_is_finished_is_used_again_and_the_bytes_are_the_same(
     assert files(again) == files(whole)
     assert first.ran == 2
     names = {path.name for path in tmp_path.iterdir()}
-    assert names == {"run", "run.timing.json", "whole", "whole.timing.json"}
+    assert names == {f"{name}{end}" for name in ("run", "whole") for end in ENDS}
 
 
 def test_what_a_finished_stage_said_is_said_again(asked: Asked, first: Toy, tmp_path: Path) -> None:
@@ -256,7 +260,7 @@ def test_a_strict_build_stops_at_once(asked: Asked, first: Toy, tmp_path: Path) 
 def test_every_stage_is_asked_to_discard_what_it_kept(
     asked: Asked, toy: Toy, tmp_path: Path
 ) -> None:
-    build.collect(asked(), tmp_path / "run")
+    build.collect(asked(keep=0), tmp_path / "run")
     assert toy.discarded == [tmp_path / "run.partial" / "stages" / "toy"]
     assert not (tmp_path / "run.partial").exists()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from saereport.config.build import BuildConfig
 from saereport.config.circuits import PromptConfig, PromptSettings
@@ -36,6 +36,7 @@ class CircuitsStage(Stage):
     at_top = True
     # Of blinded latents, where they are active on a prompt is not among what is kept.
     shares = ("blind", "with_reveal")
+    regardless_of = ("prompts", "tokens", "latents", "saes.latents", "examples")
     essential = ("prompts", "prompt_notes", "graph_nodes")
     why_essential = "other tables name what stands there; 'circuits' leaves out all of them"
     keeps = False
@@ -53,6 +54,12 @@ class CircuitsStage(Stage):
         """Check the order of the SAEs in pairs, and that a graph has some to be made of."""
         _check_pairs(config, {fact.slug: fact for fact in facts})
         _check_graph(config, facts)
+
+    def depends_on(self, context: Context) -> dict[str, Any]:
+        """The latents that are shown."""
+        from saereport.pipeline.context import shown_of
+
+        return shown_of(context)
 
     def why_not(self, context: Context) -> str | None:
         """Nothing to say where there is no prompt."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from saereport.config.stages import EvaluationSettings
 from saereport.pipeline.stage import SKIPPED, Cost, Needs, Stage, Yielded
@@ -23,6 +23,11 @@ class EvaluationStage(Stage):
     needs = Needs(model=True, saes=True)
     config = EvaluationSettings
     at_top = True
+    regardless_of = ("tokens", "latents", "saes.latents", "examples")
+
+    def depends_on(self, context: Context) -> dict[str, Any]:
+        """How many tokens there are to evaluate on."""
+        return {"evaluated": min(context.config.evaluation_tokens, context.seen.counted)}
 
     def why_not(self, context: Context) -> str | None:
         """No tokens are the same as skipping it."""

@@ -36,6 +36,7 @@ class MeanGradientsStage(Stage):
     config = PromptsFileSettings
     at_top = True
     shares = ("circuits",)
+    regardless_of = ("tokens", "latents", "saes.latents", "examples")
     keeps = False
 
     def check(self, config: BuildConfig) -> None:
@@ -47,6 +48,12 @@ class MeanGradientsStage(Stage):
     def inputs(self, config: BuildConfig) -> dict[str, Any]:
         """The file."""
         return {"the prompts file": file_digest(config.prompts_file)}
+
+    def depends_on(self, context: Context) -> dict[str, Any]:
+        """The latents that are shown."""
+        from saereport.pipeline.context import shown_of
+
+        return shown_of(context)
 
     def why_not(self, context: Context) -> str | None:
         """Nothing to say where there is no file."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from saereport.config.build import BuildConfig
 from saereport.config.stages import WeightSettings
@@ -24,6 +24,7 @@ class WeightsStage(Stage):
     config = WeightSettings
     at_top = True
     shares = ("examples",)
+    regardless_of = ("tokens", "latents", "saes.latents")
 
     @property
     def yields(self) -> tuple[str, ...]:
@@ -39,6 +40,12 @@ class WeightsStage(Stage):
                 "A UMAP map needs the package umap-learn, which is not installed.",
                 "pip install 'saereport[umap]', or make the map with PCA.",
             )
+
+    def depends_on(self, context: Context) -> dict[str, Any]:
+        """The latents that are shown."""
+        from saereport.pipeline.context import shown_of
+
+        return shown_of(context)
 
     def plan(self, context: Context) -> Cost:
         """Warn of tables that cannot be right for this model."""
