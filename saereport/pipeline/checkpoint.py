@@ -76,6 +76,17 @@ class Checkpoint:
         except _DAMAGED:
             return None
 
+    def peek(self, name: str) -> np.ndarray | None:
+        """One array of the saved state; None as for `load`, or where it has none of that name."""
+        try:
+            with np.load(self.path, allow_pickle=False) as saved:
+                if str(saved[FINGERPRINT]) != self.fingerprint:
+                    return None
+                found: np.ndarray = saved[name]
+                return found
+        except _DAMAGED:
+            return None
+
     def kept_identity(self) -> dict[str, Any] | None:
         """Of what the saved state is; None where it does not say so, or cannot be read."""
         try:

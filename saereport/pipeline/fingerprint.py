@@ -258,6 +258,8 @@ _WORDS = {
     "tables": "what is measured",
     "context_size": "the context size",
     "added": "the latents that are blinded",
+    "tracked": "the latents that are followed",
+    "rules": "how sequences are made of the text",
     "tokenizer": "the tokeniser",
     "text": "the text",
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from saereport.config.build import BuildConfig
 from saereport.measure import STATISTICS, Setting
@@ -13,7 +13,7 @@ from saereport.pipeline.collector import SaeCollector
 from saereport.pipeline.context import Chosen, Context, StageView
 from saereport.pipeline.engine.bench import Bench
 from saereport.pipeline.engine.job import Engine, Job
-from saereport.pipeline.fingerprint import differences
+from saereport.pipeline.going_on import read_on
 from saereport.pipeline.shards import Passes, Shard, Tree, cut, unit_of
 from saereport.pipeline.stage import is_skipped
 from saereport.pipeline.text_pass import TextPass
@@ -22,7 +22,7 @@ from saereport.sources.saes.sae import Sae
 from saereport.sources.text.packing import Packed
 from saereport.sources.text.tokenised import Tokenised
 from saereport.util.files import write_atomically
-from saereport.util.progress import Relay
+from saereport.util.progress import Bar, Relay
 
 KEPT = "shards"
 """What the folder of finished shards is called."""
@@ -68,37 +68,36 @@ def _setting(config: BuildConfig, model: LanguageModel, sae: Sae, chosen: Chosen
     )
 
 
-def passes_of(context: Context) -> Passes:
-    """Passes over the text of a build."""
+def passes_of(context: Context, slugs: Collection[str] | None = None) -> Passes:
+    """Passes over the text of a build; for some of its SAEs where they are named."""
+    saes = {k: sae for k, sae in context.saes.items() if slugs is None or k in slugs}
     return Passes(
         context.model,
-        lambda: collectors_of(context.config, context.model, context.saes, context.chosen),
+        lambda: collectors_of(context.config, context.model, saes, context.chosen),
         context.batches,
         context.cache,
     )
 
 
 def read_text(context: Context, stage: StageView) -> TextPass:
-    """Read the whole text, going on where an earlier build was interrupted.
+    """Read the whole text, each SAE going on where an earlier build left it.
 
     Raises:
         SaereportError: No token of the text counts, or what it holds cannot be measured.
         KeyboardInterrupt: The user interrupted; what was read is saved.
     """
     text, progress, passes = context.text, context.progress, passes_of(context)
-    reading = passes.new(context.checkpoint(stage))
-    resumed = _resumed(context, reading)
     tokenised = text.tokenised(progress)
     if context.cache is not None:
         context.cache.begin()
-    if not (resumed and reading.seen.sequences == tokenised.sequences):
-        if context.collected:
-            reading = passes.new(context.checkpoint(stage))
-            _merge_collected(context, passes, reading)
-        elif context.engine is not None and context.engine.elsewhere:
-            ShardReading(context, context.engine, stage).read(passes, reading, tokenised)
-        else:
-            read_sequences(context, reading, tokenised)
+    if context.collected:
+        reading = passes.new()
+        _merge_collected(context, passes, reading)
+    elif context.engine is not None and context.engine.elsewhere:
+        shards = ShardReading(context, context.engine, stage, tokenised)
+        reading = read_on(context, stage, tokenised, shards)
+    else:
+        reading = read_on(context, stage, tokenised, HereReading(context, tokenised))
     if context.cache is not None and context.cache.asked:
         progress.say(context.cache.words)
     if reading.seen.counted == 0:
@@ -107,22 +106,30 @@ def read_text(context: Context, stage: StageView) -> TextPass:
         progress.say(f"The text ended after {reading.seen.tokens:,} of {text.limit:,} tokens")
     if summary := text.tally.summary(text.rules.context_size):
         progress.say(summary)
-    reading.save()
     return reading
 
 
-def _resumed(context: Context, reading: TextPass) -> bool:
-    """Whether a pass goes on from a checkpoint; says it, or why not."""
-    checkpoint, progress = reading.checkpoint, context.progress
-    if reading.resume():
-        progress.say(f"Going on from the checkpoint, after {reading.seen.tokens:,} tokens")
-        return True
-    if checkpoint.path.exists():
-        kept = checkpoint.kept_identity()
-        changed = differences(kept, checkpoint.identity) if kept else ""
-        reason = f"{changed} changed" if changed else "it is damaged, or of an older version"
-        progress.say(f"The checkpoint beside the output cannot be used: {reason}; starting anew")
-    return False
+class HereReading:
+    """The text read in this process, for any of the SAEs.
+
+    Args:
+        context: The build.
+        tokenised: The text.
+    """
+
+    together = False
+
+    def __init__(self, context: Context, tokenised: Tokenised) -> None:
+        self._context, self._tokenised = context, tokenised
+
+    def new(self, slugs: Sequence[str], checkpoint: Checkpoint) -> TextPass:
+        """See `going_on.Reader`."""
+        return passes_of(self._context, slugs).new(checkpoint)
+
+    def read(self, reading: TextPass, stop: int, bar: Bar) -> None:
+        """See `going_on.Reader`."""
+        packed = self._tokenised.packed(reading.seen.sequences, stop, batch=reading.batches.block)
+        reading.run(packed, bar)
 
 
 def read_sequences(
@@ -158,29 +165,41 @@ class ShardReading:
         context: The build.
         engine: Who reads.
         stage: Where they are kept, see `Context.checkpoint`.
+        tokenised: The text.
     """
 
-    def __init__(self, context: Context, engine: Engine, stage: StageView) -> None:
+    together = True
+
+    def __init__(
+        self, context: Context, engine: Engine, stage: StageView, tokenised: Tokenised
+    ) -> None:
         self._context, self._engine, self._stage = context, engine, stage
+        self._tokenised = tokenised
         self._folder = context.folder_of(stage) / KEPT
 
-    def read(self, passes: Passes, into: TextPass, tokenised: Tokenised) -> None:
+    def new(self, slugs: Sequence[str], checkpoint: Checkpoint) -> TextPass:
+        """See `going_on.Reader`."""
+        return passes_of(self._context, slugs).new(checkpoint)
+
+    def read(self, into: TextPass, stop: int, bar: Bar) -> None:
         """Read what a pass has not read, and merge it into that.
 
         Raises:
             SaereportError: A shard cannot be read; those that are finished are kept.
         """
-        tree, wanted = Tree(), []
-        total, done = tokenised.tokens, into.seen.tokens
-        for shard in self._cut(into.seen.sequences, tokenised):
+        passes, tokenised = passes_of(self._context), self._tokenised
+        tree, wanted, done = Tree(), [], 0
+        for shard in self._cut(into.seen.sequences, stop):
             state = self._place(shard).load()
             if state is None:
                 wanted.append(shard)
             else:
                 tree.add(passes.restored(state))
                 done += (shard.stop - shard.first) * tokenised.context_size
-        if done > into.seen.tokens:
-            self._context.progress.say(f"Going on from finished shards, after {done:,} tokens")
+        if done:
+            bar.advance(done)
+            after = into.seen.tokens + done
+            self._context.progress.say(f"Going on from finished shards, after {after:,} tokens")
         job = Job(
             "saereport.pipeline.reading:read_shard",
             len(wanted),
@@ -192,10 +211,9 @@ class ShardReading:
             lambda i: (wanted[i].stop - wanted[i].first) * tokenised.context_size,
             lambda i: wanted[i].words,
         )
-        with self._context.progress.bar("Reading the text", total, "tok", done=done) as bar:
-            for number, state in self._engine.each(job, bar):
-                self._place(wanted[number]).save(state)
-                tree.add(passes.restored(state))
+        for number, state in self._engine.each(job, bar):
+            self._place(wanted[number]).save(state)
+            tree.add(passes.restored(state))
         tree.into(into)
         into.save()
         shutil.rmtree(self._folder, ignore_errors=True)
@@ -203,9 +221,9 @@ class ShardReading:
     def _place(self, shard: Shard) -> Checkpoint:
         return self._context.checkpoint(self._stage, f"{KEPT}/{shard.first}-{shard.stop}")
 
-    def _cut(self, first: int, tokenised: Tokenised) -> list[Shard]:
+    def _cut(self, first: int, stop: int) -> list[Shard]:
         """The shards as they were cut before, whoever worked then; or anew."""
-        identity = [self._context.fingerprint_of(self._stage), first, tokenised.sequences]
+        identity = [self._context.fingerprint_of(self._stage), first, stop]
         record = self._folder / "cut.json"
         try:
             known = json.loads(record.read_bytes())
@@ -213,9 +231,9 @@ class ShardReading:
                 return [Shard(*edges) for edges in known["shards"]]
         except (OSError, ValueError, KeyError, TypeError):
             pass  # there is none that can be read: the text is cut anew
-        unit = unit_of(self._context.batches, tokenised.context_size, self._context.config)
-        n = min(SHARDS_A_WORKER * self._engine.workers, -(-(tokenised.sequences - first) // unit))
-        found = cut(first, tokenised.sequences, n, unit)
+        unit = unit_of(self._context.batches, self._tokenised.context_size, self._context.config)
+        n = min(SHARDS_A_WORKER * self._engine.workers, -(-(stop - first) // unit))
+        found = cut(first, stop, n, unit)
         shutil.rmtree(self._folder, ignore_errors=True)
         self._folder.mkdir(parents=True)
         shards = [[shard.number, shard.of, shard.first, shard.stop] for shard in found]

@@ -108,7 +108,7 @@ def _leave_as_they_are(fresh: Path, old: Path) -> None:
 
     So whoever copies a report to a server copies only what another run or version changed.
     """
-    for path in fresh.rglob("*"):
+    for path in sorted(fresh.rglob("*")):
         before = old / path.relative_to(fresh)
         if path.is_dir() or not before.is_file() or before.is_symlink():
             continue

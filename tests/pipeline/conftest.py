@@ -9,10 +9,12 @@ from unittest.mock import patch
 
 import numpy as np
 import pytest
+import torch
 
 from saereport.config.section import SECTIONS
 from saereport.pipeline import loading, stage
 from saereport.run import registry as tables
+from saereport.sources.models import LanguageModel
 from tests.factories import save_sae, tiny_model
 from tests.pipeline.toys import Toy, toy_table
 
@@ -68,3 +70,18 @@ def toy(register: Callable[[stage.Stage], Any]) -> Toy:
     made = Toy()
     register(made)
     return made
+
+
+@pytest.fixture
+def passes(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[int, int]]]:
+    """Shapes of the batches of the text that went through the model; contexts are 32 tokens."""
+    found: list[tuple[int, int]] = []
+    real = LanguageModel.run
+
+    def run(self: LanguageModel, tokens: torch.Tensor, hooks: Any) -> Any:
+        if len(hooks) and tokens.shape[1] == 32:
+            found.append(tuple(tokens.shape))
+        return real(self, tokens, hooks)
+
+    monkeypatch.setattr(LanguageModel, "run", run)
+    return found

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -45,21 +45,6 @@ class Told(Progress):
     @property
     def text(self) -> str:
         return "\n".join(self.lines)
-
-
-@pytest.fixture
-def passes(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[int, int]]]:
-    """Shapes of the batches of the text that went through the model; contexts are 32 tokens."""
-    found: list[tuple[int, int]] = []
-    real = LanguageModel.run
-
-    def run(self: LanguageModel, tokens: torch.Tensor, hooks: Any) -> Any:
-        if len(hooks) and tokens.shape[1] == 32:
-            found.append(tuple(tokens.shape))
-        return real(self, tokens, hooks)
-
-    monkeypatch.setattr(LanguageModel, "run", run)
-    return found
 
 
 def files(run: Path) -> dict[str, bytes]:
