@@ -130,7 +130,7 @@ def test_after_kill_9_the_same_command_ends_with_the_same_bytes(
         assert started.stdout is not None
         assert started.stdout.readline() == b"saving\n", "it ended before it saved a checkpoint"
         started.send_signal(signal.SIGKILL)
-    assert [*(tmp_path / "killed.partial" / "stages" / "statistics").glob("*/checkpoint.npz")]
+    assert [*(tmp_path / "killed.partial" / "stages" / "statistics").glob("saes/*/checkpoint.npz")]
     assert not (tmp_path / "killed").exists()
     resumed = subprocess.run(
         [part for part in command(tmp_path / "killed", TOKENS) if part != "--quiet"],

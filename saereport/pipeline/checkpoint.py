@@ -21,12 +21,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from saereport.util.files import (
-    folder_in_place_of,
-    link_or_copy,
-    sha256_of,
-    write_atomically,
-)
+from saereport.util.files import folder_in_place_of, sha256_of, write_atomically
 from saereport.util.untrusted import UNREADABLE
 
 FILE = "checkpoint.npz"
@@ -195,22 +190,21 @@ class FinishedStage:
         return self.folder / "finished"
 
     def keep(self, tables: Mapping[tuple[str | None, str], Path], notes: Mapping[str, Any]) -> None:
-        """Keep the files of its tables, which stay where they are too.
+        """Keep copies of the files of its tables.
 
         Args:
-            tables: By SAE (None for the whole run) and name, Parquet files of a run, which nobody
-                changes in place.
+            tables: By SAE (None for the whole run) and name, Parquet files of a run.
             notes: What else it leaves, as JSON.
 
         Raises:
-            OSError: They cannot be kept.
+            OSError: The disk is full.
         """
         shutil.rmtree(self._path, ignore_errors=True)
         self._path.mkdir(parents=True)
         listed = []
         for number, ((slug, name), file) in enumerate(tables.items()):
             listed.append([slug, name, sha256_of(file)])
-            link_or_copy(file, self._path / f"{number}.parquet")
+            shutil.copyfile(file, self._path / f"{number}.parquet")
         record = {"fingerprint": self.fingerprint, "tables": listed, "notes": dict(notes)}
         write_atomically(self._path / "stage.json", json.dumps(record).encode())
 

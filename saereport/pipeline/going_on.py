@@ -32,6 +32,8 @@ from saereport.util.progress import Bar
 COUNTS, DIGEST, SEQUENCES = "seen/counts", "seen/digest", "sequences/"
 _SHARED = ("seen/", "batches/", SEQUENCES)
 """Beginnings of names in a pass's state that are of no SAE alone."""
+SAES = "saes"
+"""What the folder is called in which each SAE has one."""
 _VERIFIED = 1024
 """Sequences that are looked at together."""
 
@@ -160,7 +162,7 @@ def _of(kept: Mapping[str, Checkpoint], slugs: Sequence[str]) -> dict[str, Check
 
 def _checkpoints(context: Context, stage: StageView) -> dict[str, Checkpoint]:
     """Where the statistics of each SAE are kept; those of other SAEs are removed."""
-    folder = context.folder_of(stage)
+    folder = context.folder_of(stage) / SAES
     for path in folder.glob("*"):
         if path.name not in context.chosen and path.is_dir():
             shutil.rmtree(path, ignore_errors=True)

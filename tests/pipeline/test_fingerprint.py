@@ -303,7 +303,7 @@ def test_a_changed_tokeniser_is_told_and_nothing_old_is_used(inputs: Path, tmp_p
         with pytest.raises(KeyboardInterrupt):
             build.collect(values, tmp_path / "run")
     kept = tmp_path / "run.partial" / "stages" / "statistics"
-    assert [path.name for path in kept.glob("*/checkpoint.npz")] == ["checkpoint.npz"]
+    assert [path.name for path in kept.glob("saes/*/checkpoint.npz")] == ["checkpoint.npz"]
     tokenizer(swap_tokens)(folder, {})
     told = Told()
     build.collect(values, tmp_path / "run", progress=told)

@@ -195,7 +195,7 @@ def test_what_was_kept_is_of_this_text_or_not_used(extended: Extended, tmp_path:
 
 def test_damage_to_what_was_kept_is_noticed(extended: Extended, tmp_path: Path) -> None:
     extended()
-    [path] = (tmp_path / "run.kept").glob("stages/statistics/early/checkpoint.npz")
+    [path] = (tmp_path / "run.kept").glob("stages/statistics/saes/early/checkpoint.npz")
     os.truncate(path, 1000)
     for rows in (tmp_path / "run.kept").rglob("*.parquet"):
         rows.write_bytes(b"PAR1")
