@@ -27,6 +27,9 @@ from saereport.util.progress import Bar, Relay
 KEPT = "shards"
 """What the folder of finished shards is called."""
 
+MERGED = "merged"
+"""What the folder is called of what was merged of parts."""
+
 SHARDS_A_WORKER = 4
 """Shards for each worker: few states to keep and to merge, and none has long to wait at the end."""
 
@@ -91,8 +94,10 @@ def read_text(context: Context, stage: StageView) -> TextPass:
     if context.cache is not None:
         context.cache.begin()
     if context.collected:
-        reading = passes.new()
-        _merge_collected(context, passes, reading)
+        reading = passes.new(context.checkpoint(stage, MERGED))
+        if not reading.resume():
+            _merge_collected(context, passes, reading)
+            reading.save()
     elif context.engine is not None and context.engine.elsewhere:
         shards = ShardReading(context, context.engine, stage, tokenised)
         reading = read_on(context, stage, tokenised, shards)
