@@ -244,8 +244,8 @@ def part_of(identity: Mapping[str, Any], stage: Stage, *, redacted: bool = False
     names = {part for name in own if name in every for part in every[name].names}
     config["skip"] = [name for name in config["skip"] if name in names]
     inputs = {name: found for name, found in identity["inputs"].items() if name in own}
-    added = {} if "latents" in stage.regardless_of else identity["added"]
-    return {**identity, "config": config, "inputs": inputs, "added": added}
+    none = {"added": {}} if "latents" in stage.regardless_of else {}
+    return {**identity, "config": config, "inputs": inputs, **none}
 
 
 def parts_of(identity: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

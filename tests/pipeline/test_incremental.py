@@ -61,6 +61,8 @@ def extended(
     monkeypatch.setattr(
         "saereport.pipeline.stages.statistics.StatisticsStage.plan", lambda *_: _nothing()
     )
+    # What a build will take is told from passes of its own.
+    monkeypatch.setattr(build, "before_start", lambda *_, **__: None)
     return Extended(asked, tmp_path, passes, small)
 
 
