@@ -244,7 +244,7 @@ def part_of(identity: Mapping[str, Any], stage: Stage, *, redacted: bool = False
     names = {part for name in own if name in every for part in every[name].names}
     config["skip"] = [name for name in config["skip"] if name in names]
     inputs = {name: found for name, found in identity["inputs"].items() if name in own}
-    none = {"added": {}} if "latents" in stage.regardless_of else {}
+    none: dict[str, Any] = {"added": {}} if "latents" in stage.regardless_of else {}
     return {**identity, "config": config, "inputs": inputs, **none}
 
 
