@@ -94,6 +94,8 @@ docs: $(VENV)/.installed-dev
 benchmarks: $(VENV)/.installed-dev browser
 	$(BIN)/python benchmarks/bench_collect.py
 	$(BIN)/python benchmarks/bench_statistics.py
+	$(BIN)/python benchmarks/bench_device.py
+	$(BIN)/python benchmarks/bench_peers.py
 	$(BIN)/python benchmarks/bench_render.py
 	$(BIN)/python benchmarks/bench_gradients.py
 	$(BIN)/python benchmarks/bench_graph.py

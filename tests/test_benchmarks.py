@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
+import torch
 
+from benchmarks.bench_device import Counting
+from benchmarks.peers_environment import VARIABLE, environment
 from benchmarks.synthetic_events import Shape, densities, draws
 
 ROOT = Path(__file__).parents[1]
 
 
-def benchmark(name: str, *options: str) -> str:
+def benchmark(name: str, *options: str, python: Path | None = None) -> str:
     command = [sys.executable, str(ROOT / "benchmarks" / f"{name}.py"), *options]
-    done = subprocess.run(command, capture_output=True, text=True)
+    env = {**os.environ, **({VARIABLE: str(python)} if python else {})}
+    done = subprocess.run(command, capture_output=True, text=True, env=env)
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout
 
@@ -51,3 +57,42 @@ def test_statistics():
     assert record["latents"] == 8
     assert record["tokens"] == 2_000
     assert {"activity", "examples", "tokens", "shared"} <= record["by_statistic"].keys()
+
+
+@pytest.mark.model
+@pytest.mark.slow
+def test_collecting():
+    said = benchmark("bench_collect", "--tokens", "512", "--rounds", "1")
+    assert "512 tokens" in said
+    assert "times the forward pass" in said
+
+
+def test_operations_are_counted_by_part():
+    mode = Counting()
+    x = torch.ones(4, 8)
+    with mode:
+        (x @ x.T).view(-1)
+        with mode.during("forward pass"):
+            torch.nonzero(x)
+    counts = mode.counts
+    assert counts["statistics"].by_name == {"mm": 1}
+    assert counts["statistics"].flops == 2 * 4 * 4 * 8
+    assert (counts["statistics"].read, counts["statistics"].written) == (2 * 4 * 32, 4 * 16)
+    assert (counts["forward pass"].kernels, counts["forward pass"].asks) == (1, 1)
+
+
+@pytest.mark.model
+@pytest.mark.slow
+def test_device():
+    said = benchmark("bench_device", "--tokens", "256")
+    assert "forward pass" in said
+    assert "H200" in said
+
+
+@pytest.mark.model
+@pytest.mark.slow
+def test_peers(request):
+    python = environment(request.config.cache.mkdir("dashboard"))
+    said = benchmark("bench_peers", "--curve", "4", "--tokens", "256", python=python)
+    assert "SAEDashboard 0.8" in said
+    assert "4 latents: the same for" in said
