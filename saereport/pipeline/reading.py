@@ -21,6 +21,7 @@ from saereport.sources.models import LanguageModel
 from saereport.sources.saes.sae import Sae
 from saereport.sources.text.packing import Packed
 from saereport.sources.text.tokenised import Tokenised
+from saereport.util.ahead import ahead
 from saereport.util.files import write_atomically
 from saereport.util.progress import Bar, Relay
 
@@ -147,9 +148,12 @@ def read_sequences(
     """Read a text, or the sequences `first` to `stop` of it, from where a pass was left."""
     stop = tokenised.sequences if stop is None else stop
     done = reading.seen.sequences
-    packed = tokenised.packed(first + done, stop, batch=reading.batches.block)
+    source = tokenised.packed(first + done, stop, batch=reading.batches.block)
     total = (stop - first) * tokenised.context_size
-    with context.progress.bar("Reading the text", total, "tok", done=reading.seen.tokens) as bar:
+    with (
+        context.progress.bar("Reading the text", total, "tok", done=reading.seen.tokens) as bar,
+        ahead(source) as packed,
+    ):
         reading.run(packed, bar)
 
 

@@ -74,7 +74,13 @@ class RunText:
     store: TokenStore | None = None
 
     def packed(
-        self, *, batch: int, skip: int = 0, tally: Tally | None = None, documents: Any = None
+        self,
+        *,
+        batch: int,
+        skip: int = 0,
+        tally: Tally | None = None,
+        documents: Any = None,
+        in_thread: bool = False,
     ) -> Iterator[Packed]:
         """The sequences of the text, from the disk where they are there.
 
@@ -83,6 +89,7 @@ class RunText:
             skip: Leave out this many at the start.
             tally: Counts what becomes of the documents.
             documents: Instead of all documents, these, which are the first.
+            in_thread: Read and tokenise documents in a thread of their own, ahead.
         """
         if documents is None and self.store is not None and (kept := self.store.load()):
             return kept.packed(skip, batch=batch)
@@ -93,6 +100,7 @@ class RunText:
             Portion(self.limit, skip, batch),
             tally=tally,
             place=self.text.place,
+            in_thread=in_thread,
         )
 
     def tokenised(self, progress: Progress) -> Tokenised:
@@ -107,9 +115,10 @@ class RunText:
         found = self.store.load()
         if found is None:
             tally = Tally()
+            batches = self.packed(batch=TOKENISED_AT_ONCE, tally=tally, in_thread=True)
             with progress.bar("Tokenising the text", self.to_read, "tok") as bar:
-                batches = self._told(self.packed(batch=TOKENISED_AT_ONCE, tally=tally), bar)
-                found = self.store.write(batches, self.rules.context_size, tally)
+                told = self._told(batches, bar)
+                found = self.store.write(told, self.rules.context_size, tally)
         vars(self.tally).update(vars(found.tally))
         return found
 

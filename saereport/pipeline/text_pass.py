@@ -25,6 +25,7 @@ from saereport.pipeline.activations import Activations
 from saereport.pipeline.checkpoint import Arrays, Checkpoint
 from saereport.pipeline.collector import Round, SaeCollector, Waiting
 from saereport.pipeline.seen import Seen
+from saereport.pipeline.tokens import tokens_on
 from saereport.sources.devices import is_out_of_memory
 from saereport.sources.models import LanguageModel
 from saereport.sources.text.packing import Packed
@@ -233,7 +234,7 @@ class TextPass:
 
     def _activations(self, part: Packed) -> dict[str, torch.Tensor]:
         hooks = sorted({collector.sae.hook_in.name for collector in self.collectors})
-        tokens = torch.from_numpy(part.tokens.astype(np.int64)).to(self.model.device)
+        tokens = tokens_on(part.tokens, self.model.device)
         return (self.activations or self.model.reader).run(tokens, hooks)
 
 

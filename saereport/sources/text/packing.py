@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain, islice, takewhile
@@ -28,6 +29,7 @@ import numpy.typing as npt
 from saereport.sources.text.conversations import Chat
 from saereport.sources.text.documents import Document
 from saereport.sources.text.tally import Tally
+from saereport.util.ahead import ahead
 from saereport.util.errors import SaereportError
 from saereport.util.visible import visible_text
 
@@ -40,6 +42,9 @@ _MARGIN = 1024
 
 # A word's end, then space, then another word's beginning: no tokeniser's words reach across it.
 _BETWEEN_WORDS = re.compile(r"\S\s+\S")
+
+_AHEAD = 1 << 17
+"""Tokens that may wait for being packed."""
 
 _HALVES = re.compile("[\ud800-\udfff]")
 
@@ -240,6 +245,7 @@ def pack(
     *,
     tally: Tally | None = None,
     place: Place = _numbered,
+    in_thread: bool = False,
 ) -> Iterator[Packed]:
     """Tokenise documents and pack them into sequences.
 
@@ -250,6 +256,7 @@ def pack(
         portion: Which of them are wanted; all by default.
         tally: Counts what becomes of the documents.
         place: Says where a document stands, for messages.
+        in_thread: Read documents and tokenise them in a thread of their own, ahead of packing.
 
     Yields:
         Batches of consecutive sequences. The incomplete last sequence of joined documents is left
@@ -263,7 +270,20 @@ def pack(
     limit = portion.last(rules.context_size)
     most = None if limit is None else limit * rules.context_size
     found = _tokenized(documents, tokenizer, rules, place, _Need(most, rules.context_size))
-    sequences = islice(_sequences(found, rows, _padding_of(tokenizer), rules, tally), limit)
+    padding = _padding_of(tokenizer)
+    with _read_ahead(found) if in_thread else nullcontext(found) as tokenized:
+        sequences = islice(_sequences(tokenized, rows, padding, rules, tally), limit)
+        yield from _batches(sequences, rules, portion, tally)
+
+
+def _read_ahead(found: Iterator[_Tokenized]) -> AbstractContextManager[Iterator[_Tokenized]]:
+    return ahead(found, depth=_AHEAD, weigh=lambda one: len(one.ids))
+
+
+def _batches(
+    sequences: Iterable[_Sequence], rules: Rules, portion: Portion, tally: Tally
+) -> Iterator[Packed]:
+    """Sequences in batches, without those that are skipped."""
     first, any_counted = 0, False
     pending: list[tuple[Any, Any, Any]] = []
     for sequence in sequences:
