@@ -18,11 +18,13 @@ import torch
 from scipy.optimize import nnls
 
 from saereport.config.selection import shown_latents
+from saereport.measure.bounds import bytes_of
 from saereport.pipeline.checkpoint import Checkpoint
 from saereport.pipeline.collector import SaeCollector, batches_of_a_round
 from saereport.pipeline.context import Context
 from saereport.pipeline.probe import Probe, table_bytes
 from saereport.pipeline.reading import collectors_of
+from saereport.pipeline.seen import Seen
 from saereport.pipeline.stage import Cost
 from saereport.pipeline.text_pass import TextPass
 from saereport.sources.text.packing import Packed
@@ -34,8 +36,8 @@ LONGEST = 2**18
 TOKEN_BYTES = 9
 """Bytes of a token in the files of the tokenised text."""
 
-COPIES = 3
-"""How many times the state of a pass is in memory while it is saved."""
+COPIES = 2
+"""How many more times the state of a pass is in memory while it is saved."""
 
 
 @dataclass
@@ -127,20 +129,26 @@ def cost_of_pass(context: Context, probe: Probe) -> Cost:
         pace.floor = seconds_a_token(context, probe, probe.batch(context))
     context.seen, context.sequences = reading.seen, reading.sequences
     read, whole = max(pace.tokens, 1), context.text.to_read
-    held = sum(state_bytes(one) for one in collectors)
-    held_at_end = sum(held_bytes(one, read, whole) for one in collectors)
+    width = context.text.rules.context_size
+    held, at_end = (
+        sum(held_bytes(one, reading.seen, tokens, width) for one in collectors)
+        for tokens in (read, whole)
+    )
     with probe.sample() as result:
         run_bytes = sum(_tables(context, one, whole / read) for one in collectors)
-    peaks = [
-        sample.at_scale(context.batches.size / probe.batch(context)) + COPIES * held_at_end - held,
-        result.host_bytes + held_at_end - held,
-    ]
+    # Of the bound one half is what is kept; the other is there while candidates are sorted out.
+    kept = at_end // 2
+    on_device = None
+    grown = at_end - held
+    if sample.device_bytes is not None:
+        on_device, grown = sample.device_bytes + grown, 0
+    batches = sample.at_scale(context.batches.size / probe.batch(context))
     return Cost(
         seconds=pace.seconds_of(whole) + result.seconds,
-        host_bytes=max(peaks),
-        device_bytes=sample.device_bytes,
+        host_bytes=max(batches + grown + COPIES * kept, result.host_bytes + grown),
+        device_bytes=on_device,
         run_bytes=run_bytes,
-        kept_bytes=held_at_end + TOKEN_BYTES * whole,
+        kept_bytes=kept + TOKEN_BYTES * whole,
     )
 
 
@@ -161,44 +169,40 @@ def seconds_a_token(context: Context, probe: Probe, batch: int) -> float:
 
 def _timed(context: Context, probe: Probe, pace: Pace) -> Iterator[Packed]:
     """The beginning of the text in batches; `pace` says how long they took."""
-    # Events are counted once in a round of batches.
     every = batches_of_a_round(probe.device)
     start, tokens = probe.clock(), 0
     for number, block in enumerate(context.text.packed(batch=probe.batch(context)), 1):
         yield block
         tokens += block.tokens.size
-        if number % every and number > 1:
+        over = probe.over or pace.tokens + tokens >= LONGEST
+        # Batches are taken in by rounds: a piece is whole rounds.
+        if number % every and not over:
             continue
         probe.settle()
         now = probe.clock()
         pace.pieces.append((tokens, now - start))
         start, tokens = now, 0
-        if probe.over or pace.tokens >= LONGEST:
+        if over:
             return
     if tokens:
         pace.pieces.append((tokens, probe.clock() - start))
 
 
-def state_bytes(collector: SaeCollector) -> int:
-    """What the statistics of an SAE hold."""
-    return sum(array.nbytes for array in collector.measurement.state().values())
+def held_bytes(collector: SaeCollector, seen: Seen, tokens: int, context_size: int) -> int:
+    """What the statistics of an SAE hold at most after some tokens, where its device is.
 
-
-def held_bytes(collector: SaeCollector, read: int, whole: int) -> int:
-    """What they hold at the end of the text, where they were fed with its beginning.
-
-    Those that keep a table of pairs grow with the text, about with the square root of it; the
-    others are as large as they will be.
+    Args:
+        collector: The SAE's statistics of the beginning of the text.
+        seen: What that beginning is.
+        tokens: Tokens of the text up to there.
+        context_size: Tokens in a sequence.
     """
-    total = 0
-    for name, accumulator in collector.measurement.accumulators.items():
-        size = sum(array.nbytes for array in accumulator.state().values())
-        grows = math.sqrt(whole / read) if name in GROWING and whole > read else 1.0
-        total += round(size * grows)
-    return total
-
-
-GROWING = ("tokens", "coactivation", "examples")
+    active = collector.measurement.n_active().astype(np.float64)
+    summary = collector.measurement.summary()
+    l0 = float(summary.get("l0_mean", active.sum() / max(seen.counted, 1)))
+    further = tokens / max(seen.tokens, 1)
+    each = float(active.mean()) * further if len(active) else 0.0
+    return bytes_of(collector.setting, l0, context_size, n_active=each)
 
 
 def _tables(context: Context, collector: SaeCollector, further: float) -> int:
