@@ -19,13 +19,12 @@ from torch import Tensor
 
 from saereport.measure.batch import Events
 from saereport.measure.broken import LARGEST_ACTIVATION, NONE, Places
-from saereport.measure.crossing import to_device, to_host
+from saereport.measure.crossing import indices, to_device, to_host
 from saereport.util.errors import SaereportError
 
 MOST_BROKEN = 10
 """Latents of a batch, or a hundredth of them, that may be broken before the whole SAE is."""
 _HIGHEST = 0x7FFFFFFF
-_WORD = 8
 
 
 class SequencesView(Protocol):
@@ -119,12 +118,7 @@ def active_where(f: Tensor, counted: Tensor, room: int | None = None) -> Tensor:
     mask = ((f > 0) & counted.unsqueeze(1)).reshape(-1)
     if room is not None:
         return torch.nonzero_static(mask, size=room, fill_value=-1).squeeze(1)
-    if len(mask) % _WORD or mask.device.type != "cpu":
-        return torch.nonzero(mask).squeeze(1)
-    # Few entries are active: whole words without any are passed over eight at a time.
-    words = torch.nonzero(mask.view(torch.int64)).squeeze(1)
-    inside = torch.nonzero(mask.view(-1, _WORD).index_select(0, words))
-    return words.index_select(0, inside[:, 0]) * _WORD + inside[:, 1]
+    return indices(mask)
 
 
 def find(

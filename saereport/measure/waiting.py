@@ -56,26 +56,33 @@ class Waiting:
         """Let some rows wait."""
         size = len(next(iter(columns.values())))
         if size:
-            self._parts.append(dict(columns))
+            self._parts.append({name: columns[name] for name in self._fields})
             self._n += size
 
     def take_all(self) -> dict[str, Tensor]:
         """Everything there is, to be put in order; give it back with `keep`."""
-        parts = [self.kept, *self._parts]
+        parts = [dict(self.kept), *self._parts]
         self._parts, self._n = [], 0
         self.kept = self._empty()
-        return concatenated(parts)
+        # Column by column, so that only one is there twice.
+        return {name: torch.cat([part.pop(name) for part in parts]) for name in self._fields}
 
     def take_new(self) -> dict[str, Tensor]:
         """What waits; it is sorted in beside `kept`, and given back with it by `keep`."""
         parts, self._parts, self._n = self._parts, [], 0
         return concatenated(parts or [self._empty()])
 
-    def keep(self, columns: Mapping[str, Tensor], chosen: Tensor | None = None) -> None:
-        """What is in order from now on: some rows of columns, by index, or all."""
-        if chosen is not None:
-            columns = {name: column.index_select(0, chosen) for name, column in columns.items()}
-        self.kept = dict(columns)
+    def keep(self, columns: dict[str, Tensor], chosen: Tensor | None = None) -> None:
+        """What is in order from now on: some rows of columns, by index, or all.
+
+        The columns are taken out of the mapping one by one, so that only one is there twice.
+        """
+        kept = {}
+        for name in self._fields:
+            column = columns.pop(name)
+            kept[name] = column if chosen is None else column.index_select(0, chosen)
+            del column
+        self.kept = kept
 
     def state(self) -> State:
         """The columns that are in order; none may wait."""

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from saereport.measure.batch import SortedEvents, runs
 from saereport.measure.columns import State
-from saereport.measure.crossing import to_device, to_host
+from saereport.measure.crossing import indices, to_device, to_host
 from saereport.measure.exact import NEVER, fine_bin, latent_bits, mix, ordered, rank_in_groups
 from saereport.measure.sorting import lexicographic, order_by
 from saereport.measure.statistics import floats
@@ -174,31 +174,34 @@ class Candidates:
         wanted = columns["wanted"]
         kept = torch.zeros_like(wanted)
         for bit, rank_out in ((LARGEST, self._largest), (SAMPLED, self._sampled)):
-            at = torch.nonzero(wanted & bit).squeeze(1)
+            at = indices((wanted & bit) > 0)
             if len(at):
-                those = {name: columns[name].index_select(0, at) for name in FIELDS}
-                kept[at.index_select(0, rank_out(those))] |= bit
+                kept[at.index_select(0, rank_out(columns, at))] |= bit
         columns["wanted"] = kept
         group = runs(columns["row"], columns["sequence"])
         inside = torch.zeros(len(group), dtype=torch.bool, device=group.device)
-        inside[group[kept > 0]] = True
-        self.events.keep(columns, torch.nonzero(inside.index_select(0, group)).squeeze(1))
+        inside[group[indices(kept > 0)]] = True
+        chosen = indices(inside.index_select(0, group))
+        del wanted, kept, group, inside
+        self.events.keep(columns, chosen)
 
-    def _largest(self, columns: Mapping[str, Tensor]) -> Tensor:
-        row, value = columns["row"], columns["value"]
-        place = (columns["sequence"].to(torch.int64) << 32) | columns["position"]
-        order = lexicographic(row, -value.view(torch.int32), place)
+    def _largest(self, columns: Mapping[str, Tensor], at: Tensor) -> Tensor:
+        row, value = (columns[name].index_select(0, at) for name in ("row", "value"))
+        order = lexicographic(row, -value.view(torch.int32), _places(columns, at))
         rank = rank_in_groups(row.index_select(0, order), len(self.latents))
         last = order[rank == self.top - 1]
         self._threshold[row[last].to(torch.int64)] = value[last]
         return order[rank < self.top]
 
-    def _sampled(self, columns: Mapping[str, Tensor]) -> Tensor:
-        bits = columns["value"].view(torch.int32)
+    def _sampled(self, columns: Mapping[str, Tensor], at: Tensor) -> Tensor:
+        row = columns["row"].index_select(0, at)
+        bits = columns["value"].view(torch.int32).index_select(0, at)
         self._cover((int(bits.min()), int(bits.max())))
-        group = self._stratum_group(columns["row"], fine_bin(bits) // _PER_STRATUM)
-        place = _place_bits(columns)
-        priority = mix(self._latent_bits.index_select(0, columns["row"]) ^ place)
+        group = self._stratum_group(row, fine_bin(bits) // _PER_STRATUM)
+        priority = mix(_places(columns, at))
+        priority ^= self._latent_bits.index_select(0, row)
+        priority = mix(priority)
+        del row, bits
         order = order_by(group, self._last.numel(), priority)
         ranked = group.index_select(0, order)
         rank = rank_in_groups(ranked, self._last.numel())
@@ -244,9 +247,12 @@ class Candidates:
         return {name: to_host(kept[name].index_select(0, order)) for name in FIELDS}
 
 
-def _place_bits(columns: Mapping[str, Tensor]) -> Tensor:
-    place = (columns["sequence"].to(torch.int64) << 32) | columns["position"]
-    return mix(place)
+def _places(columns: Mapping[str, Tensor], at: Tensor) -> Tensor:
+    """Sequence and position of some rows as one integer, in the order of the text."""
+    place = columns["sequence"].index_select(0, at).to(torch.int64)
+    place <<= 32
+    place |= columns["position"].index_select(0, at)
+    return place
 
 
 @dataclass(frozen=True, eq=False)

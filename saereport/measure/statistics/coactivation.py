@@ -28,7 +28,7 @@ from saereport.measure.batch import (
     part_state,
 )
 from saereport.measure.columns import Columns, State
-from saereport.measure.crossing import to_device, to_host
+from saereport.measure.crossing import indices, to_device, to_host
 from saereport.measure.exact import LEVELS, Powers
 from saereport.measure.setting import Setting
 from saereport.measure.statistics.histograms import Sums
@@ -111,10 +111,12 @@ class Coactivation:
             return
         columns = self.events.take_all()
         sampled = self._sampled(columns)
-        token = torch.cumsum((columns["level"] & _NEW) > 0, 0) - 1
+        token = _tokens(columns["level"])
         kept = torch.zeros(len(token), dtype=torch.bool, device=token.device)
-        kept[token[sampled]] = True
-        self.events.keep(columns, torch.nonzero(kept.index_select(0, token)).squeeze(1))
+        kept[token.index_select(0, indices(sampled))] = True
+        chosen = indices(kept.index_select(0, token))
+        del token, kept, sampled
+        self.events.keep(columns, chosen)
 
     def _sampled(self, columns: Mapping[str, Tensor]) -> Tensor:
         """Which events are of a tracked latent, on a token of its sample."""
@@ -153,12 +155,12 @@ class Coactivation:
     def _samples(self, rows: NDArray[np.int32]) -> _Samples:
         self.compact(floors_rose=True)
         columns = self.events.kept
-        sampled = torch.nonzero(self._sampled(columns)).squeeze(1)
+        sampled = indices(self._sampled(columns))
         row = self.rows.of(columns["latent"]).index_select(0, sampled)
         _, order = torch.sort(row, stable=True)
         new = torch.nonzero((columns["level"] & _NEW) > 0).squeeze(1)
         length = torch.diff(new, append=new.new_full((1,), len(columns["level"])))
-        token = torch.cumsum((columns["level"] & _NEW) > 0, 0) - 1
+        token = _tokens(columns["level"])
         events = sampled.index_select(0, order)
         n = torch.zeros(len(self.rows), dtype=torch.int64, device=row.device)
         n.scatter_add_(0, row.to(torch.int64), torch.ones_like(row, dtype=torch.int64))
@@ -286,7 +288,8 @@ class _Text:
         either = n + other - both
         jaccard = both / np.maximum(either, 1)
         # Of a sample that is the whole there is no error: the correction is 0.
-        correction = np.sqrt(np.maximum(1 - looked / np.maximum(n, 1), 0) / np.maximum(looked, 1))
+        left_out = np.maximum(1 - looked / np.maximum(n, 1), 0)
+        correction = np.sqrt(left_out / np.maximum(looked - 1, 1))
         share_error = np.sqrt(share * (1 - share)) * correction
         jaccard_error = n * (n + other) / np.maximum(either, 1.0) ** 2 * share_error
         spread = np.sqrt(np.maximum(self.counted * self.squares - self.total**2, 0))
@@ -400,6 +403,11 @@ class _Samples:
             product=np.ldexp(to_host(sums[0]).astype(np.float64), power - _PRODUCT_BITS),
             square=np.ldexp(to_host(sums[1]).astype(np.float64), 2 * (power - _SQUARE_BITS)),
         )
+
+
+def _tokens(level: Tensor) -> Tensor:
+    """The number of each event's token, counted from 0; int32, which halves what is moved."""
+    return torch.cumsum((level & _NEW) > 0, 0, dtype=torch.int32) - 1
 
 
 def _between(values: Tensor, begin: Tensor, end: Tensor) -> Tensor:

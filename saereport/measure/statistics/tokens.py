@@ -19,7 +19,7 @@ from torch import Tensor
 
 from saereport.measure.batch import SortedEvents, TrackedLatents, concatenated
 from saereport.measure.columns import Columns, State
-from saereport.measure.crossing import to_device, to_host
+from saereport.measure.crossing import indices, to_device, to_host
 from saereport.measure.exact import LEVELS, significand
 from saereport.measure.setting import Setting
 from saereport.measure.sorting import order_by, order_of_runs
@@ -120,7 +120,7 @@ class TokenStatistics:
         floor = (at_least > self.setting.token_entries).sum(1).to(torch.int8)
         self._floor = torch.maximum(self._floor, floor.clamp_max(LEVELS - 1))
         kept = level >= self._floor.index_select(0, row)
-        self.entries.keep(columns, torch.nonzero(kept).squeeze(1))
+        self.entries.keep(columns, indices(kept))
 
     def merge(self, other: TokenStatistics) -> None:
         """Add another part of the text."""
