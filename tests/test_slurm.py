@@ -74,5 +74,9 @@ def test_the_array_and_the_merge_make_the_report_of_one_process(
         f"--parsable --dependency=afterok:77 {SLURM / 'merge.sbatch'}",
     ]
     assert "Wrote '" in done.stderr
+    # Of sixteen shards the third alone.
+    shell.update(SHARDS="16", SLURM_ARRAY_TASK_ID="3", SLURM_ARRAY_TASK_COUNT="1", PARTS="few")
+    run("bash", str(SLURM / "collect.sbatch"))
+    assert (tmp_path / "few" / "shard-03-of-16" / "part.json").exists()
     run("saereport", "build", "report.yaml", "--out", "whole")
     assert files(tmp_path / "report") == files(tmp_path / "whole")
