@@ -87,7 +87,7 @@ class SaeCollector:
         counted = text.counted.reshape(-1)
         found: list[Found] = []
         start = 0
-        for f in self._encoded(activations):
+        for f in self.encoded(activations):
             inside = counted[start : start + len(f)]
             room = self._room(len(f))
             found.append(find(f, inside, start=start, tracked=self._tracked, room=room))
@@ -96,7 +96,7 @@ class SaeCollector:
             start += len(f)
         return found
 
-    def _encoded(self, activations: Tensor) -> Iterator[Tensor]:
+    def encoded(self, activations: Tensor) -> Iterator[Tensor]:
         """Latent activations of all tokens, `[tokens, latents]`, in blocks that fit into memory."""
         n, context, d_in = activations.shape
         width = self.setting.d_sae if self._chosen is None else len(self._chosen)
@@ -152,7 +152,7 @@ class SaeCollector:
                 no numbers; says where.
         """
         return events_of_parts(
-            list(self._encoded(activations)),
+            list(self.encoded(activations)),
             packed,
             latents=None if self._chosen is None else self.setting.latents,
             name=f"The SAE {self.sae.slug}",

@@ -154,15 +154,16 @@ def cost_of_pass(context: Context, probe: Probe) -> Cost:
 
 def seconds_a_token(context: Context, probe: Probe, batch: int) -> float:
     """Seconds that the model and the SAEs take for a token, on one batch."""
-    saes = list(context.saes.values())
-    hooks = sorted({sae.hook_in.name for sae in saes})
+    collectors = collectors_of(context.config, context.model, context.saes, context.chosen)
+    hooks = sorted({one.sae.hook_in.name for one in collectors})
     for block in context.text.packed(batch=batch):
         part = next(context.batches.parts(block))
         tokens = torch.from_numpy(part.tokens.astype(np.int64)).to(context.model.device)
         with probe.sample() as sample:
             activations = (context.cache or context.model.reader).run(tokens, hooks)
-            for sae in saes:
-                sae.encode(activations[sae.hook_in.name])
+            for one in collectors:
+                for _ in one.encoded(activations[one.sae.hook_in.name]):
+                    pass
         return sample.seconds / part.tokens.size
     return 0.0
 

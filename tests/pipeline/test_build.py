@@ -407,7 +407,7 @@ def test_late_activations_that_cannot_be_measured_cost_their_latents_alone(
     """As seen: measured for hours, and then refused by the reader; across an interruption too."""
     from saereport.pipeline.collector import SaeCollector
 
-    find, exactly, encoded = SaeCollector.find, SaeCollector.exactly, SaeCollector._encoded
+    find, exactly, encoded = SaeCollector.find, SaeCollector.exactly, SaeCollector.encoded
     first: dict[str, int] = {}
 
     def looking(work: Any) -> Any:
@@ -428,7 +428,7 @@ def test_late_activations_that_cannot_be_measured_cost_their_latents_alone(
 
     monkeypatch.setattr(SaeCollector, "find", looking(find))
     monkeypatch.setattr(SaeCollector, "exactly", looking(exactly))
-    monkeypatch.setattr(SaeCollector, "_encoded", broken)
+    monkeypatch.setattr(SaeCollector, "encoded", broken)
     with monkeypatch.context() as patch:
         stop_after(patch, 5, lambda: os.kill(os.getpid(), signal.SIGINT))
         with pytest.raises(KeyboardInterrupt):
