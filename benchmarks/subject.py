@@ -15,7 +15,7 @@ import torch
 from saereport.config.build import BuildConfig, make_config
 from saereport.config.selection import parse_selection, tracked_latents
 from saereport.pipeline.context import Chosen, Context, Loaded
-from saereport.pipeline.fingerprint import config_record, parts_of
+from saereport.pipeline.fingerprint import identity_of, parts_of
 from saereport.pipeline.running import run_stages
 from saereport.pipeline.stage import stages
 from saereport.pipeline.text import RunText, run_text
@@ -77,7 +77,10 @@ class Subject:
         selection = parse_selection(words)
         tracked = tracked_latents(selection, self.sae.d_sae, 0)
         slug = self.sae.slug
-        identity = {"config": config_record(self.config), "inputs": {}}
+        rules = self.text.rules
+        identity = identity_of(
+            self.config, [self.sae], self.model, self.text.text, rules.context_size, added={}
+        )
         with tempfile.TemporaryDirectory() as folder:
             work = Path(folder) / "work"
             context = Context(
@@ -85,7 +88,7 @@ class Subject:
                 loaded=Loaded(self.model, {slug: self.sae}),
                 text=replace(self.text, store=TokenStore(work / "text", {})),
                 chosen={slug: Chosen(selection, tracked, ())},
-                batches=Batches("auto", self.text.rules.context_size, self.model.device, QUIET),
+                batches=Batches("auto", rules.context_size, self.model.device, QUIET),
                 work=work,
                 identity=identity,
                 parts=parts_of(identity),
