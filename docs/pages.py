@@ -31,13 +31,16 @@ WRITTEN = {
 
 SCOPES = {"run": "one table for the whole run", "sae": "one table for each SAE"}
 MODULES = {
-    "Reports": ("build", "collect", "render", "extract", "open_report", "Report"),
+    "Reports": ("build", "plan", "collect", "render", "extract", "open_report", "Report"),
     "Runs": ("open_run", "compare"),
     "Settings and errors": ("BuildConfig", "SaereportError"),
 }
 """The names of `saereport`, by what they are for."""
 
-RETURNED = {"Runs": ("saereport.run.Run", "saereport.diff.Difference")}
+RETURNED = {
+    "Reports": ("saereport.pipeline.plan.Plan",),
+    "Runs": ("saereport.run.Run", "saereport.diff.Difference"),
+}
 """What functions return that has no name in `saereport` itself."""
 
 
