@@ -66,7 +66,7 @@ def _only_the_door(tmp_path_factory: pytest.TempPathFactory) -> Any:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("here"))
         patch.setenv("HF_HUB_OFFLINE", "1")
-        patch.setattr(cli, "_build", lambda asked, *_: door.check_everything(asked))
+        patch.setattr(cli, "_build_or_plan", lambda asked, *_: door.check_everything(asked))
         yield
 
 

@@ -49,13 +49,13 @@ def test_a_table_that_cannot_be_right_is_left_out_with_its_reason(
     text = tmp_path / "text.jsonl"
     text.write_text('{"text": "%s"}\n' % ("What a table says must be true. " * 40))
     heard, before_reading = Heard(), list[str]()
-    read = statistics._read
+    read = statistics.read_text
 
     def reads(*args: Any) -> Any:
         before_reading.extend(heard.lines)
         return read(*args)
 
-    monkeypatch.setattr(statistics, "_read", reads)
+    monkeypatch.setattr(statistics, "read_text", reads)
     config = {
         "saes": [{"path": str(sae)}],
         "model": str(families(family)),

@@ -280,7 +280,7 @@ def test_what_there_is_is_asked_of_the_system(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def memory() -> SimpleNamespace:
-        return SimpleNamespace(total=10**9, available=10**8)
+        return SimpleNamespace(total=10**12, available=10**8)
 
     monkeypatch.setattr(resources.psutil, "virtual_memory", memory)
     monkeypatch.setattr(resources.psutil, "swap_memory", lambda: SimpleNamespace(total=5))
@@ -288,7 +288,7 @@ def test_what_there_is_is_asked_of_the_system(
     own = resources.psutil.Process().memory_info().rss
     monkeypatch.setattr(resources, "_LIMITS", (str(tmp_path / "max"),))
     there = resources.available(torch.device("cpu"), tmp_path / "a" / "b")
-    assert there.host_limit_bytes == 10**9 + 5
+    assert there.host_limit_bytes == 10**12 + 5
     assert there.host_bytes == pytest.approx(10**8 + own, rel=0.2)
     assert there.disk_bytes == 7
     assert there.device_bytes is None
@@ -296,7 +296,7 @@ def test_what_there_is_is_asked_of_the_system(
     there = resources.available(torch.device("cpu"), tmp_path / "a")
     assert (there.host_bytes, there.host_limit_bytes) == (10**6, 10**6 + 5)
     (tmp_path / "max").write_text("max\n")
-    assert resources.available(torch.device("cpu"), tmp_path).host_limit_bytes == 10**9 + 5
+    assert resources.available(torch.device("cpu"), tmp_path).host_limit_bytes == 10**12 + 5
 
 
 def test_weights_that_no_memory_holds_are_refused_before_they_are_loaded(

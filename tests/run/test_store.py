@@ -242,7 +242,7 @@ def test_lists_and_words_as_arrays_are_stored_as_lists_are(tmp_path: Path) -> No
         "rank": [0, 1, 0],
         "order": ["share", "lift", "lift"],
         **{key: [1, 2, 3] for key in ("token", "n_token", "n_active")},
-        **{key: [0.5, 1.0, 1.5] for key in ("mean_active", "share", "lift", "lift_low")},
+        **{key: [0.5, 1.0, 1.5] for key in ("mean_active", "share", "lift", "lift_low", "sampled")},
     }
     arrays = {name: np.array(values) for name, values in from_lists.items()}
     arrays["order"] = Words(np.array([1, 0, 0], dtype=np.int8), ("lift", "share"))

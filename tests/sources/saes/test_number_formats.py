@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from saereport.measure.events import active_entries
+from saereport.measure.events import find
 from saereport.sources.model_loading import load_model
 from saereport.sources.saes.loading import load_sae
 from saereport.sources.saes.source import SaeSource
@@ -78,8 +78,8 @@ def test_every_sae_reads_every_model(
 
 @pytest.mark.parametrize("dtype", FORMATS)
 def test_statistics_are_in_float32(dtype: torch.dtype) -> None:
-    f = torch.tensor([[[0.0, 1.5, -2.0, 3.25]]]).to(dtype)
-    where, values = active_entries(f, torch.ones((1, 1), dtype=torch.bool))
-    assert where.tolist() == [1, 3]
-    assert values.dtype == torch.float32
-    assert values.tolist() == [1.5, 3.25]
+    f = torch.tensor([[0.0, 1.5, -2.0, 3.25]]).to(dtype)
+    found = find(f, torch.ones(1, dtype=torch.bool))
+    assert found.where.tolist() == [1, 3]
+    assert found.value.dtype == torch.float32
+    assert found.value.tolist() == [1.5, 3.25]
