@@ -61,6 +61,30 @@ def order_by(group: Tensor, n_groups: int, key: Tensor | None = None, bits: int 
     return order
 
 
+def sort_integers(values: Tensor) -> Tensor:
+    """Integers in ascending order."""
+    if values.device.type == "cpu":
+        return torch.from_numpy(np.sort(values.numpy()))
+    return torch.sort(values)[0]
+
+
+def segment_sums(values: Tensor, start: Tensor) -> Tensor:
+    """Sums of integers over consecutive ranges, int64: exact.
+
+    Args:
+        values: Integers, [k].
+        start: Where each range begins, ascending from 0; each ends where the next begins.
+    """
+    if values.device.type == "cpu":
+        if not len(start):
+            return torch.zeros(0, dtype=torch.int64)
+        return torch.from_numpy(np.add.reduceat(values.numpy(), start.numpy(), dtype=np.int64))
+    # Integers wrap, so the difference of two running sums is exact whatever their size.
+    running = torch.nn.functional.pad(torch.cumsum(values, 0, dtype=torch.int64), (1, 0))
+    ends = torch.cat([start, start.new_full((1,), len(values))])
+    return torch.diff(running.index_select(0, ends))
+
+
 def order_of_runs(key: Tensor) -> Tensor:
     """The order of keys that are a few ascending runs one after the other; int64[k]."""
     if key.device.type == "cpu":

@@ -49,8 +49,8 @@ class Waiting:
 
     @property
     def due(self) -> bool:
-        """Whether it is time to put them in order: more wait than half of what is kept."""
-        return self._n > max(self._patience, len(self) // 2)
+        """Whether it is time to put them in order: nearly as many wait as are kept."""
+        return self._n > max(self._patience, len(self) * 3 // 4)
 
     def add(self, columns: Mapping[str, Tensor]) -> None:
         """Let some rows wait."""

@@ -29,7 +29,7 @@ from saereport.measure.statistics.spacing import sort_by
 from saereport.measure.waiting import Waiting
 from saereport.util.ragged import Ragged
 
-_WAITING = 1 << 20
+_WAITING = 1 << 22
 _TINY = np.nextafter(np.float32(0), np.float32(1))
 _UNSIGNED_NEVER = np.uint64(0xFFFFFFFFFFFFFFFF)
 _PER_STRATUM = FINE // 4
@@ -176,7 +176,7 @@ class Candidates:
         for bit, rank_out in ((LARGEST, self._largest), (SAMPLED, self._sampled)):
             at = indices((wanted & bit) > 0)
             if len(at):
-                kept[at.index_select(0, rank_out(columns, at))] |= bit
+                kept[rank_out(columns, at)] |= bit
         columns["wanted"] = kept
         group = runs(columns["row"], columns["sequence"])
         inside = torch.zeros(len(group), dtype=torch.bool, device=group.device)
@@ -187,11 +187,14 @@ class Candidates:
 
     def _largest(self, columns: Mapping[str, Tensor], at: Tensor) -> Tensor:
         row, value = (columns[name].index_select(0, at) for name in ("row", "value"))
+        # Candidates of before the threshold rose are out already.
+        still = indices(value >= self._threshold.index_select(0, row))
+        at, row, value = (x.index_select(0, still) for x in (at, row, value))
         order = lexicographic(row, -value.view(torch.int32), _places(columns, at))
         rank = rank_in_groups(row.index_select(0, order), len(self.latents))
-        last = order[rank == self.top - 1]
+        last = order[indices(rank == self.top - 1)]
         self._threshold[row[last].to(torch.int64)] = value[last]
-        return order[rank < self.top]
+        return at[order[indices(rank < self.top)]]
 
     def _sampled(self, columns: Mapping[str, Tensor], at: Tensor) -> Tensor:
         row = columns["row"].index_select(0, at)
@@ -205,9 +208,9 @@ class Candidates:
         order = order_by(group, self._last.numel(), priority)
         ranked = group.index_select(0, order)
         rank = rank_in_groups(ranked, self._last.numel())
-        last = rank == self.size - 1
+        last = indices(rank == self.size - 1)
         self._last.view(-1)[ranked[last]] = ordered(priority[order[last]])
-        return order[rank < self.size]
+        return at[order[indices(rank < self.size)]]
 
     def sequences(self) -> NDArray[np.int64]:
         """The sequences that some candidate lies in, ascending."""

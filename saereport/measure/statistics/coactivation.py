@@ -31,6 +31,7 @@ from saereport.measure.columns import Columns, State
 from saereport.measure.crossing import indices, to_device, to_host
 from saereport.measure.exact import LEVELS, Powers
 from saereport.measure.setting import Setting
+from saereport.measure.sorting import segment_sums
 from saereport.measure.statistics.histograms import Sums
 from saereport.measure.statistics.spacing import rank_in_runs
 from saereport.measure.waiting import Waiting
@@ -386,8 +387,7 @@ class _Samples:
         begin = torch.nonzero(new).squeeze(1)
         end = torch.cat([begin[1:], begin.new_full((1,), len(key))])[: len(begin)]
         square = (unit * 2.0 ** (_SQUARE_BITS - _PRODUCT_BITS)) ** 2
-        sums = [_between(unit.round().to(torch.int64), begin, end)]
-        sums.append(_between(square.round().to(torch.int64), begin, end))
+        sums = [segment_sums(x.round().to(torch.int64), begin) for x in (unit, square)]
         found = key.index_select(0, begin)
         scale = shift.index_select(0, begin).to(torch.float64)
         row, other_latent, power = (to_host(x) for x in (found // d_sae, found % d_sae, scale))
@@ -408,12 +408,6 @@ class _Samples:
 def _tokens(level: Tensor) -> Tensor:
     """The number of each event's token, counted from 0; int32, which halves what is moved."""
     return torch.cumsum((level & _NEW) > 0, 0, dtype=torch.int32) - 1
-
-
-def _between(values: Tensor, begin: Tensor, end: Tensor) -> Tensor:
-    """Sums of integers over ranges, int64: exact, since running sums wrap alike."""
-    running = torch.nn.functional.pad(torch.cumsum(values, 0), (1, 0))
-    return running.index_select(0, end) - running.index_select(0, begin)
 
 
 def _best(

@@ -18,12 +18,13 @@ from saereport.measure.batch import SortedEvents
 from saereport.measure.columns import State
 from saereport.measure.crossing import to_device, to_host
 from saereport.measure.exact import rank_in_groups
-from saereport.measure.sorting import order_by
+from saereport.measure.sorting import sort_integers
 
 KEPT = 64
 """Values kept of each latent, 256 bytes."""
 _WAITING = 1 << 18
 _BELOW = 31
+_HIGHEST = (1 << _BELOW) - 1
 
 
 class LargestValues:
@@ -61,13 +62,20 @@ class LargestValues:
         if not self._waiting:
             return
         n = len(self._values)
-        everyone = torch.arange(n, device=self._values.device)
-        row = torch.cat([everyone.repeat_interleave(KEPT), *(row for row, _ in self._waiting)])
-        value = torch.cat([self._values.reshape(-1), *(value for _, value in self._waiting)])
+        kept = self._values.reshape(-1)
+        held = torch.nonzero(kept).squeeze(1)
+        # A row and the bits of an activation are one integer, which is all there is to sort.
+        packed = sort_integers(
+            torch.cat(
+                [
+                    _packed(held // KEPT, kept.index_select(0, held)),
+                    *(_packed(row, value) for row, value in self._waiting),
+                ]
+            )
+        )
         self._waiting, self._n_waiting = [], 0
-        falling = ((1 << _BELOW) - 1) - value.view(torch.int32)
-        order = order_by(row, n, falling, _BELOW)
-        row, value = row.index_select(0, order), value.index_select(0, order)
+        row = packed >> _BELOW
+        value = (_HIGHEST - (packed & _HIGHEST)).to(torch.int32).view(torch.float32)
         rank = rank_in_groups(row, n)
         # What is not kept goes to a place behind the table, so that its number need not be known.
         place = torch.where(rank < KEPT, row * KEPT + rank, n * KEPT)
@@ -95,6 +103,11 @@ class LargestValues:
         """Become the table whose `state` this is."""
         self._values = to_device(state["values"], self._values.device)
         self._waiting, self._n_waiting = [], 0
+
+
+def _packed(row: Tensor, value: Tensor) -> Tensor:
+    """Row, then activation, the largest first, as one integer."""
+    return (row << _BELOW) | (_HIGHEST - value.view(torch.int32).to(torch.int64))
 
 
 def rank_of(q: NDArray[Any] | float, n: NDArray[Any], *, up: bool) -> NDArray[np.int64]:

@@ -22,13 +22,13 @@ from saereport.measure.columns import Columns, State
 from saereport.measure.crossing import indices, to_device, to_host
 from saereport.measure.exact import LEVELS, significand
 from saereport.measure.setting import Setting
-from saereport.measure.sorting import order_by, order_of_runs
+from saereport.measure.sorting import order_by, order_of_runs, segment_sums
 from saereport.measure.statistics.floats import scale
 from saereport.measure.statistics.spacing import rank_in_runs
 from saereport.measure.waiting import Waiting
 from saereport.util.ragged import Words
 
-_WAITING = 1 << 21
+_WAITING = 1 << 22
 _CHUNK = 512
 _FIELDS = {"key": torch.int64, "count": torch.int32, "sum": torch.int64}
 _SHIFT = 10  # bits of a key below (row, token): five of the level, five of the exponent
@@ -245,13 +245,9 @@ def _added_up(
     key = key.index_select(0, order)
     new = torch.ones(len(key), dtype=torch.bool, device=key.device)
     new[1:] = key[1:] != key[:-1]
-    start = torch.nonzero(new).squeeze(1)
-    stop = torch.cat([start[1:], start.new_full((1,), len(key))])[: len(start)]
+    start = indices(new)
     found = {"key": key.index_select(0, start)}
     for name in ("count", "sum"):
-        # Integers wrap, so the difference of two running sums is exact whatever their size.
-        running = torch.cumsum(columns[name].index_select(0, order), 0, dtype=torch.int64)
-        running = torch.nn.functional.pad(running, (1, 0))
-        total = running.index_select(0, stop) - running.index_select(0, start)
+        total = segment_sums(columns[name].index_select(0, order), start)
         found[name] = total.to(columns[name].dtype)
     return found
