@@ -263,6 +263,8 @@ def stop_after(monkeypatch: pytest.MonkeyPatch, blocks: int, act: Callable[[], N
             act()
 
     monkeypatch.setattr(Seen, "take", counting)
+    # On a busy machine it reads some of the text to say how long all will take.
+    monkeypatch.setattr(build, "before_start", lambda *_, **__: None)
 
 
 def crash() -> None:
@@ -413,7 +415,10 @@ def test_late_activations_that_cannot_be_measured_cost_their_latents_alone(
     def looking(work: Any) -> Any:
         def noted(self: SaeCollector, packed: Any, *rest: Any) -> Any:
             first[self.sae.slug] = packed.first
-            return work(self, packed, *rest)
+            try:
+                return work(self, packed, *rest)
+            finally:
+                first.pop(self.sae.slug, None)
 
         return noted
 

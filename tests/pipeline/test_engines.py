@@ -88,8 +88,11 @@ def test_what_workers_do_is_what_one_process_does(
         "prompts": [{"text": "w3 w5"}, {"text": "w7 w2"}],
     }
     build.collect(everything, tmp_path / "run")
-    assert engines[0].jobs == [("read_shard", 5), ("evaluate_some", 2), ("collect_one", 2)]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["run", "run.timing.json"]
+    # 35 sequences are four blocks of eight, and three that no worker reads.
+    assert engines[0].jobs == [("read_shard", 4), ("evaluate_some", 2), ("collect_one", 2)]
+    left = sorted(path.name for path in tmp_path.iterdir())
+    assert left == ["run", "run.kept", "run.timing.json"]
+    assert not list((tmp_path / "run.kept").rglob("shards"))
     monkeypatch.setattr(Elsewhere, "elsewhere", False)
     build.collect(everything, tmp_path / "alone")
     assert engines[1].jobs == []
@@ -110,9 +113,9 @@ def test_finished_shards_are_kept_for_any_number_of_workers(
     monkeypatch.setattr(Elsewhere, "workers", 1)
     told = Told()
     build.collect(settings, tmp_path / "run", progress=told)
-    # 35 sequences of 32 tokens: the last shard has three, the one before it eight.
-    assert "Going on from finished shards, after 352 tokens" in told.lines
-    assert engines[-1].jobs[0] == ("read_shard", 3)
+    # A shard is eight sequences of 32 tokens.
+    assert "Going on from finished shards, after 512 tokens" in told.lines
+    assert engines[-1].jobs[0] == ("read_shard", 2)
     assert files(tmp_path / "run") == files(whole)
 
 
@@ -145,12 +148,12 @@ def test_workers_go_on_from_the_checkpoint_of_one_process_and_the_other_way_roun
         patch.setattr(Elsewhere, "__init__", _stopping(1))
         with pytest.raises(SaereportError, match="The cluster is gone"):
             build.collect(settings, tmp_path / "run")
-    # 16 sequences are in the checkpoint, and the rest are three shards.
-    assert engines[-1].jobs == [("read_shard", 3)]
+    # 16 sequences are in the checkpoint, and the rest are two shards and less than a block.
+    assert engines[-1].jobs == [("read_shard", 2)]
     told = Told()
     build.collect(settings, tmp_path / "run", progress=told)
     assert "Going on from the checkpoint, after 512 tokens" in told.lines
-    assert engines[-1].jobs[0] == ("read_shard", 2)
+    assert engines[-1].jobs[0] == ("read_shard", 1)
     assert files(tmp_path / "run") == files(whole)
 
 
@@ -174,7 +177,7 @@ def test_a_full_disk_where_shards_are_kept_costs_none_of_those_before(
         with pytest.raises(OSError, match="No space left"):
             build.collect(settings, tmp_path / "run")
     build.collect(settings, tmp_path / "run")
-    assert engines[-1].jobs[0] == ("read_shard", 3)
+    assert engines[-1].jobs[0] == ("read_shard", 2)
 
 
 def test_other_settings_of_the_statistics_use_no_kept_shard(
@@ -188,7 +191,7 @@ def test_other_settings_of_the_statistics_use_no_kept_shard(
         with pytest.raises(SaereportError):
             build.collect(settings, tmp_path / "run")
     build.collect({**settings, "seed": 7}, tmp_path / "run")
-    assert engines[-1].jobs[0] == ("read_shard", 5)
+    assert engines[-1].jobs[0] == ("read_shard", 4)
 
 
 def test_a_worker_loads_what_the_build_has_or_says_what_is_other(
