@@ -13,7 +13,7 @@ from torch import Tensor
 
 from saereport.measure.exact import ordered
 
-_BITS = 63
+_SIGNED, _UNSIGNED = 63, 64
 
 
 def lexicographic(*keys: Tensor) -> Tensor:
@@ -39,7 +39,7 @@ def order_by(group: Tensor, n_groups: int, key: Tensor | None = None, bits: int 
     on_cpu = group.device.type == "cpu"
     n = len(group)
     index_bits = n.bit_length() if on_cpu else 0
-    room = _BITS - index_bits - n_groups.bit_length()
+    room = (_UNSIGNED if on_cpu else _SIGNED) - index_bits - max(n_groups - 1, 0).bit_length()
     if room < 0:
         return lexicographic(group) if key is None else lexicographic(group, ordered_key(key, bits))
     packed = group.to(torch.int64, copy=True)
@@ -51,9 +51,10 @@ def order_by(group: Tensor, n_groups: int, key: Tensor | None = None, bits: int 
     if on_cpu:
         packed <<= index_bits
         packed |= torch.arange(n)
-        packed.numpy().sort()
+        packed.numpy().view(np.uint64).sort()
         order = packed & ((1 << index_bits) - 1)
         packed >>= index_bits
+        packed &= (1 << (_UNSIGNED - index_bits)) - 1 if index_bits else -1
     else:
         packed, order = torch.sort(packed, stable=True)
     if key is not None and kept < bits:
