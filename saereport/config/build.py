@@ -127,7 +127,8 @@ class BuildConfig(
     """Revision of a Hugging Face dataset: a branch, a tag or a commit; the newest where absent."""
     text_column: str | None = None
     """Column that holds the text: text, token ids, or the messages of conversations."""
-    tokens: int = Field(1_000_000, ge=1)
+    # Counts of a latent's tokens have 32 bits.
+    tokens: int = Field(1_000_000, ge=1, le=2_000_000_000)
     """Tokens to read, such as `500k` or `10M`, rounded up to whole sequences."""
     context_size: int | None = Field(None, ge=2, le=1_048_576)
     """Tokens in a sequence; what the SAEs were trained with where absent."""

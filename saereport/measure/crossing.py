@@ -18,6 +18,14 @@ from torch import Tensor
 _WORD = 8
 
 
+def home_of(device: torch.device) -> torch.device:
+    """Where the statistics of what is computed on a device are held.
+
+    There, or with the host where the device has no 64-bit floats, which they need: Apple's MPS.
+    """
+    return torch.device("cpu") if device.type == "mps" else device
+
+
 def numbers(tensors: Sequence[Tensor]) -> list[int]:
     """Whole numbers that the host needs to know, in one question.
 

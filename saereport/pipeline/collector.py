@@ -67,15 +67,16 @@ class SaeCollector:
         self._chosen = None if whole else latents
         self._tracked = None
         if whole and not rows.everything:
-            tracked = torch.zeros(self.setting.d_sae, dtype=torch.bool, device=self.sae.device)
-            self._tracked = tracked.index_fill_(0, latents, True)
+            tracked = torch.zeros(self.setting.d_sae, dtype=torch.bool)
+            tracked[self.setting.latents] = True
+            self._tracked = tracked.to(self.setting.device)
 
     def find(self, packed: Packed, text: DeviceText, activations: Tensor) -> list[Found] | Events:
         """Encode one batch; changes no statistic, so it can be tried again with less.
 
         Args:
             packed: The tokens.
-            text: The same on the SAE's device.
+            text: The same where the statistics are.
             activations: At the SAE's hook point, `[batch, pos, d_in]`, on the device.
 
         Returns:
@@ -97,7 +98,10 @@ class SaeCollector:
         return found
 
     def encoded(self, activations: Tensor) -> Iterator[Tensor]:
-        """Latent activations of all tokens, `[tokens, latents]`, in blocks that fit into memory."""
+        """Latent activations of all tokens, `[tokens, latents]`, in blocks that fit into memory.
+
+        They are given where the statistics are.
+        """
         n, context, d_in = activations.shape
         width = self.setting.d_sae if self._chosen is None else len(self._chosen)
         most = LARGEST_BLOCK.get(activations.device.type, _LARGEST_BLOCK)
@@ -113,14 +117,14 @@ class SaeCollector:
                 f = self.sae.encode(a)
             else:
                 f = self.sae.encode_chosen(a, self._chosen)
-            yield f.reshape(-1, f.shape[-1])
+            yield f.reshape(-1, f.shape[-1]).to(self.setting.device)
 
     def _room(self, tokens: int) -> int | None:
         """Entries to make room for; None where waiting for their number costs nothing, or it must.
 
         On the CPU nothing runs behind the host's back, and of the first batch nothing is known.
         """
-        if self._per_token is None or self.sae.device.type == "cpu":
+        if self._per_token is None or torch.device(self.setting.device).type == "cpu":
             return None
         return int(tokens * self._per_token * _SPARE) + _LEAST_SPARE
 
@@ -141,7 +145,9 @@ class SaeCollector:
             if not part.fits(header):
                 self._careful = self._careful or not part.measurable(header)
                 return None
-        latents = None if self._chosen is None else self._chosen.to(torch.int32)
+        latents = None
+        if self._chosen is not None:
+            latents = self._chosen.to(self.setting.device, torch.int32)
         return assemble(text, found, headers, latents)
 
     def exactly(self, packed: Packed, activations: Tensor) -> Events:

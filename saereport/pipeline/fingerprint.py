@@ -130,6 +130,8 @@ def activations_identity(model: LanguageModel) -> dict[str, Any]:
     """
     made_in = versions(("torch", "transformers", "transformer-lens"))
     identity = {
+        # How a hook point is found in a model is the package's own doing.
+        "saereport": __version__,
         "model": model_record(model),
         "libraries": made_in,
         "device": model.device.type,

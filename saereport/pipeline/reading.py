@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 from saereport.config.build import BuildConfig
 from saereport.measure import STATISTICS, Setting
+from saereport.measure.crossing import home_of
 from saereport.pipeline.checkpoint import Arrays, Checkpoint
 from saereport.pipeline.collector import SaeCollector
 from saereport.pipeline.context import Chosen, Context, StageView
@@ -68,7 +69,7 @@ def _setting(config: BuildConfig, model: LanguageModel, sae: Sae, chosen: Chosen
         quantile_examples=config.examples.per_group,
         tokens=config.examples.listed,
         coactive=config.examples.listed,
-        device=str(sae.device),
+        device=str(home_of(sae.device)),
     )
 
 

@@ -20,6 +20,7 @@ import torch
 
 from saereport.measure import Events, Measurement, SequenceStore
 from saereport.measure.broken import Broken
+from saereport.measure.crossing import home_of
 from saereport.measure.events import DeviceText
 from saereport.pipeline.activations import Activations
 from saereport.pipeline.checkpoint import Arrays, Checkpoint
@@ -115,7 +116,7 @@ class TextPass:
     _round: Round = field(init=False)
 
     def __post_init__(self) -> None:
-        self._round = Round(self.model.device)
+        self._round = Round(home_of(self.model.device))
 
     def resume(self) -> bool:
         """Go back to the checkpoint; False if there is none."""
@@ -225,7 +226,7 @@ class TextPass:
 
     def _encoded(self, part: Packed) -> Waiting:
         activations = self._activations(part)
-        text = DeviceText.of(part, self.model.device)
+        text = DeviceText.of(part, home_of(self.model.device))
         found = [
             collector.find(part, text, activations[collector.sae.hook_in.name])
             for collector in self.collectors

@@ -49,6 +49,7 @@ def test_the_examples_are_valid(path: Path) -> None:
         ({"saes": [{"relese": "x"}]}, "Did you mean 'release'"),
         ({"examples": {"topp": 1}}, "Did you mean 'top'"),
         ({"tokens": 0}, "'tokens'"),
+        ({"tokens": 2**31 - 1}, "'tokens'"),
         ({"tokens": "many"}, "'tokens'"),
         ({"device": "gpu"}, "'device'"),
         ({"batch_size": 0}, "batch_size"),

@@ -19,7 +19,7 @@ from click.testing import CliRunner
 
 from saereport.cli.main import cli
 from saereport.config.build import make_config
-from saereport.pipeline import activation_store, build
+from saereport.pipeline import activation_store, build, fingerprint
 from saereport.pipeline.activation_store import Store, listed
 from saereport.pipeline.activations import CachedActivations
 from saereport.pipeline.fingerprint import activations_identity
@@ -169,6 +169,15 @@ def test_another_model_finds_nothing(
     got = other.run(tokens(), [HOOK])
     assert counted.calls == 1
     assert torch.equal(got[HOOK], model.run(tokens(), [HOOK])[HOOK])
+
+
+def test_another_version_finds_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may find a hook point at another place of the model."""
+    reader(tmp_path)[0].run(tokens(), [HOOK])
+    monkeypatch.setattr(fingerprint, "__version__", "0.0.1")
+    other, counted, _ = reader(tmp_path)
+    other.run(tokens(), [HOOK])
+    assert counted.calls == 1
 
 
 def test_other_hooks_texts_contexts_and_formats_find_nothing(tmp_path: Path) -> None:
