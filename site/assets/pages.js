@@ -5234,14 +5234,17 @@
     const { rows, sae: sae2 } = table3;
     let words2 = null;
     const label2 = (row2) => [noteBook.label(sae2, row2), row2.label].filter(Boolean).join(" · ");
-    function lines2(packed) {
-      const forms = /* @__PURE__ */ new Set();
-      for (const id of unpack(packed)) {
+    const forms = /* @__PURE__ */ new Map();
+    function formsOf(id) {
+      let found = forms.get(id);
+      if (found === void 0) {
         const text4 = tokenText(id);
-        forms.add(text4).add(proseText(text4)).add(proseText(text4).trim());
+        found = Array.from(/* @__PURE__ */ new Set([text4, proseText(text4), proseText(text4).trim()])).join("\n").toLowerCase();
+        forms.set(id, found);
       }
-      return ("\n" + Array.from(forms).join("\n") + "\n").toLowerCase();
+      return found;
     }
+    const lines2 = (packed) => "\n" + unpack(packed).map(formsOf).join("\n") + "\n";
     function read2() {
       if (!words2) words2 = rows.map((row2) => ({ tokens: lines2(row2.tokens), raises: lines2(row2.raises) }));
       return words2;
