@@ -135,8 +135,9 @@ class HereReading:
 
     def read(self, reading: TextPass, stop: int, bar: Bar) -> None:
         """See `going_on.Reader`."""
-        packed = self._tokenised.packed(reading.seen.sequences, stop, batch=reading.batches.block)
-        reading.run(packed, bar)
+        source = self._tokenised.packed(reading.seen.sequences, stop, batch=reading.batches.block)
+        with ahead(source) as packed:
+            reading.run(packed, bar)
 
 
 def read_sequences(

@@ -91,10 +91,13 @@ def test_an_interrupted_pass_counts_what_it_took_alone(
     asked: Callable[..., dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = open_run(collect(asked(batch_size=2), tmp_path / "whole")).info
-    encoded, calls = TextPass._encoded, []
+    encoded, calls = TextPass._encoded, list[int]()
+    threads: list[list[str]] = []
 
     def stopping(self: TextPass, part: Packed) -> Any:
         calls.append(part.first)
+        # At the beginning more is to be read than may wait.
+        threads.append([t.name for t in threading.enumerate()])
         if len(calls) == 4:
             raise KeyboardInterrupt
         return encoded(self, part)
@@ -102,6 +105,7 @@ def test_an_interrupted_pass_counts_what_it_took_alone(
     monkeypatch.setattr(TextPass, "_encoded", stopping)
     with pytest.raises(KeyboardInterrupt):
         collect(asked(batch_size=2), tmp_path / "run")
+    assert "reading ahead" in threads[0]
     assert not [t for t in threading.enumerate() if t.name == "reading ahead"]
     found = open_run(collect(asked(batch_size=2), tmp_path / "run")).info
     assert found.text == expected.text
