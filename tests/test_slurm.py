@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from saereport.config.build import read_config
+from saereport.pipeline import build
 from tests.factories import save_hf_model, save_sae
 from tests.pipeline.test_build import files
 
@@ -37,7 +39,7 @@ def shell(tmp_path: Path) -> dict[str, str]:
     save_sae(tmp_path / "sae", d_in=48)
     (tmp_path / "text.txt").write_text("It was a dark and stormy night. " * 60)
     (tmp_path / "report.yaml").write_text(
-        "model: model\nsaes: [{path: sae}]\ndataset: text.txt\nlatents: 0-3\ntokens: 1500\n"
+        "model: model\nsaes: [{path: sae}]\ndataset: text.txt\nlatents: 0-3\ntokens: 700\n"
         "batch_size: 8\ndevice: cpu\nevaluation_tokens: 200\n"
     )
     bin_ = tmp_path / "bin"
@@ -59,12 +61,12 @@ def shell(tmp_path: Path) -> dict[str, str]:
 
 @pytest.mark.slow
 def test_the_array_and_the_merge_make_the_report_of_one_process(
-    shell: dict[str, str], tmp_path: Path
+    shell: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.chdir(tmp_path)
+
     def run(*command: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            command, cwd=tmp_path, env=shell, check=True, text=True, capture_output=True
-        )
+        return subprocess.run(command, env=shell, check=True, text=True, capture_output=True)
 
     done = run("bash", str(SLURM / "submit.sh"), "--array=1-2")
     assert done.stdout.split() == ["78"]
@@ -74,9 +76,21 @@ def test_the_array_and_the_merge_make_the_report_of_one_process(
         f"--parsable --dependency=afterok:77 {SLURM / 'merge.sbatch'}",
     ]
     assert "Wrote '" in done.stderr
-    # Of sixteen shards the third alone.
-    shell.update(SHARDS="16", SLURM_ARRAY_TASK_ID="3", SLURM_ARRAY_TASK_COUNT="1", PARTS="few")
-    run("bash", str(SLURM / "collect.sbatch"))
-    assert (tmp_path / "few" / "shard-03-of-16" / "part.json").exists()
-    run("saereport", "build", "report.yaml", "--out", "whole")
+    # One start of Python less than by the command line.
+    build.build(read_config(tmp_path / "report.yaml"), tmp_path / "whole")
     assert files(tmp_path / "report") == files(tmp_path / "whole")
+
+
+def test_of_sixteen_shards_the_third_alone_can_be_submitted(tmp_path: Path) -> None:
+    (tmp_path / "saereport").write_text('#!/bin/sh\necho "$@"\n')
+    (tmp_path / "saereport").chmod(0o755)
+    array = {"SLURM_ARRAY_TASK_ID": "3", "SLURM_ARRAY_TASK_COUNT": "1"}
+    asked = {"SHARDS": "16", "PARTS": "few", "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    done = subprocess.run(
+        ["bash", str(SLURM / "collect.sbatch")],
+        env={**os.environ, **array, **asked},
+        check=True,
+        text=True,
+        capture_output=True,
+    )
+    assert done.stdout.split() == ["collect", "report.yaml", "--out", "few", "--shard", "3/16"]
