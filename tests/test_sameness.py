@@ -198,7 +198,8 @@ def test_a_full_disk_leaves_the_old_output(
     before = hashes(folder / "out")
     with monkeypatch.context() as patched:
         patched.setattr(where, no_room)
-        assert call(folder, *command) == 1
+        # A single file whose bytes would be the same is not written again, and needs no room.
+        assert call(folder, *command) == (0 if name == "single.html" else 1)
     assert hashes(folder / "out") == before
     assert call(folder, *command) == 0
     assert hashes(folder / "out") == before
