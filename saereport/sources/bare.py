@@ -84,14 +84,14 @@ class ModulePoint:
 
 @dataclass(frozen=True)
 class Way:
-    """How the activations of some hook points are read from a model alone.
+    """How the activations of a hook point are read from a model alone.
 
     Attributes:
-        places: By the name of the hook point.
+        place: Where.
         attention: The attention to use, as Transformers names it; None to leave it as it is.
     """
 
-    places: Mapping[str, ModulePoint]
+    place: ModulePoint
     attention: str | None = None
 
 
@@ -104,7 +104,7 @@ class BareModel:
     """
 
     bridge: Wrapped
-    _ways: dict[tuple[int, frozenset[str]], Way | None] = field(default_factory=dict)
+    _ways: dict[tuple[int, str], Way | None] = field(default_factory=dict)
 
     @property
     def model(self) -> nn.Module:
@@ -119,27 +119,37 @@ class BareModel:
             SaereportError: As `LanguageModel.run`.
         """
         tokens = tokens.to(self.bridge.device)
-        way = self.way(hooks, tokens.shape[1]) if hooks and tokens.numel() else None
-        if way is None:
+        if not hooks or not tokens.numel():
             return self.bridge.run(tokens, hooks)
-        with self._alone(way.attention):
-            return self._read(tokens, way.places)
+        alike: dict[str | None, dict[str, ModulePoint]] = {}
+        with_bridge: list[str] = []
+        for name, way in self.ways(hooks, tokens.shape[1]).items():
+            if way is None:
+                with_bridge.append(name)
+            else:
+                alike.setdefault(way.attention, {})[name] = way.place
+        found = self.bridge.run(tokens, with_bridge) if with_bridge else {}
+        for attention, places in alike.items():
+            with self._alone(attention):
+                found |= self._read(tokens, places)
+        return {name: found[name] for name in hooks}
 
-    def way(self, hooks: Sequence[str], context: int) -> Way | None:
-        """How hook points are read in sequences of a length; None where the Bridge has to.
+    def ways(self, hooks: Sequence[str], context: int) -> dict[str, Way | None]:
+        """How each hook point is read in sequences of a length; None where the Bridge has to.
 
-        It depends on the model, the hook points and the length alone, and is found once for each.
+        It depends on the model, the hook point and the length alone, not on what else is read: the
+        same activations come out whoever asks, and for whatever besides. It is found once for each.
         """
-        key = (context, frozenset(hooks))
-        if key not in self._ways:
+        missing = [name for name in hooks if (context, name) not in self._ways]
+        if missing:
             tokens = self._probe(context)
-            expected = self.bridge.run(tokens, hooks)
-            places = _unless_it_fails(lambda: self._places(expected, tokens))
-            fused = places is not None and _unless_it_fails(
-                lambda: self._fused_fits(places, expected, tokens)
-            )
-            self._ways[key] = None if places is None else Way(places, FUSED if fused else None)
-        return self._ways[key]
+            expected = self.bridge.run(tokens, missing)
+            places = _unless_it_fails(lambda: self._places(expected, tokens)) or {}
+            fused = _unless_it_fails(lambda: self._fused_fits(places, expected, tokens)) or set()
+            for name in missing:
+                place, attention = places.get(name), FUSED if name in fused else None
+                self._ways[context, name] = None if place is None else Way(place, attention)
+        return {name: self._ways[context, name] for name in hooks}
 
     def _probe(self, context: int) -> Tensor:
         """One sequence `[1, context]` like none in particular, the same each time."""
@@ -151,21 +161,20 @@ class BareModel:
 
     def _fused_fits(
         self, places: Mapping[str, ModulePoint], expected: Mapping[str, Tensor], tokens: Tensor
-    ) -> bool:
-        """Whether fused attention gives the same but for rounding."""
-        if not _can_fuse(self.model):
-            return False
+    ) -> set[str]:
+        """The hook points at which fused attention gives the same but for rounding."""
+        if not places or not _can_fuse(self.model):
+            return set()
         with self._alone(FUSED):
             found = self._read(tokens, places)
-        return found.keys() == expected.keys() and all(
-            _off(found[name], wanted, tokens) <= SAME_ATTENTION.get(wanted.dtype, 0.0)
-            for name, wanted in expected.items()
-        )
+        return {
+            name
+            for name, value in found.items()
+            if _off(value, expected[name], tokens) <= SAME_ATTENTION.get(expected[name].dtype, 0.0)
+        }
 
-    def _places(
-        self, expected: Mapping[str, Tensor], tokens: Tensor
-    ) -> dict[str, ModulePoint] | None:
-        """For each hook point the place that has its numbers: the same bits, else the nearest."""
+    def _places(self, expected: Mapping[str, Tensor], tokens: Tensor) -> dict[str, ModulePoint]:
+        """The place that has a hook point's numbers: the same bits, else the nearest, if any is."""
         nearest: dict[str, tuple[float, ModulePoint]] = {}
 
         def look(place: ModulePoint, value: Any) -> None:
@@ -181,12 +190,11 @@ class BareModel:
                     attached.callback(_attach(place, partial(look, place)))
             with torch.no_grad():
                 self.bridge.forward_pass(tokens)
-        near = {
+        return {
             name: place
             for name, (off, place) in nearest.items()
             if off <= SAME_PLACE.get(expected[name].dtype, 0.0)
         }
-        return near if near.keys() == expected.keys() else None
 
     def _read(self, tokens: Tensor, places: Mapping[str, ModulePoint]) -> dict[str, Tensor]:
         """Activations `[batch, pos, width]` of a batch, the model's own modules in their places."""

@@ -67,7 +67,7 @@ def test_every_family_gives_what_its_bridge_gives(family: tuple[str, Any], site:
         return
     found = model.reader.run(rows(), [hook])[hook]
     assert (found.shape, found.dtype) == (expected.shape, expected.dtype)
-    way = model.reader.way([hook], LENGTH)
+    way = model.reader.ways([hook], LENGTH)[hook]
     if way is None:
         assert name in SCALED
         assert site in ("hook_mlp_out", "hook_attn_out")
@@ -75,7 +75,7 @@ def test_every_family_gives_what_its_bridge_gives(family: tuple[str, Any], site:
     assert furthest(found, expected) < 1e-5
     if way is not None and name not in ROUNDED:
         with model.reader._alone():
-            plain = model.reader._read(rows(), way.places)[hook]
+            plain = model.reader._read(rows(), {hook: way.place})[hook]
         assert torch.equal(plain, expected)
 
 
@@ -83,7 +83,8 @@ def test_several_hook_points_in_one_pass(llama: Any) -> None:
     hooks = ["blocks.2.hook_resid_post", "blocks.0.attn.hook_z", "model.layers.1.mlp"]
     expected = llama.run(rows(), hooks)
     found = llama.reader.run(rows(), hooks)
-    assert llama.reader.way(hooks, LENGTH).attention == bare.FUSED
+    ways = llama.reader.ways(hooks, LENGTH).values()
+    assert [way.attention for way in ways] == [bare.FUSED] * 3
     assert found.keys() == expected.keys()
     for hook in hooks:
         assert furthest(found[hook], expected[hook]) < 1e-5
@@ -95,7 +96,7 @@ def test_the_pass_ends_at_the_deepest_place(llama: Any) -> None:
         raise AssertionError
 
     hook = "blocks.1.hook_resid_post"
-    llama.reader.way([hook], LENGTH)
+    llama.reader.ways([hook], LENGTH)[hook]
     [last] = [m for n, m in llama.model.original_model.named_modules() if n == "model.layers.2"]
     attached = last.original_component.register_forward_pre_hook(fail)
     assert llama.reader.run(rows(), [hook])[hook].shape == (3, LENGTH, 48)
@@ -127,10 +128,22 @@ def test_the_bridge_is_back_afterwards(llama: Any) -> None:
 
 def test_what_the_model_alone_does_not_have_is_taken_from_the_bridge(families: Families) -> None:
     model = load_model(families("granite"))
-    hooks = ["blocks.1.hook_mlp_out", "blocks.1.hook_resid_post"]
-    assert model.reader.way(hooks, LENGTH) is None
-    expected, found = model.run(rows(), hooks), model.reader.run(rows(), hooks)
-    assert all(torch.equal(found[hook], expected[hook]) for hook in hooks)
+    hook = "blocks.1.hook_mlp_out"
+    assert model.reader.ways([hook], LENGTH)[hook] is None
+    assert torch.equal(model.reader.run(rows(), [hook])[hook], model.run(rows(), [hook])[hook])
+
+
+def test_what_is_read_besides_changes_no_number(families: Families) -> None:
+    """With one that the Bridge has to give, and with one that the model gives alone."""
+    hooks = ["blocks.1.hook_mlp_out", "blocks.1.hook_resid_post", "blocks.2.hook_resid_pre"]
+    model = load_model(families("granite"))
+    together = bare.BareModel(model).run(rows(), hooks)
+    assert list(together) == hooks
+    for hook in hooks:
+        alone = bare.BareModel(model).run(rows(), [hook])[hook]
+        assert torch.equal(together[hook], alone)
+    two = bare.BareModel(model).run(rows(), hooks[1:])
+    assert all(torch.equal(two[hook], together[hook]) for hook in hooks[1:])
 
 
 @pytest.mark.parametrize("error", [RuntimeError("not alone"), torch.OutOfMemoryError()])
@@ -151,7 +164,7 @@ def test_a_model_that_does_not_run_alone_keeps_its_bridge(llama: Any, error: Exc
         assert llama.model.original_model.config._attn_implementation == "eager"
         return
     assert torch.equal(llama.reader.run(rows(), [hook])[hook], expected)
-    assert llama.reader.way([hook], LENGTH) is None
+    assert llama.reader.ways([hook], LENGTH)[hook] is None
 
 
 @pytest.mark.parametrize("cap", [0.05, 50.0])
@@ -161,12 +174,12 @@ def test_capped_attention_is_never_fused(tmp_path: Any, monkeypatch: Any, cap: f
     byte_tokenizer().save_pretrained(tmp_path)
     loaded = load_model(tmp_path)
     hook = "blocks.1.hook_resid_post"
-    assert loaded.reader.way([hook], LENGTH).attention is None
+    assert loaded.reader.ways([hook], LENGTH)[hook].attention is None
     # Nor where nothing says that there is a cap: it shows.
     monkeypatch.setattr(bare, "_can_fuse", lambda _model: True)
     again = bare.BareModel(loaded)
     if cap < 1:
-        assert again.way([hook], LENGTH).attention is None
+        assert again.ways([hook], LENGTH)[hook].attention is None
     expected = loaded.run(rows(), [hook])[hook]
     assert torch.equal(loaded.reader.run(rows(), [hook])[hook], expected)
 
@@ -177,10 +190,10 @@ def test_in_few_bits_the_place_is_where_the_same_numbers_are(
 ) -> None:
     model = load_model(families("llama"), dtype=dtype)
     hook = "blocks.1.hook_resid_post"
-    way = model.reader.way([hook], LENGTH)
+    way = model.reader.ways([hook], LENGTH)[hook]
     assert way is not None
     with model.reader._alone():
-        plain = model.reader._read(rows(), way.places)[hook]
+        plain = model.reader._read(rows(), {hook: way.place})[hook]
     expected = model.run(rows(), [hook])[hook]
     assert torch.equal(plain, expected)
     found = model.reader.run(rows(), [hook])[hook]
