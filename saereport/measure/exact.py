@@ -1,6 +1,10 @@
 """Exact arithmetic on float32 activations, with torch: bins by bits, integers, priorities by hash.
 
-The same functions as in `statistics.floats` and `util.priority`, on tensors of any device. There
+Sums of floats depend on the order of adding, so two ways of batching one text would give two
+reports. Here an activation is taken apart into exponent and significand, and the significands of
+one octave are summed as integers: exact, hence the same in every order.
+
+Priorities are those of `util.priority` and `statistics.floats`, on tensors of any device. There
 is no unsigned 64-bit arithmetic in torch: products wrap alike in signed integers, shifts are
 masked, and an unsigned number is compared by flipping its highest bit.
 """
@@ -12,14 +16,13 @@ import math
 import torch
 from torch import Tensor
 
-from saereport.measure.statistics.floats import FINE
+from saereport.measure.statistics.floats import FINE, FINE_SHIFT
 
 NEVER = (1 << 63) - 1
 """The priority that nothing has: above every other."""
 LEVELS = 32
 """Levels of the samples of a text: level l holds every 2^l-th token."""
 
-_FINE_SHIFT = 23 - 5
 _SIGN = -(1 << 63)
 _HIGHEST_POWER = 400
 
@@ -74,17 +77,29 @@ def levels_of(place: Tensor) -> Tensor:
 
 def fine_bin(bits: Tensor) -> Tensor:
     """`statistics.floats.fine_bin` of int32 bits."""
-    return (bits - 1) >> _FINE_SHIFT
+    return (bits - 1) >> FINE_SHIFT
+
+
+def fine_ends(lowest: int, highest: int) -> tuple[int, int]:
+    """The fine bins of two activations, of which the host has the bits."""
+    return (lowest - 1) >> FINE_SHIFT, (highest - 1) >> FINE_SHIFT
 
 
 def octaves(lowest: int, highest: int) -> tuple[int, int]:
     """Fine bins of whole octaves that cover activations between two of given bits: start, stop."""
-    first, last = (lowest - 1) >> _FINE_SHIFT, (highest - 1) >> _FINE_SHIFT
+    first, last = fine_ends(lowest, highest)
     return first // FINE * FINE, (last // FINE + 1) * FINE
 
 
 def significand(bits: Tensor) -> tuple[Tensor, Tensor]:
-    """`statistics.floats.significand`: biased exponent (int32) and integer below 2^24 (int64)."""
+    """Take activations apart: `value = integer * 2 ** (exponent - 150)`, integer below 2^24.
+
+    Args:
+        bits: Positive finite float32s seen as int32.
+
+    Returns:
+        The biased exponent (1 to 254, int32) and the integer (int64).
+    """
     exponent = bits >> 23
     hidden = (exponent > 0).to(torch.int32) << 23
     integer = (bits & 0x7FFFFF) | hidden
@@ -108,7 +123,10 @@ class Powers:
 
 
 def linear_exponent(maximum: Tensor, bins_log2: int) -> Tensor:
-    """`statistics.floats.linear_exponent` of float32 maxima, int32; zero maxima give any number."""
+    """The smallest e for which 2^bins_log2 bins of width 2^e reach the maximum, int32.
+
+    Of a maximum of zero it is any number.
+    """
     mantissa, exponent = torch.frexp(maximum)
     return exponent.to(torch.int32) - bins_log2 - (mantissa == 0.5).to(torch.int32)
 

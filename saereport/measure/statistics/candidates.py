@@ -20,7 +20,15 @@ from torch import Tensor
 from saereport.measure.batch import SortedEvents, runs
 from saereport.measure.columns import State
 from saereport.measure.crossing import indices, to_device, to_host
-from saereport.measure.exact import NEVER, fine_bin, latent_bits, mix, ordered, rank_in_groups
+from saereport.measure.exact import (
+    NEVER,
+    fine_bin,
+    fine_ends,
+    latent_bits,
+    mix,
+    ordered,
+    rank_in_groups,
+)
 from saereport.measure.sorting import lexicographic, order_by
 from saereport.measure.statistics import floats
 from saereport.measure.statistics.floats import FINE, priorities
@@ -111,7 +119,7 @@ class Candidates:
         return ordered(mix(self._latent_bits.index_select(0, prepared.row) ^ place))
 
     def _cover(self, bits: tuple[int, int]) -> None:
-        start, last = (((end - 1) >> 18) // _PER_STRATUM for end in bits)
+        start, last = (end // _PER_STRATUM for end in fine_ends(*bits))
         self._last, self._first = cover(self._last, self._first, start, last + 1, fill=NEVER)
 
     def _stratum_group(self, row: Tensor, stratum: Tensor) -> Tensor:

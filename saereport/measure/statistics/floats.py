@@ -1,8 +1,6 @@
-"""Exact arithmetic on float32 activations: bins by bits, sums by integers, priorities by hash.
+"""Bins of float32 activations by their bits, and priorities of events by hash, on the host.
 
-Sums of floats depend on the order of adding, so two ways of batching one text would give two
-reports. Here an activation is taken apart into exponent and significand, and the significands of
-one octave are summed as integers: exact, hence the same in every order.
+What makes results of sums and bins; `measure.exact` has what fills them, on the device.
 """
 
 from __future__ import annotations
@@ -16,10 +14,8 @@ from saereport.util.priority import mix, place_priorities
 
 FINE = 32
 """Bins an octave of the fine logarithmic histogram."""
-_FINE_SHIFT = 23 - 5
-_BIAS = 127
-
-Ints = NDArray[np.int64]
+FINE_SHIFT = 23 - 5
+"""Bits of a float32 below those that say its fine bin."""
 
 
 def fine_bin(bits: NDArray[np.int32]) -> NDArray[np.int32]:
@@ -32,37 +28,18 @@ def fine_bin(bits: NDArray[np.int32]) -> NDArray[np.int32]:
     Args:
         bits: Positive finite float32s seen as int32.
     """
-    return (bits - 1) >> _FINE_SHIFT
+    return (bits - 1) >> FINE_SHIFT
 
 
 def fine_edge(bins: NDArray[Any]) -> NDArray[np.float64]:
     """The lower edge of each fine bin; that of `bin + 1` is its upper edge. Exact."""
-    bits = np.asarray(bins, dtype=np.int64) << _FINE_SHIFT
+    bits = np.asarray(bins, dtype=np.int64) << FINE_SHIFT
     return bits.astype(np.uint32).view(np.float32).astype(np.float64)
 
 
-def significand(bits: NDArray[np.int32]) -> tuple[NDArray[np.int32], Ints]:
-    """Take activations apart: `value = integer * 2 ** (exponent - 150)`, integer below 2^24.
-
-    Returns:
-        The biased exponent (1 to 254) and the integer, both of the input's shape.
-    """
-    exponent = bits >> 23
-    integer = (bits & 0x7FFFFF) | np.where(exponent > 0, 1 << 23, 0)
-    return np.maximum(exponent, 1), integer.astype(np.int64)
-
-
 def scale(exponent: NDArray[Any] | int) -> NDArray[np.float64]:
-    """`2 ** (exponent - 150)` as float64: the unit of `significand`'s integers."""
+    """`2 ** (exponent - 150)` as float64: the unit of `measure.exact.significand`'s integers."""
     return np.ldexp(1.0, np.asarray(exponent, dtype=np.int64) - 150)
-
-
-def linear_exponent(maximum: NDArray[np.float32], bins_log2: int) -> NDArray[np.int32]:
-    """The smallest e for which 2^bins_log2 bins of width 2^e reach the maximum (above zero)."""
-    mantissa, exponent = np.frexp(maximum)
-    exact: NDArray[np.int32] = (mantissa == 0.5).astype(np.int32)
-    smallest: NDArray[np.int32] = exponent.astype(np.int32) - bins_log2 - exact
-    return smallest
 
 
 def priorities(

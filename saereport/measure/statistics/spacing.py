@@ -50,12 +50,6 @@ def spaced(
     return np.sort(np.concatenate(taken)) if taken else left
 
 
-def distinct(keys: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The distinct integers among `keys`, ascending (sorting beats numpy's hashing here)."""
-    keys = np.sort(keys)
-    return keys[np.concatenate([[True], keys[1:] != keys[:-1]])] if len(keys) else keys
-
-
 def sort_by(group: NDArray[np.int64], key: NDArray[np.uint64]) -> NDArray[np.int64]:
     """The order by (group, key): one fast sort where both fit into 64 bits without ties.
 
