@@ -107,6 +107,17 @@ def test_too_little_room_and_no_numbers_are_noticed() -> None:
         assert not part.measurable(part.header.tolist())
 
 
+def test_batches_of_a_round_are_as_one_batch() -> None:
+    text = random_dense(4)
+    parts = [text.batch(a, b) for a, b in ((0, 3), (3, 4), (4, 12))]
+    joined, whole = Events.join(parts), text.batch(0, 12)
+    assert listed(joined) == listed(whole)
+    assert (joined.n_counted, joined.bits) == (whole.n_counted, whole.bits)
+    assert torch.equal(joined.place, whole.place)
+    for name in ("tokens", "counted", "documents", "flat"):
+        assert torch.equal(getattr(joined, name), getattr(whole, name))
+
+
 def test_no_event_at_all() -> None:
     text = random_dense(1)
     assert len(found(text, torch.zeros(text.f.shape)).value) == 0

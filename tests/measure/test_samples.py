@@ -160,3 +160,28 @@ def test_memory_has_the_bound_that_is_written_down() -> None:
         l0 = active / text.counted.sum()
         assert held < bytes_of(setting, float(l0), 24, n_active=float(active) / 40)
     assert Measurement(setting).state().keys() == state.keys()
+
+
+def test_a_floor_that_another_part_raised_holds_for_what_was_kept_before() -> None:
+    """The other part has too many tokens for its one entry, and keeps none of a higher level."""
+    text = random_dense(5, n=14, context=26)
+    low = np.argwhere(text.counted & (levels(text) == 0))[:3]
+    text.f[:] = 0
+    for sequence, position in low:
+        text.f[sequence, position, 1] = 1.0
+    text.tokens[tuple(low.T)] = 3, 4, 5
+    setting = setting_for(text, token_entries=1)
+    whole = text.measure(setting, [0, 14]).result(np.array([1]))["token_statistics"]
+    alone, rest = Measurement(setting), Measurement(setting)
+    for part, places in ((alone, low[:1]), (rest, low[1:])):
+        one = Dense(np.zeros_like(text.f), text.tokens, text.counted, text.documents, 13)
+        for sequence, position in places:
+            one.f[sequence, position, 1] = 1.0
+        part.update(one.batch(0, 14))
+    state = rest.state()
+    assert not len(state["tokens.key"])
+    assert state["tokens.floor"][1] == 1
+    assert len(alone.state()["tokens.key"]) == 1
+    alone.merge(rest)
+    assert len(whole["token"]) == 0
+    assert len(alone.result(np.array([1]))["token_statistics"]["token"]) == 0
