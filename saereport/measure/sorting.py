@@ -86,14 +86,6 @@ def segment_sums(values: Tensor, start: Tensor) -> Tensor:
     return torch.diff(running.index_select(0, ends))
 
 
-def order_of_runs(key: Tensor) -> Tensor:
-    """The order of keys that are a few ascending runs one after the other; int64[k]."""
-    if key.device.type == "cpu":
-        # Timsort merges what is sorted already.
-        return torch.from_numpy(np.argsort(key.numpy(), kind="stable"))
-    return torch.sort(key, stable=True)[1]
-
-
 def ordered_key(key: Tensor, bits: int) -> Tensor:
     """An unsigned key as a signed one of the same order."""
     return ordered(key) if bits == 64 else key

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -11,9 +12,14 @@ from torch import Tensor
 
 from saereport.measure.batch import concatenated
 from saereport.measure.columns import State
-from saereport.measure.crossing import to_device, to_host
+from saereport.measure.crossing import indices, to_device, to_host
+from saereport.measure.sorting import order_by
+
+_BLOCK_ON_CPU, _BLOCK = 1 << 20, 1 << 23
+"""Rows worked on at once: on the CPU what its caches hold, elsewhere what bounds the memory."""
 
 Fields = Mapping[str, torch.dtype]
+Columns = Mapping[str, Tensor]
 
 
 class Waiting:
@@ -27,7 +33,7 @@ class Waiting:
 
     def __init__(self, fields: Fields, device: torch.device | str, patience: int) -> None:
         self._fields = dict(fields)
-        self._device = device
+        self._device = torch.device(device)
         self._patience = patience
         self.kept = self._empty()
         self._parts: list[dict[str, Tensor]] = []
@@ -49,8 +55,8 @@ class Waiting:
 
     @property
     def due(self) -> bool:
-        """Whether it is time to put them in order: nearly as many wait as are kept."""
-        return self._n > max(self._patience, len(self) * 3 // 4)
+        """Whether it is time to put them in order: half as many wait as are kept."""
+        return self._n > max(self._patience, len(self) // 2)
 
     def add(self, columns: Mapping[str, Tensor]) -> None:
         """Let some rows wait."""
@@ -59,18 +65,92 @@ class Waiting:
             self._parts.append({name: columns[name] for name in self._fields})
             self._n += size
 
+    @property
+    def _block(self) -> int:
+        return _BLOCK_ON_CPU if self._device.type == "cpu" else _BLOCK
+
+    def rework(
+        self, key: str, n_units: int, work: Callable[[Columns, int, int], Columns], unit: int = 1
+    ) -> None:
+        """Put everything in order, some units at a time, so that memory is that of the columns.
+
+        Args:
+            key: The column to order by, integers below `n_units * unit`; every part is in the order
+                of its units, `key // unit`.
+            n_units: How many units there are.
+            work: Called with the rows of some units, ordered by key (equal ones as they came), the
+                first of these units and the one behind the last; returns what is kept, in order.
+            unit: How many keys are worked on together.
+        """
+        parts, self._parts, self._n = [self.kept, *self._parts], [], 0
+        self.kept = self._empty()
+        n_blocks = min(-(-sum(len(part[key]) for part in parts) // self._block), n_units)
+        ends = [n_units * i // max(n_blocks, 1) for i in range(n_blocks + 1)]
+        edges = torch.tensor(ends, device=self._device) * unit
+        found = [torch.searchsorted(part[key], edges.to(part[key].dtype)) for part in parts]
+        places: list[list[int]] = to_host(torch.stack(found)).tolist()
+        done = []
+        for i, (first, stop) in enumerate(pairwise(ends)):
+            columns = concatenated(
+                [
+                    {name: column[at[i] : at[i + 1]] for name, column in part.items()}
+                    for part, at in zip(parts, places, strict=True)
+                ]
+            )
+            order = order_by(columns[key] - first * unit, (stop - first) * unit)
+            columns = {name: column.index_select(0, order) for name, column in columns.items()}
+            done.append({**work(columns, first, stop)})
+        del parts
+        self.kept = self._joined(done)
+
+    def thin(
+        self,
+        starts: Callable[[Columns], Tensor],
+        chosen: Callable[[Columns], Tensor],
+    ) -> None:
+        """Keep a part of everything, in the order as it came, some runs of rows at a time.
+
+        Args:
+            starts: Tells, bool, where the runs begin of which the rows must be looked at together.
+            chosen: Tells of some whole runs which rows are kept, as ascending indices.
+        """
+        parts, self._parts, self._n = [self.kept, *self._parts], [], 0
+        self.kept = self._empty()
+        done: list[dict[str, Tensor]] = []
+        while parts:
+            part = parts.pop(0)
+            for first, stop in self._split(starts(part)):
+                rows = {name: column[first:stop] for name, column in part.items()}
+                kept = chosen(rows)
+                done.append({name: rows[name].index_select(0, kept) for name in self._fields})
+            del part
+        self.kept = self._joined(done)
+
+    def _split(self, starting: Tensor) -> list[tuple[int, int]]:
+        """Blocks of rows that begin where the mask holds: each one's first row and its end."""
+        total = len(starting)
+        if total <= self._block:
+            return [(0, total)] if total else []
+        at = indices(starting)
+        wanted = torch.arange(self._block, total, self._block, device=self._device)
+        place = torch.searchsorted(at, wanted).clamp_max(len(at) - 1)
+        ends: list[int] = to_host(at.index_select(0, place)).tolist()
+        return list(pairwise(sorted({0, *ends, total})))
+
+    def _joined(self, blocks: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+        """Blocks one after the other; they are emptied column by column, so that one is twice."""
+        empty = self._empty()
+        return {
+            name: torch.cat([empty[name], *(block.pop(name) for block in blocks)])
+            for name in self._fields
+        }
+
     def take_all(self) -> dict[str, Tensor]:
         """Everything there is, to be put in order; give it back with `keep`."""
         parts = [dict(self.kept), *self._parts]
         self._parts, self._n = [], 0
         self.kept = self._empty()
-        # Column by column, so that only one is there twice.
-        return {name: torch.cat([part.pop(name) for part in parts]) for name in self._fields}
-
-    def take_new(self) -> dict[str, Tensor]:
-        """What waits; it is sorted in beside `kept`, and given back with it by `keep`."""
-        parts, self._parts, self._n = self._parts, [], 0
-        return concatenated(parts or [self._empty()])
+        return self._joined(parts)
 
     def keep(self, columns: dict[str, Tensor], chosen: Tensor | None = None) -> None:
         """What is in order from now on: some rows of columns, by index, or all.

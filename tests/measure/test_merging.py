@@ -53,10 +53,12 @@ def through_file(measurement: Measurement) -> Measurement:
     return fresh
 
 
-@pytest.fixture(params=["sort at once", "put off sorting"])
+@pytest.fixture(params=["sort at once", "sort in blocks", "put off sorting"])
 def eager(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When candidates are sorted out must not matter."""
-    if request.param == "sort at once":
+    """When candidates are sorted out must not matter, nor how many at a time."""
+    if request.param == "sort in blocks":
+        monkeypatch.setattr("saereport.measure.waiting._BLOCK_ON_CPU", 7)
+    if request.param != "put off sorting":
         for module in ("candidates", "tokens", "coactivation", "sketch", "order"):
             monkeypatch.setattr(f"saereport.measure.statistics.{module}._WAITING", 0)
         monkeypatch.setattr("saereport.measure.statistics.coactivation._PAIRS", 5)

@@ -176,48 +176,48 @@ class Candidates:
 
     def compact(self) -> None:
         """Keep what can still matter and raise the thresholds."""
-        if not self.events.anything:
-            return
-        columns = self.events.take_all()
+        if self.events.anything:
+            self.events.rework("row", len(self.latents), self._ranked)
+
+    def _ranked(self, columns: Mapping[str, Tensor], first: int, stop: int) -> dict[str, Tensor]:
+        """What can still matter of the candidates of some rows."""
         wanted = columns["wanted"]
         kept = torch.zeros_like(wanted)
         for bit, rank_out in ((LARGEST, self._largest), (SAMPLED, self._sampled)):
             at = indices((wanted & bit) > 0)
             if len(at):
-                kept[rank_out(columns, at)] |= bit
-        columns["wanted"] = kept
+                kept[rank_out(columns, at, first, stop)] |= bit
         group = runs(columns["row"], columns["sequence"])
         inside = torch.zeros(len(group), dtype=torch.bool, device=group.device)
         inside[group[indices(kept > 0)]] = True
         chosen = indices(inside.index_select(0, group))
-        del wanted, kept, group, inside
-        self.events.keep(columns, chosen)
+        found = {**columns, "wanted": kept}
+        return {name: column.index_select(0, chosen) for name, column in found.items()}
 
-    def _largest(self, columns: Mapping[str, Tensor], at: Tensor) -> Tensor:
+    def _largest(self, columns: Mapping[str, Tensor], at: Tensor, first: int, stop: int) -> Tensor:
         row, value = (columns[name].index_select(0, at) for name in ("row", "value"))
         # Candidates of before the threshold rose are out already.
         still = indices(value >= self._threshold.index_select(0, row))
         at, row, value = (x.index_select(0, still) for x in (at, row, value))
         order = lexicographic(row, -value.view(torch.int32), _places(columns, at))
-        rank = rank_in_groups(row.index_select(0, order), len(self.latents))
+        rank = rank_in_groups(row.index_select(0, order) - first, stop - first)
         last = order[indices(rank == self.top - 1)]
         self._threshold[row[last].to(torch.int64)] = value[last]
         return at[order[indices(rank < self.top)]]
 
-    def _sampled(self, columns: Mapping[str, Tensor], at: Tensor) -> Tensor:
+    def _sampled(self, columns: Mapping[str, Tensor], at: Tensor, first: int, stop: int) -> Tensor:
         row = columns["row"].index_select(0, at)
         bits = columns["value"].view(torch.int32).index_select(0, at)
         self._cover((int(bits.min()), int(bits.max())))
-        group = self._stratum_group(row, fine_bin(bits) // _PER_STRATUM)
-        priority = mix(_places(columns, at))
-        priority ^= self._latent_bits.index_select(0, row)
-        priority = mix(priority)
-        del row, bits
-        order = order_by(group, self._last.numel(), priority)
+        strata = self._last.shape[1]
+        group = self._stratum_group(row - first, fine_bin(bits) // _PER_STRATUM)
+        bits_of_latent = self._latent_bits.index_select(0, row)
+        priority = mix(bits_of_latent ^ mix(_places(columns, at)))
+        order = order_by(group, (stop - first) * strata, priority)
         ranked = group.index_select(0, order)
-        rank = rank_in_groups(ranked, self._last.numel())
+        rank = rank_in_groups(ranked, (stop - first) * strata)
         last = indices(rank == self.size - 1)
-        self._last.view(-1)[ranked[last]] = ordered(priority[order[last]])
+        self._last[first:stop].view(-1)[ranked[last]] = ordered(priority[order[last]])
         return at[order[indices(rank < self.size)]]
 
     def sequences(self) -> NDArray[np.int64]:

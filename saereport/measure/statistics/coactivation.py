@@ -110,14 +110,15 @@ class Coactivation:
         """Drop the tokens that have left every sample."""
         if not (self.events.anything or floors_rose):
             return
-        columns = self.events.take_all()
+        self.events.thin(lambda columns: (columns["level"] & _NEW) > 0, self._on_sampled_tokens)
+
+    def _on_sampled_tokens(self, columns: Mapping[str, Tensor]) -> Tensor:
+        """The events of tokens of which some event is in a sample, of some whole tokens."""
         sampled = self._sampled(columns)
         token = _tokens(columns["level"])
         kept = torch.zeros(len(token), dtype=torch.bool, device=token.device)
         kept[token.index_select(0, indices(sampled))] = True
-        chosen = indices(kept.index_select(0, token))
-        del token, kept, sampled
-        self.events.keep(columns, chosen)
+        return indices(kept.index_select(0, token))
 
     def _sampled(self, columns: Mapping[str, Tensor]) -> Tensor:
         """Which events are of a tracked latent, on a token of its sample."""

@@ -17,12 +17,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from saereport.measure.batch import SortedEvents, TrackedLatents, concatenated
+from saereport.measure.batch import SortedEvents, TrackedLatents, differs
 from saereport.measure.columns import Columns, State
 from saereport.measure.crossing import indices, to_device, to_host
 from saereport.measure.exact import LEVELS, significand
 from saereport.measure.setting import Setting
-from saereport.measure.sorting import order_by, order_of_runs, segment_sums
+from saereport.measure.sorting import segment_sums
 from saereport.measure.statistics.floats import scale
 from saereport.measure.statistics.spacing import rank_in_runs
 from saereport.measure.waiting import Waiting
@@ -72,7 +72,6 @@ class TokenStatistics:
         self._occurred = torch.zeros(size, dtype=torch.int64, device=setting.device)
         self._floor = torch.zeros(len(self.rows), dtype=torch.int8, device=setting.device)
         self.entries = Waiting(_FIELDS, setting.device, _WAITING)
-        self._key_bits = (len(self.rows) * setting.d_vocab << _SHIFT).bit_length()
 
     def choose(self, prepared: SortedEvents) -> None:
         """Ask for the events on tokens of a level that the latent still counts."""
@@ -106,21 +105,24 @@ class TokenStatistics:
 
     def compact(self, *, floors_rose: bool = False) -> None:
         """Add up entries of one key, and let the floors rise where there are too many."""
-        if not (self.entries.anything or floors_rose):
-            return
-        new = _added_up(self.entries.take_new(), self._key_bits)
-        columns = _added_up(concatenated([self.entries.kept, new]), self._key_bits, in_runs=True)
-        key = columns["key"]
+        if self.entries.anything or floors_rose:
+            per_row = self._occurred.shape[1] << _SHIFT
+            self.entries.rework("key", len(self.rows), self._added_up, per_row)
+
+    def _added_up(self, columns: Mapping[str, Tensor], first: int, stop: int) -> dict[str, Tensor]:
+        """The entries of some rows, one for each key, that are not below the rows' floors."""
+        found = _added_up(columns)
+        key = found["key"]
         level = (key >> 5) & (LEVELS - 1)
-        row = (key >> _SHIFT) // self._occurred.shape[1]
-        size = len(self.rows) * LEVELS
-        n = torch.zeros(size, dtype=torch.int64, device=key.device)
+        row = (key >> _SHIFT) // self._occurred.shape[1] - first
+        n = torch.zeros((stop - first) * LEVELS, dtype=torch.int64, device=key.device)
         n.scatter_add_(0, row * LEVELS + level, torch.ones_like(key))
         at_least = n.view(-1, LEVELS).flip(1).cumsum(1)
-        floor = (at_least > self.setting.token_entries).sum(1).to(torch.int8)
-        self._floor = torch.maximum(self._floor, floor.clamp_max(LEVELS - 1))
-        kept = level >= self._floor.index_select(0, row)
-        self.entries.keep(columns, indices(kept))
+        risen = (at_least > self.setting.token_entries).sum(1).to(torch.int8)
+        floor = self._floor[first:stop]
+        floor.copy_(torch.maximum(floor, risen.clamp_max(LEVELS - 1)))
+        kept = indices(level >= floor.index_select(0, row))
+        return {name: column.index_select(0, kept) for name, column in found.items()}
 
     def merge(self, other: TokenStatistics) -> None:
         """Add another part of the text."""
@@ -230,24 +232,17 @@ class TokenStatistics:
         self.entries.restore(state)
 
 
-def _added_up(
-    columns: Mapping[str, Tensor], bits: int, *, in_runs: bool = False
-) -> dict[str, Tensor]:
-    """One entry for each key, ascending; counts and sums added.
+def _added_up(columns: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """One entry for each key; counts and sums added.
 
     Args:
-        columns: `key`, `count`, `sum`.
-        bits: How many bits the keys have.
-        in_runs: Whether they are a few sorted runs one after the other.
+        columns: `key` (ascending), `count`, `sum`.
     """
     key = columns["key"]
-    order = order_of_runs(key) if in_runs else order_by(key, 1 << bits)
-    key = key.index_select(0, order)
     new = torch.ones(len(key), dtype=torch.bool, device=key.device)
-    new[1:] = key[1:] != key[:-1]
+    new[1:] = differs(key)
     start = indices(new)
     found = {"key": key.index_select(0, start)}
     for name in ("count", "sum"):
-        total = segment_sums(columns[name].index_select(0, order), start)
-        found[name] = total.to(columns[name].dtype)
+        found[name] = segment_sums(columns[name], start).to(columns[name].dtype)
     return found
