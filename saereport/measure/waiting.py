@@ -84,12 +84,13 @@ class Waiting:
         """
         parts, self._parts, self._n = [self.kept, *self._parts], [], 0
         self.kept = self._empty()
-        n_blocks = min(-(-sum(len(part[key]) for part in parts) // self._block), n_units)
+        total = sum(len(part[key]) for part in parts)
+        n_blocks = min(-(-total // self._block), n_units)
         ends = [n_units * i // max(n_blocks, 1) for i in range(n_blocks + 1)]
         edges = torch.tensor(ends, device=self._device) * unit
         found = [torch.searchsorted(part[key], edges.to(part[key].dtype)) for part in parts]
         places: list[list[int]] = to_host(torch.stack(found)).tolist()
-        done = []
+        done = _Filled(self._empty(), total)
         for i, (first, stop) in enumerate(pairwise(ends)):
             columns = concatenated(
                 [
@@ -99,9 +100,9 @@ class Waiting:
             )
             order = order_by(columns[key] - first * unit, (stop - first) * unit)
             columns = {name: column.index_select(0, order) for name, column in columns.items()}
-            done.append({**work(columns, first, stop)})
+            done.add(work(columns, first, stop))
         del parts
-        self.kept = self._joined(done)
+        self.kept = done.columns()
 
     def thin(
         self,
@@ -116,15 +117,15 @@ class Waiting:
         """
         parts, self._parts, self._n = [self.kept, *self._parts], [], 0
         self.kept = self._empty()
-        done: list[dict[str, Tensor]] = []
+        done = _Filled(self._empty(), sum(len(next(iter(part.values()))) for part in parts))
         while parts:
             part = parts.pop(0)
             for first, stop in self._split(starts(part)):
                 rows = {name: column[first:stop] for name, column in part.items()}
                 kept = chosen(rows)
-                done.append({name: rows[name].index_select(0, kept) for name in self._fields})
+                done.add({name: column.index_select(0, kept) for name, column in rows.items()})
             del part
-        self.kept = self._joined(done)
+        self.kept = done.columns()
 
     def _split(self, starting: Tensor) -> list[tuple[int, int]]:
         """Blocks of rows that begin where the mask holds: each one's first row and its end."""
@@ -137,20 +138,13 @@ class Waiting:
         ends: list[int] = to_host(at.index_select(0, place)).tolist()
         return list(pairwise(sorted({0, *ends, total})))
 
-    def _joined(self, blocks: list[dict[str, Tensor]]) -> dict[str, Tensor]:
-        """Blocks one after the other; they are emptied column by column, so that one is twice."""
-        empty = self._empty()
-        return {
-            name: torch.cat([empty[name], *(block.pop(name) for block in blocks)])
-            for name in self._fields
-        }
-
     def take_all(self) -> dict[str, Tensor]:
         """Everything there is, to be put in order; give it back with `keep`."""
         parts = [dict(self.kept), *self._parts]
         self._parts, self._n = [], 0
         self.kept = self._empty()
-        return self._joined(parts)
+        # Column by column, so that only one is there twice.
+        return {name: torch.cat([part.pop(name) for part in parts]) for name in self._fields}
 
     def keep(self, columns: dict[str, Tensor], chosen: Tensor | None = None) -> None:
         """What is in order from now on: some rows of columns, by index, or all.
@@ -172,3 +166,30 @@ class Waiting:
         """Become the columns whose `state` this is."""
         self._parts, self._n = [], 0
         self.kept = {name: to_device(state[name], self._device) for name in self._fields}
+
+
+class _Filled:
+    """Columns that are filled from the front, with room for so many rows.
+
+    On the host, pages that nothing was written to take no memory; blocks that are held until all
+    are there and then joined would take twice as much, and leave the heap full of holes.
+    """
+
+    def __init__(self, empty: Columns, room: int) -> None:
+        self._room = {name: column.new_empty(room) for name, column in empty.items()}
+        self._size = 0
+
+    def add(self, rows: Columns) -> None:
+        """Put further rows behind those that are there."""
+        n = len(next(iter(rows.values())))
+        for name, room in self._room.items():
+            room.narrow(0, self._size, n).copy_(rows[name])
+        self._size += n
+
+    def columns(self) -> dict[str, Tensor]:
+        """What was filled; room that was not is given back."""
+        found = {}
+        for name in list(self._room):
+            column = self._room.pop(name).narrow(0, 0, self._size)
+            found[name] = column if column.device.type == "cpu" else column.clone()
+        return found

@@ -154,6 +154,29 @@ def until(page: Any, expression: str, seconds: float = 20) -> None:
         page.wait_for_timeout(30)
 
 
+def url_of(page: Any) -> str:
+    """The page's address as the page itself has it now.
+
+    What the driver has, `page.url`, comes later: the browser tells it after the input is answered.
+    """
+    found: str = page.evaluate("location.href")
+    return found
+
+
+def still(place: Any) -> dict[str, float]:
+    """Where an element lies, once nothing has moved it for a while."""
+    box, since = place.bounding_box(), time.monotonic()
+    begun = since
+    while time.monotonic() - since < 0.4:
+        assert time.monotonic() < begun + 20, "the page does not come to rest"
+        place.page.wait_for_timeout(50)
+        now = place.bounding_box()
+        if now != box:
+            box, since = now, time.monotonic()
+    found: dict[str, float] = box
+    return found
+
+
 def press_away(page: Any, frame: Any, selector: str, key: str, *, until: str) -> None:
     """Press a key that has a frame's document loaded again, and wait for what is there then.
 

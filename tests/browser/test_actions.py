@@ -14,7 +14,7 @@ import pytest
 
 from saereport.run import open_run
 from saereport.site import render
-from tests.browser.conftest import Watched, latent_pages, until
+from tests.browser.conftest import Watched, latent_pages, until, url_of
 
 pytestmark = pytest.mark.browser
 
@@ -163,13 +163,13 @@ def test_the_link_and_the_story_are_copied(plain: Path, watched: Make) -> None:
     page.keyboard.press("r")
     page.keyboard.press("y")
     until(page, "Boolean(self.copied)")
-    assert page.evaluate("self.copied") == page.url
-    assert f"#latent-{current(page)}&cut=sentence" in page.url
+    assert page.evaluate("self.copied") == url_of(page)
+    assert f"#latent-{current(page)}&cut=sentence" in url_of(page)
     assert page.locator(".said").inner_text() == "Link to this view copied"
     page.keyboard.press("m")
     until(page, "self.copied.startsWith('## [')")
     text = page.evaluate("self.copied")
-    assert f"latent {current(page)}](<{page.url}>)" in text
+    assert f"latent {current(page)}](<{url_of(page)}>)" in text
     assert "**How often**" in text
     assert "**Writes**" in text
     assert "- raises: `" in text
@@ -219,7 +219,7 @@ def test_without_a_clipboard_the_text_is_selected(plain: Path, watched: Make) ->
     field = page.get_by_role("textbox", name="Link to this view")
     field.wait_for()
     chosen = "(field) => field.value.slice(field.selectionStart, field.selectionEnd)"
-    assert field.evaluate(chosen) == page.url
+    assert field.evaluate(chosen) == url_of(page)
     assert field.evaluate("(field) => field === document.activeElement")
     page.keyboard.press("Escape")
     assert field.count() == 0
@@ -259,7 +259,7 @@ def test_paper_is_light_and_whole(plain: Path, watched: Make) -> None:
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     head = page.locator(".print-head")
     assert head.is_visible()
-    assert page.url in head.inner_text()
+    assert url_of(page) in head.inner_text()
     for hidden in (".bar", f"{CURRENT} .fold", f"{CURRENT} .data", ".steps"):
         assert not page.locator(hidden).first.is_visible(), hidden
     assert page.locator("article.latent:visible").count() == 1

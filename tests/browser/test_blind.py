@@ -13,7 +13,7 @@ from bs4 import BeautifulSoup
 from saereport.run import open_run
 from saereport.site import render
 from saereport.sources.explanations import read_explanations
-from tests.browser.conftest import Watched, until
+from tests.browser.conftest import Watched, still, until, url_of
 from tests.synthetic import Shape, write_run
 from tests.synthetic_examples import blind_extra, examples_extra, without_spoilers
 
@@ -140,17 +140,17 @@ def test_the_switch_is_on_every_latent_and_in_the_address(report: Path, watched:
     page = go(seen, report, latent)
     assert page.locator("article.current > header > .blind-switch").inner_text() == "Blind"
     page.keyboard.press("b")
-    assert page.url.endswith(f"#latent-{latent}&blind")
+    assert url_of(page).endswith(f"#latent-{latent}&blind")
     assert "secret phrase" not in text_of(page)
     page.reload()
     page.wait_for_selector("article.current .panels")
     assert "secret phrase" not in text_of(page)
     page.keyboard.press("j")
     page.keyboard.press("j")
-    assert page.url.endswith(f"#latent-{following}&blind")
+    assert url_of(page).endswith(f"#latent-{following}&blind")
     assert "secret phrase" not in text_of(page)
     page.keyboard.press("b")
-    assert page.url.endswith(f"#latent-{following}")
+    assert url_of(page).endswith(f"#latent-{following}")
     assert "secret phrase" in text_of(page)
     page.keyboard.press("?")
     assert "blind" in page.locator("#keys").inner_text()
@@ -288,7 +288,7 @@ def test_the_heatmap_is_drawn_and_told(report: Path, watched: Make) -> None:
     panel.locator("details tbody tr").first.wait_for()
     assert panel.locator("details tbody tr").count() == 10
     assert panel.locator("details thead th").all_inner_texts()[:3] == ["row", "L0", "L1"]
-    cell = panel.locator(".plot .nsewdrag").bounding_box()
+    cell = still(panel.locator(".plot .nsewdrag"))
     page.mouse.move(cell["x"] + cell["width"] * 0.95, cell["y"] + cell["height"] * 0.05)
     page.wait_for_selector(".tip:not([hidden])")
     assert page.locator(".tip").inner_text().splitlines()[1:] == ["H0", "L9"]

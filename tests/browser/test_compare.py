@@ -10,7 +10,7 @@ import pytest
 
 from saereport.run import open_run
 from saereport.site import render
-from tests.browser.conftest import Watched, until
+from tests.browser.conftest import Watched, until, url_of
 from tests.browser.test_pins import chosen, pins, slug_of
 from tests.synthetic import Shape, write_run
 from tests.synthetic_examples import blind_extra, examples_extra
@@ -108,7 +108,7 @@ def test_panels_are_chosen_in_the_address(plain: Path, watched: Make) -> None:
     page.uncheck(".panels-shown input[value=tokens]")
     assert "tokens" not in aspects(page)
     before = aspects(page)
-    assert "panels=examples" in page.url
+    assert "panels=examples" in url_of(page)
     page.uncheck(".panels-shown input[value=examples]")
     assert "examples" not in aspects(page)
     page.check(".panels-shown input[value=examples]")

@@ -13,7 +13,7 @@ import pytest
 
 from saereport.site import render
 from saereport.site.circuits import neuronpedia_graph as exchange
-from tests.browser.conftest import Watched, until
+from tests.browser.conftest import Watched, until, url_of
 from tests.site.test_graph_exchange import reference
 from tests.synthetic import Shape, write_run
 from tests.synthetic_graph import LARGE, SMALL, GraphShape, graphs, scores_of
@@ -119,13 +119,13 @@ def test_the_keyboard_walks_pins_and_unpins(folder: Path, watched: Make) -> None
     assert page.locator(".node.pinned").count() == 1
     assert page.locator(".node.dim").count() > 0
     assert focused(page) == pinned
-    assert page.url.endswith(f"#pin={pinned[0]}")  # type: ignore[index]
+    assert url_of(page).endswith(f"#pin={pinned[0]}")  # type: ignore[index]
     inputs = [k for k in graph["links"] if k["target"] == pinned[0]]  # type: ignore[index]
     heading = page.locator(".g-panel .g-list h4").first.inner_text()
     assert heading.split() == ["Inputs", str(len(inputs))]
     page.keyboard.press("Escape")
     assert page.locator(".node.pinned, .node.dim").count() == 0 or state(page)["pinned"] is None
-    assert "#" not in page.url
+    assert "#" not in url_of(page)
     seen.check()
 
 
@@ -162,13 +162,13 @@ def test_the_state_comes_back_from_the_address(folder: Path, watched: Make) -> N
         }, true)"""
     )
     before = state(page)
-    assert len(page.url.split("#")[1]) < 400
+    assert len(url_of(page).split("#")[1]) < 400
     page.reload()
     page.wait_for_selector(".nodes .node", state="attached")
     assert state(page) == before
     assert page.locator(".nodes .k-group").count() == 2
     assert state(page)["groups"][1] == {"name": "two", "members": [50, 61]}
-    assert ids[40] in page.url
+    assert ids[40] in url_of(page)
     assert page.locator(".nodes .k-error").count() == 0
     seen.check()
 
@@ -295,7 +295,7 @@ def test_thresholds_prune_and_clear_brings_back(folder: Path, watched: Make) -> 
     page.get_by_role("button", name="Clear").click()
     assert page.locator(".nodes .node:not(.gone)").count() == len(graph["nodes"])
     assert drawn.count() == 150
-    assert "#" not in page.url
+    assert "#" not in url_of(page)
     seen.check()
 
 

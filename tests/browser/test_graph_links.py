@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from saereport.site import render
+from tests.browser.conftest import still, url_of
 from tests.browser.test_graph import Make, graph_of, opened
 from tests.synthetic import Shape, write_run
 from tests.synthetic_graph import LARGE, SMALL, graphs, scores_of
@@ -72,7 +73,7 @@ def test_the_answer_is_traced_back(folder: Path, watched: Make, slug: str) -> No
     button = page.get_by_role("button", name="Trace the answer")
     button.focus()
     page.keyboard.press("Enter")
-    assert page.url.endswith(f"#pin={target}&trace=yes")
+    assert url_of(page).endswith(f"#pin={target}&trace=yes")
     paths = page.evaluate(
         """() => saereport.inspect.graphView.tracing
             .map((path) => path.map((edge) => edge.source.node.id))"""
@@ -88,11 +89,11 @@ def test_the_answer_is_traced_back(folder: Path, watched: Make, slug: str) -> No
     page.reload()
     page.wait_for_selector(".g-paths li")
     page.locator(".g-step button").first.click()
-    assert page.url.endswith(f"#pin={wanted[0][0]}")
+    assert url_of(page).endswith(f"#pin={wanted[0][0]}")
     assert page.locator(".g-paths").count() == 0
     button.click()
     button.click()
-    assert "#" not in page.url
+    assert "#" not in url_of(page)
     seen.check()
 
 
@@ -120,7 +121,7 @@ def test_a_group_stands_on_a_token_that_it_holds(folder: Path, watched: Make) ->
     ends = sorted(by_place, key=lambda pair: pair[1])
     first, last = ends[0], ends[-1]
     assert last[1] - first[1] > 1
-    page.goto(f"{page.url.partition('#')[0]}#group={first[0]}+{last[0]}*far+apart")
+    page.goto(f"{url_of(page).partition('#')[0]}#group={first[0]}+{last[0]}*far+apart")
     page.reload()
     page.wait_for_selector(".nodes .k-group")
     column, row, rows, inside = page.evaluate(
@@ -154,14 +155,14 @@ def test_tables_lead_to_latents_and_into_the_drawing(folder: Path, watched: Make
     wanted = link.get_attribute("href").partition("#pin=")[2]
     link.focus()
     page.keyboard.press("Enter")
-    assert page.url.endswith(f"#pin={wanted}")
+    assert url_of(page).endswith(f"#pin={wanted}")
     pinned = """() => {
         const { model, state } = saereport.inspect.graphView;
         return [model.nodes[state.pinned].id, document.activeElement.item.node.id];
     }"""
     assert page.evaluate(pinned) == [wanted, wanted]
     assert page.locator(".g-panel .g-pinned").inner_text().startswith("Pinned")
-    box = page.locator("#graph .node:focus").bounding_box()
+    box = still(page.locator("#graph .node:focus"))
     assert box["y"] > 0
     assert box["y"] < 900
     seen.check()

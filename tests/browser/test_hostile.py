@@ -11,7 +11,7 @@ from saereport.site import render
 from saereport.sources.demo import demo_model_dir
 from saereport.sources.tokens import token_bytes
 from saereport.util.visible import DOTTED_CIRCLE, visible
-from tests.browser.conftest import Watched, latent_pages
+from tests.browser.conftest import Watched, latent_pages, still
 from tests.exchange import samples
 from tests.exchange.test_safety import hostile_batch
 from tests.synthetic import HOSTILE, Shape, write_run
@@ -68,7 +68,7 @@ def test_the_map_shows_hostile_labels_as_text(hostile: Path, watched: Make) -> N
     seen = watched(height=3000)
     page = seen.open(sorted(hostile.glob("*/index.html"))[0])
     page.wait_for_selector("#map .scatterlayer .point")
-    box = page.locator("#map .scatterlayer .point").nth(3).bounding_box()
+    box = still(page.locator("#map .scatterlayer .point").nth(3))
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     page.wait_for_selector(".tip:not([hidden])")
     assert "Latent" in page.locator(".tip").inner_text()

@@ -12,7 +12,7 @@ import pytest
 from saereport.publish import index
 from saereport.report.rendering import render
 from saereport.run import open_run
-from tests.browser.conftest import Watched, latent_pages, until
+from tests.browser.conftest import Watched, latent_pages, until, url_of
 from tests.browser.test_pins import chosen, pins, slug_of
 
 pytestmark = pytest.mark.browser
@@ -46,10 +46,10 @@ def press(page: Any, selector: str) -> None:
 def test_the_skip_link_keeps_what_the_table_shows(plain: Path, watched: Make) -> None:
     seen = watched()
     page = rows_of(seen, plain, "#q=e&sort=-max")
-    address = page.url
+    address = url_of(page)
     press(page, ".skip")
     assert page.evaluate(FOCUS) == "main"
-    assert page.url == address
+    assert url_of(page) == address
     seen.check()
 
 
@@ -59,13 +59,13 @@ def test_the_landing_pages_own_links_keep_its_filters(
     shutil.copytree(plain, tmp_path / "all" / "plain")
     seen = watched(height=300)
     page = seen.open(index([tmp_path / "all"], tmp_path / "all"), "#q=synthetic&sort=-width")
-    address = page.url
+    address = url_of(page)
     press(page, ".skip")
     assert page.evaluate(FOCUS) == "main"
     page.click(".nav >> text=Reports")
     assert page.evaluate(FOCUS) == "reports"
     assert page.evaluate("self.scrollY") > 0
-    assert page.url == address
+    assert url_of(page) == address
     page.reload()
     assert page.input_value("#filter") == "synthetic"
     seen.check()
@@ -151,7 +151,7 @@ def test_a_hypothesis_is_seen_on_another_tab(plain: Path, watched: Make) -> None
     seen = watched()
     page = latent_of(seen, plain)
     other = page.context.new_page()
-    other.goto(page.url)
+    other.goto(url_of(page))
     field = "article.current .hypothesis textarea"
     for tab in (page, other):
         tab.wait_for_selector("article.current .blind-switch")
@@ -213,7 +213,7 @@ def test_one_address_that_was_refused_does_not_stay(plain: Path, watched: Make) 
     )
     page.fill("#filter", "e")
     until(page, "saereport.inspect.fragmentNow() === 'q=e'")
-    assert "q=" not in page.url
+    assert "q=" not in url_of(page)
     page.fill("#filter", "a")
     until(page, "self.location.hash === '#q=a'")
     assert str(page.evaluate("saereport.inspect.viewAddress()")).endswith("#q=a")
@@ -278,12 +278,12 @@ def test_arrow_keys_scroll_what_has_the_focus(plain: Path, watched: Make) -> Non
         }"""
     )
     page.locator("article.current .scroll[tabindex]:has(.wide)").focus()
-    before = page.url
+    before = url_of(page)
     page.keyboard.press("ArrowRight")
     until(page, "document.activeElement.scrollLeft > 0")
-    assert page.url == before
+    assert url_of(page) == before
     page.keyboard.press("j")
-    assert page.url != before
+    assert url_of(page) != before
     seen.check()
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from saereport.publish import index
 from tests.browser.axe import violations
-from tests.browser.conftest import Watched, until
+from tests.browser.conftest import Watched, until, url_of
 
 pytestmark = pytest.mark.browser
 
@@ -79,7 +79,7 @@ def test_filters_are_in_the_address(watched: Callable[..., Watched], landing: Pa
     page.select_option("[data-filter=layer]", "3")
     assert set(shown(page, 3)) == {"3"}
     page.click("thead button >> nth=8")
-    address = page.url
+    address = url_of(page)
     assert address.endswith("#layer=3&sort=-l0")
     again = watched()
     again.page.goto(address)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from saereport.run import open_run
-from tests.browser.conftest import Watched, latent_pages, until
+from tests.browser.conftest import Watched, latent_pages, until, url_of
 
 pytestmark = pytest.mark.browser
 
@@ -27,7 +27,7 @@ def chosen(report: Path) -> list[int]:
 
 
 def pins(page: Any) -> str:
-    found = re.search(r"[#&]pins=([^&#]*)", page.url)
+    found = re.search(r"[#&]pins=([^&#]*)", url_of(page))
     return found[1] if found else ""
 
 
@@ -85,7 +85,7 @@ def test_the_tray_by_keyboard(plain: Path, watched: Make) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     page.click(".tray >> text=Clear")
     assert page.locator(".tray").is_hidden()
-    assert page.url.endswith("#q=e")
+    assert url_of(page).endswith("#q=e")
     seen.check()
 
 

@@ -10,7 +10,7 @@ import pytest
 from bs4 import BeautifulSoup
 
 from saereport.site import jsonwriter, render
-from tests.browser.conftest import Watched, latent_pages, until
+from tests.browser.conftest import Watched, latent_pages, until, url_of
 from tests.site.number_cases import CASES
 from tests.synthetic import Shape, write_run
 
@@ -50,7 +50,7 @@ def test_sorting_goes_into_the_address_and_comes_back(plain: Path, watched: Make
     page = seen.open(plain / "index.html")
     page.click("th[data-sort=max] button")
     first = latents(page)
-    assert page.url.endswith("#sort=-max")
+    assert url_of(page).endswith("#sort=-max")
     assert page.locator("th[data-sort=max]").get_attribute("aria-sort") == "descending"
     values = page.locator("#rows .c-max").all_inner_texts()
     numbers = [float(v) for v in values if v != "–"]
@@ -59,7 +59,7 @@ def test_sorting_goes_into_the_address_and_comes_back(plain: Path, watched: Make
     page.wait_for_selector("th[aria-sort]")
     assert latents(page) == first
     page.click("th[data-sort=max] button")
-    assert page.url.endswith("#sort=max")
+    assert url_of(page).endswith("#sort=max")
     page.click("th[data-sort=label] button")
     seen.check()
 
@@ -71,7 +71,7 @@ def test_filters_by_text_number_and_density(plain: Path, watched: Make) -> None:
     page.fill("#filter", "numbers and years")
     until(page, "document.getElementById('found').textContent.includes(' of ')")
     assert 0 < len(latents(page)) < len(everything)
-    assert "q=numbers" in page.url
+    assert "q=numbers" in url_of(page)
     page.fill("#filter", str(everything[5]))
     until(page, f"document.querySelector('#rows th a').textContent.startsWith('{everything[5]}')")
     page.fill("#filter", "")
@@ -81,7 +81,7 @@ def test_filters_by_text_number_and_density(plain: Path, watched: Make) -> None:
         from.value = '-2';
         from.dispatchEvent(new Event('input'));
     }""")
-    assert "density=0.01.." in page.url
+    assert "density=0.01.." in url_of(page)
     shown = page.locator("#rows .c-density").all_inner_texts()
     assert shown
     assert all(float(text.split()[0]) >= 1 for text in shown)
@@ -247,7 +247,7 @@ def test_a_latent_of_another_sae_is_offered(published: Path, watched: Make) -> N
     link.click()
     page.wait_for_selector("article.current .panels")
     assert current(page) == wanted
-    assert "resid-l16" in page.url
+    assert "resid-l16" in url_of(page)
     page = seen.open(published / "resid-l10" / "l0000.html", f"#latent-{wanted}")
     page.locator(f".absent .elsewhere a:text-is('resid-l16 {wanted}')").click()
     page.wait_for_selector("article.current .panels")
@@ -261,7 +261,7 @@ def test_what_is_no_number_is_no_latent(plain: Path, watched: Make) -> None:
     page.fill("#jump", f"{ids(latent_pages(plain)[0])[0]}x")
     page.press("#jump", "Enter")
     page.locator(".jump-said:has-text('by its number')").wait_for()
-    assert page.url.endswith("index.html")
+    assert url_of(page).endswith("index.html")
     seen.check()
 
 
@@ -288,7 +288,7 @@ def test_links_to_other_latents_and_saes(hostile: Path, watched: Make) -> None:
     link.click()
     page.wait_for_selector("article.current .panels")
     assert current(page) == int(target)
-    assert "residual" in page.url
+    assert "residual" in url_of(page)
     seen.check()
 
 

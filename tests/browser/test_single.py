@@ -10,7 +10,7 @@ import pytest
 from saereport.report.rendering import render
 from saereport.report.report import open_report
 from saereport.sources.explanations import read_explanations
-from tests.browser.conftest import Watched, press_away, until
+from tests.browser.conftest import Watched, press_away, until, url_of
 from tests.browser.test_notes import write_notes
 from tests.synthetic import HOSTILE, Shape, write_run
 from tests.synthetic_circuits import prompts as circuits
@@ -161,7 +161,7 @@ def test_without_javascript_the_stories_are_there_and_the_links_lead_to_them(
     link = page.locator("section.leaf a[href*='#latent-']").first
     target = link.get_attribute("href")
     link.click()
-    assert page.url.split("#", 1)[1] == target[1:]
+    assert url_of(page).split("#", 1)[1] == target[1:]
     assert page.locator(f'[id="{target[1:]}"]').count() == 1
     assert page.locator(":target").count() == 1
 

@@ -13,7 +13,7 @@ from urllib.parse import parse_qs
 import pytest
 
 from saereport.run import open_run
-from tests.browser.conftest import Watched, latent_pages, until
+from tests.browser.conftest import Watched, latent_pages, until, url_of
 
 pytestmark = pytest.mark.browser
 
@@ -32,7 +32,7 @@ def shown(page: Any) -> list[int]:
 
 
 def fragment(page: Any) -> str:
-    return str(page.url).partition("#")[2]
+    return str(url_of(page)).partition("#")[2]
 
 
 def found(page: Any) -> str:
