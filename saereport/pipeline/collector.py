@@ -21,8 +21,12 @@ from saereport.measure.events import DeviceText, Found, assemble, events_of_part
 from saereport.sources.saes.sae import Sae
 from saereport.sources.text.packing import Packed
 
-LARGEST_BLOCK = {"cpu": 1 << 28}
-"""Activations `[tokens, latents]` that are encoded at a time: a gigabyte of float32."""
+LARGEST_BLOCK = {"cpu": 1 << 22}
+"""Activations `[tokens, latents]` that are encoded at a time, 16 MB of float32 on the CPU.
+
+Larger tensors are handed back to the system when they are freed, and each new one begins with
+having every page mapped and zeroed, which took longer than to encode.
+"""
 _LARGEST_BLOCK = 1 << 29
 ROUND = {"cpu": 8}
 """Batches of a round."""

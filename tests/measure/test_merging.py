@@ -61,7 +61,7 @@ def eager(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> No
     if request.param != "put off sorting":
         for module in ("candidates", "tokens", "coactivation", "sketch", "order"):
             monkeypatch.setattr(f"saereport.measure.statistics.{module}._WAITING", 0)
-        monkeypatch.setattr("saereport.measure.statistics.coactivation._PAIRS", 5)
+        monkeypatch.setattr("saereport.measure.statistics.coactivation._PAIRS_ON_CPU", 5)
 
 
 @pytest.fixture(autouse=True)

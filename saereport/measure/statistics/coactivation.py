@@ -31,14 +31,14 @@ from saereport.measure.columns import Columns, State
 from saereport.measure.crossing import indices, to_device, to_host
 from saereport.measure.exact import LEVELS, Powers
 from saereport.measure.setting import Setting
-from saereport.measure.sorting import segment_sums
+from saereport.measure.sorting import order_by, segment_sums
 from saereport.measure.statistics.histograms import Sums
 from saereport.measure.statistics.spacing import rank_in_runs
 from saereport.measure.waiting import Waiting
 from saereport.util.ragged import Words
 
 _WAITING = 1 << 21
-_PAIRS = 1 << 22
+_PAIRS_ON_CPU, _PAIRS = 1 << 18, 1 << 22
 _BUCKETS = 64
 _SAME = 1e-10
 _NEW = 1 << 6  # marks the first event of a token, beside the level, which is below 32
@@ -342,10 +342,11 @@ class _Samples:
         cost = torch.cumsum(self.length.index_select(0, self.token), 0)
         running = np.concatenate([[0], to_host(cost)])
         exponent = self._exponents(d_sae)
+        most = _PAIRS_ON_CPU if self.value.device.type == "cpu" else _PAIRS
         at = 0
         while at < max(len(self.rows), 1):
             stop, spent = at, 0
-            while stop < len(self.rows) and (stop == at or spent <= _PAIRS):
+            while stop < len(self.rows) and (stop == at or spent <= most):
                 row = self.rows[stop]
                 spent += int(running[start[row + 1]] - running[start[row]])
                 stop += 1
@@ -375,7 +376,9 @@ class _Samples:
         beside = torch.arange(len(times), device=device) + first.index_select(0, times)
         own = self.events.index_select(0, index).index_select(0, times)
         other = self.latent.index_select(0, beside).to(torch.int64)
-        key, order = torch.sort(number.index_select(0, times) * d_sae + other)
+        key = number.index_select(0, times) * d_sae + other
+        order = order_by(key, len(rows) * d_sae)
+        key = key.index_select(0, order)
         own, beside = own.index_select(0, order), beside.index_select(0, order)
         product = self.value.index_select(0, own).to(torch.float64) * self.value.index_select(
             0, beside
