@@ -14,6 +14,7 @@ import torch
 
 from benchmarks.bench_device import Counting
 from benchmarks.peers_environment import VARIABLE, environment
+from benchmarks.plot_cost import figure
 from benchmarks.synthetic_events import Shape, densities, draws
 
 ROOT = Path(__file__).parents[1]
@@ -61,6 +62,20 @@ def test_statistics():
 
 @pytest.mark.model
 @pytest.mark.slow
+def test_the_picture_of_costs_has_every_record():
+    measured = [
+        {"latents": latents, "tokens": tokens, "wall_s": tokens / 1e4, "peak_mb": 500.0}
+        for latents in (64, 24_576)
+        for tokens in (100_000, 1_000_000)
+    ]
+    curve = [{"latents": 64, "ours": {"wall_s": 9.0}, "theirs": {"wall_s": 12.0}}]
+    drawn = {trace.name: list(trace.y) for trace in figure(measured, curve).data}
+    assert len(drawn) == 6
+    assert drawn["24,576 latents, seconds"] == [10.0, 100.0]
+    assert drawn["64 latents, GB at the peak"] == [0.5, 0.5]
+    assert drawn["SAEDashboard 0.8, seconds"] == [12.0]
+
+
 def test_collecting():
     said = benchmark("bench_collect", "--tokens", "512", "--rounds", "1")
     assert "512 tokens" in said
