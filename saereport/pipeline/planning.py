@@ -123,7 +123,8 @@ def before_start(context: Context, costs: Mapping[Stage, Cost], asked: Asked) ->
         SaereportError: This machine surely cannot hold it.
     """
     device = context.model.device
-    rough = _roughly(costs) * seconds_a_token(context, Probe(device, 0.0), 1)
+    # The first pass loads what the second finds loaded: a short build would seem a long one.
+    rough = _roughly(costs) * min(seconds_a_token(context, Probe(device, 0.0), 1) for _ in range(2))
     if rough < WORTH:
         return None
     seconds = min(THOROUGH, SHARE * rough / len(costs))
