@@ -29,8 +29,8 @@ WIDTH, HEIGHT = 900, 360
 
 
 def figure(statistics: list[Record], curve: list[Record]) -> go.Figure:
-    """Two charts beside each other, both on logarithmic axes."""
-    titles = ("Statistics alone, 24,576 latents, L0 66", "Whole command, demo SAE, 8,192 tokens")
+    """Two charts beside each other."""
+    titles = ("Statistics alone, 24,576 latents, L0 66", "Whole command, demo SAE, 8,000 tokens")
     shown = make_subplots(cols=2, subplot_titles=titles, horizontal_spacing=0.12)
     for latents, dash in ((64, "dot"), (24_576, "solid")):
         rows = [row for row in statistics if row["latents"] == latents]
@@ -56,7 +56,8 @@ def figure(statistics: list[Record], curve: list[Record]) -> go.Figure:
             col=2,
         )
     shown.update_xaxes(type="log", dtick=1)
-    shown.update_yaxes(type="log", dtick=1)
+    shown.update_yaxes(type="log", dtick=1, col=1)
+    shown.update_yaxes(rangemode="tozero", col=2)
     shown.update_xaxes(title_text="tokens", col=1)
     shown.update_xaxes(title_text="latents", col=2, tickvals=[row["latents"] for row in curve])
     shown.update_layout(
