@@ -36,6 +36,7 @@ from saereport.config.stages import (
     StatisticSettings,
     WeightSettings,
 )
+from saereport.config.steering import SteeringSettings
 from saereport.config.yaml_files import exists, read_yaml, require_readable
 from saereport.util.errors import UsageError, did_you_mean, shortened
 from saereport.util.slugs import name_of_sae, unique_slugs
@@ -98,6 +99,7 @@ class SaeConfig(Section):
 class BuildConfig(
     ExplanationSettings,
     WeightSettings,
+    SteeringSettings,
     PromptsFileSettings,
     PromptSettings,
     EvaluationSettings,

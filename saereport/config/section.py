@@ -45,7 +45,7 @@ _READERS: dict[str, Callable[[str], Any]] = {
 _NUMBERS = (str(int), str(int | None))
 
 _NAMES = (
-    *("release", "sae_id", "path", "model", "explanations", "prompts_file"),
+    *("release", "sae_id", "path", "model", "explanations", "prompts_file", "steer_prompts"),
     "ray_address",
     *("dataset", "dataset_config", "dataset_split", "dataset_revision", "text_column"),
     "activations_cache",

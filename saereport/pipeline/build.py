@@ -18,6 +18,7 @@ import numpy as np
 
 from saereport.config.build import BuildConfig, make_config, with_plugins
 from saereport.config.selection import parse_selection, tracked_latents
+from saereport.config.steering import parse_steered
 from saereport.pipeline.activation_store import Store
 from saereport.pipeline.activations import CachedActivations
 from saereport.pipeline.blinding import parse_blind
@@ -513,18 +514,25 @@ def _cache(
 def _chosen(
     config: BuildConfig, saes: Mapping[str, Sae]
 ) -> tuple[dict[str, Chosen], dict[str, list[int]]]:
-    """Which latents are asked for, and those that are followed only because they are blinded."""
+    """Which latents are asked for, and those that are followed though they were not chosen.
+
+    The latter are blinded or steered.
+    """
     widths = {slug: sae.d_sae for slug, sae in saes.items()}
     blind = parse_blind(
         config.blind, widths, [slug for slug, sae in saes.items() if sae.is_transcoder]
     )
+    steered = parse_steered(config.steer, widths)
     found, added = {}, {}
     for asked, (slug, sae) in zip(config.saes, saes.items(), strict=True):
         selection = parse_selection(asked.latents or config.latents)
         tracked = tracked_latents(selection, sae.d_sae, config.seed)
-        own = blind.get(slug, [])
-        found[slug] = Chosen(selection, np.union1d(tracked, own).astype(np.int64), tuple(own))
-        added[slug] = sorted(set(own) - set(tracked.tolist()))
+        own, turned = blind.get(slug, []), steered.get(slug, [])
+        named = np.union1d(own, turned)
+        found[slug] = Chosen(
+            selection, np.union1d(tracked, named).astype(np.int64), tuple(own), tuple(turned)
+        )
+        added[slug] = sorted({*own, *turned} - set(tracked.tolist()))
     return found, added
 
 

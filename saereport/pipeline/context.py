@@ -40,13 +40,21 @@ class Chosen:
 
     Attributes:
         selection: The words by which they are chosen.
-        tracked: Those that are followed over the whole text, ascending; the blinded among them.
+        tracked: Those that are followed over the whole text, ascending; the blinded and the
+            steered among them.
         blind: Those that are blinded, ascending.
+        steered: Those that are steered, ascending.
     """
 
     selection: Selection
     tracked: NDArray[np.int64]
     blind: tuple[int, ...]
+    steered: tuple[int, ...] = ()
+
+    @property
+    def named(self) -> NDArray[np.int64]:
+        """Those that are shown whatever their activity, ascending: blinded or steered ones."""
+        return np.union1d(np.array(self.blind, np.int64), np.array(self.steered, np.int64))
 
 
 @dataclass(eq=False)

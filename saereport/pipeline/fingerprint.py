@@ -23,6 +23,7 @@ from saereport.config.build import BuildConfig
 from saereport.config.engine import EngineSettings
 from saereport.config.paths import with_paths
 from saereport.config.selection import parse_selection
+from saereport.config.steering import SteeringSettings
 from saereport.config.yaml_files import exists
 from saereport.pipeline.stage import Stage, built_on, file_digest, stages
 from saereport.run import TABLES
@@ -69,9 +70,14 @@ def identity_of(
     """
     record = config_record(config)
     asked = {key: value for key, value in record.items() if key not in ("device", "device_map")}
+    steering = stages()["steering"].tables
     identity = {
         "saereport": __version__,
-        "tables": {name: table.version for name, table in TABLES.items()},
+        "tables": {
+            name: table.version
+            for name, table in TABLES.items()
+            if config.steer or name not in steering
+        },
         # Without what says for which device a library was built (`+cu126`).
         "libraries": {k: v.partition("+")[0] for k, v in versions(LIBRARIES).items()},
         "config": asked,
@@ -259,7 +265,7 @@ _WORDS = {
     "saereport": "the version of saereport",
     "tables": "what is measured",
     "context_size": "the context size",
-    "added": "the latents that are blinded",
+    "added": "the latents that are blinded or steered",
     "tracked": "the latents that are followed",
     "rules": "how sequences are made of the text",
     "tokenizer": "the tokeniser",
@@ -336,6 +342,9 @@ def config_record(config: BuildConfig) -> dict[str, Any]:
             "circuits": {"memory"},
         },
     )
+    if not config.steer:
+        # A report without steering is the same whatever would have been steered.
+        record = {key: v for key, v in record.items() if key not in SteeringSettings.model_fields}
     for name, stage in stages().items():
         if name in record and not stage.at_top:
             # A path that its type does not tell, in a mapping of anything, is one by its class.

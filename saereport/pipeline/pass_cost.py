@@ -219,7 +219,7 @@ def _tables(context: Context, collector: SaeCollector, further: float) -> int:
     chosen = context.chosen[slug]
     # A latent that was not active yet may still be: then it is shown.
     latents = shown_latents(chosen.selection, collector.setting.latents, np.maximum(active, 1))
-    latents = np.union1d(latents, np.array(chosen.blind, dtype=np.int64)).astype(np.int64)
+    latents = np.union1d(latents, chosen.named).astype(np.int64)
     context.latents[slug] = latents
     tables = collector.measurement.result(latents)
     if "examples" in tables:

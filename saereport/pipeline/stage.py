@@ -60,6 +60,7 @@ BUILT_IN = (
     "saereport.pipeline.stages.circuits:CircuitsStage",
     "saereport.pipeline.stages.mean_gradients:MeanGradientsStage",
     "saereport.pipeline.stages.example_attribution:ExampleAttributionStage",
+    "saereport.pipeline.stages.steering:SteeringStage",
     "saereport.pipeline.stages.weights:WeightsStage",
     "saereport.pipeline.stages.explanations:ExplanationsStage",
 )

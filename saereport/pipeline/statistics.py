@@ -54,7 +54,7 @@ def measured(context: Context, stage: Stage) -> Iterator[Yielded]:
 
 
 def _shown(collector: SaeCollector, chosen: Chosen) -> NDArray[np.int64]:
-    """The latents of an SAE that are shown, ascending; the blinded among them."""
+    """The latents of an SAE that are shown, ascending; the blinded and the steered among them."""
     selection, slug = chosen.selection, collector.sae.slug
     tracked = collector.setting.latents
     latents = shown_latents(selection, tracked, collector.measurement.n_active())
@@ -63,7 +63,7 @@ def _shown(collector: SaeCollector, chosen: Chosen) -> NDArray[np.int64]:
             f"No latent of the SAE {slug} was active, so '{selection.words}' shows none.",
             "Read more text with --tokens, or choose latents by number.",
         )
-    wanted = np.union1d(latents, np.array(chosen.blind, dtype=np.int64))
+    wanted = np.union1d(latents, chosen.named)
     shown = np.setdiff1d(wanted, collector.broken.latents)
     if not len(shown):
         raise SaereportError(

@@ -15,7 +15,7 @@ from saereport.run import Run, RunInfo, SaeInfo
 from saereport.site.columns import NO_ROWS, LatentChunk, Rows
 from saereport.site.neuronpedia import base_url
 from saereport.site.sequences import KeptSequences
-from saereport.util.visible import LONGEST_JOINT, Piece, joint, running, visible
+from saereport.util.visible import LONGEST_JOINT, Piece, joint, running, visible, visible_text
 
 
 class DisplayTokens:
@@ -43,6 +43,11 @@ class DisplayTokens:
         if self._whole.issuperset(tokens):  # as nearly always: each is text by itself
             return [(place, 1, self.shown[token]) for place, token in enumerate(tokens)]
         return running([self._known(token) for token in tokens])
+
+    def line(self, tokens: Sequence[int]) -> str:
+        """Tokens as one line of prose: spaces stay, breaks become spaces, see `visible_text`."""
+        data = b"".join(self._known(token) for token in tokens)
+        return visible_text(data.decode("utf-8", "backslashreplace"))
 
     def _known(self, token: int) -> bytes:
         return self._bytes.get(token) or self[token].encode()

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from saereport.sources.attaching import as_rows, attach, first_tensor
-from saereport.sources.models import LanguageModel
+from saereport.sources.models import KeyValues, LanguageModel
 from saereport.util.errors import SaereportError
 
 Edit = Callable[[Tensor], Tensor]
@@ -50,6 +50,7 @@ def forward(
     edits: Mapping[str, Edit] | None = None,
     reads: Sequence[str] = (),
     logits: bool | Literal["last"] = False,
+    cache: KeyValues | None = None,
 ) -> Forward:
     """Run the model once, changing activations on the way.
 
@@ -64,25 +65,38 @@ def forward(
         reads: Hook points to read: those of SAEs, and `blocks.L.attn.hook_pattern`.
         logits: Run to the end and give the logits; `last` for those of the last position alone,
             which spares the unembedding of the others.
+        cache: Keys and values of the tokens before these, to which theirs are added; then the pass
+            runs to the end.
 
     Raises:
         SaereportError: The model lacks a hook point, or it never fired.
     """
-    found = _pass(model, tokens, edits or {}, reads, logits, copies=False)
+    asked = _Asked(edits or {}, reads, "last" if cache is not None and not logits else logits)
+    # A second pass would add to the keys and values again.
+    found = None if cache is not None else _pass(model, tokens, asked, copies=False)
     # Falcon adds its attention in place to what its MLP put out, which may have been read before.
-    return found or cast(Forward, _pass(model, tokens, edits or {}, reads, logits, copies=True))
+    return found or cast(Forward, _pass(model, tokens, asked, copies=True, cache=cache))
+
+
+@dataclass(frozen=True, eq=False)
+class _Asked:
+    """What is asked of a pass; the fields are those of `forward`."""
+
+    edits: Mapping[str, Edit]
+    reads: Sequence[str]
+    logits: bool | Literal["last"]
 
 
 def _pass(
     model: LanguageModel,
     tokens: Tensor,
-    edits: Mapping[str, Edit],
-    reads: Sequence[str],
-    logits: bool | Literal["last"],
+    asked: _Asked,
     *,
     copies: bool,
+    cache: KeyValues | None = None,
 ) -> Forward | None:
     """`forward`, handing on copies of what is read if asked; None where it needs to."""
+    edits, reads, logits = asked.edits, asked.reads, asked.logits
     names = dict.fromkeys([*edits, *reads])
     pending = set(names)
     got: dict[str, Tensor] = {}
@@ -116,7 +130,7 @@ def _pass(
             cut = unembed.register_forward_pre_hook(lambda _m, args: (args[0][:, -1:], *args[1:]))
             hooks.callback(cut.remove)
         with sdpa_kernel(SDPBackend.MATH), contextlib.suppress(_Done):
-            result = model.forward_pass(tokens.to(model.device), logits=bool(logits))
+            result = model.forward_pass(tokens.to(model.device), logits=bool(logits), cache=cache)
     silent = [name for name in names if name not in got]
     if silent:
         raise SaereportError(

@@ -16,9 +16,11 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import inspect
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -44,6 +46,17 @@ if TYPE_CHECKING:
     from saereport.sources.wiring import Wiring
 
 Wrapper = Literal["HookedTransformer", "TransformerBridge"]
+
+
+@dataclass(eq=False)
+class KeyValues:
+    """What the model keeps of the tokens that it has read, so that they are not run again.
+
+    Attributes:
+        kept: The wrapper's own object; None before the first pass.
+    """
+
+    kept: Any = None
 
 
 class LanguageModel(ABC):
@@ -118,8 +131,13 @@ class LanguageModel(ABC):
         """Every name of a hook that this model has, or of a Hugging Face module."""
 
     @abstractmethod
-    def forward_pass(self, tokens: Tensor, *, logits: bool = False) -> Tensor | None:
-        """Run the model on tokens `[batch, pos]`; logits `[batch, pos, d_vocab]` if asked for."""
+    def forward_pass(
+        self, tokens: Tensor, *, logits: bool = False, cache: KeyValues | None = None
+    ) -> Tensor | None:
+        """Run the model on tokens `[batch, pos]`; logits `[batch, pos, d_vocab]` if asked for.
+
+        With a `cache` the tokens follow those of the passes before that had it, and are added.
+        """
 
     @property
     @abstractmethod
@@ -378,10 +396,26 @@ class HookedModel(LanguageModel):
         """Every name of a hook that this model has, or of a Hugging Face module."""
         return [] if modules else list(self.model.hook_dict)
 
-    def forward_pass(self, tokens: Tensor, *, logits: bool = False) -> Tensor | None:
+    def forward_pass(
+        self, tokens: Tensor, *, logits: bool = False, cache: KeyValues | None = None
+    ) -> Tensor | None:
         """Run the model on tokens `[batch, pos]`; logits `[batch, pos, d_vocab]` if asked for."""
         kind = "logits" if logits else None
-        found: Tensor | None = self.model.forward(tokens, return_type=kind)
+        found: Tensor | None
+        if cache is None:
+            found = self.model.forward(tokens, return_type=kind)
+            return found
+        if cache.kept is None:
+            from transformer_lens.cache.key_value_cache import TransformerLensKeyValueCache
+
+            cache.kept = TransformerLensKeyValueCache.init_cache(
+                self.model.cfg, self.device, len(tokens)
+            )
+        # Without a mask the token for padding, which often is BOS or EOS, would not be attended to.
+        every = torch.ones_like(tokens)
+        found = self.model.forward(
+            tokens, return_type=kind, past_kv_cache=cache.kept, attention_mask=every
+        )
         return found
 
     @property
@@ -433,11 +467,49 @@ class BridgeModel(LanguageModel):
         """Every name of a hook that this model has, or of a Hugging Face module."""
         return list(names_of_modules(self.model.original_model) if modules else self._hooks)
 
-    def forward_pass(self, tokens: Tensor, *, logits: bool = False) -> Tensor | None:
+    def forward_pass(
+        self, tokens: Tensor, *, logits: bool = False, cache: KeyValues | None = None
+    ) -> Tensor | None:
         """Run the model on tokens `[batch, pos]`; logits `[batch, pos, d_vocab]` if asked for."""
         kind = "logits" if logits else None
-        found: Tensor | None = self.model.forward(tokens, return_type=kind, use_cache=False)
+        found: Tensor | None
+        if cache is None:
+            found = self.model.forward(tokens, return_type=kind, use_cache=False)
+        else:
+            before = {} if cache.kept is None else {self._keys_name: cache.kept}
+            with self._keys_by_their_other_name():
+                found, cache.kept = self.model.forward(
+                    tokens, return_type="logits_and_cache", use_cache=True, **before
+                )
         return None if found is None else found.to(self.device)
+
+    @cached_property
+    def _keys_name(self) -> str:
+        """What the Hugging Face model calls the keys and values that it is given."""
+        takes = inspect.signature(self.model.original_model.forward).parameters
+        return "cache" if "cache" in takes else "past_key_values"
+
+    @contextlib.contextmanager
+    def _keys_by_their_other_name(self) -> Iterator[None]:
+        """Have every attention find the kept keys and values.
+
+        Transformers hands them down as `cache`; TransformerLens 3.9 looks for `past_key_values`
+        and without a word keeps nothing where there are none.
+        """
+
+        def named(_module: nn.Module, args: Any, given: dict[str, Any]) -> Any:
+            kept = given.get("cache")
+            if kept is None or given.get("past_key_values") is not None:
+                return None
+            return args, {**given, "past_key_values": kept}
+
+        with contextlib.ExitStack() as hooks:
+            for block in self.model.blocks:
+                attention = getattr(block, "attn", None)
+                if isinstance(attention, nn.Module):
+                    hook = attention.register_forward_pre_hook(named, with_kwargs=True)
+                    hooks.callback(hook.remove)
+            yield
 
     @property
     def norm(self) -> Literal["layer", "rms"]:

@@ -21,7 +21,7 @@ from tests.pipeline.conftest import register  # noqa: F401 - a fixture
 from tests.pipeline.toys import Toy
 
 SAE = ("--sae-path", "x")
-IN_LISTS = {"saes", "prompts", "circuits", "examples"}
+IN_LISTS = {"saes", "prompts", "circuits", "examples", "steering"}
 """Settings that no single option can say."""
 
 
@@ -61,7 +61,9 @@ def test_options_say_what_the_file_would(monkeypatch: pytest.MonkeyPatch) -> Non
         *("--tokens", "10k", "--seed", "3", "--skip", "a,b", "--skip", "c", "--strict"),
         *("--blind", "x:1", "--blind", "x:2", "--include-bos", "--top-logits", "7"),
         *("--no-with-reveal", "--map", "umap", "--batch-size", "16"),
+        *("--steer", "x.47", "--steer", "3", "--steer-prompts", "own.txt"),
     )
+    assert (config.steer, config.steer_prompts) == (("x.47", "3"), Path("own.txt"))
     assert (config.tokens, config.seed, config.batch_size, config.map) == (10_000, 3, 16, "umap")
     assert config.skip == ("a", "b", "c")
     assert config.blind == ("x:1", "x:2")

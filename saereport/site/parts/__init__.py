@@ -26,7 +26,10 @@ from saereport.site.parts.registry import (
     register,
 )
 
-_MODULES = ("overview", "saes", "circuits", "compare", "methods", "provenance", "text", "shared")
+_MODULES = (
+    *("overview", "saes", "circuits", "steering", "compare", "methods", "provenance", "text"),
+    "shared",
+)
 
 for _name in _MODULES:
     import_module(f"{__name__}.{_name}")

@@ -84,12 +84,20 @@ def _template_of(text: Text, tokenizer: Any, model: str) -> str:
         ) from error
 
 
-def _written(chat: Chat, tokenizer: Any, template: str, where: str) -> str:
+def _written(
+    chat: Chat, tokenizer: Any, template: str, where: str, *, answered: bool = False
+) -> str:
+    """A conversation as text; up to where the assistant begins if it is to be `answered`."""
     if not chat:
         return ""
     try:
         return str(
-            tokenizer.apply_chat_template(list(chat), chat_template=template, tokenize=False)
+            tokenizer.apply_chat_template(
+                list(chat),
+                chat_template=template,
+                tokenize=False,
+                add_generation_prompt=answered,
+            )
         )
     except MemoryError:
         raise
@@ -109,3 +117,32 @@ def _fixed_date() -> str:
     replaced = "".join(f"|replace('{name}', '{value}')" for name, value in _DATE.items())
     # The line break behind the last block is no output: Transformers trims blocks.
     return "{%- macro strftime_now(format) -%}{{ format" + replaced + " }}{%- endmacro %}\n"
+
+
+def user_turn(words: str, tokenizer: Any, model: str) -> str:
+    """What a user says, written out by the chat template up to where the assistant begins.
+
+    Args:
+        words: What the user says.
+        tokenizer: The model's Hugging Face tokeniser.
+        model: The model's name, for messages.
+
+    Raises:
+        SaereportError: The tokeniser has no chat template, or that cannot write this out.
+    """
+    hint = "Give a model that has one (its version for chat), or leave steering.chat out."
+    said = f"the tokeniser of the model {model} has"
+    if not getattr(tokenizer, "chat_template", None):
+        raise SaereportError(f"Prompts cannot be written as turns: {said} no chat template.", hint)
+    try:
+        template = str(tokenizer.get_chat_template())
+    except ValueError as error:
+        raise SaereportError(
+            f"Prompts cannot be written as turns: {said} several chat templates, none of which is "
+            "the default one.",
+            hint,
+        ) from error
+    used = _fixed_date() + template if "strftime_now" in template else template
+    where = f"The prompt '{shortened(words, 60)}'"
+    chat = Chat([{"role": "user", "content": words}])
+    return _written(chat, tokenizer, used, where, answered=True)

@@ -1,0 +1,159 @@
+"""What steering did to a text: judged by the unsteered model, and summed up over strengths."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from saereport.sources.forward import forward
+from saereport.sources.models import LanguageModel
+from saereport.sources.saes.sae import Sae
+
+P_VISIBLE = 0.05
+"""Below this probability, chance is not why top tokens are more frequent."""
+BROKEN = 2.0
+"""Perplexity, in multiples of that of the unsteered text, at which a text counts as broken."""
+LARGEST = 1e30
+"""What a larger perplexity is stored as."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What the unsteered model says of one continuation.
+
+    Attributes:
+        nats: Its cross-entropy, summed over its tokens, in nats.
+        n_tokens: Its tokens.
+        mean: Mean activation of the latent over those of them that are no special tokens; 0 of
+            none.
+        peak: The largest of these activations.
+    """
+
+    nats: float
+    n_tokens: int
+    mean: float
+    peak: float
+
+    @property
+    def perplexity(self) -> float:
+        """`exp` of the cross-entropy per token."""
+        return perplexity(self.nats, self.n_tokens)
+
+
+def perplexity(nats: float, n_tokens: int) -> float:
+    """`exp(nats / n_tokens)`, at most `LARGEST`; 1 of no token."""
+    return float(min(np.exp(min(nats / max(n_tokens, 1), 700.0)), LARGEST))
+
+
+def judged(
+    model: LanguageModel,
+    sae: Sae,
+    latents: Sequence[int],
+    prompt: Sequence[int],
+    continuations: Sequence[Sequence[int]],
+) -> list[list[Judged]]:
+    """What the unsteered model, and latents in it, say of continuations of one prompt.
+
+    Args:
+        model: The language model.
+        sae: Whose latents.
+        latents: The latents that are looked at.
+        prompt: Token ids of the prompt, at least one.
+        continuations: Token ids of each continuation, at least one of each.
+
+    Returns:
+        For each latent, one for each continuation.
+    """
+    longest = max(map(len, continuations))
+    # What stands behind a continuation is seen by none of its tokens.
+    padded = [[*prompt, *one, *([prompt[-1]] * (longest - len(one)))] for one in continuations]
+    tokens = torch.tensor(padded, device=model.device)
+    with torch.no_grad():
+        run = forward(model, tokens, reads=[sae.hook_in.name], logits=True)
+    if run.logits is None:
+        raise RuntimeError("a pass for logits gave none")
+    predicted = run.logits[:, len(prompt) - 1 : -1].float().log_softmax(dim=-1)
+    new = tokens[:, len(prompt) :]
+    nats = -predicted.gather(2, new[..., None])[..., 0].double().cpu()
+    index = torch.tensor(list(latents))
+    acts = sae.encode_chosen(run.acts[sae.hook_in.name].to(sae.dtype), index)
+    active = acts[:, len(prompt) :].double().cpu()
+    special = sorted(model.special_ids)
+    counted = ~torch.isin(new.cpu(), torch.tensor(special, dtype=new.dtype))
+    return [
+        [
+            _judged(nats[i, : len(one)], active[i, : len(one), place], counted[i, : len(one)])
+            for i, one in enumerate(continuations)
+        ]
+        for place in range(len(latents))
+    ]
+
+
+def _judged(nats: Tensor, active: Tensor, counted: Tensor) -> Judged:
+    own = active[counted]
+    mean, peak = (float(own.mean()), float(own.max())) if len(own) else (0.0, 0.0)
+    return Judged(float(nats.sum()), len(nats), mean, peak)
+
+
+@dataclass(frozen=True)
+class AtStrength:
+    """All continuations at one strength.
+
+    Attributes:
+        strength: The strength.
+        n_texts: Continuations.
+        n_with_top: How many of them hold a top token of the latent.
+        perplexity: `exp` of the cross-entropy per token over all of their tokens.
+    """
+
+    strength: float
+    n_texts: int
+    n_with_top: int
+    perplexity: float
+
+
+def more_often(n_now: int, of_now: int, n_before: int, of_before: int) -> float:
+    """How likely a share at least as much larger is by chance: Fisher's exact test, one-sided.
+
+    Args:
+        n_now: Successes.
+        of_now: Of so many.
+        n_before: Successes of what it is compared with.
+        of_before: Of so many.
+    """
+    from scipy.stats import fisher_exact
+
+    table = [[n_now, of_now - n_now], [n_before, of_before - n_before]]
+    return float(fisher_exact(table, alternative="greater").pvalue)
+
+
+def window(found: Sequence[AtStrength]) -> tuple[float, float]:
+    """The strengths between which steering works.
+
+    Args:
+        found: What was found at each strength; that of strength 0 is what it is compared with.
+
+    Returns:
+        The least positive strength with a visible effect: top tokens stand in more of the
+        continuations than chance would have it; and the least positive one at which perplexity has
+        doubled. 0 where there is none.
+    """
+    (plain,) = (one for one in found if one.strength == 0)
+    rising = sorted((one for one in found if one.strength > 0), key=lambda one: one.strength)
+    visible = (
+        one.strength
+        for one in rising
+        if more_often(one.n_with_top, one.n_texts, plain.n_with_top, plain.n_texts) < P_VISIBLE
+    )
+    broken = (one.strength for one in rising if one.perplexity >= BROKEN * plain.perplexity)
+    return next(visible, 0.0), next(broken, 0.0)
+
+
+def occurrences(tokens: Sequence[int], top: NDArray[np.int32]) -> int:
+    """How many of some tokens are among the top ones."""
+    return int(np.isin(np.asarray(tokens, dtype=np.int64), top).sum())

@@ -1,0 +1,354 @@
+"""The page of steering: what latents do to the text that the model writes.
+
+steering/index.html, .js   a panel for each steered latent: its window, perplexity over strength, a
+grid of prompt by strength, and every continuation beside the unsteered ones
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from math import log2
+from typing import Any
+
+from saereport.site import numbers
+from saereport.site.blocks import Block, Cell
+from saereport.site.context import ReportModel, SaeView
+from saereport.site.panels.registry import Panel
+from saereport.site.parts.registry import (
+    REPORT_DATA,
+    Entry,
+    Item,
+    Page,
+    PageKind,
+    Part,
+    register,
+)
+from saereport.site.shown import page_data, shown_panels
+from saereport.util.visible import visible_text
+
+FOLDER = "steering"
+PAGE, DATA = f"{FOLDER}/index.html", f"{FOLDER}/index.js"
+TABLES = ("steering_windows", "steering_strengths", "steered_texts", "steering_prompts")
+NAME_LENGTH = 40
+"""Characters of a prompt where it names a row."""
+KICKER = "What latents make the model write"
+READING = (
+    "A latent is turned up while the model writes: at every position, where its SAE writes, its "
+    "direction is added as many times as strongly as the latent itself ever wrote it on the "
+    "report's text. The texts of all strengths are drawn with the same random numbers, so that "
+    "they differ by the steering alone. Where the perplexity under the unsteered model has "
+    "doubled, the text counts as broken: what is written there says little of the latent."
+)
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Steered:
+    """A steered latent with its rows.
+
+    Attributes:
+        sae: Its SAE.
+        window: Its row of `steering_windows`.
+        strengths: Its rows of `steering_strengths`, rising.
+        texts: Its rows of `steered_texts`.
+        prompts: The prompts, by number.
+    """
+
+    sae: SaeView
+    window: Row
+    strengths: list[Row]
+    texts: list[Row]
+    prompts: Mapping[int, Row]
+
+    @property
+    def latent(self) -> int:
+        """Its number."""
+        return int(self.window["latent"])
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        return f"{self.sae.info.label}.{self.latent}"
+
+    def mean(self, prompt: int, step: int, column: str) -> float:
+        """Mean of a column over the continuations of a prompt at a strength."""
+        found = [
+            row[column] for row in self.texts if row["prompt"] == prompt and row["step"] == step
+        ]
+        return float(sum(found) / len(found)) if found else 0.0
+
+
+def steered(report: ReportModel) -> list[Steered]:
+    """The steered latents of a report, in the order of its SAEs; no blinded ones."""
+    run = report.run
+    if not run.has("steering_prompts"):
+        return []
+    prompts = {row["prompt"]: row for row in run.table("steering_prompts").to_pylist()}
+    found = []
+    for sae in report.saes:
+        slug = sae.info.slug
+        if not all(run.has(table, slug) for table in TABLES[:3]):
+            continue
+        windows, strengths, texts = (run.table(name, slug).to_pylist() for name in TABLES[:3])
+        for window in windows:
+            mine = [row for row in strengths if row["latent"] == window["latent"]]
+            own = [
+                {**row, "log2": _log2(row["perplexity"])}
+                for row in texts
+                if row["latent"] == window["latent"]
+            ]
+            if mine and own:
+                found.append(Steered(sae, window, mine, own, prompts))
+    return found
+
+
+def _strength(value: float) -> str:
+    return f"{MULTIPLE}{numbers.value(value)}" if value else "unsteered"
+
+
+MULTIPLE = "×"
+
+
+def _prompt(one: Steered, number: int) -> str:
+    text = visible_text(one.prompts[number]["text"]) if number in one.prompts else f"{number}"
+    return text if len(text) <= NAME_LENGTH else f"{text[: NAME_LENGTH - 1]}…"
+
+
+def blocks(report: ReportModel, one: Steered) -> list[Block]:
+    """What a panel shows of a latent."""
+    return [
+        _facts(report, one),
+        _where(report, one),
+        _top(one),
+        {"b": "grid", "blocks": [_line(one), _heatmap(one)]},
+        _strengths(one),
+        _first_texts(report, one),
+        *(_texts(report, one, number) for number in sorted({r["prompt"] for r in one.texts})),
+    ]
+
+
+def _facts(report: ReportModel, one: Steered) -> Block:
+    window = one.window
+    tried = [row["strength"] for row in one.strengths if row["strength"] > 0]
+    none = f"of those up to {_strength(max(tried))}" if tried else "no positive one was tried"
+    visible, broken = window["visible_from"], window["broken_from"]
+    return {
+        "b": "facts",
+        "names": ["visible from", "broken from", "strength 1", "adds a vector of length"],
+        "values": [
+            _strength(visible) if visible else "no strength",
+            _strength(broken) if broken else "no strength",
+            numbers.value(window["max"]),
+            numbers.value(window["norm"]),
+        ],
+        "notes": [
+            "more texts with a top token than without steering" if visible else none,
+            "perplexity has doubled" if broken else none,
+            "the latent's maximum on the text",
+            "",
+        ],
+    }
+
+
+def _where(report: ReportModel, one: Steered) -> Block:
+    info = one.sae.info
+    shards = report.shards.get(info.slug)
+    name: Cell = {"text": one.name}
+    if shards is not None and one.latent in shards.chosen:
+        name = {"text": one.name, "href": f"{info.slug}/{shards.address(one.latent)}"}
+    hooks = ", ".join((info.hook_out or info.hook_in, *info.also_writes))
+    return {
+        "b": "table",
+        "columns": ["latent", "written at", "form"],
+        "rows": [[name, {"text": visible_text(hooks)}, one.window["form"]]],
+    }
+
+
+def _top(one: Steered) -> Block:
+    top = one.window["top_tokens"]
+    if not top:
+        return {"b": "text", "text": "It has no logit lens here, so no top tokens are counted."}
+    return {
+        "b": "tokens",
+        "title": "Top tokens that are looked for",
+        "columns": [],
+        "rows": [[token] for token in top],
+        "fold": {"title": "Top tokens", "note": f"{len(top)}, by the logit lens"},
+    }
+
+
+def _line(one: Steered) -> Block:
+    found = [(row["strength"], row["perplexity"]) for row in one.strengths]
+    plain = next(value for strength, value in found if strength == 0)
+    worst = max(found, key=lambda pair: pair[1])
+    prompts = sorted({row["prompt"] for row in one.texts})
+    each = [
+        [row["strength"], one.mean(number, row["step"], "log2")]
+        for number in prompts
+        for row in one.strengths
+    ]
+    return {
+        "b": "scatter",
+        "title": "Perplexity over strength",
+        "x": "strength",
+        "y": "log2 of perplexity",
+        "roles": {"accent": "all texts", "quiet": "one prompt"},
+        "summary": "Perplexity of the text under the unsteered model: {plain} without steering, "
+        "{worst} at strength {at}. One more on the axis is a perplexity twice as large.",
+        "v": {"plain": plain, "worst": worst[1], "at": worst[0]},
+        "told": False,
+        "series": [
+            {"name": "mean of one prompt", "role": "quiet", "points": each},
+            {"name": "all texts", "role": "accent", "points": [[s, _log2(p)] for s, p in found]},
+        ],
+    }
+
+
+def _log2(value: float) -> float:
+    return log2(max(value, 1e-30))
+
+
+def _heatmap(one: Steered) -> Block:
+    prompts = sorted({row["prompt"] for row in one.texts})
+    rows = [f"{place}. {_prompt(one, number)}" for place, number in enumerate(prompts, 1)]
+    columns = [_strength(row["strength"]) for row in one.strengths]
+
+    def view(label: str, column: str) -> Row:
+        z = [[one.mean(number, row["step"], column) for row in one.strengths] for number in prompts]
+        return {"label": label, "rows": rows, "columns": columns, "z": z}
+
+    return {
+        "b": "heatmap",
+        "title": "Prompt by strength",
+        "choice": "what is shown",
+        "summary": "Means over the texts of each prompt (rows) at each strength (columns): the "
+        "latent's activation on what it made the model write, top tokens in a text, perplexity.",
+        "views": [
+            view("the latent's activation", "mean_activation"),
+            view("top tokens in a text", "n_top_tokens"),
+            view("perplexity", "perplexity"),
+        ],
+    }
+
+
+def _strengths(one: Steered) -> Block:
+    return {
+        "b": "table",
+        "title": "By strength",
+        "columns": [
+            *("strength", "texts", "tokens", "perplexity", "with a top token", "share"),
+            *("mean activation", "texts on which it is active"),
+        ],
+        "rows": [
+            [
+                _strength(row["strength"]),
+                numbers.count(row["n_texts"]),
+                numbers.count(row["n_tokens"]),
+                numbers.value(row["perplexity"]),
+                numbers.count(row["n_with_top"]),
+                numbers.percent(row["share_with_top"]),
+                numbers.value(row["activation"]),
+                numbers.percent(row["share_active"]),
+            ]
+            for row in one.strengths
+        ],
+    }
+
+
+def _first_texts(report: ReportModel, one: Steered) -> Block:
+    """The first sample of each prompt at each strength."""
+    prompts = sorted({row["prompt"] for row in one.texts})
+    first = {(row["step"], row["prompt"]): row["tokens"] for row in one.texts if row["sample"] == 0}
+    return {
+        "b": "table",
+        "title": "The first text of each prompt",
+        "columns": ["strength", *(_prompt(one, number) for number in prompts)],
+        "rows": [
+            [
+                _strength(row["strength"]),
+                *(_text(report, first.get((row["step"], number), [])) for number in prompts),
+            ]
+            for row in one.strengths
+        ],
+    }
+
+
+def _text(report: ReportModel, tokens: list[int]) -> Cell:
+    # A mapping, not a text alone: such a cell breaks into lines.
+    return {"text": report.vocabulary.line(tokens) or "–"}
+
+
+def _texts(report: ReportModel, one: Steered, number: int) -> Block:
+    """Every continuation of a prompt, the unsteered ones first."""
+    rows = [row for row in one.texts if row["prompt"] == number]
+    rows.sort(key=lambda row: (row["strength"] != 0, row["strength"], row["sample"]))
+    return {
+        "b": "table",
+        "columns": ["strength", "sample", "text", "perplexity", "activation", "top tokens"],
+        "rows": [
+            [
+                _strength(row["strength"]),
+                numbers.count(row["sample"] + 1),
+                _text(report, row["tokens"]),
+                numbers.value(row["perplexity"]),
+                numbers.value(row["mean_activation"]),
+                numbers.count(row["n_top_tokens"]),
+            ]
+            for row in rows
+        ],
+        "fold": {
+            "title": f"Every text: {_prompt(one, number)}",
+            "note": numbers.plural(len(rows), "text"),
+        },
+    }
+
+
+def _items(report: ReportModel) -> Iterator[Item]:
+    about = Panel(
+        "about", "How to read this", TABLES[:1], lambda _: [{"b": "text", "text": READING}]
+    )
+    made = [
+        Panel(
+            f"{one.sae.info.slug}-{one.latent}",
+            one.name,
+            TABLES[:1],
+            partial(_of, one=one),
+            wide=True,
+        )
+        for one in steered(report)
+    ]
+    panels = shown_panels(report, [about, *made], report)
+    yield Page(
+        PAGE,
+        "steering",
+        title=("Steering",),
+        needs=(REPORT_DATA, DATA),
+        fields={
+            "kicker": "What latents make the model write",
+            "heading": "Steering",
+            "panels": panels,
+        },
+    )
+    yield from page_data(PAGE, DATA, panels, {})
+
+
+def _of(report: ReportModel, one: Steered) -> list[Block]:
+    return blocks(report, one)
+
+
+register(
+    Part(
+        "steering",
+        _items,
+        order=33,
+        kinds=(PageKind("steering"),),
+        navigation=lambda report, sae: (Entry("Steering", PAGE),),
+        folders=frozenset({FOLDER}),
+        tables=TABLES,
+        present=lambda report: report.run.has("steering_prompts"),
+        called="steering",
+    )
+)

@@ -1,0 +1,104 @@
+"""What is said of steered text, against loops over tokens; and the window in which it works."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from saereport.evaluate.steering import (
+    LARGEST,
+    AtStrength,
+    judged,
+    more_often,
+    occurrences,
+    perplexity,
+    window,
+)
+
+PROMPT = [0, 5, 9]
+TEXTS = [[7, 8, 1], [11], [3, 99, 42, 17, 6]]
+RESID, Z = "blocks.1.hook_resid_post", "blocks.1.attn.hook_z"
+
+
+@pytest.mark.parametrize(
+    ("architecture", "hook"), [("jumprelu", RESID), ("topk", RESID), ("standard", Z)]
+)
+def test_each_text_is_judged_alone(
+    tiny: Any, tiny_sae: Callable[..., Any], architecture: str, hook: str
+) -> None:
+    sae, latents = tiny_sae(architecture, hook_name=hook), [3, 11, 40]
+    found = judged(tiny, sae, latents, PROMPT, TEXTS)
+    for i, text in enumerate(TEXTS):
+        tokens = torch.tensor([[*PROMPT, *text]])
+        with torch.no_grad():
+            logits = tiny.model(tokens)[0].double()
+        nats = 0.0
+        for place, token in enumerate(text, len(PROMPT)):
+            nats -= float(logits[place - 1].log_softmax(0)[token])
+        f = sae.encode(tiny.run(tokens, [hook])[hook])[0, len(PROMPT) :]
+        # EOS, the last token of the first text, is no text.
+        counted = [place for place, token in enumerate(text) if token > 1]
+        for row, latent in zip(found, latents, strict=True):
+            own = [float(f[place, latent]) for place in counted]
+            assert row[i].n_tokens == len(text)
+            assert row[i].nats == pytest.approx(nats, rel=1e-5)
+            assert row[i].perplexity == pytest.approx(math.exp(nats / len(text)), rel=1e-5)
+            assert row[i].mean == pytest.approx(sum(own) / len(own), rel=1e-4, abs=1e-6)
+            assert row[i].peak == pytest.approx(max(own), rel=1e-4, abs=1e-6)
+    assert any(one.peak > 0 for row in found for one in row)
+
+
+def test_a_text_of_special_tokens_alone_has_no_activation(
+    tiny: Any, tiny_sae: Callable[..., Any]
+) -> None:
+    ((one,),) = judged(tiny, tiny_sae("jumprelu", hook_name=RESID), [3], PROMPT, [[1]])
+    assert (one.mean, one.peak, one.n_tokens) == (0.0, 0.0, 1)
+
+
+def test_a_perplexity_that_is_too_large_is_the_largest_that_is_stored() -> None:
+    assert perplexity(2 * math.log(8), 2) == pytest.approx(8)
+    assert perplexity(1e6, 1) == LARGEST
+    assert perplexity(0.0, 0) == 1.0
+
+
+def slow_fisher(now: int, of_now: int, before: int, of_before: int) -> float:
+    hits, total = now + before, of_now + of_before
+    ways = [
+        math.comb(hits, k) * math.comb(total - hits, of_now - k)
+        for k in range(now, min(hits, of_now) + 1)
+    ]
+    return sum(ways) / math.comb(total, of_now)
+
+
+@pytest.mark.parametrize("counts", [(5, 20, 0, 20), (3, 3, 0, 3), (4, 4, 0, 4), (7, 9, 6, 12)])
+def test_chance_is_reckoned_by_counting_the_ways(counts: tuple[int, int, int, int]) -> None:
+    assert more_often(*counts) == pytest.approx(slow_fisher(*counts))
+
+
+def found(*rows: tuple[float, int, float], n: int = 20) -> list[AtStrength]:
+    return [AtStrength(strength, n, with_top, p) for strength, with_top, p in rows]
+
+
+def test_the_window_lies_between_the_first_effect_and_twice_the_perplexity() -> None:
+    rows = found((-4, 20, 99), (0, 1, 10), (0.5, 3, 11), (1, 8, 14), (2, 16, 19.9), (4, 20, 20))
+    assert window(rows) == (1.0, 4.0)
+    assert window(rows[::-1]) == (1.0, 4.0)
+
+
+def test_there_may_be_no_window() -> None:
+    assert window(found((0, 5, 10), (1, 6, 12), (2, 5, 19))) == (0.0, 0.0)
+    # Of three texts no share can be shown to be larger.
+    assert window(found((0, 0, 10), (8, 3, 12), n=3)) == (0.0, 0.0)
+    assert window(found((0, 0, 10), (8, 4, 12), n=4)) == (8.0, 0.0)
+    # A share that was large before is not an effect.
+    assert window(found((0, 20, 10), (8, 20, 12))) == (0.0, 0.0)
+
+
+def test_top_tokens_are_counted_as_often_as_they_stand_there() -> None:
+    assert occurrences([3, 4, 3, 9], np.array([3, 9, 12], dtype=np.int32)) == 3
+    assert occurrences([3], np.zeros(0, dtype=np.int32)) == 0

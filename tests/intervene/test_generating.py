@@ -1,0 +1,192 @@
+"""Continuations: with keys kept and without, steered and not, and how tokens are drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from saereport.intervene import generating
+from saereport.intervene.generating import NotFinite, Sampling, continued, drawn, keeps_keys
+from saereport.intervene.steering import Direction, direction_of, steering
+from saereport.sources.forward import forward
+from saereport.sources.model_loading import load_model
+from tests.factories import tiny_tokens
+
+FAMILIES = ("gpt2", "gemma2", "falcon-7b")
+PLACES = ("blocks.1.hook_resid_post", "blocks.0.hook_mlp_out")
+SAMPLED = Sampling(1.0, 1.0, frozenset())
+
+
+@pytest.fixture(scope="module", params=["HookedTransformer", *FAMILIES])
+def model(request: pytest.FixtureRequest, tiny: Any, families: Callable[[str], Path]) -> Any:
+    if request.param == "HookedTransformer":
+        return tiny
+    return load_model(families(request.param))
+
+
+def numbers(rows: int, new: int, seed: int = 0) -> torch.Tensor:
+    return torch.from_numpy(np.random.default_rng(seed).random((rows, new), dtype=np.float32))
+
+
+def adding(model: Any, sizes: list[float], place: str = PLACES[0]) -> dict[str, Any]:
+    vector = torch.randn(model.d_model, generator=torch.Generator().manual_seed(3))
+    size = torch.tensor(sizes)[:, None, None]
+    return {place: lambda a: a + size * vector}
+
+
+def slowly(model: Any, prompts: torch.Tensor, edits: dict[str, Any], at: torch.Tensor) -> Any:
+    """The whole sequence run anew for each token, and each token drawn in a loop over tokens."""
+    tokens = prompts.clone()
+    for step in range(at.shape[1]):
+        with torch.no_grad():
+            logits = forward(model, tokens, edits=edits, logits=True).logits[:, -1].double()
+        row = []
+        for scores, number in zip(logits, at[:, step].tolist(), strict=True):
+            p = scores.softmax(0)
+            total, found = 0.0, -1
+            for token in sorted(range(len(p)), key=lambda t: -float(p[t])):
+                total += float(p[token])
+                found = token
+                if total > number:
+                    break
+            row.append(found)
+        tokens = torch.cat([tokens, torch.tensor(row)[:, None]], dim=1)
+    return tokens[:, prompts.shape[1] :].tolist()
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_text_with_keys_kept_is_that_without(model: Any, place: str) -> None:
+    prompts, at = tiny_tokens(4, 6), numbers(4, 10)
+    edits = adding(model, [0.0, 0.3, -1.0, 3.0], place)
+    assert keeps_keys(model, prompts, edits)
+    kept = continued(model, prompts, edits, at, SAMPLED, keep_keys=True)
+    again = continued(model, prompts, edits, at, SAMPLED, keep_keys=False)
+    assert kept == again == slowly(model, prompts, edits, at)
+    assert {len(one) for one in kept} == {10}
+    assert continued(model, prompts, edits, at, SAMPLED, keep_keys=True) == kept
+
+
+def test_each_token_is_run_once_where_keys_are_kept(
+    tiny: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    widths = []
+    real = generating.forward
+
+    def counting(model: Any, tokens: torch.Tensor, **options: Any) -> Any:
+        widths.append(tokens.shape[1])
+        return real(model, tokens, **options)
+
+    monkeypatch.setattr(generating, "forward", counting)
+    continued(tiny, tiny_tokens(2, 6), {}, numbers(2, 5), SAMPLED)
+    assert widths == [6, 1, 1, 1, 1]
+
+
+def test_strength_zero_is_no_steering_token_for_token(model: Any) -> None:
+    prompts, at = tiny_tokens(3, 6).repeat(2, 1), numbers(3, 12).repeat(2, 1)
+    vector = torch.randn(model.d_model, generator=torch.Generator().manual_seed(1))
+    direction = Direction({PLACES[0]: 5 * vector})
+    strengths = torch.tensor([0.0, 0.0, 0.0, 4.0, 4.0, 4.0])
+    for form in ("additive", "orthogonal"):
+        found = continued(model, prompts, steering(direction, strengths, form), at, SAMPLED)
+        plain = continued(model, prompts, {}, at, SAMPLED)
+        assert found[:3] == plain[:3]
+        assert plain[:3] == plain[3:]
+        assert found[3:] != plain[3:]
+
+
+def test_steering_raises_what_the_latent_writes(tiny: Any, tiny_sae: Callable[..., Any]) -> None:
+    """At the end of the last layer a large strength leaves nothing but the latent's direction."""
+    sae = tiny_sae("jumprelu", hook_name="blocks.2.hook_resid_post")
+    edits = steering(direction_of(sae, 4, 1e5), torch.ones(2), "additive")
+    greedy = Sampling(0.0, 1.0, frozenset())
+    (one, other) = continued(tiny, tiny_tokens(2, 5), edits, numbers(2, 4), greedy)
+    with torch.no_grad():
+        top = int(tiny.model.unembed(tiny.model.ln_final(sae.W_dec[4][None, None])).argmax())
+    assert one == other == [top] * 4
+
+
+def test_equal_numbers_give_equal_text_and_others_another(tiny: Any) -> None:
+    prompts = tiny_tokens(1, 6).repeat(2, 1)
+    same = continued(tiny, prompts, {}, numbers(1, 10).repeat(2, 1), SAMPLED)
+    assert same[0] == same[1]
+    other = continued(tiny, prompts, {}, numbers(2, 10, seed=5), SAMPLED)
+    assert other[0] != other[1]
+
+
+def test_a_text_ends_at_the_token_that_ends_it(tiny: Any) -> None:
+    prompts, at = tiny_tokens(3, 6), numbers(3, 12)
+    whole = continued(tiny, prompts, {}, at, SAMPLED)
+    stop = whole[0][4]
+    ended = continued(tiny, prompts, {}, at, Sampling(1.0, 1.0, frozenset([stop])))
+    for text, cut in zip(whole, ended, strict=True):
+        assert cut == (text[: text.index(stop) + 1] if stop in text else text)
+    assert len(ended[0]) <= 5
+
+
+def test_the_end_of_a_text_is_attended_to_like_any_token(tiny: Any) -> None:
+    """The tiny tokeniser pads with EOS; with keys kept, TransformerLens would hide it."""
+    prompts = tiny_tokens(2, 6)
+    prompts[:, 2:4] = 1
+    prompts[0, 5] = 1
+    at = numbers(2, 6)
+    kept = continued(tiny, prompts, {}, at, SAMPLED, keep_keys=True)
+    assert kept == continued(tiny, prompts, {}, at, SAMPLED, keep_keys=False)
+
+
+def test_logits_that_are_no_numbers_are_told_by_row(tiny: Any) -> None:
+    edits = adding(tiny, [0.0, float("inf"), 0.0])
+    with pytest.raises(NotFinite) as caught:
+        continued(tiny, tiny_tokens(3, 6), edits, numbers(3, 4), SAMPLED)
+    assert caught.value.rows == [1]
+
+
+def test_keys_that_change_what_comes_out_are_not_kept(
+    tiny: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = generating.forward
+
+    def forgetting(model: Any, tokens: torch.Tensor, **options: Any) -> Any:
+        return real(model, tokens, **{**options, "cache": None})
+
+    monkeypatch.setattr(generating, "forward", forgetting)
+    assert not keeps_keys(tiny, tiny_tokens(2, 6), {})
+
+
+def test_tokens_are_drawn_as_often_as_they_are_likely() -> None:
+    logits = torch.tensor([[1.0, 3.0, 2.0, -1.0]])
+    at = (torch.arange(4000) + 0.5) / 4000
+    for temperature in (1.0, 0.5):
+        found = drawn(logits.expand(4000, 4), at, temperature, 1.0)
+        shares = torch.bincount(found, minlength=4) / 4000
+        expected = (logits[0] / temperature).softmax(0)
+        torch.testing.assert_close(shares, expected, rtol=0, atol=1e-3)
+
+
+def test_top_p_keeps_the_fewest_tokens_that_reach_the_share() -> None:
+    logits = torch.tensor([0.1, 0.4, 0.2, 0.3]).log()[None]
+    at = (torch.arange(1000) + 0.5) / 1000
+
+    def shares(top_p: float) -> list[float]:
+        found = drawn(logits.expand(1000, 4), at, 1.0, top_p)
+        return (torch.bincount(found, minlength=4) / 1000).tolist()
+
+    assert shares(0.39) == [0, 1, 0, 0]
+    assert shares(0.6) == pytest.approx([0, 4 / 7, 0, 3 / 7], abs=2e-3)
+    assert shares(0.85) == pytest.approx([0, 4 / 9, 2 / 9, 3 / 9], abs=2e-3)
+    assert shares(1.0) == pytest.approx([0.1, 0.4, 0.2, 0.3], abs=2e-3)
+
+
+def test_temperature_zero_takes_the_likeliest_the_first_of_equals() -> None:
+    logits = torch.tensor([[0.0, 2.0, 2.0], [3.0, 1.0, 2.0]])
+    assert drawn(logits, torch.tensor([0.99, 0.99]), 0.0, 1.0).tolist() == [1, 0]
+
+
+def test_the_last_number_below_one_still_gives_a_token() -> None:
+    logits = torch.zeros(1, 50_000)
+    last = torch.tensor([np.nextafter(np.float32(1), np.float32(0))])
+    assert 0 <= int(drawn(logits, last, 1.0, 1.0)) < 50_000
