@@ -31,6 +31,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.subject import Subject, seconds, subject  # noqa: E402
+from saereport.pipeline import collector  # noqa: E402
 
 DEVICES: Mapping[str, tuple[float, float]] = {
     "A100 80 GB": (2.0e12, 19.5e12),
@@ -142,6 +143,9 @@ def counted(one: Subject, words: str) -> dict[str, Counts]:
 def roofline(one: Subject) -> Iterator[str]:
     """Counts for each part, and the least time that devices need for them, as Markdown."""
     batches = len(one.packed)
+    # What a device is given at a time, not what the CPU's caches hold.
+    collector.LARGEST_BLOCK.clear()
+    collector.ROUND.clear()
     yield f"No CUDA device: counted on the CPU over {batches} batches, {one.n_tokens:,} tokens."
     yield "Times are the least that bytes, float32 operations and launches allow; not measured.\n"
     yield (
