@@ -14,7 +14,7 @@ from saereport.config.section import Option, Section
 from saereport.config.selection import parse_selection
 from saereport.util.errors import UsageError, did_you_mean, shortened
 
-STRENGTHS = (0.5, 1.0, 2.0, 4.0, 8.0)
+STRENGTHS = (0.25, 0.5, 1.0, 1.5, 2.0, 4.0)
 """Multiples of a latent's own maximum that are tried unless others are asked for."""
 STRONGEST = 1e6
 """Larger multiples are slips."""

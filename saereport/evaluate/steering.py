@@ -15,7 +15,9 @@ from saereport.sources.models import LanguageModel
 from saereport.sources.saes.sae import Sae
 
 P_VISIBLE = 0.05
-"""Below this probability, chance is not why top tokens are more frequent."""
+"""Below this probability, chance is not why a sign of the latent is more frequent."""
+SIGNS = 2
+"""Signs that are looked for, over which this probability is shared."""
 BROKEN = 2.0
 """Perplexity, in multiples of that of the unsteered text, at which a text counts as broken."""
 LARGEST = 1e30
@@ -108,12 +110,14 @@ class AtStrength:
         strength: The strength.
         n_texts: Continuations.
         n_with_top: How many of them hold a top token of the latent.
+        n_active: On how many of them the latent is active, in the unsteered model.
         perplexity: `exp` of the cross-entropy per token over all of their tokens.
     """
 
     strength: float
     n_texts: int
     n_with_top: int
+    n_active: int
     perplexity: float
 
 
@@ -139,19 +143,21 @@ def window(found: Sequence[AtStrength]) -> tuple[float, float]:
         found: What was found at each strength; that of strength 0 is what it is compared with.
 
     Returns:
-        The least positive strength with a visible effect: top tokens stand in more of the
-        continuations than chance would have it; and the least positive one at which perplexity has
-        doubled. 0 where there is none.
+        The least positive strength with a visible effect: more of the continuations than chance
+        would have it hold a top token, or have the latent active on them; and the least positive
+        one at which perplexity has doubled. 0 where there is none.
     """
     (plain,) = (one for one in found if one.strength == 0)
     rising = sorted((one for one in found if one.strength > 0), key=lambda one: one.strength)
-    visible = (
-        one.strength
-        for one in rising
-        if more_often(one.n_with_top, one.n_texts, plain.n_with_top, plain.n_texts) < P_VISIBLE
-    )
+    visible = (one.strength for one in rising if _is_visible(one, plain))
     broken = (one.strength for one in rising if one.perplexity >= BROKEN * plain.perplexity)
     return next(visible, 0.0), next(broken, 0.0)
+
+
+def _is_visible(now: AtStrength, plain: AtStrength) -> bool:
+    pairs = ((now.n_with_top, plain.n_with_top), (now.n_active, plain.n_active))
+    chances = (more_often(n, now.n_texts, before, plain.n_texts) for n, before in pairs)
+    return min(chances) < P_VISIBLE / SIGNS
 
 
 def occurrences(tokens: Sequence[int], top: NDArray[np.int32]) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -353,6 +353,7 @@ def _at_strengths(writer: Writer, one: Latent) -> list[dict[str, Any]]:
     for step, strength in enumerate(writer.sweep):
         here = [(verdict, n_top) for key, _, verdict, n_top in said if key[1] == step]
         n_with_top = sum(n_top > 0 for _, n_top in here)
+        n_active = sum(verdict.peak != 0 for verdict, _ in here)
         n_tokens = sum(verdict.n_tokens for verdict, _ in here)
         rows.append(
             {
@@ -365,7 +366,8 @@ def _at_strengths(writer: Writer, one: Latent) -> list[dict[str, Any]]:
                 "n_with_top": n_with_top,
                 "share_with_top": n_with_top / len(here),
                 "activation": float(np.mean([v.mean for v, _ in here])),
-                "share_active": float(np.mean([v.peak != 0 for v, _ in here])),
+                "n_active": n_active,
+                "share_active": n_active / len(here),
             }
         )
     return rows
@@ -379,7 +381,7 @@ def _windows(writer: Writer, latents: Sequence[Latent]) -> Columns:
     rows = []
     for one in latents:
         found = [
-            AtStrength(row["strength"], row["n_texts"], row["n_with_top"], row["perplexity"])
+            AtStrength(**{field.name: row[field.name] for field in fields(AtStrength)})
             for row in _at_strengths(writer, one)
         ]
         visible, broken = window(found)

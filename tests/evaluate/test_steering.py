@@ -80,23 +80,36 @@ def test_chance_is_reckoned_by_counting_the_ways(counts: tuple[int, int, int, in
     assert more_often(*counts) == pytest.approx(slow_fisher(*counts))
 
 
-def found(*rows: tuple[float, int, float], n: int = 20) -> list[AtStrength]:
-    return [AtStrength(strength, n, with_top, p) for strength, with_top, p in rows]
+def found(*rows: tuple[float, int, int, float], n: int = 20) -> list[AtStrength]:
+    """Strength, texts with a top token, texts with the latent active, perplexity."""
+    return [AtStrength(strength, n, top, active, p) for strength, top, active, p in rows]
 
 
 def test_the_window_lies_between_the_first_effect_and_twice_the_perplexity() -> None:
-    rows = found((-4, 20, 99), (0, 1, 10), (0.5, 3, 11), (1, 8, 14), (2, 16, 19.9), (4, 20, 20))
+    below, plain = (-4, 20, 20, 99), (0, 1, 4, 10)
+    rows = found(below, plain, (0.5, 3, 4, 11), (1, 9, 5, 14), (2, 16, 9, 19.9), (4, 20, 9, 20))
     assert window(rows) == (1.0, 4.0)
     assert window(rows[::-1]) == (1.0, 4.0)
 
 
+def test_what_excites_the_latent_is_an_effect_as_well() -> None:
+    rows = found((0, 0, 4, 10), (0.5, 0, 8, 11), (1, 0, 12, 14), (2, 0, 20, 25))
+    assert window(rows) == (1.0, 2.0)
+
+
+def test_two_signs_are_looked_for_so_each_has_half_of_the_chance() -> None:
+    p = slow_fisher(8, 20, 2, 20)
+    assert 0.025 < p < 0.05
+    assert window(found((0, 2, 0, 10), (1, 8, 0, 10))) == (0.0, 0.0)
+
+
 def test_there_may_be_no_window() -> None:
-    assert window(found((0, 5, 10), (1, 6, 12), (2, 5, 19))) == (0.0, 0.0)
+    assert window(found((0, 5, 3, 10), (1, 6, 3, 12), (2, 5, 4, 19))) == (0.0, 0.0)
     # Of three texts no share can be shown to be larger.
-    assert window(found((0, 0, 10), (8, 3, 12), n=3)) == (0.0, 0.0)
-    assert window(found((0, 0, 10), (8, 4, 12), n=4)) == (8.0, 0.0)
+    assert window(found((0, 0, 0, 10), (8, 3, 3, 12), n=3)) == (0.0, 0.0)
+    assert window(found((0, 0, 0, 10), (8, 4, 0, 12), n=4)) == (8.0, 0.0)
     # A share that was large before is not an effect.
-    assert window(found((0, 20, 10), (8, 20, 12))) == (0.0, 0.0)
+    assert window(found((0, 20, 20, 10), (8, 20, 20, 12))) == (0.0, 0.0)
 
 
 def test_top_tokens_are_counted_as_often_as_they_stand_there() -> None:

@@ -115,6 +115,7 @@ def test_the_summary_is_of_the_texts(run: Run) -> None:
             means = [text["mean_activation"] for text in own]
             assert row["activation"] == pytest.approx(float(np.mean(means)))
             active = [text["max_activation"] != 0 for text in own]
+            assert row["n_active"] == sum(active)
             assert row["share_active"] == pytest.approx(float(np.mean(active)))
 
 

@@ -78,6 +78,7 @@ def strengths(latents: list[int]) -> dict[str, Any]:
         "n_with_top": [0, 1, 4, 4] * 2,
         "share_with_top": [0, 0.25, 1.0, 1.0] * 2,
         "activation": [0.0, 0.5, 1.5, 0.25] * 2,
+        "n_active": [0, 2, 4, 1] * 2,
         "share_active": [0.0, 0.5, 1.0, 0.25] * 2,
     }
 
@@ -122,14 +123,14 @@ def said(html: str) -> str:
 
 def test_it_tells_the_window_and_the_sweep_without_scripts(page: Callable[..., str]) -> None:
     text = said(page())
-    assert "visible from ×2 more texts with a top token" in text
+    assert "visible from ×2 more texts hold a top token" in text
     assert "broken from ×8 perplexity has doubled" in text
     assert "visible from no strength of those up to ×8" in text
     assert "strength 1 3.5 the latent" in text
     assert "7 without steering" in text
-    row = "unsteered 4 12 7 1 25 % 0.5 50 %"
+    row = "unsteered 4 12 7 1 25 % 0.5 2 50 %"
     assert row in text
-    assert "×2 4 12 13 4 100 % 1.5 100 %" in text
+    assert "×2 4 12 13 4 100 % 1.5 4 100 %" in text
     assert "−1" in text
     assert text.count("Every text: I think that") == 2
 

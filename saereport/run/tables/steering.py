@@ -52,13 +52,14 @@ STEERING_TABLES = (
         "Tokens are drawn at the same random numbers for every strength: of the distribution in "
         "the order of probability, the token is taken at which the cumulative one passes the "
         "number. A continuation ends at the token that ends a text or a turn.\n\n"
-        "The steering window has two ends. `visible_from` is the least positive strength at which "
-        "more continuations hold a top token of the latent's logit lens (`top_tokens`) than "
-        "without steering, by Fisher's exact test, one-sided, at 5 %; so with fewer than 4 "
-        "continuations nothing can be visible. `broken_from` is the least positive strength at "
-        "which the perplexity of the continuations under the unsteered model has doubled. 0 stands "
-        "for none of the strengths that were tried. Without a logit lens there are no top tokens, "
-        "and nothing is visible.",
+        "The steering window has two ends. `visible_from` is the least positive strength with a "
+        "visible effect: more continuations than without steering hold a top token of the "
+        "latent's logit lens (`top_tokens`), or have the latent active on them when the unsteered "
+        "model reads them, by Fisher's exact test, one-sided, at 5 % over both signs; so with "
+        "fewer than 4 continuations nothing can be visible. `broken_from` is the least positive "
+        "strength at which the perplexity of the continuations under the unsteered model has "
+        "doubled. 0 stands for none of the strengths that were tried. Without a logit lens there "
+        "are no top tokens, and the latent's activation is the only sign.",
         about="latent",
         reveals_text=True,
         on_pages=False,
@@ -77,6 +78,7 @@ STEERING_TABLES = (
             Column("n_with_top", I64, Count()),
             Column("share_with_top", F64, Share()),
             Column("activation", F64, Real()),
+            Column("n_active", I64, Count()),
             Column("share_active", F64, Share()),
         ),
         "Steering by strength",
@@ -84,8 +86,8 @@ STEERING_TABLES = (
         "tokens; their perplexity under the unsteered model, exp of the mean cross-entropy of all "
         "of their tokens (at most 1e30); how many, and which share, hold a top token of the "
         "latent's logit lens; the latent's mean activation on them in the unsteered model (mean "
-        "over continuations of the mean over tokens, special ones left out), and the share of them "
-        "on which it is active at all.",
+        "over continuations of the mean over tokens, special ones left out), and on how many and "
+        "which share of them it is active at all.",
         about="latent",
         reveals_text=True,
         on_pages=False,

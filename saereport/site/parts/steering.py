@@ -145,7 +145,7 @@ def _facts(report: ReportModel, one: Steered) -> Block:
             numbers.value(window["norm"]),
         ],
         "notes": [
-            "more texts with a top token than without steering" if visible else none,
+            "more texts hold a top token or excite the latent" if visible else none,
             "perplexity has doubled" if broken else none,
             "the latent's maximum on the text",
             "",
@@ -240,7 +240,7 @@ def _strengths(one: Steered) -> Block:
         "title": "By strength",
         "columns": [
             *("strength", "texts", "tokens", "perplexity", "with a top token", "share"),
-            *("mean activation", "texts on which it is active"),
+            *("mean activation", "active on", "share"),
         ],
         "rows": [
             [
@@ -251,6 +251,7 @@ def _strengths(one: Steered) -> Block:
                 numbers.count(row["n_with_top"]),
                 numbers.percent(row["share_with_top"]),
                 numbers.value(row["activation"]),
+                numbers.count(row["n_active"]),
                 numbers.percent(row["share_active"]),
             ]
             for row in one.strengths
