@@ -30,6 +30,7 @@ from saereport.config.section import SECTIONS, Option, Section
 from saereport.config.selection import parse_selection
 from saereport.config.stages import (
     BlindSettings,
+    CapabilitySettings,
     EvaluationSettings,
     ExplanationSettings,
     PromptsFileSettings,
@@ -103,6 +104,7 @@ class BuildConfig(
     PromptsFileSettings,
     PromptSettings,
     EvaluationSettings,
+    CapabilitySettings,
     StatisticSettings,
     BlindSettings,
     EngineSettings,

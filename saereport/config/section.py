@@ -46,6 +46,7 @@ _NUMBERS = (str(int), str(int | None))
 
 _NAMES = (
     *("release", "sae_id", "path", "model", "explanations", "prompts_file", "steer_prompts"),
+    "capability_file",
     "ray_address",
     *("dataset", "dataset_config", "dataset_split", "dataset_revision", "text_column"),
     "activations_cache",

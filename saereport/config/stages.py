@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator
 
 from saereport.config.paths import LABELS
+from saereport.config.quantities import split_list
 from saereport.config.section import Option, Section
 
 
@@ -69,6 +70,31 @@ class EvaluationSettings(Section):
     evaluation_tokens: int = Field(8192, ge=0)
     """Counted tokens, the first of the text, on which each SAE as a whole is evaluated; 0 for none.
     """
+
+
+class CapabilitySettings(Section):
+    """By which prompts with answers SAEs are judged."""
+
+    capability: Annotated[tuple[str, ...], Option(metavar="SET")] = ()
+    """Capability tests: built-in sets of prompts with answers on which the model, the model with
+    each SAE's reconstruction and zero ablation are compared: `indirect_objects`, `capitals`,
+    `induction`, `agreement`, `greater_than`, or `all`.
+    """
+    capability_file: Path | None = None
+    """File of prompts for capability tests, JSON lines with `prompt` and `answer`, and if wanted
+    `wrong` (an answer that is wrong) and `set`.
+    """
+
+    @field_validator("capability", mode="before")
+    @classmethod
+    def _sets_as_a_list(cls, value: Any) -> Any:
+        words = value if isinstance(value, (list, tuple)) else [value]
+        # An item may be a list too: `--capability capitals,induction`.
+        parts = [split_list(word) if isinstance(word, str) else [word] for word in words]
+        names = [name for part in parts for name in part if name != ""]
+        if words and not names:
+            raise ValueError("it names no set; leave it out, or give [] for none")
+        return names
 
 
 class ExplanationSettings(Section):

@@ -149,6 +149,41 @@ _FIGURES = tuple(
     )
 )
 
+_CAPABILITY = tuple(
+    Metric(
+        f"capability.{name}" + (f".{one}" if one else ""),
+        "sae",
+        f"{title}, {words}" if one else title,
+        tolerance,
+        f"{definition} with the SAE spliced in, "
+        + (f"on the built-in prompts `{one}`" if one else "over all prompts of the report")
+        + "; absolute change.",
+        one_sided=True,
+    )
+    for one, words in (
+        ("", ""),
+        ("indirect_objects", "indirect objects"),
+        ("capitals", "capitals"),
+        ("induction", "induction"),
+        ("agreement", "agreement"),
+        ("greater_than", "greater-than"),
+    )
+    for name, title, tolerance, definition in (
+        (
+            "accuracy",
+            "Capability tests",
+            0.03,
+            "Share of prompts on which the answer is preferred",
+        ),
+        (
+            "logit_difference",
+            "Logit difference",
+            0.1,
+            "Mean logit of the answer minus that of the wrong one",
+        ),
+    )
+)
+
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
@@ -188,6 +223,7 @@ METRICS: dict[str, Metric] = {
             "Distribution of log10 density over all latents of the SAE: " + _JSD + ".",
         ),
         *_FIGURES,
+        *_CAPABILITY,
         # ---- latent
         Metric(
             "density",

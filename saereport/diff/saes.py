@@ -15,6 +15,7 @@ from saereport.diff.metrics import register as register_metric
 from saereport.diff.model import Interval, Value
 from saereport.diff.overlap import histogram_distance
 from saereport.run import Run
+from saereport.run.capability import capability_figures
 from saereport.run.figures import FEWEST_SEQUENCES, Figure, figures_of
 
 BINS_A_DECADE = 4
@@ -114,10 +115,11 @@ class Sampled:
 
 
 def sae_figures(run: Run, slug: str) -> dict[str, Figure]:
-    """The figures of `sae_metrics` that are metrics, with their intervals."""
+    """The figures of `sae_metrics` and of capability tests that are metrics, with intervals."""
     # L0 there is over fewer tokens than that of all the text, which is the one to compare.
     own = {name for name, one in METRICS.items() if one.scope == "sae"} - {"l0", *VALUES}
-    return {name: figure for name, figure in figures_of(run, slug).items() if name in own}
+    held = figures_of(run, slug) | capability_figures(run, slug)
+    return {name: figure for name, figure in held.items() if name in own}
 
 
 def compared_saes(

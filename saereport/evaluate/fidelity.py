@@ -39,7 +39,7 @@ from saereport.evaluate.sums import (
     losses_of,
 )
 from saereport.evaluate.warnings import doubts
-from saereport.intervene.splicing import places, spliced
+from saereport.intervene.splicing import places, spliced_sequences
 from saereport.measure import Columns
 from saereport.run.kinds import LARGEST
 from saereport.sources.devices import is_out_of_memory
@@ -185,7 +185,7 @@ def evaluate(
     tables: dict[str, Columns] = {}
     said: dict[str, tuple[str, ...]] = {}
     with torch.no_grad():
-        left_out = {sae.slug: _problem(model, sae, text) for sae in saes}
+        left_out = {sae.slug: why_not_spliced(model, sae, text) for sae in saes}
         fit = [sae for sae in saes if not left_out[sae.slug]]
         try:
             for slug, figures in _measured(model, fit, text, progress).items():
@@ -200,15 +200,15 @@ def evaluate(
     return Evaluation(tables, {slug: why for slug, why in left_out.items() if why}, said)
 
 
-def _problem(model: LanguageModel, sae: Sae, text: Sequences) -> str:
-    """Why an SAE cannot be spliced in; empty where it can."""
+def why_not_spliced(model: LanguageModel, sae: Sae, text: Sequences) -> str:
+    """Why an SAE cannot be spliced in, tried on the beginning of a text; empty where it can."""
     if sae.why_not_alone:
         return sae.why_not_alone
     few = text.part(0, 1)
     few = Sequences(few.tokens[:, :2], few.counted[:, :2])
     try:
         acts = forward(model, few.tokens, reads=places(sae)).acts
-        reconstruction = _spliced(sae, acts, few.counted)
+        reconstruction = spliced_sequences(sae, acts, few.counted)
         name = sae.write_point.name
         forward(model, few.tokens, edits={name: lambda _: reconstruction}, reads=[name])
     except SaereportError as error:
@@ -219,21 +219,21 @@ def _problem(model: LanguageModel, sae: Sae, text: Sequences) -> str:
 def _usable(figures: Figures) -> bool:
     """Whether the sums came out as numbers; a quotient may have had nothing to divide by."""
     sums = ("mse", "l1", "ce_original", "ce_spliced", "ce_zero", "ce_mean", "kl_spliced")
-    return all(_is_kept(figures[name].value) for name in sums)
+    return all(is_kept(figures[name].value) for name in sums)
 
 
-def _is_kept(number: float) -> bool:
+def is_kept(number: float) -> bool:
     """Whether a run can hold it: a number that is not beyond all measure."""
     return math.isfinite(number) and abs(number) <= LARGEST
 
 
 def _columns(figures: Figures) -> Columns:
-    names = [name for name in sorted(figures) if _is_kept(figures[name].value)]
+    names = [name for name in sorted(figures) if is_kept(figures[name].value)]
     ends = [figures[name].interval or () for name in names]
     return {
         "metric": names,
         "value": np.array([figures[name].value for name in names], dtype=np.float64),
-        "interval": [list(pair) if all(map(_is_kept, pair)) else [] for pair in ends],
+        "interval": [list(pair) if all(map(is_kept, pair)) else [] for pair in ends],
         "n_tokens": np.array([figures[name].n_tokens for name in names], dtype=np.int64),
         "n_sequences": np.array([figures[name].n_sequences for name in names], dtype=np.int64),
     }
@@ -246,7 +246,7 @@ def _measured(
         return {}
     n_counted = int(text.counted.sum())
     runs = 2 + len(saes) + 2 * len({sae.write_point.name for sae in saes})
-    batches = _Batches(sequences_at_a_time(text.tokens.shape[1], model.d_vocab))
+    batches = SequenceBatches(sequences_at_a_time(text.tokens.shape[1], model.d_vocab))
     with progress.bar("Evaluating the SAEs", n_counted * runs, "tok") as bar:
         read = [*batches.over(text, lambda part: _read(model, saes, part, bar))]
         activations = _joined([one.activations for one in read])
@@ -288,7 +288,7 @@ def _places(text: Sequences, activations: Activations) -> Tensor:
     return found
 
 
-class _Batches:
+class SequenceBatches:
     """How many sequences go through the model at a time; halves when memory runs out."""
 
     def __init__(self, size: int) -> None:
@@ -385,20 +385,9 @@ def _variants(
 ) -> Iterator[tuple[Variant, str, Tensor]]:
     """Each variant, its hook point, and what stands there, `[n, pos, width]`."""
     for sae in saes:
-        yield ("spliced", sae.slug), sae.write_point.name, _spliced(sae, acts, counted)
+        yield ("spliced", sae.slug), sae.write_point.name, spliced_sequences(sae, acts, counted)
     for name, mean in means.items():
         true = acts[name]
         for kind, value in (("zero", np.zeros_like(mean)), ("mean", mean)):
             instead = torch.from_numpy(value).to(true.dtype).to(true.device)
             yield (kind, name), name, torch.where(counted[..., None], instead, true)
-
-
-def _spliced(sae: Sae, acts: Mapping[str, Tensor], counted: Tensor) -> Tensor:
-    """`splicing.spliced` for sequences `[n, pos]` in place of one."""
-    if sae.encoder.of_sequences:
-        each = ({name: a[i] for name, a in acts.items()} for i in range(len(counted)))
-        return torch.stack(
-            [spliced(sae, one, mine) for one, mine in zip(each, counted, strict=True)]
-        )
-    flat = {name: acts[name].flatten(0, 1) for name in places(sae)}
-    return spliced(sae, flat, counted.reshape(-1)).reshape(acts[sae.write_point.name].shape)

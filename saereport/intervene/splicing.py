@@ -93,3 +93,23 @@ def spliced(sae: Sae, acts: Mapping[str, Tensor], counted: Tensor) -> Tensor:
     true = acts[sae.write_point.name]
     reconstruction = sae.reconstruct(acts[sae.hook_in.name]).to(true.dtype)
     return torch.where(counted.to(true.device)[:, None], reconstruction, true)
+
+
+def spliced_sequences(sae: Sae, acts: Mapping[str, Tensor], counted: Tensor) -> Tensor:
+    """`spliced` for several sequences, `[n, pos, d_out]`.
+
+    Args:
+        sae: The SAE or transcoder.
+        acts: True activations at `places(sae)`, `[n, pos, width]`.
+        counted: Positions that are replaced, bool `[n, pos]`.
+
+    Raises:
+        SaereportError: What it makes cannot stand there by itself.
+    """
+    if sae.encoder.of_sequences:
+        each = ({name: a[i] for name, a in acts.items()} for i in range(len(counted)))
+        return torch.stack(
+            [spliced(sae, one, mine) for one, mine in zip(each, counted, strict=True)]
+        )
+    flat = {name: acts[name].flatten(0, 1) for name in places(sae)}
+    return spliced(sae, flat, counted.reshape(-1)).reshape(acts[sae.write_point.name].shape)

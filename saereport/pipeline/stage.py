@@ -57,6 +57,7 @@ BUILT_IN = (
     "saereport.pipeline.stages.statistics:StatisticsStage",
     "saereport.pipeline.stages.blind:BlindStage",
     "saereport.pipeline.stages.evaluation:EvaluationStage",
+    "saereport.pipeline.stages.capability:CapabilityStage",
     "saereport.pipeline.stages.circuits:CircuitsStage",
     "saereport.pipeline.stages.mean_gradients:MeanGradientsStage",
     "saereport.pipeline.stages.example_attribution:ExampleAttributionStage",

@@ -13,6 +13,7 @@ from saereport.run.tables.graphs import EXAMPLE_TABLES
 from saereport.util.errors import UsageError
 from tests.diff.rewriting import rewritten, with_rows
 from tests.synthetic import Shape, write_run
+from tests.synthetic_capability import capability_tests
 from tests.synthetic_circuits import prompts
 
 SHAPE = Shape(
@@ -23,7 +24,7 @@ SHAPE = Shape(
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs")
-    write_run(folder / "one", SHAPE, prompts)
+    write_run(folder / "one", SHAPE, prompts, capability_tests())
     write_run(folder / "seed", Shape(**{**SHAPE.__dict__, "seed": 5, "n_chosen": 20}))
     return folder
 

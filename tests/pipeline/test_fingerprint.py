@@ -149,6 +149,11 @@ def append(name: str, line: str) -> Change:
     return apply
 
 
+def own_prompts(folder: Path, values: dict[str, Any]) -> None:
+    values["capability_file"] = str(folder / "own.jsonl")
+    (folder / "own.jsonl").write_text('{"prompt": "a", "answer": "b"}\n')
+
+
 CHANGES: dict[str, tuple[Change, str]] = {
     "rms_norm_eps": (model_config(rms_norm_eps=1e-4), "the model's configuration (rms_norm_eps)"),
     "rope_theta": (
@@ -200,6 +205,8 @@ CHANGES: dict[str, tuple[Change, str]] = {
     "examples": (setting(examples={"top": 3}), "the setting 'examples.top'"),
     "skip": (setting(skip=["coactivation"]), "the setting 'skip'"),
     "evaluation": (setting(evaluation_tokens=9), "the setting 'evaluation_tokens'"),
+    "capability": (setting(capability=["capitals"]), "the setting 'capability'"),
+    "prompts with answers": (own_prompts, "the setting 'capability_file'"),
     "prompts": (setting(prompts=[{"text": "a prompt"}]), "the setting 'prompts'"),
     "circuits": (setting(circuits={"checks": 1}), "the setting 'circuits.checks'"),
 }

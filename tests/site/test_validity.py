@@ -26,6 +26,7 @@ from saereport.site.parts import Item, Page, PageKind, Part, page_kinds, registr
 from saereport.site.shown import shown_panels
 from tests.sinks import items_of
 from tests.synthetic import Shape, write_run
+from tests.synthetic_capability import capability_tests
 from tests.synthetic_circuits import prompts
 from tests.synthetic_examples import blind_extra, examples_extra
 from tests.synthetic_graph import SMALL, graphs
@@ -101,7 +102,7 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Path]]:
             ]
         )
         write_run(folder / "one/run", SHAPE, prompts, examples_extra(), blind)
-        write_run(folder / "two/run", SHAPE, graphs(SMALL))
+        write_run(folder / "two/run", SHAPE, graphs(SMALL), capability_tests())
         for name in ("one", "two"):
             render(folder / name / "run", folder / name / "report", embed_neuronpedia=name == "one")
         yield [folder / "one/report", folder / "two/report"]

@@ -12,6 +12,7 @@ is the BOS token where there is one); lists are ordered best first. Rows are sor
 from __future__ import annotations
 
 from saereport.run.registry import TABLES, register
+from saereport.run.tables.capability import CAPABILITY_TABLES
 from saereport.run.tables.circuits import PROMPT_TABLES
 from saereport.run.tables.comparing import COMPARING_TABLES
 from saereport.run.tables.given import GIVEN_TABLES
@@ -31,6 +32,7 @@ for _table in (
     *GRAPH_TABLES,
     *EXAMPLE_TABLES,
     *BLIND_TABLES,
+    *CAPABILITY_TABLES,
     *STEERING_TABLES,
 ):
     register(_table)

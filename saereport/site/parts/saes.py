@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from saereport.run import SaeInfo
 from saereport.site import raw
+from saereport.site.capability import panel_of
 from saereport.site.context import LatentView, ReportModel, SaeView, page_name
 from saereport.site.latent_pages import (
     Index,
@@ -35,7 +36,7 @@ from saereport.site.parts.registry import (
 )
 from saereport.site.quality import quality
 from saereport.site.sae_page import facts, figures, index_head, lists_on_neuronpedia, table_rows
-from saereport.site.shown import ShownPanel, shown_block
+from saereport.site.shown import ShownPanel, shown_block, shown_panels
 
 _MARKING = (
     Key(("s",), "star the latent, or take the star away"),
@@ -163,7 +164,7 @@ def _sae_page(sae: SaeView, index: Index) -> Iterator[Item]:
             "lists": lists,
             "unlisted": unlisted,
             "linked": bool(sae.neuronpedia),
-            "raw": _raw(sae),
+            "panels": [*shown_panels(sae.report, panel_of(sae), sae), *_raw(sae)],
         },
         needs=(REPORT_DATA, VOCABULARY, table),
         sae=sae,

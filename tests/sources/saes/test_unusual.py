@@ -231,8 +231,8 @@ def test_quality_of_a_temporal_sae_is_of_whole_sequences(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """L0 and error are those of SAELens's pass over the sequences, not over rows of them."""
-    from saereport.evaluate.fidelity import _spliced
     from saereport.evaluate.sums import fit_of
+    from saereport.intervene.splicing import spliced_sequences
 
     sae, lens, model = ours(tmp_path / "sae", "temporal"), theirs("temporal"), tiny_model()
     tokens = tiny_tokens(4, 16)
@@ -246,7 +246,7 @@ def test_quality_of_a_temporal_sae_is_of_whole_sequences(
     assert found.l0.tolist() == (f > 0).sum(-1)[:, 1:].sum(1).tolist()
     error = (a - made)[:, 1:].square().sum((1, 2)).double()
     np.testing.assert_allclose(found.error, error, rtol=1e-4)
-    stand_in = _spliced(sae, acts, counted)
+    stand_in = spliced_sequences(sae, acts, counted)
     torch.testing.assert_close(stand_in, torch.where(counted[..., None], made, a))
     # Rows without the tokens before them give another SAE's numbers.
     rows = lens.encode(a[counted][None])[0]

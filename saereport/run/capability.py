@@ -1,0 +1,67 @@
+"""Capability tests, as a run stores them in `capability_sets` and `capability_prompts`."""
+
+from __future__ import annotations
+
+from math import isfinite
+from typing import Final
+
+from saereport.run.figures import Figure
+from saereport.run.store import Run
+
+ALL: Final = "all"
+"""The set that holds every prompt."""
+METRICS: Final = ("accuracy", "first", "logit_difference")
+RUNS: Final = ("original", "spliced", "zero")
+
+Scores = dict[tuple[str, str, str], Figure]
+"""Set, run and metric to the figure; its tokens and sequences are the prompts."""
+
+
+def scores_of(run: Run, slug: str) -> Scores:
+    """What the run holds of an SAE's capability tests; empty where there were none.
+
+    Args:
+        run: The run.
+        slug: The SAE.
+
+    Raises:
+        SaereportError: The table is damaged.
+    """
+    if not run.has("capability_sets", slug):
+        return {}
+    found: Scores = {}
+    for row in run.table("capability_sets", slug).to_pylist():
+        ends, n = row["interval"], row["n_prompts"]
+        interval = (ends[0], ends[1]) if len(ends) == 2 and ends[0] <= ends[1] else None
+        if isfinite(row["value"]):
+            key = (row["set"], row["run"], row["metric"])
+            found[key] = Figure(row["value"], interval, n, n)
+    return found
+
+
+def sets_in_order(run: Run, slug: str) -> list[str]:
+    """The sets of an SAE's prompts in the order in which they were asked for.
+
+    Raises:
+        SaereportError: The table is damaged.
+    """
+    if not run.has("capability_prompts", slug):
+        return []
+    rows = run.table("capability_prompts", slug, columns=["number", "set"])
+    return list(dict.fromkeys(rows.sort_by("number").column("set").to_pylist()))
+
+
+def capability_figures(run: Run, slug: str) -> dict[str, Figure]:
+    """The figures that comparisons and gates know: those with the SAE spliced in.
+
+    Returns:
+        `capability.accuracy` and the like over all prompts; with `.capitals` behind, of that set.
+
+    Raises:
+        SaereportError: The table is damaged.
+    """
+    return {
+        f"capability.{metric}" + ("" if name == ALL else f".{name}"): figure
+        for (name, kind, metric), figure in scores_of(run, slug).items()
+        if kind == "spliced"
+    }
