@@ -17,7 +17,7 @@ from saereport.sources.saes.sae import Sae
 P_VISIBLE = 0.05
 """Below this probability, chance is not why a sign of the latent is more frequent."""
 SIGNS = 2
-"""Signs that are looked for, over which this probability is shared."""
+"""Signs that are looked for; they and the strengths share this probability."""
 BROKEN = 2.0
 """Perplexity, in multiples of that of the unsteered text, at which a text counts as broken."""
 LARGEST = 1e30
@@ -149,15 +149,18 @@ def window(found: Sequence[AtStrength]) -> tuple[float, float]:
     """
     (plain,) = (one for one in found if one.strength == 0)
     rising = sorted((one for one in found if one.strength > 0), key=lambda one: one.strength)
-    visible = (one.strength for one in rising if _is_visible(one, plain))
+    # With each strength there is another chance of an effect that is none.
+    visible = (
+        one.strength for one in rising if _chance(one, plain) < P_VISIBLE / (SIGNS * len(rising))
+    )
     broken = (one.strength for one in rising if one.perplexity >= BROKEN * plain.perplexity)
     return next(visible, 0.0), next(broken, 0.0)
 
 
-def _is_visible(now: AtStrength, plain: AtStrength) -> bool:
+def _chance(now: AtStrength, plain: AtStrength) -> float:
+    """How likely the clearer of the two signs is by chance."""
     pairs = ((now.n_with_top, plain.n_with_top), (now.n_active, plain.n_active))
-    chances = (more_often(n, now.n_texts, before, plain.n_texts) for n, before in pairs)
-    return min(chances) < P_VISIBLE / SIGNS
+    return min(more_often(n, now.n_texts, before, plain.n_texts) for n, before in pairs)
 
 
 def occurrences(tokens: Sequence[int], top: NDArray[np.int32]) -> int:

@@ -93,7 +93,7 @@ def test_the_window_lies_between_the_first_effect_and_twice_the_perplexity() -> 
 
 
 def test_what_excites_the_latent_is_an_effect_as_well() -> None:
-    rows = found((0, 0, 4, 10), (0.5, 0, 8, 11), (1, 0, 12, 14), (2, 0, 20, 25))
+    rows = found((0, 0, 4, 10), (0.5, 0, 8, 11), (1, 0, 14, 14), (2, 0, 20, 25))
     assert window(rows) == (1.0, 2.0)
 
 
@@ -101,6 +101,16 @@ def test_two_signs_are_looked_for_so_each_has_half_of_the_chance() -> None:
     p = slow_fisher(8, 20, 2, 20)
     assert 0.025 < p < 0.05
     assert window(found((0, 2, 0, 10), (1, 8, 0, 10))) == (0.0, 0.0)
+
+
+def test_many_strengths_share_the_chance() -> None:
+    p = slow_fisher(9, 20, 2, 20)
+    assert 0.025 / 2 < p < 0.025
+    plain, strong = (0, 2, 0, 10), (1, 9, 0, 10)
+    assert window(found(plain, strong)) == (1.0, 0.0)
+    assert window(found(plain, strong, (2, 2, 0, 10))) == (0.0, 0.0)
+    # Those below zero are not looked at.
+    assert window(found((-1, 9, 0, 10), plain, strong)) == (1.0, 0.0)
 
 
 def test_there_may_be_no_window() -> None:

@@ -55,8 +55,9 @@ STEERING_TABLES = (
         "The steering window has two ends. `visible_from` is the least positive strength with a "
         "visible effect: more continuations than without steering hold a top token of the "
         "latent's logit lens (`top_tokens`), or have the latent active on them when the unsteered "
-        "model reads them, by Fisher's exact test, one-sided, at 5 % over both signs; so with "
-        "fewer than 4 continuations nothing can be visible. `broken_from` is the least positive "
+        "model reads them, by Fisher's exact test, one-sided, at 5 % over both signs and all "
+        "positive strengths together (Bonferroni); so with a handful of continuations nothing can "
+        "be visible. `broken_from` is the least positive "
         "strength at which the perplexity of the continuations under the unsteered model has "
         "doubled. 0 stands for none of the strengths that were tried. Without a logit lens there "
         "are no top tokens, and the latent's activation is the only sign.",
