@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from saereport.sources.devices import float64_of
 from saereport.sources.forward import forward
 from saereport.sources.models import LanguageModel
 from saereport.sources.saes.sae import Sae
@@ -81,10 +82,10 @@ def judged(
         raise RuntimeError("a pass for logits gave none")
     predicted = run.logits[:, len(prompt) - 1 : -1].float().log_softmax(dim=-1)
     new = tokens[:, len(prompt) :]
-    nats = -predicted.gather(2, new[..., None])[..., 0].double().cpu()
-    index = torch.tensor(list(latents))
+    nats = -float64_of(predicted.gather(2, new[..., None])[..., 0]).cpu()
+    index = torch.tensor(list(latents), device=sae.device)
     acts = sae.encode_chosen(run.acts[sae.hook_in.name].to(sae.dtype), index)
-    active = acts[:, len(prompt) :].double().cpu()
+    active = float64_of(acts[:, len(prompt) :]).cpu()
     special = sorted(model.special_ids)
     counted = ~torch.isin(new.cpu(), torch.tensor(special, dtype=new.dtype))
     return [

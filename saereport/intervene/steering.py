@@ -14,6 +14,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from saereport.sources.devices import float64_of
 from saereport.sources.forward import Edit
 from saereport.sources.saes.sae import Sae
 
@@ -33,7 +34,7 @@ class Direction:
     @property
     def norm(self) -> float:
         """The length of what strength 1 adds, over all hook points together."""
-        squares = sum(float(vector.double().square().sum()) for vector in self.vectors.values())
+        squares = sum(float(float64_of(vector).square().sum()) for vector in self.vectors.values())
         return float(squares**0.5)
 
 
@@ -102,5 +103,5 @@ def overflows(direction: Direction, strength: float, dtype: torch.dtype) -> bool
     """
     if abs(strength) * direction.norm > torch.finfo(torch.float32).max ** 0.5:
         return True
-    found = [strength * vector.double() for vector in direction.vectors.values()]
+    found = [strength * float64_of(vector) for vector in direction.vectors.values()]
     return not all(bool(torch.isfinite(vector.to(dtype)).all()) for vector in found)

@@ -135,7 +135,10 @@ def test_a_sealed_latent_says_so_and_holds_nothing(run: Path, report: Path) -> N
     assert [path for path in files if secret in path.read_bytes()] == []
     own = open_run(report)
     assert {"examples", "active_sketch", "explanations"} < REVEALING
-    for table in REVEALING:
+    # Of this SAE nothing was steered.
+    there = {table for table in REVEALING if own.has(table, TRANSCODER)}
+    assert there >= {"examples", "active_sketch", "explanations"}
+    for table in there:
         assert latent not in own.table(table, TRANSCODER)["latent"].to_pylist()
     record = (report / TRANSCODER / "d0000.js").read_text("utf-8")
     own_part = record.split(f'{{"latent":{latent},', 1)[1].split('{"latent":', 1)[0]
