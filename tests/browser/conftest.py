@@ -52,9 +52,8 @@ class Watched:
 
     def check(self) -> None:
         """Nothing ran, nothing was blocked, nothing was said, nothing was asked for."""
-        violations = self.page.evaluate("self.violations")
-        assert violations == []
-        assert self.page.evaluate("typeof self.stolen") == "undefined"
+        assert asked(self.page, "self.violations") == []
+        assert asked(self.page, "typeof self.stolen") == "undefined"
         assert self.problems == []
 
 
@@ -143,13 +142,25 @@ def screenshots(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def asked(page: Any, expression: str, seconds: float = 20) -> Any:
+    """What an expression is on a page, or, where that is just being left, on the one after it."""
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            return page.evaluate(expression)
+        except playwright_api.Error as error:
+            if "context was destroyed" not in str(error) or time.monotonic() > end:
+                raise
+            page.wait_for_timeout(30)
+
+
 def until(page: Any, expression: str, seconds: float = 20) -> None:
     """Wait until a JavaScript expression is true.
 
     `page.wait_for_function` evaluates a string inside the page, which the policy forbids.
     """
     end = time.monotonic() + seconds
-    while not page.evaluate(expression):
+    while not asked(page, expression):
         assert time.monotonic() < end, f"still not true: {expression}"
         page.wait_for_timeout(30)
 
@@ -159,8 +170,7 @@ def url_of(page: Any) -> str:
 
     What the driver has, `page.url`, comes later: the browser tells it after the input is answered.
     """
-    found: str = page.evaluate("location.href")
-    return found
+    return str(asked(page, "location.href"))
 
 
 def still(place: Any) -> dict[str, float]:
