@@ -12,6 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from saereport.measure import Measurement, SequenceStore, Setting
+from saereport.measure.batch import SortedEvents, TrackedLatents
+from saereport.measure.statistics.candidates import SAMPLED, Candidates, stratum_of
+from saereport.measure.statistics.floats import priorities
 from tests.measure.texts import Dense, random_dense, same, texts
 
 quick = settings(
@@ -221,3 +224,35 @@ def test_sequence_store(text: Dense, data: st.DataObject) -> None:
     missing = np.array([n], dtype=np.int64)
     with pytest.raises(ValueError, match="not kept"):
         stores[0].result(missing)
+
+
+@pytest.mark.parametrize("block", [7, 1 << 20])
+def test_a_sample_is_of_the_lowest_priorities_of_each_stratum(
+    monkeypatch: pytest.MonkeyPatch, block: int
+) -> None:
+    """Of every latent, also of those that are not in the first block that is sorted out."""
+    monkeypatch.setattr("saereport.measure.waiting._BLOCK_ON_CPU", block)
+    text = random_dense(3, n=400, context=16, d=8)
+    latents = np.arange(1, text.d_sae)  # 0 is never active
+    found = Candidates(latents, "cpu", top=1, reach=2, size=2, seed=5)
+    rows = TrackedLatents(latents, text.d_sae)
+    for first in range(0, 400, 20):
+        prepared = SortedEvents(text.batch(first, first + 20), rows)
+        found.choose(prepared)
+        found.update(prepared)
+        found.compact()
+    kept = found.state()
+    sampled = (kept["wanted"] & SAMPLED) > 0
+    kept["latent"] = latents[kept["row"]]
+    columns = [kept[name][sampled].tolist() for name in ("latent", "sequence", "position")]
+    sequence, position, latent = np.nonzero(text.f * text.counted[:, :, None])
+    value = text.f[sequence, position, latent].astype(np.float32)
+    priority = priorities(5, latent, sequence, position)
+    groups: dict[tuple[int, int], list[tuple[int, int, int]]] = {}
+    for i in np.argsort(priority):
+        group = groups.setdefault((int(latent[i]), int(stratum_of(value[i : i + 1])[0])), [])
+        if len(group) < 2:
+            group.append((int(latent[i]), int(sequence[i]), int(position[i])))
+    assert sorted(zip(*columns, strict=True)) == sorted(
+        itertools.chain.from_iterable(groups.values())
+    )
