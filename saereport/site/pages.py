@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -11,7 +13,7 @@ from saereport.site import assets
 from saereport.site.context import ReportModel
 from saereport.site.csp import policy
 from saereport.site.layout import Layout, leads_out
-from saereport.site.parts.registry import Key, Page, page_kinds, parts_of
+from saereport.site.parts.registry import Entry, Key, Page, page_kinds, parts_of
 from saereport.site.templating import environment
 
 
@@ -63,7 +65,12 @@ class Pages:
     def _fill(self, template: str, page: Page, ids: str, fields: Mapping[str, Any]) -> str:
         made = self._environment.get_template(template)
         kind, info = self._kinds[page.kind], page.sae.info if page.sae else None
-        about = self._report.info
+        about, current = self._report.info, page.under or page.path
+        entries = [
+            entry
+            for part in parts_of(self._report)
+            for entry in part.navigation(self._report, info)
+        ]
         warnings = about.warnings if info is None else about.warnings_of(info.slug)
         return made.render(
             root="../" * page.path.count("/"),
@@ -74,18 +81,39 @@ class Pages:
             warnings_open=kind.warnings == "open",
             page_title=self.title(page),
             needs=page.needs,
-            navigation=[
-                entry
-                for part in parts_of(self._report)
-                for entry in part.navigation(self._report, info)
-            ],
-            current=page.under or page.path,
+            navigation=grouped(entries, current),
+            siblings=siblings(entries, current),
+            current=current,
             keys=[*kind.keys, *keys_of_every_page(kind.copied)],
             hint=kind.hint,
             href=partial(self._layout.href, page.path),
             at=partial(self._layout.at, ids),
             **fields,
         )
+
+
+def grouped(entries: Sequence[Entry], current: str) -> list[Entry]:
+    """The entries of the navigation: for each group one, at the place of its first entry.
+
+    Args:
+        entries: All of them; one that is alone in its group stays as it is.
+        current: Path of the entry that a page counts for; that of its group leads there too.
+    """
+    sizes = Counter(entry.group for entry in entries)
+    found: dict[str, Entry] = {}
+    for entry in entries:
+        if not entry.group or sizes[entry.group] == 1:
+            found[entry.path] = entry
+        elif (key := f"group {entry.group}") not in found or entry.path == current:
+            found[key] = replace(entry, label=entry.group)
+    return list(found.values())
+
+
+def siblings(entries: Sequence[Entry], current: str) -> list[Entry]:
+    """The entries of the group of a page's entry; none where it is alone or in no group."""
+    group = next((entry.group for entry in entries if entry.path == current), "")
+    found = [entry for entry in entries if group and entry.group == group]
+    return found if len(found) > 1 else []
 
 
 def keys_of_every_page(copied: str) -> list[Key]:

@@ -19,6 +19,7 @@ from saereport.site import render, report_of
 from saereport.site.assets import templates
 from saereport.site.context import ReportModel
 from saereport.site.folder import RUN_FOLDER
+from saereport.site.pages import grouped, siblings
 from saereport.site.parts import (
     Data,
     Entry,
@@ -114,6 +115,34 @@ def test_a_part_is_in_the_single_file_in_its_place(
     expected = ["index.html", slug, "weather", "compare.html", "methods.html", "provenance.html"]
     assert tops == expected
     assert soup.find("script", {"data-path": "weather/index.js"})
+
+
+def test_a_group_is_one_entry_and_its_pages_name_each_other() -> None:
+    entries = [
+        Entry("Overview", "index.html"),
+        Entry("Reconstruction", "evaluation/index.html", group="Evaluation"),
+        Entry("Circuits", "circuits/index.html"),
+        Entry("Probing", "probing/index.html", group="Evaluation"),
+        Entry("Steering", "steering/index.html", group="Turning up"),
+    ]
+    shown = [(entry.label, entry.path) for entry in grouped(entries, "index.html")]
+    assert shown == [
+        ("Overview", "index.html"),
+        ("Evaluation", "evaluation/index.html"),
+        ("Circuits", "circuits/index.html"),
+        ("Steering", "steering/index.html"),
+    ]
+    there = grouped(entries, "probing/index.html")
+    assert [entry.path for entry in there] == [
+        "index.html",
+        "probing/index.html",
+        "circuits/index.html",
+        "steering/index.html",
+    ]
+    beside = siblings(entries, "probing/index.html")
+    assert [entry.label for entry in beside] == ["Reconstruction", "Probing"]
+    for alone in ("index.html", "steering/index.html", "methods.html"):
+        assert siblings(entries, alone) == []
 
 
 def test_publishing_knows_its_pages(weather: Part) -> None:

@@ -30,7 +30,7 @@ HEADING = "Capability tests"
 
 
 def _navigation(report: ReportModel, sae: SaeInfo | None) -> Sequence[Entry]:
-    return (Entry("Capability", INDEX),)
+    return (Entry("Capability tests", INDEX, group="Evaluation"),)
 
 
 def _items(report: ReportModel) -> Iterator[Item]:

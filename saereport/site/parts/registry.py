@@ -149,11 +149,20 @@ class Spread:
 
 @dataclass(frozen=True)
 class Entry:
-    """A link of the navigation; `path` is that of a page, `style` a class of the style sheet."""
+    """A link of the navigation.
+
+    Attributes:
+        label: What it says.
+        path: That of a page.
+        style: A class of the style sheet.
+        group: Entries of one group are a single one in the navigation, which leads to the first of
+            them; the pages of a group have a second line of navigation with all of its entries.
+    """
 
     label: str
     path: str
     style: str = ""
+    group: str = ""
 
 
 def always(report: ReportModel) -> bool:
