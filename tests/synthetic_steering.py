@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from saereport.run import RunWriter
-from tests.site.test_steering import HOSTILE, strengths, texts, windows
 from tests.synthetic import Shape
 
+STRENGTHS = (-1.0, 0.0, 2.0, 8.0)
+HOSTILE = "<script>alert(1)</script>\u202e{plain}"
 
-def steering(writer: RunWriter, shape: Shape, shown: dict[str, Any]) -> None:
-    """All tables of steering."""
+
+def steering(
+    writer: RunWriter,
+    shape: Shape,
+    shown: dict[str, Any],
+    *,
+    visible: float = 2.0,
+    top: Sequence[int] = (3, 7),
+    words: bool = True,
+) -> None:
+    """All tables of steering: two latents, two prompts, four strengths, two samples."""
     slug, chosen = next(iter(shown.items()))
     latents, known = chosen[:2].tolist(), list(range(shape.n_vocabulary))
     writer.write(
@@ -22,6 +35,76 @@ def steering(writer: RunWriter, shape: Shape, shown: dict[str, Any]) -> None:
             "tokens": [known[:2], known[2:4]],
         },
     )
-    writer.write("steering_windows", windows(latents, known, 2.0, (3, 7)), slug=slug)
+    found = windows(latents, known, visible, top)
+    if not words:
+        found["words"] = [[], []]
+    writer.write("steering_windows", found, slug=slug)
     writer.write("steering_strengths", strengths(latents), slug=slug)
     writer.write("steered_texts", texts(latents, known), slug=slug)
+
+
+def windows(
+    latents: list[int], known: list[int], visible: float, top: Sequence[int]
+) -> dict[str, Any]:
+    return {
+        "latent": latents,
+        "form": ["additive"] * 2,
+        "positions": ["all", "5 to 19"],
+        "max": np.array([3.5, 4.5], np.float32),
+        "norm": [12.25, 1.5],
+        "top_tokens": [[known[i] for i in top]] * 2,
+        "words": [["oh", HOSTILE], []],
+        "visible_from": [visible, 0.0],
+        "broken_from": [8.0, 0.0],
+        "best": [2.0, 0.0],
+        "effect": [0.75, 0.0],
+        "effect_interval": [[0.05, 0.95], [0.0, 0.0]],
+        "perplexity_ratio": [13 / 7, 1.0],
+    }
+
+
+def strengths(latents: list[int]) -> dict[str, Any]:
+    n = len(latents) * len(STRENGTHS)
+    return {
+        "latent": np.repeat(latents, len(STRENGTHS)),
+        "step": list(range(len(STRENGTHS))) * 2,
+        "strength": list(STRENGTHS) * 2,
+        "n_texts": [4] * n,
+        "n_tokens": [12] * n,
+        "perplexity": [9.0, 7.0, 13.0, 1e30] * 2,
+        "n_with_top": [0, 1, 4, 4] * 2,
+        "share_with_top": [0, 0.25, 1.0, 1.0] * 2,
+        "n_with_concept": [0, 1, 4, 4] * 2,
+        "share_with_concept": [0, 0.25, 1.0, 1.0] * 2,
+        "concept_interval": [[0.0, 0.49], [0.05, 0.70], [0.51, 1.0], [0.51, 1.0]] * 2,
+        "difference": [-0.25, 0.0, 0.75, 0.75] * 2,
+        "difference_interval": [[-0.7, 0.29], [0.0, 0.0], [0.05, 0.95], [0.05, 0.95]] * 2,
+        "activation": [0.0, 0.5, 1.5, 0.25] * 2,
+        "n_active": [0, 2, 4, 1] * 2,
+        "share_active": [0.0, 0.5, 1.0, 0.25] * 2,
+    }
+
+
+def texts(latents: list[int], known: list[int]) -> dict[str, Any]:
+    keys = [
+        (latent, prompt, step, sample)
+        for latent in latents
+        for prompt in range(2)
+        for step in range(len(STRENGTHS))
+        for sample in range(2)
+    ]
+    return {
+        "latent": [key[0] for key in keys],
+        "prompt": [key[1] for key in keys],
+        "step": [key[2] for key in keys],
+        "sample": [key[3] for key in keys],
+        "strength": [STRENGTHS[key[2]] for key in keys],
+        "tokens": [
+            [known[(place + i) % len(known)] for i in range(3)] for place in range(len(keys))
+        ],
+        "perplexity": [float(2 ** key[2]) for key in keys],
+        "mean_activation": [0.5 * key[2] for key in keys],
+        "max_activation": [1.0 * key[2] for key in keys],
+        "n_top_tokens": [key[2] for key in keys],
+        "n_concept": [key[2] for key in keys],
+    }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -23,14 +23,23 @@ MOST_LATENTS = 64
 """Latents of a report that can be steered: each is some hundred texts."""
 MOST_PROMPTS = 256
 
-Form = Literal["additive", "orthogonal"]
+MOST_WORDS = 100
+"""Words of one concept."""
+
+Form = Literal["additive", "orthogonal", "projection_cap"]
+Positions = Literal["all", "generated"] | tuple[int, int]
 
 
 class SteeringConfig(Section):
     """How text is generated while latents are turned up."""
 
     form: Form = "additive"
-    """`additive` adds to what is there; `orthogonal` replaces the component along the direction."""
+    """`additive` adds to what is there; `orthogonal` replaces the component along the direction;
+    `projection_cap` lowers that component where it is larger."""
+    positions: Positions = "all"
+    """Where it is done: at `all` positions, at those of `generated` tokens, or from one position up
+    to another, such as `[5, 20]`: from 0, over the prompt as the model reads it and what follows;
+    the second one is the first that is left alone."""
     strengths: tuple[float, ...] = STRENGTHS
     """Multiples of the latent's own maximum on the text; 0 is always among them."""
     neutral: bool = True
@@ -47,6 +56,11 @@ class SteeringConfig(Section):
     """What logits are divided by before a token is drawn; 0 takes the most likely one."""
     top_p: float = Field(1.0, gt=0, le=1)
     """Share of the probability within which tokens are drawn, the most likely first."""
+    frequency_penalty: float = Field(0.0, ge=-100, le=100, allow_inf_nan=False)
+    """What a token's logit loses for each time that it was drawn before."""
+    concept: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    """Words of a latent's concept, by `sae.latent`: texts that hold one are counted. Of a latent
+    without words, the top tokens of its logit lens are looked for."""
     top_tokens: int = Field(10, ge=1, le=1000)
     """Top tokens of the latent's logit lens that are looked for."""
 
@@ -59,6 +73,33 @@ class SteeringConfig(Section):
             raise ValueError("there is no strength other than 0, at which nothing is steered")
         if len(set(value)) > MOST_STRENGTHS:
             raise ValueError(f"there are more than {MOST_STRENGTHS} strengths")
+        return value
+
+    @field_validator("positions", mode="before")
+    @classmethod
+    def _as_range(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            if value not in ("all", "generated"):
+                raise ValueError("positions are 'all', 'generated' or a range such as [5, 20]")
+            return value
+        ends = list(value) if isinstance(value, (list, tuple)) else []
+        if len(ends) != 2 or not all(isinstance(end, int) and end >= 0 for end in ends):
+            raise ValueError("positions are 'all', 'generated' or a range such as [5, 20]")
+        if ends[0] >= ends[1]:
+            raise ValueError(f"there is no position from {ends[0]} up to, but not, {ends[1]}")
+        return tuple(ends)
+
+    @field_validator("concept")
+    @classmethod
+    def _words(cls, value: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+        for name, words in value.items():
+            if not words or any(not word.strip() for word in words):
+                raise ValueError(f"a concept of '{shortened(name)}' is empty: give some words")
+            if len(words) > MOST_WORDS or any(len(word) > 200 for word in words):
+                raise ValueError(
+                    f"the concept of '{shortened(name)}' has more than {MOST_WORDS} words, or a "
+                    "word of more than 200 characters"
+                )
         return value
 
     @property
@@ -129,6 +170,47 @@ def parse_steered(asked: Sequence[str], widths: Mapping[str, int | None]) -> dic
             f"More than {MOST_LATENTS} latents are to be steered.", "Each takes minutes: name few."
         )
     return {slug: sorted(found[slug]) for slug in widths if slug in found}
+
+
+def parse_concepts(
+    asked: Mapping[str, Sequence[str]],
+    steered: Mapping[str, Sequence[int]],
+    widths: Mapping[str, int | None],
+    others: Collection[str] = (),
+) -> dict[str, tuple[str, ...]]:
+    """The words of the concepts, by what is steered: `sae.latent`, or a direction's name.
+
+    Args:
+        asked: Words by name.
+        steered: The latents that are steered, by SAE.
+        widths: Number of latents of each SAE of the report; None where that is not known yet.
+        others: Names of directions that are steered.
+
+    Raises:
+        UsageError: A name is of nothing that is steered, or there are two lists of words for one.
+    """
+    names = [*others, *(f"{slug}.{latent}" for slug, own in steered.items() for latent in own)]
+    found: dict[str, tuple[str, ...]] = {}
+    for name, words in asked.items():
+        meant = name
+        if name not in names:
+            try:
+                ((slug, (latent,)),) = parse_steered([name], widths).items()
+                meant = f"{slug}.{latent}"
+            except (UsageError, ValueError):
+                pass
+        if meant not in names:
+            raise UsageError(
+                f"The concept of '{shortened(name)}' is of nothing that is steered.",
+                did_you_mean(name, names)
+                or f"What is steered: {', '.join(names[:10]) or 'nothing'}.",
+            )
+        if meant in found:
+            raise UsageError(
+                f"There are two concepts of '{shortened(meant)}'.", "Give one of them."
+            )
+        found[meant] = tuple(words)
+    return found
 
 
 def _listed(number: str, words: str) -> list[int]:

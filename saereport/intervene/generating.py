@@ -7,7 +7,7 @@ values are kept from token to token wherever `keeps_keys` finds that this change
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -19,6 +19,13 @@ from saereport.util.errors import SaereportError, says_out_of_memory
 
 TOLERANCE = 1e-3
 """Difference of logits, as a share of the largest, up to which two ways to them are the same."""
+
+
+EditsAt = Callable[[int], Mapping[str, Edit]]
+"""The edits of a pass whose first token stands at a position."""
+
+_LIKELIEST = 128
+"""Tokens that are put in order at first; a number that they do not reach asks for more."""
 
 
 class NotFinite(Exception):
@@ -41,11 +48,13 @@ class Sampling:
         temperature: What logits are divided by; 0 takes the most likely token.
         top_p: Share of the probability within which is drawn, the most likely tokens first.
         stop: Tokens that end a continuation.
+        frequency_penalty: What a token's logit loses for each time that it was drawn before.
     """
 
     temperature: float
     top_p: float
     stop: frozenset[int]
+    frequency_penalty: float = 0.0
 
 
 def drawn(logits: Tensor, at: Tensor, temperature: float, top_p: float) -> Tensor:
@@ -67,25 +76,61 @@ def drawn(logits: Tensor, at: Tensor, temperature: float, top_p: float) -> Tenso
     scores = logits.float()
     if temperature == 0:
         return scores.argmax(dim=-1)
-    ordered, index = torch.sort(scores / temperature, dim=-1, descending=True, stable=True)
-    cumulative = ordered.softmax(dim=-1).cumsum(dim=-1)
-    # Rounding can leave the last sum a little off one.
-    cumulative = cumulative / cumulative[:, -1:]
-    last = (cumulative < top_p).sum(dim=-1, keepdim=True).clamp(max=scores.shape[1] - 1)
-    share = cumulative.gather(1, last)
-    place = torch.searchsorted(cumulative, at[:, None].to(share) * share, right=True)
-    found: Tensor = index.gather(1, torch.minimum(place, last)).squeeze(1)
+    scores = scores / temperature
+    total = scores.logsumexp(dim=-1, keepdim=True)
+    found = torch.zeros(len(scores), dtype=torch.int64, device=scores.device)
+    open_, n = torch.arange(len(scores), device=scores.device), _LIKELIEST
+    # All of a large vocabulary in order takes as long as a small model's pass.
+    while len(open_):
+        whole = n >= scores.shape[1]
+        token, known = _first_of(scores[open_], total[open_], at[open_], top_p, n)
+        known |= whole
+        found[open_[known]] = token[known]
+        open_, n = open_[~known], n * 16
     return found
+
+
+def _first_of(
+    scores: Tensor, total: Tensor, at: Tensor, top_p: float, n: int
+) -> tuple[Tensor, Tensor]:
+    """The token at which each row's cumulative distribution passes a number, of the likeliest `n`.
+
+    Returns:
+        The token of each row, and whether it is known: not where it may be one that is less likely
+        than these, or where one of these is as likely as the last and others may be too.
+    """
+    values, index = scores.topk(min(n, scores.shape[1]), dim=-1)
+    # Of equal ones the first goes before.
+    index, order = index.sort(dim=-1)
+    values, again = values.gather(1, order).sort(dim=-1, descending=True, stable=True)
+    index = index.gather(1, again)
+    cumulative = (values - total).exp().cumsum(dim=-1)
+    if n >= scores.shape[1]:
+        # Rounding can leave the last sum a little off one.
+        cumulative = cumulative / cumulative[:, -1:]
+    end = cumulative.shape[1] - 1
+    last = (cumulative < top_p).sum(dim=-1, keepdim=True)
+    reached = last <= end if top_p < 1 else torch.zeros_like(last, dtype=torch.bool)
+    last = last.clamp(max=end)
+    share = cumulative.gather(1, last) if top_p < 1 else torch.ones_like(cumulative[:, :1])
+    place = torch.searchsorted(cumulative, at[:, None].to(share) * share, right=True)
+    place = torch.where(reached, torch.minimum(place, last), place)
+    known = (place <= end) & (reached | (top_p >= 1))
+    place = place.clamp(max=end)
+    known &= values.gather(1, place) > values[:, -1:]
+    known &= (values.gather(1, last) > values[:, -1:]) | (top_p >= 1)
+    return index.gather(1, place).squeeze(1), known.squeeze(1)
 
 
 def continued(
     model: LanguageModel,
     prompts: Tensor,
-    edits: Mapping[str, Edit],
+    edits: Mapping[str, Edit] | EditsAt,
     at: Tensor,
     sampling: Sampling,
     *,
     keep_keys: bool = True,
+    told: Callable[[int], None] = lambda _: None,
 ) -> list[list[int]]:
     """A continuation of each prompt.
 
@@ -93,11 +138,14 @@ def continued(
         model: The language model.
         prompts: Token ids `[batch, pos]`.
         edits: Hook point to what is done to the activation there, at every position of prompt and
-            continuation: a function of one position alone, which does not look at others.
+            continuation: a function of one position alone, which does not look at others. Or what
+            gives that for the position at which a pass begins: where keys are kept, a pass has but
+            the last token.
         at: Numbers in `[0, 1)` at which tokens are drawn, float32 `[batch, new]`.
         sampling: How tokens are drawn.
         keep_keys: Whether keys and values are kept, see `keeps_keys`; else everything is run again
             for every token.
+        told: Hears how many tokens are done, at each step and for those that are not needed.
 
     Returns:
         For each prompt up to `new` tokens; one of `sampling.stop` is the last.
@@ -113,16 +161,24 @@ def continued(
     with torch.no_grad():
         for step in range(at.shape[1]):
             part = torch.cat([tokens, new], dim=1) if cache is None or not step else new[:, -1:]
-            logits = forward(model, part, edits=edits, logits="last", cache=cache).logits
+            first = tokens.shape[1] + new.shape[1] - part.shape[1]
+            now = edits(first) if callable(edits) else edits
+            logits = forward(model, part, edits=now, logits="last", cache=cache).logits
             if logits is None:
                 raise RuntimeError("a pass for logits gave none")
-            finite = torch.isfinite(logits[:, -1]).all(dim=-1)
+            scores = logits[:, -1]
+            finite = torch.isfinite(scores).all(dim=-1)
             if not bool((finite | ended).all()):
                 raise NotFinite((~(finite | ended)).nonzero().squeeze(1).tolist())
-            token = drawn(logits[:, -1], at[:, step], sampling.temperature, sampling.top_p)
+            if sampling.frequency_penalty and step:
+                each = torch.full(new.shape, -sampling.frequency_penalty, device=model.device)
+                scores = scores.float().scatter_add(1, new.long(), each)
+            token = drawn(scores, at[:, step], sampling.temperature, sampling.top_p)
             new = torch.cat([new, token[:, None].to(tokens.dtype)], dim=1)
             ended = ended | torch.isin(token.to(tokens.dtype), stops)
+            told(len(tokens))
             if bool(ended.all()):
+                told(len(tokens) * (at.shape[1] - step - 1))
                 break
     return [_until(row, sampling.stop) for row in new.tolist()]
 

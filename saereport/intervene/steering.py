@@ -18,7 +18,7 @@ from saereport.sources.devices import float64_of
 from saereport.sources.forward import Edit
 from saereport.sources.saes.sae import Sae
 
-Form = Literal["additive", "orthogonal"]
+Form = Literal["additive", "orthogonal", "projection_cap"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,30 +64,57 @@ def direction_of(sae: Sae, latent: int, activation: float) -> Direction:
     )
 
 
-def steering(direction: Direction, strengths: Tensor, form: Form) -> dict[str, Edit]:
+def steering(
+    direction: Direction,
+    strengths: Tensor,
+    form: Form,
+    span: tuple[int, int | None] = (0, None),
+    first: int = 0,
+) -> dict[str, Edit]:
     """Edits for `forward` that steer each sequence of a batch with a strength of its own.
 
-    Additive: `a + s v`. Orthogonal: the component of `a` along `v` is replaced, `a - (a u) u + s v`
-    with `u = v / |v|`. A sequence of strength 0 stays as it is in either form.
+    With `u = v / |v|`. Additive: `a + s v`. Orthogonal: the component of `a` along `v` is replaced,
+    `a - (a u) u + s v`. Projection cap: where that component is above `s |v|` it is lowered to it,
+    `a - max(a u - s |v|, 0) u`. A sequence of strength 0 stays as it is in every form.
 
     Args:
         direction: What strength 1 adds.
         strengths: The strength of each sequence, float32 `[batch]`.
-        form: Which of the two.
+        form: Which of them.
+        span: The first position at which it is done and that before which it ends, if it does;
+            from 0, over prompt and continuation.
+        first: The position at which the pass begins.
     """
-    return {name: _edit(vector, strengths, form) for name, vector in direction.vectors.items()}
+    start, stop = span
+    if stop is not None and first >= stop:
+        return {}
+    inside = slice(max(start - first, 0), None if stop is None else stop - first)
+    return {
+        name: _edit(vector, strengths, form, inside) for name, vector in direction.vectors.items()
+    }
 
 
-def _edit(vector: Tensor, strengths: Tensor, form: Form) -> Edit:
+def _edit(vector: Tensor, strengths: Tensor, form: Form, where: slice) -> Edit:
     def edit(a: Tensor) -> Tensor:
+        if not a[:, where].numel():
+            return a
         exact = torch.promote_types(a.dtype, torch.float32)
         v = vector.to(a.device, exact)
         s = strengths.to(a.device, exact)[:, None, None]
-        x = a.to(exact)
-        if form == "orthogonal":
-            u = v / v.norm().clamp(min=torch.finfo(exact).tiny)
-            x = x - (x @ u)[..., None] * u
-        return torch.where(s == 0, a, (x + s * v).to(a.dtype))
+        x = a[:, where].to(exact)
+        moved = x + s * v
+        if form != "additive":
+            norm = v.norm()
+            u = v / norm.clamp(min=torch.finfo(exact).tiny)
+            along = (x @ u)[..., None]
+            capped = x - (along - s * norm).clamp(min=0) * u
+            moved = moved - along * u if form == "orthogonal" else capped
+        moved = torch.where(s == 0, a[:, where], moved.to(a.dtype))
+        if moved.shape == a.shape:
+            return moved
+        result = a.clone()
+        result[:, where] = moved
+        return result
 
     return edit
 

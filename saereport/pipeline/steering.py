@@ -2,66 +2,95 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
+import pyarrow as pa
 from numpy.typing import NDArray
-from torch import Tensor
 
-from saereport.circuits.prompts import text_tokens
-from saereport.config.steering import SteeringConfig
+from saereport.config.steering import Positions, parse_concepts
 from saereport.evaluate.fidelity import sequences_at_a_time
+from saereport.evaluate.proportions import difference, wilson
 from saereport.evaluate.steering import (
     AtStrength,
+    Gauge,
     Judged,
+    best,
     judged,
+    latent_gauge,
     occurrences,
     perplexity,
     window,
+    word_finder,
 )
-from saereport.intervene.generating import NotFinite, Sampling, continued, keeps_keys
-from saereport.intervene.steering import (
-    Direction,
-    direction_of,
-    overflows,
-    steering,
-    why_not_steered,
-)
+from saereport.intervene.steering import Direction, direction_of, why_not_steered
 from saereport.measure import Columns
 from saereport.measure.weights import WEIGHT_TABLES, WeightContext
 from saereport.pipeline.context import Context
-from saereport.pipeline.stage import Yielded
+from saereport.pipeline.stage import Cost, Yielded
 from saereport.pipeline.steering_prompts import prompts_of
+from saereport.pipeline.steering_texts import (
+    Key,
+    SteeringPrompt,
+    Writer,
+    prompts_as_read,
+    require_finite,
+)
+from saereport.run import TABLES
+from saereport.run.columns import to_arrow
 from saereport.sources.saes.sae import Sae
-from saereport.sources.text.templates import user_turn
-from saereport.util.errors import SaereportError, shortened
-from saereport.util.progress import Bar
+from saereport.sources.tokens import token_bytes
+from saereport.util.errors import SaereportError
 
-DRAWING_BYTES = 256 * 2**20
-"""What logits and what is made of them when tokens are drawn may take."""
-MOST_ROWS = 256
-"""Sequences that are continued at a time, at most."""
+if TYPE_CHECKING:
+    from saereport.pipeline.probe import Probe
+    from saereport.pipeline.stage import Stage
 
-Key = tuple[int, int, int]
-"""A text: number of its prompt, place of its strength, number of the sample."""
+LATENT_TABLES = ("steering_windows", "steering_strengths", "steered_texts")
+UNSTEERED = "unsteered"
+"""What the unsteered texts are kept under."""
+FEW, STEPS = 16, 4
+"""Texts, and tokens of each, that are written to see what all will take."""
 
 
-@dataclass(frozen=True)
-class SteeringPrompt:
-    """A prompt to steer on.
+@dataclass(frozen=True, eq=False)
+class Target:
+    """Something that is steered.
 
     Attributes:
-        text: What it says.
-        built_in: Whether it is one of the neutral ones.
-        tokens: What the model reads.
+        name: What it is called.
+        direction: What strength 1 adds.
+        gauge: What is measured on the texts.
+        top: The top tokens of its logit lens, int32[k]; none where there is no lens.
+        words: Words of its concept; none where the top tokens are looked for.
     """
 
-    text: str
-    built_in: bool
-    tokens: tuple[int, ...]
+    name: str
+    direction: Direction
+    gauge: Gauge
+    top: NDArray[np.int32]
+    words: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Written:
+    """The texts of a target.
+
+    Attributes:
+        target: What was steered.
+        texts: Its continuations, the unsteered ones among them.
+        judged: What is said of each.
+        n_top: How many top tokens each holds.
+        n_concept: How often its concept stands in each.
+    """
+
+    target: Target
+    texts: Mapping[Key, list[int]]
+    judged: Mapping[Key, Judged]
+    n_top: Mapping[Key, int]
+    n_concept: Mapping[Key, int]
 
 
 def require_steerable(context: Context) -> list[SteeringPrompt]:
@@ -77,64 +106,76 @@ def require_steerable(context: Context) -> list[SteeringPrompt]:
                 f"The latents of {slug} cannot be steered: {reason}.",
                 "Steer latents of another SAE, or leave these out of 'steer'.",
             )
-    return _prompts(context)
-
-
-def _prompts(context: Context) -> list[SteeringPrompt]:
-    model, asked = context.model, context.config.steering
-    first = next(iter(context.saes.values()))
-    bos = (model.bos_id,) if first.prepend_bos and model.bos_id is not None else ()
-    found = []
-    for text, built_in in prompts_of(context.config):
-        if asked.chat:
-            written = user_turn(text, model.tokenizer, model.name)
-            tokens = text_tokens(model, written, ())
-        else:
-            tokens = text_tokens(model, text, bos)
-        said = f"The prompt to steer on '{shortened(text, 60)}'"
-        if not tokens:
-            raise SaereportError(f"{said} has no token.", "Write another one.")
-        if len(tokens) + asked.new_tokens > model.n_ctx:
-            raise SaereportError(
-                f"{said} has {len(tokens):,} tokens; with {asked.new_tokens:,} new ones that is "
-                f"more than the {model.n_ctx:,} of the model's context.",
-                "Make it shorter, or lower steering.new_tokens.",
-            )
-        if beyond := [token for token in tokens if not 0 <= token < model.d_vocab]:
-            raise SaereportError(
-                f"{said} has token {beyond[0]}, which the model's vocabulary of "
-                f"{model.d_vocab:,} does not have.",
-                "Write another one.",
-            )
-        found.append(SteeringPrompt(text, built_in, tokens))
-    return found
+    return prompts_as_read(context)
 
 
 def number_of_texts(context: Context) -> int:
-    """How many continuations are written: the unsteered ones once for all latents."""
+    """How many continuations are written: the unsteered ones once for all that is steered."""
     asked = context.config.steering
-    latents = sum(len(chosen.steered) for chosen in context.chosen.values())
+    targets = sum(len(chosen.steered) for chosen in context.chosen.values())
     each = len(prompts_of(context.config)) * asked.samples
-    return each * (1 + latents * (len(asked.sweep) - 1))
+    return each * (1 + targets * (len(asked.sweep) - 1))
 
 
-def steered(context: Context) -> Iterator[Yielded]:
-    """The tables of steering.
+def steered(context: Context, stage: Stage) -> Iterator[Yielded]:
+    """The tables of steering; what was finished before is not written anew.
 
     Raises:
         SaereportError: What a strength adds, or the model's numbers with it, overflow.
+        OSError: The disk is full.
     """
-    writer = Writer(context, _prompts(context))
+    writer, kept = Writer(context, prompts_as_read(context)), context.finished(stage)
     yield None, "steering_prompts", _prompt_rows(writer.prompts)
-    with context.progress.bar("Steering", number_of_texts(context), "text") as bar:
-        plain = writer.texts(None, [writer.sweep.index(0.0)], bar)
+    n_tokens = number_of_texts(context) * writer.asked.new_tokens
+    with context.progress.bar("Steering", n_tokens, "token") as bar:
+        told = bar.advance
+        plain = _unsteered(writer, kept.load(UNSTEERED), told)
+        kept.save(UNSTEERED, {"texts": _as_rows(plain)})
+        each = len(plain) * (len(writer.sweep) - 1) * writer.asked.new_tokens
         for slug, chosen in context.chosen.items():
-            latents = _with_a_scale(context, slug, chosen.steered)
-            if latents:
-                yield from _of_sae(writer, context.saes[slug], latents, plain, bar)
+            maxima = _with_a_scale(context, slug, chosen.steered)
+            top = _top_tokens(context, context.saes[slug], list(maxima)) if maxima else {}
+            found = []
+            for latent, largest in maxima.items():
+                part = f"{slug}.{latent}"
+                tables = kept.load(part)
+                if tables is None:
+                    target = _of_latent(context, context.saes[slug], latent, largest, top[latent])
+                    written = write(writer, target, plain, told)
+                    tables = _latent_tables(writer, written, latent, largest)
+                    kept.save(part, tables)
+                else:
+                    context.progress.say(f"Steering with {part} was finished before; using it")
+                    told(each)
+                found.append(tables)
+            if found:
+                yield from _concatenated(slug, found)
             elif chosen.steered:
-                names = ("steering_windows", "steering_strengths", "steered_texts")
-                context.leave_out_all(slug, names, "no steered latent was active on the text")
+                reason = "no steered latent was active on the text"
+                context.leave_out_all(slug, LATENT_TABLES, reason)
+
+
+def _concatenated(slug: str | None, found: Sequence[Mapping[str, pa.Table]]) -> Iterator[Yielded]:
+    for name in found[0]:
+        whole = pa.concat_tables([tables[name] for tables in found])
+        yield slug, name, {column: whole.column(column) for column in whole.column_names}
+
+
+def _unsteered(
+    writer: Writer, kept: Mapping[str, pa.Table] | None, told: Callable[[int], None]
+) -> dict[Key, list[int]]:
+    """The texts without steering, which all that is steered is compared with."""
+    if kept is None or "texts" not in kept:
+        return writer.texts(None, [writer.sweep.index(0.0)], told)
+    rows = kept["texts"].to_pylist()
+    told(len(rows) * writer.asked.new_tokens)
+    return {(row["prompt"], row["step"], row["sample"]): row["tokens"] for row in rows}
+
+
+def _as_rows(texts: Mapping[Key, list[int]]) -> pa.Table:
+    names = ("prompt", "step", "sample")
+    keys = {name: [key[place] for key in texts] for place, name in enumerate(names)}
+    return pa.table({**keys, "tokens": list(texts.values())})
 
 
 def _with_a_scale(context: Context, slug: str, latents: Sequence[int]) -> dict[int, float]:
@@ -154,153 +195,50 @@ def _with_a_scale(context: Context, slug: str, latents: Sequence[int]) -> dict[i
     return {latent: largest[latent] for latent in latents if largest.get(latent, 0.0) > 0}
 
 
-class Writer:
-    """Writes continuations of the prompts of a build.
+def _of_latent(
+    context: Context, sae: Sae, latent: int, largest: float, top: NDArray[np.int32]
+) -> Target:
+    name = f"{sae.slug}.{latent}"
+    words = concept_of(context, name)
+    return Target(name, direction_of(sae, latent, largest), latent_gauge(sae, latent), top, words)
+
+
+def concept_of(context: Context, name: str) -> tuple[str, ...]:
+    """The words that are looked for where something is steered; none where nothing says so."""
+    steered = {slug: chosen.steered for slug, chosen in context.chosen.items()}
+    found = parse_concepts(context.config.steering.concept, steered, dict(context.widths))
+    return found.get(name, ())
+
+
+def write(
+    writer: Writer, target: Target, plain: Mapping[Key, list[int]], told: Callable[[int], None]
+) -> Written:
+    """The texts of a target at every strength, and what is said of them.
 
     Args:
-        context: The build.
-        prompts: Its prompts to steer on.
+        writer: Writes them.
+        target: What is steered.
+        plain: The texts without steering.
+        told: Hears how many tokens are done.
+
+    Raises:
+        SaereportError: What a strength adds, or the model's numbers with it, overflow.
     """
-
-    def __init__(self, context: Context, prompts: Sequence[SteeringPrompt]) -> None:
-        self.context = context
-        self.asked: SteeringConfig = context.config.steering
-        self.prompts = prompts
-        self.sweep = self.asked.sweep
-        ends = getattr(context.model.tokenizer, "eos_token_id", None)
-        stop = frozenset() if ends is None else frozenset([int(ends)])
-        self.sampling = Sampling(self.asked.temperature, self.asked.top_p, stop)
-        self._keeps: bool | None = None
-
-    def texts(
-        self, direction: Direction | None, steps: Sequence[int], bar: Bar, called: str = ""
-    ) -> dict[Key, list[int]]:
-        """Continuations of every prompt at some of the strengths.
-
-        Args:
-            direction: What strength 1 adds; None for nothing.
-            steps: Places of the strengths in the sweep.
-            bar: Counts the texts.
-            called: What is steered, for messages.
-
-        Raises:
-            SaereportError: The model's numbers overflow.
-        """
-        keys = [
-            (number, step, sample)
-            for number in range(len(self.prompts))
-            for step in steps
-            for sample in range(self.asked.samples)
-        ]
-        # Without padding nothing depends on how a model treats it: a batch has one length.
-        lengths = sorted({len(prompt.tokens) for prompt in self.prompts})
-        rows = max(1, min(MOST_ROWS, DRAWING_BYTES // (24 * self.context.model.d_vocab)))
-        found: dict[Key, list[int]] = {}
-        for length in lengths:
-            same = [key for key in keys if len(self.prompts[key[0]].tokens) == length]
-            for first in range(0, len(same), rows):
-                batch = same[first : first + rows]
-                found |= zip(batch, self._batch(direction, batch, called), strict=True)
-                bar.advance(len(batch))
-        return found
-
-    def _batch(
-        self, direction: Direction | None, keys: Sequence[Key], called: str
-    ) -> list[list[int]]:
-        tokens = torch.tensor([self.prompts[number].tokens for number, _, _ in keys])
-        strengths = torch.tensor([self.sweep[step] for _, step, _ in keys], dtype=torch.float32)
-        edits = {} if direction is None else steering(direction, strengths, self.asked.form)
-        model, keep = self.context.model, self._keeps_keys(tokens[:1])
-        try:
-            return continued(
-                model, tokens, edits, self._numbers(keys), self.sampling, keep_keys=keep
-            )
-        except NotFinite as error:
-            least = min((self.sweep[keys[row][1]] for row in error.rows), key=abs)
-            raise _too_strong(called or "the model without steering", least) from error
-
-    def _numbers(self, keys: Sequence[Key]) -> Tensor:
-        """The random numbers of each text: of its prompt and its sample, whatever the strength."""
-        seed, n = self.context.config.seed, self.asked.new_tokens
-        drawn = [
-            np.random.default_rng([seed, number, sample]).random(n, dtype=np.float32)
-            for number, _, sample in keys
-        ]
-        return torch.from_numpy(np.stack(drawn))
-
-    def _keeps_keys(self, tokens: Tensor) -> bool:
-        """Whether keys and values are kept; tried once, on a prompt written twice."""
-        if self._keeps is None:
-            self._keeps = keeps_keys(self.context.model, tokens.repeat(2, 2), {})
-            if not self._keeps:
-                self.context.progress.say(
-                    "The model's keys and values cannot be kept: every token is a whole pass"
-                )
-        return self._keeps
-
-
-def _too_strong(called: str, strength: float) -> SaereportError:
-    return SaereportError(
-        f"The model's numbers overflow when {called} is steered with strength {strength:g}.",
-        "Give smaller steering.strengths, or another --dtype.",
-    )
-
-
-def _of_sae(
-    writer: Writer,
-    sae: Sae,
-    maxima: Mapping[int, float],
-    plain: Mapping[Key, list[int]],
-    bar: Bar,
-) -> Iterator[Yielded]:
-    """The tables of one SAE's steered latents."""
+    dtype = writer.context.model.dtype
+    require_finite(target.direction, writer.sweep, dtype, target.name)
     steps = [step for step, strength in enumerate(writer.sweep) if strength]
-    top = _top_tokens(writer.context, sae, list(maxima))
-    latents: list[Latent] = []
-    for latent, largest in maxima.items():
-        called = f"{sae.slug}.{latent}"
-        direction = direction_of(sae, latent, largest)
-        for strength in writer.sweep:
-            if overflows(direction, strength, writer.context.model.dtype):
-                raise _too_strong(called, strength)
-        texts = {**plain, **writer.texts(direction, steps, bar, called)}
-        latents.append(Latent(latent, largest, direction.norm, top[latent], texts))
-    unsteered = _judged(writer, sae, list(maxima), plain)
-    for place, one in enumerate(latents):
-        own = {key: tokens for key, tokens in one.texts.items() if key not in plain}
-        (found,) = _judged(writer, sae, [one.latent], own)
-        one.judged = {**unsteered[place], **found}
-    yield sae.slug, "steering_windows", _windows(writer, latents)
-    yield sae.slug, "steering_strengths", _strengths(writer, latents)
-    yield sae.slug, "steered_texts", _texts(writer, latents)
+    texts = {**plain, **writer.texts(target.direction, steps, told, target.name)}
+    tokenizer = writer.context.model.tokenizer
+    n_top = {key: occurrences(tokens, target.top) for key, tokens in texts.items()}
+    n_concept = n_top
+    if target.words:
+        find = word_finder(target.words)
+        n_concept = {key: find(_as_text(tokenizer, tokens)) for key, tokens in texts.items()}
+    return Written(target, texts, _judged(writer, target.gauge, texts), n_top, n_concept)
 
 
-@dataclass(eq=False)
-class Latent:
-    """A steered latent.
-
-    Attributes:
-        latent: Its number.
-        max: Its largest activation on the text.
-        norm: The length of what strength 1 adds.
-        top: The top tokens of its logit lens, int32[k]; none where there is no lens.
-        texts: Its continuations, the unsteered ones among them.
-        judged: What is said of each.
-    """
-
-    latent: int
-    max: float
-    norm: float
-    top: NDArray[np.int32]
-    texts: Mapping[Key, list[int]]
-    judged: Mapping[Key, Judged] | None = None
-
-    def said(self) -> Iterator[tuple[Key, list[int], Judged, int]]:
-        """Each text by its key, in order, with what is said of it and its top tokens."""
-        found = self.judged or {}
-        for key in sorted(self.texts):
-            tokens = self.texts[key]
-            yield key, tokens, found[key], occurrences(tokens, self.top)
+def _as_text(tokenizer: Any, tokens: Sequence[int]) -> str:
+    return b"".join(token_bytes(tokenizer, tokens)).decode("utf-8", "replace")
 
 
 def _top_tokens(context: Context, sae: Sae, latents: Sequence[int]) -> dict[int, NDArray[np.int32]]:
@@ -320,21 +258,65 @@ def _top_tokens(context: Context, sae: Sae, latents: Sequence[int]) -> dict[int,
     }
 
 
-def _judged(
-    writer: Writer, sae: Sae, latents: Sequence[int], texts: Mapping[Key, list[int]]
-) -> list[dict[Key, Judged]]:
-    """What is said of texts, for each latent."""
+def _judged(writer: Writer, gauge: Gauge, texts: Mapping[Key, list[int]]) -> dict[Key, Judged]:
+    """What is said of texts."""
     model = writer.context.model
-    found: list[dict[Key, Judged]] = [{} for _ in latents]
+    found: dict[Key, Judged] = {}
     for number, prompt in enumerate(writer.prompts):
         keys = sorted(key for key in texts if key[0] == number)
         size = sequences_at_a_time(len(prompt.tokens) + writer.asked.new_tokens, model.d_vocab)
         for first in range(0, len(keys), size):
-            some = keys[first : first + size]
-            said = judged(model, sae, latents, prompt.tokens, [texts[key] for key in some])
-            for place, of_latent in enumerate(said):
-                found[place] |= zip(some, of_latent, strict=True)
+            here = keys[first : first + size]
+            said = judged(model, gauge, prompt.tokens, [texts[key] for key in here])
+            found |= zip(here, said, strict=True)
     return found
+
+
+# ---- what all of it will take
+
+
+def cost_of_steering(context: Context, probe: Probe) -> Cost:
+    """What all texts will take, from a few tokens of one text and of several."""
+    writer = Writer(context, prompts_as_read(context))
+    prompt, asked = writer.prompts[0], writer.asked
+    n, new = number_of_texts(context), asked.new_tokens
+    steps = min(STEPS, new)
+    few = min(FEW, n) if not probe.brief else min(FEW // 2, n)
+    target = _any_target(context)
+    # What is loaded at the first pass is no part of each.
+    writer.sample(target.direction, 1, 1)
+    with probe.sample() as one:
+        writer.sample(target.direction, 1, steps)
+    with probe.sample() as more:
+        texts = writer.sample(target.direction, few, steps)
+    with probe.sample() as read:
+        judged(context.model, target.gauge, prompt.tokens, texts)
+    targets = n // (len(writer.prompts) * asked.samples) - 1
+    steered_steps = [step for step, strength in enumerate(writer.sweep) if strength]
+    passes = writer.n_batches([0]) + targets // len(steered_steps) * writer.n_batches(steered_steps)
+    passes *= new
+    row = max(more.seconds - one.seconds, 0.0) / (max(few - 1, 1) * steps)
+    pass_ = max(one.seconds / steps - row, 0.0)
+    each = sum(map(len, texts)) + len(prompt.tokens) * few
+    whole = sum(len(p.tokens) + new for p in writer.prompts) / len(writer.prompts) * n
+    judging = read.seconds * whole / max(each, 1)
+    factor = 1.0 if writer.keeps else new / 2
+    return Cost(
+        seconds=(passes * pass_ + n * new * row) * factor + judging,
+        host_bytes=max(more.host_bytes, read.host_bytes),
+        device_bytes=more.device_bytes,
+    )
+
+
+def _any_target(context: Context) -> Target:
+    """A latent that is to be steered, at an activation of one."""
+    slug, latent = next(
+        (slug, chosen.steered[0]) for slug, chosen in context.chosen.items() if chosen.steered
+    )
+    return _of_latent(context, context.saes[slug], latent, 1.0, np.zeros(0, np.int32))
+
+
+# ---- tables
 
 
 def _prompt_rows(prompts: Sequence[SteeringPrompt]) -> Columns:
@@ -346,79 +328,113 @@ def _prompt_rows(prompts: Sequence[SteeringPrompt]) -> Columns:
     }
 
 
-def _at_strengths(writer: Writer, one: Latent) -> list[dict[str, Any]]:
-    """Rows of `steering_strengths` of one latent."""
-    rows = []
-    said = list(one.said())
-    for step, strength in enumerate(writer.sweep):
-        here = [(verdict, n_top) for key, _, verdict, n_top in said if key[1] == step]
-        n_with_top = sum(n_top > 0 for _, n_top in here)
-        n_active = sum(verdict.peak != 0 for verdict, _ in here)
-        n_tokens = sum(verdict.n_tokens for verdict, _ in here)
-        rows.append(
-            {
-                "latent": one.latent,
-                "step": step,
-                "strength": strength,
-                "n_texts": len(here),
-                "n_tokens": n_tokens,
-                "perplexity": perplexity(sum(v.nats for v, _ in here), n_tokens),
-                "n_with_top": n_with_top,
-                "share_with_top": n_with_top / len(here),
-                "activation": float(np.mean([v.mean for v, _ in here])),
-                "n_active": n_active,
-                "share_active": n_active / len(here),
-            }
-        )
+def strength_rows(writer: Writer, written: Written) -> list[dict[str, Any]]:
+    """What is said of all texts of a target at each strength."""
+    rows = [_strength_row(writer, written, step) for step in range(len(writer.sweep))]
+    plain = next(row for row in rows if row["strength"] == 0)
+    for row in rows:
+        counts = row["n_with_concept"], row["n_texts"]
+        found, low, high = difference(*counts, plain["n_with_concept"], plain["n_texts"])
+        if row is plain:
+            found = low = high = 0.0
+        row |= {"difference": found, "difference_interval": [low, high]}
     return rows
 
 
-def _strengths(writer: Writer, latents: Sequence[Latent]) -> Columns:
-    return _columns([row for one in latents for row in _at_strengths(writer, one)])
+def _strength_row(writer: Writer, written: Written, step: int) -> dict[str, Any]:
+    keys = sorted(key for key in written.texts if key[1] == step)
+    here, n = [written.judged[key] for key in keys], len(keys)
+    n_tokens = sum(one.n_tokens for one in here)
+    n_with_top, n_with_concept = (
+        sum(found[key] > 0 for key in keys) for found in (written.n_top, written.n_concept)
+    )
+    n_active = sum(one.peak != 0 for one in here)
+    return {
+        "step": step,
+        "strength": writer.sweep[step],
+        "n_texts": n,
+        "n_tokens": n_tokens,
+        "perplexity": perplexity(sum(one.nats for one in here), n_tokens),
+        "n_with_top": n_with_top,
+        "share_with_top": n_with_top / n,
+        "n_with_concept": n_with_concept,
+        "share_with_concept": n_with_concept / n,
+        "concept_interval": list(wilson(n_with_concept, n)),
+        "activation": float(np.mean([one.mean for one in here])),
+        "n_active": n_active,
+        "share_active": n_active / n,
+    }
 
 
-def _windows(writer: Writer, latents: Sequence[Latent]) -> Columns:
-    rows = []
-    for one in latents:
-        found = [
-            AtStrength(**{field.name: row[field.name] for field in fields(AtStrength)})
-            for row in _at_strengths(writer, one)
-        ]
-        visible, broken = window(found)
-        rows.append(
-            {
-                "latent": one.latent,
-                "form": writer.asked.form,
-                "max": one.max,
-                "norm": one.norm,
-                "top_tokens": one.top,
-                "visible_from": visible,
-                "broken_from": broken,
-            }
+def window_row(writer: Writer, target: Target, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Where steering works, and how well at its best.
+
+    Args:
+        writer: Who wrote the texts.
+        target: What was steered.
+        rows: Its `strength_rows`.
+    """
+    found = [
+        AtStrength(
+            row["strength"],
+            row["n_texts"],
+            row["n_with_concept"],
+            row.get("n_active", 0),
+            row["perplexity"],
         )
-    return _columns(rows)
+        for row in rows
+    ]
+    visible, broken = window(found)
+    most = best(found)
+    return {
+        "form": writer.asked.form,
+        "positions": positions_in_words(writer.asked.positions),
+        "norm": target.direction.norm,
+        "top_tokens": target.top,
+        "words": list(target.words),
+        "visible_from": visible,
+        "broken_from": broken,
+        "best": most.strength,
+        "effect": most.effect,
+        "effect_interval": list(most.interval),
+        "perplexity_ratio": most.perplexity_ratio,
+    }
 
 
-def _texts(writer: Writer, latents: Sequence[Latent]) -> Columns:
-    rows = []
-    for one in latents:
-        for (number, step, sample), tokens, verdict, n_top in one.said():
-            rows.append(
-                {
-                    "latent": one.latent,
-                    "prompt": number,
-                    "step": step,
-                    "sample": sample,
-                    "strength": writer.sweep[step],
-                    "tokens": np.array(tokens, dtype=np.int32),
-                    "perplexity": verdict.perplexity,
-                    "mean_activation": verdict.mean,
-                    "max_activation": verdict.peak,
-                    "n_top_tokens": n_top,
-                }
-            )
-    return _columns(rows)
+def positions_in_words(positions: Positions) -> str:
+    """`all`, `generated`, or the first and the last of a range: `5 to 19`."""
+    return positions if isinstance(positions, str) else f"{positions[0]} to {positions[1] - 1}"
 
 
-def _columns(rows: Sequence[Mapping[str, Any]]) -> Columns:
-    return {name: [row[name] for row in rows] for name in rows[0]}
+def text_rows(writer: Writer, written: Written) -> list[dict[str, Any]]:
+    """Each text with what is said of it."""
+    return [
+        {
+            "prompt": key[0],
+            "step": key[1],
+            "sample": key[2],
+            "strength": writer.sweep[key[1]],
+            "tokens": np.array(written.texts[key], dtype=np.int32),
+            "perplexity": written.judged[key].perplexity,
+            "mean_activation": written.judged[key].mean,
+            "max_activation": written.judged[key].peak,
+            "n_top_tokens": written.n_top[key],
+            "n_concept": written.n_concept[key],
+        }
+        for key in sorted(written.texts)
+    ]
+
+
+def _latent_tables(
+    writer: Writer, written: Written, latent: int, largest: float
+) -> dict[str, pa.Table]:
+    rows = strength_rows(writer, written)
+    window_ = {"max": largest, **window_row(writer, written.target, rows)}
+    found = dict(zip(LATENT_TABLES, ([window_], rows, text_rows(writer, written)), strict=True))
+    return {name: as_table(name, rows, latent=latent) for name, rows in found.items()}
+
+
+def as_table(name: str, rows: Sequence[Mapping[str, Any]], **key: int) -> pa.Table:
+    """Rows of a table of the run, each with what they are about in front."""
+    whole = [{**key, **row} for row in rows]
+    return to_arrow(TABLES[name], {column: [row[column] for row in whole] for column in whole[0]})

@@ -16,7 +16,7 @@ stored once in the report; a latent's own block names its base and adds its numb
 | `latents` | `columns`, `rows` of `[latent, 1 if shown, value, ...]`, `sae` if another |
 | `examples` | `groups` of examples, `quantiles`: their edges; see `panels/examples.py` |
 | `bars` | `views`: Plotly `data`, `layout`, `columns`; `log` for a choice of the count's axis |
-| `lines` | `labels` of the x axis, `y`, `series` of `name` (a cell), `key`, `values`; `overlays` |
+| `lines` | `labels` of the x axis, `y`, `series` of `name` (a cell), `key`, `values`; see below |
 | `scatter` | `x`, `y` of axes; `series` of `name`, `role`, `points`; `roles` in words |
 | `heatmap` | `views` of `rows`, `columns` (names) and `z`; or one of `cells`, see below |
 | `text` | `text`; or `lines` of it |
@@ -29,7 +29,11 @@ A block that is drawn from much data may lie in a data script of its own, named 
 
 A *cell* is a text, or a mapping with `text`, and where there is more to say `href` (from the
 report's root), `token`, `position`, `gloss`; a name of a latent at its place, say. `drawn` is the
-address where a drawing of the page shows it.
+address where a drawing of the page shows it; what is `long` breaks into lines.
+
+Lines may have `overlays` of other pages; `places`, numbers at which the values stand on an x axis
+called `x`; `log`, the distance of ticks on a logarithmic y axis; `levels` of `name` and `value`
+across, and a `span` of the x axis with `name`, `from`, `to` that is shaded.
 
 A dense heatmap has in each view `z`, numbers by row, null where there is none, as multiples of
 `unit`; `outlined` cells `[column, row]`; `strip`, a value for each of its `words`; a `note`, filled

@@ -225,6 +225,8 @@ def bins(trace: Mapping[str, Any], view: Mapping[str, Any]) -> Iterable[tuple[fl
 
 @teller("lines")
 def _lines(block: Block, report: ReportModel) -> Told:
+    if block.get("told", True) is False:
+        return Told(_summary(block))
     names, rows = tuple(block.get("told", ("", "largest", "position: value"))), []
     for line in block["series"][:MOST_ROWS]:
         values = line["values"]

@@ -254,7 +254,14 @@ export type HeatmapBlock = DenseHeatmap | SparseHeatmap;
 
 export interface LinesBlock extends DrawnBlock {
   labels: string[];
+  /** Where each value stands, where the x axis has numbers; what that axis is called. */
+  places?: number[];
+  x?: string;
   y: string;
+  /** The distance of ticks of a logarithmic y axis, as Plotly takes it. */
+  log?: string | number;
+  levels?: { name: string; value: number }[];
+  span?: { name: string; from: number; to: number };
   series: { key: string; name: BlockCell; values: number[] }[];
   overlay?: string;
   /** Of other pages: data script, page, what it is called. */

@@ -2638,6 +2638,18 @@
 
   // blocks/lines.js
   var N_LINES = 10;
+  function marks({ levels = [], span, log }, colours) {
+    const shapes = levels.map(({ value: value2 }) => ({ type: "line", xref: "paper", x0: 0, x1: 1, y0: value2, y1: value2, line: { color: colours["ink-3"], width: 1, dash: "dash" } }));
+    const annotations = levels.map(({ name: name3, value: value2 }) => ({
+      ...{ text: plotText(name3), showarrow: false, xref: "paper", x: 0, xanchor: "left", yanchor: "bottom" },
+      y: log ? Math.log10(value2) : value2,
+      font: { size: 10, color: colours["ink-2"] }
+    }));
+    if (!span) return { shapes, annotations };
+    const shade = { type: "rect", yref: "paper", x0: span.from, x1: span.to, y0: 0, y1: 1, fillcolor: colours.accent, opacity: 0.12, line: { width: 0 }, layer: "below" };
+    const above = { text: plotText(span.name), showarrow: false, yref: "paper", x: (span.from + span.to) / 2, y: 1, yanchor: "top", font: { size: 10, color: colours["ink-2"] } };
+    return { shapes: [...shapes, shade], annotations: [...annotations, above] };
+  }
   function linesBlock(block, given) {
     const series = block.series.slice(0, N_LINES);
     const { box, caption, plot, summary, name: title2 } = frameOf(block, given || null);
@@ -2658,7 +2670,7 @@
         if (!row2) return [];
         const style = { color: palette[i % 5], width: 1.6, dash: dash || (i >= 5 ? "dot" : "solid") };
         const marker = { color: palette[i % 5], size: dash ? 3 : 5, symbol: i >= 5 ? "diamond" : "circle" };
-        const drawn2 = { x: row2.values.map((_, x) => x), y: row2.values, line: style, marker };
+        const drawn2 = { x: row2.values.map((_, x) => from.places ? from.places[x] : x), y: row2.values, line: style, marker };
         return [{ type: "scatter", mode: "lines+markers", name: plotText(shorten(cellName(name3), 24)), showlegend: !dash, legendgroup: key, hoverinfo: "none", ...drawn2 }];
       });
       const texts = block.labels.map((label2) => shorten(label2, 18));
@@ -2670,8 +2682,9 @@
           ...frameLayout(colours),
           showlegend: true,
           legend: narrow ? { orientation: "h", y: -0.5 } : { font: { size: 11 } },
-          xaxis: { ...nameAxis(texts, colours), range: [-0.3, end], tickangle: texts.length > 12 || narrow ? -90 : "auto" },
-          yaxis: { ...valueAxis(block.y, colours), rangemode: "tozero" }
+          xaxis: block.places ? valueAxis(block.x || "", colours) : { ...nameAxis(texts, colours), range: [-0.3, end], tickangle: texts.length > 12 || narrow ? -90 : "auto" },
+          yaxis: { ...valueAxis(block.y, colours), ...block.log ? { type: "log", dtick: block.log } : { rangemode: "tozero" } },
+          ...marks(block, colours)
         }
       };
     };
@@ -2713,7 +2726,7 @@
           const [{ x, y, data: trace }] = event.points;
           if (!event.event) return;
           const line2 = series.find(({ key }) => trace.legendgroup === key);
-          showTip([line2 ? cellName(line2.name) : "", asText.value(y) + " at position " + x], event.event.clientX, event.event.clientY);
+          showTip([line2 ? cellName(line2.name) : "", asText.value(y) + " at " + (block.places ? block.x + " " + asText.value(Number(x)) : "position " + x)], event.event.clientX, event.event.clientY);
         },
         plotly_unhover: () => showTip(null)
       })
@@ -4196,14 +4209,14 @@
       this.layout = layout;
       const { W, H } = layout;
       this.svg.setAttribute("viewBox", "0 0 " + round(W) + " " + round(H));
-      const marks = [];
+      const marks2 = [];
       layout.rows.forEach((row2, i) => {
-        if (row2.main && i % 2) marks.push(svgNode("rect", { x: 0, y: round(row2.y), width: round(W), height: round(row2.full), class: "band" }));
+        if (row2.main && i % 2) marks2.push(svgNode("rect", { x: 0, y: round(row2.y), width: round(W), height: round(row2.full), class: "band" }));
       });
       layout.columns.forEach((column, i) => {
-        if (i) marks.push(svgNode("path", { d: "M" + round(column.x) + " 0V" + round(H), class: "rule" }));
+        if (i) marks2.push(svgNode("path", { d: "M" + round(column.x) + " 0V" + round(H), class: "rule" }));
       });
-      this.bands.replaceChildren(...marks);
+      this.bands.replaceChildren(...marks2);
       const items = layout.items.slice().sort((a, b) => b.y - a.y || a.x - b.x);
       this.nodes.replaceChildren(...items.map((item2) => nodeOf2(this.model, item2)));
       this.layers.replaceChildren(...layout.rows.map((row2) => this.rowName(row2)));
@@ -4231,9 +4244,9 @@
       this.svg.setAttribute("width", String(round(W * z)));
       this.svg.setAttribute("height", String(round(H * z)));
       this.nameRows(z);
-      const marks = all(this.tokens, ":scope > *");
+      const marks2 = all(this.tokens, ":scope > *");
       columns.forEach((column, i) => {
-        const mark3 = marks[i].style;
+        const mark3 = marks2[i].style;
         mark3.setProperty("left", round(column.x * z) + "px");
         mark3.setProperty("width", round(column.w * z) + "px");
       });
@@ -5329,8 +5342,8 @@
       rows: rows.map((row2) => {
         const entry = noteBook.of(sae2, row2.latent);
         const own2 = row2.blind && !revealed(sae2, row2.latent) ? ["", ""] : [entry.label.trim(), entry.note];
-        const marks = [Number(entry.star), Number(isPinned(sae2, row2.latent))];
-        return [sae2, row2.latent, row2.density, row2.max, tokens2(row2.tokens), tokens2(row2.raises), row2.label, row2.x, row2.y, ...marks, ...own2];
+        const marks2 = [Number(entry.star), Number(isPinned(sae2, row2.latent))];
+        return [sae2, row2.latent, row2.density, row2.max, tokens2(row2.tokens), tokens2(row2.raises), row2.label, row2.x, row2.y, ...marks2, ...own2];
       })
     };
   }

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from saereport.config.build import make_config
-from saereport.config.steering import MOST_LATENTS, MOST_STRENGTHS, parse_steered
+from saereport.config.steering import MOST_LATENTS, MOST_STRENGTHS, parse_concepts, parse_steered
 from saereport.util.errors import UsageError
 
 WIDTHS = {"resid-l1": 40, "blocks.2.hook_resid_pre": 24}
@@ -71,7 +71,16 @@ def test_the_sweep_rises_and_holds_zero_once() -> None:
         ({"top_p": 1.1}, "less than or equal to 1"),
         ({"new_tokens": 0}, "greater than or equal to 1"),
         ({"samples": 0}, "greater than or equal to 1"),
-        ({"form": "sideways"}, "'additive' or 'orthogonal'"),
+        ({"form": "sideways"}, "'additive', 'orthogonal' or 'projection_cap'"),
+        ({"positions": "some"}, "'all', 'generated' or a range"),
+        ({"positions": [3]}, "'all', 'generated' or a range"),
+        ({"positions": [-1, 3]}, "'all', 'generated' or a range"),
+        ({"positions": [3, 3]}, "no position from 3 up to, but not, 3"),
+        ({"positions": [False, True]}, "yes or no says nothing"),
+        ({"frequency_penalty": float("inf")}, "cannot be inf"),
+        ({"concept": {"resid-l1.3": []}}, "concept of 'resid-l1.3' is empty"),
+        ({"concept": {"resid-l1.3": ["oh", " "]}}, "concept of 'resid-l1.3' is empty"),
+        ({"concept": {"resid-l1.3": ["x"] * 101}}, "more than 100 words"),
         ({"strenghts": [1]}, "Did you mean 'strengths'"),
     ],
 )
@@ -83,3 +92,24 @@ def test_settings_that_mean_nothing_are_refused(settings: dict[str, Any], messag
 def test_a_number_alone_is_a_list_of_one() -> None:
     assert make_config({"steer": 47}).steer == ("47",)
     assert make_config({"steer": ["resid-l1.3", 4]}).steer == ("resid-l1.3", "4")
+
+
+def test_positions_are_words_or_a_range() -> None:
+    assert steering().positions == "all"
+    assert steering(positions="generated").positions == "generated"
+    assert steering(positions=[0, 4]).positions == (0, 4)
+
+
+def test_concepts_are_of_what_is_steered() -> None:
+    steered = {"resid-l1": [3, 7]}
+    assert parse_concepts({"resid-l1:3": ["oh"]}, steered, WIDTHS) == {"resid-l1.3": ("oh",)}
+    assert parse_concepts({"7": ["oh"]}, steered, {"resid-l1": 40}) == {"resid-l1.7": ("oh",)}
+    assert parse_concepts({"sea": ["salt"]}, {}, WIDTHS, ["sea"]) == {"sea": ("salt",)}
+    with pytest.raises(
+        UsageError, match=r"'resid-l1\.8' is of nothing that is steered.*resid-l1.[37]"
+    ):
+        parse_concepts({"resid-l1.8": ["oh"]}, steered, WIDTHS)
+    with pytest.raises(UsageError, match="nothing that is steered"):
+        parse_concepts({"resid-l1.3-7": ["oh"]}, steered, WIDTHS)
+    with pytest.raises(UsageError, match=r"two concepts of 'resid-l1\.3'"):
+        parse_concepts({"resid-l1:3": ["oh"], "resid-l1.3": ["ah"]}, steered, WIDTHS)

@@ -1,4 +1,4 @@
-"""What is said of steered text, against loops over tokens; and the window in which it works."""
+"""What is said of steered text, against loops over tokens; the window it works in."""
 
 from __future__ import annotations
 
@@ -9,15 +9,21 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
+from saereport.evaluate.proportions import difference, wilson
 from saereport.evaluate.steering import (
     LARGEST,
     AtStrength,
+    best,
     judged,
+    latent_gauge,
     more_often,
     occurrences,
     perplexity,
     window,
+    word_finder,
 )
 
 PROMPT = [0, 5, 9]
@@ -32,7 +38,7 @@ def test_each_text_is_judged_alone(
     tiny: Any, tiny_sae: Callable[..., Any], architecture: str, hook: str
 ) -> None:
     sae, latents = tiny_sae(architecture, hook_name=hook), [3, 11, 40]
-    found = judged(tiny, sae, latents, PROMPT, TEXTS)
+    found = [judged(tiny, latent_gauge(sae, latent), PROMPT, TEXTS) for latent in latents]
     for i, text in enumerate(TEXTS):
         tokens = torch.tensor([[*PROMPT, *text]])
         with torch.no_grad():
@@ -56,7 +62,8 @@ def test_each_text_is_judged_alone(
 def test_a_text_of_special_tokens_alone_has_no_activation(
     tiny: Any, tiny_sae: Callable[..., Any]
 ) -> None:
-    ((one,),) = judged(tiny, tiny_sae("jumprelu", hook_name=RESID), [3], PROMPT, [[1]])
+    gauge = latent_gauge(tiny_sae("jumprelu", hook_name=RESID), 3)
+    (one,) = judged(tiny, gauge, PROMPT, [[1]])
     assert (one.mean, one.peak, one.n_tokens) == (0.0, 0.0, 1)
 
 
@@ -125,3 +132,66 @@ def test_there_may_be_no_window() -> None:
 def test_top_tokens_are_counted_as_often_as_they_stand_there() -> None:
     assert occurrences([3, 4, 3, 9], np.array([3, 9, 12], dtype=np.int32)) == 3
     assert occurrences([3], np.zeros(0, dtype=np.int32)) == 0
+
+
+def test_the_best_strength_is_the_clearest_below_breaking() -> None:
+    plain = (0, 1, 0, 10)
+    rows = found(plain, (0.5, 3, 0, 11), (1, 9, 0, 14), (2, 9, 0, 15), (4, 20, 0, 20))
+    most = best(rows)
+    assert (most.strength, most.effect, most.perplexity_ratio) == (1.0, pytest.approx(0.4), 1.4)
+    assert most.interval[0] < 0.4 < most.interval[1]
+    assert best(found(plain, (1, 20, 0, 20))).strength == 0.0
+    # What breaks the text goes on breaking it, whatever a larger strength reads like.
+    assert best(found(plain, (1, 2, 0, 20), (2, 20, 0, 12))).strength == 0.0
+    assert best(found((-2, 20, 0, 10), plain)).strength == 0.0
+
+
+def test_shares_have_the_intervals_that_are_published() -> None:
+    """Newcombe (1998), table II, columns a to h of method 10; Wilson's by solving the quadratic."""
+    published = {
+        (56, 70, 48, 80): (0.0524, 0.3339),
+        (9, 10, 3, 10): (0.1705, 0.8090),
+        (6, 7, 2, 7): (0.0582, 0.8062),
+        (5, 56, 0, 29): (-0.0381, 0.1926),
+        (0, 10, 0, 20): (-0.1611, 0.2775),
+        (0, 10, 0, 10): (-0.2775, 0.2775),
+        (10, 10, 0, 20): (0.6791, 1.0000),
+        (10, 10, 0, 10): (0.6075, 1.0000),
+    }
+    for counts, ends in published.items():
+        _, low, high = difference(*counts)
+        assert (low, high) == pytest.approx(ends, abs=6e-5)
+    z = 1.959963984540054
+    for hits, n in ((0, 20), (3, 20), (20, 20), (1, 1)):
+        for end in wilson(hits, n):
+            assert n * (hits / n - end) ** 2 == pytest.approx(z * z * end * (1 - end), abs=1e-9)
+    assert wilson(0, 0) == (0.0, 1.0)
+
+
+@given(st.integers(0, 30), st.integers(1, 30), st.integers(0, 30), st.integers(1, 30))
+def test_a_difference_lies_in_its_interval_and_turns_with_its_sides(
+    hits: int, n: int, hits_before: int, n_before: int
+) -> None:
+    hits, hits_before = min(hits, n), min(hits_before, n_before)
+    now, low, high = difference(hits, n, hits_before, n_before)
+    assert -1 - 1e-9 <= low <= now + 1e-12
+    assert now - 1e-12 <= high <= 1 + 1e-9
+    turned = difference(hits_before, n_before, hits, n)
+    assert turned == pytest.approx((-now, -high, -low), abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("words", "text", "n"),
+    [
+        (["oh"], "Oh, ohio OH-oh! (oh) oho", 4),
+        (["of course", "course"], "Of\n  course; a racecourse, of courses", 1),
+        (["c++"], "C++, c++11 c+", 2),
+        (["ß"], "STRASSE ß ss", 2),
+        (["猫"], "小猫在猫", 2),
+        (["."], "a.b.", 2),
+        (["oh"], "", 0),
+        (["o.h"], "oxh", 0),
+    ],
+)
+def test_words_are_found_alone_in_upper_or_lower_case(words: list[str], text: str, n: int) -> None:
+    assert word_finder(words)(text) == n

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from saereport.intervene import generating
 from saereport.intervene.generating import NotFinite, Sampling, continued, drawn, keeps_keys
-from saereport.intervene.steering import Direction, direction_of, steering
+from saereport.intervene.steering import Direction, Form, direction_of, steering
 from saereport.sources.forward import forward
 from saereport.sources.model_loading import load_model
 from tests.factories import tiny_tokens
@@ -20,6 +23,8 @@ from tests.factories import tiny_tokens
 FAMILIES = ("gpt2", "gemma2", "falcon-7b")
 PLACES = ("blocks.1.hook_resid_post", "blocks.0.hook_mlp_out")
 SAMPLED = Sampling(1.0, 1.0, frozenset())
+FORMS: tuple[Form, ...] = ("additive", "orthogonal", "projection_cap")
+SPANS = ((0, None), (6, None), (2, 5), (4, 9), (8, 10))
 
 
 @pytest.fixture(scope="module", params=["HookedTransformer", *FAMILIES])
@@ -87,16 +92,114 @@ def test_each_token_is_run_once_where_keys_are_kept(
 
 
 def test_strength_zero_is_no_steering_token_for_token(model: Any) -> None:
-    prompts, at = tiny_tokens(3, 6).repeat(2, 1), numbers(3, 12).repeat(2, 1)
+    prompts, at = tiny_tokens(3, 6).repeat(2, 1), numbers(3, 6).repeat(2, 1)
     vector = torch.randn(model.d_model, generator=torch.Generator().manual_seed(1))
     direction = Direction({PLACES[0]: 5 * vector})
     strengths = torch.tensor([0.0, 0.0, 0.0, 4.0, 4.0, 4.0])
-    for form in ("additive", "orthogonal"):
-        found = continued(model, prompts, steering(direction, strengths, form), at, SAMPLED)
-        plain = continued(model, prompts, {}, at, SAMPLED)
-        assert found[:3] == plain[:3]
-        assert plain[:3] == plain[3:]
-        assert found[3:] != plain[3:]
+    plain = continued(model, prompts, {}, at, SAMPLED)
+    assert plain[:3] == plain[3:]
+    for form in FORMS:
+        for span in SPANS:
+            edits = partial(steering, direction, strengths, form, span)
+            found = continued(model, prompts, edits, at, SAMPLED)
+            assert found[:3] == plain[:3]
+            assert form == "projection_cap" or found[3:] != plain[3:]
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("span", SPANS)
+def test_a_span_of_positions_is_steered_alike_with_keys_kept_and_without(
+    model: Any, form: Form, span: tuple[int, int | None]
+) -> None:
+    prompts, at = tiny_tokens(4, 6), numbers(4, 8)
+    vector = torch.randn(model.d_model, generator=torch.Generator().manual_seed(1))
+    direction = Direction({PLACES[0]: vector, PLACES[1]: -vector})
+    strengths = torch.tensor([0.0, 1.5, -1.5, 0.2])
+    edits = partial(steering, direction, strengths, form, span)
+    kept = continued(model, prompts, edits, at, SAMPLED, keep_keys=True)
+    assert kept == continued(model, prompts, edits, at, SAMPLED, keep_keys=False)
+
+    def by_hand(vector: torch.Tensor) -> Any:
+        u = vector / vector.norm()
+
+        def edit(a: torch.Tensor) -> torch.Tensor:
+            a = a.clone()
+            for row, strength in enumerate(strengths.tolist()):
+                for p in range(
+                    span[0], a.shape[1] if span[1] is None else min(span[1], a.shape[1])
+                ):
+                    along = float(a[row, p] @ u)
+                    if form == "additive":
+                        a[row, p] += strength * vector
+                    elif strength and form == "orthogonal":
+                        a[row, p] += (strength * float(vector.norm()) - along) * u
+                    elif strength and along > strength * float(vector.norm()):
+                        a[row, p] -= (along - strength * float(vector.norm())) * u
+            return a
+
+        return edit
+
+    places = {name: by_hand(vector) for name, vector in direction.vectors.items()}
+    assert kept == slowly(model, prompts, places, at)
+
+
+def test_a_token_is_less_likely_each_time_that_it_was_drawn(tiny: Any) -> None:
+    prompts, at = tiny_tokens(3, 6), numbers(3, 20)
+    found = continued(tiny, prompts, {}, at, Sampling(0.7, 0.9, frozenset(), 1.5))
+    for prompt, own, text in zip(prompts, at.tolist(), found, strict=True):
+        tokens = prompt.tolist()
+        for number in own:
+            with torch.no_grad():
+                scores = forward(tiny, torch.tensor([tokens]), logits=True).logits[0, -1].double()
+            for token in tokens[6:]:
+                scores[token] -= 1.5
+            p = (scores / 0.7).softmax(0)
+            order = p.argsort(descending=True).tolist()
+            kept, total = [], 0.0
+            for token in order:
+                kept.append(token)
+                total += float(p[token])
+                if total >= 0.9:
+                    break
+            passed = 0.0
+            for token in kept:
+                passed += float(p[token])
+                if passed > number * total:
+                    break
+            tokens.append(token)
+        assert tokens[6:] == text
+    greedy = continued(tiny, prompts, {}, at, Sampling(0.0, 1.0, frozenset(), 100.0))
+    assert all(len(set(text)) == 20 for text in greedy)
+
+
+@given(
+    st.integers(2, 700),
+    st.integers(0, 2**32 - 1),
+    st.sampled_from([1.0, 0.95, 0.5, 1e-4]),
+    st.sampled_from([0.1, 3.0]),
+    st.booleans(),
+)
+def test_the_likeliest_tokens_alone_give_what_the_whole_order_gives(
+    d_vocab: int, seed: int, top_p: float, spread: float, alike: bool
+) -> None:
+    rng = np.random.default_rng(seed)
+    logits = spread * rng.standard_normal((6, d_vocab))
+    if alike:
+        logits = np.round(logits)
+    at = rng.random(6, dtype=np.float32)
+    at[0] = np.float32(1) - np.float32(2**-24)
+    found = drawn(torch.tensor(logits, dtype=torch.float32), torch.tensor(at), 0.7, top_p)
+    for row, number, token in zip(logits.astype(np.float32) / 0.7, at, found.tolist(), strict=True):
+        order = np.argsort(-row, kind="stable")
+        p = np.exp(row[order].astype(np.float64) - row.max())
+        cumulative = np.cumsum(p / p.sum())
+        last = min(int((cumulative < top_p).sum()), d_vocab - 1)
+        edge = float(number) * (cumulative[last] if top_p < 1 else 1.0)
+        place = int(np.flatnonzero(order == token)[0])
+        # Single precision decides at the edges.
+        assert place <= last or cumulative[last] - top_p < 1e-5
+        assert cumulative[place] > edge - 1e-5
+        assert place == 0 or cumulative[place - 1] <= edge + 1e-5
 
 
 def test_steering_raises_what_the_latent_writes(tiny: Any, tiny_sae: Callable[..., Any]) -> None:

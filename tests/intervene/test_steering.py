@@ -103,3 +103,22 @@ def test_latents_that_write_nothing_certain_are_refused_with_the_reason(
     assert why_not_steered(tiny_sae("topk", hook_name=RESID)) == ""
     transcoder = tiny_sae("transcoder", hook_name=MLP)
     assert why_not_steered(transcoder) == ""
+
+
+def test_a_cap_lowers_the_component_where_it_is_above(tiny: Any, sae: Any) -> None:
+    direction = direction_of(sae, 5, 0.5)
+    name = sae.write_point.name
+    vector = 0.5 * sae.W_dec[5]
+    unit = vector / vector.norm()
+    before = residual(tiny, {}, name)
+    after = residual(tiny, steering(direction, STRENGTHS, "projection_cap"), name)
+    for row, strength in enumerate(STRENGTHS.tolist()):
+        if strength == 0:
+            assert torch.equal(after[row], before[row])
+            continue
+        along, cap = before[row] @ unit, strength * float(vector.norm())
+        lowered = along.clamp(max=cap)
+        torch.testing.assert_close(after[row] @ unit, lowered, rtol=1e-4, atol=1e-4)
+        across = after[row] - (after[row] @ unit)[..., None] * unit
+        own = before[row] - along[..., None] * unit
+        torch.testing.assert_close(across, own, rtol=1e-4, atol=1e-4)

@@ -13,6 +13,12 @@ import pytest
 import torch
 
 from saereport.pipeline import build as building
+from saereport.pipeline import steering as doing
+from saereport.pipeline import steering_texts
+from saereport.pipeline.probe import Probe
+from saereport.pipeline.stage import Cost
+from saereport.pipeline.stages.steering import SteeringStage
+from saereport.pipeline.steering import cost_of_steering
 from saereport.pipeline.steering_prompts import NEUTRAL, NEUTRAL_TURNS, prompts_of
 from saereport.run import Run, open_run
 from saereport.sources.forward import forward
@@ -55,7 +61,9 @@ def slow_text(sae: Any, add: torch.Tensor, prompt: list[int], numbers: Any) -> l
     """A continuation at temperature 0.7, all of it run anew for each token."""
     model, tokens = tiny_model(), list(prompt)
     for number in numbers:
-        edits = {sae.write_point.name: lambda a: a + add}
+        edits = {
+            sae.write_point.name: lambda a: a + (add[:, : a.shape[1]] if add.ndim > 1 else add)
+        }
         with torch.no_grad():
             logits = forward(model, torch.tensor([tokens]), edits=edits, logits=True).logits[0, -1]
         p = (logits.double() / 0.7).softmax(0)
@@ -150,6 +158,128 @@ def test_the_orthogonal_form_says_so(steering: Asked, tmp_path: Path) -> None:
     assert not run.has("steering_windows", "late")
 
 
+@pytest.mark.parametrize("positions", ["generated", (3, 8)])
+def test_chosen_positions_alone_are_steered(
+    steering: Asked, small: Path, tmp_path: Path, positions: Any
+) -> None:
+    config = steering(steering={"positions": positions, "strengths": [8]}, steer=["early.7"])
+    run = open_run(building.collect(config, tmp_path / "run"))
+    (window,) = rows(run, "steering_windows", "early")
+    assert window["positions"] == ("generated" if positions == "generated" else "3 to 7")
+    sae = load_sae(SaeSource(path=str(small / "early")))
+    vector = 8 * window["max"] * sae.W_dec[7]
+    prompts, differ = rows(run, "steering_prompts"), 0
+    texts = {(r["prompt"], r["step"], r["sample"]): r for r in rows(run, "steered_texts", "early")}
+    for number in (0, 2):
+        prompt = prompts[number]["tokens"]
+        start, stop = (len(prompt), None) if positions == "generated" else positions
+
+        add = torch.zeros(1, len(prompt) + 6, 32)
+        add[:, start:stop] = vector
+        own = np.random.default_rng([0, number, 1]).random(6, dtype=np.float32).tolist()
+        found = texts[number, 1, 1]["tokens"]
+        assert found == slow_text(sae, add, prompt, own)
+        differ += found != texts[number, 0, 1]["tokens"]
+    assert differ
+
+
+def test_words_of_a_concept_are_counted_with_intervals(
+    steering: Asked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The tiny tokeniser has no spaces.
+    monkeypatch.setattr(doing, "_as_text", lambda _, tokens: " ".join(f"W{t}" for t in tokens))
+    first = open_run(building.collect(steering(steer=["early.7"]), tmp_path / "first"))
+    spoken = [t for r in rows(first, "steered_texts", "early") for t in r["tokens"] if t >= 8]
+    words = [f"w{token}" for token in sorted(set(spoken), key=spoken.count)[-3:]]
+    config = steering(steer=["early.7"], steering={"concept": {"early:7": words}})
+    run = open_run(building.collect(config, tmp_path / "run"))
+    (window,) = rows(run, "steering_windows", "early")
+    assert window["words"] == words
+    texts = rows(run, "steered_texts", "early")
+    for text in texts:
+        assert text["n_concept"] == sum(f"w{token}" in words for token in text["tokens"])
+    strengths = rows(run, "steering_strengths", "early")
+    plain = strengths[SWEEP.index(0.0)]
+    for row in strengths:
+        own = [text["n_concept"] > 0 for text in texts if text["step"] == row["step"]]
+        assert row["n_with_concept"] == sum(own)
+        assert row["share_with_concept"] == pytest.approx(np.mean(own))
+        low, high = row["concept_interval"]
+        assert 0 <= low <= row["share_with_concept"] <= high <= 1
+        differ = row["share_with_concept"] - plain["share_with_concept"]
+        assert row["difference"] == pytest.approx(differ)
+        assert plain is row or row["difference_interval"][0] <= differ + 1e-12
+    assert plain["difference_interval"] == [0.0, 0.0]
+    assert (
+        0 < sum(row["n_with_concept"] for row in strengths) < sum(r["n_texts"] for r in strengths)
+    )
+    if window["best"]:
+        best = strengths[SWEEP.index(window["best"])]
+        assert window["effect"] == best["difference"]
+        ratio = best["perplexity"] / plain["perplexity"]
+        assert window["perplexity_ratio"] == pytest.approx(ratio)
+
+
+def test_without_words_the_concept_are_the_top_tokens(run: Run) -> None:
+    for slug in ("early", "late"):
+        (window,) = rows(run, "steering_windows", slug)
+        assert window["words"] == []
+        for row in rows(run, "steering_strengths", slug):
+            assert row["n_with_concept"] == row["n_with_top"]
+
+
+def test_latents_that_are_finished_are_not_written_anew(
+    steering: Asked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = steering(steer=["early.3,7", "late.2"])
+    whole = open_run(building.collect(config, tmp_path / "whole"))
+    asked_for: list[str] = []
+    real = steering_texts.Writer.texts
+
+    def texts(
+        self: steering_texts.Writer, direction: Any, steps: Any, told: Any, called: str = ""
+    ) -> Any:
+        asked_for.append(called)
+        if len(asked_for) == 3:
+            raise KeyboardInterrupt
+        return real(self, direction, steps, told, called)
+
+    monkeypatch.setattr(steering_texts.Writer, "texts", texts)
+    with pytest.raises(KeyboardInterrupt):
+        building.collect(config, tmp_path / "run")
+    assert asked_for == ["", "early.3", "early.7"]
+    run = open_run(building.collect(config, tmp_path / "run"))
+    assert asked_for[3:] == ["early.7", "late.2"]
+    for name in sorted(TABLES - {"steering_prompts"}):
+        for slug in ("early", "late"):
+            assert run.table(name, slug).equals(whole.table(name, slug))
+
+
+def test_it_says_beforehand_how_long_it_takes(
+    steering: Asked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a pass takes a second and a text in it a tenth, that is what is added up."""
+    now = [0.0]
+
+    def passing(
+        model: Any, prompts: torch.Tensor, edits: Any, at: torch.Tensor, *_: Any, **__: Any
+    ) -> list[list[int]]:
+        now[0] += at.shape[1] * (1 + 0.1 * len(prompts))
+        return [[9] * at.shape[1] for _ in prompts]
+
+    def cost(self: SteeringStage, context: Any, probe: Probe) -> Cost:
+        return cost_of_steering(context, Probe(probe.device, 8.0, clock=lambda: now[0]))
+
+    monkeypatch.setattr(steering_texts, "continued", passing)
+    monkeypatch.setattr(SteeringStage, "cost", cost)
+    plan = building.plan(steering(steer=["early.7", "late.2"]), tmp_path / "report")
+    (found,) = (stage for stage in plan.stages if stage.name == "steering")
+    # 5 prompts of 4 samples, unsteered and for 2 latents at 3 strengths: 140 texts. Prompts have 3
+    # lengths, so each is written in 3 batches, of 6 tokens.
+    assert found.seconds == pytest.approx(6 * (3 * (1 + 2) + 0.1 * 140))
+    assert found.what == "140 texts of 6 tokens"
+
+
 def test_without_steering_a_run_is_as_it_was(asked: Asked, tmp_path: Path) -> None:
     run = open_run(building.collect(asked(), tmp_path / "run"))
     held = set(run.names()) | set(run.names("early"))
@@ -193,6 +323,13 @@ def test_a_latent_that_was_never_active_is_not_steered(
         ({"steering": {"neutral": False}}, "There is no prompt to steer on"),
         ({"steering": {"new_tokens": 62}}, "more than the 64 of the model's context"),
         ({"steering": {"chat": True}}, "has no chat template.*steering.chat"),
+        ({"steering": {"positions": [40, 50]}}, "begin behind the text of.*positions 0 to"),
+        ({"steering": {"positions": [2, 99]}}, "end behind every text: the longest has 12 tokens"),
+        (
+            {"steering": {"positions": "generated", "new_tokens": 1}},
+            "With one new token there is none to steer at",
+        ),
+        ({"steering": {"concept": {"early.8": ["w3"]}}}, r"concept of 'early\.8' is of nothing"),
         ({"steer": [], "steer_prompts": "prompts.txt"}, "There is nothing to steer"),
         ({"steer_prompts": "nowhere.txt"}, "There is no prompts file"),
     ],
@@ -249,8 +386,6 @@ def test_an_sae_that_normalises_is_refused_with_its_reason(
 def test_strengths_that_overflow_are_told(
     steering: Asked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from saereport.pipeline import steering as doing
-
     real = doing.direction_of
     monkeypatch.setattr(doing, "direction_of", lambda sae, latent, a: real(sae, latent, a * 1e14))
     config = steering(steering={"strengths": [1, 1e6]}, steer=["early.7"])
@@ -261,13 +396,11 @@ def test_strengths_that_overflow_are_told(
 def test_numbers_that_overflow_on_the_way_are_told(
     steering: Asked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from saereport.pipeline import steering as doing
-
-    def too_large(direction: Any, strengths: torch.Tensor, form: str) -> dict[str, Any]:
+    def too_large(direction: Any, strengths: torch.Tensor, *_: Any) -> dict[str, Any]:
         added = torch.where(strengths > 3, torch.inf, 0.0)[:, None, None]
         return {name: lambda a: a + added for name in direction.vectors}
 
-    monkeypatch.setattr(doing, "steering", too_large)
+    monkeypatch.setattr(steering_texts, "steering", too_large)
     config = steering(steering={"strengths": [1, 4, 8]}, steer=["early.7"])
     with pytest.raises(SaereportError, match=r"overflow when early\.7 is steered .*strength 4\b"):
         building.collect(config, tmp_path / "run")

@@ -6,13 +6,14 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from saereport.config.build import BuildConfig
-from saereport.config.steering import SteeringSettings, parse_steered
+from saereport.config.steering import SteeringSettings, parse_concepts, parse_steered
 from saereport.pipeline.stage import Cost, Needs, Stage, Yielded, file_digest
 from saereport.pipeline.steering_prompts import prompts_of
 from saereport.util.errors import UsageError
 
 if TYPE_CHECKING:
     from saereport.pipeline.context import Context
+    from saereport.pipeline.probe import Probe
     from saereport.sources.folders import SaeFacts
 
 
@@ -31,8 +32,10 @@ class SteeringStage(Stage):
         """Check that the latents are of SAEs of the report, and read the file of prompts."""
         if config.steer_prompts and not config.steer:
             raise UsageError("There is nothing to steer on these prompts.", "Name --steer LATENT.")
-        parse_steered(config.steer, dict.fromkeys(config.slugs))
+        widths: dict[str, int | None] = dict.fromkeys(config.slugs)
+        steered = parse_steered(config.steer, widths)
         if config.steer:
+            parse_concepts(config.steering.concept, steered, widths)
             prompts_of(config)
 
     def check_saes(self, config: BuildConfig, facts: Sequence[SaeFacts]) -> None:
@@ -57,8 +60,14 @@ class SteeringStage(Stage):
         n = number_of_texts(context)
         return Cost(what=f"{n:,} texts of {context.config.steering.new_tokens:,} tokens")
 
+    def cost(self, context: Context, probe: Probe) -> Cost:
+        """Write the beginnings of a few texts."""
+        from saereport.pipeline.steering import cost_of_steering
+
+        return cost_of_steering(context, probe)
+
     def run(self, context: Context) -> Iterator[Yielded]:
         """Yield the prompts, and the tables of each SAE that has steered latents."""
         from saereport.pipeline.steering import steered
 
-        yield from steered(context)
+        yield from steered(context, self)

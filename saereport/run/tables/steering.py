@@ -13,6 +13,62 @@ _NUMBER = Column("prompt", I32, Rank())
 _STEP = Column("step", I32, Rank())
 _STRENGTH = Column("strength", F64, Real())
 
+_WINDOW = (
+    Column("form", TEXT, OneOf(words=("additive", "orthogonal", "projection_cap"))),
+    Column("positions", TEXT, Text()),
+    Column("norm", F64, NonNegative()),
+    Column("top_tokens", listed(I32), Token()),
+    Column("words", listed(TEXT), Text()),
+    Column("visible_from", F64, NonNegative()),
+    Column("broken_from", F64, NonNegative()),
+    Column("best", F64, NonNegative()),
+    Column("effect", F64, Real()),
+    Column("effect_interval", listed(F64), Real()),
+    Column("perplexity_ratio", F64, NonNegative()),
+)
+_AT_STRENGTH = (
+    _STEP,
+    _STRENGTH,
+    Column("n_texts", I64, Count()),
+    Column("n_tokens", I64, Count()),
+    Column("perplexity", F64, NonNegative()),
+    Column("n_with_top", I64, Count()),
+    Column("share_with_top", F64, Share()),
+    Column("n_with_concept", I64, Count()),
+    Column("share_with_concept", F64, Share()),
+    Column("concept_interval", listed(F64), Share()),
+    Column("difference", F64, Real()),
+    Column("difference_interval", listed(F64), Real()),
+)
+_TEXT_OF = (
+    _NUMBER,
+    _STEP,
+    Column("sample", I32, Rank()),
+    _STRENGTH,
+    Column("tokens", listed(I32), Token(), never_empty=True),
+    Column("perplexity", F64, NonNegative()),
+)
+_CONCEPT = (
+    "The concept that is looked for are `words` that the user gave (in upper or lower case, alone "
+    "between spaces and signs), or where there are none the `top_tokens` of the logit lens. "
+    "`best` is the positive strength, of those at which the text is not broken, with the largest "
+    "share of continuations that hold it, and 0 where there is none; `effect` is that share minus "
+    "the one without steering, with Newcombe's 95 % interval (as of independent samples, though "
+    "continuations share prompts and random numbers), and `perplexity_ratio` the perplexity there "
+    "in multiples of that without steering.\n\n"
+)
+_BROKEN = (
+    "`broken_from` is the least positive strength at which the perplexity of the continuations "
+    "under the unsteered model has doubled. 0 stands for none of the strengths that were tried."
+)
+_OF_STRENGTH = (
+    "All continuations at one strength, over prompts and samples: how many they are, and their "
+    "tokens; their perplexity under the unsteered model, exp of the mean cross-entropy of all of "
+    "their tokens (at most 1e30); how many, and which share, hold a top token of the logit lens; "
+    "how many, and which share, hold the concept that is looked for, with Wilson's 95 % interval; "
+    "that share minus the one without steering, with Newcombe's 95 % interval."
+)
+
 STEERING_TABLES = (
     Table(
         "steering_prompts",
@@ -33,34 +89,25 @@ STEERING_TABLES = (
         "steering_windows",
         "sae",
         ("latent",),
-        (
-            LATENT,
-            Column("form", TEXT, OneOf(words=("additive", "orthogonal"))),
-            Column("max", F32, NonNegative()),
-            Column("norm", F64, NonNegative()),
-            Column("top_tokens", listed(I32), Token()),
-            Column("visible_from", F64, NonNegative()),
-            Column("broken_from", F64, NonNegative()),
-        ),
+        (LATENT, Column("max", F32, NonNegative()), *_WINDOW),
         "Steering",
         "A latent is turned up while the model writes. At every position of prompt and "
-        "continuation, where the SAE writes, `strength` times a vector v is added: v is the "
+        "continuation, or at some (`positions`: those of `generated` tokens, or from one to "
+        "another, from 0), where the SAE writes, `strength` times a vector v is added: v is the "
         "latent's decoder row times its largest activation on the text (`max`), so that strength 1 "
         "is what the latent itself adds at its strongest, a vector of length `norm`. In the "
-        "`orthogonal` form the component along v of what is there is replaced by that. At strength "
-        "0 nothing is done, in either form.\n\n"
+        "`orthogonal` form the component along v of what is there is replaced by that; with a "
+        "`projection_cap` that component is lowered to it where it is above. At strength 0 nothing "
+        "is done, in any form.\n\n"
         "Tokens are drawn at the same random numbers for every strength: of the distribution in "
         "the order of probability, the token is taken at which the cumulative one passes the "
         "number. A continuation ends at the token that ends a text or a turn.\n\n"
-        "The steering window has two ends. `visible_from` is the least positive strength with a "
-        "visible effect: more continuations than without steering hold a top token of the "
-        "latent's logit lens (`top_tokens`), or have the latent active on them when the unsteered "
-        "model reads them, by Fisher's exact test, one-sided, at 5 % over both signs and all "
-        "positive strengths together (Bonferroni); so with a handful of continuations nothing can "
-        "be visible. `broken_from` is the least positive "
-        "strength at which the perplexity of the continuations under the unsteered model has "
-        "doubled. 0 stands for none of the strengths that were tried. Without a logit lens there "
-        "are no top tokens, and the latent's activation is the only sign.",
+        + _CONCEPT
+        + "The steering window has two ends. `visible_from` is the least positive strength with a "
+        "visible effect: more continuations than without steering hold the concept, or have the "
+        "latent active on them when the unsteered model reads them, by Fisher's exact test, "
+        "one-sided, at 5 % over both signs and all positive strengths together (Bonferroni); so "
+        "with a handful of continuations nothing can be visible. " + _BROKEN,
         about="latent",
         reveals_text=True,
         on_pages=False,
@@ -71,24 +118,16 @@ STEERING_TABLES = (
         ("latent", "step"),
         (
             LATENT,
-            _STEP,
-            _STRENGTH,
-            Column("n_texts", I64, Count()),
-            Column("n_tokens", I64, Count()),
-            Column("perplexity", F64, NonNegative()),
-            Column("n_with_top", I64, Count()),
-            Column("share_with_top", F64, Share()),
+            *_AT_STRENGTH,
             Column("activation", F64, Real()),
             Column("n_active", I64, Count()),
             Column("share_active", F64, Share()),
         ),
         "Steering by strength",
-        "All continuations at one strength, over prompts and samples: how many they are, and their "
-        "tokens; their perplexity under the unsteered model, exp of the mean cross-entropy of all "
-        "of their tokens (at most 1e30); how many, and which share, hold a top token of the "
-        "latent's logit lens; the latent's mean activation on them in the unsteered model (mean "
-        "over continuations of the mean over tokens, special ones left out), and on how many and "
-        "which share of them it is active at all.",
+        _OF_STRENGTH
+        + " Also the latent's mean activation on them in the unsteered model (mean over "
+        "continuations of the mean over tokens, special ones left out), and on how many and which "
+        "share of them it is active at all.",
         about="latent",
         reveals_text=True,
         on_pages=False,
@@ -99,21 +138,17 @@ STEERING_TABLES = (
         ("latent", "prompt", "step", "sample"),
         (
             LATENT,
-            _NUMBER,
-            _STEP,
-            Column("sample", I32, Rank()),
-            _STRENGTH,
-            Column("tokens", listed(I32), Token(), never_empty=True),
-            Column("perplexity", F64, NonNegative()),
+            *_TEXT_OF,
             Column("mean_activation", F64, Real()),
             Column("max_activation", F64, Real()),
             Column("n_top_tokens", I32, Count()),
+            Column("n_concept", I32, Count()),
         ),
         "Steered text",
         "Each continuation: its tokens, its perplexity under the unsteered model given the prompt "
         "(at most 1e30), the mean and the largest activation of the latent on it in the unsteered "
-        "model, special tokens left out, and how many of its tokens are top tokens of the latent's "
-        "logit lens.",
+        "model, special tokens left out, how many of its tokens are top tokens of the latent's "
+        "logit lens, and how often its concept stands in it.",
         about="latent",
         reveals_text=True,
         on_pages=False,

@@ -35,11 +35,12 @@ NAME_LENGTH = 40
 """Characters of a prompt where it names a row."""
 KICKER = "What latents make the model write"
 READING = (
-    "A latent is turned up while the model writes: at every position, where its SAE writes, its "
-    "direction is added as many times as strongly as the latent itself ever wrote it on the "
-    "report's text. The texts of all strengths are drawn with the same random numbers, so that "
-    "they differ by the steering alone. Where the perplexity under the unsteered model has "
-    "doubled, the text counts as broken: what is written there says little of the latent."
+    "A latent is turned up while the model writes: at every position unless another choice is "
+    "told, where its SAE writes, its direction is added as many times as strongly as the latent "
+    "itself ever wrote it on the report's text. The texts of all strengths are drawn with the same "
+    "random numbers, so that they differ by the steering alone. Where the perplexity under the "
+    "unsteered model has doubled, the text counts as broken: what is written there says little of "
+    "the latent."
 )
 
 Row = dict[str, Any]
@@ -120,14 +121,78 @@ def _prompt(one: Steered, number: int) -> str:
 def blocks(report: ReportModel, one: Steered) -> list[Block]:
     """What a panel shows of a latent."""
     return [
+        _concept(report, one),
         _facts(report, one),
         _where(report, one),
+        *_elsewhere(one),
         _top(one),
         {"b": "grid", "blocks": [_line(one), _heatmap(one)]},
         _strengths(one),
         _first_texts(report, one),
         *(_texts(report, one, number) for number in sorted({r["prompt"] for r in one.texts})),
     ]
+
+
+def _concept(report: ReportModel, one: Steered) -> Block:
+    """How often the concept appears at the best strength and without steering, in sentences."""
+    plain = next(row for row in one.strengths if row["strength"] == 0)
+    looked_for = _looked_for(report, one)
+    if not looked_for:
+        return {"b": "text", "text": "No words are looked for: there is no logit lens here."}
+    before = (
+        f"without steering {_of(plain)}"
+        if one.window["best"]
+        else f"Without steering {_of(plain)}: {looked_for}"
+    )
+    if not one.window["best"]:
+        return {"b": "text", "text": f"{before}. {_NOT_WHOLE}"}
+    now = next(row for row in one.strengths if row["strength"] == one.window["best"])
+    low, high = now["difference_interval"]
+    verdict = (
+        "It steers: the interval lies above zero"
+        if low > 0
+        else "So it does not visibly steer: the interval reaches zero or lies below"
+    )
+    few = "" if now["n_texts"] >= FEWEST_TEXTS else f" Fewer than {FEWEST_TEXTS} texts show little."
+    return {
+        "b": "text",
+        "text": f"At {_strength(now['strength'])}, {_of(now)} hold {looked_for}; {before}. That is "
+        f"{_points(now['difference'])} percentage points more (95 % interval {_points(low)} to "
+        f"{_points(high)}), at {_strength(one.window['perplexity_ratio'])} the perplexity. "
+        f"{verdict}.{few}",
+    }
+
+
+FEWEST_TEXTS = 20
+"""With fewer continuations a reader is told so."""
+_NOT_WHOLE = "Every positive strength that was tried breaks the text."
+_MOST_LISTED = 10
+
+
+def _looked_for(report: ReportModel, one: Steered) -> str:
+    """The words of the concept, or the top tokens, in a sentence; empty where there are none."""
+    words = [visible_text(word) for word in one.window["words"]]
+    top = [report.vocabulary[token] for token in one.window["top_tokens"]]
+    listed = words or top
+    if not listed:
+        return ""
+    some = ", ".join(f"“{word}”" for word in listed[:_MOST_LISTED])
+    more = f" or {len(listed) - _MOST_LISTED} more" if len(listed) > _MOST_LISTED else ""
+    return ("one of the words " if words else "one of its top tokens ") + some + more
+
+
+def _of(row: Row) -> str:
+    low, high = row["concept_interval"]
+    return (
+        f"{numbers.count(row['n_with_concept'])} of {numbers.count(row['n_texts'])} texts "
+        f"({numbers.percent(row['share_with_concept'])}; 95 % interval {numbers.percent(low)} to "
+        f"{numbers.percent(high)})"
+    )
+
+
+def _points(share: float) -> str:
+    text = f"{100 * share:.0f}"
+    return ("0" if text == "-0" else text).replace("-", numbers.MINUS)
 
 
 def _facts(report: ReportModel, one: Steered) -> Block:
@@ -145,7 +210,7 @@ def _facts(report: ReportModel, one: Steered) -> Block:
             numbers.value(window["norm"]),
         ],
         "notes": [
-            "more texts hold a top token or excite the latent" if visible else none,
+            "more texts hold the concept or excite the latent" if visible else none,
             "perplexity has doubled" if broken else none,
             "the latent's maximum on the text",
             "",
@@ -162,9 +227,36 @@ def _where(report: ReportModel, one: Steered) -> Block:
     hooks = ", ".join((info.hook_out or info.hook_in, *info.also_writes))
     return {
         "b": "table",
-        "columns": ["latent", "written at", "form"],
-        "rows": [[name, {"text": visible_text(hooks)}, one.window["form"]]],
+        "columns": ["latent", "written at", "form", "positions"],
+        "rows": [
+            [
+                name,
+                {"text": visible_text(hooks)},
+                FORMS.get(one.window["form"], one.window["form"]),
+                visible_text(one.window["positions"]),
+            ]
+        ],
     }
+
+
+_STREAM = frozenset({"resid"})
+"""What kinds of hook point are the residual stream itself."""
+
+
+def _elsewhere(one: Steered) -> list[Block]:
+    """That an SAE does not write into the residual stream, where it does not."""
+    info = one.sae.info
+    if info.kind_out in _STREAM:
+        return []
+    text = (
+        f"{visible_text(info.label)} does not write into the residual stream itself: the latent's "
+        "direction is the decoder row where it writes, and the model's own matrices and norms "
+        "carry that on."
+    )
+    return [{"b": "text", "text": text}]
+
+
+FORMS = {"projection_cap": "projection cap"}
 
 
 def _top(one: Steered) -> Block:
@@ -181,30 +273,58 @@ def _top(one: Steered) -> Block:
 
 
 def _line(one: Steered) -> Block:
-    found = [(row["strength"], row["perplexity"]) for row in one.strengths]
+    rows = one.strengths
+    found = [(row["strength"], row["perplexity"]) for row in rows]
     plain = next(value for strength, value in found if strength == 0)
     worst = max(found, key=lambda pair: pair[1])
     prompts = sorted({row["prompt"] for row in one.texts})
     each = [
-        [row["strength"], one.mean(number, row["step"], "log2")]
-        for number in prompts
-        for row in one.strengths
+        {
+            "key": f"prompt-{number}",
+            "name": _prompt(one, number),
+            "values": [2.0 ** one.mean(number, row["step"], "log2") for row in rows],
+        }
+        for number in prompts[:MOST_LINES]
     ]
-    return {
-        "b": "scatter",
+    whole = {"key": "all", "name": "all texts", "values": [value for _, value in found]}
+    visible, broken = one.window["visible_from"], one.window["broken_from"]
+    block: Block = {
+        "b": "lines",
         "title": "Perplexity over strength",
+        "labels": [_strength(strength) for strength, _ in found],
+        "places": [strength for strength, _ in found],
         "x": "strength",
-        "y": "log2 of perplexity",
-        "roles": {"accent": "all texts", "quiet": "one prompt"},
-        "summary": "Perplexity of the text under the unsteered model: {plain} without steering, "
-        "{worst} at strength {at}. One more on the axis is a perplexity twice as large.",
-        "v": {"plain": plain, "worst": worst[1], "at": worst[0]},
+        "y": "perplexity",
+        "log": "D2" if worst[1] < 1000 * plain else 1,
+        "summary": "Perplexity of the text under the unsteered model, on a logarithmic axis: "
+        "{plain} without steering, {worst} at strength {at}. Above {twice} the text is broken. "
+        + _window_in_words(visible, broken),
+        "v": {"plain": plain, "worst": worst[1], "at": worst[0], "twice": 2 * plain},
         "told": False,
-        "series": [
-            {"name": "mean of one prompt", "role": "quiet", "points": each},
-            {"name": "all texts", "role": "accent", "points": [[s, _log2(p)] for s, p in found]},
-        ],
+        "levels": [{"name": "broken from here: twice that without steering", "value": 2 * plain}],
+        "series": [whole, *each],
     }
+    if visible and (not broken or visible < broken):
+        block["span"] = {"name": "window", "from": visible, "to": broken or max(found)[0]}
+    return block
+
+
+MOST_LINES = 6
+"""Prompts that have a line of their own."""
+
+
+def _window_in_words(visible: float, broken: float) -> str:
+    """The window as a sentence."""
+    if not visible:
+        return "No strength that was tried has a visible effect, so there is no window."
+    if not broken:
+        return f"The window opens at {_strength(visible)}, and no strength breaks the text."
+    if visible >= broken:
+        return (
+            f"There is no window: an effect is visible from {_strength(visible)}, where the text "
+            f"is broken from {_strength(broken)}."
+        )
+    return f"The window: from {_strength(visible)} to below {_strength(broken)}."
 
 
 def _log2(value: float) -> float:
@@ -216,6 +336,8 @@ def _heatmap(one: Steered) -> Block:
     rows = [f"{place}. {_prompt(one, number)}" for place, number in enumerate(prompts, 1)]
     columns = [_strength(row["strength"]) for row in one.strengths]
 
+    words = "words of the concept in a text" if one.window["words"] else "top tokens in a text"
+
     def view(label: str, column: str) -> Row:
         z = [[one.mean(number, row["step"], column) for row in one.strengths] for number in prompts]
         return {"label": label, "rows": rows, "columns": columns, "z": z}
@@ -225,10 +347,11 @@ def _heatmap(one: Steered) -> Block:
         "title": "Prompt by strength",
         "choice": "what is shown",
         "summary": "Means over the texts of each prompt (rows) at each strength (columns): the "
-        "latent's activation on what it made the model write, top tokens in a text, perplexity.",
+        "concept that is looked for, the latent's activation on what it made the model write, "
+        "perplexity.",
         "views": [
+            view(words, "n_concept"),
             view("the latent's activation", "mean_activation"),
-            view("top tokens in a text", "n_top_tokens"),
             view("perplexity", "perplexity"),
         ],
     }
@@ -239,8 +362,8 @@ def _strengths(one: Steered) -> Block:
         "b": "table",
         "title": "By strength",
         "columns": [
-            *("strength", "texts", "tokens", "perplexity", "with a top token", "share"),
-            *("mean activation", "active on", "share"),
+            *("strength", "texts", "tokens", "perplexity", "with the concept", "share"),
+            *("more than unsteered", "mean activation", "active on", "share"),
         ],
         "rows": [
             [
@@ -248,8 +371,11 @@ def _strengths(one: Steered) -> Block:
                 numbers.count(row["n_texts"]),
                 numbers.count(row["n_tokens"]),
                 numbers.value(row["perplexity"]),
-                numbers.count(row["n_with_top"]),
-                numbers.percent(row["share_with_top"]),
+                numbers.count(row["n_with_concept"]),
+                _with_interval(row["share_with_concept"], row["concept_interval"]),
+                _with_interval(row["difference"], row["difference_interval"])
+                if row["strength"]
+                else "–",
                 numbers.value(row["activation"]),
                 numbers.count(row["n_active"]),
                 numbers.percent(row["share_active"]),
@@ -257,6 +383,11 @@ def _strengths(one: Steered) -> Block:
             for row in one.strengths
         ],
     }
+
+
+def _with_interval(share: float, ends: list[float]) -> Cell:
+    low, high = (_points(end) for end in ends)
+    return {"text": f"{_points(share)} %", "gloss": f"{low} to {high}"}
 
 
 def _first_texts(report: ReportModel, one: Steered) -> Block:
@@ -278,8 +409,7 @@ def _first_texts(report: ReportModel, one: Steered) -> Block:
 
 
 def _text(report: ReportModel, tokens: list[int]) -> Cell:
-    # A mapping, not a text alone: such a cell breaks into lines.
-    return {"text": report.vocabulary.line(tokens) or "–"}
+    return {"text": report.vocabulary.line(tokens) or "–", "long": True}
 
 
 def _texts(report: ReportModel, one: Steered, number: int) -> Block:
@@ -288,7 +418,7 @@ def _texts(report: ReportModel, one: Steered, number: int) -> Block:
     rows.sort(key=lambda row: (row["strength"] != 0, row["strength"], row["sample"]))
     return {
         "b": "table",
-        "columns": ["strength", "sample", "text", "perplexity", "activation", "top tokens"],
+        "columns": ["strength", "sample", "text", "perplexity", "activation", "concept"],
         "rows": [
             [
                 _strength(row["strength"]),
@@ -296,7 +426,7 @@ def _texts(report: ReportModel, one: Steered, number: int) -> Block:
                 _text(report, row["tokens"]),
                 numbers.value(row["perplexity"]),
                 numbers.value(row["mean_activation"]),
-                numbers.count(row["n_top_tokens"]),
+                numbers.count(row["n_concept"]),
             ]
             for row in rows
         ],
@@ -316,7 +446,7 @@ def _items(report: ReportModel) -> Iterator[Item]:
             f"{one.sae.info.slug}-{one.latent}",
             one.name,
             TABLES[:1],
-            partial(_of, one=one),
+            partial(_panel, one=one),
             wide=True,
         )
         for one in steered(report)
@@ -336,7 +466,7 @@ def _items(report: ReportModel) -> Iterator[Item]:
     yield from page_data(PAGE, DATA, panels, {})
 
 
-def _of(report: ReportModel, one: Steered) -> list[Block]:
+def _panel(report: ReportModel, one: Steered) -> list[Block]:
     return blocks(report, one)
 
 

@@ -1,4 +1,4 @@
-// Lines over positions, and those of another page laid over them.
+// Lines over positions or over numbers, and those of another page laid over them.
 import { store } from "../core/data.js";
 import { el } from "../core/dom.js";
 import { asText } from "../core/format.js";
@@ -16,6 +16,24 @@ import { merged } from "./merge.js";
 /** @import { Colours, LinesBlock, PlotEvent, Trace } from "../types" */
 
 const N_LINES = 10;
+
+/**
+ * Levels across the drawing, and a span of the x axis that is shaded.
+ * @param {LinesBlock} block
+ * @param {Colours} colours
+ */
+function marks({ levels = [], span, log }, colours) {
+  const shapes = levels.map(({ value }) => ({ type: "line", xref: "paper", x0: 0, x1: 1, y0: value, y1: value, line: { color: colours["ink-3"], width: 1, dash: "dash" } }));
+  const annotations = levels.map(({ name, value }) => ({
+    ...{ text: plotText(name), showarrow: false, xref: "paper", x: 0, xanchor: "left", yanchor: "bottom" },
+    y: log ? Math.log10(value) : value,
+    font: { size: 10, color: colours["ink-2"] },
+  }));
+  if (!span) return { shapes, annotations };
+  const shade = { type: "rect", yref: "paper", x0: span.from, x1: span.to, y0: 0, y1: 1, fillcolor: colours.accent, opacity: 0.12, line: { width: 0 }, layer: "below" };
+  const above = { text: plotText(span.name), showarrow: false, yref: "paper", x: (span.from + span.to) / 2, y: 1, yanchor: "top", font: { size: 10, color: colours["ink-2"] } };
+  return { shapes: [...shapes, shade], annotations: [...annotations, above] };
+}
 
 /**
  * @param {LinesBlock} block
@@ -48,7 +66,7 @@ export function linesBlock(block, given) {
         if (!row) return [];
         const style = { color: palette[i % 5], width: 1.6, dash: dash || (i >= 5 ? "dot" : "solid") };
         const marker = { color: palette[i % 5], size: dash ? 3 : 5, symbol: i >= 5 ? "diamond" : "circle" };
-        const drawn = { x: row.values.map((_, x) => x), y: row.values, line: style, marker };
+        const drawn = { x: row.values.map((_, x) => (from.places ? from.places[x] : x)), y: row.values, line: style, marker };
         return [{ type: "scatter", mode: "lines+markers", name: plotText(shorten(cellName(name), 24)), showlegend: !dash, legendgroup: key, hoverinfo: "none", ...drawn }];
       });
     const texts = block.labels.map((label) => shorten(label, 18));
@@ -60,8 +78,11 @@ export function linesBlock(block, given) {
         ...frameLayout(colours),
         showlegend: true,
         legend: narrow ? { orientation: "h", y: -0.5 } : { font: { size: 11 } },
-        xaxis: { ...nameAxis(texts, colours), range: [-0.3, end], tickangle: texts.length > 12 || narrow ? -90 : "auto" },
-        yaxis: { ...valueAxis(block.y, colours), rangemode: "tozero" },
+        xaxis: block.places
+          ? valueAxis(block.x || "", colours)
+          : { ...nameAxis(texts, colours), range: [-0.3, end], tickangle: texts.length > 12 || narrow ? -90 : "auto" },
+        yaxis: { ...valueAxis(block.y, colours), ...(block.log ? { type: "log", dtick: block.log } : { rangemode: "tozero" }) },
+        ...marks(block, colours),
       },
     };
   };
@@ -104,7 +125,7 @@ export function linesBlock(block, given) {
         const [{ x, y, data: trace }] = event.points;
         if (!event.event) return;
         const line = series.find(({ key }) => trace.legendgroup === key);
-        showTip([line ? cellName(line.name) : "", asText.value(y) + " at position " + x], event.event.clientX, event.event.clientY);
+        showTip([line ? cellName(line.name) : "", asText.value(y) + " at " + (block.places ? block.x + " " + asText.value(Number(x)) : "position " + x)], event.event.clientX, event.event.clientY);
       },
       plotly_unhover: () => showTip(null),
     }),
