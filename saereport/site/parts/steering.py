@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from math import log2
+from math import ceil, log2, log10
 from typing import Any
 
 from saereport.site import numbers
@@ -295,7 +295,7 @@ def _line(one: Steered) -> Block:
         "places": [strength for strength, _ in found],
         "x": "strength",
         "y": "perplexity",
-        "log": "D2" if worst[1] < 1000 * plain else 1,
+        "log": _ticks([value for line in (whole, *each) for value in line["values"]]),
         "summary": "Perplexity of the text under the unsteered model, on a logarithmic axis: "
         "{plain} without steering, {worst} at strength {at}. Above {twice} the text is broken. "
         + _window_in_words(visible, broken),
@@ -307,6 +307,12 @@ def _line(one: Steered) -> Block:
     if visible and (not broken or visible < broken):
         block["span"] = {"name": "window", "from": visible, "to": broken or max(found)[0]}
     return block
+
+
+def _ticks(values: list[float]) -> str | int:
+    """The distance of ticks on a logarithmic axis: 1, 2, 5 in a few decades, else whole ones."""
+    decades = max(map(log10, values)) - min(map(log10, values))
+    return "D2" if decades < 3 else ceil(decades / 6)
 
 
 MOST_LINES = 6
