@@ -32,7 +32,7 @@ report's root), `token`, `position`, `gloss`; a name of a latent at its place, s
 address where a drawing of the page shows it; what is `long` breaks into lines.
 
 Lines may have `overlays` of other pages; `places`, numbers at which the values stand on an x axis
-called `x`; `log`, the distance of ticks on a logarithmic y axis; `levels` of `name` and `value`
+called `x`; `log`, the ticks of a logarithmic y axis; `levels` of `name` and `value`
 across, and a `span` of the x axis with `name`, `from`, `to` that is shaded.
 
 A dense heatmap has in each view `z`, numbers by row, null where there is none, as multiples of

@@ -258,8 +258,8 @@ export interface LinesBlock extends DrawnBlock {
   places?: number[];
   x?: string;
   y: string;
-  /** The distance of ticks of a logarithmic y axis, as Plotly takes it. */
-  log?: string | number;
+  /** The ticks of a logarithmic y axis. */
+  log?: number[];
   levels?: { name: string; value: number }[];
   span?: { name: string; from: number; to: number };
   series: { key: string; name: BlockCell; values: number[] }[];

@@ -2683,7 +2683,7 @@
           showlegend: true,
           legend: narrow ? { orientation: "h", y: -0.5 } : { font: { size: 11 } },
           xaxis: block.places ? valueAxis(block.x || "", colours) : { ...nameAxis(texts, colours), range: [-0.3, end], tickangle: texts.length > 12 || narrow ? -90 : "auto" },
-          yaxis: { ...valueAxis(block.y, colours), ...block.log ? { type: "log", dtick: block.log } : { rangemode: "tozero" } },
+          yaxis: { ...valueAxis(block.y, colours), ...block.log ? { type: "log", tickmode: "array", tickvals: block.log, ticktext: block.log.map((value2) => asText.value(value2)) } : { rangemode: "tozero" } },
           ...marks(block, colours)
         }
       };

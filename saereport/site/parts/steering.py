@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from math import ceil, log2, log10
+from math import ceil, floor, log2, log10
 from typing import Any
 
 from saereport.site import numbers
@@ -309,10 +309,17 @@ def _line(one: Steered) -> Block:
     return block
 
 
-def _ticks(values: list[float]) -> str | int:
-    """The distance of ticks on a logarithmic axis: 1, 2, 5 in a few decades, else whole ones."""
-    decades = max(map(log10, values)) - min(map(log10, values))
-    return "D2" if decades < 3 else ceil(decades / 6)
+def _ticks(values: list[float]) -> list[float]:
+    """Ticks of a logarithmic axis: 1, 2, 5 of few decades, else powers of ten that stay apart."""
+    low, high = floor(min(map(log10, values))), ceil(max(map(log10, values)))
+    if high - low > MOST_DECADES:
+        return [10.0**power for power in range(low, high + 1, ceil((high - low) / MOST_DECADES))]
+    steps = (1, 2, 5) if high - low <= 2 else (1,)
+    return [step * 10.0**power for power in range(low, high + 1) for step in steps]
+
+
+MOST_DECADES = 6
+"""Decades of perplexity each of which has a tick."""
 
 
 MOST_LINES = 6

@@ -81,7 +81,7 @@ export function linesBlock(block, given) {
         xaxis: block.places
           ? valueAxis(block.x || "", colours)
           : { ...nameAxis(texts, colours), range: [-0.3, end], tickangle: texts.length > 12 || narrow ? -90 : "auto" },
-        yaxis: { ...valueAxis(block.y, colours), ...(block.log ? { type: "log", dtick: block.log } : { rangemode: "tozero" }) },
+        yaxis: { ...valueAxis(block.y, colours), ...(block.log ? { type: "log", tickmode: "array", tickvals: block.log, ticktext: block.log.map((value) => asText.value(value)) } : { rangemode: "tozero" }) },
         ...marks(block, colours),
       },
     };
