@@ -39,6 +39,7 @@ _READERS: dict[str, Callable[[str], Any]] = {
     "context_size": read_length,
     "repeat_random": read_count,
     "seed": read_count,
+    "enrichment_permutations": read_count,
 }
 """Settings that can be written in a person's way, and how that is read."""
 
@@ -46,7 +47,7 @@ _NUMBERS = (str(int), str(int | None))
 
 _NAMES = (
     *("release", "sae_id", "path", "model", "explanations", "prompts_file", "steer_prompts"),
-    "capability_file",
+    *("capability_file", "token_sets"),
     "ray_address",
     *("dataset", "dataset_config", "dataset_split", "dataset_revision", "text_column"),
     "activations_cache",

@@ -12,8 +12,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator
 
 from saereport.config.paths import LABELS
-from saereport.config.quantities import split_list
+from saereport.config.quantities import read_count, split_list
 from saereport.config.section import Option, Section
+from saereport.util.errors import UsageError
 
 
 class ExamplesConfig(Section):
@@ -95,6 +96,37 @@ class CapabilitySettings(Section):
         if words and not names:
             raise ValueError("it names no set; leave it out, or give [] for none")
         return names
+
+
+class LensSettings(Section):
+    """What is asked about the logit lens of whole dictionaries."""
+
+    lens: Annotated[int | str, Option(metavar="N|all")] = 0
+    """Logit lens of the whole dictionary: of how many latents of each SAE its moments over the
+    vocabulary are taken, `all` or a number such as `4k` (those that are shown, and others evenly
+    spaced); 0 for none.
+    """
+    enrichment: Literal["shown", "all", "none"] = "shown"
+    """Which of these latents are tested for token sets (digits, names, scripts, ...) that they
+    raise or lower as a whole.
+    """
+    token_sets: Path | None = None
+    """File with token sets of your own, JSON or YAML: a name, and a list of words or token ids."""
+    enrichment_permutations: int = Field(10_000, ge=99, le=10_000_000)
+    """Random token sets of each size that p-values are taken from."""
+
+    @field_validator("lens", mode="before")
+    @classmethod
+    def _all_or_some(cls, value: Any) -> int | str:
+        size: Any = value
+        if isinstance(value, str) and value != "all":
+            try:
+                size = read_count(value)
+            except UsageError:
+                size = -1
+        if size == "all" or (isinstance(size, int) and size >= 0):
+            return size  # type: ignore[no-any-return]
+        raise ValueError("it is 'all' or a whole number of latents")
 
 
 class ExplanationSettings(Section):

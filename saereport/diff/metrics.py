@@ -184,6 +184,32 @@ _CAPABILITY = tuple(
     )
 )
 
+_LENS = tuple(
+    Metric(
+        f"lens.{name}",
+        "sae",
+        title,
+        tolerance,
+        f"{definition}; {'relative' if relative else 'absolute'} change.",
+        one_sided=True,
+        relative=relative,
+    )
+    for name, title, tolerance, relative, definition in (
+        ("std", "Logit lens, std", 0.01, True, "Median over the latents measured"),
+        ("kurtosis", "Logit lens, kurtosis", 0.02, False, "Median of the excess kurtosis"),
+        ("prediction", "Prediction latents", 0.005, False, "Share of the latents measured"),
+        ("suppression", "Suppression latents", 0.005, False, "Share of the latents measured"),
+        ("partition", "Partition latents", 0.005, False, "Share of the latents measured"),
+        (
+            "enriched",
+            "Token sets significant",
+            0.02,
+            False,
+            "Share of the tests of token sets that are significant after correction",
+        ),
+    )
+)
+
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
@@ -224,6 +250,7 @@ METRICS: dict[str, Metric] = {
         ),
         *_FIGURES,
         *_CAPABILITY,
+        *_LENS,
         # ---- latent
         Metric(
             "density",

@@ -17,6 +17,7 @@ from saereport.diff.overlap import histogram_distance
 from saereport.run import Run
 from saereport.run.capability import capability_figures
 from saereport.run.figures import FEWEST_SEQUENCES, Figure, figures_of
+from saereport.run.lens import lens_figures
 
 BINS_A_DECADE = 4
 """Bins of log10 density in `density.jsd`; latents never active have a bin of their own."""
@@ -115,10 +116,10 @@ class Sampled:
 
 
 def sae_figures(run: Run, slug: str) -> dict[str, Figure]:
-    """The figures of `sae_metrics` and of capability tests that are metrics, with intervals."""
+    """The figures that are metrics: of `sae_metrics`, capability tests and the logit lens."""
     # L0 there is over fewer tokens than that of all the text, which is the one to compare.
     own = {name for name, one in METRICS.items() if one.scope == "sae"} - {"l0", *VALUES}
-    held = figures_of(run, slug) | capability_figures(run, slug)
+    held = figures_of(run, slug) | capability_figures(run, slug) | lens_figures(run, slug)
     return {name: figure for name, figure in held.items() if name in own}
 
 

@@ -63,6 +63,7 @@ BUILT_IN = (
     "saereport.pipeline.stages.example_attribution:ExampleAttributionStage",
     "saereport.pipeline.stages.steering:SteeringStage",
     "saereport.pipeline.stages.weights:WeightsStage",
+    "saereport.pipeline.stages.lens:LensStage",
     "saereport.pipeline.stages.explanations:ExplanationsStage",
 )
 """saereport's own stages, as entry points name them, in the order in which they run."""

@@ -18,6 +18,7 @@ stored once in the report; a latent's own block names its base and adds its numb
 | `bars` | `views`: Plotly `data`, `layout`, `columns`; `log` for a choice of the count's axis |
 | `lines` | `labels` of the x axis, `y`, `series` of `name` (a cell), `key`, `values`; see below |
 | `scatter` | `x`, `y` of axes; `series` of `name`, `role`, `points`; `roles` in words |
+| `cloud` | `sae`, packed `axes` of many latents, `plots` of pairs of them; see `clouds.py` |
 | `heatmap` | `views` of `rows`, `columns` (names) and `z`; or one of `cells`, see below |
 | `text` | `text`; or `lines` of it |
 | `grid` | `blocks`, side by side where there is room, or `stacked` |

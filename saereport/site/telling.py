@@ -14,6 +14,7 @@ from typing import Any
 
 from saereport.site import numbers
 from saereport.site.blocks import Block, Cell
+from saereport.site.clouds import quantile_names
 from saereport.site.context import ReportModel
 from saereport.site.jsonwriter import Exact
 from saereport.site.latent_summary import Fact
@@ -62,7 +63,7 @@ class Told:
 Teller = Callable[[Block, ReportModel], Told]
 TELLERS: dict[str, Teller] = {}
 """By kind of block."""
-DRAWN = frozenset({"bars", "lines", "scatter", "heatmap"})
+DRAWN = frozenset({"bars", "lines", "scatter", "cloud", "heatmap"})
 """Kinds that the browser draws over what the server says."""
 _PLACE = re.compile(r"\{(\w+)\}", re.ASCII)
 
@@ -245,6 +246,12 @@ def _scatter(block: Block, report: ReportModel) -> Told:
     ]
     table = ToldTable(("", block["x"], block["y"]), tuple(rows[:MOST_ROWS]), "Table")
     return Told(_summary(block), tables=(table,) if block.get("told", True) else ())
+
+
+@teller("cloud")
+def _cloud(block: Block, report: ReportModel) -> Told:
+    rows = tuple(ToldRow(tuple(line)) for line in block["quantiles"])
+    return Told(_summary(block), tables=(ToldTable(quantile_names(), rows, "Quantiles"),))
 
 
 @teller("heatmap")

@@ -65,9 +65,11 @@ export interface BlockNode extends HTMLElement {
 /** An element in which the library draws. */
 export interface Plot extends HTMLElement {
   /** Draws it again. */
-  redraw?: () => Promise<unknown>;
+  redraw?: () => unknown;
   /** Whether it has to be drawn again when it is seen. */
   stale?: boolean;
+  /** Whether it is drawn without the library. */
+  bare?: boolean;
   follow?: () => void;
   on?: (name: string, action: (event: any) => void) => void;
   _fullLayout?: { xaxis: { _length: number; p2d: (x: number) => number }; _size: { l: number; t: number; h: number } };
@@ -266,6 +268,33 @@ export interface LinesBlock extends DrawnBlock {
   overlay?: string;
   /** Of other pages: data script, page, what it is called. */
   overlays?: [string, string, string][];
+}
+
+/** One number of every latent: packed places between the ends of an axis. */
+export interface CloudAxis {
+  name: string;
+  log: boolean;
+  low: number;
+  high: number;
+  values: string;
+}
+
+export interface CloudBlock {
+  b: "cloud";
+  base?: string;
+  sae: string;
+  n: number;
+  /** Empty where they are numbered from 0 on. */
+  latents: string;
+  axes: CloudAxis[];
+  /** Of each plot the places of its x and y. */
+  plots: [number, number][];
+  summary: string;
+  groups: { name: string; role: string; rows: string }[];
+  /** Rows of latents that have a page, with their labels. */
+  shown: [number, string][];
+  /** What else is said of a latent, by its row. */
+  notes: Record<string, string>;
 }
 
 export interface ScatterBlock extends DrawnBlock {

@@ -1709,12 +1709,18 @@
     await draw2();
     for (const [name3, action] of Object.entries(events || {})) node.on?.(name3, action);
   }
+  function onRedraw(node, draw2) {
+    node.redraw = draw2;
+    node.bare = true;
+    drawn.add(node);
+    draw2();
+  }
   var readyFigures = () => whenIdle(() => maybe(document, ".plot") && load(PLOTLY).catch(() => {
   }));
   function redraw() {
     for (const node of drawn) {
       if (!node.isConnected) {
-        self.Plotly.purge(node);
+        if (!node.bare) self.Plotly.purge(node);
         drawn.delete(node);
       } else if (node.offsetParent) node.redraw?.();
       else node.stale = true;
@@ -1732,7 +1738,10 @@
     }
   }
   self.addEventListener("resize", () => {
-    for (const node of drawn) if (!node.offsetParent) node.stale = true;
+    for (const node of drawn) {
+      if (!node.offsetParent) node.stale = true;
+      else if (node.bare) node.redraw?.();
+    }
   });
   function filled(text4, values = {}) {
     return (text4 || "").replace(/\{(\w+)\}/g, (all2, name3) => Object.hasOwn(values, name3) ? asText.shown(values[name3]) : all2);
@@ -2232,6 +2241,241 @@
   }
   var whenChosen = (action) => self.addEventListener("hashchange", action);
 
+  // blocks/cloud.js
+  var STEPS = 3166;
+  var MARGIN = { left: 52, right: 10, top: 8, bottom: 38 };
+  var REACH = 14;
+  var axisOf = ({ name: name3, log, low, high: high2, values }) => ({ name: name3, log, low, high: high2, places: unpack(values) });
+  function valueOf(axis2, row2) {
+    const place = axis2.places[row2];
+    if (!place) return null;
+    const at2 = axis2.low + (place - 1) / STEPS * (axis2.high - axis2.low);
+    return axis2.log ? 10 ** at2 : at2;
+  }
+  function ticks({ log, low, high: high2 }) {
+    const found = [];
+    if (log) {
+      const steps = high2 - low > 2.5 ? [1] : high2 - low > 1.2 ? [1, 3] : [1, 2, 5];
+      for (let power2 = Math.floor(low); power2 <= high2; power2 += 1)
+        for (const step3 of steps) {
+          const at2 = power2 + Math.log10(step3);
+          if (at2 >= low && at2 <= high2) found.push([at2, asText.value(10 ** at2)]);
+        }
+      return found;
+    }
+    const rough = (high2 - low) / 5 || 1;
+    const power = 10 ** Math.floor(Math.log10(rough));
+    const step2 = power * ([1, 2, 5].find((times) => power * times >= rough) || 10);
+    for (let i = Math.ceil(low / step2); i * step2 <= high2; i += 1) found.push([i * step2, asText.value(i * step2)]);
+    return found;
+  }
+  function pixel({ x, y, base }, row2) {
+    const [across, up] = [x.places[row2], y.places[row2]];
+    if (!across || !up) return null;
+    const width2 = base.clientWidth - MARGIN.left - MARGIN.right;
+    const height = base.clientHeight - MARGIN.top - MARGIN.bottom;
+    return [MARGIN.left + (across - 1) / STEPS * width2, MARGIN.top + (1 - (up - 1) / STEPS) * height];
+  }
+  function cleared(canvas) {
+    const scale2 = self.devicePixelRatio || 1;
+    canvas.width = Math.round(canvas.clientWidth * scale2);
+    canvas.height = Math.round(canvas.clientHeight * scale2);
+    const pen2 = canvas.getContext("2d");
+    if (pen2) pen2.setTransform(scale2, 0, 0, scale2, 0, 0);
+    return pen2;
+  }
+  function drawAxes(pen2, { x, y, base }) {
+    const [right, bottom] = [base.clientWidth - MARGIN.right, base.clientHeight - MARGIN.bottom];
+    const [width2, height] = [right - MARGIN.left, bottom - MARGIN.top];
+    pen2.font = "11px " + getComputedStyle(document.body).fontFamily;
+    pen2.strokeStyle = colourOf("line");
+    pen2.fillStyle = colourOf("ink-2");
+    pen2.lineWidth = 1;
+    const share2 = (axis2, at2) => axis2.high > axis2.low ? (at2 - axis2.low) / (axis2.high - axis2.low) : 0;
+    pen2.beginPath();
+    pen2.textAlign = "center";
+    let end = -Infinity;
+    for (const [at2, text4] of ticks(x)) {
+      const left = MARGIN.left + share2(x, at2) * width2;
+      pen2.moveTo(left, MARGIN.top);
+      pen2.lineTo(left, bottom);
+      const half = pen2.measureText(text4).width / 2;
+      if (left - half < end + 6 || left + half > base.clientWidth) continue;
+      end = left + half;
+      pen2.fillText(text4, left, bottom + 14);
+    }
+    pen2.textAlign = "right";
+    for (const [at2, text4] of ticks(y)) {
+      const top = MARGIN.top + (1 - share2(y, at2)) * height;
+      pen2.moveTo(MARGIN.left, top);
+      pen2.lineTo(right, top);
+      pen2.fillText(text4, MARGIN.left - 5, top + 4);
+    }
+    pen2.stroke();
+    pen2.fillStyle = colourOf("ink-3");
+    pen2.textAlign = "center";
+    pen2.fillText(x.name, MARGIN.left + width2 / 2, bottom + 31);
+    pen2.save();
+    pen2.translate(11, MARGIN.top + height / 2);
+    pen2.rotate(-Math.PI / 2);
+    pen2.fillText(y.name, 0, 0);
+    pen2.restore();
+  }
+  function cloudBlock(block, given) {
+    const axes = block.axes.map(axisOf);
+    const latents2 = block.latents ? unpack(block.latents) : Array.from({ length: block.n }, (_, i) => i);
+    const rowOf = new Map(latents2.map((latent2, row2) => [latent2, row2]));
+    const groups = (block.groups || []).map(({ name: name4, role, rows }) => ({ name: name4, role, rows: unpack(rows) }));
+    const kind = new Map(groups.flatMap(({ name: name4, rows }) => rows.map((row2) => [row2, name4])));
+    const shown3 = new Map(block.shown);
+    const box = given || el("figure", { class: "block figure" });
+    if (!given) box.append(el("figcaption", {}), el("p", { class: "summary" }, block.summary));
+    const caption = within(box, "figcaption");
+    const plots = el("div", { class: "cloud" });
+    (maybe(box, ".summary") || caption).after(plots);
+    const drawings = block.plots.map(([across, up]) => {
+      const [x, y] = [axes[across], axes[up]];
+      const label2 = "Scatter plot: " + y.name + " over " + x.name + " of " + asText.count(block.n) + " latents.";
+      const base = el("canvas", { role: "img", "aria-label": label2 });
+      const over = el("canvas", { "aria-hidden": "true" });
+      plots.append(el("div", { class: "cloud-plot" }, base, over));
+      return { x, y, base, over };
+    });
+    const size = block.n > 8e3 ? 1.2 : block.n > 1500 ? 2 : 2.6;
+    const drawBase = () => {
+      const colours = new Map(["ink-3", "ink", ...groups.map(({ role }) => role)].map((name4) => [name4, colourOf(name4)]));
+      const order2 = [...groups.map(({ rows, role }) => ({ rows, role, radius: size + 0.5 })), { rows: [...shown3.keys()], role: "", radius: size + 1.4 }];
+      for (const drawing of drawings) {
+        const pen2 = cleared(drawing.base);
+        if (!pen2) continue;
+        drawAxes(pen2, drawing);
+        pen2.fillStyle = colours.get("ink-3") || "";
+        pen2.globalAlpha = block.n > 8e3 ? 0.6 : 0.85;
+        for (let row2 = 0; row2 < block.n; row2 += 1) {
+          const at2 = pixel(drawing, row2);
+          if (at2) pen2.fillRect(at2[0] - size / 2, at2[1] - size / 2, size, size);
+        }
+        pen2.globalAlpha = 1;
+        for (const { rows, role, radius } of order2)
+          for (const row2 of rows) {
+            const at2 = pixel(drawing, row2);
+            if (!at2) continue;
+            pen2.beginPath();
+            pen2.arc(at2[0], at2[1], radius, 0, 2 * Math.PI);
+            if (role) {
+              pen2.fillStyle = colours.get(role) || "";
+              pen2.fill();
+            } else {
+              pen2.strokeStyle = colours.get("ink") || "";
+              pen2.lineWidth = 1.1;
+              pen2.stroke();
+            }
+          }
+      }
+    };
+    const said3 = el("p", { class: "cloud-said", role: "status" });
+    let chosen2 = null;
+    const lines2 = (row2) => {
+      const values = axes.map((axis2) => {
+        const value2 = valueOf(axis2, row2);
+        return axis2.name + " " + (value2 === null ? "–" : asText.value(value2));
+      });
+      const label2 = shown3.get(row2);
+      return ["Latent " + latents2[row2] + (kind.has(row2) ? ", " + kind.get(row2) : ""), ...label2 ? [label2] : [], values.join(" · "), ...block.notes[row2] ? [block.notes[row2]] : []];
+    };
+    const mark3 = (row2) => {
+      for (const drawing of drawings) {
+        const pen2 = cleared(drawing.over);
+        const at2 = pen2 && row2 !== null && pixel(drawing, row2);
+        if (!pen2 || !at2) continue;
+        pen2.strokeStyle = colourOf("accent");
+        pen2.lineWidth = 2;
+        pen2.beginPath();
+        pen2.arc(at2[0], at2[1], 7, 0, 2 * Math.PI);
+        pen2.stroke();
+        pen2.beginPath();
+        pen2.globalAlpha = 0.45;
+        pen2.lineWidth = 1;
+        pen2.moveTo(MARGIN.left, at2[1]);
+        pen2.lineTo(drawing.base.clientWidth - MARGIN.right, at2[1]);
+        pen2.moveTo(at2[0], MARGIN.top);
+        pen2.lineTo(at2[0], drawing.base.clientHeight - MARGIN.bottom);
+        pen2.stroke();
+      }
+    };
+    const choose2 = (row2) => {
+      chosen2 = row2;
+      mark3(row2);
+      said3.replaceChildren();
+      if (row2 === null) return;
+      const [first, ...others] = lines2(row2);
+      const href = shown3.has(row2) ? latentHref(block.sae, latents2[row2]) : null;
+      said3.append(href ? el("a", { href }, first) : el("b", {}, first), ...others.map((line2) => el("span", {}, line2)));
+    };
+    const nearest = (drawing, event) => {
+      const { left, top } = drawing.base.getBoundingClientRect();
+      const [x, y] = [event.clientX - left, event.clientY - top];
+      let [best, row2] = [REACH * REACH, -1];
+      for (let i = 0; i < block.n; i += 1) {
+        const at2 = pixel(drawing, i);
+        if (!at2) continue;
+        const far = (at2[0] - x) ** 2 + (at2[1] - y) ** 2 - (shown3.has(i) ? 4 : 0);
+        if (far < best) [best, row2] = [far, i];
+      }
+      return row2 < 0 ? null : row2;
+    };
+    for (const drawing of drawings) {
+      drawing.over.addEventListener("mousemove", (event) => {
+        const row2 = nearest(drawing, event);
+        mark3(row2 ?? chosen2);
+        showTip(row2 === null ? null : lines2(row2), event.clientX, event.clientY);
+      });
+      drawing.over.addEventListener("mouseleave", () => {
+        mark3(chosen2);
+        showTip(null);
+      });
+      drawing.over.addEventListener("click", (event) => {
+        const row2 = nearest(drawing, event);
+        if (row2 !== null && row2 === chosen2 && shown3.has(row2)) {
+          const href = latentHref(block.sae, latents2[row2]);
+          if (href) goTo(href);
+        } else choose2(row2);
+        input.value = row2 === null ? "" : String(latents2[row2]);
+      });
+    }
+    const input = el("input", { type: "text", inputmode: "numeric", autocomplete: "off", placeholder: "number" });
+    const find2 = el("label", { class: "field cloud-find" }, el("span", {}, "Mark latent"), input);
+    input.addEventListener("input", () => {
+      const row2 = /^\d+$/.test(input.value.trim()) ? rowOf.get(Number(input.value)) : void 0;
+      choose2(row2 ?? null);
+      if (row2 === void 0 && input.value.trim()) said3.append(el("span", {}, "This latent is not among those measured."));
+    });
+    const key = keyList([
+      ...groups.filter(({ rows }) => rows.length).map(({ name: name4, role }) => (
+        /** @type {[string, string]} */
+        ["dot d-" + role, name4]
+      )),
+      ["dot d-ink-3", groups.length ? "of no kind" : "latents"],
+      ...shown3.size ? [
+        /** @type {[string, string]} */
+        ["ring", "shown in this report"]
+      ] : []
+    ]);
+    plots.after(...key ? [key] : [], find2, said3);
+    const name3 = (maybe(box.closest(".panel") || box, "h2") || { textContent: "latents" }).textContent || "latents";
+    caption.append(offer(name3, () => ({ columns: ["latent", ...axes.map((axis2) => axis2.name)], rows: latents2.map((latent2, row2) => [latent2, ...axes.map((axis2) => valueOf(axis2, row2) ?? "")]) })));
+    const draw2 = () => {
+      drawBase();
+      mark3(chosen2);
+    };
+    whenSeen(plots, () => onRedraw(
+      /** @type {Plot} */
+      plots,
+      draw2
+    ));
+    return box;
+  }
+
   // blocks/axes.js
   function nameAxis(texts, colours) {
     return {
@@ -2293,7 +2537,7 @@
 
   // blocks/sparse.js
   var SIZES = [12, 24, 48, 96];
-  var STEPS = /* @__PURE__ */ new Map([["ArrowLeft", [-1, 0]], ["ArrowRight", [1, 0]], ["ArrowUp", [0, -1]], ["ArrowDown", [0, 1]]]);
+  var STEPS2 = /* @__PURE__ */ new Map([["ArrowLeft", [-1, 0]], ["ArrowRight", [1, 0]], ["ArrowUp", [0, -1]], ["ArrowDown", [0, 1]]]);
   var ids = 0;
   function endsOf(block, side) {
     const { values } = side === "rows" ? block.row_values : block.column_values;
@@ -2402,7 +2646,7 @@
     };
     plot.addEventListener("keydown", (event) => {
       if (event.key === "Escape" && pinned >= 0) press(-1);
-      const step2 = STEPS.get(event.key);
+      const step2 = STEPS2.get(event.key);
       if (event.altKey || event.ctrlKey || event.metaKey || !step2) return;
       event.preventDefault();
       event.stopPropagation();
@@ -2783,7 +3027,7 @@
   }
 
   // blocks/page.js
-  var DRAWN = { bars: figureBlock, heatmap: heatmapBlock, lines: linesBlock, scatter: scatterBlock };
+  var DRAWN = { bars: figureBlock, cloud: cloudBlock, heatmap: heatmapBlock, lines: linesBlock, scatter: scatterBlock };
   function drawBlock(page2, figure) {
     const key = figure.dataset.block || "";
     const draw2 = () => {
@@ -3083,6 +3327,7 @@
     tokens: tokensBlock,
     latents: latentsBlock,
     bars: (block, { blind }) => figureBlock(block, null, blind),
+    cloud: (block) => cloudBlock(block),
     heatmap: (block) => heatmapBlock(block),
     lines: (block) => linesBlock(block),
     scatter: (block) => scatterBlock(block),
@@ -3214,8 +3459,8 @@
     const names2 = found.map(({ item: item2 }) => item2.name);
     const columns = ["from", "to", ...names2];
     const counts = { title: { text: "tokens" }, rangemode: "tozero" };
-    const ticks = Array.from({ length: Math.ceil((high2 - low) / 4) + 1 }, (_, i) => 4 * (Math.ceil(low / 4) + i)).filter((k) => k <= high2);
-    const few = ticks.filter((k, i) => i % Math.ceil(ticks.length / 8) === 0);
+    const ticks2 = Array.from({ length: Math.ceil((high2 - low) / 4) + 1 }, (_, i) => 4 * (Math.ceil(low / 4) + i)).filter((k) => k <= high2);
+    const few = ticks2.filter((k, i) => i % Math.ceil(ticks2.length / 8) === 0);
     return figureBlock({
       base: "compare.histogram",
       title: "Non-zero activations, over one axis",
@@ -5349,7 +5594,7 @@
   }
 
   // sae/table.js
-  var MARGIN = 12;
+  var MARGIN2 = 12;
   var PRINTED = 2e3;
   var LOWEST = -7;
   var COLUMNS2 = { labelled: 8, unlabelled: 7 };
@@ -5449,8 +5694,8 @@
     function draw2() {
       const rem = parseFloat(getComputedStyle(document.documentElement).fontSize) || 16;
       const height = rem * (parseFloat(getComputedStyle(scroller).getPropertyValue("--row")) || 2.1875);
-      const first = session.paper ? 0 : Math.max(0, Math.floor(scroller.scrollTop / height) - MARGIN);
-      const last = session.paper ? Math.min(shown3.length, PRINTED) : Math.min(shown3.length, first + Math.ceil(self.innerHeight / height) + 2 * MARGIN);
+      const first = session.paper ? 0 : Math.max(0, Math.floor(scroller.scrollTop / height) - MARGIN2);
+      const last = session.paper ? Math.min(shown3.length, PRINTED) : Math.min(shown3.length, first + Math.ceil(self.innerHeight / height) + 2 * MARGIN2);
       const key = first + "-" + last;
       if (key === drawn2) return;
       drawn2 = key;

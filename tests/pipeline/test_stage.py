@@ -100,6 +100,7 @@ def test_every_setting_belongs_to_a_stage_or_to_all(asked: Asked) -> None:
         *("prompts_file", "circuits", "blind", "with_reveal"),
         *("steer", "steer_prompts", "steering"),
         *("capability", "capability_file"),
+        *("lens", "enrichment", "token_sets", "enrichment_permutations"),
     }
     assert {key for key in others | reading if "." not in key} <= set(BuildConfig.model_fields)
 

@@ -259,5 +259,5 @@ def test_a_report_has_the_parts_that_its_run_allows(single_run: Path, hostile_ru
     one, three = (report_of(open_run(run)) for run in (single_run, hostile_run))
     assert [part.name for part in parts_of(one)][:2] == ["saes", "compare"]
     assert [part.name for part in parts_of(three)][:3] == ["overview", "saes", "compare"]
-    assert page_folders() == {"capability", "circuits", "steering"}
+    assert page_folders() == {"capability", "circuits", "lens", "steering"}
     assert nowhere(one, None) == ()

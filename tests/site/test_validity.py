@@ -30,6 +30,7 @@ from tests.synthetic_capability import capability_tests
 from tests.synthetic_circuits import prompts
 from tests.synthetic_examples import blind_extra, examples_extra
 from tests.synthetic_graph import SMALL, graphs
+from tests.synthetic_lens import lenses
 from tests.synthetic_steering import steering
 
 EVIL = "<img src=x> \" & </p> '"
@@ -103,7 +104,7 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Path]]:
             ]
         )
         write_run(folder / "one/run", SHAPE, prompts, examples_extra(), blind)
-        write_run(folder / "two/run", SHAPE, graphs(SMALL), capability_tests(), steering)
+        write_run(folder / "two/run", SHAPE, graphs(SMALL), capability_tests(), steering, lenses())
         for name in ("one", "two"):
             render(folder / name / "run", folder / name / "report", embed_neuronpedia=name == "one")
         yield [folder / "one/report", folder / "two/report"]

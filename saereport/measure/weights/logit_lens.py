@@ -67,13 +67,13 @@ def histogram(scores: Tensor, bins: int = BINS) -> tuple[Tensor, Tensor, Tensor]
     return low.squeeze(1), width.squeeze(1), counts
 
 
-def _rows_at_once(scores: Tensor) -> int:
+def rows_in_cache(scores: Tensor) -> int:
     """On a CPU a few rows, whose temporary tables fit into its cache; elsewhere all of them."""
     cpu = scores.device.type == "cpu"
     return max(1, _CACHED // scores.shape[1] if cpu else len(scores))
 
 
-def _scores(context: WeightContext, directions: Tensor) -> Iterator[Tensor]:
+def scores_of(context: WeightContext, directions: Tensor) -> Iterator[Tensor]:
     """Logits of some latents at a time, [n, n_logits]; together those of all in order."""
     tokens = context.tokens
     width = tokens.n_logits
@@ -97,8 +97,8 @@ def compute(context: WeightContext) -> dict[str, Any]:
     directions = writes_of(context.sae, context.model, context.chosen)
     columns: dict[str, list[np.ndarray[Any, Any]]] = {}
     parts = []
-    for scores in _scores(context, directions):
-        for few in torch.split(scores, _rows_at_once(scores)):
+    for scores in scores_of(context, directions):
+        for few in torch.split(scores, rows_in_cache(scores)):
             lower, width, counts = histogram(few)
             numbers = {**moments(few), "lower": lower, "width": width, "counts": counts}
             for name, values in numbers.items():
@@ -137,7 +137,7 @@ def compute_layers(context: WeightContext) -> dict[str, Any]:
         parts = []
         if listing:
             directions = written_at(sae, context.model, context.chosen, place)
-            parts = [extremes(scores, listing) for scores in _scores(context, directions)]
+            parts = [extremes(scores, listing) for scores in scores_of(context, directions)]
         lists.append(listed(parts or [empty]))
     # Rows are sorted by (latent, layer): the hook points take turns.
     columns = {

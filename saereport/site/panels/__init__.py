@@ -24,6 +24,7 @@ _MODULES = (
     "attribution",
     "activation",
     "logits",
+    "token_sets",
     "write_layers",
     "tokens",
     "deembedding",

@@ -27,8 +27,8 @@ from saereport.site.parts.registry import (
 )
 
 _MODULES = (
-    *("overview", "saes", "capability", "circuits", "steering", "compare", "methods"),
-    *("provenance", "text", "shared"),
+    *("overview", "saes", "capability", "lens", "circuits", "steering", "compare"),
+    *("methods", "provenance", "text", "shared"),
 )
 
 for _name in _MODULES:

@@ -8,8 +8,7 @@ from typing import Any
 from markupsafe import Markup
 
 from saereport.run import SaeInfo
-from saereport.site import raw
-from saereport.site.capability import panel_of
+from saereport.site import capability, lens, raw
 from saereport.site.context import LatentView, ReportModel, SaeView, page_name
 from saereport.site.latent_pages import (
     Index,
@@ -20,6 +19,7 @@ from saereport.site.latent_pages import (
     shards,
 )
 from saereport.site.latent_summary import story
+from saereport.site.panels.registry import Panel
 from saereport.site.parts.registry import (
     REPORT_DATA,
     VOCABULARY,
@@ -164,11 +164,15 @@ def _sae_page(sae: SaeView, index: Index) -> Iterator[Item]:
             "lists": lists,
             "unlisted": unlisted,
             "linked": bool(sae.neuronpedia),
-            "panels": [*shown_panels(sae.report, panel_of(sae), sae), *_raw(sae)],
+            "panels": [*shown_panels(sae.report, _panels(sae), sae), *_raw(sae)],
         },
         needs=(REPORT_DATA, VOCABULARY, table),
         sae=sae,
     )
+
+
+def _panels(sae: SaeView) -> list[Panel]:
+    return [*capability.panel_of(sae), *lens.panel_of(sae)]
 
 
 def _raw(sae: SaeView) -> list[ShownPanel]:

@@ -6,6 +6,7 @@ import { asText } from "../core/format.js";
 import { offer } from "../shell/downloads.js";
 import { attributionBlock, influencesBlock } from "./attributions.js";
 import { cellNode } from "./cells.js";
+import { cloudBlock } from "./cloud.js";
 import { examplesBlock } from "./examples.js";
 import { figureBlock, freshen } from "./figures.js";
 import { heatmapBlock } from "./heatmap.js";
@@ -48,6 +49,7 @@ const kinds = {
   tokens: tokensBlock,
   latents: latentsBlock,
   bars: (block, { blind }) => figureBlock(block, null, blind),
+  cloud: (block) => cloudBlock(block),
   heatmap: (block) => heatmapBlock(block),
   lines: (block) => linesBlock(block),
   scatter: (block) => scatterBlock(block),

@@ -171,6 +171,18 @@ export async function drawPlot(node, make, events) {
   for (const [name, action] of Object.entries(events || {})) node.on?.(name, action);
 }
 
+/**
+ * Draw what is drawn without the library, now and whenever the theme or the width changes.
+ * @param {Plot} node
+ * @param {() => void} draw
+ */
+export function onRedraw(node, draw) {
+  node.redraw = draw;
+  node.bare = true;
+  drawn.add(node);
+  draw();
+}
+
 // A browser's own print command waits for nothing: by then Plotly has to be there.
 export const readyFigures = () =>
   whenIdle(() => maybe(document, ".plot") && load(PLOTLY).catch(() => {}));
@@ -179,7 +191,7 @@ export const readyFigures = () =>
 export function redraw() {
   for (const node of drawn) {
     if (!node.isConnected) {
-      self.Plotly.purge(node);
+      if (!node.bare) self.Plotly.purge(node);
       drawn.delete(node);
     } else if (node.offsetParent) node.redraw?.();
     else node.stale = true;
@@ -201,7 +213,11 @@ export function freshen() {
   }
 }
 self.addEventListener("resize", () => {
-  for (const node of drawn) if (!node.offsetParent) node.stale = true;
+  for (const node of drawn) {
+    if (!node.offsetParent) node.stale = true;
+    // The library sees to its own drawings.
+    else if (node.bare) node.redraw?.();
+  }
 });
 
 /**

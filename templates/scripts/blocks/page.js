@@ -5,6 +5,7 @@ import { load } from "../core/load.js";
 import { whenSeen } from "../core/seen.js";
 import { chosen } from "../core/view.js";
 import { offerOnce } from "../shell/downloads.js";
+import { cloudBlock } from "./cloud.js";
 import { figureBlock, freshen } from "./figures.js";
 import { heatmapBlock } from "./heatmap.js";
 import { linesBlock } from "./lines.js";
@@ -14,7 +15,7 @@ import { scatterBlock } from "./scatter.js";
 /** @import { PageData } from "../types" */
 
 /** @type {Record<string, (block: any, given: HTMLElement) => unknown>} */
-const DRAWN = { bars: figureBlock, heatmap: heatmapBlock, lines: linesBlock, scatter: scatterBlock };
+const DRAWN = { bars: figureBlock, cloud: cloudBlock, heatmap: heatmapBlock, lines: linesBlock, scatter: scatterBlock };
 
 /**
  * @param {PageData} page
