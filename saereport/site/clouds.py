@@ -110,4 +110,4 @@ def _quantiles(axis: Axis) -> list[str]:
 
 def quantile_names() -> tuple[str, ...]:
     """The columns of that table."""
-    return ("", *_NAMES)
+    return ("of each latent", *_NAMES)

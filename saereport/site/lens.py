@@ -461,5 +461,5 @@ def summary(sae: SaeView) -> list[Block]:
     said = "Shares by the shape of the logit lens, a heuristic."
     where: Cell = {"text": "plots and lists", "href": page_of(sae.info.slug)}
     rows: list[list[Cell]] = [[where, *(numbers.percent(share.value) for _, share in shares)]]
-    names = ["", *(kind for kind, _ in shares)]
+    names = ["where", *(kind for kind, _ in shares)]
     return [{"b": "table", "summary": said, "columns": names, "rows": rows}]

@@ -16,7 +16,7 @@ from saereport.site.sae_page import figures
 from saereport.site.telling import TELLERS, bins, tell
 
 PLAIN = {"tokens", "latents", "facts", "bars", "examples", "text", "grid"}
-KINDS = PLAIN | {"table", "lines", "scatter", "heatmap", "attribution", "influences"}
+KINDS = PLAIN | {"table", "lines", "scatter", "cloud", "heatmap", "attribution", "influences"}
 
 
 def latents_of(run_dir: Path) -> list[LatentView]:

@@ -34,7 +34,7 @@ HEADING = "Logit lens of all latents"
 
 
 def _navigation(report: ReportModel, sae: SaeInfo | None) -> Sequence[Entry]:
-    return (Entry("Logit lens", INDEX),)
+    return (Entry("Logit lens", INDEX, group="Evaluation"),)
 
 
 def _items(report: ReportModel) -> Iterator[Item]:
