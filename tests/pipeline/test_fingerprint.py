@@ -154,11 +154,6 @@ def own_prompts(folder: Path, values: dict[str, Any]) -> None:
     (folder / "own.jsonl").write_text('{"prompt": "a", "answer": "b"}\n')
 
 
-def own_sets(folder: Path, values: dict[str, Any]) -> None:
-    values |= {"token_sets": str(folder / "sets.json"), "lens": 0}
-    (folder / "sets.json").write_text('{"own": [2, 3, 4, 5, 6]}')
-
-
 CHANGES: dict[str, tuple[Change, str]] = {
     "rms_norm_eps": (model_config(rms_norm_eps=1e-4), "the model's configuration (rms_norm_eps)"),
     "rope_theta": (
@@ -213,7 +208,7 @@ CHANGES: dict[str, tuple[Change, str]] = {
     "capability": (setting(capability=["capitals"]), "the setting 'capability'"),
     "prompts with answers": (own_prompts, "the setting 'capability_file'"),
     "lens": (setting(lens=9), "the setting 'lens'"),
-    "token sets": (own_sets, "the setting 'token_sets'"),
+    "enrichment": (setting(enrichment="all"), "the setting 'enrichment'"),
     "prompts": (setting(prompts=[{"text": "a prompt"}]), "the setting 'prompts'"),
     "circuits": (setting(circuits={"checks": 1}), "the setting 'circuits.checks'"),
 }
