@@ -54,6 +54,43 @@ def densities(sae: SaeView) -> Densities:
     return Densities(low, counts, shown_counts, len(every), len(shown), median)
 
 
+@dataclass(frozen=True)
+class Dense:
+    """How many latents of an SAE are active how often.
+
+    Attributes:
+        n: Latents of the SAE.
+        n_tokens: Counted tokens.
+        dead: Latents that were never active.
+        above_1: Latents that were active on more than 1 % of the tokens.
+        above_10: Latents that were active on more than 10 %.
+        median_log10: log10 of the median density of those that were active; 0 without any.
+    """
+
+    n: int
+    n_tokens: int
+    dead: int
+    above_1: int
+    above_10: int
+    median_log10: float
+
+
+def dense(sae: SaeView) -> Dense | None:
+    """How many latents are active how often; None where not all of them were followed."""
+    counts, n_tokens = _column(sae, "sae_activity", "n_active"), sae.n_counted
+    if not counts or n_tokens <= 0:
+        return None
+    active = sorted(n for n in counts if n)
+    return Dense(
+        n=len(counts),
+        n_tokens=n_tokens,
+        dead=len(counts) - len(active),
+        above_1=sum(100 * n > n_tokens for n in active),
+        above_10=sum(10 * n > n_tokens for n in active),
+        median_log10=log10(active[len(active) // 2] / n_tokens) if active else 0.0,
+    )
+
+
 def _column(sae: SaeView, table: str, column: str) -> list[float]:
     if table not in sae.tables:
         return []

@@ -25,6 +25,9 @@ REPLACED = (
 )
 """What stands in the place of the activations, and the ending of the names of its figures."""
 
+SIZES = ("mse", "mse_usual", "l0", "l1")
+"""Figures of any size, which have significant digits."""
+
 Figures = Mapping[str, Figure]
 
 
@@ -95,6 +98,15 @@ def quality_facts(run: Run, slug: str) -> list[Fact]:
         note = _joined([_share(recovered).interval, of])
         facts.append(Fact("CE recovered", _share(recovered).value, note))
     return facts
+
+
+def cell_of(figures: Figures, name: str) -> QualityCell:
+    """One figure as every page shows it: a size as it is, nats and shares by their decimals."""
+    if name in SIZES:
+        return _plain(figures.get(name))
+    if name.startswith(("ce_", "kl_")) and "recovered" not in name:
+        return _cell(figures.get(name), _decimals_of_nats(figures))
+    return _share(figures.get(name))
 
 
 def share(figure: Figure | None) -> str:

@@ -109,28 +109,37 @@ def facts(sae: SaeView) -> list[Fact]:
 
 def figures(sae: SaeView) -> list[ServerFigure]:
     """The distributions over the whole SAE."""
-    result = [_density(sae)]
-    if sae.info.l0 is not None and sae.info.l0.histogram:
-        l0 = sae.info.l0
-        counts = list(l0.histogram)
-        block = L0(
-            v={"mean": numbers.value(l0.mean)},
-            views=[{"data": [{"x0": Exact((l0.width - 1) / 2), "dx": l0.width, "y": counts}]}],
-        )
+    result = [_server_figure("density", density_block(sae), _density_rows(sae))]
+    block = l0_block(sae)
+    if block is not None and sae.info.l0 is not None:
+        width = sae.info.l0.width
         table = tuple(
-            (str(i * l0.width), str((i + 1) * l0.width - 1), numbers.count(n))
-            for i, n in enumerate(counts)
+            (str(i * width), str((i + 1) * width - 1), numbers.count(n))
+            for i, n in enumerate(sae.info.l0.histogram)
             if n
         )
         result.append(_server_figure("l0", block, table))
     return [figure for figure in result if figure.rows]
 
 
-def _density(sae: SaeView) -> ServerFigure:
+def l0_block(sae: SaeView) -> Block | None:
+    """The histogram of active latents a token; None where it was not measured."""
+    l0 = sae.info.l0
+    if l0 is None or not l0.histogram:
+        return None
+    counts = list(l0.histogram)
+    return L0(
+        v={"mean": numbers.value(l0.mean)},
+        views=[{"data": [{"x0": Exact((l0.width - 1) / 2), "dx": l0.width, "y": counts}]}],
+    )
+
+
+def density_block(sae: SaeView) -> Block:
+    """The histogram of log10 density."""
     spread = densities(sae)
     n, low, high = len(spread.counts), spread.low, spread.low + len(spread.counts) - 1
     decades = list(range(-(-low // PER_DECADE), high // PER_DECADE + 2)) if n else []
-    block = DENSITY(
+    return DENSITY(
         v={
             "n": numbers.count(spread.n_active),
             "chosen": numbers.count(spread.n_shown),
@@ -152,17 +161,20 @@ def _density(sae: SaeView) -> ServerFigure:
             }
         ],
     )
-    table = tuple(
+
+
+def _density_rows(sae: SaeView) -> tuple[tuple[str, ...], ...]:
+    spread = densities(sae)
+    return tuple(
         (
-            numbers.value(10 ** ((low + i) / PER_DECADE)),
-            numbers.value(10 ** ((low + i + 1) / PER_DECADE)),
+            numbers.value(10 ** ((spread.low + i) / PER_DECADE)),
+            numbers.value(10 ** ((spread.low + i + 1) / PER_DECADE)),
             numbers.count(spread.counts[i]),
             numbers.count(spread.shown[i]),
         )
-        for i in range(n)
+        for i in range(len(spread.counts))
         if spread.counts[i]
     )
-    return _server_figure("density", block, table)
 
 
 def _decade(power: int) -> str:

@@ -17,7 +17,9 @@ from typing import Final
 SLUG: Final = r"[a-z0-9][a-z0-9._-]{0,119}"
 """Letters, digits, `.`, `_`, `-`; at most `LONGEST` of them."""
 LONGEST: Final = 120
-RESERVED: Final = frozenset({"assets", "capability", "circuits", "lens", "steering", "text", "run"})
+RESERVED: Final = frozenset(
+    {"assets", "capability", "circuits", "evaluation", "lens", "steering", "text", "run"}
+)
 """Folders that every report may have of its own; parts of other packages reserve further ones."""
 ENDINGS: Final = (".html", ".js", ".json")
 """Names that end so are files in a report."""

@@ -305,6 +305,8 @@ export interface ScatterBlock extends DrawnBlock {
   series: { name: string; role: string; points: [number, number][] }[];
   /** What each role stands for, in words. */
   roles?: Record<string, string>;
+  /** Whether a point says which series it is of. */
+  named?: boolean;
 }
 
 export interface Group {

@@ -3017,8 +3017,10 @@
       plot,
       () => drawPlot(plot, make2, {
         plotly_hover: (event) => {
-          const [{ x, y }] = event.points;
-          if (event.event) showTip([block.x + " " + asText.value(x), block.y + " " + asText.value(y)], event.event.clientX, event.event.clientY);
+          const [{ x, y, curveNumber }] = event.points;
+          const line2 = block.series[curveNumber - (block.diagonal ? 1 : 0)];
+          const of = block.named && line2 ? [line2.name] : [];
+          if (event.event) showTip([...of, block.x + " " + asText.value(x), block.y + " " + asText.value(y)], event.event.clientX, event.event.clientY);
         },
         plotly_unhover: () => showTip(null)
       })

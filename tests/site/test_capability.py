@@ -67,7 +67,7 @@ def test_the_page_of_all_saes_has_every_figure(run: Run, report: Path) -> None:
             for kind, row in zip(("spliced", "zero"), rows[place : place + 2], strict=True):
                 assert row[1:] == [words(figure_cell(scores[name, kind, metric])) for name in sets]
         assert len(rows) == 4
-    assert [a.text for a in page.select("nav.nav a")][:2] == ["Overview", "Capability tests"]
+    assert [a.text for a in page.select("nav.nav a")][:2] == ["Overview", "Evaluation"]
 
 
 def test_what_is_drawn_is_the_difference_to_the_model(run: Run) -> None:

@@ -92,7 +92,7 @@ def test_a_part_is_in_the_order_the_navigation_and_the_help_of_every_page(
     for path in ("index.html", "weather/index.html", "compare.html"):
         page = BeautifulSoup((tmp_path / "out" / path).read_text("utf-8"), "html.parser")
         labels = [a.text for a in page.select("nav.nav a")]
-        assert labels == ["Latents", "Weather", "Compare", "Methods", "Provenance"]
+        assert labels == ["Latents", "Evaluation", "Weather", "Compare", "Methods", "Provenance"]
         keys = [kbd.text for kbd in page.select("dialog dt kbd")]
         assert ("w" in keys) == path.startswith("weather")
         assert keys[-4:] == ["y", "m", "t", "?"]
@@ -112,7 +112,8 @@ def test_a_part_is_in_the_single_file_in_its_place(
     paths = [section["data-path"] for section in soup.select("section[data-path]")]
     tops = list(dict.fromkeys(str(path).split("/")[0] for path in paths))
     slug = open_run(single_run).info.saes[0].slug
-    expected = ["index.html", slug, "weather", "compare.html", "methods.html", "provenance.html"]
+    first, last = ["index.html", slug, "evaluation"], ["methods.html", "provenance.html"]
+    expected = [*first, "weather", "compare.html", *last]
     assert tops == expected
     assert soup.find("script", {"data-path": "weather/index.js"})
 
@@ -257,7 +258,12 @@ def test_two_parts_share_nothing(part: Part, said: str) -> None:
 
 def test_a_report_has_the_parts_that_its_run_allows(single_run: Path, hostile_run: Path) -> None:
     one, three = (report_of(open_run(run)) for run in (single_run, hostile_run))
-    assert [part.name for part in parts_of(one)][:2] == ["saes", "compare"]
-    assert [part.name for part in parts_of(three)][:3] == ["overview", "saes", "compare"]
-    assert page_folders() == {"capability", "circuits", "lens", "steering"}
+    assert [part.name for part in parts_of(one)][:3] == ["saes", "evaluation", "compare"]
+    assert [part.name for part in parts_of(three)][:4] == [
+        "overview",
+        "saes",
+        "evaluation",
+        "compare",
+    ]
+    assert page_folders() == {"capability", "circuits", "evaluation", "lens", "steering"}
     assert nowhere(one, None) == ()

@@ -27,7 +27,7 @@ from saereport.site.parts.registry import (
 )
 
 _MODULES = (
-    *("overview", "saes", "capability", "lens", "circuits", "steering", "compare"),
+    *("overview", "saes", "evaluation", "capability", "lens", "circuits", "steering", "compare"),
     *("methods", "provenance", "text", "shared"),
 )
 

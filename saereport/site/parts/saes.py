@@ -8,7 +8,7 @@ from typing import Any
 from markupsafe import Markup
 
 from saereport.run import SaeInfo
-from saereport.site import capability, lens, raw
+from saereport.site import capability, evaluation, lens, raw
 from saereport.site.context import LatentView, ReportModel, SaeView, page_name
 from saereport.site.latent_pages import (
     Index,
@@ -156,6 +156,7 @@ def _sae_page(sae: SaeView, index: Index) -> Iterator[Item]:
         fields={
             "facts": facts(sae),
             "quality": quality(sae),
+            "evaluation": evaluation.page_of(sae.info.slug) if evaluation.is_evaluated(sae) else "",
             "figures": drawn,
             "rows": table_rows(sae, index.first),
             "total": len(index.records),

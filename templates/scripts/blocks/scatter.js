@@ -45,8 +45,10 @@ export function scatterBlock(block, given) {
   whenSeen(plot, () =>
     drawPlot(plot, make, {
       plotly_hover: (/** @type {PlotEvent} */ event) => {
-        const [{ x, y }] = event.points;
-        if (event.event) showTip([block.x + " " + asText.value(x), block.y + " " + asText.value(y)], event.event.clientX, event.event.clientY);
+        const [{ x, y, curveNumber }] = event.points;
+        const line = block.series[curveNumber - (block.diagonal ? 1 : 0)];
+        const of = block.named && line ? [line.name] : [];
+        if (event.event) showTip([...of, block.x + " " + asText.value(x), block.y + " " + asText.value(y)], event.event.clientX, event.event.clientY);
       },
       plotly_unhover: () => showTip(null),
     }),

@@ -1,0 +1,123 @@
+"""Pages of evaluation: what stands in the HTML is what the run holds."""
+
+from __future__ import annotations
+
+from math import log10
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from bs4 import BeautifulSoup
+
+from saereport.publish import check
+from saereport.run import Run, open_run
+from saereport.run.figures import figures_of
+from saereport.site import evaluation, numbers, render, report_of
+from saereport.site.densities import dense
+from tests.diff.edited import edited
+from tests.diff.rewriting import rewritten
+from tests.synthetic import Shape, write_run
+
+SHAPE = Shape(n_saes=3, d_sae=32, n_chosen=4, n_sequences=20, hostile=True)
+
+Edited = dict[str, list[Any]]
+
+
+def little(columns: Edited) -> Edited:
+    """Zero ablation that costs hardly anything."""
+    found = {name: list(column) for name, column in columns.items()}
+    found["value"][found["metric"].index("ce_added_zero")] = 0.02
+    return found
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    folder = tmp_path_factory.mktemp("evaluation")
+    write_run(folder / "plain", SHAPE)
+    slug = open_run(folder / "plain").info.saes[1].slug
+    edited(folder / "plain", folder / "run", {("sae_metrics", slug): little})
+    return open_run(folder / "run")
+
+
+@pytest.fixture(scope="module")
+def report(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("pages") / "report"
+    render(run.path, out)
+    return out
+
+
+def soup(path: Path) -> BeautifulSoup:
+    return BeautifulSoup(path.read_text("utf-8"), "html.parser")
+
+
+def cells(table: Any) -> list[list[str]]:
+    return [[c.get_text(" ", strip=True) for c in row.select("th, td")] for row in table("tr")]
+
+
+def test_the_page_of_all_saes_has_a_row_for_each(run: Run, report: Path) -> None:
+    page = soup(report / "evaluation" / "index.html")
+    (table,) = page.select("#reconstruction table")
+    head, *rows = cells(table)
+    assert head[:3] == ["SAE", "explained variance", "without the largest norms"]
+    labels = [sae.info.label for sae in report_of(run).saes]
+    assert [row[0] for row in rows] == labels
+    for sae, row in zip(run.info.saes, rows, strict=True):
+        figure = figures_of(run, sae.slug)["explained_variance"]
+        assert figure.interval is not None
+        assert row[1] == f"{figure.value:.3f} " + " to ".join(f"{x:.3f}" for x in figure.interval)
+    (table,) = page.select("#prediction table")
+    assert cells(table)[0][1:3] == ["share recovered", "of mean ablation"]
+    said = page.select_one("#prediction").text  # type: ignore[union-attr]
+    assert f"means little: {labels[1]}. Read" in said
+    drawn = page.select("#trade figure")
+    assert len(drawn) == 2
+    assert cells(drawn[0].table)[1][0] == labels[0]
+
+
+def test_shares_of_latents_are_counted(run: Run, report: Path) -> None:
+    page = soup(report / "evaluation" / "index.html")
+    rows = cells(page.select_one("#densities table"))[1:]
+    for place, sae in enumerate(run.info.saes):
+        counts = np.array(run.table("sae_activity", sae.slug)["n_active"].to_pylist())
+        share = counts / run.info.text.n_counted
+        found = dense(report_of(run).saes[place])
+        assert found is not None
+        assert found.dead == (counts == 0).sum()
+        assert (found.above_1, found.above_10) == ((share > 0.01).sum(), (share > 0.1).sum())
+        middle = np.sort(share[share > 0])[(share > 0).sum() // 2]
+        assert found.median_log10 == pytest.approx(log10(middle))
+        assert rows[place][3:5] == [
+            numbers.percent(n / len(counts)) for n in (found.dead, found.above_1)
+        ]
+
+
+def test_the_page_of_one_sae_has_all_of_its_figures(run: Run, report: Path) -> None:
+    slug = run.info.saes[0].slug
+    page = soup(report / "evaluation" / f"of-{slug}.html")
+    titles = [h3.get_text(strip=True) for h3 in page.select("#figures h3")]
+    assert titles == ["Activations", "Share recovered", "Next-token predictions, in nats"]
+    said = page.select_one("#figures").text  # type: ignore[union-attr]
+    assert "Over the first 1,260 counted tokens of the text, in 20 sequences." in said
+    assert "(sae_metrics, version " in said
+    assert len(page.select("#densities figure")) == 1
+    home = soup(report / slug / "index.html")
+    assert home.find("a", href=f"../evaluation/of-{slug}.html")
+    assert check(report) == ()
+
+
+def test_what_was_not_measured_is_said(run: Run, tmp_path: Path) -> None:
+    """Without figures the densities are still there; without both there is no such part."""
+    slugs = [sae.slug for sae in run.info.saes]
+
+    def without(name: str) -> dict[tuple[str, str | None], Any]:
+        return {(name, slug): lambda _: None for slug in slugs}
+
+    bare = rewritten(run, tmp_path / "run", without("sae_metrics"))
+    render(bare.path, tmp_path / "report")
+    page = soup(tmp_path / "report" / "evaluation" / "index.html")
+    assert [panel["id"] for panel in page.select("section.panel")] == ["densities"]
+    own = soup(tmp_path / "report" / "evaluation" / f"of-{slugs[0]}.html")
+    assert "Not measured: the run does not hold it." in own.text
+    neither = rewritten(bare, tmp_path / "neither", without("sae_activity"))
+    assert not evaluation.present(report_of(neither))
