@@ -108,6 +108,7 @@ WEIGHTS: dict[str, str] = {
     "neighbours": "saereport.measure.weights.decoder:NEIGHBOURS",
     "head_shares": "saereport.measure.weights.heads:SHARES",
     "geometry": "saereport.measure.weights.decoder:GEOMETRY",
+    "weight_distributions": "saereport.measure.weights.distributions:TABLE",
     "decoder_directions": "saereport.measure.weights.decoder:DIRECTIONS",
 }
 """Where each table of weights is, by name; they need torch, which who names them may not have."""

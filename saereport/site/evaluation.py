@@ -8,7 +8,7 @@ from typing import Final
 
 from saereport.run import TABLES
 from saereport.run.figures import SMALL_GAP, Figure, figures_of
-from saereport.site import numbers
+from saereport.site import numbers, weights
 from saereport.site.blocks import Block, Cell
 from saereport.site.context import ReportModel, SaeView
 from saereport.site.densities import Dense, dense
@@ -19,7 +19,7 @@ from saereport.site.sae_page import density_block, l0_block
 FOLDER: Final = "evaluation"
 INDEX: Final = f"{FOLDER}/index.html"
 
-TABLE_NAMES: Final = ("sae_metrics", "sae_activity")
+TABLE_NAMES: Final = ("sae_metrics", "sae_activity", weights.TABLE)
 """Tables of which one is enough for a page."""
 
 RECONSTRUCTION: Final = (
@@ -72,6 +72,7 @@ def sae_panels(sae: SaeView) -> list[Panel]:
         Panel("figures", "How well it reconstructs", ("sae_metrics",), figures_blocks, wide=True),
         Panel("densities", "How often its latents are active", ("sae_activity",), density_blocks),
         Panel("active", "How many are active on a token", ("sae_activity",), l0_blocks),
+        Panel("weights", "How their weights differ", (weights.TABLE,), weights.blocks, wide=True),
     ]
 
 
@@ -151,6 +152,7 @@ def comparing_panels(report: ReportModel) -> list[Panel]:
             )
         ),
         Panel("densities", "Densities", ("sae_activity",), densities_compared, wide=True),
+        Panel("weights", "Weights", (weights.TABLE,), weights_compared, wide=True),
     ]
 
 
@@ -284,3 +286,8 @@ def densities_compared(report: ReportModel) -> list[Block]:
             "rows": rows,
         }
     ]
+
+
+def weights_compared(report: ReportModel) -> list[Block]:
+    """How the weights of every SAE's latents are distributed."""
+    return weights.compared([(sae, _named(sae)) for sae in report.saes])

@@ -18,3 +18,7 @@ class FakeSae(SimpleNamespace):
     def write_rows(self, rows: Any = None, place: int = 0) -> torch.Tensor:
         found: torch.Tensor = self.W_dec if rows is None else self.W_dec[rows]
         return found
+
+    def read_biases(self) -> torch.Tensor:
+        found: torch.Tensor = self.b_enc if "b_enc" in vars(self) else self.W_enc[0] - 1
+        return found

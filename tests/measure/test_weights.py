@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from saereport.measure.weights import WEIGHT_TABLES, TokenRows, WeightContext
+from saereport.measure.weights import WEIGHT_TABLES, TokenRows, WeightContext, distributions
 from saereport.measure.weights import decoder as decoder_module
 from saereport.measure.weights.directions import reads_at, why_no_read, why_no_write, writes_of
 from saereport.measure.weights.extremes import extremes, largest, with_more
@@ -297,6 +297,75 @@ def test_geometry(context: WeightContext) -> None:
         np.testing.assert_allclose(np.abs(found), np.abs(plane[latent]), atol=1e-5)
 
 
+def slow_quantities(sae: Any) -> dict[str, np.ndarray]:
+    W_enc, W_dec = (w.double().numpy() for w in (sae.W_enc, sae.W_dec))
+    lengths = [np.linalg.norm(W_enc, axis=0), np.linalg.norm(W_dec, axis=1)]
+    n = len(W_dec)
+    near = [
+        max(W_dec[i] @ W_dec[j] / lengths[1][i] / lengths[1][j] for j in range(n) if j != i)
+        for i in range(n)
+    ]
+    return {
+        "encoder_norm": lengths[0],
+        "encoder_bias": sae.read_biases().double().numpy(),
+        "decoder_norm": lengths[1],
+        "encoder_decoder_cosine": (W_enc.T * W_dec).sum(axis=1) / lengths[0] / lengths[1],
+        "largest_decoder_cosine": np.array(near),
+    }
+
+
+def test_distributions_of_weights(context: WeightContext) -> None:
+    """Of all latents, in blocks of a few of them (the memory of `context` holds no more)."""
+    slow = slow_quantities(context.sae)
+    rows = rows_of(context, "weight_distributions")
+    assert [row["quantity"] for row in rows] == sorted(slow)
+    for row in rows:
+        values = slow[row["quantity"]]
+        if context.hook_in.name != context.hook_out.name and "encoder_dec" in row["quantity"]:
+            assert row["reason"].startswith("it writes elsewhere than it reads")
+            assert (row["n_latents"], len(row["counts"]), len(row["quantiles"])) == (0, 0, 0)
+            continue
+        assert (row["n_latents"], row["reason"]) == (14, "")
+        ends = [row["mean"], row["std"], row["min"], row["max"]]
+        expected = [values.mean(), values.std(), values.min(), values.max()]
+        assert ends == pytest.approx(expected, rel=1e-5, abs=1e-6)
+        assert row["quantiles"] == pytest.approx(
+            np.quantile(values, [0.05, 0.25, 0.5, 0.75, 0.95]), rel=1e-5, abs=1e-6
+        )
+        edges = row["lower"] + row["width"] * np.arange(len(row["counts"]) + 1)
+        assert sum(row["counts"]) == 14
+        # A value on an edge may fall to either side of it: what is summed up to there cannot.
+        below = np.cumsum(row["counts"])
+        for edge, n in zip(edges[1:-1], below[:-1], strict=True):
+            near = 1e-5 * max(1, abs(edge))
+            assert (values < edge - near).sum() <= n <= (values < edge + near).sum()
+
+
+def test_cosines_of_a_wide_sae_are_of_a_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    sae = sae_of("resid", d_sae=300)
+    monkeypatch.setattr(distributions, "FEWEST_SAMPLED", 20)
+    monkeypatch.setattr(distributions, "MOST_PRODUCTS", 300 * 32 * 50)
+    context = WeightContext(sae, LATENTS, TokenRows(tiny_model()), [], seed=3, memory=50_000)
+    chosen = distributions.sampled_latents(context)
+    assert (len(chosen), len(set(chosen.tolist()))) == (50, 50)
+    assert chosen.tolist() != distributions.sampled_latents(replace(context, seed=4)).tolist()
+    row = rows_of(context, "weight_distributions")[-1]
+    values = slow_quantities(sae)["largest_decoder_cosine"][chosen]
+    assert (row["n_latents"], row["max"]) == (50, pytest.approx(values.max(), abs=1e-6))
+    assert row["mean"] == pytest.approx(values.mean(), abs=1e-6)
+    monkeypatch.setattr(distributions, "MOST_PRODUCTS", 0)
+    assert len(distributions.sampled_latents(context)) == 20
+
+
+def test_equal_weights_are_one_bin_and_a_lone_latent_has_no_other() -> None:
+    sae = sae_of("resid", d_sae=1)
+    rows = rows_of(WeightContext(sae, LATENTS[:1], TokenRows(tiny_model())), "weight_distributions")
+    assert rows[-1]["reason"] == "it has one latent, and so no other"
+    lower, width, counts = distributions.histogram_of(np.full(7, 0.25))
+    assert (lower, width, counts.tolist()) == (0.125, 0.25, [7])
+    assert distributions.histogram_of(np.zeros(3))[2].tolist() == [3]
+
+
 def test_directions_are_the_decoder_rows_at_unit_length(context: WeightContext) -> None:
     decoder = context.sae.W_dec.numpy().astype(np.float64)
     for row in rows_of(context, "decoder_directions"):
@@ -369,7 +438,11 @@ def test_no_latents_and_half_precision(table: str, context: WeightContext) -> No
         sae.W_enc, sae.W_dec = sae.W_enc.to(dtype), sae.W_dec.to(dtype)
         small = WeightContext(sae, latents, context.tokens, context.others)
         columns = WEIGHT_TABLES[table].compute(small)
-        assert set(np.unique(columns["latent"])) == set(latents)
+        if table == "weight_distributions":
+            # It is of all latents, whichever are shown.
+            assert columns["n_latents"] == [0 if why else 14 for why in columns["reason"]]
+        else:
+            assert set(np.unique(columns["latent"])) == set(latents)
 
 
 def test_a_dead_decoder_row_gives_zeros() -> None:

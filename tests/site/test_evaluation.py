@@ -13,11 +13,12 @@ from bs4 import BeautifulSoup
 from saereport.publish import check
 from saereport.run import Run, open_run
 from saereport.run.figures import figures_of
-from saereport.site import evaluation, numbers, render, report_of
+from saereport.site import evaluation, numbers, render, report_of, weights
 from saereport.site.densities import dense
 from tests.diff.edited import edited
 from tests.diff.rewriting import rewritten
 from tests.synthetic import Shape, write_run
+from tests.synthetic_evaluation import distributions
 
 SHAPE = Shape(n_saes=3, d_sae=32, n_chosen=4, n_sequences=20, hostile=True)
 
@@ -34,7 +35,7 @@ def little(columns: Edited) -> Edited:
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("evaluation")
-    write_run(folder / "plain", SHAPE)
+    write_run(folder / "plain", SHAPE, distributions(sampled=20))
     slug = open_run(folder / "plain").info.saes[1].slug
     edited(folder / "plain", folder / "run", {("sae_metrics", slug): little})
     return open_run(folder / "run")
@@ -106,6 +107,29 @@ def test_the_page_of_one_sae_has_all_of_its_figures(run: Run, report: Path) -> N
     assert check(report) == ()
 
 
+def test_weights_are_told_by_their_quantiles(run: Run, report: Path) -> None:
+    slug, other, _ = (sae.slug for sae in run.info.saes)
+    rows = {row["quantity"]: row for row in run.table("weight_distributions", slug).to_pylist()}
+    panel = soup(report / "evaluation" / f"of-{slug}.html").select_one("#weights")
+    assert panel is not None
+    titles = [h3.get_text(strip=True) for h3 in panel("h3")]
+    assert titles == list(weights.TITLES.values())
+    for figure, row in zip(panel("figure"), map(rows.get, weights.TITLES), strict=True):
+        assert row is not None
+        said, half = figure.select_one(".summary").text, numbers.value(row["quantiles"][2])
+        assert f"the median is {half}, the smallest {numbers.value(row['min'])}" in said
+        assert ("Of 20 of 32 latents" in said) == (row["quantity"] == "largest_decoder_cosine")
+        counts = [int(line[2]) for line in cells(figure.table)[1:]]
+        assert counts == [n for n in row["counts"] if n]
+    panel = soup(report / "evaluation" / f"of-{other}.html").select_one("#weights")
+    assert panel is not None
+    assert len(panel("figure")) == 4
+    assert "Cosine of encoder and decoder: it writes elsewhere than it reads" in panel.text
+    table = cells(soup(report / "evaluation" / "index.html").select_one("#weights table"))
+    assert table[1][1].split()[0] == numbers.value(rows["encoder_norm"]["quantiles"][2])
+    assert table[2][4] == "–"
+
+
 def test_what_was_not_measured_is_said(run: Run, tmp_path: Path) -> None:
     """Without figures the densities are still there; without both there is no such part."""
     slugs = [sae.slug for sae in run.info.saes]
@@ -113,7 +137,9 @@ def test_what_was_not_measured_is_said(run: Run, tmp_path: Path) -> None:
     def without(name: str) -> dict[tuple[str, str | None], Any]:
         return {(name, slug): lambda _: None for slug in slugs}
 
-    bare = rewritten(run, tmp_path / "run", without("sae_metrics"))
+    bare = rewritten(
+        run, tmp_path / "run", without("sae_metrics") | without("weight_distributions")
+    )
     render(bare.path, tmp_path / "report")
     page = soup(tmp_path / "report" / "evaluation" / "index.html")
     assert [panel["id"] for panel in page.select("section.panel")] == ["densities"]

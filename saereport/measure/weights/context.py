@@ -73,6 +73,9 @@ class SaeWeights(Protocol):
     def W_enc(self) -> Tensor:
         """[d_in, d_sae]."""
 
+    def read_biases(self) -> Tensor:
+        """What every latent's pre-activation holds besides the product with its column, [d_sae]."""
+
     def write_rows(self, latents: Tensor | None = None, place: int = 0) -> Tensor:
         """Write directions of some latents, or of all, at one of `writes`, [n, d_out]."""
 

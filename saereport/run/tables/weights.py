@@ -13,10 +13,13 @@ from saereport.run.kinds import (
     Real,
     SaeName,
     Share,
+    Text,
 )
 from saereport.run.table import (
     F32,
+    F64,
     I32,
+    I64,
     LATENT,
     RANK,
     TEXT,
@@ -24,6 +27,11 @@ from saereport.run.table import (
     Column,
     Table,
     listed,
+)
+
+WEIGHT_QUANTITIES = (
+    *("encoder_norm", "encoder_bias", "decoder_norm"),
+    *("encoder_decoder_cosine", "largest_decoder_cosine"),
 )
 
 WEIGHT_TABLES = (
@@ -201,5 +209,37 @@ WEIGHT_TABLES = (
         "for.",
         about="latent",
         every_latent=True,
+    ),
+    Table(
+        "weight_distributions",
+        "sae",
+        ("quantity",),
+        (
+            Column("quantity", TEXT, OneOf(words=WEIGHT_QUANTITIES)),
+            Column("n_latents", I64, Count()),
+            Column("reason", TEXT, Text()),
+            *(Column(name, F64, Real()) for name in ("mean", "std", "min", "max")),
+            Column("quantiles", listed(F64), Real(), lengths=(0, 5)),
+            Column("lower", F64, Real()),
+            Column("width", F64, NonNegative()),
+            Column("counts", listed(I64), Count()),
+        ),
+        "Distributions of weights",
+        "How the latents of the SAE, shown or not, differ in their weights; `n_latents` are in "
+        "each distribution. `encoder_norm` and `decoder_norm` are the lengths of a latent's "
+        "encoder column and decoder row (what a latent writes to several MLPs counts as one long "
+        "row), `encoder_bias` is what its pre-activation holds besides the product with the column "
+        "(of a gated SAE that of the magnitude), all in units of its activation. "
+        "`encoder_decoder_cosine` is the cosine between column and row, for SAEs that write where "
+        "they read. `largest_decoder_cosine` is the largest cosine of a latent's decoder row with "
+        "that of any other latent: many near 1 are latents that stand for nearly the same. It "
+        "takes a product of every latent with every other; where these would be more than 2^36 "
+        "multiplications, it is of a sample of 1,024 latents or more (by the seed of the report), "
+        "each still against all others.\n\n"
+        "`quantiles` are those of 0.05, 0.25, 0.5, 0.75 and 0.95; bin b of the histogram covers "
+        "[lower + b width, lower + (b + 1) width), the last one with its end. Where an SAE has no "
+        "such number, `reason` says why and the lists are empty.",
+        about="sae",
+        on_pages=False,
     ),
 )

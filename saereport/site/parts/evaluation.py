@@ -62,6 +62,7 @@ register(
         kinds=(PageKind("evaluation"), PageKind("evaluation_sae")),
         navigation=_navigation,
         folders=frozenset({FOLDER}),
+        tables=("weight_distributions",),
         present=present,
     )
 )

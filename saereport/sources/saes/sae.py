@@ -189,6 +189,15 @@ class Sae:
                 bias = bias - read @ offset.to(self.exact)
             return read_before(self.normalizes, a.to(self.exact), read), bias
 
+    def read_biases(self) -> Tensor:
+        """What the pre-activation of every latent holds besides its product, `exact` `[d_sae]`.
+
+        Raises:
+            SaereportError: Its latents have no read directions.
+        """
+        with torch.no_grad():
+            return self.encoder.biases(torch.arange(self.d_sae, device=self.device), self.exact)
+
     def read_vectors(self, latents: Tensor) -> Tensor:
         """The derivative of active latents with respect to `encoder_input(a)`, `[n, d_in]`."""
         return self.encoder.reads(latents, self.dtype)
