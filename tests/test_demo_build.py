@@ -24,7 +24,7 @@ def command(out: Path, tokens: int) -> list[str]:
         *(sys.executable, "-m", "saereport", "--quiet", "build"),
         *("--sae-path", str(sae), "--model", "demo", "--dataset", "demo"),
         *("--tokens", str(tokens), "--latents", "random:8", "--device", "cpu"),
-        *("--batch-size", "8", "--evaluation-tokens", "256", "--out", str(out)),
+        *("--batch-size", "8", "--evaluate", "256", "--out", str(out)),
     ]
 
 

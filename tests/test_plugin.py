@@ -84,7 +84,7 @@ def shell(site_packages: Path, tmp_path_factory: pytest.TempPathFactory) -> Shel
         "model": "demo",
         "dataset": "demo",
         "tokens": 2048,
-        "evaluation_tokens": 256,
+        "evaluate": 256,
         "saes": [
             {"path": str(plain), "latents": LATENTS},
             {"path": str(with_gains(made.folder / "gains")), "latents": LATENTS},

@@ -40,7 +40,7 @@ def shell(tmp_path: Path) -> dict[str, str]:
     (tmp_path / "text.txt").write_text("It was a dark and stormy night. " * 60)
     (tmp_path / "report.yaml").write_text(
         "model: model\nsaes: [{path: sae}]\ndataset: text.txt\nlatents: 0-3\ntokens: 700\n"
-        "batch_size: 8\ndevice: cpu\nevaluation_tokens: 200\n"
+        "batch_size: 8\ndevice: cpu\nevaluate: 200\n"
     )
     bin_ = tmp_path / "bin"
     bin_.mkdir()

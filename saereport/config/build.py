@@ -249,6 +249,10 @@ class BuildConfig(
         return self
 
 
+RENAMED = {"evaluation_tokens": "evaluate"}
+"""Settings that were called otherwise, and what they are called now."""
+
+
 def config_class() -> type[BuildConfig]:
     """`BuildConfig` with a field for each stage of a plug-in that has settings.
 
@@ -309,6 +313,9 @@ def _explained(error: ValidationError, origin: str, asked: type[BaseModel]) -> U
     where = shortened(".".join(str(part) for part in first["loc"]))
     if first["type"] == "extra_forbidden":
         *outer, last = (part for part in first["loc"] if isinstance(part, str))
+        if not outer and last in RENAMED:
+            said = f"It is called '{RENAMED[last]}' now."
+            return UsageError(f"'{where}' in {origin} is not a setting.", said)
         known = _inside(asked, outer).model_fields
         return UsageError(f"'{where}' in {origin} is not a setting.", did_you_mean(last, known))
     reason = re.sub(r"^(Value error, |Input )", "", first["msg"])

@@ -16,6 +16,8 @@ _BYTES: dict[str, int] = {
     **{f"{name}b": 10 ** (3 * power) for power, name in enumerate("kmgt", 1)},
     **{f"{name}ib": 2 ** (10 * power) for power, name in enumerate("kmgt", 1)},
 }
+_LONGEST_TIME = 30 * 24 * 3600
+"""Seconds of a budget at most: a month."""
 _DIGITS = 15
 """Digits of the largest number that is read: more tokens than there is text."""
 
@@ -75,6 +77,35 @@ def read_count(words: str) -> int:
         if top % bottom == 0:
             return _within(top // bottom, words)
     raise UsageError(f"'{words}' is not a whole number.", "Write it as 5000, 10k or 1M.")
+
+
+def read_budget(words: str) -> int | str:
+    """How much may be spent: a number of tokens, or of seconds.
+
+    Args:
+        words: A count (`200k`), `none`, or a time with its unit (`60s`, `2 min`, `1h`).
+
+    Returns:
+        Tokens, 0 for none; or seconds as this program writes them: `60s`.
+
+    Raises:
+        UsageError: It is neither.
+    """
+    text = plain(words).casefold()
+    if text in ("none", "no", "off"):
+        return 0
+    match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,3})?)\s*(s|sec|seconds?|min|minutes?|h|hours?)", text)
+    if match is None:
+        return read_count(words)
+    seconds = float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2][0]]
+    if not 1 <= seconds <= _LONGEST_TIME:
+        raise UsageError(f"'{words}' is no time to work in.", "Give a second or more: '60s'.")
+    return f"{seconds:g}s"
+
+
+def seconds_of(budget: int | str) -> float | None:
+    """The seconds of what `read_budget` gives; None for tokens."""
+    return float(budget.removesuffix("s")) if isinstance(budget, str) else None
 
 
 def read_bytes(words: str) -> int:

@@ -35,7 +35,6 @@ class Option:
 
 _READERS: dict[str, Callable[[str], Any]] = {
     "tokens": read_count,
-    "evaluation_tokens": read_count,
     "context_size": read_length,
     "repeat_random": read_count,
     "seed": read_count,

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator
 
 from saereport.config.paths import LABELS
-from saereport.config.quantities import read_count, split_list
+from saereport.config.quantities import read_budget, read_count, split_list
 from saereport.config.section import Option, Section
 from saereport.util.errors import UsageError
 
@@ -68,9 +68,22 @@ class BlindSettings(Section):
 class EvaluationSettings(Section):
     """On what whole SAEs are evaluated."""
 
-    evaluation_tokens: int = Field(8192, ge=0)
-    """Counted tokens, the first of the text, on which each SAE as a whole is evaluated; 0 for none.
+    evaluate: Annotated[int | str, Option(metavar="BUDGET")] = 8192
+    """How much each SAE as a whole is evaluated: on so many counted tokens, the first of the text
+    (`200k`), or for so long (`60s`, which becomes a number of tokens before the work starts); 0 for
+    none.
     """
+
+    @field_validator("evaluate", mode="before")
+    @classmethod
+    def _tokens_or_seconds(cls, value: Any) -> int | str:
+        try:
+            budget = read_budget(value) if isinstance(value, str) else value
+        except UsageError as error:
+            raise ValueError(str(error).rstrip(".")) from error
+        if isinstance(budget, int | str) and (isinstance(budget, str) or budget >= 0):
+            return budget
+        raise ValueError("it is a number of tokens such as 200k, a time such as 60s, or 0 for none")
 
 
 class CapabilitySettings(Section):

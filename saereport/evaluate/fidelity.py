@@ -1,10 +1,9 @@
 """An SAE as a whole: how well its reconstruction stands in for the activations.
 
-Two passes over the first tokens of the text. The first one reads activations: what the SAE keeps
-of them, and their mean. The second one runs the model to the end, once as it is and once for every
-way in which an activation is replaced, and compares the predictions. SAEs that write at the same
-hook point share the runs with zero and with the mean. Sums are kept for every sequence: intervals
-come from drawing sequences anew, without more runs.
+The first tokens of the text go through the model block by block (`block_sums`), once as it is and
+once for every way in which an activation is replaced. SAEs share the true run, and those that
+write at the same hook point the runs with zero and with the mean. Sums are kept for every sequence:
+intervals come from drawing sequences anew, without more runs.
 """
 
 from __future__ import annotations
@@ -12,31 +11,34 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
+from saereport.evaluate.block_sums import (
+    ORIGINAL,
+    Block,
+    Sums,
+    Variant,
+    block_sums,
+    cut,
+    means_of,
+    runs_of,
+)
 from saereport.evaluate.figures import (
     Figures,
     Runs,
     fit_figures,
     loss_figures,
+    n_unusual,
     unusual_sums,
-    unusual_tokens,
 )
-from saereport.evaluate.sums import (
-    Activations,
-    Fit,
-    Floats,
-    Joined,
-    Losses,
-    activations_of,
-    by_sequence,
-    fit_of,
-    losses_of,
+from saereport.evaluate.sequences import (
+    SequenceBatches,
+    Sequences,
+    first_counted,
+    sequences_at_a_time,
 )
 from saereport.evaluate.warnings import doubts
 from saereport.intervene.splicing import places, spliced_sequences
@@ -46,23 +48,25 @@ from saereport.sources.devices import is_out_of_memory
 from saereport.sources.forward import forward
 from saereport.sources.models import LanguageModel
 from saereport.sources.saes.sae import Sae
-from saereport.sources.text.packing import Packed
 from saereport.util.errors import SaereportError
 from saereport.util.progress import Bar, Progress
 
-LOGIT_BYTES = 128 * 2**20
-"""Bytes of float32 logits of one batch, if that has more than one sequence."""
+__all__ = [
+    "ORIGINAL",
+    "Evaluation",
+    "Measure",
+    "SequenceBatches",
+    "Sequences",
+    "Variant",
+    "evaluate",
+    "first_counted",
+    "is_kept",
+    "sequences_at_a_time",
+    "why_not_spliced",
+]
 
-CHUNK_BYTES = 16 * 2**20
-"""Bytes of float32 logits that are compared at a time."""
-
-T = TypeVar("T")
-K = TypeVar("K")
-J = TypeVar("J", bound=Joined)
-Variant = tuple[str, str]
-"""`spliced` and an SAE's slug, `zero` or `mean` and a hook point, or `original` and nothing."""
-
-ORIGINAL: Variant = ("original", "")
+Measure = Callable[[Sequence[Block], Bar], Iterable[tuple[int, Sums | None]]]
+"""Gives the number and the sums of every block, in any order; None where memory ran out."""
 
 
 @dataclass(frozen=True)
@@ -80,82 +84,13 @@ class Evaluation:
     doubts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, eq=False)
-class _Read:
-    """What the first pass gives: activations by hook point, and what SAEs keep of them by slug."""
-
-    activations: dict[str, Activations]
-    fits: dict[str, Fit]
-
-
-@dataclass(frozen=True, eq=False)
-class _Judged:
-    """What the second pass gives: losses, and the sums of unusual activations by hook point."""
-
-    losses: dict[Variant, Losses]
-    unusual: dict[str, Floats]
-
-
-@dataclass(frozen=True, eq=False)
-class Sequences:
-    """Sequences to evaluate on.
-
-    Attributes:
-        tokens: Token ids, int64 `[n, pos]`, on the model's device.
-        counted: Tokens whose activations are replaced and measured, bool `[n, pos]`, there too.
-        first: Number of the first of them in the whole text.
-    """
-
-    tokens: Tensor
-    counted: Tensor
-    first: int = 0
-
-    def __len__(self) -> int:
-        return len(self.tokens)
-
-    def part(self, start: int, stop: int) -> Sequences:
-        """Some of the sequences."""
-        return Sequences(self.tokens[start:stop], self.counted[start:stop], self.first + start)
-
-    def predicting(self) -> Tensor:
-        """Which counted tokens are followed by another one, bool `[n, pos]`."""
-        both = torch.zeros_like(self.counted)
-        both[:, :-1] = self.counted[:, :-1] & self.counted[:, 1:]
-        return both
-
-
-def first_counted(packed: Iterable[Packed], n: int) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
-    """The sequences that hold the first `n` counted tokens of a text.
-
-    Returns:
-        Token ids `[sequences, pos]`, and which tokens are among the `n`, or among the fewer that
-        the text has.
-    """
-    tokens, within = [], []
-    for part in packed:
-        for row, counted in zip(part.tokens, part.counted, strict=True):
-            tokens.append(row)
-            within.append(counted & (np.cumsum(counted) <= n))
-            n -= int(within[-1].sum())
-            if n == 0:
-                return np.stack(tokens), np.stack(within)
-    return np.stack(tokens), np.stack(within)
-
-
-def sequences_at_a_time(context_size: int, d_vocab: int) -> int:
-    """Sequences in a batch, unless memory runs out.
-
-    It depends on the model and the context alone: equal settings give equal sums.
-    """
-    return max(1, LOGIT_BYTES // (4 * context_size * d_vocab))
-
-
 def evaluate(
     model: LanguageModel,
     saes: Sequence[Sae],
     tokens: NDArray[np.int32],
     counted: NDArray[np.bool_],
     progress: Progress,
+    measure: Measure | None = None,
 ) -> Evaluation:
     """Table `sae_metrics` of every SAE, each spliced into the model alone.
 
@@ -169,34 +104,33 @@ def evaluate(
         tokens: Token ids of whole sequences, `[n, pos]`.
         counted: Tokens to evaluate on, `[n, pos]`.
         progress: Where to say what is going on.
+        measure: Who measures the blocks; one after the other, by this process, unless given.
 
     Returns:
         The tables, and reasons where there is none: the SAE cannot be spliced in, numbers
         overflow, memory runs out, or there is no prediction to judge.
     """
     some = counted.any(axis=1)
-    text = Sequences(
-        torch.from_numpy(tokens[some].astype(np.int64)).to(model.device),
-        torch.from_numpy(counted[some]).to(model.device),
-    )
-    if not bool(text.predicting().any()):
+    tokens, counted = tokens[some], counted[some]
+    if not bool((counted[:, :-1] & counted[:, 1:]).any()):
         reason = "the text has no token to predict after one that counts"
         return Evaluation(left_out={sae.slug: reason for sae in saes})
     tables: dict[str, Columns] = {}
     said: dict[str, tuple[str, ...]] = {}
     with torch.no_grad():
-        left_out = {sae.slug: why_not_spliced(model, sae, text) for sae in saes}
+        trial = Sequences(
+            torch.from_numpy(tokens[:1].astype(np.int64)).to(model.device),
+            torch.from_numpy(counted[:1]).to(model.device),
+        )
+        left_out = {sae.slug: why_not_spliced(model, sae, trial) for sae in saes}
         fit = [sae for sae in saes if not left_out[sae.slug]]
-        try:
-            for slug, figures in _measured(model, fit, text, progress).items():
-                left_out[slug] = "" if _usable(figures) else "its numbers are not finite"
-                if not left_out[slug]:
-                    tables[slug] = _columns(figures)
-                    said[slug] = doubts(figures)
-        except Exception as error:
-            if not is_out_of_memory(error):
-                raise
-            left_out |= {sae.slug: "memory ran out" for sae in fit}
+        found = _measured(model, fit, (tokens, counted), progress, measure) if fit else {}
+    for slug, figures in found.items():
+        left_out[slug] = "" if _usable(figures) else "its numbers are not finite"
+        if not left_out[slug]:
+            tables[slug] = _columns(figures)
+            said[slug] = doubts(figures)
+    left_out |= {sae.slug: "memory ran out" for sae in fit if sae.slug not in found}
     return Evaluation(tables, {slug: why for slug, why in left_out.items() if why}, said)
 
 
@@ -240,154 +174,52 @@ def _columns(figures: Figures) -> Columns:
 
 
 def _measured(
-    model: LanguageModel, saes: Sequence[Sae], text: Sequences, progress: Progress
-) -> dict[str, Figures]:
-    if not saes:
-        return {}
-    n_counted = int(text.counted.sum())
-    runs = 2 + len(saes) + 2 * len({sae.write_point.name for sae in saes})
-    batches = SequenceBatches(sequences_at_a_time(text.tokens.shape[1], model.d_vocab))
-    with progress.bar("Evaluating the SAEs", n_counted * runs, "tok") as bar:
-        read = [*batches.over(text, lambda part: _read(model, saes, part, bar))]
-        activations = _joined([one.activations for one in read])
-        fits = _joined([one.fits for one in read])
-        means = {name: a.total.sum(axis=0) / n_counted for name, a in activations.items()}
-        unusual = {name: _places(text, a) for name, a in activations.items()}
-        judged = [*batches.over(text, lambda part: _judge(model, saes, part, means, unusual, bar))]
-    losses = _joined([one.losses for one in judged])
-    totals = {name: np.concatenate([one.unusual[name] for one in judged]) for name in unusual}
-    return {
-        sae.slug: fit_figures(
-            activations[name],
-            fits[sae.slug],
-            unusual_sums(activations[name], fits[sae.slug], totals[name]),
-        )
-        | loss_figures(
-            Runs(
-                losses[ORIGINAL],
-                losses["spliced", sae.slug],
-                losses["zero", name],
-                losses["mean", name],
-            )
-        )
-        for sae in saes
-        for name in [sae.write_point.name]
-    }
-
-
-def _joined(parts: Sequence[Mapping[K, J]]) -> dict[K, J]:
-    """For every key the arrays of all parts of the text."""
-    return {key: type(one).joined([part[key] for part in parts]) for key, one in parts[0].items()}
-
-
-def _places(text: Sequences, activations: Activations) -> Tensor:
-    """Where the tokens of largest norm are, bool `[n, pos]`."""
-    found = torch.zeros_like(text.counted)
-    chosen = unusual_tokens(activations.token_square)
-    found[text.counted] = torch.from_numpy(chosen).to(found.device)
-    return found
-
-
-class SequenceBatches:
-    """How many sequences go through the model at a time; halves when memory runs out."""
-
-    def __init__(self, size: int) -> None:
-        self.size = size
-
-    def over(self, text: Sequences, compute: Callable[[Sequences], T]) -> Iterator[T]:
-        """What `compute` gives for each batch; its error where one sequence is too much."""
-        start = 0
-        while start < len(text):
-            part = text.part(start, min(start + self.size, len(text)))
-            found: T | None = None
-            try:
-                found = compute(part)
-            except Exception as error:
-                if not is_out_of_memory(error) or len(part) == 1:
-                    raise
-            if found is not None:
-                yield found
-                start += len(part)
-                continue
-            # Only outside the except block is nothing holding the failed attempt's tensors.
-            self.size = len(part) // 2
-            if part.tokens.device.type == "cuda":
-                torch.cuda.empty_cache()
-
-
-def _read(model: LanguageModel, saes: Sequence[Sae], batch: Sequences, bar: Bar) -> _Read:
-    names = sorted({name for sae in saes for name in places(sae)})
-    run = forward(model, batch.tokens, reads=names)
-    counts = _counts(batch.counted)
-    written = sorted({sae.write_point.name for sae in saes})
-    found = _Read(
-        activations={
-            name: activations_of(run.acts[name][batch.counted], counts) for name in written
-        },
-        fits={sae.slug: fit_of(sae, run.acts, batch.counted, counts) for sae in saes},
-    )
-    bar.advance(int(batch.counted.sum()))
-    return found
-
-
-def _counts(chosen: Tensor) -> list[int]:
-    """How many tokens of each sequence are chosen, of bool `[n, pos]`."""
-    return [int(n) for n in chosen.sum(dim=1)]
-
-
-def _judge(
     model: LanguageModel,
     saes: Sequence[Sae],
-    batch: Sequences,
-    means: Mapping[str, Floats],
-    unusual: Mapping[str, Tensor],
-    bar: Bar,
-) -> _Judged:
-    predicting = batch.predicting()
-    at = torch.where(predicting.reshape(-1))[0]
-    counts = _counts(predicting)
-    targets = batch.tokens.reshape(-1)[at + 1]
-    chunk = max(1, CHUNK_BYTES // (4 * model.d_vocab))
-    n = int(batch.counted.sum())
-    names = sorted({name for sae in saes for name in places(sae)})
-    run = forward(model, batch.tokens, reads=names, logits=True)
-    acts = run.acts
-    original, true = losses_of(_at(run.logits, at), targets, None, counts, chunk)
-    del run
-    bar.advance(n)
-    found = {ORIGINAL: original}
-    for variant, name, value in _variants(saes, acts, batch.counted, means):
-        logits = forward(model, batch.tokens, edits=_put(name, value), logits=True).logits
-        found[variant], _ = losses_of(_at(logits, at), targets, true, counts, chunk)
-        bar.advance(n)
-    totals = {}
-    for name, where in unusual.items():
-        here = where[batch.first : batch.first + len(batch)]
-        totals[name] = by_sequence(acts[name][here.to(acts[name].device)], _counts(here))
-    return _Judged(found, totals)
+    text: tuple[NDArray[np.int32], NDArray[np.bool_]],
+    progress: Progress,
+    measure: Measure | None,
+) -> dict[str, Figures]:
+    """The figures of each SAE; none where memory ran out."""
+    tokens, counted = text
+    n_counted = int(counted.sum())
+    by_whom = measure or (lambda blocks, bar: _here(model, saes, blocks, bar))
+    found: dict[int, Sums] = {}
+    with progress.bar("Evaluating the SAEs", n_counted * runs_of(saes), "tok") as bar:
+        try:
+            whole = Block(
+                tuple(sae.slug for sae in saes),
+                tokens,
+                counted,
+                0,
+                means_of(model, saes, tokens, counted),
+                n_unusual(n_counted),
+            )
+            edges = cut(len(tokens), sequences_at_a_time(tokens.shape[1], model.d_vocab))
+            for number, sums in by_whom([whole.part(*ends) for ends in edges], bar):
+                if sums is None:
+                    return {}
+                found[number] = sums
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            return {}
+    sums = Sums.joined([found[number] for number in range(len(edges))], whole.n_unusual)
+    return {sae.slug: _figures_of(sums, sae.slug) for sae in saes}
 
 
-def _at(logits: Tensor | None, places_of: Tensor) -> Tensor:
-    if logits is None:
-        raise RuntimeError("a pass for logits gave none")
-    return logits.flatten(0, 1)[places_of]
+def _here(
+    model: LanguageModel, saes: Sequence[Sae], blocks: Sequence[Block], bar: Bar
+) -> Iterator[tuple[int, Sums]]:
+    for number, block in enumerate(blocks):
+        yield number, block_sums(model, saes, block, bar.advance)
 
 
-def _put(name: str, value: Tensor) -> dict[str, Callable[[Tensor], Tensor]]:
-    return {name: lambda _: value}
-
-
-def _variants(
-    saes: Sequence[Sae],
-    acts: Mapping[str, Tensor],
-    counted: Tensor,
-    means: Mapping[str, Floats],
-) -> Iterator[tuple[Variant, str, Tensor]]:
-    """Each variant, its hook point, and what stands there, `[n, pos, width]`."""
-    for sae in saes:
-        yield ("spliced", sae.slug), sae.write_point.name, spliced_sequences(sae, acts, counted)
-    for name, mean in means.items():
-        true = acts[name]
-        for kind, value in (("zero", np.zeros_like(mean)), ("mean", mean)):
-            instead = torch.from_numpy(value).to(true.dtype).to(true.device)
-            yield (kind, name), name, torch.where(counted[..., None], instead, true)
+def _figures_of(sums: Sums, slug: str) -> Figures:
+    name, losses = sums.written[slug], sums.losses
+    activations = sums.activations[name]
+    unusual = unusual_sums(sums.largest[name], sums.errors[slug], len(activations.n))
+    runs = Runs(
+        losses[ORIGINAL], losses["spliced", slug], losses["zero", name], losses["mean", name]
+    )
+    return fit_figures(activations, sums.fits[slug], unusual) | loss_figures(runs)

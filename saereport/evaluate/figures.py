@@ -14,7 +14,7 @@ from math import nan
 import numpy as np
 
 from saereport.evaluate.bootstrap import Estimates, intervals
-from saereport.evaluate.sums import Activations, Counts, Fit, Floats, Losses
+from saereport.evaluate.sums import Activations, Counts, Fit, Floats, Largest, Losses
 from saereport.run.figures import FEWEST_SEQUENCES, Figure
 
 Figures = dict[str, Figure]
@@ -61,38 +61,27 @@ class Runs:
     mean: Losses
 
 
-def unusual_tokens(token_square: Floats) -> np.ndarray:
-    """Which tokens have the largest norms, bool `[tokens]`: one in `UNUSUAL`, rounded up.
-
-    Of tokens of one norm the earlier ones are taken first.
-    """
-    n = -(-len(token_square) // UNUSUAL)
-    found = np.zeros(len(token_square), dtype=bool)
-    found[np.argsort(-token_square, kind="stable")[:n]] = True
-    return found
+def n_unusual(n_tokens: int) -> int:
+    """How many tokens have the largest norms: one in `UNUSUAL`, rounded up."""
+    return -(-n_tokens // UNUSUAL)
 
 
-def unusual_sums(activations: Activations, fit: Fit, total: Floats) -> Unusual:
-    """The sums over `unusual_tokens`.
+def unusual_sums(largest: Largest, error: Floats, n_sequences: int) -> Unusual:
+    """The sums over the tokens of largest norm.
 
     Args:
-        activations: Where the SAE writes.
-        fit: Of the SAE.
-        total: Sums of the activations of these tokens, float64 `[sequences, d]`.
+        largest: These tokens where the SAE writes.
+        error: Squared error of each of them.
+        n_sequences: Sequences of the text.
     """
-    chosen = unusual_tokens(activations.token_square)
-    sequence = np.repeat(np.arange(len(activations.n)), activations.n)[chosen]
+    total = np.zeros((n_sequences, largest.acts.shape[1]))
+    np.add.at(total, largest.sequence, largest.acts)
 
-    def sums(values: Floats) -> Floats:
-        found = np.bincount(sequence, values[chosen], minlength=len(activations.n))
+    def sums(values: Floats | None = None) -> Floats:
+        found = np.bincount(largest.sequence, values, minlength=n_sequences)
         return np.asarray(found, dtype=np.float64)
 
-    return Unusual(
-        n=np.bincount(sequence, minlength=len(activations.n)),
-        square=sums(activations.token_square),
-        total=total,
-        error=sums(fit.token_error),
-    )
+    return Unusual(sums().astype(np.int64), sums(largest.square), total, sums(error))
 
 
 def fit_figures(activations: Activations, fit: Fit, unusual: Unusual) -> Figures:

@@ -42,14 +42,31 @@ class Activations(Joined):
         n_directed: Tokens whose activation is not zero, int64 `[sequences]`.
         square: Sums of squared norms, float64 `[sequences]`.
         total: Sums of activations, float64 `[sequences, d]`.
-        token_square: Squared norm of each token's activation, float64 `[tokens]`.
     """
 
     n: Counts
     n_directed: Counts
     square: Floats
     total: Floats
-    token_square: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Largest(Joined):
+    """Tokens of the largest norms at a hook point, in the order of the text.
+
+    Attributes:
+        sequence: In which sequence each is, int64 `[k]`.
+        square: Squared norms, float64 `[k]`.
+        acts: Activations, float64 `[k, d]`.
+    """
+
+    sequence: Counts
+    square: Floats
+    acts: Floats
+
+    def only(self, chosen: NDArray[np.int64]) -> Largest:
+        """Some of them."""
+        return Largest(self.sequence[chosen], self.square[chosen], self.acts[chosen])
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +80,6 @@ class Fit(Joined):
         ratio: Sums of the ratios of norms, reconstruction by activation, over the same tokens.
         l0: Sums of the numbers of active latents.
         l1: Sums of the latents' activations.
-        token_error: Squared error of each token, `[tokens]`.
     """
 
     error: Floats
@@ -71,7 +87,21 @@ class Fit(Joined):
     ratio: Floats
     l0: Floats
     l1: Floats
-    token_error: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Stand:
+    """What an SAE makes of some activations.
+
+    Attributes:
+        fit: The sums.
+        error: Squared error of each token, float64 `[tokens]`.
+        value: What stands at its write point once it is spliced in, `[n, pos, d_out]`.
+    """
+
+    fit: Fit
+    error: Floats
+    value: Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,37 +131,61 @@ def by_sequence(values: Tensor, counts: Sequence[int]) -> Floats:
     return np.asarray(torch.stack(sums).cpu().numpy(), dtype=np.float64)
 
 
-def activations_of(acts: Tensor, counts: Sequence[int]) -> Activations:
-    """The sums for activations `[tokens, d]` at a hook point; `counts` as in `by_sequence`."""
+def activations_of(
+    acts: Tensor, counts: Sequence[int], first: int, k: int
+) -> tuple[Activations, Largest, NDArray[np.int64]]:
+    """The sums for activations at a hook point, and the tokens of largest norm.
+
+    Args:
+        acts: Activations of the tokens, `[tokens, d]`.
+        counts: Tokens of each sequence.
+        first: Number of the first sequence.
+        k: How many tokens of largest norm.
+
+    Returns:
+        The sums, these tokens, and which of the given ones they are.
+    """
     a = float64_of(acts)
     square = a.square().sum(dim=1)
-    return Activations(
+    sums = Activations(
         n=np.array(counts, dtype=np.int64),
         n_directed=by_sequence(square > 0, counts).astype(np.int64),
         square=by_sequence(square, counts),
         total=by_sequence(a, counts),
-        token_square=square.cpu().numpy(),
     )
+    squares = square.cpu().numpy()
+    chosen = largest_of(squares, k)
+    sequence = first + np.repeat(np.arange(len(counts)), counts)[chosen]
+    there = torch.from_numpy(chosen).to(a.device)
+    return sums, Largest(sequence, squares[chosen], a[there].cpu().numpy()), chosen
 
 
-def fit_of(sae: Sae, acts: Mapping[str, Tensor], counted: Tensor, counts: Sequence[int]) -> Fit:
-    """The sums for an SAE over some tokens.
+def largest_of(square: Floats, k: int) -> NDArray[np.int64]:
+    """Places of the `k` largest of some numbers, ascending; of equal ones the first are taken."""
+    return np.sort(np.argsort(-square, kind="stable")[:k])
+
+
+def stand_of(sae: Sae, acts: Mapping[str, Tensor], counted: Tensor, counts: Sequence[int]) -> Stand:
+    """What an SAE makes of some tokens, and the sums over them.
 
     Args:
         sae: The SAE or transcoder.
         acts: True activations at `splicing.places(sae)`, each `[n, pos, width]`.
-        counted: The tokens that count, bool `[n, pos]`.
+        counted: The tokens that count, bool `[n, pos]`; only these are replaced.
         counts: How many of each sequence.
 
     Raises:
         SaereportError: What it makes cannot stand there by itself.
     """
-    true, read = acts[sae.write_point.name][counted], acts[sae.hook_in.name]
+    whole, read = acts[sae.write_point.name], acts[sae.hook_in.name]
     if sae.encoder.of_sequences:
         f, made = sae.encode(read)[counted], sae.reconstruct(read)[counted]
     else:
         f, made = sae.encode(read[counted]), sae.reconstruct(read[counted])
-    a, r = float64_of(true), float64_of(made.to(true.dtype))
+    made = made.to(whole.dtype)
+    value = whole.clone()
+    value[counted] = made
+    a, r = float64_of(whole[counted]), float64_of(made)
     active = f > 0
     l0 = by_sequence(active.sum(dim=1), counts)
     length, reached = a.norm(dim=1), r.norm(dim=1)
@@ -139,14 +193,14 @@ def fit_of(sae: Sae, acts: Mapping[str, Tensor], counted: Tensor, counts: Sequen
     cosine = (a * r).sum(dim=1) / torch.where(directed & (reached > 0), length * reached, 1)
     ratio = reached / torch.where(directed, length, 1)
     error = (a - r).square().sum(dim=1)
-    return Fit(
+    fit = Fit(
         error=by_sequence(error, counts),
         cosine=by_sequence(cosine * directed, counts),
         ratio=by_sequence(ratio * directed, counts),
         l0=l0,
         l1=by_sequence(f[active], [int(n) for n in l0]),
-        token_error=error.cpu().numpy(),
     )
+    return Stand(fit, error.cpu().numpy(), value)
 
 
 def losses_of(

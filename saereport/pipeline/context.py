@@ -111,6 +111,7 @@ class Context:
         neuronpedia_ids: What Neuronpedia calls each SAE; empty where nothing says so.
         widths: Number of latents of each SAE.
         left_out: Reasons for tables that are missing: by SAE (None for the whole run), by table.
+        settled: Numbers that were found out in place of what is asked for: by the setting.
     """
 
     config: BuildConfig
@@ -131,6 +132,7 @@ class Context:
     seen: Seen = field(default_factory=Seen)
     sequences: SequenceStore = field(default_factory=SequenceStore)
     left_out: dict[str | None, dict[str, str]] = field(default_factory=dict)
+    settled: dict[str, int] = field(default_factory=dict)
     _held: dict[tuple[str, str | None], Mapping[str, Any]] = field(default_factory=dict)
     _stage: StageView | None = None
     _later: Sequence[StageView] = ()

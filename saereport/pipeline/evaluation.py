@@ -1,74 +1,238 @@
-"""Evaluation of whole SAEs, by this process or by several workers."""
+"""Evaluation of whole SAEs: on how many tokens, block by block, by this process or by workers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+import json
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from saereport.evaluate.fidelity import Evaluation, evaluate, first_counted
-from saereport.pipeline.context import Context
+from saereport.config.quantities import seconds_of
+from saereport.evaluate.block_sums import Arrays, Block, Sums, block_sums
+from saereport.evaluate.fidelity import Evaluation, evaluate, first_counted, sequences_at_a_time
+from saereport.pipeline.checkpoint import Checkpoint
+from saereport.pipeline.context import Context, StageView
 from saereport.pipeline.engine.bench import Bench
 from saereport.pipeline.engine.job import Engine, Job
-from saereport.util.progress import Progress
+from saereport.pipeline.engine.local import LocalEngine
+from saereport.pipeline.probe import Probe, Sample, line_through
+from saereport.sources.devices import is_out_of_memory
+from saereport.util.files import json_digest, write_atomically
+from saereport.util.progress import Bar
 
-Item = tuple[list[str], NDArray[np.int32], NDArray[np.bool_]]
-"""Slugs of SAEs, and the sequences on which they are evaluated."""
+KEPT = "blocks"
+"""What the folder of finished blocks is called."""
+
+SETTLED = "budget.json"
+"""Where it is kept how many tokens the seconds of a budget are, so that a build goes on with these.
+"""
+
+TRIED = 0.1
+"""Share of a budget in seconds that is spent on finding out how many tokens that is."""
+
+Text = tuple[NDArray[np.int32], NDArray[np.bool_]]
 
 
-def evaluated(context: Context) -> Evaluation:
+# ---- how much
+
+
+def n_evaluated(context: Context) -> int:
+    """Counted tokens that are asked for; of a budget in seconds those that it was settled to be."""
+    budget = context.config.evaluate
+    return budget if isinstance(budget, int) else context.settled["evaluate"]
+
+
+def settle(context: Context, stage: StageView) -> None:
+    """Make a number of tokens of a budget in seconds: as before, or by a little that is timed."""
+    seconds = seconds_of(context.config.evaluate)
+    if seconds is None or "evaluate" in context.settled:
+        return
+    found = _settled_before(context, stage)
+    if found is None:
+        probe = Probe(context.model.device, seconds * TRIED)
+        probe.begin()
+        context.progress.say("Trying how much can be evaluated in that time")
+        found = tokens_within(context, probe, seconds)
+    context.settled["evaluate"] = found
+
+
+def _settled_before(context: Context, stage: StageView) -> int | None:
+    try:
+        record = json.loads((context.folder_of(stage) / SETTLED).read_bytes())
+        tokens = record["tokens"] if record["of"] == _asked(context, stage) else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # nothing that can be read was kept
+    return tokens if isinstance(tokens, int) and tokens > 0 else None
+
+
+def _asked(context: Context, stage: StageView) -> str:
+    return json_digest(dict(context.parts[stage.name]))
+
+
+def _keep_settled(context: Context, stage: StageView) -> None:
+    if "evaluate" in context.settled:
+        folder = context.folder_of(stage)
+        folder.mkdir(parents=True, exist_ok=True)
+        record = {"of": _asked(context, stage), "tokens": context.settled["evaluate"]}
+        write_atomically(folder / SETTLED, json.dumps(record).encode())
+
+
+def tokens_within(context: Context, probe: Probe, seconds: float) -> int:
+    """How many counted tokens can be evaluated in a time; as many as a batch has at least.
+
+    Args:
+        context: The build.
+        probe: Runs and times.
+        seconds: The time.
+    """
+    context_size, model = context.text.rules.context_size, context.model
+    batch = sequences_at_a_time(context_size, model.d_vocab)
+    tokens, counted = _text(context, batch * context_size)
+    timed = _timed(context, probe, (tokens, counted))
+    n, spent = timed.more
+    fixed = max(0.0, line_through(timed.few, timed.more, 0.0))
+    # Noise must not make a sequence seem to take less than half of what it did.
+    each = max(spent - fixed, spent / 2) / n
+    fitting = max((seconds - fixed) / each, float(timed.batch))
+    return max(1, min(int(fitting * counted.sum() / len(counted)), context.config.tokens))
+
+
+class _Timed:
+    """Two samples of the work, in sequences and seconds."""
+
+    def __init__(
+        self, few: tuple[float, Sample], more: tuple[float, Sample], batch: int, n: int
+    ) -> None:
+        self.few = (few[0], few[1].seconds)
+        self.more = (more[0], more[1].seconds)
+        self.sample, self.size, self.batch, self.n = more[1], more[0], batch, n
+
+
+def _text(context: Context, n: int) -> Text:
+    packed = context.text.packed(batch=context.batches.block)
+    return first_counted(packed, n)
+
+
+def _timed(context: Context, probe: Probe, text: Text) -> _Timed:
+    """Evaluate on the end of a sequence, and on a few whole ones."""
+    tokens, counted = text
+    model, saes = context.model, list(context.saes.values())
+    batch = min(sequences_at_a_time(tokens.shape[1], model.d_vocab), len(tokens))
+    few = max(2, tokens.shape[1] // 8)
+    # What is at the beginning of a sequence may not count, and something must.
+    with probe.sample() as one:
+        evaluate(model, saes, tokens[:1, -few:], counted[:1, -few:], context.progress)
+    n = 1 if probe.brief else probe.fitting(one.seconds * tokens.shape[1] / few, batch)
+    some = min(3 * few, tokens.shape[1]) if probe.brief else tokens.shape[1]
+    with probe.sample() as more:
+        evaluate(model, saes, tokens[:n, -some:], counted[:n, -some:], context.progress)
+    part = few / tokens.shape[1]
+    return _Timed((part, one), (n * some / tokens.shape[1], more), batch, len(tokens))
+
+
+def cost_of_evaluation(context: Context, probe: Probe) -> tuple[float, int, int | None]:
+    """What the evaluation will take: seconds, and bytes of the host and of the device."""
+    timed = _timed(context, probe, _text(context, n_evaluated(context)))
+    seconds = line_through(timed.few, timed.more, timed.n)
+    memory = timed.sample.at_scale(timed.batch / timed.size)
+    return seconds, memory, timed.sample.device_bytes
+
+
+# ---- doing it
+
+
+def evaluated(context: Context, stage: StageView) -> Evaluation:
     """What the evaluation of all SAEs finds, on the first tokens of the text.
+
+    Blocks that an interrupted build finished are used again.
 
     Raises:
         SaereportError: A worker could not do its part.
     """
-    packed = context.text.packed(batch=context.batches.block)
-    tokens, counted = first_counted(packed, context.config.evaluation_tokens)
+    _keep_settled(context, stage)
+    tokens, counted = _text(context, n_evaluated(context))
     saes = list(context.saes.values())
-    if context.engine is None or not context.engine.elsewhere:
-        return evaluate(context.model, saes, tokens, counted, context.progress)
-    # SAEs that write at one place share the runs without them.
-    groups: dict[str, list[str]] = {}
-    for sae in saes:
-        groups.setdefault(sae.slug if sae.why_not_alone else sae.write_point.name, []).append(
-            sae.slug
+    blocks = Blocks(context, stage)
+    found = evaluate(context.model, saes, tokens, counted, context.progress, blocks.measure)
+    shutil.rmtree(blocks.folder, ignore_errors=True)
+    return found
+
+
+class Blocks:
+    """Blocks of the text, each measured by who works and kept when it is finished.
+
+    Args:
+        context: The build.
+        stage: Whose folder they are kept in.
+    """
+
+    def __init__(self, context: Context, stage: StageView) -> None:
+        self._context, self._stage = context, stage
+        self.folder: Path = context.folder_of(stage) / KEPT
+
+    def measure(self, blocks: Sequence[Block], bar: Bar) -> Iterator[tuple[int, Sums | None]]:
+        """See `fidelity.Measure`."""
+        slugs = blocks[0].slugs
+        written = {slug: self._context.saes[slug].write_point.name for slug in slugs}
+        passes = 1 + len(slugs) + 2 * len(set(written.values()))
+        wanted, done = [], 0
+        for number, block in enumerate(blocks):
+            state = self._place(block).load()
+            sums = None if state is None else _restored(state, written)
+            if sums is None:
+                wanted.append(number)
+            else:
+                done += block.n_counted
+                bar.advance(block.n_counted * passes)
+                yield number, sums
+        if done:
+            self._context.progress.say(f"Going on from finished blocks, after {done:,} tokens")
+        job = Job(
+            f"{__name__}:measure_block",
+            len(wanted),
+            lambda i: blocks[wanted[i]],
+            lambda i: blocks[wanted[i]].n_counted * passes,
+            lambda i: f"the evaluation of sequences {blocks[wanted[i]].first:,} and on",
         )
-    parts = _by_workers(context, context.engine, list(groups.values()), tokens, counted)
-    return _together(parts, [sae.slug for sae in saes])
+        for place, arrays in self._engine().each(job, bar):
+            if arrays is None:
+                yield wanted[place], None
+                return
+            self._place(blocks[wanted[place]]).save(arrays)
+            yield wanted[place], Sums.of_arrays(arrays, written)
+
+    def _engine(self) -> Engine:
+        engine, context = self._context.engine, self._context
+        if engine is not None and engine.elsewhere:
+            return engine
+        return LocalEngine(
+            lambda: Bench(
+                context.config, context.model, context.saes, context.chosen, context.batches
+            )
+        )
+
+    def _place(self, block: Block) -> Checkpoint:
+        name = f"{KEPT}/{block.first}-{block.first + len(block.tokens)}"
+        return self._context.checkpoint(self._stage, name)
 
 
-def _by_workers(
-    context: Context,
-    engine: Engine,
-    groups: Sequence[list[str]],
-    tokens: NDArray[np.int32],
-    counted: NDArray[np.bool_],
-) -> list[Evaluation]:
-    job = Job(
-        f"{__name__}:evaluate_some",
-        len(groups),
-        lambda i: (groups[i], tokens, counted),
-        lambda i: len(groups[i]),
-        lambda i: f"the evaluation of {', '.join(groups[i])}",
-    )
-    with context.progress.bar("Evaluating the SAEs", len(context.saes), "SAE") as bar:
-        return [found for _, found in engine.each(job, bar)]
+def _restored(state: Arrays, written: Mapping[str, str]) -> Sums | None:
+    """The sums of a kept block; None where it is of other SAEs."""
+    try:
+        return Sums.of_arrays(state, written)
+    except KeyError:
+        return None
 
 
-def evaluate_some(bench: Bench, item: Item, told: Callable[[int], None]) -> Evaluation:
-    """A worker's task: some of the SAEs."""
-    slugs, tokens, counted = item
-    saes = [bench.saes[slug] for slug in slugs]
-    return evaluate(bench.model, saes, tokens, counted, Progress(quiet=True))
-
-
-def _together(parts: Sequence[Evaluation], slugs: Sequence[str]) -> Evaluation:
-    """What was found of all SAEs, in their order."""
-
-    def joined(name: str) -> dict[str, Any]:
-        found = {slug: value for part in parts for slug, value in getattr(part, name).items()}
-        return {slug: found[slug] for slug in slugs if slug in found}
-
-    return Evaluation(joined("tables"), joined("left_out"), joined("doubts"))
+def measure_block(bench: Bench, block: Block, told: Callable[[int], None]) -> Arrays | None:
+    """A worker's task: the sums of a block as arrays; None where memory ran out."""
+    saes = [bench.saes[slug] for slug in block.slugs]
+    try:
+        return block_sums(bench.model, saes, block, told).arrays()
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        return None

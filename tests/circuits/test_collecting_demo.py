@@ -36,7 +36,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Run:
         "model": "demo",
         "dataset": "demo",
         "tokens": 1024,
-        "evaluation_tokens": 0,
+        "evaluate": 0,
         "saes": [{"path": saes[name]} for name in wanted],
         "latents": "0-1",
         "skip": ["coactivation"],

@@ -48,7 +48,7 @@ ODD = st.sampled_from(
 WORDS = ODD | ANY_TEXT
 OPTIONS = [
     *("--title", "--model", "--latents", "--dataset", "--dataset-split", "--text-column"),
-    *("--tokens", "--context-size", "--evaluation-tokens", "--device", "--dtype", "--batch-size"),
+    *("--tokens", "--context-size", "--evaluate", "--device", "--dtype", "--batch-size"),
     *("--seed", "--skip", "--map", "--explanations", "--prompt", "--prompt-tokens", "--blind"),
     *("--repeat-random", "--prompts-file", "--top-logits", "--release", "--sae-id", "--sae-path"),
 ]

@@ -128,7 +128,7 @@ def test_numbers_are_read_as_people_write_them() -> None:
         {
             "saes": [SAE],
             "tokens": "1.5M",
-            "evaluation_tokens": "4,096",
+            "evaluate": "4,096",
             "context_size": "1_024",
             "batch_size": "1k",
             "seed": "7",
@@ -137,7 +137,7 @@ def test_numbers_are_read_as_people_write_them() -> None:
             "blind": [47, "r-i:3"],
         }
     )
-    assert (config.tokens, config.evaluation_tokens, config.context_size) == (1_500_000, 4096, 1024)
+    assert (config.tokens, config.evaluate, config.context_size) == (1_500_000, 4096, 1024)
     assert (config.batch_size, config.seed, config.circuits.memory) == (1000, 7, 2**31)
     assert config.skip == ("coactivation", "pullbacks")
     assert config.blind == ("47", "r-i:3")

@@ -23,11 +23,11 @@ LATENTS = {
 }
 TOKENS = 8192
 WITH_CIRCUITS: dict[str, Any] = {
-    "evaluation_tokens": 512,
+    "evaluate": 512,
     "prompts": [{"name": "Paris", "text": "The Eiffel tower is in the city of => Paris"}],
     "circuits": {"pairs_kept": 120, "checks": 2, "attributed": 2, "examples": 0},
 }
-LATENTS_ONLY: dict[str, Any] = {"evaluation_tokens": 0}
+LATENTS_ONLY: dict[str, Any] = {"evaluate": 0}
 
 ELSEWHERE = """
 import json, sys

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from saereport.evaluate.fidelity import _variants
-from saereport.intervene.splicing import places
+from saereport.evaluate.block_sums import ablations
+from saereport.intervene.splicing import places, spliced_sequences
 from saereport.sources.forward import forward
 from saereport.sources.saes.loading import _describe
 from saereport.sources.saes.source import SaeSource
@@ -34,18 +34,17 @@ def test_replacements_are_made_on_the_device(cuda_model: Any, architecture: str,
     tokens = tiny_tokens().to(CUDA)
     acts = forward(cuda_model, tokens, reads=places(sae)).acts
     place = sae.write_point.name
-    means = {place: np.zeros(acts[place].shape[-1])}
-    kinds = []
-    for (kind, _), name, value in _variants([sae], acts, tokens > 0, means):
-        kinds.append(kind)
+    counted = tokens > 0
+    mean = np.zeros(acts[place].shape[-1])
+    made = [spliced_sequences(sae, acts, counted)]
+    for value in (*made, *(value for _, value in ablations(acts[place], counted, mean))):
         assert (value.device, value.shape, value.dtype) == (
             CUDA,
             acts[place].shape,
             torch.float32,
         )
         logits = forward(
-            cuda_model, tokens, edits={name: lambda _, value=value: value}, logits=True
+            cuda_model, tokens, edits={place: lambda _, value=value: value}, logits=True
         ).logits
         assert logits is not None
         assert logits.device == CUDA
-    assert kinds == ["spliced", "zero", "mean"]

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import torch
 
+from saereport.evaluate import block_sums, sequences
 from saereport.evaluate import bootstrap as resampling
-from saereport.evaluate import fidelity as evaluation
 from saereport.evaluate.fidelity import evaluate, first_counted
 from saereport.sources.demo import demo_saes
 from saereport.sources.hooks import parse_hook
@@ -205,10 +205,10 @@ def test_every_figure(
     known = [name for name in METRICS if name not in gaps or expected[gaps[name]] > 0]
     assert table["metric"] == known
     resampled: dict[str, list[float]] = {}
-    for slowly, sequences in ((slow_fit, rows), (slow_losses, predicting)):
-        n = len(sequences)
+    for slowly, drawn_from in ((slow_fit, rows), (slow_losses, predicting)):
+        n = len(drawn_from)
         for chosen in np.random.default_rng(resampling.SEED).integers(0, n, (drawn, n)):
-            for name, value in slowly([sequences[i] for i in chosen]).items():
+            for name, value in slowly([drawn_from[i] for i in chosen]).items():
                 resampled.setdefault(name, []).append(value)
     counted = text[1]
     n_tokens, n_predictions = int(counted.sum()), int((counted[:, :-1] & counted[:, 1:]).sum())
@@ -250,11 +250,11 @@ def test_batches_and_memory(
 ) -> None:
     """Batches of one, or of what is left when memory runs out, give the same but for rounding."""
     whole = evaluate(tiny, several, *few, QUIET).tables
-    monkeypatch.setattr(evaluation, "LOGIT_BYTES", 1)
-    monkeypatch.setattr(evaluation, "CHUNK_BYTES", 1)
+    monkeypatch.setattr(sequences, "LOGIT_BYTES", 1)
+    monkeypatch.setattr(block_sums, "CHUNK_BYTES", 1)
     single = evaluate(tiny, several, *few, QUIET).tables
     monkeypatch.undo()
-    true_forward, sizes = evaluation.forward, []
+    true_forward, sizes = block_sums.forward, []
 
     def little(model: Any, tokens: torch.Tensor, **options: Any) -> Any:
         sizes.append(len(tokens))
@@ -262,7 +262,7 @@ def test_batches_and_memory(
             raise torch.OutOfMemoryError("out of memory")
         return true_forward(model, tokens, **options)
 
-    monkeypatch.setattr(evaluation, "forward", little)
+    monkeypatch.setattr(block_sums, "forward", little)
     halved = evaluate(tiny, several, *few, QUIET).tables
     assert max(sizes) == 4
     for slug, table in whole.items():
@@ -273,6 +273,65 @@ def test_batches_and_memory(
             np.testing.assert_allclose(other["value"], table["value"], **near)
             for one, two in zip(other["interval"], table["interval"], strict=True):
                 np.testing.assert_allclose(one, two, **near)
+
+
+def test_blocks_in_any_order_and_kept_as_arrays_give_the_same_bytes(
+    tiny: Any, several: list[Any], text: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As workers give them, and as an interrupted build finds them again; in any cut."""
+    monkeypatch.setattr(sequences, "LOGIT_BYTES", 4 * 20 * tiny.d_vocab * 2)
+    whole = evaluate(tiny, several, *text, QUIET).tables
+    written = {sae.slug: sae.write_point.name for sae in several}
+    seen: list[int] = []
+
+    def backwards(blocks: Any, bar: Any) -> Any:
+        seen.append(len(blocks))
+        for number in reversed(range(len(blocks))):
+            sums = block_sums.block_sums(tiny, several, blocks[number], bar.advance)
+            yield number, block_sums.Sums.of_arrays(sums.arrays(), written)
+
+    for most in (64, 2):
+        monkeypatch.setattr(block_sums, "MOST_BLOCKS", most)
+        found = evaluate(tiny, several, *text, QUIET, backwards).tables
+        for slug, table in whole.items():
+            assert list(table) == list(found[slug])
+            for name, column in table.items():
+                assert list(map(str, found[slug][name])) == list(map(str, column))
+    assert seen == [7, 2]
+
+
+def test_every_token_is_read_once_whatever_is_asked(
+    tiny: Any, several: list[Any], text: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One true run for all SAEs, one for each SAE, two for each place; before that the mean's."""
+    passes: list[tuple[int, bool]] = []
+    true_forward = block_sums.forward
+
+    def counted(model: Any, tokens: torch.Tensor, **options: Any) -> Any:
+        passes.append((len(tokens), bool(options.get("logits"))))
+        return true_forward(model, tokens, **options)
+
+    monkeypatch.setattr(block_sums, "forward", counted)
+    evaluate(tiny, several, *text, QUIET)
+    n, places = 13, len({sae.write_point.name for sae in several})
+    assert sum(k for k, whole in passes if not whole) == n
+    assert sum(k for k, whole in passes if whole) == n * (1 + len(several) + 2 * places)
+
+
+def test_the_mean_is_that_of_the_beginning(
+    tiny: Any, several: list[Any], text: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokens, counted = text
+    sae = several[0]
+    for most, rows in ((20, 2), (10**6, len(tokens))):
+        monkeypatch.setattr(block_sums, "MEAN_TOKENS", most)
+        found = block_sums.means_of(tiny, [sae], tokens, counted)[sae.write_point.name]
+        acts = [
+            dense.run(tiny, torch.from_numpy(row.astype(np.int64)), {}, sae.write_point.name)[mine]
+            for row, mine in zip(tokens[:rows], counted[:rows], strict=True)
+        ]
+        expected = torch.cat(acts).double()[:most].mean(dim=0)
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
 
 
 def test_variance_that_hangs_on_three_tokens(tmp_path: Path) -> None:
@@ -336,7 +395,7 @@ def test_what_cannot_be_evaluated_says_why(
     def nothing(*_: Any, **__: Any) -> Any:
         raise torch.OutOfMemoryError("out of memory")
 
-    monkeypatch.setattr(evaluation, "losses_of", nothing)
+    monkeypatch.setattr(block_sums, "losses_of", nothing)
     assert evaluate(tiny, [resid], *text, QUIET).left_out == {"resid": "memory ran out"}
 
 

@@ -14,10 +14,10 @@ from saereport.evaluate.figures import (
     Runs,
     fit_figures,
     loss_figures,
+    n_unusual,
     unusual_sums,
-    unusual_tokens,
 )
-from saereport.evaluate.sums import Activations, Fit, Losses
+from saereport.evaluate.sums import Activations, Fit, Largest, Losses, largest_of
 from saereport.evaluate.warnings import doubts
 from saereport.run.figures import Figure
 
@@ -55,17 +55,14 @@ def fit(seed: int = 0) -> Figures:
     error = 0.2 * rng.uniform(0.5, 1.5, (N, LENGTH))
     square = (a**2).sum(axis=2)
     activations = Activations(
-        np.full(N, LENGTH),
-        np.full(N, LENGTH),
-        square.sum(axis=1),
-        a.sum(axis=1),
-        square.reshape(-1),
+        np.full(N, LENGTH), np.full(N, LENGTH), square.sum(axis=1), a.sum(axis=1)
     )
     ones = np.full(N, float(LENGTH))
-    found = Fit(error.sum(axis=1), 0.9 * ones, ones, 3 * ones, ones, error.reshape(-1))
-    chosen = unusual_tokens(activations.token_square).reshape(N, LENGTH)
-    total = (a * chosen[..., None]).sum(axis=1)
-    return fit_figures(activations, found, unusual_sums(activations, found, total))
+    found = Fit(error.sum(axis=1), 0.9 * ones, ones, 3 * ones, ones)
+    chosen = largest_of(square.reshape(-1), n_unusual(N * LENGTH))
+    largest = Largest(chosen // LENGTH, square.reshape(-1)[chosen], a.reshape(-1, 6)[chosen])
+    unusual = unusual_sums(largest, error.reshape(-1)[chosen], N)
+    return fit_figures(activations, found, unusual)
 
 
 def test_a_share_of_a_small_gap() -> None:
@@ -154,18 +151,17 @@ def test_unusual_tokens() -> None:
     square = np.zeros(2001)
     square[[4, 700, 1500, 1999]] = [5, 9, 5, 5]
     # One in a thousand, rounded up; of equal norms the first ones.
-    assert np.flatnonzero(unusual_tokens(square)).tolist() == [4, 700, 1500]
-    assert unusual_tokens(square[:1000]).sum() == 1
-    assert unusual_tokens(square[:1]).tolist() == [True]
+    assert [n_unusual(n) for n in (1, 1000, 1001, 2001)] == [1, 1, 2, 3]
+    assert largest_of(square, 3).tolist() == [4, 700, 1500]
+    assert largest_of(square[:2], 3).tolist() == [0, 1]
 
 
 def test_one_token() -> None:
     """It is the one of largest norm, so nothing is left without it."""
-    one = Activations(
-        np.array([1]), np.array([1]), np.array([4.0]), np.array([[2.0]]), np.array([4.0])
-    )
-    own = Fit(*(np.array([1.0]) for _ in range(6)))
-    found = fit_figures(one, own, unusual_sums(one, own, np.array([[2.0]])))
+    one = Activations(np.array([1]), np.array([1]), np.array([4.0]), np.array([[2.0]]))
+    own = Fit(*(np.array([1.0]) for _ in range(5)))
+    largest = Largest(np.array([0]), np.array([4.0]), np.array([[2.0]]))
+    found = fit_figures(one, own, unusual_sums(largest, np.array([1.0]), 1))
     assert found["mse"].value == 1
     for name in ("mse_usual", "explained_variance", "explained_variance_usual"):
         assert np.isnan(found[name].value)

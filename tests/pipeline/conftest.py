@@ -46,7 +46,7 @@ def asked(small: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[st
             "tokens": 600,
             "batch_size": 8,
             "device": "cpu",
-            "evaluation_tokens": 100,
+            "evaluate": 100,
             "circuits": {"examples": 0},
             **changes,
         }

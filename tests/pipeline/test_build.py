@@ -170,7 +170,7 @@ def test_what_reports_are_compared_by(made: Path, inputs: Path, tmp_path: Path) 
         np.testing.assert_allclose(norms, 1, rtol=1e-3)
 
 
-@pytest.mark.parametrize("changes", [{"evaluation_tokens": 0}, {"skip": ["sae_metrics"]}])
+@pytest.mark.parametrize("changes", [{"evaluate": 0}, {"skip": ["sae_metrics"]}])
 def test_figures_of_whole_saes_can_be_left_out(
     inputs: Path, tmp_path: Path, changes: dict[str, Any]
 ) -> None:
@@ -180,7 +180,7 @@ def test_figures_of_whole_saes_can_be_left_out(
 
 
 def test_fewer_tokens_are_evaluated_when_that_is_asked(inputs: Path, tmp_path: Path) -> None:
-    config = asked(inputs, "early", evaluation_tokens=100)
+    config = asked(inputs, "early", evaluate=100)
     run = open_run(build.collect(config, tmp_path / "run"))
     figures = run.table("sae_metrics", "early")
     over = {row["metric"]: row["n_tokens"] for row in figures.to_pylist()}

@@ -49,7 +49,7 @@ def collected(inputs: Path, out: Path, *layers: int) -> Run:
         "context_size": 32,
         "batch_size": 8,
         "device": "cpu",
-        "evaluation_tokens": 100,
+        "evaluate": 100,
         "examples": {"top": 5, "before": 4, "after": 2, "intervals": 3, "per_group": 2},
         "prompts": [{"text": "w5 w6 w7 w8 w9", "graph": True}],
     }

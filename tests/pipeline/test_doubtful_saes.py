@@ -56,7 +56,7 @@ def asked(inputs: Path, *saes: str, **changes: Any) -> dict[str, Any]:
         "tokens": 1500,
         "batch_size": 8,
         "device": "cpu",
-        "evaluation_tokens": 200,
+        "evaluate": 200,
         "examples": {"top": 5, "before": 4, "after": 2, "intervals": 3, "per_group": 2},
         **changes,
     }
@@ -343,7 +343,7 @@ def test_a_model_that_two_places_name_differently(inputs: Path, tmp_path: Path) 
     config = {**asked(inputs, "late"), "saes": [{"path": folder}]}
     with pytest.raises(SaereportError, match=r"sae: It is not clear which model .* --model\."):
         build.collect({**config, "model": None}, tmp_path / "run")
-    build.collect({**config, "evaluation_tokens": 0}, tmp_path / "run")
+    build.collect({**config, "evaluate": 0}, tmp_path / "run")
 
 
 def test_trusted_code_is_the_users_choice_and_stands_in_the_report(
@@ -357,7 +357,7 @@ def test_trusted_code_is_the_users_choice_and_stands_in_the_report(
 
     monkeypatch.setattr(loading, "load_model", load)
     for trusted in (False, True):
-        config = asked(inputs, "late", trust_remote_code=trusted, tokens=300, evaluation_tokens=0)
+        config = asked(inputs, "late", trust_remote_code=trusted, tokens=300, evaluate=0)
         run = open_run(build.collect(config, tmp_path / str(trusted)))
         assert handed.pop() is trusted
         assert any("--trust-remote-code" in w.text for w in run.info.warnings) is trusted
@@ -380,7 +380,7 @@ def test_metadata_of_another_model_are_warned_of(inputs: Path, tmp_path: Path) -
         "exclude_special_tokens": [99_999],
     }
     save_sae(tmp_path / "odd", metadata=odd)
-    config = asked(inputs, evaluation_tokens=0, tokens=512) | {"saes": [{"path": tmp_path / "odd"}]}
+    config = asked(inputs, evaluate=0, tokens=512) | {"saes": [{"path": tmp_path / "odd"}]}
     found = open_run(build.collect(config, tmp_path / "run")).info.warnings
     for words in (
         "The model is 'tiny', as was asked for; the metadata of the SAE name 'm-gpt2'",

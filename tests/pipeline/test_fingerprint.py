@@ -204,7 +204,7 @@ CHANGES: dict[str, tuple[Change, str]] = {
     "dtype": (setting(dtype="bfloat16"), "the setting 'dtype'"),
     "examples": (setting(examples={"top": 3}), "the setting 'examples.top'"),
     "skip": (setting(skip=["coactivation"]), "the setting 'skip'"),
-    "evaluation": (setting(evaluation_tokens=9), "the setting 'evaluation_tokens'"),
+    "evaluation": (setting(evaluate=9), "the setting 'evaluate'"),
     "capability": (setting(capability=["capitals"]), "the setting 'capability'"),
     "prompts with answers": (own_prompts, "the setting 'capability_file'"),
     "lens": (setting(lens=9), "the setting 'lens'"),
@@ -277,7 +277,7 @@ def test_packed_weights_are_part_of_it_and_where_they_lie_is_only_noted(inputs: 
 
 def test_the_pass_over_the_text_does_not_depend_on_what_comes_after(plain: dict[str, Any]) -> None:
     later = {**plain, "inputs": {"explanations": {"the explanations": ["x"]}}}
-    later["config"] = {**plain["config"], "map": "umap", "evaluation_tokens": 1, "prompts": [1]}
+    later["config"] = {**plain["config"], "map": "umap", "evaluate": 1, "prompts": [1]}
     reading = stages()["statistics"]
     assert json_digest(part_of(later, reading)) == json_digest(part_of(plain, reading))
     assert json_digest(later) != json_digest(plain)
@@ -301,7 +301,7 @@ def test_a_changed_tokeniser_is_told_and_nothing_old_is_used(inputs: Path, tmp_p
 
     folder = tmp_path / "inputs"
     shutil.copytree(inputs, folder)
-    values = {**asked(folder), "prompts_file": None, "evaluation_tokens": 0}
+    values = {**asked(folder), "prompts_file": None, "evaluate": 0}
     # Blocks that the text has whole ones of: less than one is not kept.
     values |= {"circuits": {"examples": 0}, "batch_size": 4}
 

@@ -128,7 +128,7 @@ def collect(sae: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Calla
             "latents": "0-11",
             "tokens": 100_000,
             "device": "cpu",
-            "evaluation_tokens": 0,
+            "evaluate": 0,
             "skip": ["coactivation", "sketch", "tokens"],
             "circuits": {"examples": 0},
             **changes,

@@ -63,7 +63,7 @@ def test_a_table_that_cannot_be_right_is_left_out_with_its_reason(
         "tokens": 256,
         "context_size": 32,
         "latents": "all",
-        "evaluation_tokens": 0,
+        "evaluate": 0,
         "device": "cpu",
     }
     run = open_run(collect(config, tmp_path / "run", progress=heard))

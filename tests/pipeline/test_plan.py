@@ -138,7 +138,7 @@ def test_the_command_and_the_dry_runs_print_the_same_plan_and_write_nothing(
         *(f"--sae-path={one['path']}" for one in config["saes"]),
         *("--model", "gpt2", "--dataset", config["dataset"], "--latents", "0-3"),
         *("--tokens", "600", "--batch-size", "8", "--device", "cpu"),
-        *("--evaluation-tokens", "100", "--skip", "example_attribution"),
+        *("--evaluate", "100", "--skip", "example_attribution"),
     ]
     monkeypatch.chdir(tmp_path)
     names = [name for name in STAGES if name not in ("circuits", "example_attribution")]

@@ -130,7 +130,7 @@ def test_a_killed_driver_and_a_killed_worker_leave_no_trace_in_the_bytes(
         "tokens": 2600,
         "batch_size": 8,
         "device": "cpu",
-        "evaluation_tokens": 200,
+        "evaluate": 200,
     }
     options = [
         f"--{name.replace('_', '-')}={value}"

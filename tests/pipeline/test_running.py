@@ -85,7 +85,7 @@ def test_what_is_finished_is_used_again_and_the_bytes_are_the_same(
 
 
 def test_what_a_finished_stage_said_is_said_again(asked: Asked, first: Toy, tmp_path: Path) -> None:
-    config = asked(evaluation_tokens=30)
+    config = asked(evaluate=30)
     whole = open_run(build.collect(config, tmp_path / "whole"))
     assert whole.info.warnings
     first.act = failing(SaereportError("The toy is broken."))
@@ -122,7 +122,7 @@ def test_other_settings_of_a_stage_do_not_use_what_was_kept_of_it(
         build.collect(asked(), tmp_path / "run")
     first.act = lambda: None
     told = Told()
-    build.collect(asked(evaluation_tokens=60), tmp_path / "run", progress=told)
+    build.collect(asked(evaluate=60), tmp_path / "run", progress=told)
     used = [line.split()[2] for line in told.lines if "was finished before" in line]
     assert used == ["weights"]
 
@@ -240,7 +240,7 @@ def test_a_stage_goes_on_from_its_own_checkpoint(
             yield from super().run(context)
 
     register(Halting())
-    for changes in ({}, {"evaluation_tokens": 50}, {"toy": {"size": 3}}):
+    for changes in ({}, {"evaluate": 50}, {"toy": {"size": 3}}):
         with pytest.raises(SaereportError, match="Not yet"):
             build.collect(asked(**changes), tmp_path / "run")
     assert (tmp_path / "run.partial" / "stages" / "toy" / "checkpoint.npz").is_file()

@@ -96,7 +96,7 @@ def test_every_setting_belongs_to_a_stage_or_to_all(asked: Asked) -> None:
     assert reading == {"examples"}
     others = {key for stage in every.values() for key in stage.settings} - reading
     assert others == {
-        *("map", "explanations", "saes.explanations", "evaluation_tokens", "prompts"),
+        *("map", "explanations", "saes.explanations", "evaluate", "prompts"),
         *("prompts_file", "circuits", "blind", "with_reveal"),
         *("steer", "steer_prompts", "steering"),
         *("capability", "capability_file"),

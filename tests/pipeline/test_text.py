@@ -55,7 +55,7 @@ def collect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., 
                 "latents": "0-11",
                 "tokens": 100_000,
                 "device": "cpu",
-                "evaluation_tokens": 0,
+                "evaluate": 0,
                 "skip": ["coactivation", "sketch", "tokens"],
                 "circuits": {"examples": 0},
             }
@@ -190,7 +190,7 @@ def test_rows_without_bos(collect: Callable[..., Run]) -> None:
 def test_what_the_metadata_says_of_training_tokens_is_heeded(collect: Callable[..., Run]) -> None:
     rows = rows_of(40, CONTEXT)
     said = {"seqpos_slice": [5, -5], "exclude_special_tokens": [7, 8, BOS]}
-    run = collect([{"input_ids": row} for row in rows], said, evaluation_tokens=10_000)
+    run = collect([{"input_ids": row} for row in rows], said, evaluate=10_000)
     assert run.table("sae_metrics", "sae-0")["n_tokens"].to_numpy().max() == measured(run)[0]
     expected = truth(rows, lambda place, token: 5 <= place < 11 and token not in (BOS, 7, 8))
     assert measured(run).tolist() == expected.tolist()

@@ -92,7 +92,7 @@ def test_an_sae_of_a_named_module(gemma, tmp_path, monkeypatch):
         "tokens": 300,
         "context_size": 32,
         "latents": "1-8",
-        "evaluation_tokens": 0,
+        "evaluate": 0,
         "device": "cpu",
     }
     run = saereport.open_run(saereport.collect(settings, tmp_path / "run"))

@@ -136,7 +136,7 @@ class Trials:
             "context_size": CONTEXT,
             "batch_size": 8,
             "device": "cpu",
-            "evaluation_tokens": 64,
+            "evaluate": 64,
             "prompts": [{"text": "The quick brown fox", "graph": True}],
             "circuits": {"examples": 0, "checks": 2, "graph": {"checks": 2}},
         }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from saereport.config.stages import EvaluationSettings
 from saereport.pipeline.stage import SKIPPED, Cost, Needs, Stage, Yielded
@@ -23,55 +23,43 @@ class EvaluationStage(Stage):
     needs = Needs(model=True, saes=True)
     config = EvaluationSettings
     at_top = True
-    regardless_of = ("tokens", "latents", "saes.latents", "examples")
+    regardless_of: ClassVar[tuple[str, ...]] = ("tokens", "latents", "saes.latents", "examples")
 
     def depends_on(self, context: Context) -> dict[str, Any]:
         """How many tokens there are to evaluate on."""
-        return {"evaluated": min(context.config.evaluation_tokens, context.seen.counted)}
+        from saereport.pipeline.evaluation import n_evaluated
+
+        return {"evaluated": min(n_evaluated(context), context.seen.counted)}
 
     def why_not(self, context: Context) -> str | None:
         """No tokens are the same as skipping it."""
-        return None if context.config.evaluation_tokens else SKIPPED
+        return None if context.config.evaluate else SKIPPED
 
     def plan(self, context: Context) -> Cost:
-        """Each token is run once to read, once as it is, and once for every replacement."""
+        """Each token is run once as it is, and once for every replacement."""
+        from saereport.pipeline.evaluation import n_evaluated, settle
+
+        settle(context, self)
         alone = [sae for sae in context.saes.values() if not sae.why_not_alone]
         points = {sae.write_point.name for sae in alone}
-        passes = 2 + len(alone) + 2 * len(points)
-        tokens = min(context.config.evaluation_tokens, context.config.tokens)
-        return Cost(tokens=tokens * passes)
+        passes = 1 + len(alone) + 2 * len(points)
+        tokens = min(n_evaluated(context), context.config.tokens)
+        budget = context.config.evaluate
+        what = f"{tokens:,} tokens for {budget}" if isinstance(budget, str) else ""
+        return Cost(tokens=tokens * passes, what=what)
 
     def cost(self, context: Context, probe: Probe) -> Cost:
         """Evaluate on the beginning of a sequence, and on a few whole ones."""
-        from saereport.evaluate.fidelity import evaluate, first_counted, sequences_at_a_time
-        from saereport.pipeline.probe import line_through
+        from saereport.pipeline.evaluation import cost_of_evaluation
 
-        packed = context.text.packed(batch=context.batches.block)
-        tokens, counted = first_counted(packed, context.config.evaluation_tokens)
-        model, saes = context.model, list(context.saes.values())
-        batch = min(sequences_at_a_time(tokens.shape[1], model.d_vocab), len(tokens))
-        few = max(2, tokens.shape[1] // 8)
-        # What is at the beginning of a sequence may not count, and something must.
-        with probe.sample() as one:
-            evaluate(model, saes, tokens[:1, -few:], counted[:1, -few:], context.progress)
-        n = 1 if probe.brief else probe.fitting(one.seconds * tokens.shape[1] / few, batch)
-        some = min(3 * few, tokens.shape[1]) if probe.brief else tokens.shape[1]
-        with probe.sample() as more:
-            evaluate(model, saes, tokens[:n, -some:], counted[:n, -some:], context.progress)
-        size = n * some / tokens.shape[1]
-        return Cost(
-            seconds=line_through(
-                (few / tokens.shape[1], one.seconds), (size, more.seconds), len(tokens)
-            ),
-            host_bytes=more.at_scale(batch / size),
-            device_bytes=more.device_bytes,
-        )
+        seconds, host, device = cost_of_evaluation(context, probe)
+        return Cost(seconds=seconds, host_bytes=host, device_bytes=device)
 
     def run(self, context: Context) -> Iterator[Yielded]:
         """Yield `sae_metrics` of each SAE."""
         from saereport.pipeline.evaluation import evaluated
 
-        found = evaluated(context)
+        found = evaluated(context, self)
         for slug, reason in found.left_out.items():
             context.leave_out(slug, TABLE, reason)
         for slug, doubts in found.doubts.items():

@@ -325,9 +325,10 @@ TEXT_TABLES = (
         "others.\n\n"
         "`ce_original`, `ce_spliced`, `ce_zero` and `ce_mean` are the model's mean cross-entropy "
         "on the next token in nats: as it is, with the reconstruction spliced in, with zero and "
-        "with the mean activation in its place (the mean over the same tokens). Activations are "
-        "replaced at counted tokens only, so not at BOS and other special tokens, and a prediction "
-        "is judged where it is made at a counted token and the next token of the sequence counts "
+        "with the mean activation in its place (the mean over the first 8,192 of these tokens, or "
+        "over all of them where they are fewer). Activations are replaced at counted tokens only, "
+        "so not at BOS and other special tokens, and a prediction is judged where it is made at a "
+        "counted token and the next token of the sequence counts "
         "as well; here `n_tokens` is the number of these predictions. A transcoder stands in for "
         "the output that it predicts; no other SAE is spliced in at the same time. "
         "`ce_added_spliced`, `ce_added_zero` and `ce_added_mean` are what each adds to the model's "
@@ -351,9 +352,17 @@ TEXT_TABLES = (
         "text; sequences cut from one document are alike, so with long documents it is somewhat "
         "short.\n\nAll figures are ratios of sums, whose bias falls with the number of "
         "sequences and is small beside the interval; the variance is that of the sample, "
-        "and the mean that stands in is that of the same tokens, which makes mean ablation look "
-        "slightly better than on other text.",
-        version=2,
+        "and the mean that stands in is that of tokens which it also stands in for, which makes "
+        "mean ablation look slightly better than on other text.\n\n"
+        "SAELens's evaluations (`sae_lens.evals`, 6.54) have the same `explained_variance`, "
+        "`mse`, `cossim`, `l2_ratio`, `l0` and `l1` on the same tokens. Otherwise than here, their "
+        "`explained_variance_legacy` is the mean over tokens of 1 - |a - r|^2 / |a - m|^2 with the "
+        "mean m of each batch; they judge a prediction by the token at which it is made, whatever "
+        "comes next, and divergence at a sequence's last token too; and their zero ablation "
+        "replaces every position, BOS and special tokens among them, which makes their "
+        "`ce_loss_score` and `kl_div_score` (shares recovered against zero ablation) differ from "
+        "`ce_recovered` and `kl_recovered` where some tokens do not count.",
+        version=3,
         about="sae",
         of_text=True,
     ),

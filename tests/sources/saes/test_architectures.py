@@ -36,7 +36,7 @@ ALL = {
     "tokens": 1024,
     "batch_size": 8,
     "device": "cpu",
-    "evaluation_tokens": 512,
+    "evaluate": 512,
     "examples": {"top": 3, "before": 4, "after": 2, "intervals": 2, "per_group": 1},
     "circuits": {"checks": 3, "examples": 2, "graph": {"saes": ["resid", "mlp"]}},
     "prompts": [

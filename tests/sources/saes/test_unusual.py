@@ -88,7 +88,7 @@ def reported(folder: Path, architecture: str, monkeypatch: pytest.MonkeyPatch) -
         "tokens": 320,
         "batch_size": 4,
         "device": "cpu",
-        "evaluation_tokens": 100,
+        "evaluate": 100,
         "prompts": [{"text": "w5 w9 w33 w7", "graph": True}],
         "circuits": {"examples": 2, "graph": {"saes": ["sae"]}},
     }
@@ -231,7 +231,7 @@ def test_quality_of_a_temporal_sae_is_of_whole_sequences(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """L0 and error are those of SAELens's pass over the sequences, not over rows of them."""
-    from saereport.evaluate.sums import fit_of
+    from saereport.evaluate.sums import stand_of
     from saereport.intervene.splicing import spliced_sequences
 
     sae, lens, model = ours(tmp_path / "sae", "temporal"), theirs("temporal"), tiny_model()
@@ -239,7 +239,8 @@ def test_quality_of_a_temporal_sae_is_of_whole_sequences(
     acts = model.run(tokens, [HOOK])
     counted = torch.ones_like(tokens, dtype=torch.bool)
     counted[:, 0] = False
-    found = fit_of(sae, acts, counted, [15] * 4)
+    stand = stand_of(sae, acts, counted, [15] * 4)
+    found = stand.fit
     a = acts[HOOK]
     with torch.no_grad():
         f, made = lens.encode(a), lens(a)
@@ -247,6 +248,7 @@ def test_quality_of_a_temporal_sae_is_of_whole_sequences(
     error = (a - made)[:, 1:].square().sum((1, 2)).double()
     np.testing.assert_allclose(found.error, error, rtol=1e-4)
     stand_in = spliced_sequences(sae, acts, counted)
+    torch.testing.assert_close(stand.value, stand_in)
     torch.testing.assert_close(stand_in, torch.where(counted[..., None], made, a))
     # Rows without the tokens before them give another SAE's numbers.
     rows = lens.encode(a[counted][None])[0]
