@@ -92,7 +92,7 @@ def test_a_part_is_in_the_order_the_navigation_and_the_help_of_every_page(
     for path in ("index.html", "weather/index.html", "compare.html"):
         page = BeautifulSoup((tmp_path / "out" / path).read_text("utf-8"), "html.parser")
         labels = [a.text for a in page.select("nav.nav a")]
-        assert labels == ["Latents", "Evaluation", "Weather", "Compare", "Methods", "Provenance"]
+        assert labels == ["Latents", "Whole SAEs", "Weather", "Compare", "Methods", "Provenance"]
         keys = [kbd.text for kbd in page.select("dialog dt kbd")]
         assert ("w" in keys) == path.startswith("weather")
         assert keys[-4:] == ["y", "m", "t", "?"]
