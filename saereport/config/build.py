@@ -24,6 +24,7 @@ from pydantic import (
 
 from saereport.config.circuits import PromptSettings
 from saereport.config.engine import EngineSettings
+from saereport.config.interventions import InterventionSettings, OutputScoreSettings
 from saereport.config.paths import LABELS, NAME_OR_PATH, NameOrPath, with_paths
 from saereport.config.quantities import read_bytes, read_count, split_list
 from saereport.config.section import SECTIONS, Option, Section
@@ -101,6 +102,8 @@ class SaeConfig(Section):
 class BuildConfig(
     ExplanationSettings,
     WeightSettings,
+    OutputScoreSettings,
+    InterventionSettings,
     SteeringSettings,
     PromptsFileSettings,
     PromptSettings,

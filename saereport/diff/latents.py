@@ -355,6 +355,8 @@ COMPARISONS: dict[str, Comparison] = {
     "deembedding.rbo": Comparison("deembedding", _deembedding),
     "neighbours.rbo": Comparison("neighbours", _neighbours),
     "coactivation.rbo": Comparison("coactivation", _coactivation),
+    "output_score": numeric("output_scores", "score"),
+    "output_score.percentile": numeric("output_scores", "percentile"),
     "explanations": Comparison("explanations", _explanations),
 }
 """Metric name to how it comes about."""

@@ -336,6 +336,25 @@ METRICS: dict[str, Metric] = {
             weight=0.5,
         ),
         Metric(
+            "output_score",
+            "latent",
+            "Output score",
+            0.05,
+            "How much turning the latent up raises its own top tokens; absolute change.",
+            True,
+            weight=1,
+            full=0.5,
+        ),
+        Metric(
+            "output_score.percentile",
+            "latent",
+            "Output score among controls",
+            0.2,
+            "Share of latents of like density, turned up by as much, that score lower; absolute "
+            "change.",
+            True,
+        ),
+        Metric(
             "explanations",
             "latent",
             "Explanations",

@@ -62,6 +62,8 @@ BUILT_IN = (
     "saereport.pipeline.stages.mean_gradients:MeanGradientsStage",
     "saereport.pipeline.stages.example_attribution:ExampleAttributionStage",
     "saereport.pipeline.stages.steering:SteeringStage",
+    "saereport.pipeline.stages.output_scores:OutputScoresStage",
+    "saereport.pipeline.stages.interventions:InterventionsStage",
     "saereport.pipeline.stages.weights:WeightsStage",
     "saereport.pipeline.stages.lens:LensStage",
     "saereport.pipeline.stages.explanations:ExplanationsStage",

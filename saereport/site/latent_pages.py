@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import astuple, dataclass
 from typing import Any
 
-from saereport.site import jsonwriter
+from saereport.site import jsonwriter, numbers
 from saereport.site.blocks import Block
 from saereport.site.columns import LatentChunk
 from saereport.site.context import LatentView, SaeView, Shards
@@ -40,6 +40,7 @@ class IndexRow:
     x: float
     y: float
     blind: bool = False
+    score: float | None = None
 
     def record(self) -> list[Any]:
         """The row as it is written in the data."""
@@ -55,6 +56,7 @@ class IndexRow:
                 x=self.x,
                 y=self.y,
                 blind=int(self.blind),
+                score=self.score,
             )
         )
 
@@ -66,31 +68,35 @@ class Index:
         records: Its rows as the data holds them; a hundred thousand are kept as text.
         first: Those that are in the page itself.
         has_labels: Whether a latent has a label.
+        has_scores: Whether a latent has an output score.
     """
 
     def __init__(self) -> None:
         self.records: list[str] = []
         self.first: list[IndexRow] = []
-        self.has_labels = False
+        self.has_labels = self.has_scores = False
 
     def add(self, rows: Iterable[IndexRow]) -> None:
         """The next latents."""
         for row in rows:
             self.records.append(jsonwriter.dumps(row.record()))
             self.has_labels = self.has_labels or bool(row.label)
+            self.has_scores = self.has_scores or row.score is not None
             if len(self.first) < SERVER_ROWS:
                 self.first.append(row)
 
     def part(self) -> list[Any]:
         """All of it as plain values, for `take`."""
-        return [self.records, [astuple(row) for row in self.first], self.has_labels]
+        first = [astuple(row) for row in self.first]
+        return [self.records, first, self.has_labels, self.has_scores]
 
     def take(self, part: list[Any]) -> None:
         """The next latents, as the `part` of another index."""
-        records, first, has_labels = part
+        records, first, has_labels, has_scores = part
         self.records += records
         self.first += [IndexRow(*row) for row in first[: SERVER_ROWS - len(self.first)]]
         self.has_labels = self.has_labels or has_labels
+        self.has_scores = self.has_scores or has_scores
 
 
 def bands(spread: Shards) -> Iterator[range]:
@@ -169,6 +175,7 @@ def index_row(latent: LatentView) -> IndexRow:
     geometry = latent.rows("geometry").first() if len(latent.rows("geometry")) else {}
     counts = histogram_counts(latent)
     heights = sparkline(counts, SPARK) if counts else []
+    scores = latent.rows("output_scores")
     return IndexRow(
         latent=latent.index,
         density=float(activity.get("density", 0.0)),
@@ -180,4 +187,5 @@ def index_row(latent: LatentView) -> IndexRow:
         x=float(geometry.get("map_x", 0.0)),
         y=float(geometry.get("map_y", 0.0)),
         blind=bool(latent.blind),
+        score=round(float(scores["score"][0]), numbers.SCORE_DIGITS) if len(scores) else None,
     )

@@ -13,6 +13,8 @@ from math import floor, log10
 from saereport.site.jsonwriter import DIGITS, Exact, number_in_data
 
 MINUS = "−"
+SCORE_DIGITS = 4
+"""Decimals of an output score, which lies between -1 and 1."""
 WHOLE = 1e15
 """Numbers from here on are not written out."""
 _SUPERSCRIPT = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")

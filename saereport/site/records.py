@@ -52,7 +52,8 @@ class LatentRow(NamedTuple):
 
     `density` is a share of the counted tokens, `max` the largest activation, `tokens` those with
     the largest share of its activation, `raises` those whose logits it raises most, `spark` one
-    letter a bar of the little histogram from `A` for none, `x` and `y` its place on the map.
+    letter a bar of the little histogram from `A` for none, `x` and `y` its place on the map,
+    `score` its output score, null where it has none.
     """
 
     latent: int
@@ -65,6 +66,7 @@ class LatentRow(NamedTuple):
     x: float
     y: float
     blind: int = 0
+    score: float | None = None
 
 
 class ExampleRow(NamedTuple):

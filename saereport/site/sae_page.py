@@ -201,15 +201,16 @@ class TableRow:
     href: str
     density: str
     maximum: str
+    score: str
     tokens: tuple[str, ...]
     logits: tuple[str, ...]
     label: str
     blind: bool
 
     @property
-    def numbers(self) -> tuple[str, str, str]:
+    def numbers(self) -> tuple[str, str, str, str]:
         """What is lined up with the other rows, behind the name of the row."""
-        return str(self.latent), self.density, self.maximum
+        return str(self.latent), self.density, self.maximum, self.score
 
 
 def table_rows(sae: SaeView, rows: list[IndexRow]) -> list[TableRow]:
@@ -221,6 +222,7 @@ def table_rows(sae: SaeView, rows: list[IndexRow]) -> list[TableRow]:
             href=f"{sae.info.slug}/{sae.shards.address(row.latent)}",
             density="–" if row.density == 0 < row.maximum else numbers.percent(row.density),
             maximum=numbers.value(row.maximum),
+            score="–" if row.score is None else numbers.value(row.score),
             tokens=tuple(words[t] for t in row.tokens),
             logits=tuple(words[t] for t in row.logits),
             label=row.label,

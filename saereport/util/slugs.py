@@ -18,7 +18,17 @@ SLUG: Final = r"[a-z0-9][a-z0-9._-]{0,119}"
 """Letters, digits, `.`, `_`, `-`; at most `LONGEST` of them."""
 LONGEST: Final = 120
 RESERVED: Final = frozenset(
-    {"assets", "capability", "circuits", "evaluation", "lens", "steering", "text", "run"}
+    {
+        "assets",
+        "capability",
+        "circuits",
+        "evaluation",
+        "lens",
+        "output-scores",
+        "steering",
+        "text",
+        "run",
+    }
 )
 """Folders that every report may have of its own; parts of other packages reserve further ones."""
 ENDINGS: Final = (".html", ".js", ".json")

@@ -66,7 +66,8 @@ export interface SequenceRow {
  *
  * `density` is a share of the counted tokens, `max` the largest activation, `tokens` those with
  * the largest share of its activation, `raises` those whose logits it raises most, `spark` one
- * letter a bar of the little histogram from `A` for none, `x` and `y` its place on the map.
+ * letter a bar of the little histogram from `A` for none, `x` and `y` its place on the map,
+ * `score` its output score, null where it has none.
  */
 export interface LatentRow {
   latent: number;
@@ -79,6 +80,7 @@ export interface LatentRow {
   x: number;
   y: number;
   blind?: number;
+  score?: number | null;
 }
 
 /**

@@ -386,6 +386,7 @@ export interface Filters {
   latent: [End, End];
   density: [End, End];
   max: [End, End];
+  score: [End, End];
   /** What else a row has to be: starred, labelled, pinned. */
   only: Set<string>;
   sort: SortKey[];
@@ -396,7 +397,7 @@ export interface SortKey {
   down: boolean;
 }
 
-export type SortName = "latent" | "marked" | "density" | "max" | "shape" | "tokens" | "raises" | "label";
+export type SortName = "latent" | "marked" | "density" | "max" | "score" | "shape" | "tokens" | "raises" | "label";
 
 /** What else sets the range of densities, or is told of it. */
 export interface TableView {

@@ -490,14 +490,18 @@
     const found = column.map((text4) => typeof text4 === "string" ? NUMBER.exec(text4) : null);
     const words2 = column.filter((_, i) => !found[i]);
     if (!found.some(Boolean) || words2.some((text4) => typeof text4 !== "string" || !NOTHING.has(text4))) return null;
-    const most2 = found.reduce((n, match) => match ? Math.max(n, decimals(match)) : n, 0);
+    const most = found.reduce((n, match) => match ? Math.max(n, decimals(match)) : n, 0);
     return found.map((match) => {
-      const missing = match ? Math.min(MOST, most2 - decimals(match)) : 0;
+      const missing = match ? Math.min(MOST, most - decimals(match)) : 0;
       return !match || !missing || match[2] ? "" : (match[1] ? "d" : "e") + missing;
     });
   }
   var linedUp = (rows) => rows.length ? rows[0].map((_, i) => i ? aligned(rows.map((row2) => row2[i])) : null) : [];
   var cellClass = (own2, lacks) => [own2, lacks].filter(Boolean).join(" ") || null;
+
+  // core/scale.js
+  var largestOf = (numbers2) => numbers2.reduce((most, n) => Math.max(most, Math.abs(n)), 0);
+  var shareOf = (value2, most) => most > 0 ? Math.abs(value2) / most : 0;
 
   // core/seen.js
   var seen = /* @__PURE__ */ new WeakMap();
@@ -774,7 +778,7 @@
     (block.columns || []).forEach((name3) => head3.append(el("th", { scope: "col" }, name3)));
     const body = el("tbody", {});
     const bar2 = block.bar;
-    const most2 = Math.max(...items.map((item2) => Math.abs((bar2 === void 0 ? 0 : item2.values[bar2]) || 0)), 1e-12);
+    const most = largestOf(items.map((item2) => (bar2 === void 0 ? 0 : item2.values[bar2]) || 0));
     const texts = items.map((item2) => item2.values.map((value2, i) => formatOf(formats[i])(value2)));
     const lines2 = linedUp(texts.map((row2) => ["", ...row2]));
     const rows = items.map((item2, place) => {
@@ -783,7 +787,7 @@
         const cell2 = el("td", { class: cellClass(i === bar2 ? "lead-value" : "", lines2[i + 1]?.[place]) }, texts[place][i]);
         if (i === bar2) {
           const line2 = el("i", { class: value2 < 0 ? "neg" : "" });
-          line2.style.setProperty("width", 72 * Math.abs(value2) / most2 + "%");
+          line2.style.setProperty("width", 72 * shareOf(value2, most) + "%");
           cell2.append(line2);
         }
         row2.append(cell2);
@@ -1051,8 +1055,8 @@
   var NOTHING2 = Object.freeze({ star: false, label: "", note: "", source: "" });
   var books = /* @__PURE__ */ new Map();
   var unkept = /* @__PURE__ */ new Map();
-  var text = (value2, most2) => typeof value2 === "string" ? value2.replace(/\r\n?/g, "\n").replace(UNSEEN, "").slice(0, most2) : "";
-  var line = (value2, most2) => text(value2, most2).replace(/\s+/g, " ");
+  var text = (value2, most) => typeof value2 === "string" ? value2.replace(/\r\n?/g, "\n").replace(UNSEEN, "").slice(0, most) : "";
+  var line = (value2, most) => text(value2, most).replace(/\s+/g, " ");
   var isRecord = (value2) => value2 !== null && typeof value2 === "object" && !Array.isArray(value2);
   function clean(value2) {
     if (!isRecord(value2)) return NOTHING2;
@@ -1643,10 +1647,11 @@
     [0.5, colours.raised],
     [1, colours.up]
   ];
-  function divergingLegend(most2) {
+  function divergingLegend(most) {
+    if (!(most > 0)) return el("div", { class: "legend" }, "all 0");
     const ramp = el("span", { class: "ramp", "aria-hidden": "true" });
     for (const step2 of ["n5", "n3", "n1", "", "p1", "p3", "p5"]) ramp.append(el("i", { class: step2 }));
-    return el("div", { class: "legend" }, asText.value(-most2), ramp, asText.value(most2));
+    return el("div", { class: "legend" }, asText.value(-most), ramp, asText.value(most));
   }
   function axis(colours, own2, log) {
     return {
@@ -2506,7 +2511,7 @@
     hovermode: "closest",
     dragmode: self.matchMedia("(pointer: coarse)").matches ? false : "zoom"
   });
-  var shorten = (text4, most2) => text4.length > most2 ? text4.slice(0, Math.ceil(most2 / 2) - 1) + "…" + text4.slice(text4.length - Math.floor(most2 / 2)) : text4;
+  var shorten = (text4, most) => text4.length > most ? text4.slice(0, Math.ceil(most / 2) - 1) + "…" + text4.slice(text4.length - Math.floor(most / 2)) : text4;
   function frameOf(block, given) {
     const summary = filled(block.summary, block.v);
     const box = given || el("figure", { class: "block figure" });
@@ -2551,9 +2556,9 @@
   var link = ({ name: name3, href, token, position, gloss }) => cellNode({ text: name3, href, token, position, gloss });
   function chosenCells(block, ends2, state) {
     const { x, y, value: value2 } = block;
-    const most2 = Math.max(1e-12, ...value2.map(Math.abs));
+    const most = largestOf(value2);
     const cells = Array.from(value2.keys()).filter(
-      (i) => Math.abs(value2[i]) >= state.threshold * most2 && !(state.across && ends2.columns[x[i]].position === ends2.rows[y[i]].position)
+      (i) => Math.abs(value2[i]) >= state.threshold * most && !(state.across && ends2.columns[x[i]].position === ends2.rows[y[i]].position)
     );
     const strongest = (places, own2) => {
       const strength = /* @__PURE__ */ new Map();
@@ -2570,7 +2575,7 @@
       const by = new Map(Array.from(value2.keys()).filter((i) => y[i] === wanted2).map((i) => [x[i], value2[i]]));
       columns.sort((a, b) => (by.get(b) || 0) - (by.get(a) || 0) || a - b);
     }
-    return { most: most2, cells, columns, rows };
+    return { most, cells, columns, rows };
   }
   function sparseHeatmap(block, given, drawing) {
     const state = { size: SIZES[1], threshold: 0, sort: "position", across: false };
@@ -2749,13 +2754,13 @@
   var MOST_ROWS = 200;
   var NARROW = 200;
   var SHORT_LABELS = 40;
-  function heatDrawing({ z, most: most2, rows, columns, x, places }, boxes2, colours) {
+  function heatDrawing({ z, most, rows, columns, x, places }, boxes2, colours) {
     const trace = {
       type: "heatmap",
       z,
       customdata: places,
-      zmin: -most2,
-      zmax: most2,
+      zmin: -(most || 1),
+      zmax: most || 1,
       colorscale: diverging(colours),
       showscale: false,
       hoverinfo: "none",
@@ -2781,7 +2786,7 @@
     return { data: [trace], layout };
   }
   var numbersOf = (view) => view.z.map((row2) => row2.map((n) => n === null ? null : n * (view.unit || 1)));
-  var largest = (view) => Math.max(1e-12, ...numbersOf(view).flat().map((n) => Math.abs(n || 0)));
+  var largest = (view) => largestOf(numbersOf(view).flat().map((n) => n || 0));
   function cellsOf(view) {
     const cells = numbersOf(view).flatMap((row2, y) => row2.map((value2, x) => ({ row: view.rows[y], column: view.columns[x], value: value2 || 0 })));
     return cells.filter((cell2) => cell2.value).sort((a, b) => Math.abs(b.value) - Math.abs(a.value));
@@ -2805,9 +2810,9 @@
     return best ? " Largest: " + asText.value(best.value) + ", " + best.row + " by " + best.column + "." : "";
   }
   function strip(words2, values) {
-    const most2 = Math.max(...values.map(Math.abs), 1e-12);
+    const most = largestOf(values);
     return values.map((value2, i) => {
-      const share2 = Math.round(50 * Math.abs(value2) / most2);
+      const share2 = Math.round(50 * shareOf(value2, most));
       const token = el("span", { title: asText.value(value2) }, proseText(words2[i]));
       const colour = "color-mix(in srgb, var(--" + (value2 < 0 ? "down" : "up") + ") " + share2 + "%, transparent)";
       token.style.setProperty("background", colour);
@@ -2898,8 +2903,8 @@
     const series = block.series.slice(0, N_LINES);
     const { box, caption, plot, summary, name: title2 } = frameOf(block, given || null);
     const [first] = series;
-    const most2 = first ? Math.max(...first.values) : 0;
-    const peak = first ? " Strongest: " + cellName(first.name) + ", " + asText.value(most2) + " on " + block.labels[first.values.indexOf(most2)] + "." : "";
+    const most = first ? Math.max(...first.values) : 0;
+    const peak = first ? " Strongest: " + cellName(first.name) + ", " + asText.value(most) + " on " + block.labels[first.values.indexOf(most)] + "." : "";
     plot.classList.add("c-lines");
     plot.setAttribute("aria-label", "Line plot. " + summary + peak);
     const data = () => ({
@@ -3108,17 +3113,17 @@
   // blocks/attributions.js
   var WIDTH = 14;
   var HALF = 18;
-  function step(value2, most2) {
-    if (!value2 || !(most2 > 0)) return "";
-    return (value2 < 0 ? "n" : "p") + Math.max(1, Math.min(5, Math.ceil(5 * Math.abs(value2) / most2)));
+  function step(value2, most) {
+    if (!value2 || !(most > 0)) return "";
+    return (value2 < 0 ? "n" : "p") + Math.max(1, Math.min(5, Math.ceil(5 * Math.abs(value2) / most)));
   }
   var signed = (value2) => (value2 > 0 ? "+" : "") + asText.value(value2);
   var offsetName = (offset) => offset === 0 ? "the peak" : asText.value(offset) + " from the peak";
-  function words(where, values, most2, blind) {
+  function words(where, values, most, blind) {
     const box = el("div", { class: "words signed", dir: "auto" });
     const add = (offset, text4, name3) => {
       const value2 = values.get(offset);
-      const classes = [step(value2, most2), offset === 0 ? "peak" : "", offset > 0 ? "far" : ""];
+      const classes = [step(value2, most), offset === 0 ? "peak" : "", offset > 0 ? "far" : ""];
       const span = el("span", { class: classes.filter(Boolean).join(" ") }, text4);
       if (offset === 0) span.tabIndex = 0;
       describeToken(span, [name3, value2 === void 0 ? "nothing listed" : signed(value2), offsetName(offset)]);
@@ -3138,7 +3143,7 @@
     const before4 = Array.from(values).filter(([offset]) => peak + offset < start2);
     if (before4.length) {
       const sum = before4.reduce((total, [, value2]) => total + value2, 0);
-      const span = el("span", { class: step(sum, most2) }, "…");
+      const span = el("span", { class: step(sum, most) }, "…");
       describeToken(span, ["before", signed(sum), "all tokens before this"]);
       box.append(span, " ");
     } else if (start2 > 0) box.append("… ");
@@ -3158,9 +3163,9 @@
     return box;
   }
   var headName = (layer, head3) => "L" + layer + "H" + head3;
-  function headBars(values, layer, most2) {
+  function headBars(values, layer, most) {
     const bar2 = (value2, i) => {
-      const height = HALF * Math.abs(value2) / most2;
+      const height = HALF * shareOf(value2, most);
       const end = value2 < 0 ? "v" + height.toFixed(1) : "v-" + height.toFixed(1);
       const back = value2 < 0 ? "v-" + height.toFixed(1) : "v" + height.toFixed(1);
       return "M" + (i * WIDTH + 2) + " " + HALF + end + "h" + (WIDTH - 4) + back + "z";
@@ -3187,13 +3192,12 @@
   function grid(columns, rows) {
     return el("details", {}, el("summary", {}, "Table"), gridTable({ columns, rows }));
   }
-  var most = (numbers2) => Math.max(1e-12, ...numbers2.map(Math.abs));
   function attributionBlock(block, { blind }) {
     const list2 = el("ul", {});
     const { value: value2 } = asText;
     const examples = allNamed("attribution", block.examples);
-    const scale2 = most(examples.flatMap((row2) => row2.sources));
-    const heads = most(examples.flatMap((row2) => row2.heads));
+    const scale2 = largestOf(examples.flatMap((row2) => row2.sources));
+    const heads = largestOf(examples.flatMap((row2) => row2.heads));
     const rows = [];
     examples.forEach(({ activation, pre_activation, bias, heads: byHead, first, sources, where }, i) => {
       const values = new Map(sources.map((number, k) => [first + k, number]));
@@ -3232,13 +3236,13 @@
   function influenceTable(block, rows, blind) {
     const head3 = ["earlier latent", "path", "token", "influence"];
     const body = el("tbody", {});
-    const widest = most(rows.map((row2) => row2.value));
+    const widest = largestOf(rows.map((row2) => row2.value));
     const line2 = aligned(rows.map((row2) => signed(row2.value)));
     rows.forEach((row2, i) => {
       const { source, token, value: value2 } = row2;
       const cell2 = el("td", { class: cellClass("lead-value", line2?.[i]) }, signed(value2));
       const bar2 = el("i", { class: value2 < 0 ? "neg" : "" });
-      bar2.style.setProperty("width", 72 * Math.abs(value2) / widest + "%");
+      bar2.style.setProperty("width", 72 * shareOf(value2, widest) + "%");
       cell2.append(bar2);
       const shown3 = () => blind ? el("code", { class: "tok" }, "#" + token) : tokenCode(token);
       const text4 = token < 0 ? null : shown3();
@@ -3259,7 +3263,7 @@
       const values = /* @__PURE__ */ new Map();
       rows.forEach((row2) => values.set(row2.source, (values.get(row2.source) || 0) + row2.value));
       const side = activation === null ? "" : asText.value(activation);
-      const line2 = words(where, values, most(Array.from(values.values())), blind);
+      const line2 = words(where, values, largestOf(Array.from(values.values())), blind);
       const example2 = el("div", { class: "example apart" }, el("span", { class: "value" }, side), line2);
       inside.replaceChildren(example2, influenceTable(block, rows, blind));
     };
@@ -3443,7 +3447,7 @@
     if (!found.length) return null;
     const width2 = Math.max(...found.map(({ linear }) => linear.dx));
     const wide = found.map(({ linear }) => widened(linear, width2));
-    const most2 = Math.max(...wide.map((y) => y.length));
+    const most = Math.max(...wide.map((y) => y.length));
     const low = Math.min(...found.map(({ octaves }) => octaves.x0));
     const high2 = Math.max(...found.map(({ octaves }) => octaves.x0 + octaves.y.length));
     const trace = (item2, y, x0, dx) => ({
@@ -3472,7 +3476,7 @@
         {
           label: "linear bins",
           columns,
-          data: found.map(({ item: item2 }, i) => trace(item2, padded(wide[i], 0, most2), width2 / 2, width2)),
+          data: found.map(({ item: item2 }, i) => trace(item2, padded(wide[i], 0, most), width2 / 2, width2)),
           layout: { xaxis: { title: { text: "activation" }, rangemode: "tozero" }, yaxis: counts }
         },
         {
@@ -4159,10 +4163,10 @@
     pen.font = size + "px sans-serif";
     return pen.measureText(text4).width;
   }
-  function fitText(text4, most2, size) {
-    if (width(text4, size) <= most2) return text4;
+  function fitText(text4, most, size) {
+    if (width(text4, size) <= most) return text4;
     const letters = Array.from(text4);
-    while (letters.length > 1 && width(letters.join("") + "…", size) > most2) letters.pop();
+    while (letters.length > 1 && width(letters.join("") + "…", size) > most) letters.pop();
     return letters.join("") + "…";
   }
   var NO_ROW = { layer: 0, sae: 0, cells: /* @__PURE__ */ new Map(), main: false, used: false, place: 0, h: 0, y: 0, full: 0, middle: 0 };
@@ -4242,11 +4246,11 @@
     }
     return sorted.filter((row2) => row2.used);
   }
-  function lines(items, most2) {
+  function lines(items, most) {
     const result = [];
     let line2 = null;
     for (const item2 of items) {
-      if (!line2 || line2.w + GAP + item2.w > most2) {
+      if (!line2 || line2.w + GAP + item2.w > most) {
         line2 = { items: [], w: -GAP, h: 0 };
         result.push(line2);
       }
@@ -4273,8 +4277,8 @@
         cell2.items.sort(order);
         if (row2.layer === OUTPUTS) continue;
         const total = cell2.items.reduce((sum, item2) => sum + item2.w + GAP, 0);
-        const most2 = total <= LINE ? LINE : Math.max(90, total / Math.ceil(total / LINE) + 12);
-        const made = lines(cell2.items, most2);
+        const most = total <= LINE ? LINE : Math.max(90, total / Math.ceil(total / LINE) + 12);
+        const made = lines(cell2.items, most);
         cell2.lines = made;
         const widest = Math.max(...made.map((line2) => line2.w));
         columns[column].w = Math.max(columns[column].w, widest + 18);
@@ -4406,8 +4410,8 @@
     const bend = Math.max(14, Math.abs(from - to) * 0.42);
     return "M" + round(a.x) + " " + round(from) + "C" + round(a.x) + " " + round(from - bend) + " " + round(b.x) + " " + round(to + bend) + " " + round(b.x) + " " + round(to);
   }
-  function edgeOf(edge2, most2, widest) {
-    const size = Math.sqrt(edge2.score / most2);
+  function edgeOf(edge2, most, widest) {
+    const size = Math.sqrt(edge2.score / most);
     const path = svgNode("path", { d: pathOf2(edge2), class: (edge2.weight < 0 ? "neg" : "pos") + (edge2.source.kind === "error" ? " unexplained" : "") });
     path.setAttribute("stroke-width", String(round(Math.max(0.5, widest * size))));
     path.setAttribute("stroke-opacity", String(round(10 * Math.min(0.9, 0.22 + 0.68 * size)) / 10));
@@ -4569,11 +4573,11 @@
      */
     edges(base, hot) {
       const drawn2 = (edges) => {
-        const most2 = edges.reduce((largest2, edge2) => Math.max(largest2, edge2.score), 1e-12);
+        const most = edges.reduce((largest2, edge2) => Math.max(largest2, edge2.score), 1e-12);
         const widest = Math.min(5.5, Math.max(1.6, 5.5 * Math.sqrt(60 / Math.max(1, edges.length))));
         const unexplained = (edge2) => edge2.source.kind === "error";
         const ordered = edges.slice().reverse();
-        return [...ordered.filter(unexplained), ...ordered.filter((edge2) => !unexplained(edge2))].map((edge2) => edgeOf(edge2, most2, widest));
+        return [...ordered.filter(unexplained), ...ordered.filter((edge2) => !unexplained(edge2))].map((edge2) => edgeOf(edge2, most, widest));
       };
       const same = base.length === this.behind.length && base.every((edge2, i) => edge2 === this.behind[i]);
       if (!same) this.base.replaceChildren(...drawn2(base));
@@ -4646,7 +4650,7 @@
     if (item2.group) return item2.group.name + " (" + item2.members.length + ")";
     return nodeNames.short(model, item2.members[0]);
   };
-  function edgeList(model, title2, edges, end, most2, pick) {
+  function edgeList(model, title2, edges, end, most, pick) {
     const box = el("section", { class: "g-list" }, el("h4", {}, title2 + " ", el("small", {}, String(edges.length))));
     if (!edges.length) box.append(el("p", { class: "none" }, "none in the graph"));
     const list2 = el("ul", {});
@@ -4665,12 +4669,12 @@
       if (pick) row2.addEventListener("click", () => pick(other));
       return el("li", {}, row2);
     });
-    list2.append(...rows.slice(0, most2));
-    if (rows.length > most2) {
+    list2.append(...rows.slice(0, most));
+    if (rows.length > most) {
       if (pick) {
         const more = el("button", { type: "button", class: "linkish" }, "all " + rows.length);
         const holder = el("li", {}, more);
-        more.addEventListener("click", () => holder.replaceWith(...rows.slice(most2)));
+        more.addEventListener("click", () => holder.replaceWith(...rows.slice(most)));
         list2.append(holder);
       }
     }
@@ -5440,13 +5444,13 @@
   }
 
   // sae/filters.js
-  var RANGES = ["latent", "density", "max"];
+  var RANGES = ["latent", "density", "max", "score"];
   var LISTS2 = ["tokens", "raises"];
   var TEXTS = ["q", "tokens", "raises", "label"];
   var ONLY = ["starred", "labelled", "pinned"];
-  var SORTS = ["latent", "marked", "density", "max", "shape", "tokens", "raises", "label"];
+  var SORTS = ["latent", "marked", "density", "max", "score", "shape", "tokens", "raises", "label"];
   var LONGEST2 = 200;
-  var NUMBER4 = /^[0-9]{1,15}(\.[0-9]{1,25})?(e-?[0-9]{1,2})?$/i;
+  var NUMBER4 = /^-?[0-9]{1,15}(\.[0-9]{1,25})?(e-?[0-9]{1,2})?$/i;
   var noFilters = () => ({
     q: "",
     tokens: "",
@@ -5455,6 +5459,7 @@
     latent: [null, null],
     density: [null, null],
     max: [null, null],
+    score: [null, null],
     only: /* @__PURE__ */ new Set(),
     sort: [{ name: "latent", down: false }]
   });
@@ -5530,6 +5535,7 @@
       marked: marked2,
       density: (row2) => row2.density,
       max: (row2) => row2.max,
+      score: (row2) => row2.score ?? "",
       shape: middle2,
       tokens: (row2) => first(row2.tokens),
       raises: (row2) => first(row2.raises),
@@ -5540,8 +5546,8 @@
       const found = [];
       for (const name3 of RANGES) {
         const [low, high2] = state[name3];
-        if (low !== null) found.push((row2) => row2[name3] >= low);
-        if (high2 !== null) found.push((row2) => row2[name3] <= high2);
+        if (low !== null) found.push((row2) => (row2[name3] ?? NaN) >= low);
+        if (high2 !== null) found.push((row2) => (row2[name3] ?? NaN) <= high2);
       }
       if (state.only.has("starred")) found.push((row2) => noteBook.of(sae2, row2.latent).star);
       if (state.only.has("labelled")) found.push((row2) => label2(row2) !== "");
@@ -5584,13 +5590,14 @@
   var COLUMNS = ["sae", "latent", "density", "max", "active on", "raises", "explanation", "map x", "map y", "star", "pinned", "own label", "note"];
   function rowsAsData(rows, sae2) {
     const tokens2 = (packed) => unpack(packed).map(tokenText).join(" ");
+    const scored = rows.some((row2) => typeof row2.score === "number");
     return {
-      columns: COLUMNS,
+      columns: scored ? [...COLUMNS, "output score"] : COLUMNS,
       rows: rows.map((row2) => {
         const entry = noteBook.of(sae2, row2.latent);
         const own2 = row2.blind && !revealed(sae2, row2.latent) ? ["", ""] : [entry.label.trim(), entry.note];
         const marks2 = [Number(entry.star), Number(isPinned(sae2, row2.latent))];
-        return [sae2, row2.latent, row2.density, row2.max, tokens2(row2.tokens), tokens2(row2.raises), row2.label, row2.x, row2.y, ...marks2, ...own2];
+        return [sae2, row2.latent, row2.density, row2.max, tokens2(row2.tokens), tokens2(row2.raises), row2.label, row2.x, row2.y, ...marks2, ...own2, ...scored ? [row2.score ?? ""] : []];
       })
     };
   }
@@ -5600,9 +5607,10 @@
   var PRINTED = 2e3;
   var LOWEST = -7;
   var COLUMNS2 = { labelled: 8, unlabelled: 7 };
-  var FIRST_DOWN = /* @__PURE__ */ new Set(["density", "max", "shape", "marked"]);
-  var WORDS = { latent: "latent", marked: "marked", density: "density", max: "max", shape: "activations", tokens: "active on", raises: "raises", label: "explanation" };
+  var FIRST_DOWN = /* @__PURE__ */ new Set(["density", "max", "score", "shape", "marked"]);
+  var WORDS = { latent: "latent", marked: "marked", density: "density", max: "max", score: "output score", shape: "activations", tokens: "active on", raises: "raises", label: "explanation" };
   var maxText = (row2) => row2.max > 0 ? asText.value(row2.max) : "–";
+  var scoreText = (row2) => typeof row2.score === "number" ? asText.value(row2.score) : "–";
   var field = (id) => byId(id, HTMLInputElement);
   function sparkPath(text4) {
     const width2 = 92 / text4.length;
@@ -5637,13 +5645,15 @@
     const lowest = logs.length ? Math.floor(10 * logs.reduce((a, b) => Math.min(a, b), 0)) / 10 : LOWEST;
     const find2 = rowFinder(table3);
     const texts = { q: field("filter"), tokens: field("by-tokens"), raises: field("by-raises"), label: field("by-label") };
-    const numbers2 = (
-      /** @type {("latent" | "max")[]} */
-      ["latent", "max"].flatMap((name3) => [
-        { name: name3, end: 0, input: field(name3 + "-from") },
-        { name: name3, end: 1, input: field(name3 + "-to") }
-      ])
+    const scored = grid2.classList.contains("scored");
+    const ranges = (
+      /** @type {("latent" | "max" | "score")[]} */
+      scored ? ["latent", "max", "score"] : ["latent", "max"]
     );
+    const numbers2 = ranges.flatMap((name3) => [
+      { name: name3, end: 0, input: field(name3 + "-from") },
+      { name: name3, end: 1, input: field(name3 + "-to") }
+    ]);
     const only = all(document, "#filters input[name='only']").filter((node) => node instanceof HTMLInputElement);
     const then = byId("then", HTMLSelectElement);
     const reset = byId("reset", HTMLButtonElement);
@@ -5654,7 +5664,7 @@
     let shown3 = rows;
     let drawn2 = "";
     const inLines = (text4) => new Map((aligned(rows.map(text4)) || []).map((parts, i) => [rows[i], parts]));
-    const lines2 = { density: inLines(densityText), max: inLines(maxText) };
+    const lines2 = { density: inLines(densityText), max: inLines(maxText), score: inLines(scoreText) };
     function line2(row2) {
       const link3 = el("a", { href: latentHref(sae2, row2.latent) }, String(row2.latent));
       const meter = el("i", {});
@@ -5673,6 +5683,7 @@
         el("td", { class: "c-marks" }, markButtons(sae2, row2.latent)),
         el("td", { class: cellClass("c-density", lines2.density.get(row2)) }, densityText(row2), el("span", { class: "meter", "aria-hidden": "true" }, meter)),
         el("td", { class: cellClass("c-max", lines2.max.get(row2)) }, maxText(row2)),
+        ...scored ? [el("td", { class: cellClass("c-score", lines2.score.get(row2)) }, scoreText(row2))] : [],
         spark,
         el("td", { class: "c-tokens" }, ...row2.blind ? [blindMark()] : codes(unpack(row2.tokens))),
         el("td", { class: "c-logits" }, ...codes(unpack(row2.raises))),
@@ -5681,7 +5692,7 @@
       node.dataset.latent = String(row2.latent);
       return node;
     }
-    const columns = () => COLUMNS2[grid2.classList.contains("unlabelled") ? "unlabelled" : "labelled"];
+    const columns = () => COLUMNS2[grid2.classList.contains("unlabelled") ? "unlabelled" : "labelled"] + Number(scored);
     function gap(height) {
       const cell2 = el("td", { colspan: columns() });
       cell2.style.setProperty("height", height + "px");
@@ -5791,7 +5802,7 @@
       node.replaceChildren(button2);
     });
     then.append(el("option", { value: "" }, "latent"));
-    for (const name3 of columnNames.slice(1)) {
+    for (const name3 of columnNames.slice(1).filter((one) => one !== "score" || scored)) {
       then.append(el("option", { value: name3 }, WORDS[name3] + " ▲"), el("option", { value: "-" + name3 }, WORDS[name3] + " ▼"));
     }
     then.addEventListener("change", () => {

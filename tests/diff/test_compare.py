@@ -15,7 +15,9 @@ from tests.diff.rewriting import rewritten, with_rows
 from tests.synthetic import Shape, write_run
 from tests.synthetic_capability import capability_tests
 from tests.synthetic_circuits import prompts
+from tests.synthetic_interventions import interventions
 from tests.synthetic_lens import lenses
+from tests.synthetic_scores import output_scores
 from tests.synthetic_steering import steering
 
 SHAPE = Shape(
@@ -26,7 +28,8 @@ SHAPE = Shape(
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs")
-    write_run(folder / "one", SHAPE, prompts, capability_tests(), steering, lenses())
+    more = (output_scores, interventions)
+    write_run(folder / "one", SHAPE, prompts, capability_tests(), steering, lenses(), *more)
     write_run(folder / "seed", Shape(**{**SHAPE.__dict__, "seed": 5, "n_chosen": 20}))
     return folder
 

@@ -202,7 +202,7 @@ def test_the_report_names_what_spoils_and_its_run(report: Path) -> None:
     record = json.loads(text.split("push(", 1)[1].rstrip().removesuffix(");"))
     assert record["fingerprint"] == open_run(report).info.fingerprint[:12]
     hidden = [p["name"] for p in record["panels"] if p.get("reveals_text")]
-    assert hidden == ["examples", "tokens", "raw-text"]
+    assert hidden == ["examples", "intervened", "tokens", "raw-text"]
 
 
 def test_the_same_bytes_twice(report: Path, tmp_path: Path) -> None:

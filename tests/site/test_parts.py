@@ -265,5 +265,12 @@ def test_a_report_has_the_parts_that_its_run_allows(single_run: Path, hostile_ru
         "evaluation",
         "compare",
     ]
-    assert page_folders() == {"capability", "circuits", "evaluation", "lens", "steering"}
+    assert page_folders() == {
+        "capability",
+        "circuits",
+        "evaluation",
+        "lens",
+        "output-scores",
+        "steering",
+    }
     assert nowhere(one, None) == ()

@@ -30,7 +30,9 @@ from tests.synthetic_capability import capability_tests
 from tests.synthetic_circuits import prompts
 from tests.synthetic_examples import blind_extra, examples_extra
 from tests.synthetic_graph import SMALL, graphs
+from tests.synthetic_interventions import interventions
 from tests.synthetic_lens import lenses
+from tests.synthetic_scores import output_scores
 from tests.synthetic_steering import steering
 
 EVIL = "<img src=x> \" & </p> '"
@@ -103,8 +105,16 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Path]]:
                 (slug, int(of[at]), bool(at)) for slug, of in shown.items() for at in (0, 1)
             ]
         )
-        write_run(folder / "one/run", SHAPE, prompts, examples_extra(), blind)
-        write_run(folder / "two/run", SHAPE, graphs(SMALL), capability_tests(), steering, lenses())
+        write_run(folder / "one/run", SHAPE, prompts, examples_extra(), blind, interventions)
+        write_run(
+            folder / "two/run",
+            SHAPE,
+            graphs(SMALL),
+            output_scores,
+            capability_tests(),
+            steering,
+            lenses(),
+        )
         for name in ("one", "two"):
             render(folder / name / "run", folder / name / "report", embed_neuronpedia=name == "one")
         yield [folder / "one/report", folder / "two/report"]

@@ -17,6 +17,7 @@ from saereport.run.tables.circuits import PROMPT_TABLES
 from saereport.run.tables.comparing import COMPARING_TABLES
 from saereport.run.tables.given import GIVEN_TABLES
 from saereport.run.tables.graphs import BLIND_TABLES, EXAMPLE_TABLES, GRAPH_TABLES
+from saereport.run.tables.interventions import INTERVENTION_TABLES
 from saereport.run.tables.lens import LENS_TABLES
 from saereport.run.tables.steering import STEERING_TABLES
 from saereport.run.tables.text import EXPLANATIONS, LABEL_FILES, QUANTILES, TEXT_TABLES
@@ -35,6 +36,7 @@ for _table in (
     *BLIND_TABLES,
     *CAPABILITY_TABLES,
     *STEERING_TABLES,
+    *INTERVENTION_TABLES,
     *LENS_TABLES,
 ):
     register(_table)

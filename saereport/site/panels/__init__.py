@@ -24,6 +24,8 @@ _MODULES = (
     "attribution",
     "activation",
     "logits",
+    "output_score",
+    "intervened",
     "token_sets",
     "write_layers",
     "tokens",

@@ -27,7 +27,17 @@ from saereport.site.parts.registry import (
 )
 
 _MODULES = (
-    *("overview", "saes", "evaluation", "capability", "lens", "circuits", "steering", "compare"),
+    *(
+        "overview",
+        "saes",
+        "evaluation",
+        "capability",
+        "lens",
+        "circuits",
+        "steering",
+        "output_scores",
+        "compare",
+    ),
     *("methods", "provenance", "text", "shared"),
 )
 

@@ -69,6 +69,7 @@ register(
             "graph_nodes",
             "graph_links",
             "graph_checks",
+            "prompt_interventions",
         ),
         present=lambda report: report.run.has("prompts"),
         called="circuits",

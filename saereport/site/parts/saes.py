@@ -161,6 +161,7 @@ def _sae_page(sae: SaeView, index: Index) -> Iterator[Item]:
             "rows": table_rows(sae, index.first),
             "total": len(index.records),
             "has_labels": index.has_labels,
+            "has_scores": index.has_scores,
             "has_map": "geometry" in sae.tables and len(index.records) > 0,
             "lists": lists,
             "unlisted": unlisted,

@@ -489,7 +489,7 @@ register(
         _items,
         order=33,
         kinds=(PageKind("steering"),),
-        navigation=lambda report, sae: (Entry("Steering", PAGE),),
+        navigation=lambda report, sae: (Entry("Steering", PAGE, group="Steering"),),
         folders=frozenset({FOLDER}),
         tables=TABLES,
         present=lambda report: report.run.has("steering_prompts"),

@@ -6,6 +6,7 @@ import { asText } from "../core/format.js";
 import { latentHref } from "../core/latents.js";
 import { loadTable } from "../core/load.js";
 import { allNamed, named } from "../core/rows.js";
+import { largestOf, shareOf } from "../core/scale.js";
 import { whenSeen } from "../core/seen.js";
 import { showTip } from "../core/tip.js";
 import { proseText, tokenText, unpack } from "../core/tokens.js";
@@ -108,7 +109,7 @@ function headBars(values, layer, most) {
    * @param {number} i
    */
   const bar = (value, i) => {
-    const height = (HALF * Math.abs(value)) / most;
+    const height = HALF * shareOf(value, most);
     const end = value < 0 ? "v" + height.toFixed(1) : "v-" + height.toFixed(1);
     const back = value < 0 ? "v-" + height.toFixed(1) : "v" + height.toFixed(1);
     return "M" + (i * WIDTH + 2) + " " + HALF + end + "h" + (WIDTH - 4) + back + "z";
@@ -142,9 +143,6 @@ function grid(columns, rows) {
   return el("details", {}, el("summary", {}, "Table"), gridTable({ columns, rows }));
 }
 
-/** @param {number[]} numbers */
-const most = (numbers) => Math.max(1e-12, ...numbers.map(Math.abs));
-
 /**
  * @param {AttributionBlock} block
  * @param {Context} from
@@ -154,8 +152,8 @@ export function attributionBlock(block, { blind }) {
   const list = el("ul", {});
   const { value } = asText;
   const examples = allNamed("attribution", block.examples);
-  const scale = most(examples.flatMap((row) => row.sources));
-  const heads = most(examples.flatMap((row) => row.heads));
+  const scale = largestOf(examples.flatMap((row) => row.sources));
+  const heads = largestOf(examples.flatMap((row) => row.heads));
   /** @type {string[][]} */
   const rows = [];
   examples.forEach(({ activation, pre_activation, bias, heads: byHead, first, sources, where }, i) => {
@@ -211,13 +209,13 @@ const pathOf = ({ layer, head }) => (layer < 0 ? "direct" : headName(layer, head
 function influenceTable(block, rows, blind) {
   const head = ["earlier latent", "path", "token", "influence"];
   const body = el("tbody", {});
-  const widest = most(rows.map((row) => row.value));
+  const widest = largestOf(rows.map((row) => row.value));
   const line = aligned(rows.map((row) => signed(row.value)));
   rows.forEach((row, i) => {
     const { source, token, value } = row;
     const cell = el("td", { class: cellClass("lead-value", line?.[i]) }, signed(value));
     const bar = el("i", { class: value < 0 ? "neg" : "" });
-    bar.style.setProperty("width", (72 * Math.abs(value)) / widest + "%");
+    bar.style.setProperty("width", 72 * shareOf(value, widest) + "%");
     cell.append(bar);
     const shown = () => (blind ? el("code", { class: "tok" }, "#" + token) : tokenCode(token));
     const text = token < 0 ? null : shown();
@@ -244,7 +242,7 @@ export function influencesBlock(block, { blind }) {
     const values = new Map();
     rows.forEach((row) => values.set(row.source, (values.get(row.source) || 0) + row.value));
     const side = activation === null ? "" : asText.value(activation);
-    const line = words(where, values, most(Array.from(values.values())), blind);
+    const line = words(where, values, largestOf(Array.from(values.values())), blind);
     const example = el("div", { class: "example apart" }, el("span", { class: "value" }, side), line);
     inside.replaceChildren(example, influenceTable(block, rows, blind));
   };

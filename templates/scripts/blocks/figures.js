@@ -77,6 +77,8 @@ export const diverging = (colours) => [
  * @param {number} most
  */
 export function divergingLegend(most) {
+  // Where all numbers are 0 there is no scale.
+  if (!(most > 0)) return el("div", { class: "legend" }, "all 0");
   const ramp = el("span", { class: "ramp", "aria-hidden": "true" });
   for (const step of ["n5", "n3", "n1", "", "p1", "p3", "p5"]) ramp.append(el("i", { class: step }));
   return el("div", { class: "legend" }, asText.value(-most), ramp, asText.value(most));

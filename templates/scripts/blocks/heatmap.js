@@ -1,6 +1,7 @@
 // Heatmaps about zero: one drawing for all, and the block of those that have every cell.
 import { all, el } from "../core/dom.js";
 import { asText } from "../core/format.js";
+import { largestOf, shareOf } from "../core/scale.js";
 import { whenSeen } from "../core/seen.js";
 import { showTip } from "../core/tip.js";
 import { proseText } from "../core/tokens.js";
@@ -28,8 +29,8 @@ export function heatDrawing({ z, most, rows, columns, x, places }, boxes, colour
     type: "heatmap",
     z,
     customdata: places,
-    zmin: -most,
-    zmax: most,
+    zmin: -(most || 1),
+    zmax: most || 1,
     colorscale: diverging(colours),
     showscale: false,
     hoverinfo: "none",
@@ -62,7 +63,7 @@ export function heatDrawing({ z, most, rows, columns, x, places }, boxes, colour
 const numbersOf = (view) => view.z.map((row) => row.map((n) => (n === null ? null : n * (view.unit || 1))));
 
 /** @param {HeatView} view */
-const largest = (view) => Math.max(1e-12, ...numbersOf(view).flat().map((n) => Math.abs(n || 0)));
+const largest = (view) => largestOf(numbersOf(view).flat().map((n) => n || 0));
 
 /**
  * The cells that have a value, the largest first.
@@ -114,9 +115,9 @@ function finding(view) {
  * @param {number[]} values
  */
 function strip(words, values) {
-  const most = Math.max(...values.map(Math.abs), 1e-12);
+  const most = largestOf(values);
   return values.map((value, i) => {
-    const share = Math.round((50 * Math.abs(value)) / most);
+    const share = Math.round(50 * shareOf(value, most));
     const token = el("span", { title: asText.value(value) }, proseText(words[i]));
     const colour = "color-mix(in srgb, var(--" + (value < 0 ? "down" : "up") + ") " + share + "%, transparent)";
     token.style.setProperty("background", colour);

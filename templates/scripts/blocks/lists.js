@@ -5,6 +5,7 @@ import { el } from "../core/dom.js";
 import { formatOf } from "../core/format.js";
 import { latentHref } from "../core/latents.js";
 import { loadTable } from "../core/load.js";
+import { largestOf, shareOf } from "../core/scale.js";
 import { whenSeen } from "../core/seen.js";
 import { tokenText, unpack } from "../core/tokens.js";
 import { blindMark } from "../reader/blind.js";
@@ -27,7 +28,7 @@ function table(block, first, items) {
   (block.columns || []).forEach((name) => head.append(el("th", { scope: "col" }, name)));
   const body = el("tbody", {});
   const bar = block.bar;
-  const most = Math.max(...items.map((item) => Math.abs((bar === undefined ? 0 : item.values[bar]) || 0)), 1e-12);
+  const most = largestOf(items.map((item) => (bar === undefined ? 0 : item.values[bar]) || 0));
   const texts = items.map((item) => item.values.map((value, i) => formatOf(formats[i])(value)));
   const lines = linedUp(texts.map((row) => ["", ...row]));
   const rows = items.map((item, place) => {
@@ -36,7 +37,7 @@ function table(block, first, items) {
       const cell = el("td", { class: cellClass(i === bar ? "lead-value" : "", lines[i + 1]?.[place]) }, texts[place][i]);
       if (i === bar) {
         const line = el("i", { class: value < 0 ? "neg" : "" });
-        line.style.setProperty("width", (72 * Math.abs(value)) / most + "%");
+        line.style.setProperty("width", 72 * shareOf(value, most) + "%");
         cell.append(line);
       }
       row.append(cell);

@@ -2,6 +2,7 @@
 // for a cell, and the arrow keys to walk from cell to cell.
 import { el } from "../core/dom.js";
 import { asText } from "../core/format.js";
+import { largestOf } from "../core/scale.js";
 import { whenSeen } from "../core/seen.js";
 import { showTip } from "../core/tip.js";
 import { choose, chosen, whenChosen } from "../core/view.js";
@@ -58,7 +59,7 @@ const link = ({ name, href, token, position, gloss }) => cellNode({ text: name, 
  */
 function chosenCells(block, ends, state) {
   const { x, y, value } = block;
-  const most = Math.max(1e-12, ...value.map(Math.abs));
+  const most = largestOf(value);
   const cells = Array.from(value.keys()).filter(
     (i) => Math.abs(value[i]) >= state.threshold * most && !(state.across && ends.columns[x[i]].position === ends.rows[y[i]].position),
   );

@@ -7,17 +7,17 @@ import { isPinned } from "../reader/pins.js";
 /** @import { DataTable, Filters, SortKey, SortName, Table } from "../types" */
 /** @import { LatentRow } from "../records" */
 
-/** @type {("latent" | "density" | "max")[]} */
-const RANGES = ["latent", "density", "max"];
+/** @type {("latent" | "density" | "max" | "score")[]} */
+const RANGES = ["latent", "density", "max", "score"];
 /** @type {("tokens" | "raises")[]} */
 const LISTS = ["tokens", "raises"];
 /** @type {("q" | "tokens" | "raises" | "label")[]} */
 export const TEXTS = ["q", "tokens", "raises", "label"];
 const ONLY = ["starred", "labelled", "pinned"];
 /** @type {SortName[]} */
-const SORTS = ["latent", "marked", "density", "max", "shape", "tokens", "raises", "label"];
+const SORTS = ["latent", "marked", "density", "max", "score", "shape", "tokens", "raises", "label"];
 const LONGEST = 200;
-const NUMBER = /^[0-9]{1,15}(\.[0-9]{1,25})?(e-?[0-9]{1,2})?$/i;
+const NUMBER = /^-?[0-9]{1,15}(\.[0-9]{1,25})?(e-?[0-9]{1,2})?$/i;
 
 /** @returns {Filters} */
 export const noFilters = () => ({
@@ -28,6 +28,7 @@ export const noFilters = () => ({
   latent: [null, null],
   density: [null, null],
   max: [null, null],
+  score: [null, null],
   only: new Set(),
   sort: [{ name: "latent", down: false }],
 });
@@ -156,6 +157,7 @@ export function rowFinder(table) {
     marked,
     density: (row) => row.density,
     max: (row) => row.max,
+    score: (row) => row.score ?? "",
     shape: middle,
     tokens: (row) => first(row.tokens),
     raises: (row) => first(row.raises),
@@ -169,8 +171,9 @@ export function rowFinder(table) {
     const found = [];
     for (const name of RANGES) {
       const [low, high] = state[name];
-      if (low !== null) found.push((row) => row[name] >= low);
-      if (high !== null) found.push((row) => row[name] <= high);
+      // What has no value is in no range.
+      if (low !== null) found.push((row) => (row[name] ?? NaN) >= low);
+      if (high !== null) found.push((row) => (row[name] ?? NaN) <= high);
     }
     if (state.only.has("starred")) found.push((row) => noteBook.of(sae, row.latent).star);
     if (state.only.has("labelled")) found.push((row) => label(row) !== "");
@@ -223,13 +226,14 @@ const COLUMNS = ["sae", "latent", "density", "max", "active on", "raises", "expl
  */
 export function rowsAsData(rows, sae) {
   const tokens = (/** @type {string} */ packed) => unpack(packed).map(tokenText).join(" ");
+  const scored = rows.some((row) => typeof row.score === "number");
   return {
-    columns: COLUMNS,
+    columns: scored ? [...COLUMNS, "output score"] : COLUMNS,
     rows: rows.map((row) => {
       const entry = noteBook.of(sae, row.latent);
       const own = row.blind && !revealed(sae, row.latent) ? ["", ""] : [entry.label.trim(), entry.note];
       const marks = [Number(entry.star), Number(isPinned(sae, row.latent))];
-      return [sae, row.latent, row.density, row.max, tokens(row.tokens), tokens(row.raises), row.label, row.x, row.y, ...marks, ...own];
+      return [sae, row.latent, row.density, row.max, tokens(row.tokens), tokens(row.raises), row.label, row.x, row.y, ...marks, ...own, ...(scored ? [row.score ?? ""] : [])];
     }),
   };
 }

@@ -20,11 +20,13 @@ const PRINTED = 2000;
 const LOWEST = -7;
 // Without a column of explanations the last is not there: a cell over it would take its room.
 const COLUMNS = { labelled: 8, unlabelled: 7 };
-const FIRST_DOWN = new Set(["density", "max", "shape", "marked"]);
+const FIRST_DOWN = new Set(["density", "max", "score", "shape", "marked"]);
 /** @type {Record<SortName, string>} */
-const WORDS = { latent: "latent", marked: "marked", density: "density", max: "max", shape: "activations", tokens: "active on", raises: "raises", label: "explanation" };
+const WORDS = { latent: "latent", marked: "marked", density: "density", max: "max", score: "output score", shape: "activations", tokens: "active on", raises: "raises", label: "explanation" };
 /** @param {LatentRow} row */
 const maxText = (row) => (row.max > 0 ? asText.value(row.max) : "–");
+/** @param {LatentRow} row */
+const scoreText = (row) => (typeof row.score === "number" ? asText.value(row.score) : "–");
 /** @param {string} id */
 const field = (id) => byId(id, HTMLInputElement);
 
@@ -71,7 +73,9 @@ export function latentTable(table) {
   const lowest = logs.length ? Math.floor(10 * logs.reduce((a, b) => Math.min(a, b), 0)) / 10 : LOWEST;
   const find = rowFinder(table);
   const texts = { q: field("filter"), tokens: field("by-tokens"), raises: field("by-raises"), label: field("by-label") };
-  const numbers = /** @type {("latent" | "max")[]} */ (["latent", "max"]).flatMap((name) => [
+  const scored = grid.classList.contains("scored");
+  const ranges = /** @type {("latent" | "max" | "score")[]} */ (scored ? ["latent", "max", "score"] : ["latent", "max"]);
+  const numbers = ranges.flatMap((name) => [
     { name, end: 0, input: field(name + "-from") },
     { name, end: 1, input: field(name + "-to") },
   ]);
@@ -91,7 +95,7 @@ export function latentTable(table) {
   // ---- rows
   /** @param {(row: LatentRow) => string} text */
   const inLines = (text) => new Map((aligned(rows.map(text)) || []).map((parts, i) => [rows[i], parts]));
-  const lines = { density: inLines(densityText), max: inLines(maxText) };
+  const lines = { density: inLines(densityText), max: inLines(maxText), score: inLines(scoreText) };
   /** @param {LatentRow} row */
   function line(row) {
     const link = el("a", { href: latentHref(sae, row.latent) }, String(row.latent));
@@ -111,6 +115,7 @@ export function latentTable(table) {
       el("td", { class: "c-marks" }, markButtons(sae, row.latent)),
       el("td", { class: cellClass("c-density", lines.density.get(row)) }, densityText(row), el("span", { class: "meter", "aria-hidden": "true" }, meter)),
       el("td", { class: cellClass("c-max", lines.max.get(row)) }, maxText(row)),
+      ...(scored ? [el("td", { class: cellClass("c-score", lines.score.get(row)) }, scoreText(row))] : []),
       spark,
       el("td", { class: "c-tokens" }, ...(row.blind ? [blindMark()] : codes(unpack(row.tokens)))),
       el("td", { class: "c-logits" }, ...codes(unpack(row.raises))),
@@ -120,7 +125,7 @@ export function latentTable(table) {
     return node;
   }
 
-  const columns = () => COLUMNS[grid.classList.contains("unlabelled") ? "unlabelled" : "labelled"];
+  const columns = () => COLUMNS[grid.classList.contains("unlabelled") ? "unlabelled" : "labelled"] + Number(scored);
   /** @param {number} height */
   function gap(height) {
     const cell = el("td", { colspan: columns() });
@@ -252,7 +257,7 @@ export function latentTable(table) {
     node.replaceChildren(button);
   });
   then.append(el("option", { value: "" }, "latent"));
-  for (const name of columnNames.slice(1)) {
+  for (const name of columnNames.slice(1).filter((one) => one !== "score" || scored)) {
     then.append(el("option", { value: name }, WORDS[name] + " ▲"), el("option", { value: "-" + name }, WORDS[name] + " ▼"));
   }
   then.addEventListener("change", () => {

@@ -13,6 +13,7 @@ _MODULES = (
     "next_tokens",
     "activations",
     "maps",
+    "interventions",
     "checks",
     "induction",
     "heads",
