@@ -24,6 +24,7 @@ from pydantic import (
 
 from saereport.config.circuits import PromptSettings
 from saereport.config.engine import EngineSettings
+from saereport.config.geometry import GeometrySettings
 from saereport.config.interventions import InterventionSettings, OutputScoreSettings
 from saereport.config.paths import LABELS, NAME_OR_PATH, NameOrPath, with_paths
 from saereport.config.quantities import read_bytes, read_count, split_list
@@ -110,6 +111,7 @@ class BuildConfig(
     EvaluationSettings,
     CapabilitySettings,
     LensSettings,
+    GeometrySettings,
     StatisticSettings,
     BlindSettings,
     EngineSettings,

@@ -35,6 +35,7 @@ class Option:
 
 _READERS: dict[str, Callable[[str], Any]] = {
     "tokens": read_count,
+    "coactivation_tokens": read_count,
     "context_size": read_length,
     "repeat_random": read_count,
     "seed": read_count,

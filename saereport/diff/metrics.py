@@ -210,6 +210,29 @@ _LENS = tuple(
     )
 )
 
+_GEOMETRY = tuple(
+    Metric(name, "sae", title, 0.005, f"{definition}; absolute change.", one_sided=True)
+    for name, title, definition in (
+        (
+            "geometry.match",
+            "Best matches in other SAEs",
+            "Mean cosine of the latents' best matches, mean over the SAEs of the report that it is "
+            "compared with",
+        ),
+        (
+            "geometry.unmatched",
+            "Without a match",
+            "Share of the latents without a match, mean over the SAEs of the report that it is "
+            "compared with",
+        ),
+        (
+            "geometry.clustered",
+            "In a cluster",
+            "Share of the latents that are in a cluster",
+        ),
+    )
+)
+
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
@@ -251,6 +274,7 @@ METRICS: dict[str, Metric] = {
         *_FIGURES,
         *_CAPABILITY,
         *_LENS,
+        *_GEOMETRY,
         # ---- latent
         Metric(
             "density",

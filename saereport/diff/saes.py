@@ -17,6 +17,7 @@ from saereport.diff.overlap import histogram_distance
 from saereport.run import Run
 from saereport.run.capability import capability_figures
 from saereport.run.figures import FEWEST_SEQUENCES, Figure, figures_of
+from saereport.run.geometry import geometry_figures
 from saereport.run.lens import lens_figures
 
 BINS_A_DECADE = 4
@@ -56,6 +57,7 @@ def sae_values(run: Run, slug: str, n_shown: int) -> dict[str, float]:
     sae = run.info.sae(slug)
     values: dict[str, float] = {"latents.shown": float(n_shown)}
     values |= {name: figure.value for name, figure in sae_figures(run, slug).items()}
+    values |= geometry_figures(run, slug)
     if sae.l0 is not None:
         values["l0"] = sae.l0.mean
     if sae.dead_share is not None:

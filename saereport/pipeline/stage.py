@@ -64,6 +64,7 @@ BUILT_IN = (
     "saereport.pipeline.stages.steering:SteeringStage",
     "saereport.pipeline.stages.output_scores:OutputScoresStage",
     "saereport.pipeline.stages.interventions:InterventionsStage",
+    "saereport.pipeline.stages.directions:DirectionsStage",
     "saereport.pipeline.stages.weights:WeightsStage",
     "saereport.pipeline.stages.lens:LensStage",
     "saereport.pipeline.stages.explanations:ExplanationsStage",

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from saereport.run import Run, RunInfo, SaeInfo
+from saereport.run.geometry import Dictionaries
 from saereport.site.columns import NO_ROWS, LatentChunk, Rows
 from saereport.site.neuronpedia import base_url
 from saereport.site.sequences import KeptSequences
@@ -186,6 +187,11 @@ class ReportModel:
             if revealable or not reveal:
                 hidden[slug].add(latent)
         return self.whole.hiding(hidden)
+
+    @cached_property
+    def dictionaries(self) -> Dictionaries:
+        """What the run says of the geometry of its dictionaries."""
+        return Dictionaries(self.run)
 
     @cached_property
     def sequences(self) -> KeptSequences:

@@ -23,6 +23,7 @@ RESERVED: Final = frozenset(
         "capability",
         "circuits",
         "evaluation",
+        "geometry",
         "lens",
         "output-scores",
         "steering",

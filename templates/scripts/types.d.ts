@@ -302,7 +302,8 @@ export interface ScatterBlock extends DrawnBlock {
   y: string;
   /** What the diagonal is called; empty without one. */
   diagonal?: string;
-  series: { name: string; role: string; points: [number, number][] }[];
+  /** A symbol is one of Plotly's. */
+  series: { name: string; role: string; points: [number, number][]; symbol?: string; small?: boolean }[];
   /** What each role stands for, in words. */
   roles?: Record<string, string>;
   /** Whether a point says which series it is of. */

@@ -2997,7 +2997,7 @@
         x: line3.points.map(([x]) => x),
         y: line3.points.map(([, y]) => y),
         hoverinfo: "none",
-        marker: { color: colours[line3.role] || colours.accent, size: 7, opacity: 0.8 }
+        marker: { color: colours[line3.role] || colours.accent, symbol: line3.symbol || "circle", size: line3.small ? 4 : 7, opacity: 0.8 }
       }));
       const line2 = { type: "scatter", mode: "lines", name: block.diagonal, x: ends2, y: ends2, hoverinfo: "skip", line: { color: colours["line-2"], width: 1 } };
       return {

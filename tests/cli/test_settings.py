@@ -21,7 +21,16 @@ from tests.pipeline.conftest import register  # noqa: F401 - a fixture
 from tests.pipeline.toys import Toy
 
 SAE = ("--sae-path", "x")
-IN_LISTS = {"saes", "prompts", "circuits", "examples", "interventions", "output_scores", "steering"}
+IN_LISTS = {
+    "saes",
+    "prompts",
+    "circuits",
+    "examples",
+    "geometry",
+    "interventions",
+    "output_scores",
+    "steering",
+}
 """Settings that no single option can say."""
 
 

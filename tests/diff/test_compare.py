@@ -15,6 +15,7 @@ from tests.diff.rewriting import rewritten, with_rows
 from tests.synthetic import Shape, write_run
 from tests.synthetic_capability import capability_tests
 from tests.synthetic_circuits import prompts
+from tests.synthetic_geometry import geometry
 from tests.synthetic_interventions import interventions
 from tests.synthetic_lens import lenses
 from tests.synthetic_scores import output_scores
@@ -28,7 +29,7 @@ SHAPE = Shape(
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs")
-    more = (output_scores, interventions)
+    more = (output_scores, interventions, geometry)
     write_run(folder / "one", SHAPE, prompts, capability_tests(), steering, lenses(), *more)
     write_run(folder / "seed", Shape(**{**SHAPE.__dict__, "seed": 5, "n_chosen": 20}))
     return folder

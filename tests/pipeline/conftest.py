@@ -48,6 +48,7 @@ def asked(small: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[st
             "device": "cpu",
             "evaluate": 100,
             "circuits": {"examples": 0},
+            "geometry": {"coactivation_tokens": 100},
             **changes,
         }
 

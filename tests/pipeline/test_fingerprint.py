@@ -206,6 +206,7 @@ CHANGES: dict[str, tuple[Change, str]] = {
     "skip": (setting(skip=["coactivation"]), "the setting 'skip'"),
     "evaluation": (setting(evaluate=9), "the setting 'evaluate'"),
     "capability": (setting(capability=["capitals"]), "the setting 'capability'"),
+    "geometry": (setting(geometry={"match": 0.6}), "the setting 'geometry.match'"),
     "prompts with answers": (own_prompts, "the setting 'capability_file'"),
     "lens": (setting(lens=9), "the setting 'lens'"),
     "enrichment": (setting(enrichment="all"), "the setting 'enrichment'"),

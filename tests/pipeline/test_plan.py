@@ -40,8 +40,8 @@ Asked = Callable[..., dict[str, Any]]
 
 PUBLISHED = Path(__file__).parents[2] / "docs" / "plan.schema.json"
 STAGES = [
-    *("load", "plan", "statistics", "evaluation", "circuits", "example_attribution", "weights"),
-    *("write", "pages"),
+    *("load", "plan", "statistics", "evaluation", "circuits", "example_attribution"),
+    *("output_scores", "interventions", "directions", "weights", "write", "pages"),
 ]
 PROMPTS = [{"text": "w5 w6 w7 => w8"}, {"text": "w9 w5 w6 w7 w8"}]
 
@@ -141,7 +141,8 @@ def test_the_command_and_the_dry_runs_print_the_same_plan_and_write_nothing(
         *("--evaluate", "100", "--skip", "example_attribution"),
     ]
     monkeypatch.chdir(tmp_path)
-    names = [name for name in STAGES if name not in ("circuits", "example_attribution")]
+    left = ("circuits", "example_attribution", "interventions")
+    names = [name for name in STAGES if name not in left]
     for command, expected in (
         (["plan"], names),
         (["build", "--dry-run"], names),

@@ -68,7 +68,7 @@ def test_what_is_finished_is_used_again_and_the_bytes_are_the_same(
     kept = tmp_path / "run.partial" / "stages"
     finished = sorted(path.parent.name for path in kept.glob("*/finished"))
     goes_on = isinstance(error, SaereportError)
-    assert finished == (["evaluation", "weights"] if goes_on else [])
+    assert finished == (["directions", "evaluation", "output_scores", "weights"] if goes_on else [])
     first.act = lambda: None
     calls = []
     measure = evaluation._measured
@@ -124,7 +124,7 @@ def test_other_settings_of_a_stage_do_not_use_what_was_kept_of_it(
     told = Told()
     build.collect(asked(evaluate=60), tmp_path / "run", progress=told)
     used = [line.split()[2] for line in told.lines if "was finished before" in line]
-    assert used == ["weights"]
+    assert used == ["output_scores", "directions", "weights"]
 
 
 def test_damage_to_what_was_kept_is_noticed(asked: Asked, first: Toy, tmp_path: Path) -> None:
@@ -134,7 +134,8 @@ def test_damage_to_what_was_kept_is_noticed(asked: Asked, first: Toy, tmp_path: 
     kept = tmp_path / "run.partial" / "stages"
     file = next((kept / "evaluation" / "finished").glob("*.parquet"))
     file.write_bytes(file.read_bytes()[:-1])
-    (kept / "weights" / "finished" / "stage.json").write_text("{")
+    for name in ("directions", "output_scores", "weights"):
+        (kept / name / "finished" / "stage.json").write_text("{")
     first.act = lambda: None
     told = Told()
     path = build.collect(asked(), tmp_path / "run", progress=told)
@@ -312,7 +313,8 @@ def test_timing_is_beside_the_output_and_never_in_it(
     path = build.collect(asked(), tmp_path / "run")
     record = json.loads((tmp_path / "run.timing.json").read_text())
     assert list(record["seconds"]) == [
-        *("load", "plan", "statistics", "evaluation", "weights", "toy", "write")
+        *("load", "plan", "statistics", "evaluation", "output_scores"),
+        *("directions", "weights", "toy", "write"),
     ]
     assert record["total_seconds"] == pytest.approx(sum(record["seconds"].values()), abs=0.01)
     assert not any(b"seconds" in content for name, content in files(path).items() if "json" in name)

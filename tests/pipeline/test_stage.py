@@ -102,6 +102,7 @@ def test_every_setting_belongs_to_a_stage_or_to_all(asked: Asked) -> None:
         *("capability", "capability_file"),
         *("output_scores", "interventions"),
         *("lens", "enrichment", "token_sets", "enrichment_permutations"),
+        *("compare_saes", "geometry"),
     }
     assert {key for key in others | reading if "." not in key} <= set(BuildConfig.model_fields)
 
@@ -409,7 +410,12 @@ def test_what_a_stage_yields_and_cannot_is_one_line_with_stage_and_table(
     assert said in str(caught.value)
     assert str(caught.value).startswith("The stage 'toy' ")
     kept = (tmp_path / "run.partial" / "stages").glob("*/finished")
-    assert {path.parent.name for path in kept} == {"evaluation", "output_scores", "weights"}
+    assert {path.parent.name for path in kept} == {
+        "evaluation",
+        "output_scores",
+        "directions",
+        "weights",
+    }
 
 
 def test_what_is_known_of_the_cost_is_said() -> None:

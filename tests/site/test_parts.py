@@ -269,6 +269,7 @@ def test_a_report_has_the_parts_that_its_run_allows(single_run: Path, hostile_ru
         "capability",
         "circuits",
         "evaluation",
+        "geometry",
         "lens",
         "output-scores",
         "steering",

@@ -29,6 +29,7 @@ from tests.synthetic import Shape, write_run
 from tests.synthetic_capability import capability_tests
 from tests.synthetic_circuits import prompts
 from tests.synthetic_examples import blind_extra, examples_extra
+from tests.synthetic_geometry import geometry
 from tests.synthetic_graph import SMALL, graphs
 from tests.synthetic_interventions import interventions
 from tests.synthetic_lens import lenses
@@ -114,6 +115,7 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Path]]:
             capability_tests(),
             steering,
             lenses(),
+            geometry,
         )
         for name in ("one", "two"):
             render(folder / name / "run", folder / name / "report", embed_neuronpedia=name == "one")

@@ -15,6 +15,7 @@ from saereport.run.registry import TABLES, register
 from saereport.run.tables.capability import CAPABILITY_TABLES
 from saereport.run.tables.circuits import PROMPT_TABLES
 from saereport.run.tables.comparing import COMPARING_TABLES
+from saereport.run.tables.geometry import GEOMETRY_TABLES
 from saereport.run.tables.given import GIVEN_TABLES
 from saereport.run.tables.graphs import BLIND_TABLES, EXAMPLE_TABLES, GRAPH_TABLES
 from saereport.run.tables.interventions import INTERVENTION_TABLES
@@ -38,6 +39,7 @@ for _table in (
     *STEERING_TABLES,
     *INTERVENTION_TABLES,
     *LENS_TABLES,
+    *GEOMETRY_TABLES,
 ):
     register(_table)
 

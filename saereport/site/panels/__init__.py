@@ -36,6 +36,7 @@ _MODULES = (
     "influences",
     "components",
     "through_heads",
+    "layers",
     "geometry",
     "prompt",
     "raw",

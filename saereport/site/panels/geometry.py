@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from saereport.site.blocks import Block, base
 from saereport.site.context import LatentView
+from saereport.site.geometry import cluster_of
 from saereport.site.panels.registry import panel
 
 FACTS = base(
@@ -23,4 +24,4 @@ def geometry(latent: LatentView) -> list[Block]:
     values = [row["encoder_norm"], row["decoder_norm"]]
     if not latent.sae.info.is_transcoder:
         values.append(row["encoder_decoder_cosine"])
-    return [FACTS(values=values)]
+    return [FACTS(values=values), *cluster_of(latent)]

@@ -32,6 +32,7 @@ _MODULES = (
         "saes",
         "evaluation",
         "capability",
+        "geometry",
         "lens",
         "circuits",
         "steering",

@@ -27,7 +27,7 @@ export function scatterBlock(block, given) {
       x: line.points.map(([x]) => x),
       y: line.points.map(([, y]) => y),
       hoverinfo: "none",
-      marker: { color: colours[line.role] || colours.accent, size: 7, opacity: 0.8 },
+      marker: { color: colours[line.role] || colours.accent, symbol: line.symbol || "circle", size: line.small ? 4 : 7, opacity: 0.8 },
     }));
     const line = { type: "scatter", mode: "lines", name: block.diagonal, x: ends, y: ends, hoverinfo: "skip", line: { color: colours["line-2"], width: 1 } };
     return {

@@ -19,6 +19,7 @@
 {"name":"influences","title":"What drove it on its examples","tables":["influence_counts","example_influences"],"wide":true},
 {"name":"components","title":"What its examples are made of","tables":["example_components"],"wide":true},
 {"name":"through_heads","title":"What it reads through heads","tables":["example_head_deembedding"],"wide":true},
+{"name":"layers","title":"Through the layers","tables":["latent_matches"],"wide":true},
 {"name":"geometry","title":"Directions","tables":["geometry"],"wide":true},
 {"name":"raw","title":"Other tables","tables":[],"wide":true},
 {"name":"raw-text","title":"Other tables about its text","tables":[],"wide":true,"reveals_text":true}
@@ -73,6 +74,10 @@
 ["through_heads.bottom",{"b":"tokens","columns":["score"],"formats":["value"],"bar":0}],
 ["through_heads.note",{"b":"text","text":"From the weights alone: the heads that add most on its top examples, and which tokens would excite or inhibit it most if such a head moved them."}],
 ["through_heads",{"b":"grid"}],
+["geometry.chain",{"b":"table","title":"The chain that it is in","summary":"Chain {chain} of {of}: one latent for each SAE that it goes through.","columns":["SAE","latent","cosine with the one before","active together",""]}],
+["geometry.cluster",{"b":"table","columns":["in the cluster","of latents","which raise in common"]}],
+["geometry.cosines",{"b":"bars","summary":"Cosine of each latent's best match in {other}: the median is {median}, that among as many random directions {chance}, of which 1 in 100 is above {high}.","views":[{"label":"","columns":["cosine from","to","latents","by chance"],"data":[{"type":"bar","meta":"accent","name":"latents","hoverinfo":"none"},{"type":"bar","meta":"quiet","name":"random directions","hoverinfo":"none"}],"layout":{"barmode":"group","bargap":0.06,"xaxis":{"title":{"text":"cosine of the best match"}},"yaxis":{"title":{"text":"latents"},"rangemode":"tozero"}}}]}],
+["layers",{"b":"table","columns":["SAE","compared in","best match","cosine",""]}],
 ["geometry",{"b":"facts","names":["encoder norm","decoder norm","encoder–decoder cosine"],"notes":["read direction","write direction","1 when it reads what it writes"]}],
 ["prompt.activations",{"b":"lines","y":"activation","summary":"{n} of the report's latents are active on this prompt; the strongest are drawn, from the sixth on dotted. Another prompt's are dashed, aligned by position.","overlay":"Lay another prompt over it","told":["latent, at its peak","peak","position: activation"]}],
 ["prompt.maps.about",{"b":"text","text":"How strongly each earlier latent moves each later one, here and now. Open a map for its heatmap and its strongest pairs."}],
