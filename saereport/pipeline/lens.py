@@ -22,7 +22,7 @@ from saereport.measure.weights.whole_lens import MOMENTS, central_moments, lens_
 from saereport.pipeline.context import Context
 from saereport.pipeline.probe import Probe, line_through
 from saereport.pipeline.stage import SKIPPED, Cost, Yielded
-from saereport.run.lens import EXTREMES, KINDS, SIGNIFICANT, farthest
+from saereport.run.lens import EXTREMES, KINDS, SIGNIFICANT, STRONGEST, farthest
 from saereport.sources.token_sets import TokenSet, built_in_sets, own_sets, read_token_sets
 from saereport.sources.tokens import token_bytes
 from saereport.util.errors import shortened
@@ -302,7 +302,7 @@ def _strongest(scores: NDArray[np.float64]) -> Iterator[tuple[int, str, int, int
     """Set, end, rank and row of the strongest latents of each set, in the order of the table."""
     for i, column in enumerate(scores.T):
         for end, sign in (("lowered", -1), ("raised", 1)):
-            rows = np.argsort(-sign * column, kind="stable")[:EXTREMES]
+            rows = np.argsort(-sign * column, kind="stable")[:STRONGEST]
             rows = rows[sign * column[rows] > 0]
             yield from ((i, end, rank, row) for rank, row in enumerate(rows.tolist()))
 

@@ -19,8 +19,10 @@ SKEWED: Final = 0.2
 """Skewness, to either side, from which on these are on one side."""
 SIGNIFICANT: Final = 0.05
 """Corrected p-value up to which a token set counts as raised or lowered."""
-EXTREMES: Final = 6
-"""Latents listed of each kind, and at each end of each token set."""
+EXTREMES: Final = 5
+"""Latents listed of each kind."""
+STRONGEST: Final = 3
+"""Latents listed at each end of each token set."""
 
 
 def moments_of(run: Run, slug: str) -> dict[str, NDArray[np.float64]]:

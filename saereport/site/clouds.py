@@ -84,7 +84,7 @@ def cloud(
         "b": "cloud",
         "sae": slug,
         "n": len(latents),
-        "latents": "" if whole else packed(latents.tolist()),
+        "latents": [] if whole else latents.tolist(),
         "axes": [axis_record(axis) for axis in axes],
         "plots": [list(pair) for pair in plots],
         "quantiles": [_quantiles(axis) for axis in axes],

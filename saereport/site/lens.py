@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from saereport.run.lens import (
@@ -32,6 +33,10 @@ MOST_ROWS: Final = 60
 MOST_LABEL: Final = 80
 MOST_TOKEN: Final = 24
 """Characters of a label and of a token, beside others."""
+MOST_DRAWN: Final = 60_000
+"""Latents in the plots; of more, evenly spaced ones."""
+MOST_NOTED: Final = 3_000
+"""Shown latents up to which each has its label and tokens at its point."""
 UNIT: Final = 0.01
 WIDE_RANGE: Final = 30.0
 """Largest by smallest from which on an axis is logarithmic."""
@@ -117,13 +122,12 @@ def set_rows(report: ReportModel) -> list[dict[str, Any]]:
     )
 
 
-def latent_cell(sae: SaeView, latent: int, **more: Any) -> Cell:
-    """A latent's number, with a link where the report shows it."""
-    slug = sae.info.slug
-    href = {}
-    if latent in sae.shards.chosen:
-        href = {"href": f"{slug}/{sae.shards.address(latent)}"}
-    return {"text": str(latent), **href, **more}
+def latent_cell(sae: SaeView, latent: int, said: str = "") -> Cell:
+    """A latent's number, or what is said of it, with a link where the report shows it."""
+    said = said or str(latent)
+    if latent not in sae.shards.chosen:
+        return said
+    return {"text": said, "href": f"{sae.info.slug}/{sae.shards.address(latent)}"}
 
 
 def token_words(report: ReportModel, tokens: Sequence[int]) -> str:
@@ -153,9 +157,15 @@ def panels_of(sae: SaeView) -> list[Panel]:
 def shape(sae: SaeView) -> list[Block]:
     """What the kinds are, and the linked plots."""
     columns = moments_of(sae.report.run, sae.info.slug)
-    latents = columns["latent"].astype(np.int64)
-    std, skewness, kurtosis = (columns[name] for name in ("std", "skewness", "kurtosis"))
-    kinds = kinds_of(std, skewness, kurtosis)
+    measured = columns["latent"].astype(np.int64)
+    kinds = kinds_of(*(columns[name] for name in ("std", "skewness", "kurtosis")))
+    summary = _summary(sae, measured, kinds)
+    drawn = _drawn(sae, measured)
+    if len(drawn) < len(measured):
+        summary += f" {numbers.count(len(drawn))} of them are drawn, evenly spaced."
+    latents = measured[drawn]
+    kinds = {name: rows[drawn] for name, rows in kinds.items()}
+    std, skewness, kurtosis = (columns[name][drawn] for name in ("std", "skewness", "kurtosis"))
     heavy = bool(len(kurtosis)) and float(kurtosis.max()) + 3 > WIDE_RANGE
     axes = [
         Axis("skewness", skewness),
@@ -178,12 +188,22 @@ def shape(sae: SaeView) -> list[Block]:
             latents,
             axes,
             plots,
-            summary=_summary(sae, latents, kinds),
+            summary=summary,
             groups=groups_of(kinds, ("up", "down", "act")),
             shown=[[row, labels.get(int(latents[row]), "")] for row in rows.tolist()],
             notes=_notes(sae, latents),
         ),
     ]
+
+
+def _drawn(sae: SaeView, latents: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Rows of the latents that are in the plots: all, or the shown and evenly spaced ones."""
+    n = len(latents)
+    if n <= MOST_DRAWN:
+        return np.arange(n)
+    spaced = np.arange(MOST_DRAWN, dtype=np.int64) * n // MOST_DRAWN
+    shown = np.flatnonzero(np.isin(latents, sae.shards.latents))
+    return np.union1d(spaced, shown[:MOST_DRAWN])
 
 
 def _is_wide(values: NDArray[np.float64]) -> bool:
@@ -229,7 +249,7 @@ def _densities(sae: SaeView, latents: NDArray[np.int64]) -> NDArray[np.float64] 
 
 def _labels(sae: SaeView) -> dict[int, str]:
     """Labels of latents, of no blinded one."""
-    if not sae.report.run.has("explanations", sae.info.slug):
+    if not sae.report.run.has("explanations", sae.info.slug) or _are_many(sae):
         return {}
     found: dict[int, str] = {}
     for row in sae.report.run.table("explanations", sae.info.slug).to_pylist():
@@ -239,11 +259,15 @@ def _labels(sae: SaeView) -> dict[int, str]:
     return found
 
 
+def _are_many(sae: SaeView) -> bool:
+    return len(sae.shards.latents) > MOST_NOTED
+
+
 def _notes(sae: SaeView, latents: NDArray[np.int64]) -> dict[str, str]:
     """What latents raise and lower most, by their row, for those that a small table names."""
     run, slug = sae.report.run, sae.info.slug
     found: dict[int, str] = {}
-    for table in ("lens_extremes", "logit_lens"):
+    for table in ("lens_extremes", *(() if _are_many(sae) else ("logit_lens",))):
         if not run.has(table, slug):
             continue
         names = ["latent", "top_tokens", "bottom_tokens"]
@@ -281,30 +305,23 @@ def _extremes_of(kind: str) -> Any:
 # ---- token sets
 
 
-def _scores(sae: SaeView) -> list[dict[str, Any]]:
+def heatmap(sae: SaeView) -> list[Block]:
+    """Signed scores of the shown latents; significant ones are outlined."""
     run, slug = sae.report.run, sae.info.slug
     if not run.has("token_set_scores", slug):
         return []
-    rows: list[dict[str, Any]] = run.table("token_set_scores", slug).to_pylist()
-    return rows
-
-
-def heatmap(sae: SaeView) -> list[Block]:
-    """Signed scores of the shown latents; significant ones are outlined."""
-    rows = _scores(sae)
-    if not rows:
-        return []
+    table = run.table("token_set_scores", slug)
+    of, corrected = (table.column(name).to_numpy() for name in ("latent", "corrected"))
+    latents, places = np.unique(of, return_inverse=True)
+    hits = np.bincount(places, weights=corrected <= SIGNIFICANT, minlength=len(latents))
+    shown = np.sort(latents[np.argsort(-hits, kind="stable")[:MOST_ROWS]]).tolist()
+    # Every latent of a wide SAE can be shown: only rows of the heatmap become values.
+    rows = table.filter(pa.array(np.isin(of, shown))).to_pylist()
     cells = {(row["latent"], row["set"]): row for row in rows}
     known = {row["set"] for row in rows}
-    sets = [row["set"] for row in set_rows(sae.report) if row["set"] in known]
-    sets = sets or sorted(known)
-    latents = sorted({row["latent"] for row in rows})
-    shown = latents
-    if len(latents) > MOST_ROWS:
-        hits = dict.fromkeys(latents, 0)
-        for row in rows:
-            hits[row["latent"]] += row["corrected"] <= SIGNIFICANT
-        shown = sorted(sorted(latents, key=lambda latent: -hits[latent])[:MOST_ROWS])
+    sets = [row["set"] for row in set_rows(sae.report) if row["set"] in known] or sorted(known)
+    if not sets:
+        return []
     grid = [[cells.get((latent, name)) for name in sets] for latent in shown]
     outlined = [
         [x, y]
@@ -318,7 +335,9 @@ def heatmap(sae: SaeView) -> list[Block]:
         f"{SIGNIFICANT:g}."
     )
     if len(shown) < len(latents):
-        said += f" The {MOST_ROWS} of {numbers.count(len(latents))} latents with the most of these."
+        said += (
+            f" The {len(shown)} of {numbers.count(len(latents))} latents with the most of these."
+        )
     view = {
         "label": "",
         "unit": UNIT,
@@ -358,9 +377,9 @@ def strongest(sae: SaeView) -> list[Block]:
     permutations = max((row["n_permutations"] for row in sets.values()), default=0)
     said = (
         f"{numbers.count(n)} latents were tested: how many raise and lower each set with a "
-        f"corrected p-value of at most {SIGNIFICANT:g}, and the strongest of all. p-values are "
-        f"from {numbers.count(permutations)} random sets of each size, so that the smallest is "
-        f"{numbers.value(1 / (permutations + 1))}, and corrected for "
+        f"corrected p-value of at most {SIGNIFICANT:g}, and the strongest of all with its "
+        f"score. p-values are from {numbers.count(permutations)} random sets of each size, so "
+        f"that the smallest is {numbers.value(1 / (permutations + 1))}, and corrected for "
         f"{numbers.count(tests)} tests (Benjamini-Hochberg)."
     )
     names = ["set", "tokens", "raised by", "lowered by", "raised most by", "lowered most by"]
@@ -370,10 +389,10 @@ def strongest(sae: SaeView) -> list[Block]:
 def _strong_cell(sae: SaeView, row: Mapping[str, Any] | None) -> Cell:
     if row is None:
         return "–"
-    gloss = numbers.value(row["score"])
+    said = f"{row['latent']} ({numbers.value(row['score'])})"
     if row["corrected"] > SIGNIFICANT:
-        gloss += ", not significant"
-    return latent_cell(sae, row["latent"], gloss=gloss)
+        said = f"{said}, not significant"
+    return latent_cell(sae, row["latent"], said)
 
 
 # ---- all SAEs

@@ -285,7 +285,7 @@ export interface CloudBlock {
   sae: string;
   n: number;
   /** Empty where they are numbered from 0 on. */
-  latents: string;
+  latents: number[];
   axes: CloudAxis[];
   /** Of each plot the places of its x and y. */
   plots: [number, number][];

@@ -2328,7 +2328,7 @@
   }
   function cloudBlock(block, given) {
     const axes = block.axes.map(axisOf);
-    const latents2 = block.latents ? unpack(block.latents) : Array.from({ length: block.n }, (_, i) => i);
+    const latents2 = block.latents.length ? block.latents : Array.from({ length: block.n }, (_, i) => i);
     const rowOf = new Map(latents2.map((latent2, row2) => [latent2, row2]));
     const groups = (block.groups || []).map(({ name: name4, role, rows }) => ({ name: name4, role, rows: unpack(rows) }));
     const kind = new Map(groups.flatMap(({ name: name4, rows }) => rows.map((row2) => [row2, name4])));

@@ -17,7 +17,7 @@ from saereport.report.extracting import extract
 from saereport.report.rendering import render as render_as
 from saereport.run import Run, open_run
 from saereport.run.lens import SIGNIFICANT, kinds_of, moments_of
-from saereport.site import numbers, render, report_of
+from saereport.site import lens, numbers, render, report_of
 from saereport.site.clouds import STEPS, Axis, axis_record, cloud
 from saereport.site.lens import SET_NAMES, panels_of, set_name, set_rows
 from saereport.site.packing import unpack
@@ -67,7 +67,7 @@ def value_of(axis: dict[str, Any], place: int) -> float:
 def test_the_drawing_has_every_latent_within_a_step(run: Run, report: Path) -> None:
     slug = run.info.saes[0].slug
     block, columns = drawn(report, slug)["cloud"], moments_of(run, slug)
-    assert (block["n"], block["latents"]) == (48, "")
+    assert (block["n"], block["latents"]) == (48, [])
     axes = {axis["name"]: axis for axis in block["axes"]}
     for name, column in (
         ("skewness", "skewness"),
@@ -116,8 +116,8 @@ def test_every_built_in_set_has_a_name() -> None:
 
 def test_a_sample_of_latents_says_which() -> None:
     block = cloud("sae", np.array([2, 5, 9]), [Axis("x", np.arange(3.0))], [(0, 0)], summary="")
-    assert unpack(block["latents"]) == [2, 5, 9]
-    assert cloud("sae", np.arange(3), [], [], summary="")["latents"] == ""
+    assert block["latents"] == [2, 5, 9]
+    assert cloud("sae", np.arange(3), [], [], summary="")["latents"] == []
 
 
 def test_25_000_latents_are_few_hundred_kilobytes() -> None:
@@ -217,10 +217,29 @@ def test_without_sets_and_with_some_latents_pages_are_whole(tmp_path: Path) -> N
     assert not page.select("#sets, #latents")
     n = len(moments_of(run, slug)["latent"])
     assert f"{n} of the SAE's 48 latents, evenly spaced," in page.get_text()
-    assert len(unpack(drawn(tmp_path / "report", slug)["cloud"]["latents"])) == n
+    assert len(drawn(tmp_path / "report", slug)["cloud"]["latents"]) == n
     assert check(tmp_path / "report") == ()
     (sae,) = report_of(run).saes
     assert len(panels_of(sae)) == 6
+
+
+def test_of_very_many_latents_evenly_spaced_ones_are_drawn(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lens, "MOST_DRAWN", 10)
+    monkeypatch.setattr(lens, "MOST_NOTED", 3)
+    monkeypatch.setattr(lens, "MOST_ROWS", 4)
+    sae = report_of(run).saes[0]
+    *_, block = lens.shape(sae)
+    shown = set(run.latents(sae.info.slug))
+    assert set(block["latents"]) >= shown
+    assert block["n"] == len(block["latents"]) <= 10 + len(shown)
+    assert f"{block['n']} of them are drawn, evenly spaced." in block["summary"]
+    assert "All 48 latents" in block["summary"]
+    assert {label for _, label in block["shown"]} == {""}
+    (heat,) = lens.heatmap(sae)
+    assert len(heat["views"][0]["rows"]) == 4
+    assert "The 4 of 6 latents" in heat["summary"]
 
 
 def test_one_file_and_a_cut_have_the_pages(run: Run, report: Path, tmp_path: Path) -> None:
@@ -231,4 +250,5 @@ def test_one_file_and_a_cut_have_the_pages(run: Run, report: Path, tmp_path: Pat
     latent = run.latents(slug)[0]
     extract(report, tmp_path / "cut", latents=[f"{slug}:{latent}"])
     page = soup(tmp_path / "cut" / "lens" / f"of-{slug}.html")
-    assert {a.get_text() for a in page.select("#sets a")} <= {str(latent), "What is this?"}
+    links = {a.get_text().split(" (")[0] for a in page.select("#sets a")}
+    assert links <= {str(latent), "What is this?"}

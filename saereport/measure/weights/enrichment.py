@@ -42,6 +42,9 @@ def running_sums(scores: Tensor, sets: Sequence[Tensor], memory: int) -> NDArray
         int64[n, n_sets]; divided by `k * (V - k)` they are the scores. Where both extremes are
         equally far from zero, the positive one.
     """
+    # An MPS device cannot do all that ranking takes.
+    scores = scores.cpu() if scores.device.type == "mps" else scores
+    sets = [members.to(scores.device) for members in sets]
     found = [np.zeros((0, len(sets)), np.int64)]
     for few in torch.split(scores, rows_ranked_at_once(scores.shape[1], memory)):
         place, above, through = _ranks(few)

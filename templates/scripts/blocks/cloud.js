@@ -139,7 +139,7 @@ function drawAxes(pen, { x, y, base }) {
  */
 export function cloudBlock(block, given) {
   const axes = block.axes.map(axisOf);
-  const latents = block.latents ? unpack(block.latents) : Array.from({ length: block.n }, (_, i) => i);
+  const latents = block.latents.length ? block.latents : Array.from({ length: block.n }, (_, i) => i);
   const rowOf = new Map(latents.map((latent, row) => [latent, row]));
   const groups = (block.groups || []).map(({ name, role, rows }) => ({ name, role, rows: unpack(rows) }));
   const kind = new Map(groups.flatMap(({ name, rows }) => rows.map((row) => [row, name])));
