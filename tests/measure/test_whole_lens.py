@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from fractions import Fraction
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -144,6 +145,17 @@ def test_the_null_is_that_of_random_sets() -> None:
     drawn = [torch.from_numpy(rng.choice(n, k, replace=False)) for _ in range(400)]
     sums = np.abs(running_sums(scores, drawn, MEMORY)[0])
     assert stats.ks_2samp(sums, null).pvalue > 0.01
+
+
+@pytest.mark.parametrize(("k", "n"), [(1, 6), (3, 7), (4, 7)])
+def test_the_null_of_a_small_vocabulary_is_that_of_all_its_sets(k: int, n: int) -> None:
+    order = [float(n - token) for token in range(n)]
+    exact = [abs(walked(order, set(one))) * k * (n - k) for one in combinations(range(n), k)]
+    null = permutation_null(k, n, 20_000, 0)
+    assert set(null.tolist()) == {int(value) for value in exact}
+    for value in set(null.tolist()):
+        share = sum(one >= value for one in exact) / len(exact)
+        assert p_values(np.array([value]), null)[0] == pytest.approx(share, abs=0.015)
 
 
 @pytest.mark.parametrize("size", [6, 60, 1900])
