@@ -26,7 +26,7 @@ from tests.factories import save_sae
 Asked = Callable[..., dict[str, Any]]
 QUIET = Progress(quiet=True)
 N = 199
-OWN = {"low": [*range(2, 12)], "words": ["w50", "w51", "w52", "w53", "w54", "stranger"]}
+OWN = {"words": ["w50", "w51", "w52", "w53", "w54", "stranger"], "low": [*range(2, 12)]}
 
 
 def own(folder: Path) -> str:

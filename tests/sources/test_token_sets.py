@@ -87,7 +87,9 @@ def test_letters_of_other_scripts_are_of_none() -> None:
 
 
 def test_a_word_stands_for_the_tokens_that_are_it() -> None:
-    texts = {i: text.encode() for i, text in enumerate(["a", " a", "b", " b", "c", " d", "e", "f"])}
+    texts = {
+        i: text.encode() for i, text in enumerate(["a", " a", "b", " b", "c", " d", "e", "  b"])
+    }
     texts |= {i: f"x{i}".encode() for i in range(10, 30)}
     asked = [WordSet("own", ("a", " b", "c", "d", "q r", 29))]
     (found,) = own_sets(texts, asked, "own.json")
