@@ -22,8 +22,9 @@ def steering(
     visible: float = 2.0,
     top: Sequence[int] = (3, 7),
     words: bool = True,
+    directions: bool = True,
 ) -> None:
-    """All tables of steering: two latents, two prompts, four strengths, two samples."""
+    """All tables of steering: two latents, two directions, two prompts, four strengths."""
     slug, chosen = next(iter(shown.items()))
     latents, known = chosen[:2].tolist(), list(range(shape.n_vocabulary))
     writer.write(
@@ -41,6 +42,75 @@ def steering(
     writer.write("steering_windows", found, slug=slug)
     writer.write("steering_strengths", strengths(latents), slug=slug)
     writer.write("steered_texts", texts(latents, known), slug=slug)
+    if directions:
+        directed(writer, slug, latents, known, found)
+
+
+def directed(
+    writer: RunWriter, slug: str, latents: list[int], known: list[int], found: dict[str, Any]
+) -> None:
+    """All tables of two directions: a sum of latents, and a difference of means."""
+    shared = {key: column for key, column in found.items() if key not in ("latent", "max")}
+    writer.write(
+        "steering_directions",
+        {
+            "direction": [0, 1],
+            "name": ["a-sum", "sea"],
+            "kind": ["latents", "means"],
+            "hooks": [["blocks.3.hook_resid_post", "blocks.4.hook_resid_post"], [HOSTILE]],
+            "unit": ["each latent's maximum on the text, times its weight", HOSTILE],
+            "saes": [[slug, slug], []],
+            "latents": [latents, []],
+            "weights": [[1.0, -0.5], []],
+            "top_values": [[1.5] * len(row) for row in found["top_tokens"]],
+            "bottom_tokens": [[], known[4:6]],
+            "bottom_values": [[], [-1.0, -0.5]],
+            **shared,
+        },
+    )
+    for name, rows in (
+        ("direction_strengths", strengths([0, 1])),
+        ("directed_texts", texts([0, 1], known)),
+    ):
+        kept = {
+            ("direction" if key == "latent" else key): column
+            for key, column in rows.items()
+            if key not in ("n_active", "share_active")
+        }
+        writer.write(name, kept)
+    writer.write(
+        "direction_latents",
+        {
+            "direction": [1] * 2,
+            "sae": [slug] * 2,
+            "rank": [0, 1],
+            "latent": latents,
+            "cosine": [0.75, -0.5],
+        },
+    )
+    writer.write(
+        "direction_projections",
+        {
+            "direction": [1],
+            "n_tokens": [12],
+            "mean": [0.5],
+            "std": [1.25],
+            "lower": [-2.0],
+            "width": [1.0],
+            "counts": [[1, 8, 3]],
+        },
+    )
+    writer.write(
+        "direction_examples",
+        {
+            "direction": [1] * 2,
+            "side": ["largest", "smallest"],
+            "rank": [0, 0],
+            "projection": [2.5, -1.5],
+            "tokens": [known[:3], known[2:4]],
+            "place": [1, 0],
+        },
+    )
 
 
 def windows(

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
+from saereport.config.directions import DirectionConfig
 from saereport.config.section import Option, Section
 from saereport.config.selection import parse_selection
 from saereport.util.errors import UsageError, did_you_mean, shortened
@@ -58,6 +59,8 @@ class SteeringConfig(Section):
     """Share of the probability within which tokens are drawn, the most likely first."""
     frequency_penalty: float = Field(0.0, ge=-100, le=100, allow_inf_nan=False)
     """What a token's logit loses for each time that it was drawn before."""
+    directions: tuple[DirectionConfig, ...] = ()
+    """Directions besides: sums of latents, vectors of files, differences of means."""
     concept: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     """Words of a latent's concept, by `sae.latent`: texts that hold one are counted. Of a latent
     without words, the top tokens of its logit lens are looked for."""
@@ -118,6 +121,11 @@ class SteeringSettings(Section):
     steering: SteeringConfig = SteeringConfig()
     """How text is generated while latents are turned up."""
 
+    @property
+    def steers(self) -> bool:
+        """Whether anything is steered."""
+        return bool(self.steer or self.steering.directions)
+
     @field_validator("steer", mode="before")
     @classmethod
     def _named_latents(cls, value: Any) -> Any:
@@ -170,6 +178,34 @@ def parse_steered(asked: Sequence[str], widths: Mapping[str, int | None]) -> dic
             f"More than {MOST_LATENTS} latents are to be steered.", "Each takes minutes: name few."
         )
     return {slug: sorted(found[slug]) for slug in widths if slug in found}
+
+
+def parse_sum(
+    asked: DirectionConfig, widths: Mapping[str, int | None]
+) -> dict[tuple[str, int], float]:
+    """The latents of a sum with their weights; weights of one that is named twice are added.
+
+    Args:
+        asked: The direction.
+        widths: Number of latents of each SAE of the report; None where that is not known yet.
+
+    Raises:
+        UsageError: One is not a latent of an SAE of the report, or every weight is zero.
+    """
+    found: dict[tuple[str, int], float] = {}
+    for term in asked.latents:
+        own = [
+            (slug, n) for slug, all_ in parse_steered([term.latent], widths).items() for n in all_
+        ]
+        if len(own) != 1:
+            raise UsageError(
+                f"'{shortened(term.latent)}' in the direction '{asked.name}' is not one latent.",
+                "Write one a line, such as {latent: resid-l10.47, weight: 0.5}.",
+            )
+        found[own[0]] = found.get(own[0], 0.0) + term.weight
+    if not any(found.values()):
+        raise UsageError(f"Every weight of the direction '{asked.name}' is zero.", "Give some.")
+    return {key: weight for key, weight in found.items() if weight}
 
 
 def parse_concepts(

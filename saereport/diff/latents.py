@@ -358,6 +358,10 @@ COMPARISONS: dict[str, Comparison] = {
     "output_score": numeric("output_scores", "score"),
     "output_score.percentile": numeric("output_scores", "percentile"),
     "explanations": Comparison("explanations", _explanations),
+    "steering.visible_from": numeric("steering_windows", "visible_from", is_relative=True),
+    "steering.broken_from": numeric("steering_windows", "broken_from", is_relative=True),
+    "steering.effect": numeric("steering_windows", "effect"),
+    "steering.perplexity_ratio": numeric("steering_windows", "perplexity_ratio", is_relative=True),
 }
 """Metric name to how it comes about."""
 

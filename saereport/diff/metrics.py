@@ -233,6 +233,44 @@ _GEOMETRY = tuple(
     )
 )
 
+_STEERING = tuple(
+    Metric(
+        f"steering.{name}", "latent", title, tolerance, f"{definition} change.", True, weight=weight
+    )
+    for name, title, tolerance, weight, definition in (
+        (
+            "visible_from",
+            "Steering visible from",
+            0.6,
+            1.0,
+            "Least strength at which steering with the latent shows, 0 where none does; relative",
+        ),
+        (
+            "broken_from",
+            "Steering breaks from",
+            0.6,
+            1.0,
+            "Least strength at which steering doubles perplexity, 0 where none does; relative",
+        ),
+        (
+            "effect",
+            "Steering effect",
+            0.4,
+            2.0,
+            "Share of steered texts that hold the concept minus that of unsteered, at the best "
+            "strength that leaves text whole; absolute",
+        ),
+        (
+            "perplexity_ratio",
+            "Steering perplexity",
+            0.4,
+            1.0,
+            "Perplexity of the steered text in multiples of the unsteered, at that strength; "
+            "relative",
+        ),
+    )
+)
+
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
@@ -386,6 +424,7 @@ METRICS: dict[str, Metric] = {
             "Share of explanations that only one side has.",
             weight=1,
         ),
+        *_STEERING,
         # ---- prompt
         Metric(
             "answer.probability",

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from saereport.sources.bare import BareModel
 from saereport.sources.forward import Edit, forward
 from saereport.sources.models import KeyValues, LanguageModel
 from saereport.util.errors import SaereportError, says_out_of_memory
@@ -122,6 +123,10 @@ def _first_of(
     return index.gather(1, place).squeeze(1), known.squeeze(1)
 
 
+Step = Callable[[Tensor, Mapping[str, Edit], KeyValues], Tensor]
+"""Logits `[batch, 1, d_vocab]` behind some tokens, of which earlier ones are kept."""
+
+
 def continued(
     model: LanguageModel,
     prompts: Tensor,
@@ -129,7 +134,7 @@ def continued(
     at: Tensor,
     sampling: Sampling,
     *,
-    keep_keys: bool = True,
+    keep_keys: bool | Step = True,
     told: Callable[[int], None] = lambda _: None,
 ) -> list[list[int]]:
     """A continuation of each prompt.
@@ -144,7 +149,7 @@ def continued(
         at: Numbers in `[0, 1)` at which tokens are drawn, float32 `[batch, new]`.
         sampling: How tokens are drawn.
         keep_keys: Whether keys and values are kept, see `keeps_keys`; else everything is run again
-            for every token.
+            for every token; or how a pass with kept ones is run, see `fastest`.
         told: Hears how many tokens are done, at each step and for those that are not needed.
 
     Returns:
@@ -159,26 +164,29 @@ def continued(
     stops = torch.tensor(sorted(sampling.stop), device=model.device, dtype=tokens.dtype)
     ended = torch.zeros(len(tokens), dtype=torch.bool, device=model.device)
     with torch.no_grad():
-        for step in range(at.shape[1]):
-            part = torch.cat([tokens, new], dim=1) if cache is None or not step else new[:, -1:]
+        for n in range(at.shape[1]):
+            part = torch.cat([tokens, new], dim=1) if cache is None or not n else new[:, -1:]
             first = tokens.shape[1] + new.shape[1] - part.shape[1]
             now = edits(first) if callable(edits) else edits
-            logits = forward(model, part, edits=now, logits="last", cache=cache).logits
+            if isinstance(keep_keys, bool) or cache is None:
+                logits = forward(model, part, edits=now, logits="last", cache=cache).logits
+            else:
+                logits = keep_keys(part, now, cache)
             if logits is None:
                 raise RuntimeError("a pass for logits gave none")
             scores = logits[:, -1]
             finite = torch.isfinite(scores).all(dim=-1)
             if not bool((finite | ended).all()):
                 raise NotFinite((~(finite | ended)).nonzero().squeeze(1).tolist())
-            if sampling.frequency_penalty and step:
+            if sampling.frequency_penalty and n:
                 each = torch.full(new.shape, -sampling.frequency_penalty, device=model.device)
                 scores = scores.float().scatter_add(1, new.long(), each)
-            token = drawn(scores, at[:, step], sampling.temperature, sampling.top_p)
+            token = drawn(scores, at[:, n], sampling.temperature, sampling.top_p)
             new = torch.cat([new, token[:, None].to(tokens.dtype)], dim=1)
             ended = ended | torch.isin(token.to(tokens.dtype), stops)
             told(len(tokens))
             if bool(ended.all()):
-                told(len(tokens) * (at.shape[1] - step - 1))
+                told(len(tokens) * (at.shape[1] - n - 1))
                 break
     return [_until(row, sampling.stop) for row in new.tolist()]
 
@@ -187,6 +195,48 @@ def _until(tokens: list[int], stop: Collection[int]) -> list[int]:
     """The tokens up to the first that ends a continuation."""
     end = next((place for place, token in enumerate(tokens) if token in stop), len(tokens))
     return tokens[: end + 1]
+
+
+def fastest(model: LanguageModel, prompts: Tensor, edits: Mapping[str, Edit]) -> Step | None:
+    """How passes with kept keys are run fastest where that gives the same; None for `forward`.
+
+    A TransformerBridge computes more than is asked for; its Hugging Face model alone does not. It
+    is tried whether logits come out the same with edits on the way.
+
+    Args:
+        model: The language model.
+        prompts: Some token ids `[batch, pos]`, of at least two positions.
+        edits: What is to be done on the way; not nothing, so that it is seen whether it is done.
+    """
+    reader = model.reader
+    if reader is model or not isinstance(reader, BareModel):
+        return None
+    tokens, bare = prompts.to(model.device), reader
+
+    def step(part: Tensor, edits: Mapping[str, Edit], cache: KeyValues) -> Tensor:
+        return bare.last_logits(part, edits, cache)
+
+    try:
+        with torch.no_grad():
+            whole = forward(model, tokens, edits=edits, logits="last").logits
+            cache = KeyValues()
+            step(tokens[:, :-1], edits, cache)
+            found = step(tokens[:, -1:], edits, cache)
+    except Exception as error:
+        # Whatever does not work on a model alone is the reason not to run it alone.
+        if says_out_of_memory(error):
+            raise
+        return None
+    return step if whole is not None and _same(model, whole, found) else None
+
+
+def _same(model: LanguageModel, whole: Tensor, found: Tensor) -> bool:
+    """Whether two ways to logits give the same but for rounding."""
+    if whole.shape != found.shape:
+        return False
+    off = (whole.float() - found.float()).abs().max()
+    share = TOLERANCE if model.dtype == torch.float32 else 64 * torch.finfo(model.dtype).eps
+    return bool(off <= share * whole.float().abs().max())
 
 
 def keeps_keys(model: LanguageModel, prompts: Tensor, edits: Mapping[str, Edit]) -> bool:
@@ -214,8 +264,4 @@ def keeps_keys(model: LanguageModel, prompts: Tensor, edits: Mapping[str, Edit])
         if says_out_of_memory(error):
             raise
         return False
-    if whole is None or step is None or whole.shape != step.shape:
-        return False
-    off = (whole.float() - step.float()).abs().max()
-    share = TOLERANCE if model.dtype == torch.float32 else 64 * torch.finfo(model.dtype).eps
-    return bool(off <= share * whole.float().abs().max())
+    return whole is not None and step is not None and _same(model, whole, step)

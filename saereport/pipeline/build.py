@@ -18,7 +18,7 @@ import numpy as np
 
 from saereport.config.build import BuildConfig, make_config, with_plugins
 from saereport.config.selection import parse_selection, tracked_latents
-from saereport.config.steering import parse_steered
+from saereport.config.steering import parse_steered, parse_sum
 from saereport.pipeline.activation_store import Store
 from saereport.pipeline.activations import CachedActivations
 from saereport.pipeline.blinding import parse_blind
@@ -516,23 +516,32 @@ def _chosen(
 ) -> tuple[dict[str, Chosen], dict[str, list[int]]]:
     """Which latents are asked for, and those that are followed though they were not chosen.
 
-    The latter are blinded or steered.
+    The latter are blinded, steered, or in a direction that is.
     """
     widths = {slug: sae.d_sae for slug, sae in saes.items()}
     blind = parse_blind(
         config.blind, widths, [slug for slug, sae in saes.items() if sae.is_transcoder]
     )
     steered = parse_steered(config.steer, widths)
+    summed: dict[str, list[int]] = {}
+    for direction in config.steering.directions:
+        for slug, latent in parse_sum(direction, widths) if direction.latents else ():
+            summed.setdefault(slug, []).append(latent)
     found, added = {}, {}
     for asked, (slug, sae) in zip(config.saes, saes.items(), strict=True):
         selection = parse_selection(asked.latents or config.latents)
         tracked = tracked_latents(selection, sae.d_sae, config.seed)
         own, turned = blind.get(slug, []), steered.get(slug, [])
-        named = np.union1d(own, turned)
+        terms = sorted(set(summed.get(slug, [])))
+        named = np.union1d(np.union1d(own, turned), terms)
         found[slug] = Chosen(
-            selection, np.union1d(tracked, named).astype(np.int64), tuple(own), tuple(turned)
+            selection,
+            np.union1d(tracked, named).astype(np.int64),
+            tuple(own),
+            tuple(turned),
+            tuple(terms),
         )
-        added[slug] = sorted({*own, *turned} - set(tracked.tolist()))
+        added[slug] = sorted({*own, *turned, *terms} - set(tracked.tolist()))
     return found, added
 
 

@@ -44,17 +44,19 @@ class Chosen:
             steered among them.
         blind: Those that are blinded, ascending.
         steered: Those that are steered, ascending.
+        summed: Those in sums that are steered, ascending.
     """
 
     selection: Selection
     tracked: NDArray[np.int64]
     blind: tuple[int, ...]
     steered: tuple[int, ...] = ()
+    summed: tuple[int, ...] = ()
 
     @property
     def named(self) -> NDArray[np.int64]:
-        """Those that are shown whatever their activity, ascending: blinded or steered ones."""
-        return np.union1d(np.array(self.blind, np.int64), np.array(self.steered, np.int64))
+        """Those that are shown whatever their activity, ascending: blinded or steered."""
+        return np.unique(np.array([*self.blind, *self.steered, *self.summed], np.int64))
 
 
 @dataclass(eq=False)

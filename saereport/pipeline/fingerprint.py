@@ -76,7 +76,7 @@ def identity_of(
         "tables": {
             name: table.version
             for name, table in TABLES.items()
-            if config.steer or name not in steering
+            if config.steers or name not in steering
         },
         # Without what says for which device a library was built (`+cu126`).
         "libraries": {k: v.partition("+")[0] for k, v in versions(LIBRARIES).items()},
@@ -342,7 +342,7 @@ def config_record(config: BuildConfig) -> dict[str, Any]:
             "circuits": {"memory"},
         },
     )
-    if not config.steer:
+    if not config.steers:
         # A report without steering is the same whatever would have been steered.
         record = {key: v for key, v in record.items() if key not in SteeringSettings.model_fields}
     for name, stage in stages().items():

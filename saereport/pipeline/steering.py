@@ -28,8 +28,18 @@ from saereport.evaluate.steering import (
 from saereport.intervene.steering import Direction, direction_of, why_not_steered
 from saereport.measure import Columns
 from saereport.measure.weights import WEIGHT_TABLES, WeightContext
+from saereport.pipeline.checkpoint import FinishedParts
 from saereport.pipeline.context import Context
 from saereport.pipeline.stage import Cost, Yielded
+from saereport.pipeline.steering_directions import (
+    Built,
+    built,
+    lens_of,
+    nearest_latents,
+    projected,
+    require_directions,
+)
+from saereport.pipeline.steering_files import asked_directions
 from saereport.pipeline.steering_prompts import prompts_of
 from saereport.pipeline.steering_texts import (
     Key,
@@ -49,6 +59,10 @@ if TYPE_CHECKING:
     from saereport.pipeline.stage import Stage
 
 LATENT_TABLES = ("steering_windows", "steering_strengths", "steered_texts")
+DIRECTION_TABLES = (
+    *("steering_directions", "direction_strengths", "directed_texts"),
+    *("direction_latents", "direction_projections", "direction_examples"),
+)
 UNSTEERED = "unsteered"
 """What the unsteered texts are kept under."""
 FEW, STEPS = 16, 4
@@ -106,6 +120,7 @@ def require_steerable(context: Context) -> list[SteeringPrompt]:
                 f"The latents of {slug} cannot be steered: {reason}.",
                 "Steer latents of another SAE, or leave these out of 'steer'.",
             )
+    require_directions(context)
     return prompts_as_read(context)
 
 
@@ -113,6 +128,7 @@ def number_of_texts(context: Context) -> int:
     """How many continuations are written: the unsteered ones once for all that is steered."""
     asked = context.config.steering
     targets = sum(len(chosen.steered) for chosen in context.chosen.values())
+    targets += len(asked_directions(asked.directions))
     each = len(prompts_of(context.config)) * asked.samples
     return each * (1 + targets * (len(asked.sweep) - 1))
 
@@ -153,6 +169,77 @@ def steered(context: Context, stage: Stage) -> Iterator[Yielded]:
             elif chosen.steered:
                 reason = "no steered latent was active on the text"
                 context.leave_out_all(slug, LATENT_TABLES, reason)
+        yield from _directions(writer, kept, plain, told)
+
+
+def _directions(
+    writer: Writer,
+    kept: FinishedParts,
+    plain: Mapping[Key, list[int]],
+    told: Callable[[int], None],
+) -> Iterator[Yielded]:
+    """The tables of directions that are steered beside latents."""
+    context, found = writer.context, []
+    for number, one in enumerate(asked_directions(context.config.steering.directions)):
+        part = f"direction.{number}"
+        tables = kept.load(part)
+        if tables is None:
+            made = built(context, one)
+            if made is None:
+                context.warned.add(
+                    f"The direction '{one.name}' is not steered: none of its latents was active."
+                )
+                continue
+            tables = _direction_tables(writer, made, number, plain, told)
+            kept.save(part, tables)
+        else:
+            context.progress.say(f"Steering with '{one.name}' was finished before; using it")
+            told(len(plain) * (len(writer.sweep) - 1) * writer.asked.new_tokens)
+        found.append(tables)
+    for name in DIRECTION_TABLES:
+        if own := [tables[name] for tables in found if name in tables]:
+            whole = pa.concat_tables(own)
+            yield None, name, {column: whole.column(column) for column in whole.column_names}
+
+
+def _direction_tables(
+    writer: Writer,
+    made: Built,
+    number: int,
+    plain: Mapping[Key, list[int]],
+    told: Callable[[int], None],
+) -> dict[str, pa.Table]:
+    """What is known of a direction, and its texts."""
+    context, name = writer.context, made.asked.name
+    lens = lens_of(context, made, writer.asked.top_tokens)
+    top = np.asarray(lens["top_tokens"], dtype=np.int32)
+    target = Target(name, made.direction, made.gauge, top, concept_of(context, name))
+    written = write(writer, target, plain, told)
+    # That a projection is not zero says nothing, so there is one sign of an effect.
+    rows = [
+        {key: value for key, value in row.items() if key not in ("n_active", "share_active")}
+        for row in strength_rows(writer, written)
+    ]
+    about = {
+        "name": name,
+        "kind": made.asked.config.kind,
+        "hooks": made.hooks,
+        "unit": made.unit,
+        "saes": [slug for slug, *_ in made.terms],
+        "latents": [latent for _, latent, *_ in made.terms],
+        "weights": [weight for _, _, weight, _ in made.terms],
+        **{key: lens[key] for key in ("top_values", "bottom_tokens", "bottom_values")},
+        **window_row(writer, target, rows),
+    }
+    found = {
+        "steering_directions": [about],
+        "direction_strengths": rows,
+        "directed_texts": text_rows(writer, written),
+        "direction_latents": nearest_latents(context, made),
+    }
+    if (seen := projected(context, made)) is not None:
+        found |= {"direction_projections": [seen.numbers], "direction_examples": seen.examples}
+    return {name: as_table(name, rows, direction=number) for name, rows in found.items() if rows}
 
 
 def _concatenated(slug: str | None, found: Sequence[Mapping[str, pa.Table]]) -> Iterator[Yielded]:
@@ -206,7 +293,9 @@ def _of_latent(
 def concept_of(context: Context, name: str) -> tuple[str, ...]:
     """The words that are looked for where something is steered; none where nothing says so."""
     steered = {slug: chosen.steered for slug, chosen in context.chosen.items()}
-    found = parse_concepts(context.config.steering.concept, steered, dict(context.widths))
+    asked = context.config.steering
+    others = [one.name for one in asked_directions(asked.directions)]
+    found = parse_concepts(asked.concept, steered, dict(context.widths), others)
     return found.get(name, ())
 
 
@@ -310,10 +399,12 @@ def cost_of_steering(context: Context, probe: Probe) -> Cost:
 
 def _any_target(context: Context) -> Target:
     """A latent that is to be steered, at an activation of one."""
-    slug, latent = next(
-        (slug, chosen.steered[0]) for slug, chosen in context.chosen.items() if chosen.steered
-    )
-    return _of_latent(context, context.saes[slug], latent, 1.0, np.zeros(0, np.int32))
+    top = np.zeros(0, np.int32)
+    for slug, chosen in context.chosen.items():
+        if chosen.steered:
+            return _of_latent(context, context.saes[slug], chosen.steered[0], 1.0, top)
+    sae = next(iter(context.saes.values()))
+    return Target("", Direction({}), latent_gauge(sae, 0), top)
 
 
 # ---- tables

@@ -11,7 +11,15 @@ from torch import Tensor
 
 from saereport.circuits.prompts import text_tokens
 from saereport.config.steering import Positions, SteeringConfig
-from saereport.intervene.generating import EditsAt, NotFinite, Sampling, continued, keeps_keys
+from saereport.intervene.generating import (
+    EditsAt,
+    NotFinite,
+    Sampling,
+    Step,
+    continued,
+    fastest,
+    keeps_keys,
+)
 from saereport.intervene.steering import Direction, overflows, steering
 from saereport.pipeline.context import Context
 from saereport.pipeline.steering_prompts import prompts_of
@@ -163,9 +171,19 @@ class Writer:
             SaereportError: The model's numbers overflow.
         """
         found: dict[Key, list[int]] = {}
+        step = self._fastest(direction)
         for batch in self._batches(steps):
-            found |= zip(batch, self._batch(direction, batch, told, called), strict=True)
+            found |= zip(batch, self._batch(direction, batch, (told, step), called), strict=True)
         return found
+
+    def _fastest(self, direction: Direction | None) -> Step | None:
+        """How passes are run fastest with a direction; tried on a prompt written twice."""
+        if not self.keeps:
+            return None
+        tokens = torch.tensor([self.prompts[0].tokens]).repeat(2, 2)
+        ones = torch.ones(2)
+        edits = {} if direction is None else steering(direction, ones, self.asked.form)
+        return fastest(self.context.model, tokens, edits)
 
     def n_batches(self, steps: Sequence[int]) -> int:
         """How often some texts are written together, for some of the strengths."""
@@ -191,9 +209,10 @@ class Writer:
         self,
         direction: Direction | None,
         keys: Sequence[Key],
-        told: Callable[[int], None],
+        how: tuple[Callable[[int], None], Step | None],
         called: str,
     ) -> list[list[int]]:
+        told, step = how
         tokens = torch.tensor([self.prompts[number].tokens for number, _, _ in keys])
         strengths = torch.tensor([self.sweep[step] for _, step, _ in keys], dtype=torch.float32)
         span = span_of(self.asked.positions, tokens.shape[1])
@@ -210,7 +229,7 @@ class Writer:
                 edits,
                 self._numbers(keys),
                 self.sampling,
-                keep_keys=keep,
+                keep_keys=step or keep,
                 told=told,
             )
         except NotFinite as error:
@@ -226,7 +245,8 @@ class Writer:
         )
         at = torch.linspace(0, 0.9, rows)[:, None].repeat(1, new)
         never = replace(self.sampling, stop=frozenset())
-        return continued(self.context.model, tokens, edits, at, never, keep_keys=self.keeps)
+        step = self._fastest(direction) if direction.vectors else None
+        return continued(self.context.model, tokens, edits, at, never, keep_keys=step or self.keeps)
 
     def _numbers(self, keys: Sequence[Key]) -> Tensor:
         """The random numbers of each text: of its prompt and its sample, whatever the strength."""

@@ -36,6 +36,9 @@ SAME_PLACE = {torch.float32: 1e-5}
 In fewer bits only the same numbers are sure to be of the same place.
 """
 
+PROBED = 16
+"""Tokens of the sequence on which places of edits are found."""
+
 SAME_ATTENTION = {torch.float32: 1e-4, torch.float16: 1e-2, torch.bfloat16: 4e-2}
 """How far fused attention may move a token's activations, relative to their norm."""
 
@@ -54,7 +57,9 @@ class Wrapped(Protocol):
     def run(self, tokens: Tensor, hooks: Sequence[str]) -> dict[str, Tensor]:
         """Activations `[batch, pos, width]` by hook point."""
 
-    def forward_pass(self, tokens: Tensor) -> Tensor | None:
+    def forward_pass(
+        self, tokens: Tensor, *, logits: bool = False, cache: Any = None
+    ) -> Tensor | None:
         """Run the model on tokens `[batch, pos]`."""
 
 
@@ -133,6 +138,35 @@ class BareModel:
             with self._alone(attention):
                 found |= self._read(tokens, places)
         return {name: found[name] for name in hooks}
+
+    def last_logits(
+        self, tokens: Tensor, edits: Mapping[str, Callable[[Tensor], Tensor]], cache: Any
+    ) -> Tensor:
+        """Logits of the last position `[batch, 1, d_vocab]`, activations changed on the way.
+
+        Args:
+            tokens: Token ids `[batch, pos]`, behind those that the cache holds.
+            edits: Hook point to what is done to the activation there.
+            cache: Keys and values of the tokens before, to which theirs are added.
+
+        Raises:
+            LookupError: The model alone has no place for an edit, or no unembedding to be found;
+                what else can go wrong in a model that is run otherwise than it was made.
+        """
+        places = {name: way.place for name, way in self.ways(list(edits), PROBED).items() if way}
+        unembed = self.model.get_output_embeddings()  # type: ignore[operator]
+        if len(places) < len(edits) or any(place.normalised for place in places.values()):
+            raise LookupError("there is no place in the model alone")
+        with self._alone(), contextlib.ExitStack() as attached:
+            own = _own(unembed)
+            cut = own.register_forward_pre_hook(lambda _m, args: (args[0][:, -1:], *args[1:]))
+            attached.callback(cut.remove)
+            for name, place in places.items():
+                attached.callback(_editing(place, tokens, edits[name]))
+            found = self.bridge.forward_pass(tokens, logits=True, cache=cache)
+        if found is None:
+            raise LookupError("a pass for logits gave none")
+        return found
 
     def ways(self, hooks: Sequence[str], context: int) -> dict[str, Way | None]:
         """How each hook point is read in sequences of a length; None where the Bridge has to.
@@ -261,6 +295,40 @@ def _attach(place: ModulePoint, visit: Callable[[Any], None]) -> Callable[[], No
         given = [*args, *(kwargs.get(key) for key in ("hidden_states", "input"))]
         if tensors := [value for value in given if isinstance(value, Tensor)]:
             visit(place.read(tensors[0]))
+
+    return place.module.register_forward_pre_hook(before, with_kwargs=True).remove
+
+
+def _own(module: nn.Module) -> nn.Module:
+    """What a component replaced; the module itself where it is none."""
+    while isinstance(inside := module._modules.get("_original_component"), nn.Module):
+        module = inside
+    return module
+
+
+def _editing(
+    place: ModulePoint, tokens: Tensor, edit: Callable[[Tensor], Tensor]
+) -> Callable[[], None]:
+    """Change what stands at a place while the hook is there; returns what removes it."""
+
+    def changed(whole: Tensor) -> Tensor:
+        rows = as_rows(whole, tokens.shape)
+        return edit(rows.to(tokens.device)).reshape(whole.shape).to(whole.device)
+
+    if not place.is_input:
+
+        def after(_module: nn.Module, _args: Any, out: Any) -> Any:
+            if isinstance(out, Tensor):
+                return changed(out)
+            return (changed(out[0]), *out[1:])
+
+        return place.module.register_forward_hook(after).remove
+
+    def before(_module: nn.Module, args: Any, kwargs: dict[str, Any]) -> Any:
+        if args and isinstance(args[0], Tensor):
+            return (changed(args[0]), *args[1:]), kwargs
+        key = next(key for key in ("hidden_states", "input") if key in kwargs)
+        return args, {**kwargs, key: changed(kwargs[key])}
 
     return place.module.register_forward_pre_hook(before, with_kwargs=True).remove
 

@@ -14,9 +14,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from saereport.intervene import generating
-from saereport.intervene.generating import NotFinite, Sampling, continued, drawn, keeps_keys
+from saereport.intervene.generating import (
+    NotFinite,
+    Sampling,
+    continued,
+    drawn,
+    fastest,
+    keeps_keys,
+)
 from saereport.intervene.steering import Direction, Form, direction_of, steering
 from saereport.sources.forward import forward
+from saereport.sources.hooks import parse_hook
 from saereport.sources.model_loading import load_model
 from tests.factories import tiny_tokens
 
@@ -74,6 +82,34 @@ def test_text_with_keys_kept_is_that_without(model: Any, place: str) -> None:
     assert kept == again == slowly(model, prompts, edits, at)
     assert {len(one) for one in kept} == {10}
     assert continued(model, prompts, edits, at, SAMPLED, keep_keys=True) == kept
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_model_without_the_bridge_writes_the_same(
+    families: Callable[[str], Path], family: str
+) -> None:
+    bridge = load_model(families(family))
+    prompts, at = tiny_tokens(4, 6), numbers(4, 8)
+    for place in (*PLACES, "blocks.1.attn.hook_z"):
+        vector = torch.randn(bridge.width(parse_hook(place)), generator=torch.manual_seed(5))
+        direction, strengths = Direction({place: vector}), torch.tensor([0.0, 0.5, -1.0, 2.0])
+        step = fastest(bridge, prompts, steering(direction, torch.ones(4), "additive"))
+        assert step is not None
+        edits = partial(steering, direction, strengths, "additive", (3, 10))
+        fast = continued(bridge, prompts, edits, at, SAMPLED, keep_keys=step)
+        assert fast == continued(bridge, prompts, edits, at, SAMPLED)
+
+
+def test_a_way_that_leaves_out_an_edit_is_not_taken(
+    families: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from saereport.sources import bare
+
+    bridge, prompts = load_model(families("gpt2")), tiny_tokens(2, 6)
+    edits = adding(bridge, [1.0, -1.0])
+    assert fastest(bridge, prompts, edits) is not None
+    monkeypatch.setattr(bare, "_editing", lambda *_: lambda: None)
+    assert fastest(bridge, prompts, edits) is None
 
 
 def test_each_token_is_run_once_where_keys_are_kept(

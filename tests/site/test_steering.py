@@ -61,7 +61,7 @@ def test_it_tells_the_window_and_the_sweep_without_scripts(page: Callable[..., s
     assert "additive all" in text
     assert "additive 5 to 19" in text
     assert "−1" in text
-    assert text.count("Every text: I think that") == 2
+    assert text.count("Every text: I think that") == 4
 
 
 def test_a_sentence_says_how_often_the_concept_appears(page: Callable[..., str]) -> None:
@@ -116,3 +116,16 @@ def test_a_cut_keeps_what_is_of_its_latents(tmp_path: Path) -> None:
         assert set(cut.table(name, slug).column("latent").to_pylist()) == {first}
         assert TABLES[name].reveals_text
     assert cut.rows("steering_prompts") == 2
+
+
+def test_directions_have_panels_of_their_own(page: Callable[..., str]) -> None:
+    text = said(page())
+    assert "weighted sum of latents blocks.3.hook_resid_post, blocks.4.hook_resid_post" in text
+    assert "difference of means &lt;script&gt;" in text
+    assert re.search(r"Latents of the sum latent weight .*\.\d+ 1 .*\.\d+ −0.5", text)
+    assert "each latent&#39;s maximum on the text, times its weight" in text
+    assert "On 12 tokens of the text the projection has mean 0.5" in text
+    assert "Where the projection is largest 1 sequence" in text
+    assert re.search(r"Nearest latents by cosine, either way .*\.\d+ 0.75 .*\.\d+ −0.5", text)
+    assert "mean projection" in text
+    assert "Logit lens most raised, then most lowered" in text

@@ -72,12 +72,24 @@ def written_at(sae: SaeWeights, model: ModelView, rows: Tensor | None, place: in
     between the hook point and the stream, its weight is in it; a norm's scale is not. Arguments
     as for `writes_of`.
     """
-    hook = sae.writes[place]
-    decoder = sae.write_rows(rows, place).detach().float()
+    return carried(sae.write_rows(rows, place).detach().float(), sae.writes[place], model)
+
+
+def carried(vectors: Tensor, hook: HookView, model: ModelView) -> Tensor:
+    """What vectors that are added at a hook point add to the residual stream.
+
+    Args:
+        vectors: float32[n, width].
+        hook: Where; there is no reason of `why_no_write` against it.
+        model: The model.
+
+    Returns:
+        float32[n, d_model].
+    """
     if hook.kind == "z":
         W_O = model.W_O(hook.layer)
-        decoder = torch.einsum("hnk,hkd->nd", by_head(decoder, len(W_O)), W_O.float())
-    return model.wiring.out_of(hook).along(decoder)
+        vectors = torch.einsum("hnk,hkd->nd", by_head(vectors, len(W_O)), W_O.float())
+    return model.wiring.out_of(hook).along(vectors)
 
 
 def reads_at(encoder: Tensor, hook: HookView, model: ModelView) -> Tensor:

@@ -6,9 +6,24 @@ tried, from the smallest. Both count from 0.
 
 from __future__ import annotations
 
-from saereport.run.kinds import Count, Flag, NonNegative, OneOf, Rank, Real, Share, Text, Token
+from saereport.run.kinds import (
+    Cosine,
+    Count,
+    Flag,
+    Latent,
+    NonNegative,
+    OneOf,
+    Position,
+    Rank,
+    Real,
+    SaeName,
+    Share,
+    Text,
+    Token,
+)
 from saereport.run.table import BOOL, F32, F64, I32, I64, LATENT, TEXT, Column, Table, listed
 
+_DIRECTION = Column("direction", I32, Rank())
 _NUMBER = Column("prompt", I32, Rank())
 _STEP = Column("step", I32, Rank())
 _STRENGTH = Column("strength", F64, Real())
@@ -151,6 +166,127 @@ STEERING_TABLES = (
         "logit lens, and how often its concept stands in it.",
         about="latent",
         reveals_text=True,
+        on_pages=False,
+    ),
+    Table(
+        "steering_directions",
+        "run",
+        ("direction",),
+        (
+            _DIRECTION,
+            Column("name", TEXT, Text()),
+            Column("kind", TEXT, OneOf(words=("latents", "file", "means"))),
+            Column("hooks", listed(TEXT), Text()),
+            Column("unit", TEXT, Text()),
+            Column("saes", listed(TEXT), Text()),
+            Column("latents", listed(I32), Rank(), same_length_as="saes"),
+            Column("weights", listed(F64), Real(), same_length_as="saes"),
+            Column("top_values", listed(F32), Real()),
+            Column("bottom_tokens", listed(I32), Token()),
+            Column("bottom_values", listed(F32), Real()),
+            *_WINDOW,
+        ),
+        "Steering with directions",
+        "A direction is steered as a latent is: `latents` is a weighted sum of latents of `saes`, "
+        "each written where its SAE writes, strength 1 being each one's largest activation on the "
+        "text times its weight; a `file`'s vector lies at one hook point, and strength 1 is the "
+        "median length of the activations there on the first 4,096 tokens of the text that count; "
+        "`means` is the mean activation over one set of prompts (of each one's last token, or over "
+        "all of their tokens but special ones) minus that over another, and strength 1 is that "
+        "difference. Where a length was asked for, strength 1 has that (`norm`). The logit lens "
+        "is what the direction adds to the residual stream times the unembedding, the final "
+        "norm's weight folded in.\n\n"
+        + _CONCEPT
+        + "The steering window has two ends. `visible_from` is the least positive strength with "
+        "more continuations that hold the concept than without steering, by Fisher's exact test, "
+        "one-sided, at 2.5 % over all positive strengths together (Bonferroni). " + _BROKEN,
+        about="run",
+        on_pages=False,
+    ),
+    Table(
+        "direction_strengths",
+        "run",
+        ("direction", "step"),
+        (_DIRECTION, *_AT_STRENGTH, Column("activation", F64, Real())),
+        "Directions by strength",
+        _OF_STRENGTH
+        + " Also the mean, over continuations of the mean over tokens without special ones, of the "
+        "projection of the unsteered model's activations on the direction; of a sum of latents, "
+        "of the sum over latents of weight times activation, each in parts of its maximum.",
+        about="run",
+        on_pages=False,
+    ),
+    Table(
+        "directed_texts",
+        "run",
+        ("direction", "prompt", "step", "sample"),
+        (
+            _DIRECTION,
+            *_TEXT_OF,
+            Column("mean_activation", F64, Real()),
+            Column("max_activation", F64, Real()),
+            Column("n_top_tokens", I32, Count()),
+            Column("n_concept", I32, Count()),
+        ),
+        "Text steered with directions",
+        "As of latents; in place of an activation, the mean projection on the direction (or the "
+        "weighted sum of activations), and the largest of it either way.",
+        about="run",
+        on_pages=False,
+    ),
+    Table(
+        "direction_latents",
+        "run",
+        ("direction", "sae", "rank"),
+        (
+            _DIRECTION,
+            Column("sae", TEXT, SaeName()),
+            Column("rank", I32, Rank()),
+            Column("latent", I32, Latent(of="sae")),
+            Column("cosine", F64, Cosine()),
+        ),
+        "Latents nearest to directions",
+        "Of each SAE that writes at a direction's hook point, the ten latents whose decoder rows "
+        "have the cosine with it that is farthest from zero, either way.",
+        about="run",
+        on_pages=False,
+    ),
+    Table(
+        "direction_projections",
+        "run",
+        ("direction",),
+        (
+            _DIRECTION,
+            Column("n_tokens", I64, Count()),
+            Column("mean", F64, Real()),
+            Column("std", F64, NonNegative()),
+            Column("lower", F64, Real()),
+            Column("width", F64, NonNegative()),
+            Column("counts", listed(I64), Count()),
+        ),
+        "Projection on directions",
+        "Activations at a direction's hook point times the direction at length 1, on the first "
+        "4,096 tokens of the text that count: mean, standard deviation, and counts in equal bins "
+        "from the smallest (`lower`).",
+        about="run",
+        on_pages=False,
+    ),
+    Table(
+        "direction_examples",
+        "run",
+        ("direction", "side", "rank"),
+        (
+            _DIRECTION,
+            Column("side", TEXT, OneOf(words=("largest", "smallest"))),
+            Column("rank", I32, Rank()),
+            Column("projection", F64, Real()),
+            Column("tokens", listed(I32), Token(), never_empty=True),
+            Column("place", I32, Position()),
+        ),
+        "Examples of projections on directions",
+        "Where in these tokens the projection is largest and smallest, one place a sequence, with "
+        "twelve tokens before and four after.",
+        about="run",
         on_pages=False,
     ),
 )

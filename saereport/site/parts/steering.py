@@ -15,6 +15,7 @@ from typing import Any
 from saereport.site import numbers
 from saereport.site.blocks import Block, Cell
 from saereport.site.context import ReportModel, SaeView
+from saereport.site.directions import DIRECTION_TABLES, about_direction, placed
 from saereport.site.panels.registry import Panel
 from saereport.site.parts.registry import (
     REPORT_DATA,
@@ -48,31 +49,30 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Steered:
-    """A steered latent with its rows.
+    """A steered latent or direction with its rows.
 
     Attributes:
-        sae: Its SAE.
-        window: Its row of `steering_windows`.
-        strengths: Its rows of `steering_strengths`, rising.
-        texts: Its rows of `steered_texts`.
+        name: What it is called.
+        anchor: What its panel is called in addresses.
+        about: What is known of it beside its texts.
+        window: Its row of `steering_windows` or `steering_directions`.
+        strengths: Its rows by strength, rising.
+        texts: Its texts.
         prompts: The prompts, by number.
     """
 
-    sae: SaeView
+    name: str
+    anchor: str
+    about: list[Block]
     window: Row
     strengths: list[Row]
     texts: list[Row]
     prompts: Mapping[int, Row]
 
     @property
-    def latent(self) -> int:
-        """Its number."""
-        return int(self.window["latent"])
-
-    @property
-    def name(self) -> str:
-        """What it is called."""
-        return f"{self.sae.info.label}.{self.latent}"
+    def is_latent(self) -> bool:
+        """Whether it is a latent, which is active or not."""
+        return "latent" in self.window
 
     def mean(self, prompt: int, step: int, column: str) -> float:
         """Mean of a column over the continuations of a prompt at a strength."""
@@ -83,7 +83,7 @@ class Steered:
 
 
 def steered(report: ReportModel) -> list[Steered]:
-    """The steered latents of a report, in the order of its SAEs; no blinded ones."""
+    """What a report steers: latents in the order of its SAEs, none blinded, then directions."""
     run = report.run
     if not run.has("steering_prompts"):
         return []
@@ -95,15 +95,29 @@ def steered(report: ReportModel) -> list[Steered]:
             continue
         windows, strengths, texts = (run.table(name, slug).to_pylist() for name in TABLES[:3])
         for window in windows:
-            mine = [row for row in strengths if row["latent"] == window["latent"]]
-            own = [
-                {**row, "log2": _log2(row["perplexity"])}
-                for row in texts
-                if row["latent"] == window["latent"]
-            ]
-            if mine and own:
-                found.append(Steered(sae, window, mine, own, prompts))
-    return found
+            name = f"{sae.info.label}.{window['latent']}"
+            own = _own(strengths, "latent", window), _own(texts, "latent", window)
+            if all(own):
+                about = [_where(report, sae, name, window), *_elsewhere(sae)]
+                anchor = f"{slug}-{window['latent']}"
+                found.append(Steered(name, anchor, about, window, *own, prompts))
+    return [*found, *_directions(report, prompts)]
+
+
+def _own(rows: list[Row], key: str, window: Row) -> list[Row]:
+    return [{**row, "log2": _log2(row["perplexity"])} for row in rows if row[key] == window[key]]
+
+
+def _directions(report: ReportModel, prompts: Mapping[int, Row]) -> Iterator[Steered]:
+    run = report.run
+    if not all(run.has(table) for table in DIRECTION_TABLES[:3]):
+        return
+    windows, strengths, texts = (run.table(name).to_pylist() for name in DIRECTION_TABLES[:3])
+    for window in windows:
+        own = _own(strengths, "direction", window), _own(texts, "direction", window)
+        if all(own):
+            name, anchor = visible_text(window["name"]), f"direction-{window['direction']}"
+            yield Steered(name, anchor, about_direction(report, window), window, *own, prompts)
 
 
 def _strength(value: float) -> str:
@@ -123,8 +137,7 @@ def blocks(report: ReportModel, one: Steered) -> list[Block]:
     return [
         _concept(report, one),
         _facts(report, one),
-        _where(report, one),
-        *_elsewhere(one),
+        *one.about,
         _top(one),
         {"b": "grid", "blocks": [_line(one), _heatmap(one)]},
         _strengths(one),
@@ -135,7 +148,7 @@ def blocks(report: ReportModel, one: Steered) -> list[Block]:
 
 def _concept(report: ReportModel, one: Steered) -> Block:
     """How often the concept appears at the best strength and without steering, in sentences."""
-    plain = next(row for row in one.strengths if row["strength"] == 0)
+    plain = next((row for row in one.strengths if row["strength"] == 0), one.strengths[0])
     looked_for = _looked_for(report, one)
     if not looked_for:
         return {"b": "text", "text": "No words are looked for: there is no logit lens here."}
@@ -146,8 +159,9 @@ def _concept(report: ReportModel, one: Steered) -> Block:
     )
     if not one.window["best"]:
         return {"b": "text", "text": f"{before}. {_NOT_WHOLE}"}
-    now = next(row for row in one.strengths if row["strength"] == one.window["best"])
-    low, high = now["difference_interval"]
+    best = one.window["best"]
+    now = next((row for row in one.strengths if row["strength"] == best), one.strengths[-1])
+    low, high = _ends(now["difference_interval"])
     verdict = (
         "It steers: the interval lies above zero"
         if low > 0
@@ -182,12 +196,17 @@ def _looked_for(report: ReportModel, one: Steered) -> str:
 
 
 def _of(row: Row) -> str:
-    low, high = row["concept_interval"]
+    low, high = _ends(row["concept_interval"])
     return (
         f"{numbers.count(row['n_with_concept'])} of {numbers.count(row['n_texts'])} texts "
         f"({numbers.percent(row['share_with_concept'])}; 95 % interval {numbers.percent(low)} to "
         f"{numbers.percent(high)})"
     )
+
+
+def _ends(interval: list[float]) -> tuple[float, float]:
+    """Both ends; all that may be where there are no two."""
+    return (interval[0], interval[1]) if len(interval) == 2 else (-1.0, 1.0)
 
 
 def _points(share: float) -> str:
@@ -197,55 +216,50 @@ def _points(share: float) -> str:
 
 def _facts(report: ReportModel, one: Steered) -> Block:
     window = one.window
+    first = (
+        ("strength 1", numbers.value(window["max"]), "the latent's maximum on the text")
+        if one.is_latent
+        else ("strength 1", "×1", visible_text(window["unit"]))
+    )
+    sign = "more texts hold the concept" + (" or excite the latent" if one.is_latent else "")
     tried = [row["strength"] for row in one.strengths if row["strength"] > 0]
     none = f"of those up to {_strength(max(tried))}" if tried else "no positive one was tried"
     visible, broken = window["visible_from"], window["broken_from"]
     return {
         "b": "facts",
-        "names": ["visible from", "broken from", "strength 1", "adds a vector of length"],
+        "names": ["visible from", "broken from", first[0], "adds a vector of length"],
         "values": [
             _strength(visible) if visible else "no strength",
             _strength(broken) if broken else "no strength",
-            numbers.value(window["max"]),
+            first[1],
             numbers.value(window["norm"]),
         ],
         "notes": [
-            "more texts hold the concept or excite the latent" if visible else none,
+            sign if visible else none,
             "perplexity has doubled" if broken else none,
-            "the latent's maximum on the text",
+            first[2],
             "",
         ],
     }
 
 
-def _where(report: ReportModel, one: Steered) -> Block:
-    info = one.sae.info
+def _where(report: ReportModel, sae: SaeView, called: str, window: Row) -> Block:
+    info, latent = sae.info, int(window["latent"])
     shards = report.shards.get(info.slug)
-    name: Cell = {"text": one.name}
-    if shards is not None and one.latent in shards.chosen:
-        name = {"text": one.name, "href": f"{info.slug}/{shards.address(one.latent)}"}
+    name: Cell = {"text": called}
+    if shards is not None and latent in shards.chosen:
+        name = {"text": called, "href": f"{info.slug}/{shards.address(latent)}"}
     hooks = ", ".join((info.hook_out or info.hook_in, *info.also_writes))
-    return {
-        "b": "table",
-        "columns": ["latent", "written at", "form", "positions"],
-        "rows": [
-            [
-                name,
-                {"text": visible_text(hooks)},
-                FORMS.get(one.window["form"], one.window["form"]),
-                visible_text(one.window["positions"]),
-            ]
-        ],
-    }
+    return placed(["latent", name], hooks, window)
 
 
 _STREAM = frozenset({"resid"})
 """What kinds of hook point are the residual stream itself."""
 
 
-def _elsewhere(one: Steered) -> list[Block]:
+def _elsewhere(sae: SaeView) -> list[Block]:
     """That an SAE does not write into the residual stream, where it does not."""
-    info = one.sae.info
+    info = sae.info
     if info.kind_out in _STREAM:
         return []
     text = (
@@ -254,9 +268,6 @@ def _elsewhere(one: Steered) -> list[Block]:
         "carry that on."
     )
     return [{"b": "text", "text": text}]
-
-
-FORMS = {"projection_cap": "projection cap"}
 
 
 def _top(one: Steered) -> Block:
@@ -275,7 +286,7 @@ def _top(one: Steered) -> Block:
 def _line(one: Steered) -> Block:
     rows = one.strengths
     found = [(row["strength"], row["perplexity"]) for row in rows]
-    plain = next(value for strength, value in found if strength == 0)
+    plain = next((value for strength, value in found if strength == 0), found[0][1])
     worst = max(found, key=lambda pair: pair[1])
     prompts = sorted({row["prompt"] for row in one.texts})
     each = [
@@ -311,7 +322,8 @@ def _line(one: Steered) -> Block:
 
 def _ticks(values: list[float]) -> list[float]:
     """Ticks of a logarithmic axis: 1, 2, 5 of few decades, else powers of ten that stay apart."""
-    low, high = floor(min(map(log10, values))), ceil(max(map(log10, values)))
+    logs = [log10(max(value, 1e-30)) for value in values]
+    low, high = floor(min(logs)), ceil(max(logs))
     if high - low > MOST_DECADES:
         return [10.0**power for power in range(low, high + 1, ceil((high - low) / MOST_DECADES))]
     steps = (1, 2, 5) if high - low <= 2 else (1,)
@@ -351,6 +363,8 @@ def _heatmap(one: Steered) -> Block:
 
     words = "words of the concept in a text" if one.window["words"] else "top tokens in a text"
 
+    measured = "the latent's activation" if one.is_latent else "projection on the direction"
+
     def view(label: str, column: str) -> Row:
         z = [[one.mean(number, row["step"], column) for row in one.strengths] for number in prompts]
         return {"label": label, "rows": rows, "columns": columns, "z": z}
@@ -360,23 +374,23 @@ def _heatmap(one: Steered) -> Block:
         "title": "Prompt by strength",
         "choice": "what is shown",
         "summary": "Means over the texts of each prompt (rows) at each strength (columns): the "
-        "concept that is looked for, the latent's activation on what it made the model write, "
-        "perplexity.",
+        f"concept that is looked for, {measured} on what it made the model write, perplexity.",
         "views": [
             view(words, "n_concept"),
-            view("the latent's activation", "mean_activation"),
+            view(measured, "mean_activation"),
             view("perplexity", "perplexity"),
         ],
     }
 
 
 def _strengths(one: Steered) -> Block:
+    measured = ("mean activation", "active on", "share") if one.is_latent else ("mean projection",)
     return {
         "b": "table",
         "title": "By strength",
         "columns": [
             *("strength", "texts", "tokens", "perplexity", "with the concept", "share"),
-            *("more than unsteered", "mean activation", "active on", "share"),
+            *("more than unsteered", *measured),
         ],
         "rows": [
             [
@@ -390,8 +404,11 @@ def _strengths(one: Steered) -> Block:
                 if row["strength"]
                 else "–",
                 numbers.value(row["activation"]),
-                numbers.count(row["n_active"]),
-                numbers.percent(row["share_active"]),
+                *(
+                    (numbers.count(row["n_active"]), numbers.percent(row["share_active"]))
+                    if one.is_latent
+                    else ()
+                ),
             ]
             for row in one.strengths
         ],
@@ -399,7 +416,7 @@ def _strengths(one: Steered) -> Block:
 
 
 def _with_interval(share: float, ends: list[float]) -> Cell:
-    low, high = (_points(end) for end in ends)
+    low, high = map(_points, _ends(ends))
     return {"text": f"{_points(share)} %", "gloss": f"{low} to {high}"}
 
 
@@ -456,9 +473,9 @@ def _items(report: ReportModel) -> Iterator[Item]:
     )
     made = [
         Panel(
-            f"{one.sae.info.slug}-{one.latent}",
+            one.anchor,
             one.name,
-            TABLES[:1],
+            TABLES[:1] if one.is_latent else DIRECTION_TABLES[:1],
             partial(_panel, one=one),
             wide=True,
         )
@@ -491,7 +508,7 @@ register(
         kinds=(PageKind("steering"),),
         navigation=lambda report, sae: (Entry("Steering", PAGE, group="Steering"),),
         folders=frozenset({FOLDER}),
-        tables=TABLES,
+        tables=(*TABLES, *DIRECTION_TABLES),
         present=lambda report: report.run.has("steering_prompts"),
         called="steering",
     )
