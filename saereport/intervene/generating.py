@@ -175,9 +175,7 @@ def continued(
             if logits is None:
                 raise RuntimeError("a pass for logits gave none")
             scores = logits[:, -1]
-            finite = torch.isfinite(scores).all(dim=-1)
-            if not bool((finite | ended).all()):
-                raise NotFinite((~(finite | ended)).nonzero().squeeze(1).tolist())
+            _require_finite(scores, ended)
             if sampling.frequency_penalty and n:
                 each = torch.full(new.shape, -sampling.frequency_penalty, device=model.device)
                 scores = scores.float().scatter_add(1, new.long(), each)
@@ -189,6 +187,13 @@ def continued(
                 told(len(tokens) * (at.shape[1] - n - 1))
                 break
     return [_until(row, sampling.stop) for row in new.tolist()]
+
+
+def _require_finite(scores: Tensor, ended: Tensor) -> None:
+    """Refuse logits that are no numbers, of sequences that have not ended."""
+    broken = ~(torch.isfinite(scores).all(dim=-1) | ended)
+    if bool(broken.any()):
+        raise NotFinite(broken.nonzero().squeeze(1).tolist())
 
 
 def _until(tokens: list[int], stop: Collection[int]) -> list[int]:
