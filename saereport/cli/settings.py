@@ -145,14 +145,17 @@ def _alternatives(annotation: Any) -> list[Any]:
 def _kind(field: FieldInfo) -> tuple[Any, bool]:
     """What a setting is, and whether it is a list of that."""
     kind, *_ = _alternatives(field.annotation)
-    return (get_args(kind)[0], True) if get_origin(kind) is tuple else (kind, False)
+    if get_origin(kind) is tuple:
+        inner, *_ = _alternatives(get_args(kind)[0])
+        return inner, True
+    return kind, False
 
 
 def _is_plain(field: FieldInfo) -> bool:
     """Whether an option can say it: by a word, or by several."""
     kind, multiple = _kind(field)
     if multiple:
-        return kind is str
+        return kind in (str, Path)
     return kind in (bool, int, float, str, Path) or get_origin(kind) is Literal
 
 

@@ -27,6 +27,7 @@ from saereport.config.engine import EngineSettings
 from saereport.config.geometry import GeometrySettings
 from saereport.config.interventions import InterventionSettings, OutputScoreSettings
 from saereport.config.paths import LABELS, NAME_OR_PATH, NameOrPath, with_paths
+from saereport.config.probing import AbsorptionSettings, BiasSettings, ProbingSettings
 from saereport.config.quantities import read_bytes, read_count, split_list
 from saereport.config.section import SECTIONS, Option, Section
 from saereport.config.selection import parse_selection
@@ -112,6 +113,9 @@ class BuildConfig(
     CapabilitySettings,
     LensSettings,
     GeometrySettings,
+    ProbingSettings,
+    BiasSettings,
+    AbsorptionSettings,
     StatisticSettings,
     BlindSettings,
     EngineSettings,

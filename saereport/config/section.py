@@ -47,7 +47,7 @@ _NUMBERS = (str(int), str(int | None))
 
 _NAMES = (
     *("release", "sae_id", "path", "model", "explanations", "prompts_file", "steer_prompts"),
-    *("capability_file", "token_sets"),
+    *("capability_file", "token_sets", "bias", "bias_drop"),
     "ray_address",
     *("dataset", "dataset_config", "dataset_split", "dataset_revision", "text_column"),
     "activations_cache",

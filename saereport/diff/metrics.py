@@ -271,6 +271,86 @@ _STEERING = tuple(
     )
 )
 
+_PROBING = (
+    Metric(
+        "probing.accuracy",
+        "sae",
+        "Sparse probing",
+        0.03,
+        "Held-out accuracy of probes on the most latents, mean over the concepts of the report; "
+        "absolute change.",
+        one_sided=True,
+    ),
+    Metric(
+        "probing.auc",
+        "sae",
+        "Sparse probing, AUC",
+        0.03,
+        "Held-out area under the curve of probes on the most latents, mean over the concepts of "
+        "the report; absolute change.",
+        one_sided=True,
+    ),
+    Metric(
+        "probing.accuracy_activations",
+        "sae",
+        "Probing of activations",
+        0.03,
+        "Held-out accuracy of probes on the activations that the SAE reads, mean over the concepts "
+        "of the report; absolute change.",
+        one_sided=True,
+    ),
+)
+
+_BIAS = tuple(
+    Metric(
+        f"bias.{name}",
+        "sae",
+        title,
+        0.05,
+        f"Bias test, {definition}; absolute change.",
+        one_sided=True,
+    )
+    for name, title, definition in (
+        ("worst_before", "Bias test, before", "accuracy in the worst group of the biased probe"),
+        (
+            "worst_after",
+            "Bias test, after",
+            "the same with the latents that are judged irrelevant held at their means",
+        ),
+        (
+            "accuracy_after",
+            "Bias test, accuracy after",
+            "accuracy on balanced texts with these held at their means",
+        ),
+        (
+            "worst_skyline",
+            "Bias test, skyline",
+            "accuracy in the worst group with latents of the attribute's probe held at their means",
+        ),
+    )
+)
+
+_ABSORPTION = (
+    Metric(
+        "absorption.fraction",
+        "sae",
+        "Absorption",
+        0.03,
+        "Mean absorption fraction on first letters, over letters whose probe is good enough; "
+        "absolute change.",
+        one_sided=True,
+    ),
+    Metric(
+        "absorption.full",
+        "sae",
+        "Full absorption",
+        0.03,
+        "Share of words that another latent absorbs fully, mean over letters whose probe is good "
+        "enough; absolute change.",
+        one_sided=True,
+    ),
+)
+
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
@@ -313,6 +393,9 @@ METRICS: dict[str, Metric] = {
         *_CAPABILITY,
         *_LENS,
         *_GEOMETRY,
+        *_PROBING,
+        *_BIAS,
+        *_ABSORPTION,
         # ---- latent
         Metric(
             "density",

@@ -15,10 +15,13 @@ from saereport.diff.metrics import register as register_metric
 from saereport.diff.model import Interval, Value
 from saereport.diff.overlap import histogram_distance
 from saereport.run import Run
+from saereport.run.absorption import absorption_figures
+from saereport.run.bias import bias_figures
 from saereport.run.capability import capability_figures
 from saereport.run.figures import FEWEST_SEQUENCES, Figure, figures_of
 from saereport.run.geometry import geometry_figures
 from saereport.run.lens import lens_figures
+from saereport.run.probing import probing_figures
 
 BINS_A_DECADE = 4
 """Bins of log10 density in `density.jsd`; latents never active have a bin of their own."""
@@ -118,10 +121,18 @@ class Sampled:
 
 
 def sae_figures(run: Run, slug: str) -> dict[str, Figure]:
-    """The figures that are metrics: of `sae_metrics`, capability tests and the logit lens."""
+    """The figures of an SAE that are metrics, with their intervals."""
     # L0 there is over fewer tokens than that of all the text, which is the one to compare.
     own = {name for name, one in METRICS.items() if one.scope == "sae"} - {"l0", *VALUES}
-    held = figures_of(run, slug) | capability_figures(run, slug) | lens_figures(run, slug)
+    own_figures = (
+        figures_of,
+        capability_figures,
+        lens_figures,
+        probing_figures,
+        bias_figures,
+        absorption_figures,
+    )
+    held = {name: one for of in own_figures for name, one in of(run, slug).items()}
     return {name: figure for name, figure in held.items() if name in own}
 
 

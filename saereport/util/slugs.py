@@ -19,13 +19,16 @@ SLUG: Final = r"[a-z0-9][a-z0-9._-]{0,119}"
 LONGEST: Final = 120
 RESERVED: Final = frozenset(
     {
+        "absorption",
         "assets",
+        "bias",
         "capability",
         "circuits",
         "evaluation",
         "geometry",
         "lens",
         "output-scores",
+        "probing",
         "steering",
         "text",
         "run",

@@ -22,14 +22,8 @@ from tests.pipeline.toys import Toy
 
 SAE = ("--sae-path", "x")
 IN_LISTS = {
-    "saes",
-    "prompts",
-    "circuits",
-    "examples",
-    "geometry",
-    "interventions",
-    "output_scores",
-    "steering",
+    *("absorption_test", "bias_test", "circuits", "examples", "geometry", "interventions"),
+    *("output_scores", "probing", "prompts", "saes", "steering"),
 }
 """Settings that no single option can say."""
 

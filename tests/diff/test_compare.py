@@ -13,11 +13,14 @@ from saereport.run.tables.graphs import EXAMPLE_TABLES
 from saereport.util.errors import UsageError
 from tests.diff.rewriting import rewritten, with_rows
 from tests.synthetic import Shape, write_run
+from tests.synthetic_absorption import absorption
+from tests.synthetic_bias import bias
 from tests.synthetic_capability import capability_tests
 from tests.synthetic_circuits import prompts
 from tests.synthetic_geometry import geometry
 from tests.synthetic_interventions import interventions
 from tests.synthetic_lens import lenses
+from tests.synthetic_probing import probes
 from tests.synthetic_scores import output_scores
 from tests.synthetic_steering import steering
 
@@ -29,7 +32,7 @@ SHAPE = Shape(
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs")
-    more = (output_scores, interventions, geometry)
+    more = (output_scores, interventions, geometry, probes(), bias(), absorption())
     write_run(folder / "one", SHAPE, prompts, capability_tests(), steering, lenses(), *more)
     write_run(folder / "seed", Shape(**{**SHAPE.__dict__, "seed": 5, "n_chosen": 20}))
     return folder

@@ -154,6 +154,20 @@ def own_prompts(folder: Path, values: dict[str, Any]) -> None:
     (folder / "own.jsonl").write_text('{"prompt": "a", "answer": "b"}\n')
 
 
+def own_texts(folder: Path, values: dict[str, Any]) -> None:
+    values["probe"] = [str(folder / "labelled.jsonl")]
+    lines = [f'{{"text": "a {i}", "label": {i % 2}}}\n' for i in range(24)]
+    (folder / "labelled.jsonl").write_text("".join(lines))
+
+
+def biased_texts(folder: Path, values: dict[str, Any]) -> None:
+    values["bias"] = str(folder / "biased.jsonl")
+    lines = [
+        f'{{"text": "a {i}", "label": {i % 2}, "attribute": {i // 2 % 2}}}\n' for i in range(48)
+    ]
+    (folder / "biased.jsonl").write_text("".join(lines))
+
+
 CHANGES: dict[str, tuple[Change, str]] = {
     "rms_norm_eps": (model_config(rms_norm_eps=1e-4), "the model's configuration (rms_norm_eps)"),
     "rope_theta": (
@@ -210,6 +224,15 @@ CHANGES: dict[str, tuple[Change, str]] = {
     "prompts with answers": (own_prompts, "the setting 'capability_file'"),
     "lens": (setting(lens=9), "the setting 'lens'"),
     "enrichment": (setting(enrichment="all"), "the setting 'enrichment'"),
+    "labelled texts": (own_texts, "the setting 'probe'"),
+    "probing": (setting(probing={"k": [3]}), "the setting 'probing.k'"),
+    "biased texts": (biased_texts, "the setting 'bias'"),
+    "bias test": (setting(bias_test={"latents": 3}), "the setting 'bias_test.latents'"),
+    "absorption": (setting(absorption=True), "the setting 'absorption'"),
+    "absorption test": (
+        setting(absorption_test={"words": 50}),
+        "the setting 'absorption_test.words'",
+    ),
     "prompts": (setting(prompts=[{"text": "a prompt"}]), "the setting 'prompts'"),
     "circuits": (setting(circuits={"checks": 1}), "the setting 'circuits.checks'"),
 }

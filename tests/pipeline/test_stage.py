@@ -103,6 +103,9 @@ def test_every_setting_belongs_to_a_stage_or_to_all(asked: Asked) -> None:
         *("output_scores", "interventions"),
         *("lens", "enrichment", "token_sets", "enrichment_permutations"),
         *("compare_saes", "geometry"),
+        *("probe", "probing"),
+        *("bias", "bias_drop", "bias_test"),
+        *("absorption", "absorption_test"),
     }
     assert {key for key in others | reading if "." not in key} <= set(BuildConfig.model_fields)
 

@@ -266,12 +266,15 @@ def test_a_report_has_the_parts_that_its_run_allows(single_run: Path, hostile_ru
         "compare",
     ]
     assert page_folders() == {
+        "absorption",
+        "bias",
         "capability",
         "circuits",
         "evaluation",
         "geometry",
         "lens",
         "output-scores",
+        "probing",
         "steering",
     }
     assert nowhere(one, None) == ()

@@ -26,6 +26,8 @@ from saereport.site.parts import Item, Page, PageKind, Part, page_kinds, registr
 from saereport.site.shown import shown_panels
 from tests.sinks import items_of
 from tests.synthetic import Shape, write_run
+from tests.synthetic_absorption import absorption
+from tests.synthetic_bias import bias
 from tests.synthetic_capability import capability_tests
 from tests.synthetic_circuits import prompts
 from tests.synthetic_examples import blind_extra, examples_extra
@@ -33,6 +35,7 @@ from tests.synthetic_geometry import geometry
 from tests.synthetic_graph import SMALL, graphs
 from tests.synthetic_interventions import interventions
 from tests.synthetic_lens import lenses
+from tests.synthetic_probing import probes
 from tests.synthetic_scores import output_scores
 from tests.synthetic_steering import steering
 
@@ -116,6 +119,9 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Path]]:
             steering,
             lenses(),
             geometry,
+            probes(),
+            bias(),
+            absorption(),
         )
         for name in ("one", "two"):
             render(folder / name / "run", folder / name / "report", embed_neuronpedia=name == "one")

@@ -12,6 +12,8 @@ is the BOS token where there is one); lists are ordered best first. Rows are sor
 from __future__ import annotations
 
 from saereport.run.registry import TABLES, register
+from saereport.run.tables.absorption import ABSORPTION_TABLES
+from saereport.run.tables.bias import BIAS_TABLES
 from saereport.run.tables.capability import CAPABILITY_TABLES
 from saereport.run.tables.circuits import PROMPT_TABLES
 from saereport.run.tables.comparing import COMPARING_TABLES
@@ -20,6 +22,7 @@ from saereport.run.tables.given import GIVEN_TABLES
 from saereport.run.tables.graphs import BLIND_TABLES, EXAMPLE_TABLES, GRAPH_TABLES
 from saereport.run.tables.interventions import INTERVENTION_TABLES
 from saereport.run.tables.lens import LENS_TABLES
+from saereport.run.tables.probing import PROBING_TABLES
 from saereport.run.tables.steering import STEERING_TABLES
 from saereport.run.tables.text import EXPLANATIONS, LABEL_FILES, QUANTILES, TEXT_TABLES
 from saereport.run.tables.weights import WEIGHT_TABLES
@@ -36,6 +39,9 @@ for _table in (
     *EXAMPLE_TABLES,
     *BLIND_TABLES,
     *CAPABILITY_TABLES,
+    *PROBING_TABLES,
+    *BIAS_TABLES,
+    *ABSORPTION_TABLES,
     *STEERING_TABLES,
     *INTERVENTION_TABLES,
     *LENS_TABLES,

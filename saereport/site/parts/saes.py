@@ -8,7 +8,7 @@ from typing import Any
 from markupsafe import Markup
 
 from saereport.run import SaeInfo
-from saereport.site import capability, evaluation, lens, raw
+from saereport.site import capability, evaluation, lens, probing, raw
 from saereport.site.context import LatentView, ReportModel, SaeView, page_name
 from saereport.site.latent_pages import (
     Index,
@@ -174,7 +174,8 @@ def _sae_page(sae: SaeView, index: Index) -> Iterator[Item]:
 
 
 def _panels(sae: SaeView) -> list[Panel]:
-    return [*capability.panel_of(sae), *lens.panel_of(sae)]
+    """The panels that other parts have on the page of an SAE."""
+    return [*capability.panel_of(sae), *lens.panel_of(sae), *probing.panel_of(sae)]
 
 
 def _raw(sae: SaeView) -> list[ShownPanel]:

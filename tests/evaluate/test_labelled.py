@@ -1,0 +1,107 @@
+"""Files of labelled texts: what is read, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from saereport.evaluate.labelled import LabelledText, files_of, read_task, without_duplicates
+from saereport.util.errors import SaereportError
+
+KEYS = {"text": "text", "label": "label"}
+
+
+def rows(folder: Path, lines: list[Any], name: str = "task.jsonl") -> Path:
+    path = folder / name
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return path
+
+
+def labelled(*labels: Any, n: int = 12) -> list[dict[str, Any]]:
+    return [{"text": f"text {i} of {label}", "label": label} for label in labels for i in range(n)]
+
+
+def test_the_last_of_two_labels_is_the_concept(tmp_path: Path) -> None:
+    for labels, concept in (((0, 1), "1"), ((True, False), "true"), (("no", "yes"), "yes")):
+        found = read_task([rows(tmp_path, labelled(*labels))], KEYS)
+        assert found.concepts == (concept,)
+        assert (found.name, len(found.texts), len(found.labels)) == ("task", 24, 2)
+
+
+def test_of_three_labels_each_is_a_concept(tmp_path: Path) -> None:
+    found = read_task([rows(tmp_path, labelled("b", "a", "c"))], KEYS)
+    assert found.concepts == ("c", "b", "a")
+
+
+def test_files_of_lines_have_their_names_as_labels(tmp_path: Path) -> None:
+    for name in ("good", "bad"):
+        (tmp_path / f"{name}.txt").write_text("\n\n".join(f"{name} {i}" for i in range(11)))
+    files = files_of(f"{tmp_path}/good.txt, {tmp_path}/bad.txt")
+    assert files == files_of([tmp_path / "good.txt", tmp_path / "bad.txt"])
+    found = read_task(files, KEYS)
+    assert (found.name, found.concepts, found.labels) == ("good", ("good",), ("good", "bad"))
+    assert len(found.texts) == 22
+
+
+def test_tables_are_read_by_their_columns(tmp_path: Path) -> None:
+    for name, mark in (("t.csv", ","), ("t.tsv", "\t")):
+        lines = [f'"one {i}\nand two"{mark}{i % 2}{mark}x' for i in range(24)]
+        (tmp_path / name).write_text("\n".join([f"body{mark}class{mark}more", *lines]))
+        found = read_task([tmp_path / name], {"text": "body", "label": "class"})
+        assert found.texts[0] == LabelledText("one 0\nand two", "0")
+        assert found.concepts == ("1",)
+
+
+def test_a_text_is_there_once_and_with_one_label() -> None:
+    texts = [("a", "x"), ("a ", "x"), ("b", "x"), ("b", "y"), ("c", "y")]
+    kept, twice, both = without_duplicates([LabelledText(*one) for one in texts])
+    assert [(one.text, one.label) for one in kept] == [("a", "x"), ("c", "y")]
+    assert (twice, both) == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ([], "'task' holds no labelled text."),
+        (labelled("a"), "All 12 texts of 'task' have the label 'a'. A probe needs texts of a sec"),
+        ([*labelled("a"), *labelled("b", n=9)], "has 9 different texts with the label 'b'"),
+        ([*labelled("a"), *labelled("b", n=1) * 20], "has 1 different texts with the label 'b'"),
+        ([{"text": "x", "lable": "a"}], "line 1: no 'label'. Did you mean 'lable'"),
+        ([{"text": "x"}], "task.jsonl, line 1: no 'label'."),
+        ([{"text": 3, "label": "a"}], "line 1: the text is 3, which is no text"),
+        ([{"text": "x", "label": 0.5}], "line 1: the label is"),
+        ([{"text": "x", "label": " "}], "line 1: the label is"),
+        ([{"text": "x", "label": "a\u202eb"}], "is no name of a class"),
+        ([{"text": "\ud800", "label": "a"}], "line 1: the text holds half a character"),
+        (["x"], "line 1: not an object"),
+        (labelled(*range(41)), "has 41 labels, and 40 is the limit"),
+    ],
+)
+def test_what_cannot_be_probed_is_refused(tmp_path: Path, lines: list[Any], said: str) -> None:
+    with pytest.raises(SaereportError) as caught:
+        read_task([rows(tmp_path, lines)], KEYS)
+    assert said in str(caught.value)
+
+
+def test_files_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "one.txt").write_text("a line\n")
+    (tmp_path / "empty.txt").write_text("\n")
+    (tmp_path / "latin.txt").write_bytes("né\n".encode("latin-1"))
+    (tmp_path / "short.csv").write_text("text,label\nx\n")
+    sub = tmp_path / "sub"
+    sub.mkdir()
+    (sub / "one.txt").write_text("b\n")
+    for names, said in (
+        (["none.jsonl"], "There is no file of labelled texts"),
+        (["one.txt"], "one file of lines, which have no labels"),
+        (["one.txt", "empty.txt"], "'empty.txt' is empty"),
+        (["one.txt", "latin.txt"], "latin.txt, line 1: not UTF-8"),
+        (["one.txt", "sub/one.txt"], "Two files of labelled texts are called 'one'"),
+        (["short.csv"], "short.csv, line 2: not as many columns"),
+    ):
+        with pytest.raises(SaereportError) as caught:
+            read_task([tmp_path / name for name in names], KEYS)
+        assert said in str(caught.value)
