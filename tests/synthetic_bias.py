@@ -10,7 +10,7 @@ from scipy.sparse import csr_array
 from saereport.evaluate.bias import (
     Biased,
     BiasTask,
-    Listed,
+    ListedLatents,
     Written,
     divided,
     latent_columns,
@@ -66,7 +66,7 @@ def _write(
     probes = Biased.fitted(task, raw, 0)
     found = shifted(task, raw, written, probes, np.array([latents[1]]), (4, 0))
     at = rng.integers(1, 10, x.nnz).astype(np.int32)
-    listed = Listed(4, {latents[1]: "list"})
+    listed = ListedLatents(4, {latents[1]: "list"})
     writer.write("bias_scores", score_columns(found), slug=slug)
     columns = latent_columns(found, task, PooledLatents(x, x, at), listed)
     writer.write("bias_latents", columns, slug=slug)

@@ -289,7 +289,7 @@ def score_columns(found: BiasFound) -> Columns:
 
 
 @dataclass(frozen=True)
-class Listed:
+class ListedLatents:
     """Which latents the table of an SAE has.
 
     Attributes:
@@ -302,7 +302,7 @@ class Listed:
 
 
 def latent_columns(
-    found: BiasFound, task: BiasTask, latents: PooledLatents, listed: Listed
+    found: BiasFound, task: BiasTask, latents: PooledLatents, listed: ListedLatents
 ) -> Columns:
     """Table `bias_latents` of one SAE: those of largest effect, and those judged irrelevant."""
     top, of_attribute = (strongest(e, listed.n) for e in (found.effect, found.on_attribute))

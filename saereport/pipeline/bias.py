@@ -11,7 +11,7 @@ from saereport.evaluate.bias import (
     Biased,
     BiasTask,
     Integers,
-    Listed,
+    ListedLatents,
     Written,
     divided,
     finite,
@@ -129,7 +129,7 @@ def tested(context: Context) -> Iterator[Yielded]:
             task, acts.activations[name], written_by(sae, acts), probes[name], dropped, asked
         )
         yield sae.slug, "bias_scores", score_columns(found)
-        listed = Listed(settings.latents, reasons[sae.slug])
+        listed = ListedLatents(settings.latents, reasons[sae.slug])
         columns = latent_columns(found, task, latents, listed)
         if columns["latent"]:
             yield sae.slug, "bias_latents", columns

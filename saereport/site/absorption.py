@@ -59,13 +59,7 @@ def _rows(report: ReportModel, table: str, slug: str | None = None) -> list[Row]
 def scores(report: ReportModel) -> list[Block]:
     """The mean of every SAE, how well the model spells, and what to bear in mind."""
     words = {row["letter"]: row for row in _rows(report, "absorption_words")}
-    whole = words[ALL]
-    template = visible_text(whole["template"])
-    said = (
-        f"{numbers.plural(whole['n_words'], 'word')} that are one token, each in a prompt "
-        f"'{template}' behind {numbers.plural(whole['n_shown'], 'other')}. The model gives "
-        f"{numbers.percent(whole['spelled'])} of them their own first letter."
-    )
+    said = _about(words[ALL]) if ALL in words else ""
     rows: list[list[Cell]] = []
     views = []
     letters = [letter for letter in words if letter != ALL]
@@ -98,16 +92,25 @@ def scores(report: ReportModel) -> list[Block]:
     return [{"b": "text", "text": CAVEAT}, table, drawn, *_left_out(report)]
 
 
+def _about(whole: Row) -> str:
+    template = visible_text(whole["template"])
+    return (
+        f"{numbers.plural(whole['n_words'], 'word')} that are one token, each in a prompt "
+        f"'{template}' behind {numbers.plural(whole['n_shown'], 'other')}. The model gives "
+        f"{numbers.percent(whole['spelled'])} of them their own first letter."
+    )
+
+
 def _drawn(row: Row | None) -> float | None:
     return row["fraction"] if row is not None and row["counts"] else None
 
 
 def _mean_row(report: ReportModel, sae: SaeView, held: Mapping[str, Row]) -> list[Cell]:
-    whole = held[ALL]
+    whole = held.get(ALL)
     n = sum(row["counts"] for letter, row in held.items() if letter != ALL)
     name: Cell = {"text": sae.info.label, "href": report.home(sae.info.slug)}
-    first = [name, f"{n} of {len(held) - 1}"]
-    if not n:
+    first = [name, f"{n} of {sum(letter != ALL for letter in held)}"]
+    if not n or whole is None:
         return [*first, *("–",) * 5]
     return [
         *first,

@@ -76,7 +76,7 @@ def groups(report: ReportModel) -> list[Block]:
         ]
         for row in sorted(held, key=lambda row: (not row["concept"], not row["goes_along"]))
     ]
-    label = next(visible_text(row["label"]) for row in held if row["concept"])
+    label = next((visible_text(row["label"]) for row in held if row["concept"]), "the label")
     cut = held[0]["n_cut"]
     said = (
         f"A probe of '{label}' is fitted to texts in which an attribute goes along with the label, "
@@ -134,7 +134,7 @@ def _group_names(held: Sequence[Row]) -> list[str]:
         attribute = row["goes_along"] == row["concept"]
         pair = f"{visible_text(row['label'])}, {visible_text(row['attribute'])}"
         names[2 * row["concept"] + attribute] = pair
-    return [names[place] for place in sorted(names)]
+    return [names.get(place, f"group {place + 1}") for place in range(4)]
 
 
 def _latents(report: ReportModel, sae: SaeView) -> list[Block]:

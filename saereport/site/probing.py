@@ -332,13 +332,9 @@ def summary(sae: SaeView) -> list[Block]:
     for task in tasks_of(sae.report):
         mine = _of(held, task)
         for pooling in _poolings([mine])[:1]:
-            single, most = (
-                min(
-                    (r for r in mine if (r["probe"], r["pooling"]) == ("latents", pooling)),
-                    key=lambda row: sign * row["k"],
-                )
-                for sign in (1, -1)
-            )
+            own = [r for r in mine if (r["probe"], r["pooling"]) == ("latents", pooling)]
+            single = min(own, key=lambda row: row["k"], default=None)
+            most = _last(mine, "latents", pooling)
             name: Cell = {"text": concept_name(task), "href": page_of(sae.info.slug)}
             cells = [share_cell(row, "accuracy") for row in (single, most)]
             others = [share_cell(_last(mine, probe, pooling), "accuracy") for probe in PROBES]

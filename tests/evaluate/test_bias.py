@@ -13,7 +13,7 @@ from scipy.sparse import csr_array
 from saereport.evaluate.bias import (
     Biased,
     BiasTask,
-    Listed,
+    ListedLatents,
     Written,
     divided,
     effects,
@@ -133,7 +133,7 @@ def test_tables_list_what_matters_and_what_is_judged() -> None:
     found = shifted(task, raw, written, Biased.fitted(task, raw, 0), np.array([3]), (2, 0))
     x = written.latents
     latents = PooledLatents(x, x, np.ones(x.nnz, np.int32))
-    columns = latent_columns(found, task, latents, Listed(2, {3: "list"}))
+    columns = latent_columns(found, task, latents, ListedLatents(2, {3: "list"}))
     assert {3, ATTRIBUTE} <= set(columns["latent"])
     place = columns["latent"].index(ATTRIBUTE)
     assert (columns["rank"][place], columns["judged"][place]) == (1, "")
