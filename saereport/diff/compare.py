@@ -15,7 +15,7 @@ from saereport.diff.facts import changed_facts
 from saereport.diff.latents import Comparability, Half, active_tokens, compared_latents
 from saereport.diff.matching import Matching, matched_latents
 from saereport.diff.metrics import METRICS
-from saereport.diff.model import Difference, Pairs, SaeDifference, Side, Value
+from saereport.diff.model import ChangedFact, Difference, Pairs, SaeDifference, Side, Value
 from saereport.diff.pairing import paired_saes
 from saereport.diff.prompts import compared_prompts
 from saereport.diff.saes import (
@@ -28,6 +28,7 @@ from saereport.diff.saes import (
 from saereport.diff.vocabularies import SharedVocabulary, vocabularies
 from saereport.plugins import load_plugins
 from saereport.run import Run, RunInfo
+from saereport.run.capability import prompts_asked
 from saereport.util.errors import UsageError, did_you_mean
 from saereport.util.progress import Progress
 from saereport.util.visible import visible_text
@@ -93,7 +94,7 @@ def compare(
         before=_side(names[0], before.info),
         after=_side(names[1], after.info),
         identical=_same_bytes(*infos),
-        facts=changed_facts(*infos, paired.pairs),
+        facts=(*_other_prompts(before, after), *changed_facts(*infos, paired.pairs)),
         saes=tuple(saes),
         saes_added=paired.added,
         saes_removed=paired.removed,
@@ -101,6 +102,14 @@ def compare(
         prompts_added=prompts.added,
         prompts_removed=prompts.removed,
     )
+
+
+def _other_prompts(before: Run, after: Run) -> tuple[ChangedFact, ...]:
+    """That capability tests asked other prompts, whatever the file that they are in is called."""
+    one, two = prompts_asked(before), prompts_asked(after)
+    if not one or not two or one == two:
+        return ()
+    return (ChangedFact("configuration", "prompts of capability tests", one, two, matters=True),)
 
 
 def _tolerances(given: Mapping[str, float]) -> dict[str, float]:

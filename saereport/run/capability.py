@@ -7,6 +7,7 @@ from typing import Final
 
 from saereport.run.figures import Figure
 from saereport.run.store import Run
+from saereport.util.files import json_digest
 
 ALL: Final = "all"
 """The set that holds every prompt."""
@@ -65,3 +66,24 @@ def capability_figures(run: Run, slug: str) -> dict[str, Figure]:
         for (name, kind, metric), figure in scores_of(run, slug).items()
         if kind == "spliced"
     }
+
+
+def prompts_asked(run: Run) -> str:
+    """The prompts of a run's capability tests as one line: how many, and a digest of them.
+
+    All SAEs are asked the same ones. Empty where there were no tests.
+
+    Raises:
+        SaereportError: The table is damaged.
+    """
+    columns = ["number", "run", "set", "tokens", "answer", "wrong"]
+    for sae in run.info.saes:
+        if run.has("capability_prompts", sae.slug):
+            rows = run.table("capability_prompts", sae.slug, columns=columns).to_pylist()
+            asked = sorted(
+                [row["number"], row["set"], row["tokens"], row["answer"], row["wrong"]]
+                for row in rows
+                if row["run"] == "original"
+            )
+            return f"{len(asked):,} prompts, {json_digest(asked)[:16]}"
+    return ""

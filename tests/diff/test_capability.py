@@ -80,3 +80,26 @@ def test_what_was_not_tested_fails_a_gate(sides: tuple[Run, Run]) -> None:
     )
     assert outcome.failed
     assert "not measured" in outcome.message
+
+
+def test_other_prompts_in_a_file_of_the_same_name_are_told(sides: tuple[Run, Run]) -> None:
+    one = sides[0]
+    slugs = [sae.slug for sae in one.info.saes]
+
+    def asked_otherwise(columns: dict[str, list[Any]]) -> dict[str, list[Any]]:
+        answers = [7 if number == 0 else old for number, old in
+                   zip(columns["number"], columns["answer"], strict=True)]  # fmt: skip
+        return {**columns, "answer": answers}
+
+    other = one.path.parent / "other"
+    edited(one.path, other, {("capability_prompts", slug): asked_otherwise for slug in slugs})
+    (fact,) = [
+        fact
+        for fact in compare(one, open_run(other)).facts
+        if fact.name == "prompts of capability tests"
+    ]
+    assert fact.matters
+    assert fact.before.startswith("28 prompts, ")
+    assert fact.before != fact.after
+    same = compare(one, sides[1]).facts
+    assert "prompts of capability tests" not in {fact.name for fact in same}
