@@ -14,8 +14,8 @@ from saereport.site.panels.registry import Panel
 FOLDER: Final = "output-scores"
 INDEX: Final = f"{FOLDER}/index.html"
 TABLE: Final = "output_scores"
-STEERS_FROM: Final = 0.95
-"""Percentile among its controls from which a latent counts as one that can steer."""
+STANDS_OUT_FROM: Final = 0.95
+"""Percentile among its controls from which a latent stands out."""
 MOST_LATENTS: Final = 100
 """Latents of an SAE in its table."""
 TOKENS: Final = 5
@@ -28,14 +28,14 @@ def present(report: ReportModel) -> bool:
     return any(TABLE in sae.tables for sae in report.saes)
 
 
-def can_steer(row: Row) -> bool:
+def stands_out(row: Row) -> bool:
     """Whether a latent raises its own tokens more than nearly all of its controls do theirs.
 
     The interval of the difference, where there is one, must lie above 0.
     """
     ends = row["difference_interval"]
     sure = ends[0] > 0 if ends else row["difference"] > 0
-    return bool(row["percentile"] >= STEERS_FROM and sure)
+    return bool(row["percentile"] >= STANDS_OUT_FROM and sure)
 
 
 def rows_of(sae: SaeView) -> list[Row]:
@@ -49,7 +49,7 @@ def rows_of(sae: SaeView) -> list[Row]:
 def panels(report: ReportModel) -> list[Panel]:
     """The panels of the page: all SAEs together, then each."""
     return [
-        Panel("all", "Latents that can steer", (TABLE,), overview, wide=True),
+        Panel("all", "Latents that stand out", (TABLE,), overview, wide=True),
         *(
             Panel(f"of-{place}", sae.info.label, (TABLE,), partial(_of_one, sae=sae), wide=True)
             for place, sae in enumerate(report.saes)
@@ -58,7 +58,7 @@ def panels(report: ReportModel) -> list[Panel]:
 
 
 def overview(report: ReportModel) -> list[Block]:
-    """How many latents of each SAE can steer, and how they are told."""
+    """How many latents of each SAE stand out, and how they are told."""
     found = [(sae, rows) for sae in report.saes if (rows := rows_of(sae))]
     first = found[0][1][0]
     strength, n = numbers.value(first["strength"]), first["n_prompts"]
@@ -66,7 +66,7 @@ def overview(report: ReportModel) -> list[Block]:
         [
             {"text": sae.info.label, "href": report.home(sae.info.slug)},
             numbers.count(len(rows)),
-            numbers.count(sum(map(can_steer, rows))),
+            numbers.count(sum(map(stands_out, rows))),
             _signed(_median([row["score"] for row in rows])),
             _signed(_median([row["control"] for row in rows])),
         ]
@@ -81,13 +81,13 @@ def overview(report: ReportModel) -> list[Block]:
             "text": f"Each latent is turned up by {strength} times its own maximum on "
             f"{numbers.plural(n, 'neutral prompt')}. The score is how much that raises the "
             "rank-weighted probability of its own top logit-lens tokens as the next token; the "
-            "same is done with other latents of like density, by vectors of like length. Marked as "
-            f"able to steer are those that score higher than {numbers.percent(STEERS_FROM)} of "
-            f"these controls{sure}.",
+            "same is done with other latents of like density, by vectors of like length. Those "
+            f"that score higher than {numbers.percent(STANDS_OUT_FROM)} of these controls{sure}, "
+            "stand out: with them steering is to be tried first.",
         },
         {
             "b": "table",
-            "columns": ["SAE", "latents", "can steer", "median score", "median of controls"],
+            "columns": ["SAE", "latents", "stand out", "median score", "median of controls"],
             "rows": table,
         },
     ]
@@ -100,7 +100,7 @@ def _of_one(report: ReportModel, sae: SaeView) -> list[Block]:
         return [{"b": "text", "text": f"No scores: {reason}."}]
     shown = rows[:MOST_LATENTS]
     cells = [_cells(sae, row) for row in shown]
-    columns = ["latent", "raises", "score", "controls", "difference", "percentile", "can steer"]
+    columns = ["latent", "raises", "score", "controls", "difference", "percentile", "stands out"]
     block: Block = {"b": "table", "columns": columns, "rows": cells}
     if len(rows) > len(shown):
         of_all = numbers.plural(len(rows), "latent")
@@ -121,7 +121,7 @@ def _cells(sae: SaeView, row: Row) -> list[Cell]:
         {"text": _signed(row["control"]), "gloss": f"of {len(row['controls'])}"},
         _with_interval(row["difference"], row["difference_interval"]),
         numbers.percent(row["percentile"]),
-        "yes" if can_steer(row) else "",
+        "yes" if stands_out(row) else "",
     ]
 
 

@@ -9,7 +9,7 @@ from bs4 import BeautifulSoup
 
 from saereport.run import Run, open_run
 from saereport.site import numbers, render
-from saereport.site.output_scores import INDEX, can_steer
+from saereport.site.output_scores import INDEX, stands_out
 from tests.synthetic import Shape, write_run
 from tests.synthetic_scores import output_scores
 
@@ -69,7 +69,7 @@ def test_the_page_lists_latents_by_their_distance_to_the_controls(run: Run, repo
             str(row["latent"]) for row in expected
         ]
         told = ["yes" in line.get_text(" ", strip=True).split() for line in lines]
-        assert told == [can_steer(row) for row in expected]
+        assert told == [stands_out(row) for row in expected]
         assert told[0]
         assert not told[-1]
         for line in lines:
@@ -86,10 +86,10 @@ def test_hostile_tokens_stay_text(report: Path) -> None:
     assert "\u202e" not in html
 
 
-def test_who_can_steer() -> None:
+def test_who_stands_out() -> None:
     row = {"percentile": 0.96, "difference": 0.1, "difference_interval": [0.01, 0.2]}
-    assert can_steer(row)
-    assert not can_steer({**row, "percentile": 0.94})
-    assert not can_steer({**row, "difference_interval": [-0.01, 0.2]})
-    assert can_steer({**row, "difference_interval": []})
-    assert not can_steer({**row, "difference_interval": [], "difference": -0.1})
+    assert stands_out(row)
+    assert not stands_out({**row, "percentile": 0.94})
+    assert not stands_out({**row, "difference_interval": [-0.01, 0.2]})
+    assert stands_out({**row, "difference_interval": []})
+    assert not stands_out({**row, "difference_interval": [], "difference": -0.1})
