@@ -154,7 +154,7 @@ _CAPABILITY = tuple(
         f"capability.{name}" + (f".{one}" if one else ""),
         "sae",
         f"{title}, {words}" if one else title,
-        tolerance,
+        of_set if one else of_all,
         f"{definition} with the SAE spliced in, "
         + (f"on the built-in prompts `{one}`" if one else "over all prompts of the report")
         + "; absolute change.",
@@ -168,21 +168,24 @@ _CAPABILITY = tuple(
         ("agreement", "agreement"),
         ("greater_than", "greater-than"),
     )
-    for name, title, tolerance, definition in (
+    for name, title, of_all, of_set, definition in (
         (
             "accuracy",
             "Capability tests",
-            0.03,
+            0.02,
+            0.05,
             "Share of prompts on which the answer is preferred",
         ),
         (
             "logit_difference",
             "Logit difference",
+            0.05,
             0.1,
             "Mean logit of the answer minus that of the wrong one",
         ),
     )
 )
+"""Of all prompts, and of one set; see `docs/tolerances.md` for what was measured."""
 
 _LENS = tuple(
     Metric(

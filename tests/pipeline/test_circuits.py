@@ -228,6 +228,7 @@ def test_circuits_are_a_stage_of_the_memory_profile(made: Run) -> None:
         "circuits",
         "mean_gradients",
         "example_attribution",
+        *("output_scores", "interventions"),
         "weights",
     ]
 
