@@ -94,7 +94,7 @@ def test_one_more_prompt_reads_no_text_and_computes_that_prompt(
     assert extended.passes == TAIL
     assert f"Going on from the checkpoint, after {16 * CONTEXT} tokens" in told.lines
     assert "The prompt 'w5 w6 w7 w8' was finished before; using it" in told.lines
-    assert used(told) == "Taken from what was kept: evaluation, directions"
+    assert used(told) == "Taken from what was kept: evaluation, output_scores, directions"
 
 
 def test_the_same_again_computes_nothing(extended: Extended, tmp_path: Path) -> None:
@@ -171,9 +171,9 @@ def test_one_more_stage_computes_that_stage(extended: Extended) -> None:
     extended(skip=["evaluation", "example_attribution"])
     told = extended(skip=["example_attribution"])
     assert extended.passes == TAIL
-    assert used(told) == "Taken from what was kept: directions, weights"
+    assert used(told) == "Taken from what was kept: output_scores, directions, weights"
     told = extended(skip=[])
-    assert used(told) == "Taken from what was kept: evaluation, directions, weights"
+    assert used(told) == "Taken from what was kept: evaluation, output_scores, directions, weights"
 
 
 def test_a_changed_seed_uses_nothing(extended: Extended) -> None:
