@@ -130,7 +130,8 @@ class BuildConfig(
     """The SAEs, at least one."""
     latents: str = "random:50"
     """Which latents to show, for SAEs that do not say it themselves: `0-9,14057`, `3 5 8`, `all`,
-    `live`, `random:50` or `top:50`.
+    `random:50`, `top:50`, `live` (active on more than 1e-4 of the counted tokens), `live:1e-3` or
+    `live:1e-3:200` (200 of these at random).
     """
     dataset: Annotated[str | None, NAME_OR_PATH] = None
     """Hugging Face dataset, file, folder, or `demo`; the SAE's own training text where absent."""

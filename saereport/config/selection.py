@@ -18,7 +18,10 @@ from saereport.util.errors import SaereportError, UsageError, shortened
 _LONGEST = 9
 """Digits of the largest latent that can be named."""
 
-FORMS = "a list such as '0-9,14057', 'all', 'live', 'random:50' or 'top:50'"
+FORMS = "a list such as '0-9,14057', 'all', 'live', 'live:1e-4:200', 'random:50' or 'top:50'"
+
+LIVE = 1e-4
+"""Density above which a latent is live, unless another is asked for."""
 
 
 @dataclass(frozen=True)
@@ -30,13 +33,16 @@ class Selection:
         kind: `listed` and `all` and `random` need the SAE's width alone; `live` and `top` need
             its activity.
         ranges: Inclusive ranges, for `listed`.
-        count: How many, for `random` and `top`.
+        count: How many, for `random` and `top`; for `live` how many of them at random, 0 for all.
+        density: The share of counted tokens on which a latent is active more often than that, for
+            `live`.
     """
 
     words: str
     kind: Literal["listed", "all", "random", "live", "top"]
     ranges: tuple[tuple[int, int], ...] = ()
     count: int = 0
+    density: float = 0.0
 
 
 def parse_selection(words: str) -> Selection:
@@ -50,8 +56,12 @@ def parse_selection(words: str) -> Selection:
             backwards.
     """
     text = plain(words)
-    if text.casefold() in ("all", "live"):
-        return Selection(text.casefold(), "all" if text.casefold() == "all" else "live")
+    if text.casefold() == "all":
+        return Selection("all", "all")
+    if text.casefold() == "live":
+        return Selection("live", "live", density=LIVE)
+    if match := re.fullmatch(r"live\s*[:=\s]\s*(\S+?)\s*(?::\s*(\S.*))?", text, re.I | re.S):
+        return _live(match[1], match[2], words)
     if match := re.fullmatch(r"(random|top)\s*[:=\s]\s*(\S.*)", text, re.IGNORECASE | re.DOTALL):
         kind: Literal["random", "top"] = "random" if match[1].casefold() == "random" else "top"
         count = read_count(match[2])
@@ -63,6 +73,21 @@ def parse_selection(words: str) -> Selection:
     ranges = [_range(part, words) for part in split_list(text)]
     canonical = ",".join(str(low) if low == high else f"{low}-{high}" for low, high in ranges)
     return Selection(canonical, "listed", ranges=tuple(ranges))
+
+
+def _live(above: str, most: str | None, words: str) -> Selection:
+    """`live` with the density from which on a latent is, and perhaps how many are wanted."""
+    match = re.fullmatch(r"(\d{0,4}\.?\d{1,12}(?:e-?\d{1,2})?)(%?)", above.casefold())
+    density = float(match[1]) / (100 if match[2] else 1) if match else -1.0
+    if not 0 <= density < 1:
+        raise UsageError(
+            f"'{shortened(words)}' says no density from 0 to 1.", "Write it as 'live:1e-4'."
+        )
+    count = read_count(most) if most else 0
+    if most and count == 0:
+        raise UsageError(f"'{shortened(words)}' chooses no latents.", "Ask for at least one.")
+    named = f"live:{density:g}" + (f":{count}" if count else "")
+    return Selection(named, "live", count=count, density=float(f"{density:g}"))
 
 
 def _range(part: str, words: str) -> tuple[int, int]:
@@ -135,16 +160,24 @@ def tracked_latents(selection: Selection, d_sae: int, seed: int) -> np.ndarray:
     return np.arange(d_sae, dtype=np.int64)
 
 
-def shown_latents(selection: Selection, tracked: np.ndarray, n_active: np.ndarray) -> np.ndarray:
+def shown_latents(
+    selection: Selection, tracked: np.ndarray, n_active: np.ndarray, n_tokens: int, seed: int
+) -> np.ndarray:
     """The latents to show, sorted, once their activity is known.
 
     Args:
         selection: What the user asked for.
         tracked: Latents that were collected, sorted.
         n_active: For each of them, on how many tokens it was active.
+        n_tokens: Tokens that were counted.
+        seed: Seed of `live` with a number.
     """
     if selection.kind == "live":
-        return tracked[n_active > 0]
+        live = tracked[n_active > selection.density * n_tokens]
+        if 0 < selection.count < len(live):
+            chosen = np.random.default_rng(seed).choice(live, selection.count, replace=False)
+            return np.sort(chosen)
+        return live
     if selection.kind == "top":
         order = np.lexsort((tracked, -n_active))[: selection.count]
         return np.sort(tracked[order[n_active[order] > 0]])

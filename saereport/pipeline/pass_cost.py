@@ -218,7 +218,8 @@ def _tables(context: Context, collector: SaeCollector, further: float) -> int:
     active = collector.measurement.n_active()
     chosen = context.chosen[slug]
     # A latent that was not active yet may still be: then it is shown.
-    latents = shown_latents(chosen.selection, collector.setting.latents, np.maximum(active, 1))
+    tracked, seed = collector.setting.latents, context.config.seed
+    latents = shown_latents(chosen.selection, tracked, np.maximum(active, 1), 0, seed)
     latents = np.union1d(latents, chosen.named).astype(np.int64)
     context.latents[slug] = latents
     tables = collector.measurement.result(latents)

@@ -37,7 +37,7 @@ def measured(context: Context, stage: Stage) -> Iterator[Yielded]:
         if reason := collector.broken.reason():
             context.warned.add(reason, about=collector.sae.slug)
         slug = collector.sae.slug
-        context.latents[slug] = _shown(collector, context.chosen[slug])
+        context.latents[slug] = _shown(context, collector, context.chosen[slug])
         context.activity[slug] = _activity_of_all(collector.measurement.summary())
     collected = set(collectors[0].measurement.asked)
     del reading
@@ -53,14 +53,16 @@ def measured(context: Context, stage: Stage) -> Iterator[Yielded]:
         del collector
 
 
-def _shown(collector: SaeCollector, chosen: Chosen) -> NDArray[np.int64]:
+def _shown(context: Context, collector: SaeCollector, chosen: Chosen) -> NDArray[np.int64]:
     """The latents of an SAE that are shown, ascending; the blinded and the steered among them."""
     selection, slug = chosen.selection, collector.sae.slug
     tracked = collector.setting.latents
-    latents = shown_latents(selection, tracked, collector.measurement.n_active())
+    counted, seed = context.seen.counted, context.config.seed
+    latents = shown_latents(selection, tracked, collector.measurement.n_active(), counted, seed)
     if not len(latents):
+        above = f" on more than {selection.density:g} of the tokens" if selection.density else ""
         raise SaereportError(
-            f"No latent of the SAE {slug} was active, so '{selection.words}' shows none.",
+            f"No latent of the SAE {slug} was active{above}, so '{selection.words}' shows none.",
             "Read more text with --tokens, or choose latents by number.",
         )
     wanted = np.union1d(latents, chosen.named)

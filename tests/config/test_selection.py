@@ -38,9 +38,24 @@ def test_random_is_seeded_distinct_and_not_larger_than_the_sae() -> None:
 def test_live_and_top_are_decided_by_activity_with_ties_to_the_lower_index() -> None:
     tracked = np.arange(5)
     n_active = np.array([3, 0, 7, 3, 0])
-    assert shown_latents(parse_selection("live"), tracked, n_active).tolist() == [0, 2, 3]
-    assert shown_latents(parse_selection("top:2"), tracked, n_active).tolist() == [0, 2]
-    assert shown_latents(parse_selection("top:9"), tracked, n_active).tolist() == [0, 2, 3]
+
+    def shown(words: str, n_tokens: int = 1000, seed: int = 0) -> list[int]:
+        selection = parse_selection(words)
+        return shown_latents(selection, tracked, n_active, n_tokens, seed).tolist()
+
+    assert shown("live") == [0, 2, 3]
+    assert shown("top:2") == [0, 2]
+    assert shown("top:9") == [0, 2, 3]
+    # Live is above 1e-4: of 30,000 tokens more than 3.
+    assert shown("live", 30_000) == [2]
+    assert shown("live:0", 30_000) == [0, 2, 3]
+    assert shown("live:3e-3") == [2]
+    assert shown("live:0.29%") == [0, 2, 3]
+    assert shown("live:0.5") == []
+    two = {tuple(shown("live:1e-4:2", seed=seed)) for seed in range(20)}
+    assert two == {(0, 2), (0, 3), (2, 3)}
+    assert shown("live:1e-4:2", seed=1) == shown("live:1e-4:2", seed=1)
+    assert shown("live:1e-4:9") == [0, 2, 3]
 
 
 @pytest.mark.parametrize(
@@ -62,6 +77,11 @@ def test_live_and_top_are_decided_by_activity_with_ties_to_the_lower_index() -> 
         ("14_057", "14057"),
         ("ALL", "all"),
         (" Live ", "live"),
+        ("live:1e-4", "live:0.0001"),
+        ("LIVE: 0.01%", "live:0.0001"),
+        ("live = .001 : 1k", "live:0.001:1000"),
+        ("live:2E-5:200", "live:2e-05:200"),
+        ("live:0", "live:0"),
         ("random: 50", "random:50"),
         ("Random:1k", "random:1000"),
         ("top 1,000", "top:1000"),
@@ -77,6 +97,16 @@ def test_what_a_person_means_is_read(words: str, written: str) -> None:
 NONSENSE = [
     *("", " ", "a", "3-", "5-2", "top:0", "random:", "random", "1,,2", ",1", "1,", "-1", "1.5"),
     *("1 .5", "1e3", "0x1F", "1²", "½", "1-2-3", "all,1", "random:50,3", "random:1 2", "top:10.5"),
+    *(
+        "live:",
+        "live:1",
+        "live:-1e-4",
+        "live:x",
+        "live:0.1:0",
+        "live:0.1:x",
+        "live:5:200",
+        "live 1 2",
+    ),
     *("9" * 5000, "1-" + "9" * 10, "random:" + "9" * 5000, "47 and 324", "\ud800", "#47"),
 ]
 
