@@ -33,6 +33,20 @@ def distributions(sampled: int | None = None) -> Extra:
     return write
 
 
+def shipped(*, without: tuple[int, ...] = ()) -> Extra:
+    """Table `shipped_sparsity` of every SAE but those, by place, that come without one."""
+
+    def write(writer: RunWriter, shape: Shape, shown: dict[str, Any]) -> None:
+        rng = np.random.default_rng([shape.seed, 13])
+        for place, slug in enumerate(shown):
+            if place not in without:
+                values = np.maximum(rng.uniform(-5, -1, shape.d_sae), -10)
+                columns = {"latent": np.arange(shape.d_sae), "log10_density": values}
+                writer.write("shipped_sparsity", columns, slug=slug)
+
+    return write
+
+
 def _row(rng: Any, name: str, shape: Shape, place: int, sampled: int | None) -> dict[str, Any]:
     none = place == 1 and name == "encoder_decoder_cosine"
     n = sampled if sampled and name == "largest_decoder_cosine" else shape.d_sae

@@ -385,6 +385,18 @@ METRICS: dict[str, Metric] = {
             "Share of the SAE's latents that were never active on the text; absolute change.",
             True,
         ),
+        *(
+            Metric(
+                f"dense_share.{percent}",
+                "sae",
+                f"Active on more than {percent} %",
+                0.01,
+                f"Share of the SAE's latents that were active on more than {percent} % of the "
+                "counted tokens; absolute change.",
+                True,
+            )
+            for percent in (1, 10)
+        ),
         Metric(
             "density.jsd",
             "sae",

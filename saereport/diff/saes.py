@@ -65,11 +65,26 @@ def sae_values(run: Run, slug: str, n_shown: int) -> dict[str, float]:
         values["l0"] = sae.l0.mean
     if sae.dead_share is not None:
         values["dead_share"] = sae.dead_share
+    values |= _dense_shares(run, slug)
     for name, value in VALUES.items():
         found = value(run, slug)
         if found is not None:
             values[name] = found
     return {name: value for name, value in values.items() if np.isfinite(value)}
+
+
+def _dense_shares(run: Run, slug: str) -> dict[str, float]:
+    """`dense_share.1` and `dense_share.10`; none where not all latents were followed."""
+    n_counted = run.info.text.n_counted
+    if not run.has("sae_activity", slug) or not n_counted:
+        return {}
+    n_active = numbers(run.table("sae_activity", slug, columns=["n_active"]), "n_active")
+    if not len(n_active):
+        return {}
+    return {
+        f"dense_share.{percent}": float((100 * n_active > percent * n_counted).mean())
+        for percent in (1, 10)
+    }
 
 
 @dataclass(frozen=True)

@@ -57,6 +57,7 @@ BUILT_IN = (
     "saereport.pipeline.stages.statistics:StatisticsStage",
     "saereport.pipeline.stages.blind:BlindStage",
     "saereport.pipeline.stages.evaluation:EvaluationStage",
+    "saereport.pipeline.stages.sparsity:SparsityStage",
     "saereport.pipeline.stages.capability:CapabilityStage",
     "saereport.pipeline.stages.probing:ProbingStage",
     "saereport.pipeline.stages.bias:BiasStage",

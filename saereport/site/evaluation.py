@@ -8,7 +8,7 @@ from typing import Final
 
 from saereport.run import TABLES
 from saereport.run.figures import SMALL_GAP, Figure, figures_of
-from saereport.site import numbers, weights
+from saereport.site import numbers, sparsity, weights
 from saereport.site.blocks import Block, Cell
 from saereport.site.context import ReportModel, SaeView
 from saereport.site.densities import Dense, dense
@@ -72,6 +72,7 @@ def sae_panels(sae: SaeView) -> list[Panel]:
         Panel("figures", "How well it reconstructs", ("sae_metrics",), figures_blocks, wide=True),
         Panel("densities", "How often its latents are active", ("sae_activity",), density_blocks),
         Panel("active", "How many are active on a token", ("sae_activity",), l0_blocks),
+        Panel("sparsity", "As often as it says itself", (sparsity.TABLE,), sparsity.blocks),
         Panel("weights", "How their weights differ", (weights.TABLE,), weights.blocks, wide=True),
     ]
 

@@ -17,6 +17,7 @@ from tests.synthetic_absorption import absorption
 from tests.synthetic_bias import bias
 from tests.synthetic_capability import capability_tests
 from tests.synthetic_circuits import prompts
+from tests.synthetic_evaluation import distributions, shipped
 from tests.synthetic_geometry import geometry
 from tests.synthetic_interventions import interventions
 from tests.synthetic_lens import lenses
@@ -32,7 +33,16 @@ SHAPE = Shape(
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs")
-    more = (output_scores, interventions, geometry, probes(), bias(), absorption())
+    more = (
+        output_scores,
+        interventions,
+        geometry,
+        probes(),
+        bias(),
+        absorption(),
+        distributions(),
+        shipped(),
+    )
     write_run(folder / "one", SHAPE, prompts, capability_tests(), steering, lenses(), *more)
     write_run(folder / "seed", Shape(**{**SHAPE.__dict__, "seed": 5, "n_chosen": 20}))
     return folder

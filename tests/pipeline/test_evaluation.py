@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from saereport.config.build import make_config
 from saereport.evaluate import block_sums, sequences
@@ -175,3 +177,38 @@ def test_the_old_name_says_the_new_one() -> None:
     with pytest.raises(UsageError) as error:
         make_config({"evaluation_tokens": 100})
     assert error.value.hint == "It is called 'evaluate' now."
+
+
+def with_sparsity(source: Path, target: Path, values: torch.Tensor) -> Path:
+    shutil.copytree(source, target)
+    save_file({"sparsity": values}, target / "sparsity.safetensors")
+    return target
+
+
+def test_densities_that_come_with_an_sae_are_in_the_run(
+    asked: Asked, small: Path, tmp_path: Path
+) -> None:
+    """Of one SAE they are, of the other the file is of other latents: left out with a warning."""
+    told = torch.linspace(-4, -1, 40)
+    early = with_sparsity(small / "early", tmp_path / "early", told)
+    late = with_sparsity(small / "late", tmp_path / "late", told)
+    config = asked(evaluate=0, saes=[{"path": early}, {"path": late}])
+    run = open_run(build.collect(config, tmp_path / "run"))
+    one, two = run.info.saes
+    table = run.table("shipped_sparsity", one.slug)
+    assert table["latent"].to_pylist() == list(range(40))
+    np.testing.assert_allclose(table["log10_density"].to_numpy(), told.numpy(), rtol=1e-6)
+    assert two.left_out["shipped_sparsity"].endswith("of 40 latents, and the SAE has 56")
+    (warning,) = (one for one in run.info.warnings if "file of densities" in one.text)
+    assert warning.about == two.slug
+    plain = open_run(build.collect(asked(evaluate=0), tmp_path / "plain"))
+    assert not any("shipped_sparsity" in sae.left_out for sae in plain.info.saes)
+
+
+def test_live_latents_are_those_above_a_density(asked: Asked, tmp_path: Path) -> None:
+    run = open_run(build.collect(asked(evaluate=0, latents="live:0.2"), tmp_path / "run"))
+    for sae in run.info.saes:
+        counts = run.table("sae_activity", sae.slug)["n_active"].to_numpy()
+        live = np.flatnonzero(counts > 0.2 * run.info.text.n_counted)
+        assert 0 < len(live) < len(counts)
+        assert list(run.latents(sae.slug)) == live.tolist()

@@ -9,16 +9,17 @@ from typing import Any
 import numpy as np
 import pytest
 from bs4 import BeautifulSoup
+from scipy import stats
 
 from saereport.publish import check
 from saereport.run import Run, open_run
 from saereport.run.figures import figures_of
-from saereport.site import evaluation, numbers, render, report_of, weights
+from saereport.site import evaluation, numbers, render, report_of, sparsity, weights
 from saereport.site.densities import dense
 from tests.diff.edited import edited
 from tests.diff.rewriting import rewritten
 from tests.synthetic import Shape, write_run
-from tests.synthetic_evaluation import distributions
+from tests.synthetic_evaluation import distributions, shipped
 
 SHAPE = Shape(n_saes=3, d_sae=32, n_chosen=4, n_sequences=20, hostile=True)
 
@@ -35,7 +36,7 @@ def little(columns: Edited) -> Edited:
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("evaluation")
-    write_run(folder / "plain", SHAPE, distributions(sampled=20))
+    write_run(folder / "plain", SHAPE, distributions(sampled=20), shipped(without=(2,)))
     slug = open_run(folder / "plain").info.saes[1].slug
     edited(folder / "plain", folder / "run", {("sae_metrics", slug): little})
     return open_run(folder / "run")
@@ -130,15 +131,43 @@ def test_weights_are_told_by_their_quantiles(run: Run, report: Path) -> None:
     assert table[2][4] == "–"
 
 
+def test_densities_beside_those_that_come_with_the_sae(run: Run, report: Path) -> None:
+    slug, n = run.info.saes[0].slug, run.info.text.n_counted
+    there = run.table("shipped_sparsity", slug)["log10_density"].to_numpy().astype(float)
+    counts = run.table("sae_activity", slug)["n_active"].to_numpy().astype(float)
+    least = log10(0.5 / n)
+    x, y = np.maximum(there, least), np.log10(np.maximum(counts, 0.5) / n)
+    found = sparsity.agreement(report_of(run).saes[0])
+    assert found is not None
+    assert found.correlation == pytest.approx(stats.spearmanr(x, y).statistic)
+    assert found.n_apart == sum(abs(a - b) > 1 for a, b in zip(x, y, strict=True))
+    assert found.n_apart > 0
+    page = soup(report / "evaluation" / f"of-{slug}.html")
+    facts = [dd.get_text(" ") for dd in page.select("#sparsity dd")]
+    assert facts == [numbers.value(found.correlation), f"{found.n_apart} of 32 latents"]
+    assert len(page.select("#sparsity figure")) == 1
+    last = run.info.saes[2].slug
+    assert not soup(report / "evaluation" / f"of-{last}.html").select("#sparsity")
+
+
+def test_ranks_of_equal_values_are_shared() -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.integers(0, 5, (2, 60)).astype(float)
+    assert sparsity.rank_correlation(x, y) == pytest.approx(stats.spearmanr(x, y).statistic)
+    assert np.isnan(sparsity.rank_correlation(x, np.ones(60)))
+
+
 def test_what_was_not_measured_is_said(run: Run, tmp_path: Path) -> None:
     """Without figures the densities are still there; without both there is no such part."""
     slugs = [sae.slug for sae in run.info.saes]
 
     def without(name: str) -> dict[tuple[str, str | None], Any]:
-        return {(name, slug): lambda _: None for slug in slugs}
+        return {(name, slug): lambda _: None for slug in slugs if run.has(name, slug)}
 
     bare = rewritten(
-        run, tmp_path / "run", without("sae_metrics") | without("weight_distributions")
+        run,
+        tmp_path / "run",
+        without("sae_metrics") | without("weight_distributions") | without("shipped_sparsity"),
     )
     render(bare.path, tmp_path / "report")
     page = soup(tmp_path / "report" / "evaluation" / "index.html")

@@ -300,6 +300,22 @@ TEXT_TABLES = (
         of_text=True,
     ),
     Table(
+        "shipped_sparsity",
+        "sae",
+        ("latent",),
+        (LATENT, Column("log10_density", F32, Real())),
+        "Densities that come with the SAE",
+        "For every latent of the SAE, log10 of the share of tokens on which it was active as the "
+        "file beside its weights says (`sparsity.safetensors`, which SAELens writes at the end of "
+        "training: over the last window of training tokens, -10 for never). It is compared with "
+        "the density on this text: the rank correlation is Spearman's, and what is below half a "
+        "token of this text is raised to that on both sides before the two are compared. Latents "
+        "that differ by more than a factor of 10 point to another kind of text, another "
+        "preprocessing, or other weights than those that the file is of.",
+        about="sae",
+        on_pages=False,
+    ),
+    Table(
         "sae_metrics",
         "sae",
         ("metric",),

@@ -62,7 +62,7 @@ register(
         kinds=(PageKind("evaluation"), PageKind("evaluation_sae")),
         navigation=_navigation,
         folders=frozenset({FOLDER}),
-        tables=("weight_distributions",),
+        tables=("weight_distributions", "shipped_sparsity"),
         present=present,
     )
 )
