@@ -68,6 +68,8 @@ def _changed(value: Any, kinds: list[_Kind], change: Change) -> Any:
     if not kinds:
         return value
     if isinstance(value, str):
+        # Where a list is asked for, a text alone is its only item.
+        kinds = [*kinds, *_at_place(kinds, 0)]
         if any(mark is not None and value in mark.names for _, mark in kinds):
             return value
         certain = any(isinstance(k, type) and issubclass(k, PurePath) for k, _ in kinds)
