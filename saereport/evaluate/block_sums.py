@@ -53,6 +53,10 @@ MEAN_TOKENS: Final = 8192
 MOST_BLOCKS: Final = 64
 """Into so many blocks a text is cut at most, none of which is less than a batch."""
 
+TOGETHER: Final = 8
+"""Parts of a text whose sums wait for being joined at most: each holds its tokens of largest norm.
+"""
+
 Arrays = dict[str, np.ndarray]
 Variant = tuple[str, str]
 """`spliced` and an SAE's slug, `zero` or `mean` and a hook point, or `original` and nothing."""
@@ -184,6 +188,33 @@ class Sums:
         )
 
 
+class Joining:
+    """Sums of the parts of a text that are joined as they come, so that few are held.
+
+    Args:
+        k: Tokens of largest norm that are kept.
+    """
+
+    def __init__(self, k: int) -> None:
+        self._k = k
+        self._parts: list[Sums] = []
+        self._early: dict[int, Sums] = {}
+        self._n = 0
+
+    def add(self, number: int, sums: Sums) -> None:
+        """Those of a part of this number in the text, which may come before earlier ones."""
+        self._early[number] = sums
+        while self._n in self._early:
+            self._parts.append(self._early.pop(self._n))
+            self._n += 1
+            if len(self._parts) == TOGETHER:
+                self._parts = [Sums.joined(self._parts, self._k)]
+
+    def joined(self) -> Sums:
+        """Those of the whole text, of which every part has come."""
+        return Sums.joined(self._parts, self._k)
+
+
 def joined_by_key(parts: Sequence[Mapping[K, J]]) -> dict[K, J]:
     """For every key the arrays of all parts of the text."""
     return {key: type(one).joined([part[key] for part in parts]) for key, one in parts[0].items()}
@@ -247,8 +278,11 @@ def block_sums(
     with torch.no_grad():
         text = block.sequences(model.device)
         batches = SequenceBatches(sequences_at_a_time(text.tokens.shape[1], model.d_vocab))
-        parts = [*batches.over(text, lambda part: _batch_sums(model, saes, part, block, told))]
-    return Sums.joined(parts, block.n_unusual)
+        parts = batches.over(text, lambda part: _batch_sums(model, saes, part, block, told))
+        found = Joining(block.n_unusual)
+        for number, sums in enumerate(parts):
+            found.add(number, sums)
+    return found.joined()
 
 
 def _batch_sums(

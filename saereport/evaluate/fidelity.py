@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from saereport.evaluate.block_sums import (
     ORIGINAL,
     Block,
+    Joining,
     Sums,
     Variant,
     block_sums,
@@ -184,10 +185,10 @@ def _measured(
     tokens, counted = text
     n_counted = int(counted.sum())
     by_whom = measure or (lambda blocks, bar: _here(model, saes, blocks, bar))
-    found: dict[int, Sums] = {}
+    found = Joining(n_unusual(n_counted))
     with progress.bar("Evaluating the SAEs", n_counted * runs_of(saes), "tok") as bar:
         try:
-            whole = Block(
+            text_of_all = Block(
                 tuple(sae.slug for sae in saes),
                 tokens,
                 counted,
@@ -196,16 +197,16 @@ def _measured(
                 n_unusual(n_counted),
             )
             edges = cut(len(tokens), sequences_at_a_time(tokens.shape[1], model.d_vocab))
-            for number, sums in by_whom([whole.part(*ends) for ends in edges], bar):
+            for number, sums in by_whom([text_of_all.part(*ends) for ends in edges], bar):
                 if sums is None:
                     return {}
-                found[number] = sums
+                found.add(number, sums)
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
             return {}
-    sums = Sums.joined([found[number] for number in range(len(edges))], whole.n_unusual)
-    return {sae.slug: _figures_of(sums, sae.slug) for sae in saes}
+    whole = found.joined()
+    return {sae.slug: _figures_of(whole, sae.slug) for sae in saes}
 
 
 def _here(

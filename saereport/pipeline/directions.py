@@ -84,7 +84,9 @@ def planned_pairs(context: Context, *, warn: bool = False) -> list[Pair]:
     """
     config, saes = context.config, context.saes
     usable = {slug: sae for slug, sae in saes.items() if not why_left_out(context, sae)}
-    asked = [_named(context, *names) for names in parse_pairs(config.compare_saes, saes)]
+    named = (_named(context, *names) for names in parse_pairs(config.compare_saes, saes))
+    # A pair that is named both ways round is one pair.
+    asked = list(dict.fromkeys(named))
     known = {(pair.first, pair.second) for pair in asked}
     usual = [pair for pair in _usual(context, usable) if (pair.first, pair.second) not in known]
     kept = usual[: config.geometry.most_pairs]

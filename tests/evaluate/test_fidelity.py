@@ -300,6 +300,28 @@ def test_blocks_in_any_order_and_kept_as_arrays_give_the_same_bytes(
     assert seen == [7, 2]
 
 
+def test_sums_do_not_pile_up(
+    tiny: Any, several: list[Any], text: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each part holds its tokens of largest norm, so that few parts wait for being joined."""
+    held: list[int] = []
+    joined = block_sums.Sums.joined.__func__  # type: ignore[attr-defined]
+
+    def counted(cls: Any, parts: Any, k: int) -> Any:
+        held.append(len(parts))
+        return joined(cls, parts, k)
+
+    monkeypatch.setattr(sequences, "LOGIT_BYTES", 1)
+    for most in (1, 64):
+        monkeypatch.setattr(block_sums, "MOST_BLOCKS", most)
+        whole = evaluate(tiny, several, *text, QUIET).tables
+        with monkeypatch.context() as watched:
+            watched.setattr(block_sums.Sums, "joined", classmethod(counted))
+            found = evaluate(tiny, several, *text, QUIET).tables
+        assert str(found) == str(whole)
+        assert max(held) <= 8 < len(text[0])
+
+
 def test_every_token_is_read_once_whatever_is_asked(
     tiny: Any, several: list[Any], text: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
