@@ -62,6 +62,8 @@ class Words:
         spelled: Whether the model's most likely letter after the prompt is that one, bool `[n]`.
         activations: At the word's token, where SAEs read, float32 `[n, width]`, by hook point.
         latents: Activations there by SAE, `[n, d_sae]`.
+        scales: By SAE what a write direction is multiplied with at each word, float64 `[n]`: not 1
+            where it normalises what it reads. Of an SAE that is not among them it is 1.
     """
 
     tokens: Integers
@@ -69,6 +71,7 @@ class Words:
     spelled: Bools
     activations: Mapping[str, NDArray[np.float32]]
     latents: Mapping[str, csr_array]
+    scales: Mapping[str, Floats] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -330,12 +333,20 @@ def letters_of(
         main, f1 = main_latents(x, words.letters == letter, seed)
         here = probe.right
         projection = words.activations[hook][here].astype(np.float64) @ probe.direction
+        if slug in words.scales:
+            # In the units in which the SAE writes: only ratios matter.
+            projection = _divided(projection, words.scales[slug][here])
         fraction, full, share = absorbed(
             x[here], projection, of.along[:, place], of.cosines(place), main
         )
         found[letter] = Absorbed(
             main, f1, here, fraction, full, share, int((projection <= 0).sum())
         )
+    return found
+
+
+def _divided(projection: Floats, scale: Floats) -> Floats:
+    found: Floats = np.divide(projection, scale, out=np.zeros_like(projection), where=scale > 0)
     return found
 
 

@@ -32,8 +32,10 @@ from saereport.pipeline.context import Context
 from saereport.pipeline.probe import Probe
 from saereport.pipeline.stage import Cost, Yielded
 from saereport.run.absorption import ALL
+from saereport.sources.devices import float64_of
 from saereport.sources.forward import forward
 from saereport.sources.models import KeyValues, LanguageModel
+from saereport.sources.saes.normalizing import written_after
 from saereport.sources.saes.sae import Sae
 from saereport.sources.tokens import token_bytes
 from saereport.util.errors import SaereportError
@@ -201,6 +203,7 @@ def read_words(context: Context, task: LetterTask, saes: Sequence[Sae]) -> Words
         }
         for sae in saes:
             found[f"f {sae.slug}"] = _encoded(sae, run.acts[sae.hook_in.name], at)
+            found[f"scale {sae.slug}"] = _scales(sae, run.acts[sae.hook_in.name][:, at])
         if run.logits is None:
             raise RuntimeError("a pass for logits gave none")
         found["said"] = run.logits[:, -1][:, answers.clamp(min=0)].argmax(dim=1).cpu().numpy()
@@ -217,6 +220,7 @@ def read_words(context: Context, task: LetterTask, saes: Sequence[Sae]) -> Words
         spelled,
         {name: np.concatenate([part[name] for part in parts]) for name in names},
         {sae.slug: csr_array(vstack([part[f"f {sae.slug}"] for part in parts])) for sae in saes},
+        {sae.slug: np.concatenate([part[f"scale {sae.slug}"] for part in parts]) for sae in saes},
     )
 
 
@@ -235,6 +239,13 @@ class _Prefix:
             tokens = self._tokens.expand(n, -1)
             forward(self._model, tokens, logits="last", cache=self._kept[n])
         return copy.deepcopy(self._kept[n])
+
+
+def _scales(sae: Sae, read: Tensor) -> NDArray[np.float64]:
+    """By how much an SAE that normalises what it reads, `[n, d_in]`, writes more than its rows."""
+    ones = torch.ones(len(read), 1, dtype=torch.float64)
+    found = written_after(sae.normalizes, float64_of(read).cpu(), ones)
+    return np.asarray(found.numpy()[:, 0], np.float64)
 
 
 def _encoded(sae: Sae, acts: Tensor, at: int) -> csr_array:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.sparse import csr_array
@@ -111,6 +113,21 @@ def test_an_sae_that_absorbs_nothing_scores_nothing() -> None:
     columns = letter_columns(found, probes)
     assert set(columns["fraction"]) == set(columns["full"]) == {0.0}
     assert "absorbing" not in absorbing_rows(words, "sae", found, of)["role"]
+
+
+def test_what_an_sae_that_normalises_writes_is_in_units_of_the_activation() -> None:
+    """The same activations read at a tenth of their size, which the decoder undoes."""
+    words, of, probes = planted(absorbs=True)
+    scales = np.linspace(5.0, 20.0, len(words.letters))
+    small = csr_array(words.latents["sae"].toarray() / scales[:, None])
+    found = letters_of(words, "sae", "hook", probes, of, 0)["b"]
+    other = letters_of(
+        replace(words, latents={"sae": small}, scales={"sae": scales}), "sae", "hook", probes, of, 0
+    )["b"]
+    assert found.fraction.any()
+    np.testing.assert_allclose(other.fraction, found.fraction)
+    np.testing.assert_array_equal(other.full, found.full)
+    np.testing.assert_allclose(other.share, found.share)
 
 
 def test_letters_whose_probe_finds_nothing_do_not_count() -> None:

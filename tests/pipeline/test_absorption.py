@@ -150,6 +150,30 @@ def test_every_word_is_read_as_in_a_pass_of_its_own(
         assert found.spelled[i] == (said == asked.letters[i])
 
 
+@pytest.mark.parametrize("how", ["none", "layer_norm", "constant_norm_rescale"])
+def test_what_latents_write_is_told_in_units_of_the_activation(
+    tiny_sae: Callable[..., Any], how: str
+) -> None:
+    model = spelling_model()
+    sae = tiny_sae("topk", hook_name="blocks.1.hook_resid_post", normalize_activations=how)
+    asked = task(model)
+    found = read_words(_Context(model), asked, [sae])  # type: ignore[arg-type]
+    for i, word in enumerate(asked.tokens.tolist()[:4]):
+        ids = torch.tensor([[*asked.before, word, *asked.after]])
+        a = model.run(ids, [sae.hook_in.name])[sae.hook_in.name][0, 4][None]
+        f = sae.encode(a)
+        latent = int(f[0].argmax())
+        less = f.clone()
+        less[0, latent] = 0
+        # With the same activation read before, so that the decoder undoes the same scale.
+        sae.encode(a)
+        written = (sae.decode(f, a) - sae.decode(less, a))[0]
+        scale = float(found.scales[sae.slug][i])
+        row = sae.write_rows(torch.tensor([latent]))[0]
+        np.testing.assert_allclose(written, f[0, latent] * row * scale, rtol=1e-3, atol=1e-4)
+        assert (scale == 1) == (how == "none")
+
+
 @pytest.mark.parametrize(
     ("test", "said"),
     [
