@@ -79,7 +79,8 @@ def require_directions(context: Context) -> list[Asked]:
         if one.config.kind == "latents":
             for slug, latent in parse_sum(one.config, dict(context.widths)):
                 reason = why_not_steered(context.saes[slug])
-                if latent in context.hidden(slug):
+                # Also where a reader can reveal it: a direction's page knows of no reader's doing.
+                if latent in context.chosen[slug].blind:
                     reason = f"latent {latent} is blinded"
                 if reason:
                     raise SaereportError(

@@ -180,7 +180,7 @@ class Writer:
         """How passes are run fastest with a direction; tried on a prompt written twice."""
         if not self.keeps:
             return None
-        tokens = torch.tensor([self.prompts[0].tokens]).repeat(2, 2)
+        tokens = self._twice(torch.tensor([self.prompts[0].tokens]))
         ones = torch.ones(2)
         edits = {} if direction is None else steering(direction, ones, self.asked.form)
         return fastest(self.context.model, tokens, edits)
@@ -260,12 +260,16 @@ class Writer:
     def _keeps_keys(self, tokens: Tensor) -> bool:
         """Whether keys and values are kept; tried once, on a prompt written twice."""
         if self._keeps is None:
-            self._keeps = keeps_keys(self.context.model, tokens.repeat(2, 2), {})
+            self._keeps = keeps_keys(self.context.model, self._twice(tokens), {})
             if not self._keeps:
                 self.context.progress.say(
                     "The model's keys and values cannot be kept: every token is a whole pass"
                 )
         return self._keeps
+
+    def _twice(self, tokens: Tensor) -> Tensor:
+        """Two rows of a prompt written twice, as far as the model's context holds that."""
+        return tokens.repeat(2, 2)[:, : self.context.model.n_ctx]
 
 
 def too_strong(called: str, strength: float) -> SaereportError:

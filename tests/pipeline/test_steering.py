@@ -288,6 +288,26 @@ def test_without_steering_a_run_is_as_it_was(asked: Asked, tmp_path: Path) -> No
     assert not TABLES & (set(run.info.left_out) | set(run.info.saes[0].left_out))
 
 
+def test_a_prompt_of_more_than_half_the_context_keeps_its_keys(
+    steering: Asked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is tried beforehand fits the context too."""
+    tried: list[tuple[int, bool]] = []
+    real = steering_texts.keeps_keys
+
+    def keeps(model: Any, tokens: torch.Tensor, edits: Any) -> bool:
+        found = real(model, tokens, edits)
+        tried.append((model.n_ctx - tokens.shape[1], found))
+        return found
+
+    monkeypatch.setattr(steering_texts, "keeps_keys", keeps)
+    n_ctx = tiny_model().n_ctx
+    long = " ".join(["w9"] * (n_ctx - 8))
+    config = steering(steering={"neutral": False, "prompts": [long]}, steer=["early.7"])
+    building.collect(config, tmp_path / "run")
+    assert tried == [(0, True)]
+
+
 def test_nothing_is_stored_of_a_latent_that_is_blinded(steering: Asked, tmp_path: Path) -> None:
     config = steering(blind=["early:7"], steer=["early.7", "early.3"])
     run = open_run(building.collect(config, tmp_path / "run"))

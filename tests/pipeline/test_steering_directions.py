@@ -315,11 +315,28 @@ def test_directions_that_are_finished_are_not_written_anew(
     assert [row["name"] for row in rows(run, "steering_directions")] == ["heads", "last", "all"]
 
 
-def test_a_blinded_latent_is_in_no_direction(steering: Asked, tmp_path: Path) -> None:
+@pytest.mark.parametrize("with_reveal", [False, True])
+def test_a_blinded_latent_is_in_no_direction(
+    steering: Asked, tmp_path: Path, with_reveal: bool
+) -> None:
     one = {"name": "x", "latents": [{"latent": "early.3"}]}
-    config = {**steering([one]), "blind": ["early:3"]}
+    config = {**steering([one]), "blind": ["early:3"], "with_reveal": with_reveal}
     with pytest.raises(SaereportError, match="latent 3 is blinded"):
         building.collect(config, tmp_path / "run")
+
+
+def test_what_is_blinded_afterwards_is_not_taken_from_what_was_kept(
+    steering: Asked, files: Path, tmp_path: Path
+) -> None:
+    def near(**changes: Any) -> set[int]:
+        config = {**steering(directions(files)[3:4]), **changes}
+        run = open_run(building.collect(config, tmp_path / "run"))
+        found = [row for row in rows(run, "direction_latents") if row["sae"] == "early"]
+        return {row["latent"] for row in found}
+
+    first = min(near())
+    assert first not in near(blind=[f"early:{first}"])
+    assert first in near()
 
 
 def test_what_normalises_is_in_no_direction(steering: Asked, tmp_path: Path) -> None:

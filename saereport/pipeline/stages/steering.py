@@ -41,6 +41,8 @@ class SteeringStage(Stage):
     needs = Needs(model=True, saes=True, tables=("activity",))
     config = SteeringSettings
     at_top = True
+    # Blinded latents are not among those that are nearest to a direction.
+    shares = ("blind", "with_reveal")
     essential = (
         *("steering_prompts", "steering_windows", "steering_strengths"),
         *("steering_directions", "direction_strengths"),
