@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator
 
 from saereport.config.section import Option, Section
+from saereport.config.yaml_files import exists
 
 MOST_LATENTS = 1000
 """Latents of a probe."""
@@ -71,7 +72,15 @@ class ProbingSettings(Section):
             inner = one if isinstance(one, (list, tuple)) else [one]
             if not inner or any(isinstance(name, str) and not name.strip() for name in inner):
                 raise ValueError("it names nothing; give a file, or leave it out")
-        return values
+        # Each file is a path of its own, also where the settings are read in another folder.
+        return [_files(one) if isinstance(one, str) else one for one in values]
+
+
+def _files(given: str) -> str | list[str]:
+    """The files of a list with commas; a file whose name has one is none."""
+    if "," not in given or exists(Path(given).expanduser()):
+        return given
+    return [one.strip() for one in given.split(",") if one.strip()] or given
 
 
 class BiasConfig(Section):

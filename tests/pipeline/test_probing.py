@@ -12,6 +12,8 @@ import pytest
 
 from saereport.config.build import make_config
 from saereport.pipeline import build
+from saereport.pipeline.fingerprint import config_record
+from saereport.pipeline.parts import portable
 from saereport.pipeline.preflight import check_everything
 from saereport.pipeline.stages.probing import ProbingStage
 from saereport.run import Run, open_run
@@ -188,5 +190,18 @@ def test_the_command_line_takes_files() -> None:
     assert option.multiple
     assert make_config({"probe": ["a.jsonl", "b.txt,c.txt"]}).probe == (
         Path("a.jsonl"),
-        Path("b.txt,c.txt"),
+        (Path("b.txt"), Path("c.txt")),
     )
+
+
+def test_each_file_of_a_list_with_commas_is_a_path(asked: Asked, tmp_path: Path) -> None:
+    """A renamed file is another label; and what is handed to workers is found from anywhere."""
+    records = []
+    for name in ("pos.txt", "good.txt"):
+        given = f"{tmp_path / name},{tmp_path / 'neg.txt'}"
+        config = make_config(asked(probe=given))
+        records.append(config_record(config)["probe"])
+        assert portable(config)["probe"] == [[str(tmp_path / name), str(tmp_path / "neg.txt")]]
+    assert records == [[["pos.txt", "neg.txt"]], [["good.txt", "neg.txt"]]]
+    (tmp_path / "a,b.jsonl").touch()
+    assert make_config(asked(probe=str(tmp_path / "a,b.jsonl"))).probe == (tmp_path / "a,b.jsonl",)
