@@ -7,6 +7,7 @@ each has its name as the label of all. Nothing here imports torch.
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -252,7 +253,8 @@ def _json_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
 def _table_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
     text = _decoded(content(path, LIMITS), path.name)
     delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
-    reader = csv.DictReader(text.splitlines(keepends=True), delimiter=delimiter)
+    # A row ends at a line break alone, and not at what Python takes for one besides.
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
     try:
         for row in reader:
             if None in row or None in row.values():

@@ -84,11 +84,15 @@ def fit(x: NDArray[np.floating], y: Bools, c: float = 1.0) -> LinearProbe:
 def fit_many(x: NDArray[np.floating], y: Bools, seed: int) -> LinearProbe:
     """`fit` for many features, `C` chosen by a fifth of the training texts.
 
+    With one text of a class nothing can be set apart, and `C` is the smallest.
+
     Args:
         x: Features `[n, n_features]`.
-        y: Whether each text has the concept, bool `[n]`.
+        y: Whether each text has the concept, bool `[n]`; both must occur.
         seed: Of which texts that fifth is.
     """
+    if min(int(y.sum()), int((~y).sum())) < 2:
+        return fit(x, y, STRENGTHS[0])
     apart = split(y, 0.2, seed)
     losses = []
     for c in STRENGTHS:

@@ -187,7 +187,8 @@ def _add(rows: _Rows, sae: Sae, a: Tensor, counted: Tensor, *, as_written: bool)
         total += f.sum(dim=0)
         peak = f.abs().argmax(dim=0)
         value = f.gather(0, peak[None])[0]
-        above = value.abs() > largest.abs()
+        # What is no number stays, so that it is seen.
+        above = (value.abs() > largest.abs()) | value.isnan()
         largest = torch.where(above, value, largest)
         where = torch.where(above, here[peak], where)
     active = torch.where(largest != 0)[0]

@@ -55,6 +55,19 @@ def test_tables_are_read_by_their_columns(tmp_path: Path) -> None:
         assert found.concepts == ("1",)
 
 
+def test_only_line_breaks_end_a_row(tmp_path: Path) -> None:
+    path = tmp_path / "odd.csv"
+    lines = [f"good,one\u2028two {i},x" for i in range(12)]
+    path.write_text(
+        "label,text,more\n" + "\n".join([*lines, *(f"bad,x{i},y" for i in range(12))]), "utf-8"
+    )
+    task = read_task([path], {"text": "text", "label": "label"})
+    assert [one.label for one in task.texts].count("bad") == 12
+    assert [one.text for one in task.texts if one.label == "good"] == [
+        f"one\u2028two {i}" for i in range(12)
+    ]
+
+
 def test_a_text_is_there_once_and_with_one_label() -> None:
     texts = [("a", "x"), ("a ", "x"), ("b", "x"), ("b", "y"), ("c", "y")]
     kept, twice, both = without_duplicates([LabelledText(*one) for one in texts])

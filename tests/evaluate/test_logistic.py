@@ -115,6 +115,14 @@ def test_too_few_of_a_class_have_no_interval() -> None:
     assert len(scores(np.linspace(-1, 1, 60), y).auc.interval) == 2
 
 
+def test_one_text_of_a_class_leaves_nothing_to_choose_by(recwarn: pytest.WarningsRecorder) -> None:
+    x, _ = planted(12, 5)
+    found = fit_many(x, np.arange(12) == 3, 0)
+    assert not recwarn.list
+    assert np.isfinite(found.weights).all()
+    assert np.array_equal(found.weights, fit(x, np.arange(12) == 3, logistic.STRENGTHS[0]).weights)
+
+
 @given(st.lists(st.sampled_from("abc"), min_size=6, max_size=60), st.integers(0, 5))
 def test_each_class_gives_its_share(labels: list[str], seed: int) -> None:
     y = np.array(labels)

@@ -83,6 +83,23 @@ def test_memory_that_runs_out_makes_smaller_batches(
     np.testing.assert_allclose(part.activations[RESID], whole.activations[RESID], atol=1e-5)
 
 
+def test_latents_that_are_no_numbers_are_not_taken_for_silent_ones(
+    tiny: Any, tiny_sae: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sae = tiny_sae("jumprelu", hook_name=RESID)
+    real = type(sae).encode
+
+    def broken(self: Any, a: torch.Tensor) -> torch.Tensor:
+        f = real(self, a).clone()
+        f[..., 3] = torch.nan
+        return f
+
+    monkeypatch.setattr(type(sae), "encode", broken)
+    latents = pooled(tiny, [sae], texts(), QUIET).latents[sae.slug]
+    assert np.isnan(latents.max[:, [3]].toarray()).all()
+    assert np.isnan(latents.mean[:, [3]].toarray()).all()
+
+
 # ---- probes
 
 D, N, CONCEPT = 400, 120, 37
