@@ -62,10 +62,19 @@ class Dictionaries:
 
     @cached_property
     def chains(self) -> list[Rows]:
-        """The chains of latents through the layers, each its steps in order."""
+        """The chains of latents through the layers, each its steps in order.
+
+        Of a chain that went through an SAE that was cut out, the longest part that is left, of
+        two steps at least: what stands alone follows nothing.
+        """
+        parts: dict[tuple[int, int], Rows] = {}
+        for place, row in enumerate(self._rows("latent_chains")):
+            # Steps that follow each other have the same difference to the place of their rows.
+            parts.setdefault((row["chain"], row["step"] - place), []).append(row)
         found: dict[int, Rows] = {}
-        for row in self._rows("latent_chains"):
-            found.setdefault(row["chain"], []).append(row)
+        for (chain, _), rows in parts.items():
+            if len(rows) > max(1, len(found.get(chain, []))):
+                found[chain] = rows
         return list(found.values())
 
     @cached_property

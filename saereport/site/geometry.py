@@ -588,8 +588,8 @@ def _step(report: ReportModel, chain: Sequence[dict[str, Any]], place: int) -> l
     return [
         label_of(report, step["sae"]),
         latent_cell(report, step["sae"], step["latent"]),
-        numbers.value(step["cosine"][0]) if step["cosine"] else "–",
-        numbers.value(step["together"][0]) if step["together"] else "–",
+        numbers.value(step["cosine"][0]) if step["cosine"] and place else "–",
+        numbers.value(step["together"][0]) if step["together"] and place else "–",
         {"text": _end(step, first=not place, last=place == len(chain) - 1)},
     ]
 
@@ -599,6 +599,8 @@ def _end(step: dict[str, Any], *, first: bool, last: bool) -> str:
     if not (first or last):
         return ""
     side = "earlier" if first else "later"
+    if first and step["step"]:
+        return "follows one of an SAE that this report leaves out"
     if not step["nearest"]:
         return f"compared with no {side} SAE"
     nearest = step["nearest"][0]

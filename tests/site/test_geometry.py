@@ -165,3 +165,26 @@ def test_common_tokens_of_a_blinded_latent_are_not_told(tmp_path: Path) -> None:
     sae = report_of(open_run(tmp_path / "run")).saes[0]
     for row in sae.report.dictionaries.rows("dictionary_clusters", sae.info.slug):
         assert not geometry._common(sae, row)[0].startswith("active")
+
+
+def test_of_a_chain_that_was_cut_no_step_follows_what_is_not_there(
+    run: Run, report: Path, tmp_path: Path
+) -> None:
+    slugs = [sae.slug for sae in run.info.saes]
+
+    def cut(name: str, *kept: str) -> Path:
+        latents = [f"{slug}:{run.latents(slug)[0]}" for slug in kept]
+        extract(report, tmp_path / name, latents=latents)
+        assert check(tmp_path / name) == ()
+        return tmp_path / name / "geometry" / "chains.html"
+
+    assert not cut("one", slugs[1]).exists()
+    rows = cells(soup(cut("two", *slugs[1:])).select_one("#listed table"))[1:]
+    labels = [sae.label for sae in report_of(run).info.saes]
+    # The cosine of what is now the first step is that with a latent which is not there.
+    first = [row for row in rows if row[0]]
+    assert first
+    assert {row[1] for row in first} == {labels[1]}
+    assert {(row[3], row[4]) for row in first} == {("–", "–")}
+    assert {row[5] for row in first} == {"follows one of an SAE that this report leaves out"}
+    assert len(rows) == 2 * len(first)
