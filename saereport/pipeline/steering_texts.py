@@ -23,7 +23,7 @@ from saereport.intervene.generating import (
 from saereport.intervene.steering import Direction, overflows, steering
 from saereport.pipeline.context import Context
 from saereport.pipeline.steering_prompts import prompts_of
-from saereport.sources.text.templates import user_turn
+from saereport.sources.text.templates import ends_of_turn, user_turn
 from saereport.util.errors import SaereportError, shortened
 
 DRAWING_BYTES = 256 * 2**20
@@ -141,6 +141,8 @@ class Writer:
         self.sweep = self.asked.sweep
         ends = getattr(context.model.tokenizer, "eos_token_id", None)
         stop = frozenset() if ends is None else frozenset([int(ends)])
+        if self.asked.chat:
+            stop |= ends_of_turn(context.model.tokenizer)
         self.sampling = Sampling(
             self.asked.temperature, self.asked.top_p, stop, self.asked.frequency_penalty
         )

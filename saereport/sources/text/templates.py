@@ -146,3 +146,31 @@ def user_turn(words: str, tokenizer: Any, model: str) -> str:
     where = f"The prompt '{shortened(words, 60)}'"
     chat = Chat([{"role": "user", "content": words}])
     return _written(chat, tokenizer, used, where, answered=True)
+
+
+def ends_of_turn(tokenizer: Any) -> frozenset[int]:
+    """The special token with which an assistant's turn ends; none where there is no such token.
+
+    It need not be the one that ends a text: Gemma's is not.
+
+    Args:
+        tokenizer: A Hugging Face tokeniser with a chat template.
+    """
+    template = str(tokenizer.get_chat_template())
+    used = _fixed_date() + template if "strftime_now" in template else template
+    turns = (("user", "question"), ("assistant", _ANSWER))
+    chat = Chat([{"role": role, "content": words} for role, words in turns])
+    try:
+        whole = _written(chat, tokenizer, used, "A turn")
+    except SaereportError:
+        return frozenset()
+    _, found, behind = whole.rpartition(_ANSWER)
+    if not found or not behind.strip():
+        return frozenset()
+    first = tokenizer.encode(behind.strip(), add_special_tokens=False)[:1]
+    known = {int(i) for i in getattr(tokenizer, "added_tokens_decoder", {})}
+    return frozenset({int(i) for i in first} & known)
+
+
+_ANSWER = "answer"
+"""What an assistant says whose turn is looked at."""

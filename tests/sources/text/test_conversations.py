@@ -6,6 +6,7 @@ import hashlib
 import json
 from datetime import datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,13 +16,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from saereport.config.steering import SteeringConfig
+from saereport.pipeline.steering_texts import Writer
 from saereport.sources.text.opening import open_text
 from saereport.sources.text.packing import Portion, Rules, pack
-from saereport.sources.text.templates import DATE, written_out
+from saereport.sources.text.templates import DATE, ends_of_turn, written_out
 from saereport.sources.text.text import Text
 from saereport.sources.tokens import special_ids
 from saereport.util.errors import SaereportError
-from tests.factories import BOS, CHAT_TEMPLATE, EOS, TURN, chat_tokenizer, word_tokenizer
+from tests.factories import BOS, CHAT_TEMPLATE, END, EOS, TURN, chat_tokenizer, word_tokenizer
 
 TOKENIZER = chat_tokenizer()
 
@@ -234,3 +237,25 @@ def test_an_empty_conversation_stored_by_columns_is_an_empty_row(tmp_path: Path)
     rows = [{"messages": by_columns(TALKS[0])}, {"messages": {"role": [], "content": []}}]
     text = open_text(write(tmp_path / "a.jsonl", rows))
     assert [list(one) for one in text.documents()] == [TALKS[0], []]
+
+
+def test_a_turn_ends_at_its_own_token() -> None:
+    tokenizer = chat_tokenizer()
+    assert tokenizer.eos_token_id == EOS
+    assert ends_of_turn(tokenizer) == {END}
+    # A word is no mark of anything, and nor is nothing.
+    for behind in ("w9", ""):
+        template = CHAT_TEMPLATE.replace("<|end|>", behind)
+        assert ends_of_turn(chat_tokenizer(template)) == frozenset()
+    refused = "{{ raise_exception('No') }}"
+    assert ends_of_turn(chat_tokenizer(refused)) == frozenset()
+
+
+def test_steered_turns_end_where_a_turn_does() -> None:
+    def writer(*, chat: bool) -> Writer:
+        config = SimpleNamespace(steering=SteeringConfig(chat=chat), seed=0)
+        model = SimpleNamespace(tokenizer=chat_tokenizer(), d_vocab=100)
+        return Writer(SimpleNamespace(config=config, model=model), [])  # type: ignore[arg-type]
+
+    assert writer(chat=True).sampling.stop == {EOS, END}
+    assert writer(chat=False).sampling.stop == {EOS}
