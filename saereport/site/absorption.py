@@ -148,7 +148,8 @@ def _letters(report: ReportModel, sae: SaeView) -> list[Block]:
         if row["letter"] == ALL:
             continue
         mine = [one for one in latents if one["letter"] == row["letter"]]
-        main = sorted((r for r in mine if r["role"] == "main"), key=lambda r: r["rank"])
+        # The first is missing where it is blinded: then no other stands in its place.
+        main = [r for r in mine if r["role"] == "main" and r["rank"] == 1]
         rows.append(
             [
                 row["letter"],
@@ -158,7 +159,7 @@ def _letters(report: ReportModel, sae: SaeView) -> list[Block]:
                 _part(row, "full"),
                 latent_cell(sae, main[0]["latent"]) if main else "–",
                 f"{row['main_f1']:.2f}",
-                numbers.count(max(len(main) - 1, 0)),
+                numbers.count(max(row["n_main"] - 1, 0)),
                 _words(report, main[0]["silent"]) if main else "",
             ]
         )

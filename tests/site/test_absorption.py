@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -73,3 +74,20 @@ def test_hostile_words_stay_text(report: Path) -> None:
     assert "begins" not in [b.text for b in page.select("main b")]
     assert "<b>begins</b>" in page.text
     assert check(report) == ()
+
+
+def test_no_other_latent_stands_in_place_of_a_main_one_that_is_blinded(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = pages._rows
+
+    def redacted(report: Any, table: str, slug: str | None = None) -> list[Any]:
+        rows = real(report, table, slug)
+        if table == "absorption_latents":
+            return [{**row, "rank": 2} if row["role"] == "main" else row for row in rows]
+        return [{**row, "n_main": 2} for row in rows]
+
+    monkeypatch.setattr(pages, "_rows", redacted)
+    report = report_of(run)
+    letters, _ = pages._letters(report, report.saes[0])
+    assert {(row[5], row[7], row[8]) for row in letters["rows"]} == {("–", "1", "")}
