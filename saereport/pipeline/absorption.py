@@ -289,7 +289,7 @@ def directions(sae: Sae, probes: dict[str, LetterProbe]) -> Directions:
     with torch.no_grad():
         for first in range(0, sae.d_sae, ROWS_TOGETHER):
             latents = torch.arange(first, min(first + ROWS_TOGETHER, sae.d_sae))
-            rows = sae.write_rows(latents).double().cpu().numpy()
+            rows = float64_of(sae.write_rows(latents)).cpu().numpy()
             along.append(rows @ toward)
             norms.append(np.linalg.norm(rows, axis=1))
     return Directions(np.concatenate(along), np.concatenate(norms))

@@ -28,6 +28,7 @@ from saereport.pipeline.context import Context
 from saereport.pipeline.labelled_texts import longest_of, tokenised
 from saereport.pipeline.probe import Probe
 from saereport.pipeline.stage import Cost, Yielded
+from saereport.sources.devices import float64_of
 from saereport.sources.saes.sae import Sae
 
 TABLES = ("bias_scores", "bias_latents")
@@ -87,7 +88,7 @@ def written_by(sae: Sae, acts: Pooled) -> Written:
 
     def rows(latents: Integers) -> Floats:
         with torch.no_grad():
-            found = sae.write_rows(torch.from_numpy(latents)).double().cpu().numpy()
+            found = float64_of(sae.write_rows(torch.from_numpy(latents))).cpu().numpy()
         return np.asarray(found, np.float64)
 
     def along(direction: Floats) -> Floats:

@@ -214,7 +214,8 @@ def test_averages_need_two_saes(inputs: Path, tmp_path: Path) -> None:
     assert any("The prompts file is left out" in line for line in told.lines)
     assert not run.has("pair_mean_maps")
     said = "no SAE writes before another one reads"
-    assert run.info.left_out == {"pair_mean_maps": said, "pair_means": said}
+    alone = {"latent_chains": "the report has no other SAE"}
+    assert run.info.left_out == {"pair_mean_maps": said, "pair_means": said, **alone}
 
 
 def test_circuits_are_a_stage_of_the_memory_profile(made: Run) -> None:
@@ -228,7 +229,7 @@ def test_circuits_are_a_stage_of_the_memory_profile(made: Run) -> None:
         "circuits",
         "mean_gradients",
         "example_attribution",
-        *("output_scores", "interventions"),
+        *("output_scores", "interventions", "directions"),
         "weights",
     ]
 

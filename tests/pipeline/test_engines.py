@@ -89,7 +89,7 @@ def test_what_workers_do_is_what_one_process_does(
     }
     build.collect(everything, tmp_path / "run")
     # 35 sequences are four blocks of eight, and three that no worker reads.
-    assert engines[0].jobs == [("read_shard", 4), ("evaluate_some", 2), ("collect_one", 2)]
+    assert engines[0].jobs == [("read_shard", 4), ("measure_block", 1), ("collect_one", 2)]
     left = sorted(path.name for path in tmp_path.iterdir())
     assert left == ["run", "run.kept", "run.timing.json"]
     assert not list((tmp_path / "run.kept").rglob("shards"))

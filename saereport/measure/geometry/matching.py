@@ -131,7 +131,7 @@ def _root_of_moments(rows: Tensor) -> Tensor:
     moments = torch.zeros((d, d), dtype=torch.float32, device=rows.device)
     for block in torch.split(rows, DRAWN):
         moments += block.T @ block
-    exact = moments.cpu().double() / len(rows)
+    exact = moments.cpu().to(torch.float64) / len(rows)
     # Rows that span less than the space have no such root without a little in every direction: as
     # little as will do, since single precision is off by more or less.
     identity = torch.eye(d, dtype=torch.float64)

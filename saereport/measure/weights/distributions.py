@@ -170,7 +170,7 @@ def _row(context: WeightContext, quantity: Quantity) -> dict[str, Any]:
     }
     if reason:
         return row
-    values = quantity.values(context).detach().double().cpu().numpy()
+    values = quantity.values(context).detach().cpu().to(torch.float64).numpy()
     lower, width, counts = histogram_of(values)
     return row | {
         "n_latents": len(values),

@@ -57,7 +57,7 @@ def central_moments(scores: Tensor) -> NDArray[np.float64]:
     for few in torch.split(scores, rows_in_cache(scores)):
         low, high = torch.aminmax(few, dim=1)
         # An MPS device has no float64.
-        exact = (few.cpu() if few.device.type == "mps" else few).double()
+        exact = (few.cpu() if few.device.type == "mps" else few).to(torch.float64)
         mean = exact.mean(dim=1, keepdim=True)
         centred = exact - mean
         squared = centred.square()

@@ -80,6 +80,8 @@ def read_sparsity(file: Path, d_sae: int) -> NDArray[np.float32]:
 def _values(file: Path, tensor: str, name: str) -> NDArray[np.float64]:
     from safetensors import SafetensorError, safe_open
 
+    from saereport.sources.devices import float64_of
+
     try:
         # By torch, which has bfloat16.
         with safe_open(file, framework="pt", device="cpu") as opened:
@@ -88,5 +90,5 @@ def _values(file: Path, tensor: str, name: str) -> NDArray[np.float64]:
         raise SaereportError(f"{name} is damaged or cut short.") from error
     if not read.dtype.is_floating_point:
         raise SaereportError(f"{name} holds whole numbers, which are no log10 of shares.")
-    values: NDArray[np.float64] = read.double().numpy()
+    values: NDArray[np.float64] = float64_of(read).numpy()
     return values
