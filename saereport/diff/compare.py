@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -30,6 +30,7 @@ from saereport.plugins import load_plugins
 from saereport.run import Run, RunInfo
 from saereport.run.capability import prompts_asked
 from saereport.util.errors import UsageError, did_you_mean
+from saereport.util.files import json_digest
 from saereport.util.progress import Progress
 from saereport.util.visible import visible_text
 
@@ -94,7 +95,11 @@ def compare(
         before=_side(names[0], before.info),
         after=_side(names[1], after.info),
         identical=_same_bytes(*infos),
-        facts=(*_other_prompts(before, after), *changed_facts(*infos, paired.pairs)),
+        facts=(
+            *_other_prompts(before, after),
+            *_other_tasks(before, after),
+            *changed_facts(*infos, paired.pairs),
+        ),
         saes=tuple(saes),
         saes_added=paired.added,
         saes_removed=paired.removed,
@@ -110,6 +115,26 @@ def _other_prompts(before: Run, after: Run) -> tuple[ChangedFact, ...]:
     if not one or not two or one == two:
         return ()
     return (ChangedFact("configuration", "prompts of capability tests", one, two, matters=True),)
+
+
+_TASKS = {
+    "probing_tasks": "labelled texts",
+    "bias_groups": "texts of the bias test",
+    "absorption_words": "words of absorption",
+}
+
+
+def _other_tasks(before: Run, after: Run) -> Iterator[ChangedFact]:
+    """That SAEs were tested on other texts or words, as far as their counts and labels tell."""
+    for table, name in _TASKS.items():
+        if not before.has(table) or not after.has(table):
+            continue
+        # How well the model spells the words is no fact of theirs.
+        names = [name for name in before.table(table).column_names if name != "spelled"]
+        one, two = (run.table(table, columns=names).to_pylist() for run in (before, after))
+        if one != two:
+            was, now = (f"{len(rows):,} rows, {json_digest(rows)[:16]}" for rows in (one, two))
+            yield ChangedFact("configuration", name, was, now, matters=True)
 
 
 def _tolerances(given: Mapping[str, float]) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -61,3 +62,17 @@ def test_a_drop_is_a_change_and_fails_a_gate(sides: tuple[Run, Run]) -> None:
     assert changed[0].size == pytest.approx(DROP)
     gates = [Gate(parse(f"probing.accuracy.change < {-limit}")) for limit in (0.1, 0.4)]
     assert [outcome.failed for outcome in judge(gates, found, measured(sides[1]))] == [True, False]
+
+
+def test_other_texts_in_a_file_of_the_same_name_are_told(
+    sides: tuple[Run, Run], tmp_path: Path
+) -> None:
+    def more(columns: dict[str, list[Any]]) -> dict[str, list[Any]]:
+        return {**columns, "n_with": [n + 1 for n in columns["n_with"]]}
+
+    edited(sides[0].path, tmp_path / "other", {("probing_tasks", None): more})
+    facts = compare(sides[0], open_run(tmp_path / "other")).facts
+    (fact,) = (fact for fact in facts if fact.name == "labelled texts")
+    assert fact.matters
+    assert fact.before != fact.after
+    assert "labelled texts" not in {fact.name for fact in compare(*sides).facts}
