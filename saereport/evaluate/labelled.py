@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from saereport.sources.text.formats.delimited import next_row, row_fault
 from saereport.util.errors import SaereportError, did_you_mean, first_few, shortened
 from saereport.util.untrusted import MIB, Limits, content, lines, parse_json
 
@@ -210,7 +211,7 @@ def _counted(n: int, path: Path) -> int:
 def _rows_of(path: Path, keys: Mapping[str, str]) -> Iterator[LabelledText]:
     n = 0
     table = path.suffix.lower() in (".csv", ".tsv")
-    for where, row in _table_rows(path) if table else _json_rows(path):
+    for where, row in _table_rows(path, keys.values()) if table else _json_rows(path):
         for key in keys.values():
             if key not in row:
                 raise SaereportError(
@@ -250,22 +251,41 @@ def _json_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
         yield where, value
 
 
-def _table_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    text = _decoded(content(path, LIMITS), path.name)
+def _table_rows(path: Path, asked: Collection[str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    # Lines end where CSV says, not at the other characters at which Python's own `splitlines` does.
+    stream = io.StringIO(_decoded(content(path, LIMITS), path.name), newline="")
     delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
-    # A row ends at a line break alone, and not at what Python takes for one besides.
-    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
-    try:
-        for row in reader:
-            if None in row or None in row.values():
-                raise SaereportError(
-                    f"{path.name}, line {reader.line_num:,}: not as many columns as the first line."
-                )
-            yield f"{path.name}, line {reader.line_num:,}", row
-    except csv.Error as error:
+    reader = csv.reader(stream, delimiter=delimiter, strict=True)
+    header: list[str] | None = None
+    while True:
+        begins = reader.line_num + 1
+        try:
+            fields = next_row(reader)
+        except csv.Error as error:
+            raise row_fault(path, begins, reader.line_num, str(error)) from error
+        if fields is None:
+            return
+        if not fields:
+            continue
+        if header is None:
+            header = fields
+            _require_once(path, header, asked)
+            continue
+        where = f"{path.name}, line {begins:,}"
+        if len(fields) != len(header):
+            raise SaereportError(
+                f"{where}: not as many columns as the first line.",
+                "Text that holds the separator or a line's end has to be quoted.",
+            )
+        yield where, dict(zip(header, fields, strict=True))
+
+
+def _require_once(path: Path, header: Sequence[str], asked: Collection[str]) -> None:
+    twice = next((name for name in asked if header.count(name) > 1), None)
+    if twice is not None:
         raise SaereportError(
-            f"{path.name}, line {reader.line_num:,} cannot be read: {error}."
-        ) from error
+            f"{path.name}: two columns are called '{shortened(twice, 60)}'.", "Rename one."
+        )
 
 
 def _label(value: Any, where: str) -> str:
@@ -282,7 +302,7 @@ def _label(value: Any, where: str) -> str:
     label = " ".join(value.split())
     if len(label) > LONGEST_LABEL or not label.isprintable():
         raise SaereportError(
-            f"{where}: the label '{shortened(ascii(label), 40)}' is no name of a class.",
-            f"Labels have up to {LONGEST_LABEL} characters.",
+            f"{where}: the label {shortened(ascii(label), 40)} is no name of a class.",
+            f"Labels have up to {LONGEST_LABEL} characters, all of which can be seen.",
         )
     return label

@@ -71,8 +71,8 @@ def require_directions(context: Context) -> list[Asked]:
     """The directions that are asked for; refuses those that this model or its SAEs do not have.
 
     Raises:
-        SaereportError: A hook point is not one of the model, a vector has another width, latents
-            cannot be turned up, or prompts of a mean cannot be read.
+        SaereportError: A hook point is not one of the model, a vector has another width, is zero
+            or no number, latents cannot be turned up, or prompts of a mean cannot be read.
     """
     found = asked_directions(context.config.steering.directions)
     for one in found:
@@ -90,17 +90,36 @@ def require_directions(context: Context) -> list[Asked]:
                     )
             continue
         hook = _hook_of(context, one)
-        width = context.model.width(hook)
-        if one.config.kind == "file" and one.width != width:
-            raise SaereportError(
-                f"The direction '{one.name}' has {one.width:,} numbers, and {context.model.name} "
-                f"has {width:,} at '{hook.name}'.",
-                "Name the hook point that it was made at, or take a vector of this model.",
-            )
+        if one.config.kind == "file":
+            _require_vector(context, one, hook)
         if one.config.kind == "means":
-            for path in (one.config.positive, one.config.negative):
+            sides = [
                 _prompts(context, path, one.name)
+                for path in (one.config.positive, one.config.negative)
+            ]
+            if sorted(sides[0]) == sorted(sides[1]):
+                raise _no_difference(one)
     return found
+
+
+def _require_vector(context: Context, one: Asked, hook: HookPoint) -> None:
+    """Refuse a vector of another width than the hook point, of zeros, or of what is no number."""
+    width = context.model.width(hook)
+    if one.width != width:
+        raise SaereportError(
+            f"The direction '{one.name}' has {one.width:,} numbers, and {context.model.name} "
+            f"has {width:,} at '{hook.name}'.",
+            "Name the hook point that it was made at, or take a vector of this model.",
+        )
+    assert one.config.file is not None
+    vector(one.config.file.expanduser(), one.vector)
+
+
+def _no_difference(one: Asked) -> SaereportError:
+    return SaereportError(
+        f"The means of the direction '{one.name}' are equal, so there is no direction.",
+        "Give two sets of prompts that differ where the tokens are taken.",
+    )
 
 
 def _hook_of(context: Context, one: Asked) -> HookPoint:
@@ -164,10 +183,7 @@ def built(context: Context, one: Asked) -> Built | None:
         unit = "the length that is asked for" if one.config.norm else "the distance of the means"
     length = float(float64_of(raw).norm())
     if not length > 0:
-        raise SaereportError(
-            f"The means of the direction '{one.name}' are equal, so there is no direction.",
-            "Give two sets of prompts that differ where the tokens are taken.",
-        )
+        raise _no_difference(one)
     unit_vector = raw / length
     gauge = Gauge((hook.name,), lambda acts: acts[hook.name].float() @ unit_vector)
     return Built(one, Direction({hook.name: norm * unit_vector}), gauge, unit)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 FILE_BYTES = 2**30
 """Larger files are no list of directions."""
 MOST_NAMES = 10_000
+_ANOTHER = "Name another one with 'vector', or leave it out of the file."
 
 
 def vectors_of(path: Path, chosen: str | None) -> dict[str, int]:
@@ -78,7 +79,8 @@ def _shapes(path: Path) -> dict[str, tuple[int, ...]]:
 def _npy(path: Path) -> np.ndarray:
     try:
         found: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
+    except (ValueError, OSError, EOFError, OverflowError) as error:
+        # Which error a shape of less than nothing, or more than all memory, is: numpy has several.
         raise SaereportError(f"'{path}' is not an npy file that can be read.") from error
     return found
 
@@ -107,10 +109,9 @@ def vector(path: Path, name: str) -> Tensor:
             whole = name in file.keys()  # noqa: SIM118 - it is no mapping
             tensor = file.get_tensor(name) if whole else file.get_slice(key)[int(row_)]
         found = tensor.float()
+    which = f"The vector '{shortened(name)}'" if name else "The vector"
     if not bool(torch.isfinite(found).all()):
-        raise SaereportError(
-            f"The vector '{shortened(name)}' of '{path}' holds what is no finite number."
-        )
+        raise SaereportError(f"{which} of '{path}' holds what is no finite number.", _ANOTHER)
     if not bool(found.any()):
-        raise SaereportError(f"The vector '{shortened(name)}' of '{path}' is zero.")
+        raise SaereportError(f"{which} of '{path}' is zero.", _ANOTHER)
     return found

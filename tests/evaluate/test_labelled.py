@@ -118,3 +118,41 @@ def test_files_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
         with pytest.raises(SaereportError) as caught:
             read_task([tmp_path / name for name in names], KEYS)
         assert said in str(caught.value)
+
+
+def table(folder: Path, name: str, header: str, rows: list[str]) -> Path:
+    path = folder / name
+    path.write_bytes("\n".join([header, *rows, ""]).encode())
+    return path
+
+
+def test_rows_of_a_table_end_where_csv_says(tmp_path: Path) -> None:
+    odd = "\u2028\u2029\x85\x0b\x0c\x1c\x1d\x1e"
+    lines = [f'{label},text {label}{n} {odd} "said"' for label in "ab" for n in range(10)]
+    found = read_task([table(tmp_path, "odd.csv", "label,text", lines)], KEYS)
+    assert [one.text for one in found.texts][:1] == [f'text a0 {odd} "said"']
+    assert len(found.texts) == 20
+
+
+def test_a_field_of_a_table_may_be_as_long_as_that_of_json(tmp_path: Path) -> None:
+    lines = [f"{'x' * 150_000}{label}{n},{label}" for label in "ab" for n in range(10)]
+    lines = [f"{n}{line}" for n, line in enumerate(lines)]
+    assert len(read_task([table(tmp_path, "long.csv", "text,label", lines)], KEYS).texts) == 20
+
+
+@pytest.mark.parametrize(
+    ("name", "header", "last", "said"),
+    [
+        ("twice.csv", "text,label,label", "x,a,b", "two columns are called 'label'"),
+        ("open.csv", "text,label", '"never closed,a', "open.csv:22.*is never closed"),
+        ("mark.csv", "text,label", '"a "word" here",a', "mark.csv:22.*is not doubled"),
+        ("three.tsv", "text\tlabel", "x\ta\tb", "three.tsv, line 22: not as many columns"),
+    ],
+)
+def test_a_table_that_can_be_read_in_two_ways_is_refused(
+    tmp_path: Path, name: str, header: str, last: str, said: str
+) -> None:
+    between = "\t" if name.endswith(".tsv") else ","
+    lines = [between.join([f"w{n}", label]) for label in "ab" for n in range(10)]
+    with pytest.raises(SaereportError, match=said):
+        read_task([table(tmp_path, name, header, [*lines, last])], KEYS)

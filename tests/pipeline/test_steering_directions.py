@@ -275,10 +275,16 @@ def test_what_is_no_direction_is_refused_beforehand(
         ({"file": "words.npy", "hook": EARLY}, "no numbers but"),
         ({"file": "yes.txt", "hook": EARLY}, "neither .safetensors nor .npy"),
         ({"file": "cut.npy", "hook": EARLY}, "not an npy file"),
+        ({"file": "less.npy", "hook": EARLY}, "not an npy file"),
     ],
 )
-def test_what_does_not_fit_the_model_is_refused(
-    steering: Asked, files: Path, tmp_path: Path, one: dict[str, Any], message: str
+def test_what_does_not_fit_the_model_is_refused_before_the_text_is_read(
+    steering: Asked,
+    files: Path,
+    tmp_path: Path,
+    passes: list[Any],
+    one: dict[str, Any],
+    message: str,
 ) -> None:
     np.save(files / "wide.npy", np.ones(33))
     np.save(files / "zero.npy", np.zeros(32))
@@ -286,10 +292,13 @@ def test_what_does_not_fit_the_model_is_refused(
     np.save(files / "cube.npy", np.ones((2, 2, 32)))
     np.save(files / "words.npy", np.array(["a", "b"]))
     (files / "cut.npy").write_bytes((files / "one.npy").read_bytes()[:20])
+    less = (files / "one.npy").read_bytes().replace(b"(32,), }  ", b"(-2, 32),}")
+    (files / "less.npy").write_bytes(less)
     (files / "long.txt").write_text(" ".join(["w9"] * 90))
     paths = {k: str(files / v) for k, v in one.items() if k in ("file", "positive", "negative")}
     with pytest.raises(SaereportError, match=message):
         building.collect(steering([{"name": "x", **one, **paths}]), tmp_path / "run")
+    assert not [shape for shape in passes if shape[0] == 8]
 
 
 def test_directions_that_are_finished_are_not_written_anew(

@@ -70,9 +70,9 @@ def _records(file: Path) -> Iterator[tuple[int, list[str]]]:
         while True:
             begins = reader.line_num + 1
             try:
-                fields = _next(reader)
+                fields = next_row(reader)
             except csv.Error as error:
-                raise _explained(file, begins, reader.line_num, str(error)) from error
+                raise row_fault(file, begins, reader.line_num, str(error)) from error
             except UnicodeDecodeError as error:
                 raise _bad_line(file) from error
             if fields is None:
@@ -91,8 +91,12 @@ def _line_end(file: Path) -> str:
     return "" if first is not None and first[0] == b"\r" else "\n"
 
 
-def _next(reader: Any) -> list[str] | None:
-    """The next row; None at the end."""
+def next_row(reader: Any) -> list[str] | None:
+    """The next row of a `csv.reader`, whose fields may be `LONGEST_FIELD` long; None at the end.
+
+    Raises:
+        csv.Error: It cannot be read; `row_fault` says why.
+    """
     # The module has one limit for all its readers: another's is as it was when this returns.
     before = csv.field_size_limit(LONGEST_FIELD)
     try:
@@ -114,7 +118,15 @@ def _lines(file: Path, stream: IO[str]) -> Iterator[str]:
         yield line
 
 
-def _explained(file: Path, begins: int, line: int, said: str) -> SaereportError:
+def row_fault(file: Path, begins: int, line: int, said: str) -> SaereportError:
+    """The error for a row that is not CSV.
+
+    Args:
+        file: The file.
+        begins: The line in which the row begins.
+        line: The line in which reading it failed.
+        said: What the csv module says of it.
+    """
     where = f"{file.name}:{begins}"
     if "unexpected end of data" in said:
         return SaereportError(
