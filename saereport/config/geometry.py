@@ -66,6 +66,9 @@ def parse_pairs(asked: Sequence[str], slugs: Mapping[str, object]) -> list[tuple
         asked: Each `early:late`.
         slugs: The SAEs of the report.
 
+    Returns:
+        Each pair once, as it is first named.
+
     Raises:
         UsageError: One is no pair, names no SAE of the report, or one SAE twice.
     """
@@ -86,4 +89,8 @@ def parse_pairs(asked: Sequence[str], slugs: Mapping[str, object]) -> list[tuple
         if parts[0] == parts[1]:
             raise UsageError(f"The SAE '{parts[0]}' is to be compared with itself.")
         found.append((parts[0], parts[1]))
-    return list(dict.fromkeys(found))
+    # Named the other way round it is the same pair: its matches are looked for both ways anyway.
+    once: dict[frozenset[str], tuple[str, str]] = {}
+    for pair in found:
+        once.setdefault(frozenset(pair), pair)
+    return list(once.values())

@@ -205,7 +205,7 @@ def test_what_is_no_pair_is_refused_beforehand(asked: Asked, words: str, said: s
 def test_pairs_are_read_as_they_are_written(asked: Asked) -> None:
     config = make_config(asked(compare_saes=[["early", "late"], "late : early"]))
     slugs = {"early": 0, "late": 0}
-    assert parse_pairs(config.compare_saes, slugs) == [("early", "late"), ("late", "early")]
+    assert parse_pairs(config.compare_saes, slugs) == [("early", "late")]
     check_everything(config)
     for wrong in ({"match": 0}, {"match": 1.5}, {"smallest_cluster": 1}, {"cluster": -1}):
         with pytest.raises(UsageError, match="cannot be"):
