@@ -1,4 +1,4 @@
-(self.saereport=self.saereport||[]).push({"kind":"report","title":"SmolLM2-135M, seven SAEs","fingerprint":"c7a2c0491297","single":false,"texts":[0,444,889],"rows":{"token":["token","text","special"],"piece":["first","length","text"],"joint":["run","pieces"],"sequence":["sequence","tokens","readers"],"latent":["latent","density","max","tokens","raises","label","spark","x","y","blind"],"example":["sequence","peak","activation","start","window","document","places","values"],"range":["low","high","n_active","share"],"peak":["sequence","peak","start","window"],"attribution":["activation","pre_activation","bias","heads","first","sources","where"],"influence":["sae","latent","shown","layer","head","source","token","value"],"influences":["activation","where","rows"],"graph_sae":["slug","label","layer","neuronpedia"],"error_node":["id","kind","sae","layer","influence","reach","feature"],"embedding_node":["id","kind","sae","layer","influence","reach","feature","words"],"latent_node":["id","kind","sae","layer","influence","reach","feature","activation","card"],"logit_node":["id","kind","sae","layer","influence","reach","feature","probability","words"],"card_example":["activation","start","window","places","values"],"graph_check":["source","target","direct","predicted","measured","fails"]}
+(self.saereport=self.saereport||[]).push({"kind":"report","title":"SmolLM2-135M, seven SAEs","fingerprint":"3d13aa0ca59b","single":false,"texts":[0,444,889],"rows":{"token":["token","text","special"],"piece":["first","length","text"],"joint":["run","pieces"],"sequence":["sequence","tokens","readers"],"latent":["latent","density","max","tokens","raises","label","spark","x","y","blind","score"],"example":["sequence","peak","activation","start","window","document","places","values"],"range":["low","high","n_active","share"],"peak":["sequence","peak","start","window"],"attribution":["activation","pre_activation","bias","heads","first","sources","where"],"influence":["sae","latent","shown","layer","head","source","token","value"],"influences":["activation","where","rows"],"graph_sae":["slug","label","layer","neuronpedia"],"error_node":["id","kind","sae","layer","influence","reach","feature"],"embedding_node":["id","kind","sae","layer","influence","reach","feature","words"],"latent_node":["id","kind","sae","layer","influence","reach","feature","activation","card"],"logit_node":["id","kind","sae","layer","influence","reach","feature","probability","words"],"card_example":["activation","start","window","places","values"],"graph_check":["source","target","direct","predicted","measured","fails"]}
 ,"saes":[
 {"slug":"transcoder-l3","label":"transcoder-l3","neuronpedia":"","count":10,"last":2046,"firsts":[162]},
 {"slug":"resid-l10","label":"resid-l10","neuronpedia":"","count":10,"last":2206,"firsts":[47]},
@@ -13,6 +13,9 @@
 {"name":"attribution","title":"Which tokens and heads its examples came from","tables":["example_heads"],"wide":true},
 {"name":"activation","title":"How often, how strongly","tables":["activity","activation_histogram","given_histogram"],"wide":false},
 {"name":"logits","title":"What it writes","tables":["logit_lens"],"wide":false},
+{"name":"output_score","title":"What turning it up does","tables":["output_scores"],"wide":false},
+{"name":"intervened","title":"Ablated and clamped on prompts","tables":["prompt_interventions"],"wide":true,"reveals_text":true},
+{"name":"token_sets","title":"Token sets that it raises or lowers","tables":["token_set_scores"],"wide":false},
 {"name":"write_layers","title":"Writes by layer","tables":["write_layers"],"wide":true},
 {"name":"tokens","title":"Tokens it is active on","tables":["token_statistics"],"wide":true,"reveals_text":true},
 {"name":"deembedding","title":"What it reads","tables":["deembedding"],"wide":true},
@@ -22,6 +25,7 @@
 {"name":"influences","title":"What drove it on its examples","tables":["influence_counts","example_influences"],"wide":true},
 {"name":"components","title":"What its examples are made of","tables":["example_components"],"wide":true},
 {"name":"through_heads","title":"What it reads through heads","tables":["example_head_deembedding"],"wide":true},
+{"name":"layers","title":"Through the layers","tables":["latent_matches"],"wide":true},
 {"name":"geometry","title":"Directions","tables":["geometry"],"wide":true},
 {"name":"raw","title":"Other tables","tables":[],"wide":true},
 {"name":"raw-text","title":"Other tables about its text","tables":[],"wide":true,"reveals_text":true}
@@ -37,6 +41,10 @@
 ["logits.top",{"b":"tokens","title":"Raises most","columns":["logit"],"formats":["value"],"bar":0}],
 ["logits.bottom",{"b":"tokens","title":"Lowers most","columns":["logit"],"formats":["value"],"bar":0}],
 ["logits",{"b":"grid"}],
+["output_score",{"b":"facts","names":["output score","of other latents","scores above","its tokens become","turned up by"]}],
+["output_score.tokens",{"b":"tokens","title":"Next token on neutral prompts","columns":["without","turned up"],"formats":["percent","percent"],"bar":1}],
+["intervened",{"b":"table","title":"Change of the answer's logit minus that of the likeliest other token; the answer's probability then"}],
+["token_sets",{"b":"table","columns":["set","score","corrected p"]}],
 ["write_layers.norms",{"b":"bars","title":"How much it writes to each layer","summary":"Bar chart of the norm of what the latent writes to the MLP of each of {n} layers; layer {layer} gets the most, {norm}.","views":[{"label":"","columns":["layer","norm"],"data":[{"type":"bar","meta":"accent","hoverinfo":"none","dx":1}],"layout":{"bargap":0.2,"xaxis":{"title":{"text":"layer"},"dtick":1},"yaxis":{"title":{"text":"norm of the write"},"rangemode":"tozero"}}}]}],
 ["write_layers.note",{"b":"text","text":"The latent reads at one layer and writes to the MLP of that layer and of every later one. The direct effect on the logits above is that of all these writes together; below is that of each alone."}],
 ["write_layers.top",{"title":"Raises most","b":"tokens","columns":["logit"],"formats":["value"],"bar":0}],
@@ -72,11 +80,16 @@
 ["through_heads.bottom",{"b":"tokens","columns":["score"],"formats":["value"],"bar":0}],
 ["through_heads.note",{"b":"text","text":"From the weights alone: the heads that add most on its top examples, and which tokens would excite or inhibit it most if such a head moved them."}],
 ["through_heads",{"b":"grid"}],
+["geometry.chain",{"b":"table","title":"The chain that it is in","summary":"Chain {chain} of {of}: one latent for each SAE that it goes through.","columns":["SAE","latent","cosine with the one before","active together",""]}],
+["geometry.cluster",{"b":"table","columns":["in the cluster","of latents","which raise in common"]}],
+["geometry.cosines",{"b":"bars","summary":"Cosine of each latent's best match in {other}: the median is {median}, that among as many random directions {chance}, of which 1 in 100 is above {high}.","views":[{"label":"","columns":["cosine from","to","latents","by chance"],"data":[{"type":"bar","meta":"accent","name":"latents","hoverinfo":"none"},{"type":"bar","meta":"quiet","name":"random directions","hoverinfo":"none"}],"layout":{"barmode":"group","bargap":0.06,"xaxis":{"title":{"text":"cosine of the best match"}},"yaxis":{"title":{"text":"latents"},"rangemode":"tozero"}}}]}],
+["layers",{"b":"table","columns":["SAE","compared in","best match","cosine",""]}],
 ["geometry",{"b":"facts","names":["encoder norm","decoder norm","encoder–decoder cosine"],"notes":["read direction","write direction","1 when it reads what it writes"]}],
 ["prompt.activations",{"b":"lines","y":"activation","summary":"{n} of the report's latents are active on this prompt; the strongest are drawn, from the sixth on dotted. Another prompt's are dashed, aligned by position.","overlay":"Lay another prompt over it","told":["latent, at its peak","peak","position: activation"]}],
 ["prompt.maps.about",{"b":"text","text":"How strongly each earlier latent moves each later one, here and now. Open a map for its heatmap and its strongest pairs."}],
 ["prompt.map",{"b":"heatmap","quantity":"gradient","product":"activation × gradient","missing":"no pair, or not among the pairs kept","outline":"where induction is expected","summary":"Heatmap of gradients, {title}: {n} pairs; later in rows, earlier in columns. The strongest pairs are in the tables below.","told":false}],
 ["prompt.map.pairs",{"b":"table","columns":["earlier","later","activation","later activation","gradient","act. × grad.","predicted","measured"]}],
+["prompt.interventions",{"b":"heatmap","choice":"what is set","summary":"Change of the answer's logit minus that of {runner_up}, the likeliest other token: each latent (row) ablated or clamped by itself, the SAE's error and all else kept. The largest is {most}.","missing":"not set"}],
 ["prompt.checks",{"b":"scatter","x":"predicted change","y":"measured change","diagonal":"as predicted","roles":{"quiet":"tokens to latents","accent":"latents to latents","act":"latents to logits"},"told":false,"summary":"{n} edges: the earlier latent was set to zero in the true model. {opposite} have the opposite sign, {off} are off by more than a factor of two. Points on the diagonal are as the gradient predicts. The correlation r of predicted and measured change is given for each map: between maps the scales differ."}],
 ["prompt.checks.maps",{"b":"table","columns":["map","edges","r","opposite sign","off by more than twice"]}],
 ["prompt.induction",{"b":"heatmap","summary":"What reaches these latents from the first half; outlined cells are where induction is expected, from the token after the earlier occurrence.","choice":"which map","missing":"no pair, or not among the pairs kept","outline":"where induction is expected"}],
@@ -86,6 +99,7 @@
 ["prompt.components",{"b":"heatmap","choice":"which latent","summary":"What each head and each MLP add to a latent's pre-activation. With the embedding and the bias, the parts sum to the pre-activation.","missing":"computed after what the latent reads","alike":true,"views":[{"x":"layer","note":"{about}: embedding {embedding} + heads {heads} + MLPs {mlps} + bias {bias} = pre-activation {total}, with the norm's scale held fixed."}]}],
 ["prompt.influences",{"b":"table","columns":["earlier","later","route","influence"]}],
 ["sae.density",{"b":"bars","title":"Density of the latents","summary":"Histogram of log10 density: {n} latents of the SAE were active at least once, {chosen} of them shown here; half of the active ones have a density below {median}.","log":"y","views":[{"label":"","columns":["density from","to","latents","shown here"],"data":[{"type":"bar","meta":"quiet","name":"all latents","hoverinfo":"none"},{"type":"bar","meta":"accent","name":"shown here","hoverinfo":"none"}],"layout":{"barmode":"overlay","bargap":0.06,"xaxis":{"title":{"text":"density"},"tickmode":"array"},"yaxis":{"title":{"text":"latents"},"rangemode":"tozero"}}}]}],
-["sae.l0",{"b":"bars","title":"Active latents per token (L0)","summary":"Histogram of the number of active latents per counted token; the mean is {mean}.","log":"y","views":[{"label":"","columns":["from","to","tokens"],"data":[{"type":"bar","meta":"accent","hoverinfo":"none"}],"layout":{"bargap":0.06,"xaxis":{"title":{"text":"active latents"},"rangemode":"tozero"},"yaxis":{"title":{"text":"tokens"},"rangemode":"tozero"}}}]}]
+["sae.l0",{"b":"bars","title":"Active latents per token (L0)","summary":"Histogram of the number of active latents per counted token; the mean is {mean}.","log":"y","views":[{"label":"","columns":["from","to","tokens"],"data":[{"type":"bar","meta":"accent","hoverinfo":"none"}],"layout":{"bargap":0.06,"xaxis":{"title":{"text":"active latents"},"rangemode":"tozero"},"yaxis":{"title":{"text":"tokens"},"rangemode":"tozero"}}}]}],
+["evaluation.weights",{"b":"bars","log":"y","views":[{"label":"","columns":["from","to","latents"],"data":[{"type":"bar","meta":"accent","hoverinfo":"none"}],"layout":{"bargap":0.06,"xaxis":{"title":{"text":""}},"yaxis":{"title":{"text":"latents"},"rangemode":"tozero"}}}]}]
 ]
 });

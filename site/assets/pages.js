@@ -490,14 +490,18 @@
     const found = column.map((text4) => typeof text4 === "string" ? NUMBER.exec(text4) : null);
     const words2 = column.filter((_, i) => !found[i]);
     if (!found.some(Boolean) || words2.some((text4) => typeof text4 !== "string" || !NOTHING.has(text4))) return null;
-    const most2 = found.reduce((n, match) => match ? Math.max(n, decimals(match)) : n, 0);
+    const most = found.reduce((n, match) => match ? Math.max(n, decimals(match)) : n, 0);
     return found.map((match) => {
-      const missing = match ? Math.min(MOST, most2 - decimals(match)) : 0;
+      const missing = match ? Math.min(MOST, most - decimals(match)) : 0;
       return !match || !missing || match[2] ? "" : (match[1] ? "d" : "e") + missing;
     });
   }
   var linedUp = (rows) => rows.length ? rows[0].map((_, i) => i ? aligned(rows.map((row2) => row2[i])) : null) : [];
   var cellClass = (own2, lacks) => [own2, lacks].filter(Boolean).join(" ") || null;
+
+  // core/scale.js
+  var largestOf = (numbers2) => numbers2.reduce((most, n) => Math.max(most, Math.abs(n)), 0);
+  var shareOf = (value2, most) => most > 0 ? Math.abs(value2) / most : 0;
 
   // core/seen.js
   var seen = /* @__PURE__ */ new WeakMap();
@@ -774,7 +778,7 @@
     (block.columns || []).forEach((name3) => head3.append(el("th", { scope: "col" }, name3)));
     const body = el("tbody", {});
     const bar2 = block.bar;
-    const most2 = Math.max(...items.map((item2) => Math.abs((bar2 === void 0 ? 0 : item2.values[bar2]) || 0)), 1e-12);
+    const most = largestOf(items.map((item2) => (bar2 === void 0 ? 0 : item2.values[bar2]) || 0));
     const texts = items.map((item2) => item2.values.map((value2, i) => formatOf(formats[i])(value2)));
     const lines2 = linedUp(texts.map((row2) => ["", ...row2]));
     const rows = items.map((item2, place) => {
@@ -783,7 +787,7 @@
         const cell2 = el("td", { class: cellClass(i === bar2 ? "lead-value" : "", lines2[i + 1]?.[place]) }, texts[place][i]);
         if (i === bar2) {
           const line2 = el("i", { class: value2 < 0 ? "neg" : "" });
-          line2.style.setProperty("width", 72 * Math.abs(value2) / most2 + "%");
+          line2.style.setProperty("width", 72 * shareOf(value2, most) + "%");
           cell2.append(line2);
         }
         row2.append(cell2);
@@ -1051,8 +1055,8 @@
   var NOTHING2 = Object.freeze({ star: false, label: "", note: "", source: "" });
   var books = /* @__PURE__ */ new Map();
   var unkept = /* @__PURE__ */ new Map();
-  var text = (value2, most2) => typeof value2 === "string" ? value2.replace(/\r\n?/g, "\n").replace(UNSEEN, "").slice(0, most2) : "";
-  var line = (value2, most2) => text(value2, most2).replace(/\s+/g, " ");
+  var text = (value2, most) => typeof value2 === "string" ? value2.replace(/\r\n?/g, "\n").replace(UNSEEN, "").slice(0, most) : "";
+  var line = (value2, most) => text(value2, most).replace(/\s+/g, " ");
   var isRecord = (value2) => value2 !== null && typeof value2 === "object" && !Array.isArray(value2);
   function clean(value2) {
     if (!isRecord(value2)) return NOTHING2;
@@ -1643,10 +1647,11 @@
     [0.5, colours.raised],
     [1, colours.up]
   ];
-  function divergingLegend(most2) {
+  function divergingLegend(most) {
+    if (!(most > 0)) return el("div", { class: "legend" }, "all 0");
     const ramp = el("span", { class: "ramp", "aria-hidden": "true" });
     for (const step2 of ["n5", "n3", "n1", "", "p1", "p3", "p5"]) ramp.append(el("i", { class: step2 }));
-    return el("div", { class: "legend" }, asText.value(-most2), ramp, asText.value(most2));
+    return el("div", { class: "legend" }, asText.value(-most), ramp, asText.value(most));
   }
   function axis(colours, own2, log) {
     return {
@@ -1709,12 +1714,18 @@
     await draw2();
     for (const [name3, action] of Object.entries(events || {})) node.on?.(name3, action);
   }
+  function onRedraw(node, draw2) {
+    node.redraw = draw2;
+    node.bare = true;
+    drawn.add(node);
+    draw2();
+  }
   var readyFigures = () => whenIdle(() => maybe(document, ".plot") && load(PLOTLY).catch(() => {
   }));
   function redraw() {
     for (const node of drawn) {
       if (!node.isConnected) {
-        self.Plotly.purge(node);
+        if (!node.bare) self.Plotly.purge(node);
         drawn.delete(node);
       } else if (node.offsetParent) node.redraw?.();
       else node.stale = true;
@@ -1732,7 +1743,10 @@
     }
   }
   self.addEventListener("resize", () => {
-    for (const node of drawn) if (!node.offsetParent) node.stale = true;
+    for (const node of drawn) {
+      if (!node.offsetParent) node.stale = true;
+      else if (node.bare) node.redraw?.();
+    }
   });
   function filled(text4, values = {}) {
     return (text4 || "").replace(/\{(\w+)\}/g, (all2, name3) => Object.hasOwn(values, name3) ? asText.shown(values[name3]) : all2);
@@ -2232,6 +2246,241 @@
   }
   var whenChosen = (action) => self.addEventListener("hashchange", action);
 
+  // blocks/cloud.js
+  var STEPS = 3166;
+  var MARGIN = { left: 52, right: 10, top: 8, bottom: 38 };
+  var REACH = 14;
+  var axisOf = ({ name: name3, log, low, high: high2, values }) => ({ name: name3, log, low, high: high2, places: unpack(values) });
+  function valueOf(axis2, row2) {
+    const place = axis2.places[row2];
+    if (!place) return null;
+    const at2 = axis2.low + (place - 1) / STEPS * (axis2.high - axis2.low);
+    return axis2.log ? 10 ** at2 : at2;
+  }
+  function ticks({ log, low, high: high2 }) {
+    const found = [];
+    if (log) {
+      const steps = high2 - low > 2.5 ? [1] : high2 - low > 1.2 ? [1, 3] : [1, 2, 5];
+      for (let power2 = Math.floor(low); power2 <= high2; power2 += 1)
+        for (const step3 of steps) {
+          const at2 = power2 + Math.log10(step3);
+          if (at2 >= low && at2 <= high2) found.push([at2, asText.value(10 ** at2)]);
+        }
+      return found;
+    }
+    const rough = (high2 - low) / 5 || 1;
+    const power = 10 ** Math.floor(Math.log10(rough));
+    const step2 = power * ([1, 2, 5].find((times) => power * times >= rough) || 10);
+    for (let i = Math.ceil(low / step2); i * step2 <= high2; i += 1) found.push([i * step2, asText.value(i * step2)]);
+    return found;
+  }
+  function pixel({ x, y, base }, row2) {
+    const [across, up] = [x.places[row2], y.places[row2]];
+    if (!across || !up) return null;
+    const width2 = base.clientWidth - MARGIN.left - MARGIN.right;
+    const height = base.clientHeight - MARGIN.top - MARGIN.bottom;
+    return [MARGIN.left + (across - 1) / STEPS * width2, MARGIN.top + (1 - (up - 1) / STEPS) * height];
+  }
+  function cleared(canvas) {
+    const scale2 = self.devicePixelRatio || 1;
+    canvas.width = Math.round(canvas.clientWidth * scale2);
+    canvas.height = Math.round(canvas.clientHeight * scale2);
+    const pen2 = canvas.getContext("2d");
+    if (pen2) pen2.setTransform(scale2, 0, 0, scale2, 0, 0);
+    return pen2;
+  }
+  function drawAxes(pen2, { x, y, base }) {
+    const [right, bottom] = [base.clientWidth - MARGIN.right, base.clientHeight - MARGIN.bottom];
+    const [width2, height] = [right - MARGIN.left, bottom - MARGIN.top];
+    pen2.font = "11px " + getComputedStyle(document.body).fontFamily;
+    pen2.strokeStyle = colourOf("line");
+    pen2.fillStyle = colourOf("ink-2");
+    pen2.lineWidth = 1;
+    const share2 = (axis2, at2) => axis2.high > axis2.low ? (at2 - axis2.low) / (axis2.high - axis2.low) : 0;
+    pen2.beginPath();
+    pen2.textAlign = "center";
+    let end = -Infinity;
+    for (const [at2, text4] of ticks(x)) {
+      const left = MARGIN.left + share2(x, at2) * width2;
+      pen2.moveTo(left, MARGIN.top);
+      pen2.lineTo(left, bottom);
+      const half = pen2.measureText(text4).width / 2;
+      if (left - half < end + 6 || left + half > base.clientWidth) continue;
+      end = left + half;
+      pen2.fillText(text4, left, bottom + 14);
+    }
+    pen2.textAlign = "right";
+    for (const [at2, text4] of ticks(y)) {
+      const top = MARGIN.top + (1 - share2(y, at2)) * height;
+      pen2.moveTo(MARGIN.left, top);
+      pen2.lineTo(right, top);
+      pen2.fillText(text4, MARGIN.left - 5, top + 4);
+    }
+    pen2.stroke();
+    pen2.fillStyle = colourOf("ink-3");
+    pen2.textAlign = "center";
+    pen2.fillText(x.name, MARGIN.left + width2 / 2, bottom + 31);
+    pen2.save();
+    pen2.translate(11, MARGIN.top + height / 2);
+    pen2.rotate(-Math.PI / 2);
+    pen2.fillText(y.name, 0, 0);
+    pen2.restore();
+  }
+  function cloudBlock(block, given) {
+    const axes = block.axes.map(axisOf);
+    const latents2 = block.latents.length ? block.latents : Array.from({ length: block.n }, (_, i) => i);
+    const rowOf = new Map(latents2.map((latent2, row2) => [latent2, row2]));
+    const groups = (block.groups || []).map(({ name: name4, role, rows }) => ({ name: name4, role, rows: unpack(rows) }));
+    const kind = new Map(groups.flatMap(({ name: name4, rows }) => rows.map((row2) => [row2, name4])));
+    const shown3 = new Map(block.shown);
+    const box = given || el("figure", { class: "block figure" });
+    if (!given) box.append(el("figcaption", {}), el("p", { class: "summary" }, block.summary));
+    const caption = within(box, "figcaption");
+    const plots = el("div", { class: "cloud" });
+    (maybe(box, ".summary") || caption).after(plots);
+    const drawings = block.plots.map(([across, up]) => {
+      const [x, y] = [axes[across], axes[up]];
+      const label2 = "Scatter plot: " + y.name + " over " + x.name + " of " + asText.count(block.n) + " latents.";
+      const base = el("canvas", { role: "img", "aria-label": label2 });
+      const over = el("canvas", { "aria-hidden": "true" });
+      plots.append(el("div", { class: "cloud-plot" }, base, over));
+      return { x, y, base, over };
+    });
+    const size = block.n > 8e3 ? 1.2 : block.n > 1500 ? 2 : 2.6;
+    const drawBase = () => {
+      const colours = new Map(["ink-3", "ink", ...groups.map(({ role }) => role)].map((name4) => [name4, colourOf(name4)]));
+      const order2 = [...groups.map(({ rows, role }) => ({ rows, role, radius: size + 0.5 })), { rows: [...shown3.keys()], role: "", radius: size + 1.4 }];
+      for (const drawing of drawings) {
+        const pen2 = cleared(drawing.base);
+        if (!pen2) continue;
+        drawAxes(pen2, drawing);
+        pen2.fillStyle = colours.get("ink-3") || "";
+        pen2.globalAlpha = block.n > 8e3 ? 0.6 : 0.85;
+        for (let row2 = 0; row2 < block.n; row2 += 1) {
+          const at2 = pixel(drawing, row2);
+          if (at2) pen2.fillRect(at2[0] - size / 2, at2[1] - size / 2, size, size);
+        }
+        pen2.globalAlpha = 1;
+        for (const { rows, role, radius } of order2)
+          for (const row2 of rows) {
+            const at2 = pixel(drawing, row2);
+            if (!at2) continue;
+            pen2.beginPath();
+            pen2.arc(at2[0], at2[1], radius, 0, 2 * Math.PI);
+            if (role) {
+              pen2.fillStyle = colours.get(role) || "";
+              pen2.fill();
+            } else {
+              pen2.strokeStyle = colours.get("ink") || "";
+              pen2.lineWidth = 1.1;
+              pen2.stroke();
+            }
+          }
+      }
+    };
+    const said3 = el("p", { class: "cloud-said", role: "status" });
+    let chosen2 = null;
+    const lines2 = (row2) => {
+      const values = axes.map((axis2) => {
+        const value2 = valueOf(axis2, row2);
+        return axis2.name + " " + (value2 === null ? "–" : asText.value(value2));
+      });
+      const label2 = shown3.get(row2);
+      return ["Latent " + latents2[row2] + (kind.has(row2) ? ", " + kind.get(row2) : ""), ...label2 ? [label2] : [], values.join(" · "), ...block.notes[row2] ? [block.notes[row2]] : []];
+    };
+    const mark3 = (row2) => {
+      for (const drawing of drawings) {
+        const pen2 = cleared(drawing.over);
+        const at2 = pen2 && row2 !== null && pixel(drawing, row2);
+        if (!pen2 || !at2) continue;
+        pen2.strokeStyle = colourOf("accent");
+        pen2.lineWidth = 2;
+        pen2.beginPath();
+        pen2.arc(at2[0], at2[1], 7, 0, 2 * Math.PI);
+        pen2.stroke();
+        pen2.beginPath();
+        pen2.globalAlpha = 0.45;
+        pen2.lineWidth = 1;
+        pen2.moveTo(MARGIN.left, at2[1]);
+        pen2.lineTo(drawing.base.clientWidth - MARGIN.right, at2[1]);
+        pen2.moveTo(at2[0], MARGIN.top);
+        pen2.lineTo(at2[0], drawing.base.clientHeight - MARGIN.bottom);
+        pen2.stroke();
+      }
+    };
+    const choose2 = (row2) => {
+      chosen2 = row2;
+      mark3(row2);
+      said3.replaceChildren();
+      if (row2 === null) return;
+      const [first, ...others] = lines2(row2);
+      const href = shown3.has(row2) ? latentHref(block.sae, latents2[row2]) : null;
+      said3.append(href ? el("a", { href }, first) : el("b", {}, first), ...others.map((line2) => el("span", {}, line2)));
+    };
+    const nearest = (drawing, event) => {
+      const { left, top } = drawing.base.getBoundingClientRect();
+      const [x, y] = [event.clientX - left, event.clientY - top];
+      let [best, row2] = [REACH * REACH, -1];
+      for (let i = 0; i < block.n; i += 1) {
+        const at2 = pixel(drawing, i);
+        if (!at2) continue;
+        const far = (at2[0] - x) ** 2 + (at2[1] - y) ** 2 - (shown3.has(i) ? 4 : 0);
+        if (far < best) [best, row2] = [far, i];
+      }
+      return row2 < 0 ? null : row2;
+    };
+    for (const drawing of drawings) {
+      drawing.over.addEventListener("mousemove", (event) => {
+        const row2 = nearest(drawing, event);
+        mark3(row2 ?? chosen2);
+        showTip(row2 === null ? null : lines2(row2), event.clientX, event.clientY);
+      });
+      drawing.over.addEventListener("mouseleave", () => {
+        mark3(chosen2);
+        showTip(null);
+      });
+      drawing.over.addEventListener("click", (event) => {
+        const row2 = nearest(drawing, event);
+        if (row2 !== null && row2 === chosen2 && shown3.has(row2)) {
+          const href = latentHref(block.sae, latents2[row2]);
+          if (href) goTo(href);
+        } else choose2(row2);
+        input.value = row2 === null ? "" : String(latents2[row2]);
+      });
+    }
+    const input = el("input", { type: "text", inputmode: "numeric", autocomplete: "off", placeholder: "number" });
+    const find2 = el("label", { class: "field cloud-find" }, el("span", {}, "Mark latent"), input);
+    input.addEventListener("input", () => {
+      const row2 = /^\d+$/.test(input.value.trim()) ? rowOf.get(Number(input.value)) : void 0;
+      choose2(row2 ?? null);
+      if (row2 === void 0 && input.value.trim()) said3.append(el("span", {}, "This latent is not among those measured."));
+    });
+    const key = keyList([
+      ...groups.filter(({ rows }) => rows.length).map(({ name: name4, role }) => (
+        /** @type {[string, string]} */
+        ["dot d-" + role, name4]
+      )),
+      ["dot d-ink-3", groups.length ? "of no kind" : "latents"],
+      ...shown3.size ? [
+        /** @type {[string, string]} */
+        ["ring", "shown in this report"]
+      ] : []
+    ]);
+    plots.after(...key ? [key] : [], find2, said3);
+    const name3 = (maybe(box.closest(".panel") || box, "h2") || { textContent: "latents" }).textContent || "latents";
+    caption.append(offer(name3, () => ({ columns: ["latent", ...axes.map((axis2) => axis2.name)], rows: latents2.map((latent2, row2) => [latent2, ...axes.map((axis2) => valueOf(axis2, row2) ?? "")]) })));
+    const draw2 = () => {
+      drawBase();
+      mark3(chosen2);
+    };
+    whenSeen(plots, () => onRedraw(
+      /** @type {Plot} */
+      plots,
+      draw2
+    ));
+    return box;
+  }
+
   // blocks/axes.js
   function nameAxis(texts, colours) {
     return {
@@ -2262,7 +2511,7 @@
     hovermode: "closest",
     dragmode: self.matchMedia("(pointer: coarse)").matches ? false : "zoom"
   });
-  var shorten = (text4, most2) => text4.length > most2 ? text4.slice(0, Math.ceil(most2 / 2) - 1) + "…" + text4.slice(text4.length - Math.floor(most2 / 2)) : text4;
+  var shorten = (text4, most) => text4.length > most ? text4.slice(0, Math.ceil(most / 2) - 1) + "…" + text4.slice(text4.length - Math.floor(most / 2)) : text4;
   function frameOf(block, given) {
     const summary = filled(block.summary, block.v);
     const box = given || el("figure", { class: "block figure" });
@@ -2293,7 +2542,7 @@
 
   // blocks/sparse.js
   var SIZES = [12, 24, 48, 96];
-  var STEPS = /* @__PURE__ */ new Map([["ArrowLeft", [-1, 0]], ["ArrowRight", [1, 0]], ["ArrowUp", [0, -1]], ["ArrowDown", [0, 1]]]);
+  var STEPS2 = /* @__PURE__ */ new Map([["ArrowLeft", [-1, 0]], ["ArrowRight", [1, 0]], ["ArrowUp", [0, -1]], ["ArrowDown", [0, 1]]]);
   var ids = 0;
   function endsOf(block, side) {
     const { values } = side === "rows" ? block.row_values : block.column_values;
@@ -2307,9 +2556,9 @@
   var link = ({ name: name3, href, token, position, gloss }) => cellNode({ text: name3, href, token, position, gloss });
   function chosenCells(block, ends2, state) {
     const { x, y, value: value2 } = block;
-    const most2 = Math.max(1e-12, ...value2.map(Math.abs));
+    const most = largestOf(value2);
     const cells = Array.from(value2.keys()).filter(
-      (i) => Math.abs(value2[i]) >= state.threshold * most2 && !(state.across && ends2.columns[x[i]].position === ends2.rows[y[i]].position)
+      (i) => Math.abs(value2[i]) >= state.threshold * most && !(state.across && ends2.columns[x[i]].position === ends2.rows[y[i]].position)
     );
     const strongest = (places, own2) => {
       const strength = /* @__PURE__ */ new Map();
@@ -2326,7 +2575,7 @@
       const by = new Map(Array.from(value2.keys()).filter((i) => y[i] === wanted2).map((i) => [x[i], value2[i]]));
       columns.sort((a, b) => (by.get(b) || 0) - (by.get(a) || 0) || a - b);
     }
-    return { most: most2, cells, columns, rows };
+    return { most, cells, columns, rows };
   }
   function sparseHeatmap(block, given, drawing) {
     const state = { size: SIZES[1], threshold: 0, sort: "position", across: false };
@@ -2402,7 +2651,7 @@
     };
     plot.addEventListener("keydown", (event) => {
       if (event.key === "Escape" && pinned >= 0) press(-1);
-      const step2 = STEPS.get(event.key);
+      const step2 = STEPS2.get(event.key);
       if (event.altKey || event.ctrlKey || event.metaKey || !step2) return;
       event.preventDefault();
       event.stopPropagation();
@@ -2505,13 +2754,13 @@
   var MOST_ROWS = 200;
   var NARROW = 200;
   var SHORT_LABELS = 40;
-  function heatDrawing({ z, most: most2, rows, columns, x, places }, boxes2, colours) {
+  function heatDrawing({ z, most, rows, columns, x, places }, boxes2, colours) {
     const trace = {
       type: "heatmap",
       z,
       customdata: places,
-      zmin: -most2,
-      zmax: most2,
+      zmin: -(most || 1),
+      zmax: most || 1,
       colorscale: diverging(colours),
       showscale: false,
       hoverinfo: "none",
@@ -2537,7 +2786,7 @@
     return { data: [trace], layout };
   }
   var numbersOf = (view) => view.z.map((row2) => row2.map((n) => n === null ? null : n * (view.unit || 1)));
-  var largest = (view) => Math.max(1e-12, ...numbersOf(view).flat().map((n) => Math.abs(n || 0)));
+  var largest = (view) => largestOf(numbersOf(view).flat().map((n) => n || 0));
   function cellsOf(view) {
     const cells = numbersOf(view).flatMap((row2, y) => row2.map((value2, x) => ({ row: view.rows[y], column: view.columns[x], value: value2 || 0 })));
     return cells.filter((cell2) => cell2.value).sort((a, b) => Math.abs(b.value) - Math.abs(a.value));
@@ -2561,9 +2810,9 @@
     return best ? " Largest: " + asText.value(best.value) + ", " + best.row + " by " + best.column + "." : "";
   }
   function strip(words2, values) {
-    const most2 = Math.max(...values.map(Math.abs), 1e-12);
+    const most = largestOf(values);
     return values.map((value2, i) => {
-      const share2 = Math.round(50 * Math.abs(value2) / most2);
+      const share2 = Math.round(50 * shareOf(value2, most));
       const token = el("span", { title: asText.value(value2) }, proseText(words2[i]));
       const colour = "color-mix(in srgb, var(--" + (value2 < 0 ? "down" : "up") + ") " + share2 + "%, transparent)";
       token.style.setProperty("background", colour);
@@ -2638,12 +2887,24 @@
 
   // blocks/lines.js
   var N_LINES = 10;
+  function marks({ levels = [], span, log }, colours) {
+    const shapes = levels.map(({ value: value2 }) => ({ type: "line", xref: "paper", x0: 0, x1: 1, y0: value2, y1: value2, line: { color: colours["ink-3"], width: 1, dash: "dash" } }));
+    const annotations = levels.map(({ name: name3, value: value2 }) => ({
+      ...{ text: plotText(name3), showarrow: false, xref: "paper", x: 0, xanchor: "left", yanchor: "bottom" },
+      y: log ? Math.log10(value2) : value2,
+      font: { size: 10, color: colours["ink-2"] }
+    }));
+    if (!span) return { shapes, annotations };
+    const shade = { type: "rect", yref: "paper", x0: span.from, x1: span.to, y0: 0, y1: 1, fillcolor: colours.accent, opacity: 0.12, line: { width: 0 }, layer: "below" };
+    const above = { text: plotText(span.name), showarrow: false, yref: "paper", x: (span.from + span.to) / 2, y: 1, yanchor: "top", font: { size: 10, color: colours["ink-2"] } };
+    return { shapes: [...shapes, shade], annotations: [...annotations, above] };
+  }
   function linesBlock(block, given) {
     const series = block.series.slice(0, N_LINES);
     const { box, caption, plot, summary, name: title2 } = frameOf(block, given || null);
     const [first] = series;
-    const most2 = first ? Math.max(...first.values) : 0;
-    const peak = first ? " Strongest: " + cellName(first.name) + ", " + asText.value(most2) + " on " + block.labels[first.values.indexOf(most2)] + "." : "";
+    const most = first ? Math.max(...first.values) : 0;
+    const peak = first ? " Strongest: " + cellName(first.name) + ", " + asText.value(most) + " on " + block.labels[first.values.indexOf(most)] + "." : "";
     plot.classList.add("c-lines");
     plot.setAttribute("aria-label", "Line plot. " + summary + peak);
     const data = () => ({
@@ -2658,7 +2919,7 @@
         if (!row2) return [];
         const style = { color: palette[i % 5], width: 1.6, dash: dash || (i >= 5 ? "dot" : "solid") };
         const marker = { color: palette[i % 5], size: dash ? 3 : 5, symbol: i >= 5 ? "diamond" : "circle" };
-        const drawn2 = { x: row2.values.map((_, x) => x), y: row2.values, line: style, marker };
+        const drawn2 = { x: row2.values.map((_, x) => from.places ? from.places[x] : x), y: row2.values, line: style, marker };
         return [{ type: "scatter", mode: "lines+markers", name: plotText(shorten(cellName(name3), 24)), showlegend: !dash, legendgroup: key, hoverinfo: "none", ...drawn2 }];
       });
       const texts = block.labels.map((label2) => shorten(label2, 18));
@@ -2670,8 +2931,9 @@
           ...frameLayout(colours),
           showlegend: true,
           legend: narrow ? { orientation: "h", y: -0.5 } : { font: { size: 11 } },
-          xaxis: { ...nameAxis(texts, colours), range: [-0.3, end], tickangle: texts.length > 12 || narrow ? -90 : "auto" },
-          yaxis: { ...valueAxis(block.y, colours), rangemode: "tozero" }
+          xaxis: block.places ? valueAxis(block.x || "", colours) : { ...nameAxis(texts, colours), range: [-0.3, end], tickangle: texts.length > 12 || narrow ? -90 : "auto" },
+          yaxis: { ...valueAxis(block.y, colours), ...block.log ? { type: "log", tickmode: "array", tickvals: block.log, ticktext: block.log.map((value2) => asText.value(value2)) } : { rangemode: "tozero" } },
+          ...marks(block, colours)
         }
       };
     };
@@ -2713,7 +2975,7 @@
           const [{ x, y, data: trace }] = event.points;
           if (!event.event) return;
           const line2 = series.find(({ key }) => trace.legendgroup === key);
-          showTip([line2 ? cellName(line2.name) : "", asText.value(y) + " at position " + x], event.event.clientX, event.event.clientY);
+          showTip([line2 ? cellName(line2.name) : "", asText.value(y) + " at " + (block.places ? block.x + " " + asText.value(Number(x)) : "position " + x)], event.event.clientX, event.event.clientY);
         },
         plotly_unhover: () => showTip(null)
       })
@@ -2735,7 +2997,7 @@
         x: line3.points.map(([x]) => x),
         y: line3.points.map(([, y]) => y),
         hoverinfo: "none",
-        marker: { color: colours[line3.role] || colours.accent, size: 7, opacity: 0.8 }
+        marker: { color: colours[line3.role] || colours.accent, symbol: line3.symbol || "circle", size: line3.small ? 4 : 7, opacity: 0.8 }
       }));
       const line2 = { type: "scatter", mode: "lines", name: block.diagonal, x: ends2, y: ends2, hoverinfo: "skip", line: { color: colours["line-2"], width: 1 } };
       return {
@@ -2760,8 +3022,10 @@
       plot,
       () => drawPlot(plot, make2, {
         plotly_hover: (event) => {
-          const [{ x, y }] = event.points;
-          if (event.event) showTip([block.x + " " + asText.value(x), block.y + " " + asText.value(y)], event.event.clientX, event.event.clientY);
+          const [{ x, y, curveNumber }] = event.points;
+          const line2 = block.series[curveNumber - (block.diagonal ? 1 : 0)];
+          const of = block.named && line2 ? [line2.name] : [];
+          if (event.event) showTip([...of, block.x + " " + asText.value(x), block.y + " " + asText.value(y)], event.event.clientX, event.event.clientY);
         },
         plotly_unhover: () => showTip(null)
       })
@@ -2770,7 +3034,7 @@
   }
 
   // blocks/page.js
-  var DRAWN = { bars: figureBlock, heatmap: heatmapBlock, lines: linesBlock, scatter: scatterBlock };
+  var DRAWN = { bars: figureBlock, cloud: cloudBlock, heatmap: heatmapBlock, lines: linesBlock, scatter: scatterBlock };
   function drawBlock(page2, figure) {
     const key = figure.dataset.block || "";
     const draw2 = () => {
@@ -2849,17 +3113,17 @@
   // blocks/attributions.js
   var WIDTH = 14;
   var HALF = 18;
-  function step(value2, most2) {
-    if (!value2 || !(most2 > 0)) return "";
-    return (value2 < 0 ? "n" : "p") + Math.max(1, Math.min(5, Math.ceil(5 * Math.abs(value2) / most2)));
+  function step(value2, most) {
+    if (!value2 || !(most > 0)) return "";
+    return (value2 < 0 ? "n" : "p") + Math.max(1, Math.min(5, Math.ceil(5 * Math.abs(value2) / most)));
   }
   var signed = (value2) => (value2 > 0 ? "+" : "") + asText.value(value2);
   var offsetName = (offset) => offset === 0 ? "the peak" : asText.value(offset) + " from the peak";
-  function words(where, values, most2, blind) {
+  function words(where, values, most, blind) {
     const box = el("div", { class: "words signed", dir: "auto" });
     const add = (offset, text4, name3) => {
       const value2 = values.get(offset);
-      const classes = [step(value2, most2), offset === 0 ? "peak" : "", offset > 0 ? "far" : ""];
+      const classes = [step(value2, most), offset === 0 ? "peak" : "", offset > 0 ? "far" : ""];
       const span = el("span", { class: classes.filter(Boolean).join(" ") }, text4);
       if (offset === 0) span.tabIndex = 0;
       describeToken(span, [name3, value2 === void 0 ? "nothing listed" : signed(value2), offsetName(offset)]);
@@ -2879,7 +3143,7 @@
     const before4 = Array.from(values).filter(([offset]) => peak + offset < start2);
     if (before4.length) {
       const sum = before4.reduce((total, [, value2]) => total + value2, 0);
-      const span = el("span", { class: step(sum, most2) }, "…");
+      const span = el("span", { class: step(sum, most) }, "…");
       describeToken(span, ["before", signed(sum), "all tokens before this"]);
       box.append(span, " ");
     } else if (start2 > 0) box.append("… ");
@@ -2899,9 +3163,9 @@
     return box;
   }
   var headName = (layer, head3) => "L" + layer + "H" + head3;
-  function headBars(values, layer, most2) {
+  function headBars(values, layer, most) {
     const bar2 = (value2, i) => {
-      const height = HALF * Math.abs(value2) / most2;
+      const height = HALF * shareOf(value2, most);
       const end = value2 < 0 ? "v" + height.toFixed(1) : "v-" + height.toFixed(1);
       const back = value2 < 0 ? "v-" + height.toFixed(1) : "v" + height.toFixed(1);
       return "M" + (i * WIDTH + 2) + " " + HALF + end + "h" + (WIDTH - 4) + back + "z";
@@ -2928,13 +3192,12 @@
   function grid(columns, rows) {
     return el("details", {}, el("summary", {}, "Table"), gridTable({ columns, rows }));
   }
-  var most = (numbers2) => Math.max(1e-12, ...numbers2.map(Math.abs));
   function attributionBlock(block, { blind }) {
     const list2 = el("ul", {});
     const { value: value2 } = asText;
     const examples = allNamed("attribution", block.examples);
-    const scale2 = most(examples.flatMap((row2) => row2.sources));
-    const heads = most(examples.flatMap((row2) => row2.heads));
+    const scale2 = largestOf(examples.flatMap((row2) => row2.sources));
+    const heads = largestOf(examples.flatMap((row2) => row2.heads));
     const rows = [];
     examples.forEach(({ activation, pre_activation, bias, heads: byHead, first, sources, where }, i) => {
       const values = new Map(sources.map((number, k) => [first + k, number]));
@@ -2973,13 +3236,13 @@
   function influenceTable(block, rows, blind) {
     const head3 = ["earlier latent", "path", "token", "influence"];
     const body = el("tbody", {});
-    const widest = most(rows.map((row2) => row2.value));
+    const widest = largestOf(rows.map((row2) => row2.value));
     const line2 = aligned(rows.map((row2) => signed(row2.value)));
     rows.forEach((row2, i) => {
       const { source, token, value: value2 } = row2;
       const cell2 = el("td", { class: cellClass("lead-value", line2?.[i]) }, signed(value2));
       const bar2 = el("i", { class: value2 < 0 ? "neg" : "" });
-      bar2.style.setProperty("width", 72 * Math.abs(value2) / widest + "%");
+      bar2.style.setProperty("width", 72 * shareOf(value2, widest) + "%");
       cell2.append(bar2);
       const shown3 = () => blind ? el("code", { class: "tok" }, "#" + token) : tokenCode(token);
       const text4 = token < 0 ? null : shown3();
@@ -3000,7 +3263,7 @@
       const values = /* @__PURE__ */ new Map();
       rows.forEach((row2) => values.set(row2.source, (values.get(row2.source) || 0) + row2.value));
       const side = activation === null ? "" : asText.value(activation);
-      const line2 = words(where, values, most(Array.from(values.values())), blind);
+      const line2 = words(where, values, largestOf(Array.from(values.values())), blind);
       const example2 = el("div", { class: "example apart" }, el("span", { class: "value" }, side), line2);
       inside.replaceChildren(example2, influenceTable(block, rows, blind));
     };
@@ -3070,6 +3333,7 @@
     tokens: tokensBlock,
     latents: latentsBlock,
     bars: (block, { blind }) => figureBlock(block, null, blind),
+    cloud: (block) => cloudBlock(block),
     heatmap: (block) => heatmapBlock(block),
     lines: (block) => linesBlock(block),
     scatter: (block) => scatterBlock(block),
@@ -3183,7 +3447,7 @@
     if (!found.length) return null;
     const width2 = Math.max(...found.map(({ linear }) => linear.dx));
     const wide = found.map(({ linear }) => widened(linear, width2));
-    const most2 = Math.max(...wide.map((y) => y.length));
+    const most = Math.max(...wide.map((y) => y.length));
     const low = Math.min(...found.map(({ octaves }) => octaves.x0));
     const high2 = Math.max(...found.map(({ octaves }) => octaves.x0 + octaves.y.length));
     const trace = (item2, y, x0, dx) => ({
@@ -3201,8 +3465,8 @@
     const names2 = found.map(({ item: item2 }) => item2.name);
     const columns = ["from", "to", ...names2];
     const counts = { title: { text: "tokens" }, rangemode: "tozero" };
-    const ticks = Array.from({ length: Math.ceil((high2 - low) / 4) + 1 }, (_, i) => 4 * (Math.ceil(low / 4) + i)).filter((k) => k <= high2);
-    const few = ticks.filter((k, i) => i % Math.ceil(ticks.length / 8) === 0);
+    const ticks2 = Array.from({ length: Math.ceil((high2 - low) / 4) + 1 }, (_, i) => 4 * (Math.ceil(low / 4) + i)).filter((k) => k <= high2);
+    const few = ticks2.filter((k, i) => i % Math.ceil(ticks2.length / 8) === 0);
     return figureBlock({
       base: "compare.histogram",
       title: "Non-zero activations, over one axis",
@@ -3212,7 +3476,7 @@
         {
           label: "linear bins",
           columns,
-          data: found.map(({ item: item2 }, i) => trace(item2, padded(wide[i], 0, most2), width2 / 2, width2)),
+          data: found.map(({ item: item2 }, i) => trace(item2, padded(wide[i], 0, most), width2 / 2, width2)),
           layout: { xaxis: { title: { text: "activation" }, rangemode: "tozero" }, yaxis: counts }
         },
         {
@@ -3899,10 +4163,10 @@
     pen.font = size + "px sans-serif";
     return pen.measureText(text4).width;
   }
-  function fitText(text4, most2, size) {
-    if (width(text4, size) <= most2) return text4;
+  function fitText(text4, most, size) {
+    if (width(text4, size) <= most) return text4;
     const letters = Array.from(text4);
-    while (letters.length > 1 && width(letters.join("") + "…", size) > most2) letters.pop();
+    while (letters.length > 1 && width(letters.join("") + "…", size) > most) letters.pop();
     return letters.join("") + "…";
   }
   var NO_ROW = { layer: 0, sae: 0, cells: /* @__PURE__ */ new Map(), main: false, used: false, place: 0, h: 0, y: 0, full: 0, middle: 0 };
@@ -3982,11 +4246,11 @@
     }
     return sorted.filter((row2) => row2.used);
   }
-  function lines(items, most2) {
+  function lines(items, most) {
     const result = [];
     let line2 = null;
     for (const item2 of items) {
-      if (!line2 || line2.w + GAP + item2.w > most2) {
+      if (!line2 || line2.w + GAP + item2.w > most) {
         line2 = { items: [], w: -GAP, h: 0 };
         result.push(line2);
       }
@@ -4013,8 +4277,8 @@
         cell2.items.sort(order);
         if (row2.layer === OUTPUTS) continue;
         const total = cell2.items.reduce((sum, item2) => sum + item2.w + GAP, 0);
-        const most2 = total <= LINE ? LINE : Math.max(90, total / Math.ceil(total / LINE) + 12);
-        const made = lines(cell2.items, most2);
+        const most = total <= LINE ? LINE : Math.max(90, total / Math.ceil(total / LINE) + 12);
+        const made = lines(cell2.items, most);
         cell2.lines = made;
         const widest = Math.max(...made.map((line2) => line2.w));
         columns[column].w = Math.max(columns[column].w, widest + 18);
@@ -4146,8 +4410,8 @@
     const bend = Math.max(14, Math.abs(from - to) * 0.42);
     return "M" + round(a.x) + " " + round(from) + "C" + round(a.x) + " " + round(from - bend) + " " + round(b.x) + " " + round(to + bend) + " " + round(b.x) + " " + round(to);
   }
-  function edgeOf(edge2, most2, widest) {
-    const size = Math.sqrt(edge2.score / most2);
+  function edgeOf(edge2, most, widest) {
+    const size = Math.sqrt(edge2.score / most);
     const path = svgNode("path", { d: pathOf2(edge2), class: (edge2.weight < 0 ? "neg" : "pos") + (edge2.source.kind === "error" ? " unexplained" : "") });
     path.setAttribute("stroke-width", String(round(Math.max(0.5, widest * size))));
     path.setAttribute("stroke-opacity", String(round(10 * Math.min(0.9, 0.22 + 0.68 * size)) / 10));
@@ -4196,14 +4460,14 @@
       this.layout = layout;
       const { W, H } = layout;
       this.svg.setAttribute("viewBox", "0 0 " + round(W) + " " + round(H));
-      const marks = [];
+      const marks2 = [];
       layout.rows.forEach((row2, i) => {
-        if (row2.main && i % 2) marks.push(svgNode("rect", { x: 0, y: round(row2.y), width: round(W), height: round(row2.full), class: "band" }));
+        if (row2.main && i % 2) marks2.push(svgNode("rect", { x: 0, y: round(row2.y), width: round(W), height: round(row2.full), class: "band" }));
       });
       layout.columns.forEach((column, i) => {
-        if (i) marks.push(svgNode("path", { d: "M" + round(column.x) + " 0V" + round(H), class: "rule" }));
+        if (i) marks2.push(svgNode("path", { d: "M" + round(column.x) + " 0V" + round(H), class: "rule" }));
       });
-      this.bands.replaceChildren(...marks);
+      this.bands.replaceChildren(...marks2);
       const items = layout.items.slice().sort((a, b) => b.y - a.y || a.x - b.x);
       this.nodes.replaceChildren(...items.map((item2) => nodeOf2(this.model, item2)));
       this.layers.replaceChildren(...layout.rows.map((row2) => this.rowName(row2)));
@@ -4231,9 +4495,9 @@
       this.svg.setAttribute("width", String(round(W * z)));
       this.svg.setAttribute("height", String(round(H * z)));
       this.nameRows(z);
-      const marks = all(this.tokens, ":scope > *");
+      const marks2 = all(this.tokens, ":scope > *");
       columns.forEach((column, i) => {
-        const mark3 = marks[i].style;
+        const mark3 = marks2[i].style;
         mark3.setProperty("left", round(column.x * z) + "px");
         mark3.setProperty("width", round(column.w * z) + "px");
       });
@@ -4309,11 +4573,11 @@
      */
     edges(base, hot) {
       const drawn2 = (edges) => {
-        const most2 = edges.reduce((largest2, edge2) => Math.max(largest2, edge2.score), 1e-12);
+        const most = edges.reduce((largest2, edge2) => Math.max(largest2, edge2.score), 1e-12);
         const widest = Math.min(5.5, Math.max(1.6, 5.5 * Math.sqrt(60 / Math.max(1, edges.length))));
         const unexplained = (edge2) => edge2.source.kind === "error";
         const ordered = edges.slice().reverse();
-        return [...ordered.filter(unexplained), ...ordered.filter((edge2) => !unexplained(edge2))].map((edge2) => edgeOf(edge2, most2, widest));
+        return [...ordered.filter(unexplained), ...ordered.filter((edge2) => !unexplained(edge2))].map((edge2) => edgeOf(edge2, most, widest));
       };
       const same = base.length === this.behind.length && base.every((edge2, i) => edge2 === this.behind[i]);
       if (!same) this.base.replaceChildren(...drawn2(base));
@@ -4386,7 +4650,7 @@
     if (item2.group) return item2.group.name + " (" + item2.members.length + ")";
     return nodeNames.short(model, item2.members[0]);
   };
-  function edgeList(model, title2, edges, end, most2, pick) {
+  function edgeList(model, title2, edges, end, most, pick) {
     const box = el("section", { class: "g-list" }, el("h4", {}, title2 + " ", el("small", {}, String(edges.length))));
     if (!edges.length) box.append(el("p", { class: "none" }, "none in the graph"));
     const list2 = el("ul", {});
@@ -4405,12 +4669,12 @@
       if (pick) row2.addEventListener("click", () => pick(other));
       return el("li", {}, row2);
     });
-    list2.append(...rows.slice(0, most2));
-    if (rows.length > most2) {
+    list2.append(...rows.slice(0, most));
+    if (rows.length > most) {
       if (pick) {
         const more = el("button", { type: "button", class: "linkish" }, "all " + rows.length);
         const holder = el("li", {}, more);
-        more.addEventListener("click", () => holder.replaceWith(...rows.slice(most2)));
+        more.addEventListener("click", () => holder.replaceWith(...rows.slice(most)));
         list2.append(holder);
       }
     }
@@ -5180,13 +5444,13 @@
   }
 
   // sae/filters.js
-  var RANGES = ["latent", "density", "max"];
+  var RANGES = ["latent", "density", "max", "score"];
   var LISTS2 = ["tokens", "raises"];
   var TEXTS = ["q", "tokens", "raises", "label"];
   var ONLY = ["starred", "labelled", "pinned"];
-  var SORTS = ["latent", "marked", "density", "max", "shape", "tokens", "raises", "label"];
+  var SORTS = ["latent", "marked", "density", "max", "score", "shape", "tokens", "raises", "label"];
   var LONGEST2 = 200;
-  var NUMBER4 = /^[0-9]{1,15}(\.[0-9]{1,25})?(e-?[0-9]{1,2})?$/i;
+  var NUMBER4 = /^-?[0-9]{1,15}(\.[0-9]{1,25})?(e-?[0-9]{1,2})?$/i;
   var noFilters = () => ({
     q: "",
     tokens: "",
@@ -5195,6 +5459,7 @@
     latent: [null, null],
     density: [null, null],
     max: [null, null],
+    score: [null, null],
     only: /* @__PURE__ */ new Set(),
     sort: [{ name: "latent", down: false }]
   });
@@ -5270,6 +5535,7 @@
       marked: marked2,
       density: (row2) => row2.density,
       max: (row2) => row2.max,
+      score: (row2) => row2.score ?? "",
       shape: middle2,
       tokens: (row2) => first(row2.tokens),
       raises: (row2) => first(row2.raises),
@@ -5280,8 +5546,8 @@
       const found = [];
       for (const name3 of RANGES) {
         const [low, high2] = state[name3];
-        if (low !== null) found.push((row2) => row2[name3] >= low);
-        if (high2 !== null) found.push((row2) => row2[name3] <= high2);
+        if (low !== null) found.push((row2) => (row2[name3] ?? NaN) >= low);
+        if (high2 !== null) found.push((row2) => (row2[name3] ?? NaN) <= high2);
       }
       if (state.only.has("starred")) found.push((row2) => noteBook.of(sae2, row2.latent).star);
       if (state.only.has("labelled")) found.push((row2) => label2(row2) !== "");
@@ -5324,25 +5590,27 @@
   var COLUMNS = ["sae", "latent", "density", "max", "active on", "raises", "explanation", "map x", "map y", "star", "pinned", "own label", "note"];
   function rowsAsData(rows, sae2) {
     const tokens2 = (packed) => unpack(packed).map(tokenText).join(" ");
+    const scored = rows.some((row2) => typeof row2.score === "number");
     return {
-      columns: COLUMNS,
+      columns: scored ? [...COLUMNS, "output score"] : COLUMNS,
       rows: rows.map((row2) => {
         const entry = noteBook.of(sae2, row2.latent);
         const own2 = row2.blind && !revealed(sae2, row2.latent) ? ["", ""] : [entry.label.trim(), entry.note];
-        const marks = [Number(entry.star), Number(isPinned(sae2, row2.latent))];
-        return [sae2, row2.latent, row2.density, row2.max, tokens2(row2.tokens), tokens2(row2.raises), row2.label, row2.x, row2.y, ...marks, ...own2];
+        const marks2 = [Number(entry.star), Number(isPinned(sae2, row2.latent))];
+        return [sae2, row2.latent, row2.density, row2.max, tokens2(row2.tokens), tokens2(row2.raises), row2.label, row2.x, row2.y, ...marks2, ...own2, ...scored ? [row2.score ?? ""] : []];
       })
     };
   }
 
   // sae/table.js
-  var MARGIN = 12;
+  var MARGIN2 = 12;
   var PRINTED = 2e3;
   var LOWEST = -7;
   var COLUMNS2 = { labelled: 8, unlabelled: 7 };
-  var FIRST_DOWN = /* @__PURE__ */ new Set(["density", "max", "shape", "marked"]);
-  var WORDS = { latent: "latent", marked: "marked", density: "density", max: "max", shape: "activations", tokens: "active on", raises: "raises", label: "explanation" };
+  var FIRST_DOWN = /* @__PURE__ */ new Set(["density", "max", "score", "shape", "marked"]);
+  var WORDS = { latent: "latent", marked: "marked", density: "density", max: "max", score: "output score", shape: "activations", tokens: "active on", raises: "raises", label: "explanation" };
   var maxText = (row2) => row2.max > 0 ? asText.value(row2.max) : "–";
+  var scoreText = (row2) => typeof row2.score === "number" ? asText.value(row2.score) : "–";
   var field = (id) => byId(id, HTMLInputElement);
   function sparkPath(text4) {
     const width2 = 92 / text4.length;
@@ -5377,13 +5645,15 @@
     const lowest = logs.length ? Math.floor(10 * logs.reduce((a, b) => Math.min(a, b), 0)) / 10 : LOWEST;
     const find2 = rowFinder(table3);
     const texts = { q: field("filter"), tokens: field("by-tokens"), raises: field("by-raises"), label: field("by-label") };
-    const numbers2 = (
-      /** @type {("latent" | "max")[]} */
-      ["latent", "max"].flatMap((name3) => [
-        { name: name3, end: 0, input: field(name3 + "-from") },
-        { name: name3, end: 1, input: field(name3 + "-to") }
-      ])
+    const scored = grid2.classList.contains("scored");
+    const ranges = (
+      /** @type {("latent" | "max" | "score")[]} */
+      scored ? ["latent", "max", "score"] : ["latent", "max"]
     );
+    const numbers2 = ranges.flatMap((name3) => [
+      { name: name3, end: 0, input: field(name3 + "-from") },
+      { name: name3, end: 1, input: field(name3 + "-to") }
+    ]);
     const only = all(document, "#filters input[name='only']").filter((node) => node instanceof HTMLInputElement);
     const then = byId("then", HTMLSelectElement);
     const reset = byId("reset", HTMLButtonElement);
@@ -5394,7 +5664,7 @@
     let shown3 = rows;
     let drawn2 = "";
     const inLines = (text4) => new Map((aligned(rows.map(text4)) || []).map((parts, i) => [rows[i], parts]));
-    const lines2 = { density: inLines(densityText), max: inLines(maxText) };
+    const lines2 = { density: inLines(densityText), max: inLines(maxText), score: inLines(scoreText) };
     function line2(row2) {
       const link3 = el("a", { href: latentHref(sae2, row2.latent) }, String(row2.latent));
       const meter = el("i", {});
@@ -5413,6 +5683,7 @@
         el("td", { class: "c-marks" }, markButtons(sae2, row2.latent)),
         el("td", { class: cellClass("c-density", lines2.density.get(row2)) }, densityText(row2), el("span", { class: "meter", "aria-hidden": "true" }, meter)),
         el("td", { class: cellClass("c-max", lines2.max.get(row2)) }, maxText(row2)),
+        ...scored ? [el("td", { class: cellClass("c-score", lines2.score.get(row2)) }, scoreText(row2))] : [],
         spark,
         el("td", { class: "c-tokens" }, ...row2.blind ? [blindMark()] : codes(unpack(row2.tokens))),
         el("td", { class: "c-logits" }, ...codes(unpack(row2.raises))),
@@ -5421,7 +5692,7 @@
       node.dataset.latent = String(row2.latent);
       return node;
     }
-    const columns = () => COLUMNS2[grid2.classList.contains("unlabelled") ? "unlabelled" : "labelled"];
+    const columns = () => COLUMNS2[grid2.classList.contains("unlabelled") ? "unlabelled" : "labelled"] + Number(scored);
     function gap(height) {
       const cell2 = el("td", { colspan: columns() });
       cell2.style.setProperty("height", height + "px");
@@ -5436,8 +5707,8 @@
     function draw2() {
       const rem = parseFloat(getComputedStyle(document.documentElement).fontSize) || 16;
       const height = rem * (parseFloat(getComputedStyle(scroller).getPropertyValue("--row")) || 2.1875);
-      const first = session.paper ? 0 : Math.max(0, Math.floor(scroller.scrollTop / height) - MARGIN);
-      const last = session.paper ? Math.min(shown3.length, PRINTED) : Math.min(shown3.length, first + Math.ceil(self.innerHeight / height) + 2 * MARGIN);
+      const first = session.paper ? 0 : Math.max(0, Math.floor(scroller.scrollTop / height) - MARGIN2);
+      const last = session.paper ? Math.min(shown3.length, PRINTED) : Math.min(shown3.length, first + Math.ceil(self.innerHeight / height) + 2 * MARGIN2);
       const key = first + "-" + last;
       if (key === drawn2) return;
       drawn2 = key;
@@ -5531,7 +5802,7 @@
       node.replaceChildren(button2);
     });
     then.append(el("option", { value: "" }, "latent"));
-    for (const name3 of columnNames.slice(1)) {
+    for (const name3 of columnNames.slice(1).filter((one) => one !== "score" || scored)) {
       then.append(el("option", { value: name3 }, WORDS[name3] + " ▲"), el("option", { value: "-" + name3 }, WORDS[name3] + " ▼"));
     }
     then.addEventListener("change", () => {

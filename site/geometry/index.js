@@ -1,0 +1,4 @@
+(self.saereport=self.saereport||[]).push({"kind":"page","page":"geometry/index.html"
+,"blocks":[
+]
+});
