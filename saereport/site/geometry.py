@@ -42,7 +42,7 @@ MOST_MEMBERS: Final = 200
 COMMON_OF: Final = 5
 """Tokens of a latent, by share of its activation, among which common ones are looked for."""
 
-STEP_COLUMNS: Final = ("SAE", "latent", "cosine with the one before", "active together", "")
+STEP_COLUMNS: Final = ("SAE", "latent", "cosine with the one before", "active together", "note")
 """Columns of the steps of a chain."""
 
 CHAIN = base(
@@ -543,7 +543,7 @@ def chained(report: ReportModel) -> list[Block]:
         numbers.count(sum(len(chain) == longest for chain in chains)),
         {"text": " → ".join(label_of(report, step["sae"]) for step in chains[0])},
     ]
-    columns = ["chains", "longest", "of that length", "the first goes through"]
+    columns = ["chains", "longest", "of that length, listed", "the first goes through"]
     said = (
         "Latents of different SAEs that follow each other, each the other's best match at a cosine "
         f"of {numbers.value(first['threshold'])} or more."

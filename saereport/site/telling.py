@@ -244,7 +244,7 @@ def _scatter(block: Block, report: ReportModel) -> Told:
         for line in block["series"]
         for x, y in line["points"]
     ]
-    table = ToldTable(("", block["x"], block["y"]), tuple(rows[:MOST_ROWS]), "Table")
+    table = ToldTable(("point", block["x"], block["y"]), tuple(rows[:MOST_ROWS]), "Table")
     return Told(_summary(block), tables=(table,) if block.get("told", True) else ())
 
 

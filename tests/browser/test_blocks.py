@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from saereport.report.rendering import render as render_as
 from saereport.run import open_run
 from saereport.site import render
 from saereport.site.blocks import Block
+from saereport.site.clouds import Axis, cloud
 from saereport.site.context import LatentView, ReportModel
 from saereport.site.packing import packed
 from saereport.site.panels import PANELS, Panel
@@ -82,6 +84,16 @@ def every_kind(report: ReportModel) -> list[Block]:
             "words": ["x", EVIL],
             "choice": "which",
         },
+        cloud(
+            slug,
+            np.arange(4),
+            [Axis("one", np.array([0.5, 1.0, 2.0, np.nan])), Axis(EVIL, np.arange(4.0))],
+            [(0, 1)],
+            summary="Latents",
+            groups=[{"name": EVIL, "role": "act", "rows": packed([1])}],
+            shown=[[0, EVIL]],
+            notes={"1": EVIL},
+        ),
         {"b": "heatmap", "summary": "Sparse", "title": "weights", **sparse},
         {"b": "text", "text": EVIL},
         {
@@ -126,7 +138,7 @@ def drawn(page: Any, expected: int = len(DRAWN) + 1) -> None:
     figures = page.locator("[data-block]")
     for figure in figures.all():
         figure.scroll_into_view_if_needed()
-        figure.locator(".main-svg").first.wait_for(state="attached")
+        figure.locator(".main-svg, canvas").first.wait_for(state="attached")
     assert figures.count() == expected
 
 

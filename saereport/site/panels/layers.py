@@ -8,7 +8,7 @@ from saereport.site.context import LatentView
 from saereport.site.geometry import chain_of, depth_of, label_of, latent_cell, page_of, where
 from saereport.site.panels.registry import panel
 
-MATCHES = base("layers", b="table", columns=["SAE", "compared in", "best match", "cosine", ""])
+MATCHES = base("layers", b="table", columns=["SAE", "compared in", "best match", "cosine", "note"])
 
 
 @panel("layers", "Through the layers", "latent_matches", wide=True)
