@@ -3296,7 +3296,8 @@
         const line2 = lines2[i + 1];
         return el("td", { class: line2 ? cellClass("number", line2[place]) : null }, cellNode(cell2));
       };
-      body.append(el("tr", {}, el("th", { scope: "row" }, cellNode(first)), ...others.map(made)));
+      const name3 = first === "" ? el("td", {}) : el("th", { scope: "row" }, cellNode(first));
+      body.append(el("tr", {}, name3, ...others.map(made)));
     });
     const title2 = block.title === void 0 ? "" : cellText(block.title);
     const table3 = el("table", { class: "grid" }, el("thead", {}, head3), body);

@@ -18,7 +18,9 @@ export function tableBlock(block) {
       const line = lines[i + 1];
       return el("td", { class: line ? cellClass("number", line[place]) : null }, cellNode(cell));
     };
-    body.append(el("tr", {}, el("th", { scope: "row" }, cellNode(first)), ...others.map(made)));
+    // A row that goes on with the one before it has no name of its own.
+    const name = first === "" ? el("td", {}) : el("th", { scope: "row" }, cellNode(first));
+    body.append(el("tr", {}, name, ...others.map(made)));
   });
   const title = block.title === undefined ? "" : cellText(block.title);
   const table = el("table", { class: "grid" }, el("thead", {}, head), body);
