@@ -6009,7 +6009,7 @@
     const layout = { ...first.layout };
     if (!self.matchMedia("(pointer: coarse)").matches) Object.assign(layout, { dragmode: "select", selectdirection: "h" });
     view.onDensity(([low, high2]) => {
-      const range2 = [low ? at2(low) : ends2[0], high2 ? at2(high2) : ends2[1]];
+      const range2 = [low && low > 0 ? at2(low) : ends2[0], high2 && high2 > 0 ? at2(high2) : ends2[1]].map((end) => Math.min(Math.max(end, ends2[0]), ends2[1]));
       const rectangle = { type: "rect", yref: "paper", x0: range2[0], x1: range2[1], y0: 0, y1: 1, line: { width: 0 }, fillcolor: "rgba(70,130,210,0.2)", layer: "below" };
       layout.shapes = low === null && high2 === null ? [] : [rectangle];
       const plot = (

@@ -166,7 +166,8 @@ function brushed(block, box, view) {
   const layout = { ...first.layout };
   if (!self.matchMedia("(pointer: coarse)").matches) Object.assign(layout, { dragmode: "select", selectdirection: "h" });
   view.onDensity(([low, high]) => {
-    const range = [low ? at(low) : ends[0], high ? at(high) : ends[1]];
+    // An address may ask for what no density is.
+    const range = [low && low > 0 ? at(low) : ends[0], high && high > 0 ? at(high) : ends[1]].map((end) => Math.min(Math.max(end, ends[0]), ends[1]));
     const rectangle = { type: "rect", yref: "paper", x0: range[0], x1: range[1], y0: 0, y1: 1, line: { width: 0 }, fillcolor: "rgba(70,130,210,0.2)", layer: "below" };
     layout.shapes = low === null && high === null ? [] : [rectangle];
     const plot = /** @type {Plot | null} */ (maybe(box, ".plot"));
