@@ -86,11 +86,6 @@ def page_of(slug: str) -> str:
     return f"{FOLDER}/of-{slug}.html"
 
 
-def data_of(slug: str) -> str:
-    """Path of its data script."""
-    return f"{FOLDER}/of-{slug}.js"
-
-
 def described(report: ReportModel) -> list[SaeView]:
     """The SAEs that have a page, in the order of the report."""
     return [sae for sae in report.saes if set(TABLES) & sae.tables]

@@ -8,9 +8,9 @@ from typing import Any
 
 from saereport.site import jsonwriter
 from saereport.site.blocks import Block, Cell, merged
-from saereport.site.context import ReportModel
+from saereport.site.context import ReportModel, SaeView
 from saereport.site.panels.registry import Panel
-from saereport.site.parts.registry import Data
+from saereport.site.parts.registry import REPORT_DATA, Data, Item, Page
 from saereport.site.telling import DRAWN, Told, tell
 
 SPLIT_AT = 1_000_000
@@ -142,3 +142,41 @@ def page_data(
     yield Data(path, "page", {"page": page, **head}, {"blocks": records})
     for key, text in apart.items():
         yield Data(f"{stem}/{key}.js", "block", {"page": page, "id": key}, {"block": [text]})
+
+
+@dataclass(frozen=True)
+class PanelsPage:
+    """A page that is a list of panels, about one SAE or about the report.
+
+    Attributes:
+        path: Where it lies, such as `geometry/index.html`; its data script lies beside it.
+        kind: Name of its `PageKind`.
+        kicker: The line above its heading; of a page about an SAE also the first of its title.
+        heading: Its heading.
+        sae: The SAE that it is about.
+        under: Path of the entry in the navigation that it counts for; its own by default.
+    """
+
+    path: str
+    kind: str
+    kicker: str
+    heading: str
+    sae: SaeView | None = None
+    under: str = ""
+
+    def items(self, report: ReportModel, panels: Iterable[Panel]) -> Iterator[Item]:
+        """The page, and the data of what is drawn on it, if anything is."""
+        shown = shown_panels(report, panels, self.sae or report)
+        is_drawn = any(True for panel in shown for _ in panel.drawn())
+        data = self.path.removesuffix(".html") + ".js"
+        yield Page(
+            self.path,
+            self.kind,
+            title=(self.kicker, self.heading) if self.sae else (self.heading,),
+            needs=(REPORT_DATA, data) if is_drawn else (REPORT_DATA,),
+            fields={"kicker": self.kicker, "heading": self.heading, "panels": shown},
+            sae=self.sae,
+            under=self.under,
+        )
+        if is_drawn:
+            yield from page_data(self.path, data, shown, {})

@@ -8,15 +8,13 @@ from saereport.run import SaeInfo
 from saereport.site.absorption import FOLDER, INDEX, panels, present
 from saereport.site.context import ReportModel
 from saereport.site.parts.registry import (
-    REPORT_DATA,
     Entry,
     Item,
-    Page,
     PageKind,
     Part,
     register,
 )
-from saereport.site.shown import page_data, shown_panels
+from saereport.site.shown import PanelsPage
 
 HEADING = "Absorption"
 
@@ -26,15 +24,8 @@ def _navigation(report: ReportModel, sae: SaeInfo | None) -> Sequence[Entry]:
 
 
 def _items(report: ReportModel) -> Iterator[Item]:
-    data = f"{FOLDER}/index.js"
-    shown = shown_panels(report, panels(report), report)
-    fields = {
-        "kicker": "Latents silent where another took their place",
-        "heading": HEADING,
-        "panels": shown,
-    }
-    yield Page(INDEX, "absorption", title=(HEADING,), needs=(REPORT_DATA, data), fields=fields)
-    yield from page_data(INDEX, data, shown, {})
+    page = PanelsPage(INDEX, "absorption", "Latents silent where another took their place", HEADING)
+    yield from page.items(report, panels(report))
 
 
 register(

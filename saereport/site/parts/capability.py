@@ -16,15 +16,13 @@ from saereport.site.capability import (
 )
 from saereport.site.context import ReportModel
 from saereport.site.parts.registry import (
-    REPORT_DATA,
     Entry,
     Item,
-    Page,
     PageKind,
     Part,
     register,
 )
-from saereport.site.shown import page_data, shown_panels
+from saereport.site.shown import PanelsPage
 
 HEADING = "Capability tests"
 
@@ -34,24 +32,12 @@ def _navigation(report: ReportModel, sae: SaeInfo | None) -> Sequence[Entry]:
 
 
 def _items(report: ReportModel) -> Iterator[Item]:
-    data = f"{FOLDER}/index.js"
-    panels = shown_panels(report, comparing_panels(report), report)
-    fields = {"kicker": "SAEs on prompts with answers", "heading": HEADING, "panels": panels}
-    yield Page(INDEX, "capability", title=(HEADING,), needs=(REPORT_DATA, data), fields=fields)
-    yield from page_data(INDEX, data, panels, {})
+    page = PanelsPage(INDEX, "capability", "SAEs on prompts with answers", HEADING)
+    yield from page.items(report, comparing_panels(report))
     for sae in filter(is_tested, report.saes):
-        yield Page(
-            page_of(sae.info.slug),
-            "capability_prompts",
-            title=(HEADING, sae.info.label),
-            fields={
-                "kicker": HEADING,
-                "heading": sae.info.label,
-                "panels": shown_panels(report, prompt_panels(sae), sae),
-            },
-            sae=sae,
-            under=INDEX,
-        )
+        path, label = page_of(sae.info.slug), sae.info.label
+        page = PanelsPage(path, "capability_prompts", HEADING, label, sae, INDEX)
+        yield from page.items(report, prompt_panels(sae))
 
 
 register(

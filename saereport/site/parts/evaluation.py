@@ -16,15 +16,13 @@ from saereport.site.evaluation import (
     sae_panels,
 )
 from saereport.site.parts.registry import (
-    REPORT_DATA,
     Entry,
     Item,
-    Page,
     PageKind,
     Part,
     register,
 )
-from saereport.site.shown import page_data, shown_panels
+from saereport.site.shown import PanelsPage
 
 HEADING = "Evaluation"
 
@@ -34,24 +32,12 @@ def _navigation(report: ReportModel, sae: SaeInfo | None) -> Sequence[Entry]:
 
 
 def _items(report: ReportModel) -> Iterator[Item]:
-    data = f"{FOLDER}/index.js"
-    panels = shown_panels(report, comparing_panels(report), report)
-    fields = {"kicker": "SAEs as wholes", "heading": HEADING, "panels": panels}
-    yield Page(INDEX, "evaluation", title=(HEADING,), needs=(REPORT_DATA, data), fields=fields)
-    yield from page_data(INDEX, data, panels, {})
+    page = PanelsPage(INDEX, "evaluation", "SAEs as wholes", HEADING)
+    yield from page.items(report, comparing_panels(report))
     for sae in filter(is_evaluated, report.saes):
-        page, data = page_of(sae.info.slug), f"{FOLDER}/of-{sae.info.slug}.js"
-        panels = shown_panels(report, sae_panels(sae), sae)
-        yield Page(
-            page,
-            "evaluation_sae",
-            title=(HEADING, sae.info.label),
-            needs=(REPORT_DATA, data),
-            fields={"kicker": HEADING, "heading": sae.info.label, "panels": panels},
-            sae=sae,
-            under=INDEX,
-        )
-        yield from page_data(page, data, panels, {})
+        path, label = page_of(sae.info.slug), sae.info.label
+        page = PanelsPage(path, "evaluation_sae", HEADING, label, sae, INDEX)
+        yield from page.items(report, sae_panels(sae))
 
 
 register(

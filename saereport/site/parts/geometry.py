@@ -18,7 +18,6 @@ from saereport.site.geometry import (
     TABLES,
     chain_panels,
     comparing_panels,
-    data_of,
     described,
     has_chains,
     page_of,
@@ -26,18 +25,15 @@ from saereport.site.geometry import (
     sae_panels,
 )
 from saereport.site.parts.registry import (
-    REPORT_DATA,
     Entry,
     Item,
-    Page,
     PageKind,
     Part,
     register,
 )
-from saereport.site.shown import page_data, shown_panels
+from saereport.site.shown import PanelsPage
 
 HEADING = "Geometry"
-KICKER = "What dictionaries have in common"
 
 
 def _navigation(report: ReportModel, sae: SaeInfo | None) -> Sequence[Entry]:
@@ -45,29 +41,16 @@ def _navigation(report: ReportModel, sae: SaeInfo | None) -> Sequence[Entry]:
 
 
 def _items(report: ReportModel) -> Iterator[Item]:
-    data = f"{FOLDER}/index.js"
-    panels = shown_panels(report, comparing_panels(report), report)
-    fields = {"kicker": KICKER, "heading": HEADING, "panels": panels}
-    yield Page(INDEX, "geometry", title=(HEADING,), needs=(REPORT_DATA, data), fields=fields)
-    yield from page_data(INDEX, data, panels, {})
+    page = PanelsPage(INDEX, "geometry", "What dictionaries have in common", HEADING)
+    yield from page.items(report, comparing_panels(report))
     if has_chains(report):
-        panels = shown_panels(report, chain_panels(report), report)
-        fields = {"kicker": HEADING, "heading": "Latents through the layers", "panels": panels}
-        title = ("Latents through the layers",)
-        yield Page(CHAINS, "geometry_chains", title=title, fields=fields, under=INDEX)
+        heading = "Latents through the layers"
+        page = PanelsPage(CHAINS, "geometry_chains", HEADING, heading, under=INDEX)
+        yield from page.items(report, chain_panels(report))
     for sae in described(report):
-        page, data = page_of(sae.info.slug), data_of(sae.info.slug)
-        panels = shown_panels(report, sae_panels(sae), sae)
-        yield Page(
-            page,
-            "geometry_sae",
-            title=(HEADING, sae.info.label),
-            needs=(REPORT_DATA, data),
-            fields={"kicker": HEADING, "heading": sae.info.label, "panels": panels},
-            sae=sae,
-            under=INDEX,
-        )
-        yield from page_data(page, data, panels, {})
+        path, label = page_of(sae.info.slug), sae.info.label
+        page = PanelsPage(path, "geometry_sae", HEADING, label, sae, INDEX)
+        yield from page.items(report, sae_panels(sae))
 
 
 register(

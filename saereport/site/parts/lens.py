@@ -20,15 +20,13 @@ from saereport.site.lens import (
     present,
 )
 from saereport.site.parts.registry import (
-    REPORT_DATA,
     Entry,
     Item,
-    Page,
     PageKind,
     Part,
     register,
 )
-from saereport.site.shown import page_data, shown_panels
+from saereport.site.shown import PanelsPage
 
 HEADING = "Logit lens of all latents"
 
@@ -38,30 +36,12 @@ def _navigation(report: ReportModel, sae: SaeInfo | None) -> Sequence[Entry]:
 
 
 def _items(report: ReportModel) -> Iterator[Item]:
-    yield Page(
-        INDEX,
-        "lens",
-        title=(HEADING,),
-        fields={
-            "kicker": "What whole dictionaries write",
-            "heading": HEADING,
-            "panels": shown_panels(report, comparing_panels(report), report),
-        },
-    )
+    page = PanelsPage(INDEX, "lens", "What whole dictionaries write", HEADING)
+    yield from page.items(report, comparing_panels(report))
     for sae in filter(is_measured, report.saes):
-        page = page_of(sae.info.slug)
-        data = page.removesuffix(".html") + ".js"
-        panels = shown_panels(report, panels_of(sae), sae)
-        yield Page(
-            page,
-            "lens_sae",
-            title=(HEADING, sae.info.label),
-            needs=(REPORT_DATA, data),
-            fields={"kicker": HEADING, "heading": sae.info.label, "panels": panels},
-            sae=sae,
-            under=INDEX,
-        )
-        yield from page_data(page, data, panels, {})
+        path, label = page_of(sae.info.slug), sae.info.label
+        page = PanelsPage(path, "lens_sae", HEADING, label, sae, INDEX)
+        yield from page.items(report, panels_of(sae))
 
 
 register(

@@ -7,25 +7,20 @@ from collections.abc import Iterator
 from saereport.site.context import ReportModel
 from saereport.site.output_scores import FOLDER, INDEX, TABLE, panels, present
 from saereport.site.parts.registry import (
-    REPORT_DATA,
     Entry,
     Item,
-    Page,
     PageKind,
     Part,
     register,
 )
-from saereport.site.shown import page_data, shown_panels
+from saereport.site.shown import PanelsPage
 
 HEADING = "Output scores"
 
 
 def _items(report: ReportModel) -> Iterator[Item]:
-    data = f"{FOLDER}/index.js"
-    shown = shown_panels(report, panels(report), report)
-    fields = {"kicker": "Which latents can steer", "heading": HEADING, "panels": shown}
-    yield Page(INDEX, "output_scores", title=(HEADING,), needs=(REPORT_DATA, data), fields=fields)
-    yield from page_data(INDEX, data, shown, {})
+    page = PanelsPage(INDEX, "output_scores", "Which latents can steer", HEADING)
+    yield from page.items(report, panels(report))
 
 
 register(

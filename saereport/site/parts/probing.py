@@ -7,10 +7,8 @@ from collections.abc import Iterator, Sequence
 from saereport.run import SaeInfo
 from saereport.site.context import ReportModel
 from saereport.site.parts.registry import (
-    REPORT_DATA,
     Entry,
     Item,
-    Page,
     PageKind,
     Part,
     register,
@@ -24,7 +22,7 @@ from saereport.site.probing import (
     page_of,
     present,
 )
-from saereport.site.shown import page_data, shown_panels
+from saereport.site.shown import PanelsPage
 
 HEADING = "Sparse probing"
 
@@ -34,24 +32,12 @@ def _navigation(report: ReportModel, sae: SaeInfo | None) -> Sequence[Entry]:
 
 
 def _items(report: ReportModel) -> Iterator[Item]:
-    data = f"{FOLDER}/index.js"
-    panels = shown_panels(report, comparing_panels(report), report)
-    fields = {"kicker": "Latents that carry a concept", "heading": HEADING, "panels": panels}
-    yield Page(INDEX, "probing", title=(HEADING,), needs=(REPORT_DATA, data), fields=fields)
-    yield from page_data(INDEX, data, panels, {})
+    page = PanelsPage(INDEX, "probing", "Latents that carry a concept", HEADING)
+    yield from page.items(report, comparing_panels(report))
     for sae in filter(is_probed, report.saes):
-        yield Page(
-            page_of(sae.info.slug),
-            "probing_latents",
-            title=(HEADING, sae.info.label),
-            fields={
-                "kicker": HEADING,
-                "heading": sae.info.label,
-                "panels": shown_panels(report, latent_panels(sae), sae),
-            },
-            sae=sae,
-            under=INDEX,
-        )
+        path, label = page_of(sae.info.slug), sae.info.label
+        page = PanelsPage(path, "probing_latents", HEADING, label, sae, INDEX)
+        yield from page.items(report, latent_panels(sae))
 
 
 register(

@@ -18,19 +18,17 @@ from saereport.site.context import ReportModel, SaeView
 from saereport.site.directions import DIRECTION_TABLES, about_direction, placed
 from saereport.site.panels.registry import Panel
 from saereport.site.parts.registry import (
-    REPORT_DATA,
     Entry,
     Item,
-    Page,
     PageKind,
     Part,
     register,
 )
-from saereport.site.shown import page_data, shown_panels
+from saereport.site.shown import PanelsPage
 from saereport.util.visible import visible_text
 
 FOLDER = "steering"
-PAGE, DATA = f"{FOLDER}/index.html", f"{FOLDER}/index.js"
+PAGE = f"{FOLDER}/index.html"
 TABLES = ("steering_windows", "steering_strengths", "steered_texts", "steering_prompts")
 NAME_LENGTH = 40
 """Characters of a prompt where it names a row."""
@@ -481,19 +479,8 @@ def _items(report: ReportModel) -> Iterator[Item]:
         )
         for one in steered(report)
     ]
-    panels = shown_panels(report, [about, *made], report)
-    yield Page(
-        PAGE,
-        "steering",
-        title=("Steering",),
-        needs=(REPORT_DATA, DATA),
-        fields={
-            "kicker": "What latents make the model write",
-            "heading": "Steering",
-            "panels": panels,
-        },
-    )
-    yield from page_data(PAGE, DATA, panels, {})
+    page = PanelsPage(PAGE, "steering", KICKER, "Steering")
+    yield from page.items(report, [about, *made])
 
 
 def _panel(report: ReportModel, one: Steered) -> list[Block]:

@@ -1,4 +1,0 @@
-(self.saereport=self.saereport||[]).push({"kind":"page","page":"geometry/index.html"
-,"blocks":[
-]
-});

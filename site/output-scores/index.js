@@ -1,4 +1,0 @@
-(self.saereport=self.saereport||[]).push({"kind":"page","page":"output-scores/index.html"
-,"blocks":[
-]
-});
