@@ -64,7 +64,8 @@ def intervened(context: Context) -> Iterator[Yielded]:
     saes = {slug: sae for slug, sae in context.saes.items() if not why_not_steered(sae)}
     for slug, sae in context.saes.items():
         if reason := why_not_steered(sae):
-            context.progress.say(f"The latents of {slug} are not ablated on prompts: {reason}")
+            context.warned.add(f"Its latents are not ablated on prompts: {reason}.", about=slug)
+        _tell_of_blinded(context, slug)
     rows: list[dict[str, Any]] = []
     with context.progress.bar("Ablating and clamping", len(tasks) * len(saes), "SAE") as bar:
         for task in tasks:
@@ -74,6 +75,17 @@ def intervened(context: Context) -> Iterator[Yielded]:
         yield None, TABLE, {name: [row[name] for row in rows] for name in rows[0]}
     else:
         context.leave_out(None, TABLE, "no latent that could be set is active on the prompts")
+
+
+def _tell_of_blinded(context: Context, slug: str) -> None:
+    """Say which latents are named and left out."""
+    named = parse_latents(context.config.interventions.latents, context.widths).get(slug, [])
+    for latent in sorted(context.hidden(slug).intersection(named)):
+        context.warned.add(
+            f"Latent {latent} is not ablated or clamped: it is blinded, and the report would hold "
+            "nothing of it.",
+            about=slug,
+        )
 
 
 def saes_on(task: PromptTask, saes: Mapping[str, Sae]) -> dict[str, Sae]:

@@ -127,7 +127,9 @@ def require_steerable(context: Context) -> list[SteeringPrompt]:
 def number_of_texts(context: Context) -> int:
     """How many continuations are written: the unsteered ones once for all that is steered."""
     asked = context.config.steering
-    targets = sum(len(chosen.steered) for chosen in context.chosen.values())
+    targets = sum(
+        len(set(chosen.steered) - context.hidden(slug)) for slug, chosen in context.chosen.items()
+    )
     targets += len(asked_directions(asked.directions))
     each = len(prompts_of(context.config)) * asked.samples
     return each * (1 + targets * (len(asked.sweep) - 1))
@@ -167,7 +169,7 @@ def steered(context: Context, stage: Stage) -> Iterator[Yielded]:
             if found:
                 yield from _concatenated(slug, found)
             elif chosen.steered:
-                reason = "no steered latent was active on the text"
+                reason = "none of the latents to steer was active on the text and is not blinded"
                 context.leave_out_all(slug, LATENT_TABLES, reason)
         yield from _directions(writer, kept, plain, told)
 
@@ -272,14 +274,22 @@ def _with_a_scale(context: Context, slug: str, latents: Sequence[int]) -> dict[i
         return {}
     pairs = zip(np.asarray(activity["latent"]), np.asarray(activity["max"]), strict=True)
     largest = {int(latent): float(most) for latent, most in pairs}
+    hidden = context.hidden(slug)
     for latent in latents:
-        if not largest.get(latent, 0.0) > 0:
+        if latent in hidden:
+            context.warned.add(
+                f"Latent {latent} is not steered: it is blinded, and the report would hold nothing "
+                "of what it makes the model write.",
+                about=slug,
+            )
+        elif not largest.get(latent, 0.0) > 0:
             context.warned.add(
                 f"Latent {latent} is not steered: it was never active on this text, and strengths "
                 "are multiples of its maximum.",
                 about=slug,
             )
-    return {latent: largest[latent] for latent in latents if largest.get(latent, 0.0) > 0}
+    steered = [latent for latent in latents if latent not in hidden]
+    return {latent: largest[latent] for latent in steered if largest.get(latent, 0.0) > 0}
 
 
 def _of_latent(

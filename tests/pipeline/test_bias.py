@@ -101,6 +101,7 @@ def test_it_is_off_unless_asked_for(asked: Asked, tmp_path: Path) -> None:
     ("changes", "lines", "said"),
     [
         ({"bias_drop": "drop.txt"}, "", "no texts for the bias test"),
+        ({"bias_test": {"words": ["a"]}}, "", "no texts for the bias test"),
         ({"bias": "none.jsonl"}, "", "no file of labelled texts"),
         ({"bias": "few.jsonl"}, "", "9 texts with the label '1' and the attribute 'm'"),
         ({"bias": "three.jsonl"}, "", "two attributes, and 'three' has 3: z, m, f"),

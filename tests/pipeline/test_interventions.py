@@ -118,6 +118,8 @@ def test_nothing_is_said_of_a_latent_that_is_blinded(intervening: Asked, tmp_pat
     config = intervening(interventions=settings, blind=["early:2"])
     run = open_run(building.collect(config, tmp_path / "run"))
     assert 2 not in {row["latent"] for row in rows(run) if row["sae"] == "early"}
+    said = [warning.text for warning in run.info.warnings]
+    assert any("Latent 2 is not ablated or clamped: it is blinded" in text for text in said)
 
 
 def test_without_an_answer_there_is_none_and_nothing_to_explain(
@@ -160,4 +162,13 @@ def test_names_that_mean_nothing_are_refused_before_the_text_is_read(
 ) -> None:
     with pytest.raises(SaereportError, match=message):
         building.collect(intervening(interventions={"latents": latents}), tmp_path / "run")
+    assert passes == []
+
+
+def test_latents_that_are_named_need_a_prompt_with_an_answer(
+    intervening: Asked, passes: list[Any], tmp_path: Path
+) -> None:
+    config = intervening(prompts=PROMPTS[1:], interventions={"latents": ["early.2"]})
+    with pytest.raises(SaereportError, match="no prompt with an answer"):
+        building.collect(config, tmp_path / "run")
     assert passes == []

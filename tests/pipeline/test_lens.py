@@ -156,6 +156,7 @@ def test_the_file_is_part_of_the_identity(asked: Asked, tmp_path: Path) -> None:
     ("changes", "said"),
     [
         ({"lens": "all", "token_sets": "none.json"}, "no file of token sets"),
+        ({"enrichment": "all"}, "no logit lens is asked for"),
         ({"token_sets": "none.json"}, "no latent is tested for them"),
         ({"lens": 5, "enrichment": "none", "token_sets": "x"}, "no latent is tested for them"),
     ],

@@ -313,6 +313,7 @@ def test_nothing_is_stored_of_a_latent_that_is_blinded(steering: Asked, tmp_path
     run = open_run(building.collect(config, tmp_path / "run"))
     for name in sorted(TABLES - {"steering_prompts"}):
         assert {row["latent"] for row in rows(run, name, "early")} == {3}
+    assert any("Latent 7 is not steered: it is blinded" in w.text for w in run.info.warnings)
 
 
 def test_a_latent_that_was_never_active_is_not_steered(
@@ -350,6 +351,10 @@ def test_a_latent_that_was_never_active_is_not_steered(
             "With one new token there is none to steer at",
         ),
         ({"steering": {"concept": {"early.8": ["w3"]}}}, r"concept of 'early\.8' is of nothing"),
+        (
+            {"steer": [], "steering": {"concept": {"early.7": ["w3"]}}},
+            r"concept of 'early\.7' is of nothing",
+        ),
         ({"steer": [], "steer_prompts": "prompts.txt"}, "There is nothing to steer"),
         ({"steer_prompts": "nowhere.txt"}, "There is no prompts file"),
     ],

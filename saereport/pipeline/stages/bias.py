@@ -37,7 +37,7 @@ class BiasStage(Stage):
         if config.bias is not None:
             read_bias(config)
             judged_latents(config, dict.fromkeys(config.slugs))
-        elif config.bias_drop is not None:
+        elif config.bias_drop is not None or config.bias_test.words:
             raise UsageError("There are no texts for the bias test.", "Name --bias FILE.")
 
     def check_saes(self, config: BuildConfig, facts: Sequence[SaeFacts]) -> None:

@@ -9,6 +9,7 @@ from saereport.config.build import BuildConfig
 from saereport.config.circuits import PromptConfig
 from saereport.config.interventions import InterventionSettings, parse_latents
 from saereport.pipeline.stage import Cost, Needs, Stage, Yielded
+from saereport.util.errors import UsageError
 
 if TYPE_CHECKING:
     from saereport.pipeline.context import Context
@@ -30,6 +31,11 @@ class InterventionsStage(Stage):
     def check(self, config: BuildConfig) -> None:
         """Check that the latents are of SAEs of the report."""
         parse_latents(config.interventions.latents, dict.fromkeys(config.slugs))
+        if config.interventions.latents and not any(map(_has_answer, config.prompts)):
+            raise UsageError(
+                "There is no prompt with an answer on which interventions.latents could be set.",
+                "Give one, such as --prompt 'The capital of France is => Paris'.",
+            )
 
     def check_saes(self, config: BuildConfig, facts: Sequence[SaeFacts]) -> None:
         """Check that every latent is one of its SAE."""

@@ -35,6 +35,11 @@ class LensStage(Stage):
 
     def check(self, config: BuildConfig) -> None:
         """Read the file of token sets."""
+        if config.enrichment == "all" and not config.lens:
+            raise UsageError(
+                "Token sets are to be tested for all latents, and no logit lens is asked for.",
+                "Give --lens all.",
+            )
         if config.token_sets is None:
             return
         if not config.lens or config.enrichment == "none":

@@ -55,9 +55,9 @@ class SteeringStage(Stage):
             raise UsageError("There is nothing to steer on these prompts.", "Name --steer LATENT.")
         widths: dict[str, int | None] = dict.fromkeys(config.slugs)
         steered = parse_steered(config.steer, widths)
+        names = _directions(config, widths)
+        parse_concepts(config.steering.concept, steered, widths, names)
         if config.steers:
-            names = _directions(config, widths)
-            parse_concepts(config.steering.concept, steered, widths, names)
             prompts_of(config)
 
     def check_saes(self, config: BuildConfig, facts: Sequence[SaeFacts]) -> None:
