@@ -205,3 +205,15 @@ def test_numbers_that_no_run_can_hold_and_dead_latents_are_left_out() -> None:
     x[3, 5] = np.inf
     one, acts = task(x, labels, ("yes",))
     assert probed([one], [acts], "sae", "hook", asked) == "its numbers are not finite"  # type: ignore[arg-type]
+
+
+def test_a_probe_on_activations_is_judged_on_texts_that_it_did_not_see() -> None:
+    """Noise of many dimensions is told apart where it was fitted to, and nowhere else."""
+    rng = np.random.default_rng(5)
+    y = np.arange(120) % 2 == 1
+    raw = rng.normal(size=(120, 200)).astype(np.float32)
+    x = csr_array(np.where(rng.random((120, 4)) < 0.5, 1.0, 0.0).astype(np.float32))
+    found = probe_concept(x, raw, y, split(y, 0.4, 0), [2], 0)
+    assert found is not None
+    assert found.scores["activations", 0].accuracy.value < 0.75
+    assert found.scores["majority", 0].accuracy.value == pytest.approx(0.5)
