@@ -106,11 +106,19 @@ def judged_latents(
 
     Raises:
         SaereportError: The file cannot be read, or names what is not there.
+        UsageError: Words are looked for where there are no labels.
     """
     found: dict[str, dict[int, str]] = {slug: {} for slug in widths}
     words = [word.casefold() for word in config.bias_test.words]
     if words:
-        for slug, labels in zip(widths, read_labels(config), strict=True):
+        known = read_labels(config)
+        if not any(known):
+            raise UsageError(
+                "bias_test.words are looked for in labels, and no SAE has some from a file.",
+                "Name --explanations FILE ('saereport labels' keeps those that Neuronpedia has "
+                "published), or list the latents with --bias-drop.",
+            )
+        for slug, labels in zip(widths, known, strict=True):
             for latent, texts in labels.items():
                 if any(word in text.casefold() for text, _ in texts for word in words):
                     found[slug][latent] = "label"

@@ -111,6 +111,7 @@ def test_it_is_off_unless_asked_for(asked: Asked, tmp_path: Path) -> None:
         ({"bias": "ok.jsonl", "bias_drop": "drop.txt"}, "earl.3", "Did you mean 'early'?"),
         ({"bias": "ok.jsonl", "bias_drop": "drop.txt"}, "early.40", "and no 40"),
         ({"bias": "ok.jsonl", "bias_test": {"goes_with": ["1", "n"]}}, "", "'n' of bias_test.goes"),
+        ({"bias": "ok.jsonl", "bias_test": {"words": ["a"]}}, "", "no SAE has some from a file"),
         ({"bias": "ok.jsonl", "bias_test": {"words": ["a", ""]}}, "", "which every label holds"),
         ({"bias": "ok.jsonl", "bias_test": {"attribute": "sex"}}, "", "line 1: no 'sex'"),
     ],

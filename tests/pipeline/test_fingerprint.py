@@ -223,7 +223,7 @@ CHANGES: dict[str, tuple[Change, str]] = {
     "geometry": (setting(geometry={"match": 0.6}), "the setting 'geometry.match'"),
     "prompts with answers": (own_prompts, "the setting 'capability_file'"),
     "lens": (setting(lens=9), "the setting 'lens'"),
-    "enrichment": (setting(enrichment="all"), "the setting 'enrichment'"),
+    "enrichment": (setting(enrichment="none"), "the setting 'enrichment'"),
     "labelled texts": (own_texts, "the setting 'probe'"),
     "probing": (setting(probing={"k": [3]}), "the setting 'probing.k'"),
     "biased texts": (biased_texts, "the setting 'bias'"),
