@@ -146,7 +146,7 @@ def _about(tasks: Sequence[Row]) -> Block:
         "b": "table",
         "summary": "A probe is fitted to some latents on the training texts, and tried on the "
         "texts that were held out.",
-        "columns": ["concept", "against", "texts with", "without", "held out", "of the others"],
+        "columns": ["concept", "against", "texts with", "without", "held out", "cut or left out"],
         "rows": rows,
     }
 
