@@ -19,6 +19,7 @@ from pydantic.fields import FieldInfo
 
 from saereport.cli.prompts import prompt_options, with_prompts
 from saereport.config.build import BuildConfig, config_class, make_config, read_config
+from saereport.config.meta import parse_meta_sae
 from saereport.config.section import SECTIONS, Option
 from saereport.sources.saes.directory import require_ids
 from saereport.util.errors import SaereportError, UsageError, shortened
@@ -47,6 +48,12 @@ SAE_ID = (
 )
 
 
+META_SAE = (
+    "Meta-SAE of an SAE of the report: an SAE trained on its decoder rows, by its folder or by "
+    "release and id; repeatable."
+)
+
+
 def list_options(function: F) -> F:
     """The options that stand for lists: of SAEs, and of prompts."""
     options = [
@@ -58,6 +65,7 @@ def list_options(function: F) -> F:
             type=click.Path(),
             help="Folder with an SAE or a set of transcoders; repeatable.",
         ),
+        click.option("--meta-sae", multiple=True, metavar="SAE=FOLDER|RELEASE:ID", help=META_SAE),
     ]
     function = prompt_options(function)
     for option in reversed(options):
@@ -214,12 +222,15 @@ def merged(
         UsageError: A setting means nothing.
     """
     named = _named_saes(given.pop("release"), given.pop("sae_id"), given.pop("sae_path"))
+    meta = [parse_meta_sae(words) for words in given.pop("meta_sae", ())]
     values = with_prompts(values, given)
     for place, value in given.items():
         if value is not None and value != ():
             values = _with(values, place.split("."), value)
     if named:
         values["saes"] = named
+    if meta:
+        values["meta_saes"] = meta
     # What is said for all SAEs on the command line goes before what the file says for one.
     overridden = {key for key in ("latents", "explanations") if given.get(key) is not None}
     if overridden and isinstance(values.get("saes"), list):

@@ -26,6 +26,7 @@ from saereport.config.circuits import PromptSettings
 from saereport.config.engine import EngineSettings
 from saereport.config.geometry import GeometrySettings
 from saereport.config.interventions import InterventionSettings, OutputScoreSettings
+from saereport.config.meta import MetaSettings
 from saereport.config.paths import LABELS, NAME_OR_PATH, NameOrPath, with_paths
 from saereport.config.probing import AbsorptionSettings, BiasSettings, ProbingSettings
 from saereport.config.quantities import read_bytes, read_count, split_list
@@ -113,6 +114,7 @@ class BuildConfig(
     CapabilitySettings,
     LensSettings,
     GeometrySettings,
+    MetaSettings,
     ProbingSettings,
     BiasSettings,
     AbsorptionSettings,

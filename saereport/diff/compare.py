@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -29,6 +29,7 @@ from saereport.diff.vocabularies import SharedVocabulary, vocabularies
 from saereport.plugins import load_plugins
 from saereport.run import Run, RunInfo
 from saereport.run.capability import prompts_asked
+from saereport.run.meta import meta_saes_named
 from saereport.util.errors import UsageError, did_you_mean
 from saereport.util.files import json_digest
 from saereport.util.progress import Progress
@@ -98,6 +99,7 @@ def compare(
         facts=(
             *_other_prompts(before, after),
             *_other_tasks(before, after),
+            *_other_meta_saes(before, after, paired.pairs),
             *changed_facts(*infos, paired.pairs),
         ),
         saes=tuple(saes),
@@ -135,6 +137,16 @@ def _other_tasks(before: Run, after: Run) -> Iterator[ChangedFact]:
         if one != two:
             was, now = (f"{len(rows):,} rows, {json_digest(rows)[:16]}" for rows in (one, two))
             yield ChangedFact("configuration", name, was, now, matters=True)
+
+
+def _other_meta_saes(
+    before: Run, after: Run, pairs: Iterable[tuple[str, str]]
+) -> Iterator[ChangedFact]:
+    """That SAEs have other meta-SAEs, or these were given the decoder rows in another way."""
+    for one, two in pairs:
+        was, now = (meta_saes_named(*side) for side in ((before, one), (after, two)))
+        if was and now and was != now:
+            yield ChangedFact("sae", f"{two}.meta-SAEs", was, now, matters=True)
 
 
 def _tolerances(given: Mapping[str, float]) -> dict[str, float]:

@@ -354,6 +354,38 @@ _ABSORPTION = (
     ),
 )
 
+_META = (
+    Metric(
+        "meta.explained_variance",
+        "sae",
+        "Meta-SAE, explained variance",
+        0.01,
+        "Explained variance of the decoder rows, mean over the meta-SAEs of the SAE; absolute "
+        "change.",
+        one_sided=True,
+        sampled="always",
+    ),
+    Metric(
+        "meta.active",
+        "sae",
+        "Meta-SAE, active",
+        0.02,
+        "Active meta-latents a decoder row, mean over the meta-SAEs of the SAE; relative change.",
+        one_sided=True,
+        sampled="always",
+        relative=True,
+    ),
+    Metric(
+        "meta.dead_share",
+        "sae",
+        "Meta-SAE, never active",
+        0.01,
+        "Share of the meta-latents that are active on no decoder row, mean over the meta-SAEs of "
+        "the SAE; absolute change.",
+        one_sided=True,
+    ),
+)
+
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
@@ -408,6 +440,7 @@ METRICS: dict[str, Metric] = {
         *_CAPABILITY,
         *_LENS,
         *_GEOMETRY,
+        *_META,
         *_PROBING,
         *_BIAS,
         *_ABSORPTION,

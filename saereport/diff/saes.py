@@ -21,6 +21,7 @@ from saereport.run.capability import capability_figures
 from saereport.run.figures import FEWEST_SEQUENCES, Figure, figures_of
 from saereport.run.geometry import geometry_figures
 from saereport.run.lens import lens_figures
+from saereport.run.meta import meta_figures
 from saereport.run.probing import probing_figures
 
 BINS_A_DECADE = 4
@@ -146,6 +147,7 @@ def sae_figures(run: Run, slug: str) -> dict[str, Figure]:
         probing_figures,
         bias_figures,
         absorption_figures,
+        meta_figures,
     )
     held = {name: one for of in own_figures for name, one in of(run, slug).items()}
     return {name: figure for name, figure in held.items() if name in own}

@@ -514,6 +514,22 @@ def words_of(
 ) -> dict[str, Any]:
     """Table `latent_words`: what some latents raise most; empty where there is no logit lens."""
     chosen: NDArray[np.int64] = np.unique(np.array(list(latents), np.int64))
+    lens = lens_of(context, sae, chosen, listed)
+    return {"latent": chosen, "tokens": lens["top_tokens"]} if lens else {}
+
+
+def lens_of(context: Context, sae: Sae, chosen: NDArray[np.int64], listed: int) -> dict[str, Any]:
+    """What some latents raise and lower most; empty where there is none or no logit lens.
+
+    Args:
+        context: The build.
+        sae: The SAE.
+        chosen: Its latents, rising.
+        listed: Tokens at each end.
+
+    Returns:
+        The columns of `TOKEN_LISTS`, a row for each latent.
+    """
     if not len(chosen) or sae.why_no_decoder:
         return {}
     if why_no_write(sae.writes, context.model) or context.model.wiring.unembedding_problem:
@@ -521,5 +537,4 @@ def words_of(
     few = WeightContext(sae, chosen, context.token_rows, listed=listed)
     directions = writes_of(sae, context.model, few.chosen)
     pieces = (piece.T for piece in context.token_rows.unembedding())
-    tokens = extremes_in_chunks(few, directions, pieces)["top_tokens"]
-    return {"latent": chosen, "tokens": tokens}
+    return extremes_in_chunks(few, directions, pieces)

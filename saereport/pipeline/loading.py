@@ -102,4 +102,6 @@ def facts_of(sae: Sae) -> SaeFacts:
         hook_out=sae.writes[0] if sae.is_transcoder else None,
         is_transcoder=sae.is_transcoder,
         model_name=sae.model_name,
+        d_in=sae.d_in,
+        d_out=sae.d_out,
     )

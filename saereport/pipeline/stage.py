@@ -69,6 +69,7 @@ BUILT_IN = (
     "saereport.pipeline.stages.output_scores:OutputScoresStage",
     "saereport.pipeline.stages.interventions:InterventionsStage",
     "saereport.pipeline.stages.directions:DirectionsStage",
+    "saereport.pipeline.stages.meta:MetaStage",
     "saereport.pipeline.stages.weights:WeightsStage",
     "saereport.pipeline.stages.lens:LensStage",
     "saereport.pipeline.stages.explanations:ExplanationsStage",

@@ -38,6 +38,8 @@ class Dictionaries:
         self.rows = cache(self._rows)
         self.words = cache(self._words)
         self.cluster_of = cache(self._cluster_of)
+        self.labels = cache(self._labels)
+        self.meta_latents = cache(self._meta_latents)
 
     def _rows(self, table: str, slug: str | None = None) -> Rows:
         """The rows of a table, in its order; none where the run lacks it.
@@ -51,8 +53,23 @@ class Dictionaries:
         return found
 
     def _words(self, slug: str) -> dict[int, list[int]]:
-        """The tokens of latents that these tables name, by latent."""
-        return {row["latent"]: row["tokens"] for row in self._rows("latent_words", slug)}
+        """The tokens of latents that these tables, and those of meta-SAEs, name, by latent."""
+        tables = ("meta_words", "latent_words")
+        return {row["latent"]: row["tokens"] for name in tables for row in self._rows(name, slug)}
+
+    def _labels(self, slug: str) -> dict[int, str]:
+        """The label of each latent that has one, the first where there are several."""
+        found: dict[int, str] = {}
+        for row in self._rows("explanations", slug):
+            found.setdefault(row["latent"], row["text"])
+        return found
+
+    def _meta_latents(self, slug: str) -> dict[str, dict[int, dict[str, Any]]]:
+        """The rows of `meta_latents` of an SAE, by meta-SAE and number."""
+        found: dict[str, dict[int, dict[str, Any]]] = {}
+        for row in self._rows("meta_latents", slug):
+            found.setdefault(row["meta"], {})[row["number"]] = row
+        return found
 
     def _cluster_of(self, slug: str) -> dict[int, int]:
         """The listed clusters of an SAE's latents, of those whose place on the map is known."""

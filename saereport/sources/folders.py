@@ -55,6 +55,8 @@ class SaeFacts:
     Attributes:
         slug: Its name in the run.
         d_sae: Number of latents.
+        d_in: Width of what it reads.
+        d_out: Width of its decoder rows.
         hook_in: Where it reads.
         hook_out: Where a transcoder writes; of several points the first.
         is_transcoder: Whether it writes elsewhere than it reads.
@@ -67,6 +69,8 @@ class SaeFacts:
     hook_out: HookPoint | None = None
     is_transcoder: bool | None = None
     model_name: str | None = None
+    d_in: int | None = None
+    d_out: int | None = None
 
 
 def look_at_sae(path: Path, slug: str, sae_id: str | None = None) -> SaeFacts:
@@ -104,7 +108,14 @@ def look_at_sae(path: Path, slug: str, sae_id: str | None = None) -> SaeFacts:
         is_transcoder=stored is not None and stored.elsewhere,
         # A place on its author's disk is not followed.
         model_name=name if isinstance(name, str) and not is_path(name) else None,
+        d_in=_last(shapes.get("W_enc", [])[::-1]),
+        d_out=_last(shapes.get("W_dec", [])),
     )
+
+
+def _last(shape: list[int]) -> int | None:
+    """The width of a matrix; None for what is none."""
+    return shape[1] if len(shape) == 2 else None
 
 
 def _foreign_facts(found: Foreign, slug: str) -> SaeFacts:
@@ -114,6 +125,8 @@ def _foreign_facts(found: Foreign, slug: str) -> SaeFacts:
         hook_in=_hook(found.hook_name),
         is_transcoder=False,
         model_name=found.model_name,
+        d_in=found.d_in,
+        d_out=found.d_in,
     )
 
 

@@ -27,6 +27,7 @@ RESERVED: Final = frozenset(
         "evaluation",
         "geometry",
         "lens",
+        "meta-saes",
         "output-scores",
         "probing",
         "steering",

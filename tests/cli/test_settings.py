@@ -23,6 +23,7 @@ from tests.pipeline.toys import Toy
 SAE = ("--sae-path", "x")
 IN_LISTS = {
     *("absorption_test", "bias_test", "circuits", "examples", "geometry", "interventions"),
+    *("meta", "meta_saes"),
     *("output_scores", "probing", "prompts", "saes", "steering"),
 }
 """Settings that no single option can say."""

@@ -21,6 +21,7 @@ from tests.synthetic_evaluation import distributions, shipped
 from tests.synthetic_geometry import geometry
 from tests.synthetic_interventions import interventions
 from tests.synthetic_lens import lenses
+from tests.synthetic_meta import NAMES, meta_saes
 from tests.synthetic_probing import probes
 from tests.synthetic_scores import output_scores
 from tests.synthetic_steering import steering
@@ -37,6 +38,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         output_scores,
         interventions,
         geometry,
+        meta_saes((NAMES[0],)),
         probes(),
         bias(),
         absorption(),

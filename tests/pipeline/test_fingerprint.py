@@ -160,6 +160,10 @@ def own_texts(folder: Path, values: dict[str, Any]) -> None:
     (folder / "labelled.jsonl").write_text("".join(lines))
 
 
+def own_meta(folder: Path, values: dict[str, Any]) -> None:
+    values["meta_saes"] = [{"of": "sae", "path": str(folder / "sae")}]
+
+
 def biased_texts(folder: Path, values: dict[str, Any]) -> None:
     values["bias"] = str(folder / "biased.jsonl")
     lines = [
@@ -221,6 +225,8 @@ CHANGES: dict[str, tuple[Change, str]] = {
     "evaluation": (setting(evaluate=9), "the setting 'evaluate'"),
     "capability": (setting(capability=["capitals"]), "the setting 'capability'"),
     "geometry": (setting(geometry={"match": 0.6}), "the setting 'geometry.match'"),
+    "meta-SAEs": (own_meta, "the setting 'meta_saes'"),
+    "meta": (setting(meta={"well": 0.6}), "the setting 'meta.well'"),
     "prompts with answers": (own_prompts, "the setting 'capability_file'"),
     "lens": (setting(lens=9), "the setting 'lens'"),
     "enrichment": (setting(enrichment="none"), "the setting 'enrichment'"),

@@ -103,6 +103,7 @@ def test_every_setting_belongs_to_a_stage_or_to_all(asked: Asked) -> None:
         *("output_scores", "interventions"),
         *("lens", "enrichment", "token_sets", "enrichment_permutations"),
         *("compare_saes", "geometry"),
+        *("meta_saes", "meta"),
         *("probe", "probing"),
         *("bias", "bias_drop", "bias_test"),
         *("absorption", "absorption_test"),

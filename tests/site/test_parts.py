@@ -273,6 +273,7 @@ def test_a_report_has_the_parts_that_its_run_allows(single_run: Path, hostile_ru
         "evaluation",
         "geometry",
         "lens",
+        "meta-saes",
         "output-scores",
         "probing",
         "steering",

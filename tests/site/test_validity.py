@@ -35,6 +35,7 @@ from tests.synthetic_geometry import geometry
 from tests.synthetic_graph import SMALL, graphs
 from tests.synthetic_interventions import interventions
 from tests.synthetic_lens import lenses
+from tests.synthetic_meta import meta_saes
 from tests.synthetic_probing import probes
 from tests.synthetic_scores import output_scores
 from tests.synthetic_steering import steering
@@ -119,6 +120,7 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Path]]:
             steering,
             lenses(),
             geometry,
+            meta_saes(),
             probes(),
             bias(),
             absorption(),

@@ -22,6 +22,7 @@ from saereport.run.tables.given import GIVEN_TABLES
 from saereport.run.tables.graphs import BLIND_TABLES, EXAMPLE_TABLES, GRAPH_TABLES
 from saereport.run.tables.interventions import INTERVENTION_TABLES
 from saereport.run.tables.lens import LENS_TABLES
+from saereport.run.tables.meta import META_TABLES
 from saereport.run.tables.probing import PROBING_TABLES
 from saereport.run.tables.steering import STEERING_TABLES
 from saereport.run.tables.text import EXPLANATIONS, LABEL_FILES, QUANTILES, TEXT_TABLES
@@ -46,6 +47,7 @@ for _table in (
     *INTERVENTION_TABLES,
     *LENS_TABLES,
     *GEOMETRY_TABLES,
+    *META_TABLES,
 ):
     register(_table)
 

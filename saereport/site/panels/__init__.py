@@ -37,6 +37,7 @@ _MODULES = (
     "components",
     "through_heads",
     "layers",
+    "made_of",
     "geometry",
     "prompt",
     "raw",

@@ -33,6 +33,7 @@ _MODULES = (
         "evaluation",
         "capability",
         "geometry",
+        "meta",
         "lens",
         "probing",
         "bias",

@@ -59,6 +59,7 @@ def load_sae(
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
     slug: str | None = None,
+    at: HookPoint | None = None,
 ) -> Sae:
     """Load an SAE or a transcoder as SAELens does.
 
@@ -67,6 +68,8 @@ def load_sae(
         device: Where to put it.
         dtype: The number format to compute in, whatever it is stored in.
         slug: Its name in the run, where `source.slug` would not be unique.
+        at: Where its inputs and outputs live, in place of what its metadata say of a model: of an
+            SAE that is trained on no activations, such as a meta-SAE.
 
     Raises:
         SaereportError: There is no such SAE, it cannot be had from here, its files are damaged, or
@@ -84,7 +87,7 @@ def load_sae(
             sae = from_hub(str(source.release), str(source.sae_id), device, dtype, said)
             found = _Found(sae, require(sae.cfg.architecture(), source.label))
     _check_numbers(found.loaded, source.label)
-    described = _describe(found, source, slug or source.slug, device, dtype)
+    described = _describe(found, source, slug or source.slug, (device, dtype), at)
     return replace(described, said=(*heard, *said, *described.said))
 
 
@@ -215,23 +218,28 @@ def _trained(training: Any, device: torch.device, dtype: torch.dtype) -> Any:
 
 
 def _describe(
-    found: _Found, source: SaeSource, slug: str, device: torch.device, dtype: torch.dtype
+    found: _Found,
+    source: SaeSource,
+    slug: str,
+    held: tuple[torch.device, torch.dtype],
+    at: HookPoint | None,
 ) -> Sae:
     """What was loaded, in the terms of this program."""
+    device, dtype = held
     loaded = found.loaded
     cfg, metadata = loaded.cfg, loaded.cfg.metadata
     architecture = found.architecture
-    decoder = architecture.decoder(loaded)
-    hook_in, writes = _hooks(decoder, metadata, source)
+    decoder, encoder = architecture.decoder(loaded), architecture.encoder(loaded)
+    hook_in, writes = (at, (at,)) if at is not None else _hooks(decoder, metadata, source)
     loaded.turn_off_forward_pass_hook_z_reshaping()  # heads are flat throughout this program
     loaded.eval().requires_grad_(False)
-    encoder = architecture.encoder(loaded)
     d_in, d_sae = encoder.sizes
-    names = _names(source, architecture, metadata, hook_in, d_sae // encoder.sides)
-    model_kwargs, about_kwargs = model_arguments(
-        metadata.model_from_pretrained_kwargs, source.label, dtype_name(dtype)
-    )
-    trained = TrainingTokens.of(metadata, source.label)
+    names, asked = AgreedNames(None), None
+    if at is None:
+        names = _names(source, architecture, metadata, hook_in, d_sae // encoder.sides)
+        asked = metadata.model_from_pretrained_kwargs
+    model_kwargs, about_kwargs = model_arguments(asked, source.label, dtype_name(dtype))
+    trained = TrainingTokens.of(metadata, source.label) if at is None else TrainingTokens()
     normalizes = getattr(cfg, "normalize_activations", "none")
     sae = Sae(
         slug=slug,

@@ -20,6 +20,7 @@
 {"name":"components","title":"What its examples are made of","tables":["example_components"],"wide":true},
 {"name":"through_heads","title":"What it reads through heads","tables":["example_head_deembedding"],"wide":true},
 {"name":"layers","title":"Through the layers","tables":["latent_matches"],"wide":true},
+{"name":"made-of","title":"Made of","tables":["meta_parts"],"wide":true},
 {"name":"geometry","title":"Directions","tables":["geometry"],"wide":true},
 {"name":"raw","title":"Other tables","tables":[],"wide":true},
 {"name":"raw-text","title":"Other tables about its text","tables":[],"wide":true,"reveals_text":true}
@@ -78,6 +79,10 @@
 ["geometry.cluster",{"b":"table","columns":["in the cluster","of latents","which raise in common"]}],
 ["geometry.cosines",{"b":"bars","summary":"Cosine of each latent's best match in {other}: the median is {median}, that among as many random directions {chance}, of which 1 in 100 is above {high}.","views":[{"label":"","columns":["cosine from","to","latents","by chance"],"data":[{"type":"bar","meta":"accent","name":"latents","hoverinfo":"none"},{"type":"bar","meta":"quiet","name":"random directions","hoverinfo":"none"}],"layout":{"barmode":"group","bargap":0.06,"xaxis":{"title":{"text":"cosine of the best match"}},"yaxis":{"title":{"text":"latents"},"rangemode":"tozero"}}}]}],
 ["layers",{"b":"table","columns":["SAE","compared in","best match","cosine","note"]}],
+["meta.active",{"b":"bars","title":"Active meta-latents a latent","summary":"How many meta-latents are active on a decoder row: {mean} on average.","views":[{"label":"","columns":["from","to","latents"],"data":[{"type":"bar","meta":"accent","hoverinfo":"none"}],"layout":{"bargap":0.06,"yaxis":{"title":{"text":"latents"},"rangemode":"tozero"},"xaxis":{"title":{"text":"active meta-latents"}}}}]}],
+["meta.cosines",{"b":"bars","title":"Cosine of decoder rows with their reconstructions","summary":"The median is {median}; beside it random rows with the same second moments.","views":[{"label":"","columns":["cosine from","to","latents","by chance"],"data":[{"type":"bar","meta":"accent","name":"latents","hoverinfo":"none"},{"type":"bar","meta":"quiet","name":"random rows","hoverinfo":"none"}],"layout":{"bargap":0.06,"yaxis":{"title":{"text":"latents"},"rangemode":"tozero"},"barmode":"group","xaxis":{"title":{"text":"cosine"}}}}]}],
+["meta.sums",{"b":"table","columns":["meta-SAE","of the row explained","cosine","meta-latents","left over"]}],
+["meta.parts",{"b":"table","columns":["meta-latent","which raises","activation","share of the row","also in","activation there"]}],
 ["geometry",{"b":"facts","names":["encoder norm","decoder norm","encoder–decoder cosine"],"notes":["read direction","write direction","1 when it reads what it writes"]}],
 ["prompt.activations",{"b":"lines","y":"activation","summary":"{n} of the report's latents are active on this prompt; the strongest are drawn, from the sixth on dotted. Another prompt's are dashed, aligned by position.","overlay":"Lay another prompt over it","told":["latent, at its peak","peak","position: activation"]}],
 ["prompt.maps.about",{"b":"text","text":"How strongly each earlier latent moves each later one, here and now. Open a map for its heatmap and its strongest pairs."}],
