@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -37,6 +38,27 @@ def attach(name: str, module: nn.Module, is_input: bool, visit: Visit) -> Callab
         point.fwd_hooks.remove(added)
 
     return remove
+
+
+def keys_given(model: nn.Module, kept: Any) -> dict[str, Any]:
+    """Kept keys and values as an argument of a Hugging Face model, whatever its release calls it.
+
+    Args:
+        model: The Hugging Face model.
+        kept: What an earlier pass kept; None before the first one.
+    """
+    if kept is None:
+        return {}
+    takes = inspect.signature(model.forward).parameters
+    return {"cache" if "cache" in takes else "past_key_values": kept}
+
+
+def keys_kept(out: Any) -> Any:
+    """The keys and values in what a Hugging Face model gave, whatever its release calls them.
+
+    The older name is asked for last: of its use Transformers warns.
+    """
+    return out.cache if getattr(out, "cache", None) is not None else out.past_key_values
 
 
 class Reached(Exception):

@@ -22,7 +22,7 @@ from typing import Any, Protocol, TypeVar
 import torch
 from torch import Tensor, nn
 
-from saereport.sources.attaching import Capture, Reached, as_rows
+from saereport.sources.attaching import Capture, Reached, as_rows, keys_given, keys_kept
 from saereport.sources.devices import is_out_of_memory
 from saereport.sources.hooks import parse_hook
 
@@ -163,10 +163,10 @@ class BareModel:
             attached.callback(cut.remove)
             for name, place in places.items():
                 attached.callback(_editing(place, tokens, edits[name]))
-            found = self.bridge.forward_pass(tokens, logits=True, cache=cache)
-        if found is None:
-            raise LookupError("a pass for logits gave none")
-        return found
+            out = self.model(tokens, use_cache=True, **keys_given(self.model, cache.kept))
+        cache.kept = keys_kept(out)
+        logits: Tensor = out.logits
+        return logits.to(self.bridge.device)
 
     def ways(self, hooks: Sequence[str], context: int) -> dict[str, Way | None]:
         """How each hook point is read in sequences of a length; None where the Bridge has to.

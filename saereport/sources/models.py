@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import inspect
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -32,6 +31,8 @@ from saereport.sources.attaching import (
     Reached,
     as_rows,
     attach,
+    keys_given,
+    keys_kept,
     named_module,
     names_of_modules,
 )
@@ -476,39 +477,47 @@ class BridgeModel(LanguageModel):
         if cache is None:
             found = self.model.forward(tokens, return_type=kind, use_cache=False)
         else:
-            before = {} if cache.kept is None else {self._keys_name: cache.kept}
-            with self._keys_by_their_other_name():
-                found, cache.kept = self.model.forward(
-                    tokens, return_type="logits_and_cache", use_cache=True, **before
-                )
+            inner = self.model.original_model
+            before = keys_given(inner, cache.kept)
+            out: list[Any] = []
+            with self._keys_by_their_other_name(), contextlib.ExitStack() as hooks:
+                # The Bridge would ask for them by the older name.
+                hook = inner.register_forward_hook(lambda _m, _a, given: out.append(given))
+                hooks.callback(hook.remove)
+                found = self.model.forward(tokens, return_type="logits", use_cache=True, **before)
+            cache.kept = keys_kept(out[-1])
         return None if found is None else found.to(self.device)
-
-    @cached_property
-    def _keys_name(self) -> str:
-        """What the Hugging Face model calls the keys and values that it is given."""
-        takes = inspect.signature(self.model.original_model.forward).parameters
-        return "cache" if "cache" in takes else "past_key_values"
 
     @contextlib.contextmanager
     def _keys_by_their_other_name(self) -> Iterator[None]:
         """Have every attention find the kept keys and values.
 
         Transformers hands them down as `cache`; TransformerLens 3.9 looks for `past_key_values`
-        and without a word keeps nothing where there are none.
+        and without a word keeps nothing where there are none. Where it leaves the work to what it
+        replaced, that gets them by the first name alone: of two it warns.
         """
 
-        def named(_module: nn.Module, args: Any, given: dict[str, Any]) -> Any:
+        def both(_module: nn.Module, args: Any, given: dict[str, Any]) -> Any:
             kept = given.get("cache")
             if kept is None or given.get("past_key_values") is not None:
                 return None
             return args, {**given, "past_key_values": kept}
 
+        def one(_module: nn.Module, args: Any, given: dict[str, Any]) -> Any:
+            if given.get("cache") is None or "past_key_values" not in given:
+                return None
+            return args, {name: value for name, value in given.items() if name != "past_key_values"}
+
         with contextlib.ExitStack() as hooks:
             for block in self.model.blocks:
                 attention = getattr(block, "attn", None)
-                if isinstance(attention, nn.Module):
-                    hook = attention.register_forward_pre_hook(named, with_kwargs=True)
-                    hooks.callback(hook.remove)
+                if not isinstance(attention, nn.Module):
+                    continue
+                replaced = attention._modules.get("_original_component")
+                for module, names in ((attention, both), (replaced, one)):
+                    if module is not None:
+                        hook = module.register_forward_pre_hook(names, with_kwargs=True)
+                        hooks.callback(hook.remove)
             yield
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from transformers.utils import generic
 
 from saereport.intervene import generating
 from saereport.intervene.generating import (
@@ -98,6 +100,27 @@ def test_the_model_without_the_bridge_writes_the_same(
         edits = partial(steering, direction, strengths, "additive", (3, 10))
         fast = continued(bridge, prompts, edits, at, SAMPLED, keep_keys=step)
         assert fast == continued(bridge, prompts, edits, at, SAMPLED)
+
+
+@pytest.mark.parametrize("family", [*FAMILIES, "llama", "bloom", "mixtral"])
+def test_kept_keys_have_one_name_wherever_they_are_given(
+    families: Callable[[str], Path], family: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Transformers warns of each attention that gets them by its new name and by the old one."""
+    logged: list[str] = []
+    monkeypatch.setattr(generic.logger, "warning_once", logged.append)
+    bridge, prompts, at = load_model(families(family)), tiny_tokens(2, 6), numbers(2, 4)
+    # Trials swallow errors, so warnings are gathered and not made errors.
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        step = fastest(bridge, prompts, adding(bridge, [1.0, -1.0]))
+        texts = [continued(bridge, prompts, {}, at, SAMPLED)]
+        if step is not None:
+            texts.append(continued(bridge, prompts, {}, at, SAMPLED, keep_keys=step))
+    assert keeps_keys(bridge, prompts, {})
+    assert texts[0] == texts[-1]
+    said = [*logged, *(str(one.message) for one in told)]
+    assert not [one for one in said if "past_key_values" in one]
 
 
 def test_a_way_that_leaves_out_an_edit_is_not_taken(
