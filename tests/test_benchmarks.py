@@ -60,8 +60,6 @@ def test_statistics():
     assert {"activity", "examples", "tokens", "shared"} <= record["by_statistic"].keys()
 
 
-@pytest.mark.model
-@pytest.mark.slow
 def test_the_picture_of_costs_has_every_record():
     measured = [
         {"latents": latents, "tokens": tokens, "wall_s": tokens / 1e4, "peak_mb": 500.0}
@@ -76,10 +74,36 @@ def test_the_picture_of_costs_has_every_record():
     assert drawn["SAEDashboard 0.8, seconds"] == [12.0]
 
 
+@pytest.mark.model
+@pytest.mark.slow
 def test_collecting():
     said = benchmark("bench_collect", "--tokens", "512", "--rounds", "1")
     assert "512 tokens" in said
     assert "times the forward pass" in said
+
+
+@pytest.mark.model
+@pytest.mark.slow
+def test_evaluating():
+    said = benchmark("bench_evaluation", "--tokens", "256", "--rounds", "1")
+    assert "4 bare passes" in said
+
+
+@pytest.mark.model
+@pytest.mark.slow
+def test_steering():
+    record = json.loads(benchmark("bench_steering", "--rows", "2", "--new", "3", "--rounds", "1"))
+    assert {"generate", "loop", "additive", "orthogonal", "projection_cap"} <= record.keys()
+
+
+@pytest.mark.slow
+def test_dictionaries():
+    sizes = {"latents": 300, "lens": 20, "width": 16, "vocabulary": 2_000, "texts": 60}
+    options = [word for name, n in sizes.items() for word in (f"--{name}", str(n))]
+    record = json.loads(benchmark("bench_dictionaries", *options))
+    assert record["latents"] == 300
+    for name in ("matching", "lens", "lens with token sets", "probing"):
+        assert record[name]["seconds"] > 0
 
 
 def test_operations_are_counted_by_part():

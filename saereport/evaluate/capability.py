@@ -224,11 +224,11 @@ def _ask(
     """One batch, in every variant."""
     names = sorted({name for sae in saes for name in places(sae)})
     run = forward(model, batch.tokens, reads=names, logits="last")
-    found = {ORIGINAL: _read_off(run.logits, questions)}
+    found = {ORIGINAL: read_off(run.logits, questions)}
 
     def replaced(name: str, value: Tensor) -> Predictions:
         edits: dict[str, Edit] = {name: lambda _: value}
-        return _read_off(forward(model, batch.tokens, edits=edits, logits="last").logits, questions)
+        return read_off(forward(model, batch.tokens, edits=edits, logits="last").logits, questions)
 
     for sae in saes:
         value = spliced_sequences(sae, run.acts, batch.counted)
@@ -240,8 +240,8 @@ def _ask(
     return found
 
 
-def _read_off(logits: Tensor | None, questions: Sequence[Question]) -> Predictions:
-    """What is kept of the last logits `[n, 1, d_vocab]`."""
+def read_off(logits: Tensor | None, questions: Sequence[Question]) -> Predictions:
+    """What is kept of the last logits `[n, 1, d_vocab]` behind as many prompts."""
     if logits is None:
         raise RuntimeError("a pass for logits gave none")
     last = logits[:, -1]

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 from unicodedata import normalize
 
+import torch
+
 from saereport.circuits.prompts import answer_token, shown, text_tokens
-from saereport.evaluate.capability import Question, capability
+from saereport.evaluate.capability import Question, read_off
 from saereport.evaluate.prompt_sets import AnsweredPrompt, asked_prompts
+from saereport.evaluate.sequences import sequences_at_a_time
 from saereport.pipeline.context import Context
-from saereport.pipeline.probe import Probe, line_through
+from saereport.pipeline.pass_time import PassTime, pass_time
+from saereport.pipeline.probe import Probe
 from saereport.pipeline.stage import Cost
 from saereport.sources.models import LanguageModel
 from saereport.sources.tokens import token_bytes
 from saereport.util.errors import SaereportError
 
-FEW, MOST = 4, 16
-"""Prompts that are put together to see what all will take, at first and at most."""
+FEW = 4
+"""Prompts whose logits are read off to see what that takes."""
 
 
 class Asked(NamedTuple):
@@ -113,23 +118,39 @@ def tokens_of(context: Context, questions: list[Question]) -> int:
 
 
 def cost_of_capability(context: Context, probe: Probe) -> Cost:
-    """What all prompts will take, from one and from a few of the length that most of them have."""
+    """What all prompts will take: the passes, and reading off the logits of each."""
     questions = questions_of(context).questions
-    if not questions:
+    saes = [sae for sae in context.saes.values() if not sae.why_not_alone]
+    if not questions or not saes:
         return Cost(seconds=0.0)
-    saes, lengths = list(context.saes.values()), [len(one.tokens) for one in questions]
-    usual = max(sorted(set(lengths)), key=lengths.count)
-    alike = [one for one in questions if len(one.tokens) == usual]
-    with probe.sample() as one:
-        capability(context.model, saes, alike[:1], context.progress)
-    # Prompts that go through the model together take less each.
-    n = FEW if probe.brief else probe.fitting(one.seconds, MOST)
-    some = alike[: max(1, min(n, len(alike)))]
-    with probe.sample() as more:
-        capability(context.model, saes, some, context.progress)
-    n_alike = sum(lengths) / usual
-    return Cost(
-        seconds=line_through((1, one.seconds), (len(some), more.seconds), n_alike),
-        host_bytes=more.host_bytes,
-        device_bytes=more.device_bytes,
+    model, passes = context.model, pass_time(context, probe)
+    some = questions[:FEW]
+    logits = torch.zeros((len(some), 1, model.d_vocab), dtype=model.dtype, device=model.device)
+    with probe.sample() as sample:
+        # Drawn, since of equal logits there are many to be put in order.
+        read_off(logits.uniform_(), some)
+    runs = 1 + len(saes) + len({sae.write_point.name for sae in saes})
+    lengths = [len(one.tokens) for one in questions]
+    batches = sum(
+        -(-lengths.count(length) // sequences_at_a_time(length, model.d_vocab))
+        for length in set(lengths)
     )
+    return Cost(
+        seconds=seconds_of_prompts(passes, lengths, batches, runs)
+        + passes.seconds(2 * len(saes), 4 * len(saes), 0)
+        + sample.seconds / len(some) * len(questions) * runs,
+        host_bytes=max(sample.host_bytes, passes.host_bytes),
+        device_bytes=sample.device_bytes,
+    )
+
+
+def seconds_of_prompts(passes: PassTime, lengths: Sequence[int], batches: int, runs: int) -> float:
+    """What the passes take.
+
+    Args:
+        passes: What a pass takes.
+        lengths: Tokens of each prompt.
+        batches: How often some of them go through the model together, once over all prompts.
+        runs: How often each prompt goes through the model.
+    """
+    return passes.seconds(batches * runs, sum(lengths) * runs, len(lengths) * runs)

@@ -35,8 +35,9 @@ from saereport.measure.weights.context import WeightContext
 from saereport.measure.weights.decoder import principal_plane, umap_plane
 from saereport.measure.weights.directions import why_no_write, writes_of
 from saereport.measure.weights.extremes import extremes_in_chunks
-from saereport.pipeline.chains import Links, chain_rows
+from saereport.pipeline.chains import TOKENS_AT_ONCE, Links, chain_rows
 from saereport.pipeline.context import Context
+from saereport.pipeline.pass_time import PassTime, pass_time
 from saereport.pipeline.probe import Probe
 from saereport.pipeline.stage import Cost, Yielded
 from saereport.run import TABLES
@@ -160,7 +161,10 @@ def said_of(pairs: Sequence[Pair]) -> str:
 
 
 def cost_of_directions(context: Context, probe: Probe) -> Cost:
-    """What all pairs will take, from a part of one dictionary against itself."""
+    """What all pairs will take, from a part of one dictionary against itself.
+
+    Besides, some text goes through the model for the chains, if there may be any.
+    """
     usable = [sae for sae in context.saes.values() if not why_left_out(context, sae)]
     if not usable:
         return Cost(seconds=0.0)
@@ -176,7 +180,28 @@ def cost_of_directions(context: Context, probe: Probe) -> Cost:
         products += n * m * width + (n + m) * width * (CHANCE_ROWS + width)
     products += sum(sae.d_sae**2 * sae.d_out for sae in usable)
     each = one.seconds / (len(rows) ** 2 * width)
-    return Cost(seconds=each * products, host_bytes=one.host_bytes, device_bytes=one.device_bytes)
+    followed = 0.0
+    if pairs:
+        deepest = max(sae.hook_in.layer for sae in context.saes.values())
+        tokens = min(context.config.geometry.coactivation_tokens, context.text.to_read)
+        part = (deepest + 1) / context.model.n_layers
+        followed = seconds_followed(pass_time(context, probe), tokens, part)
+    return Cost(
+        seconds=each * products + followed,
+        host_bytes=one.host_bytes,
+        device_bytes=one.device_bytes,
+    )
+
+
+def seconds_followed(passes: PassTime, tokens: int, part: float) -> float:
+    """What it takes to see how far latents are active together.
+
+    Args:
+        passes: What a whole pass takes.
+        tokens: Tokens of the text.
+        part: The part of the model up to the deepest SAE.
+    """
+    return part * passes.seconds(-(-tokens // TOKENS_AT_ONCE), tokens, 0)
 
 
 # ---- what

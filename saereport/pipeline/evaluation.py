@@ -5,19 +5,21 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from saereport.config.quantities import seconds_of
-from saereport.evaluate.block_sums import Arrays, Block, Sums, block_sums
+from saereport.evaluate.block_sums import MEAN_TOKENS, Arrays, Block, Sums, block_sums, runs_of
 from saereport.evaluate.fidelity import Evaluation, evaluate, first_counted, sequences_at_a_time
 from saereport.pipeline.checkpoint import Checkpoint
 from saereport.pipeline.context import Context, StageView
 from saereport.pipeline.engine.bench import Bench
 from saereport.pipeline.engine.job import Engine, Job
 from saereport.pipeline.engine.local import LocalEngine
+from saereport.pipeline.pass_time import PassTime, pass_time
 from saereport.pipeline.probe import Probe, Sample, line_through
 from saereport.sources.devices import is_out_of_memory
 from saereport.util.files import json_digest, write_atomically
@@ -29,6 +31,9 @@ KEPT = "blocks"
 SETTLED = "budget.json"
 """Where it is kept how many tokens the seconds of a budget are, so that a build goes on with these.
 """
+
+TRIED_TOKENS = 32
+"""Tokens of the sample from which it is told what is made of a pass."""
 
 TRIED = 0.1
 """Share of a budget in seconds that is spent on finding out how many tokens that is."""
@@ -103,12 +108,10 @@ def tokens_within(context: Context, probe: Probe, seconds: float) -> int:
 class _Timed:
     """Two samples of the work, in sequences and seconds."""
 
-    def __init__(
-        self, few: tuple[float, Sample], more: tuple[float, Sample], batch: int, n: int
-    ) -> None:
+    def __init__(self, few: tuple[float, Sample], more: tuple[float, Sample], batch: int) -> None:
         self.few = (few[0], few[1].seconds)
         self.more = (more[0], more[1].seconds)
-        self.sample, self.size, self.batch, self.n = more[1], more[0], batch, n
+        self.batch = batch
 
 
 def _text(context: Context, n: int) -> Text:
@@ -125,20 +128,64 @@ def _timed(context: Context, probe: Probe, text: Text) -> _Timed:
     # What is at the beginning of a sequence may not count, and something must.
     with probe.sample() as one:
         evaluate(model, saes, tokens[:1, -few:], counted[:1, -few:], context.progress)
-    n = 1 if probe.brief else probe.fitting(one.seconds * tokens.shape[1] / few, batch)
-    some = min(3 * few, tokens.shape[1]) if probe.brief else tokens.shape[1]
+    n = probe.fitting(one.seconds * tokens.shape[1] / few, batch)
     with probe.sample() as more:
-        evaluate(model, saes, tokens[:n, -some:], counted[:n, -some:], context.progress)
-    part = few / tokens.shape[1]
-    return _Timed((part, one), (n * some / tokens.shape[1], more), batch, len(tokens))
+        evaluate(model, saes, tokens[:n], counted[:n], context.progress)
+    return _Timed((few / tokens.shape[1], one), (float(n), more), batch)
 
 
 def cost_of_evaluation(context: Context, probe: Probe) -> tuple[float, int, int | None]:
-    """What the evaluation will take: seconds, and bytes of the host and of the device."""
-    timed = _timed(context, probe, _text(context, n_evaluated(context)))
-    seconds = line_through(timed.few, timed.more, timed.n)
-    memory = timed.sample.at_scale(timed.batch / timed.size)
-    return seconds, memory, timed.sample.device_bytes
+    """What the evaluation will take: seconds, and bytes of the host and of the device.
+
+    It is passes of the model, and what is made of each; that is timed on the end of a sequence,
+    with one SAE alone.
+    """
+    tokens, _ = text = _text(context, n_evaluated(context))
+    model, saes = context.model, [sae for sae in context.saes.values() if not sae.why_not_alone]
+    passes = pass_time(context, probe)
+    if not saes or not len(tokens):
+        return 0.0, 0, None
+    length = tokens.shape[1]
+    some = min(TRIED_TOKENS, length)
+    with probe.sample() as sample:
+        evaluate(model, saes[:1], text[0][:1, -some:], text[1][:1, -some:], context.progress)
+    runs, batch = runs_of(saes[:1]), sequences_at_a_time(length, model.d_vocab)
+    expected = seconds_of_passes(passes, Work(1, some, batch, runs, 1))
+    beyond = max(sample.seconds - expected, 0.0) / (some * runs)
+    work = Work(len(tokens), length, batch, runs_of(saes), len(saes))
+    seconds = seconds_of_passes(passes, work) + beyond * work.n * length * work.runs
+    at_once = min(batch, len(tokens)) * length / some
+    return seconds, sample.at_scale(at_once), sample.device_bytes
+
+
+@dataclass(frozen=True)
+class Work:
+    """How much is evaluated.
+
+    Attributes:
+        n: Sequences.
+        length: Tokens of each.
+        batch: Sequences that go through the model together.
+        runs: How often each token goes through the whole model.
+        n_saes: SAEs, of which each is tried on two tokens.
+    """
+
+    n: int
+    length: int
+    batch: int
+    runs: int
+    n_saes: int
+
+
+def seconds_of_passes(passes: PassTime, work: Work) -> float:
+    """What the passes of an evaluation take, with that for the means and the trials."""
+    tokens, batches = work.n * work.length, -(-work.n // work.batch)
+    means = min(tokens, MEAN_TOKENS)
+    return (
+        passes.seconds(batches * work.runs, tokens * work.runs, tokens * work.runs)
+        + passes.seconds(-(-means // (work.batch * work.length)), means, 0)
+        + passes.seconds(2 * work.n_saes, 4 * work.n_saes, 0)
+    )
 
 
 # ---- doing it

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from saereport.circuits.attribution.examples import ExampleLimits, TopExamples, example_attributions
+from saereport.circuits.attribution.examples import (
+    ExampleLimits,
+    Peak,
+    TopExamples,
+    example_attributions,
+)
 from saereport.measure import Columns
 from saereport.pipeline.context import Context
-from saereport.pipeline.probe import Probe, line_through, table_bytes
+from saereport.pipeline.probe import Probe, Sample, line_through, table_bytes
 from saereport.pipeline.stage import Cost, Yielded
 from saereport.sources.devices import is_out_of_memory
 from saereport.util.errors import SaereportError
 
 FEW = 2
-"""Examples that are taken apart, and then twice as many, to see what those of all will take."""
+"""Latents whose examples are taken apart, at most twice as many, to see what those of all take."""
 
 
 def top_examples(context: Context, slug: str) -> TopExamples:
@@ -58,38 +63,72 @@ def _of_peaks(
 def cost_of_attributions(context: Context, slugs: Sequence[str], probe: Probe) -> Cost:
     """What the attributions of some SAEs will take, from a few peaks in the beginning of the text.
 
-    Where that has no peak of any of them, nothing is known.
+    The deeper an SAE reads, the longer is every run that is taken apart: the shallowest and the
+    deepest are tried, and the others are taken to lie between. Where that beginning has no peak of
+    any of them, nothing is known.
     """
-    found: list[tuple[float, float]] = []
-    samples, sizes = [], 0.0
-    for slug in slugs:
-        peaks = _few_peaks(context, slug)
-        if not peaks:
-            continue
-        few = 1 if probe.brief else FEW
-        peaks = peaks[: 2 * few]
-        with probe.sample() as one:
-            _tried(context, slug, peaks[:few])
-        with probe.sample() as more:
-            tables = _tried(context, slug, peaks)
-        n = len(context.latents[slug]) * context.config.circuits.examples
-        first = (min(few, len(peaks)), min(one.seconds, more.seconds))
-        found.append((n, line_through(first, (len(peaks), more.seconds), n)))
-        sizes += sum(table_bytes(name, t) for name, t in tables.items()) * n / len(peaks)
-        samples += [one, more]
-        if probe.over:
-            break
-    if not found:
+    peaks = {slug: _few_peaks(context, slug) for slug in slugs}
+    able = [slug for slug in slugs if peaks[slug]]
+    able.sort(key=lambda slug: context.saes[slug].hook_in.layer)
+    if not able:
         return Cost(seconds=None if slugs else 0.0)
-    whole = sum(len(context.latents[slug]) for slug in slugs) * context.config.circuits.examples
-    further = whole / sum(n for n, _ in found)
+    few = 1 if probe.brief else FEW
+    seconds: dict[int, float] = {}
+    sizes: dict[int, float] = {}
+    samples: list[Sample] = []
+    for slug in dict.fromkeys((able[-1], able[0])):
+        layer = context.saes[slug].hook_in.layer
+        found = _of_a_latent(context, slug, peaks[slug][: 2 * few], probe, samples)
+        seconds[layer], sizes[layer] = found
+    shown = [(context.saes[slug].hook_in.layer, len(context.latents[slug])) for slug in slugs]
     on_device = [one.device_bytes for one in samples if one.device_bytes is not None]
     return Cost(
-        seconds=sum(seconds for _, seconds in found) * further,
+        seconds=sum(n * between(seconds, layer) for layer, n in shown),
         host_bytes=max(one.host_bytes for one in samples),
         device_bytes=max(on_device, default=None),
-        run_bytes=round(sizes * further),
+        run_bytes=round(sum(n * between(sizes, layer) for layer, n in shown)),
     )
+
+
+def between(known: Mapping[int, float], layer: int) -> float:
+    """What something takes at a layer, on the line between the layers of which it is known."""
+    layers = sorted(known)
+    return float(np.interp(layer, layers, [known[one] for one in layers]))
+
+
+def _of_a_latent(
+    context: Context, slug: str, latents: Sequence[int], probe: Probe, samples: list[Sample]
+) -> tuple[float, float]:
+    """Seconds and bytes of a latent of an SAE, from one and from several.
+
+    Peaks in the beginning of a sequence take less than others: half a sequence is what they have
+    before them in the mean.
+    """
+    wanted = limits(context)
+    sizes, taken = [], []
+    tables: dict[str, Columns] = {}
+    for some in dict.fromkeys((tuple(latents[:1]), tuple(latents))):
+        with probe.sample() as sample:
+            tables = _tried(context, slug, some)
+        mine = replace(top_examples(context, slug), latents=some).peaks(wanted.per_latent)
+        sizes.append(tokens_before(mine))
+        taken.append(sample.seconds)
+        samples.append(sample)
+    # What the first one loads the second finds loaded.
+    few = (sizes[0], min(taken))
+    whole = wanted.per_latent * context.text.rules.context_size / 2
+    n_shown = len(context.latents[slug])
+    seconds = line_through(few, (sizes[-1], taken[-1]), n_shown * whole) / max(n_shown, 1)
+    each = sum(table_bytes(name, t) for name, t in tables.items()) / len(latents)
+    return seconds, each
+
+
+def tokens_before(peaks: Sequence[Peak]) -> int:
+    """Tokens that are run for some peaks: each sequence up to its last one."""
+    ends: dict[int, int] = {}
+    for peak in peaks:
+        ends[peak.sequence] = max(ends.get(peak.sequence, 0), peak.position + 1)
+    return sum(ends.values())
 
 
 def _few_peaks(context: Context, slug: str) -> list[int]:
@@ -102,7 +141,7 @@ def _few_peaks(context: Context, slug: str) -> list[int]:
 
 def _tried(context: Context, slug: str, latents: Sequence[int]) -> dict[str, Columns]:
     """The tables of some latents at their first peaks; nothing where there can be none."""
-    wanted = replace(limits(context), per_latent=1)
+    wanted = limits(context)
     try:
         return _of_peaks(
             context, slug, replace(top_examples(context, slug), latents=latents), wanted

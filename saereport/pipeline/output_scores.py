@@ -21,6 +21,7 @@ from saereport.evaluate.output_scores import (
     compared,
     compared_with,
     draw_controls,
+    rank_weighted,
     rows_at_a_time,
 )
 from saereport.evaluate.sums import Floats
@@ -28,7 +29,8 @@ from saereport.intervene.steering import Direction, direction_of, overflows, why
 from saereport.measure import Columns
 from saereport.measure.weights import WEIGHT_TABLES, WeightContext
 from saereport.pipeline.context import Context
-from saereport.pipeline.probe import Probe, line_through
+from saereport.pipeline.pass_time import PassTime, pass_time
+from saereport.pipeline.probe import Probe
 from saereport.pipeline.stage import Cost, Yielded
 from saereport.pipeline.steering_prompts import NEUTRAL
 from saereport.sources.saes.sae import Sae
@@ -48,6 +50,8 @@ EACH = 4
 """Controls that are drawn for each latent, at least."""
 FEWEST_CONTROLS = 5
 """With fewer there is nothing to compare with."""
+FEW = 4
+"""Rows whose logits are looked at to see what that takes."""
 NORMS_AT_ONCE = 4096
 """Latents whose write norms are computed together."""
 
@@ -265,20 +269,46 @@ def cost_of_scores(context: Context, probe: Probe) -> Cost:
     }
     if not able:
         return Cost(seconds=0.0)
-    n = sum(
-        len(context.latents[slug]) + max(EACH * len(context.latents[slug]), asked.controls)
-        for slug in able
+    rows = {slug: scored_rows(len(context.latents[slug]), asked.controls) for slug in able}
+    model, passes = context.model, pass_time(context, probe)
+    at_once = rows_at_a_time(model.d_vocab)
+    logits = torch.zeros((min(FEW, at_once), model.d_vocab), dtype=model.dtype)
+    top = torch.arange(min(asked.top_tokens, model.d_vocab)).repeat(len(logits), 1)
+    with probe.sample() as sample:
+        rank_weighted(logits.to(model.device), top)
+    ranking = sample.seconds / len(logits)
+    seconds = sum(
+        seconds_of_scores(passes, n, [len(one) for one in prompts], at_once) for n in rows.values()
     )
-    sae = next(iter(able.values()))
-    still = Turned(direction_of(sae, 0, 0.0), np.zeros(1, dtype=np.int64))
-    with probe.sample() as one:
-        changes(context.model, [still], prompts, None)
-    most = max(2, rows_at_a_time(context.model.d_vocab) // len(prompts))
-    some = 2 if probe.brief else 1 + probe.fitting(one.seconds, most - 1)
-    with probe.sample() as more:
-        changes(context.model, [still] * some, prompts, None)
+    # Of each row the logits are looked at with it turned up and without.
+    seconds += 2 * ranking * sum(rows.values()) * len(prompts)
     return Cost(
-        seconds=line_through((1, one.seconds), (some, more.seconds), n),
-        host_bytes=more.host_bytes,
-        device_bytes=more.device_bytes,
+        seconds=seconds,
+        host_bytes=max(sample.at_scale(at_once / len(logits)), passes.host_bytes),
+        device_bytes=sample.device_bytes,
     )
+
+
+def scored_rows(n_shown: int, controls: int) -> int:
+    """Latents of an SAE that are turned up: those that are shown, and theirs to compare with.
+
+    Args:
+        n_shown: How many are shown.
+        controls: With how many each is compared.
+    """
+    return n_shown + max(EACH * n_shown, controls)
+
+
+def seconds_of_scores(passes: PassTime, rows: int, lengths: Sequence[int], at_once: int) -> float:
+    """What the passes for one SAE take.
+
+    Args:
+        passes: What a pass takes.
+        rows: Latents that are turned up, each on every prompt.
+        lengths: Tokens of each prompt.
+        at_once: Rows that go through the model together.
+    """
+    batches = sum(-(-lengths.count(length) * rows // at_once) for length in set(lengths))
+    plain = passes.seconds(len(lengths), sum(lengths), len(lengths))
+    turned = passes.seconds(batches, sum(lengths) * rows, len(lengths) * rows)
+    return plain + turned

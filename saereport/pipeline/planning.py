@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -31,6 +32,9 @@ from saereport.util.version import __version__
 
 THOROUGH = 8.0
 """Seconds for which a stage goes on with samples where a plan is asked for."""
+
+BRIEF = 1.0
+"""The same where a build waits for its plan."""
 
 WORTH = 60.0
 """Seconds of a build from which on it is told beforehand what it will take."""
@@ -77,20 +81,23 @@ def plan_of(context: Context, costs: Mapping[Stage, Cost], asked: Asked, probe: 
     Raises:
         SaereportError: This machine surely cannot hold it.
     """
+    # What is made of the vocabulary for the samples is not made again for the stages.
+    _ = context.token_rows
     tried = _scratch(context)
     rows = [_known(name, seconds) for name, seconds in asked.spent.items()]
     found: list[Cost] = []
     problems = [] if context.config.engine == "local" else [ONE_PROCESS]
-    for stage, cost in costs.items():
-        tried.begin(stage, list(costs))
-        probe.begin()
-        told = Cost()
-        try:
-            told = stage.cost(tried, probe)
-        except SaereportError as error:
-            problems.append(f"A sample of the stage '{stage.name}' failed: {error}")
-        found.append(told)
-        rows.append(_estimated(stage.name, cost.updated(told), cost.words))
+    with _what_is_there_stays():
+        for stage, cost in costs.items():
+            tried.begin(stage, list(costs))
+            probe.begin()
+            told = Cost()
+            try:
+                told = stage.cost(tried, probe)
+            except SaereportError as error:
+                problems.append(f"A sample of the stage '{stage.name}' failed: {error}")
+            found.append(told)
+            rows.append(_estimated(stage.name, cost.updated(told), cost.words))
     extent = _extent(context, {slug: len(own) for slug, own in tried.latents.items()})
     batch = context.batches.size
     del tried
@@ -127,9 +134,24 @@ def before_start(context: Context, costs: Mapping[Stage, Cost], asked: Asked) ->
     rough = _roughly(costs) * min(seconds_a_token(context, Probe(device, 0.0), 1) for _ in range(2))
     if rough < WORTH:
         return None
-    seconds = min(THOROUGH, SHARE * rough / len(costs))
+    seconds = min(BRIEF, SHARE * rough / len(costs))
     plan = plan_of(context, costs, asked, Probe(device, seconds, share=SHARE))
     return plan if plan.total_seconds >= WORTH else None
+
+
+@contextmanager
+def _what_is_there_stays() -> Iterator[None]:
+    """Have the collector of garbage look only at what samples leave.
+
+    It looks before each stage, and going through all that libraries hold takes longer than many a
+    sample.
+    """
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def _roughly(costs: Mapping[Stage, Cost]) -> int:

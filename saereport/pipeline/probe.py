@@ -23,6 +23,11 @@ from saereport.run.columns import to_arrow
 
 if TYPE_CHECKING:
     from saereport.pipeline.context import Context
+    from saereport.pipeline.pass_time import PassTime
+
+
+BRIEF_TOKENS = 512
+"""Tokens that are read at a time where a build waits for its plan, at most."""
 
 
 @dataclass
@@ -55,12 +60,14 @@ class Probe:
         seconds: How long a stage may go on with samples after its first ones.
         share: Part of the text up to which the first sample of the pass over it is made smaller.
         clock: Source of the time.
+        pass_time: What a pass of the model takes, once a stage has asked for it.
     """
 
     device: torch.device
     seconds: float
     share: float = 1.0
     clock: Callable[[], float] = time.perf_counter
+    pass_time: PassTime | None = None
     _until: float = field(default=0.0, init=False)
 
     @property
@@ -80,7 +87,10 @@ class Probe:
 
     def batch(self, context: Context) -> int:
         """Sequences that are read at a time: as many as the pass will, or fewer of a short text."""
-        most = int(self.share * context.text.to_read / context.text.rules.context_size)
+        width = context.text.rules.context_size
+        most = int(self.share * context.text.to_read / width)
+        if self.brief:
+            most = min(most, -(-BRIEF_TOKENS // width))
         return max(1, min(context.batches.block, most))
 
     def fitting(self, seconds: float, most: int) -> int:

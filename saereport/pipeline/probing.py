@@ -16,8 +16,8 @@ from saereport.pipeline.probe import Probe
 from saereport.pipeline.probing_tasks import read_tasks
 from saereport.pipeline.stage import Cost, Yielded
 
-FEW = 24
-"""Texts that are pooled to see what all will take."""
+FEW, FEWER = 24, 8
+"""Texts that are pooled to see what all will take; and where a build waits for that."""
 
 
 def tasks_of(context: Context) -> list[Task]:
@@ -82,29 +82,41 @@ def probe_all(context: Context) -> Iterator[Yielded]:
 
 
 def cost_of_probing(context: Context, probe: Probe) -> Cost:
-    """What it takes, from some texts of the first task; fitting is added by their number."""
+    """What it takes, from some texts of the first task; fitting is added by their number.
+
+    Fitting is tried with one SAE: it chooses few latents, whatever the dictionary.
+    """
     tasks, saes = tasks_of(context), list(context.saes.values())
-    first = tasks[0]
-    some = [first.texts[i] for i in np.linspace(0, len(first.texts) - 1, FEW).astype(int)]
+    first, few = tasks[0], FEWER if probe.brief else FEW
+    some = [first.texts[i] for i in np.linspace(0, len(first.texts) - 1, few).astype(int)]
     with probe.sample() as warm:
-        pooled(context.model, saes, some[:2], context.progress)
+        pooled(context.model, saes, some[:1], context.progress)
     with probe.sample() as one:
         acts = pooled(context.model, saes, some, context.progress)
     per_token = one.seconds / sum(len(text.tokens) for text in some)
     n_tokens = sum(len(text.tokens) for task in tasks for text in task.texts)
-    y = np.arange(FEW) % 2 == 0
+    y = np.arange(few) % 2 == 0
     small = Task("sample", some, np.where(y, "a", "b"), ("a",), split(y, 0.3, 0))
     settings = context.config.probing
     asked = (settings.pooling, settings.k, context.config.seed)
     with probe.sample() as fitting:
-        for sae in saes:
-            probed([small], [acts], sae.slug, sae.hook_in.name, asked)
-    n_fits = sum(len(task.concepts) * max(1.0, len(task.texts) / FEW / 8) for task in tasks)
+        probed([small], [acts], saes[0].slug, saes[0].hook_in.name, asked)
+    n_fits = len(saes) * sum(fits_of(len(task.concepts), len(task.texts)) for task in tasks)
     entries = sum(latents.mean.nnz for latents in acts.latents.values())
     # Two numbers and two places for each latent of a text.
-    kept = 16 * entries * sum(len(task.texts) for task in tasks) / FEW
+    kept = 16 * entries * sum(len(task.texts) for task in tasks) / few
     return Cost(
         seconds=warm.seconds + per_token * n_tokens + fitting.seconds * n_fits,
         host_bytes=max(one.host_bytes, fitting.host_bytes) + round(kept),
         device_bytes=one.device_bytes,
     )
+
+
+def fits_of(concepts: int, texts: int) -> float:
+    """How many times as long as with few texts fitting one task takes, for one SAE.
+
+    Args:
+        concepts: Its concepts.
+        texts: Its texts; as long as they are few, they do not count.
+    """
+    return concepts * max(1.0, texts / (8 * FEW))

@@ -30,6 +30,7 @@ from saereport.measure import Columns
 from saereport.measure.weights import WEIGHT_TABLES, WeightContext
 from saereport.pipeline.checkpoint import FinishedParts
 from saereport.pipeline.context import Context
+from saereport.pipeline.pass_time import pass_time
 from saereport.pipeline.stage import Cost, Yielded
 from saereport.pipeline.steering_directions import (
     Built,
@@ -65,7 +66,7 @@ DIRECTION_TABLES = (
 )
 UNSTEERED = "unsteered"
 """What the unsteered texts are kept under."""
-FEW, STEPS = 16, 4
+FEW, STEPS = 16, 3
 """Texts, and tokens of each, that are written to see what all will take."""
 
 
@@ -377,34 +378,97 @@ def _judged(writer: Writer, gauge: Gauge, texts: Mapping[Key, list[int]]) -> dic
 def cost_of_steering(context: Context, probe: Probe) -> Cost:
     """What all texts will take, from a few tokens of one text and of several."""
     writer = Writer(context, prompts_as_read(context))
-    prompt, asked = writer.prompts[0], writer.asked
-    n, new = number_of_texts(context), asked.new_tokens
-    steps = min(STEPS, new)
-    few = min(FEW, n) if not probe.brief else min(FEW // 2, n)
-    target = _any_target(context)
-    # What is loaded at the first pass is no part of each.
+    prompt, new = writer.prompts[0], writer.asked.new_tokens
+    work = work_of(writer, number_of_texts(context))
+    steps, few = min(STEPS, new), min(FEW, work.texts)
+    target, passes = _any_target(context), pass_time(context, probe)
+    # What is loaded and found out at the first pass is no part of each.
     writer.sample(target.direction, 1, 1)
     with probe.sample() as one:
         writer.sample(target.direction, 1, steps)
     with probe.sample() as more:
-        texts = writer.sample(target.direction, few, steps)
-    with probe.sample() as read:
-        judged(context.model, target.gauge, prompt.tokens, texts)
-    targets = n // (len(writer.prompts) * asked.samples) - 1
-    steered_steps = [step for step, strength in enumerate(writer.sweep) if strength]
-    passes = writer.n_batches([0]) + targets // len(steered_steps) * writer.n_batches(steered_steps)
-    passes *= new
-    row = max(more.seconds - one.seconds, 0.0) / (max(few - 1, 1) * steps)
-    pass_ = max(one.seconds / steps - row, 0.0)
-    each = sum(map(len, texts)) + len(prompt.tokens) * few
-    whole = sum(len(p.tokens) + new for p in writer.prompts) / len(writer.prompts) * n
-    judging = read.seconds * whole / max(each, 1)
-    factor = 1.0 if writer.keeps else new / 2
+        writer.sample(target.direction, few, steps)
+    each = run_tokens(len(prompt.tokens), steps, keeps=writer.keeps)
+    seconds = (one.seconds, more.seconds)
+    pass_, token = passes_and_tokens(steps, (each, few * each), seconds)
     return Cost(
-        seconds=(passes * pass_ + n * new * row) * factor + judging,
-        host_bytes=max(more.host_bytes, read.host_bytes),
+        seconds=work.batches * new * pass_
+        + work.tokens * token
+        + passes.seconds(work.read_batches, work.read_tokens, work.read_tokens),
+        host_bytes=max(more.host_bytes, passes.host_bytes),
         device_bytes=more.device_bytes,
     )
+
+
+@dataclass(frozen=True)
+class Work:
+    """How much is written and read.
+
+    Attributes:
+        texts: Texts that are written.
+        batches: How often some of them are written together.
+        tokens: Tokens that go through the model for that.
+        read_batches: How often the unsteered model reads some of them: all strengths of a target,
+            with the unsteered texts each time.
+        read_tokens: Tokens of these.
+    """
+
+    texts: int
+    batches: int
+    tokens: int
+    read_batches: int
+    read_tokens: int
+
+
+def work_of(writer: Writer, texts: int) -> Work:
+    """How much there is to write and to read.
+
+    Args:
+        writer: Writes them.
+        texts: How many there are, the unsteered ones among them.
+    """
+    asked, d_vocab = writer.asked, writer.context.model.d_vocab
+    lengths, new = [len(prompt.tokens) for prompt in writer.prompts], writer.asked.new_tokens
+    steered = [step for step, strength in enumerate(writer.sweep) if strength]
+    of_a_prompt = texts // len(lengths)
+    targets = (of_a_prompt // asked.samples - 1) // len(steered)
+    read = len(writer.sweep) * asked.samples
+    written = sum(run_tokens(length, new, keeps=writer.keeps) for length in lengths)
+    batches = sum(-(-read // sequences_at_a_time(length + new, d_vocab)) for length in lengths)
+    return Work(
+        texts=texts,
+        batches=writer.n_batches([0]) + targets * writer.n_batches(steered),
+        tokens=of_a_prompt * written,
+        read_batches=targets * batches,
+        read_tokens=targets * read * sum(length + new for length in lengths),
+    )
+
+
+def run_tokens(prompt: int, new: int, *, keeps: bool) -> int:
+    """Tokens that go through the model while a text is written; the last one drawn does not.
+
+    Args:
+        prompt: Tokens of its prompt.
+        new: Tokens that are drawn.
+        keeps: Whether keys and values are kept; else each token is a pass over all before it.
+    """
+    return prompt + new - 1 if keeps else new * prompt + new * (new - 1) // 2
+
+
+def passes_and_tokens(
+    n_passes: int, tokens: Sequence[int], seconds: tuple[float, float]
+) -> tuple[float, float]:
+    """Seconds of a pass whatever it is over, and of each token, of two samples.
+
+    Args:
+        n_passes: Passes of each of them.
+        tokens: Tokens of the smaller and of the larger one.
+        seconds: What they took.
+    """
+    (few, many), (one, more) = tokens, seconds
+    token = max(more - one, 0.0) / (many - few) if many > few else 0.0
+    # Noise must not make a pass take less than nothing.
+    return max(one - token * few, 0.0) / n_passes, token
 
 
 def _any_target(context: Context) -> Target:

@@ -148,6 +148,7 @@ class Writer:
         )
         self.rows = max(1, min(MOST_ROWS, DRAWING_BYTES // (24 * context.model.d_vocab)))
         self._keeps: bool | None = None
+        self._steps: dict[frozenset[str], Step | None] = {}
 
     @property
     def keeps(self) -> bool:
@@ -179,13 +180,19 @@ class Writer:
         return found
 
     def _fastest(self, direction: Direction | None) -> Step | None:
-        """How passes are run fastest with a direction; tried on a prompt written twice."""
+        """How passes are run fastest with a direction; tried on a prompt written twice.
+
+        It is tried once for the places at which something is done, whatever is done there.
+        """
         if not self.keeps:
             return None
-        tokens = self._twice(torch.tensor([self.prompts[0].tokens]))
-        ones = torch.ones(2)
-        edits = {} if direction is None else steering(direction, ones, self.asked.form)
-        return fastest(self.context.model, tokens, edits)
+        places = frozenset() if direction is None else frozenset(direction.vectors)
+        if places not in self._steps:
+            tokens = self._twice(torch.tensor([self.prompts[0].tokens]))
+            ones = torch.ones(2)
+            edits = {} if direction is None else steering(direction, ones, self.asked.form)
+            self._steps[places] = fastest(self.context.model, tokens, edits)
+        return self._steps[places]
 
     def n_batches(self, steps: Sequence[int]) -> int:
         """How often some texts are written together, for some of the strengths."""
@@ -247,7 +254,7 @@ class Writer:
         )
         at = torch.linspace(0, 0.9, rows)[:, None].repeat(1, new)
         never = replace(self.sampling, stop=frozenset())
-        step = self._fastest(direction) if direction.vectors else None
+        step = self._fastest(direction)
         return continued(self.context.model, tokens, edits, at, never, keep_keys=step or self.keeps)
 
     def _numbers(self, keys: Sequence[Key]) -> Tensor:

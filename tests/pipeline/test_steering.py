@@ -20,6 +20,7 @@ from saereport.pipeline.stage import Cost
 from saereport.pipeline.stages.steering import SteeringStage
 from saereport.pipeline.steering import cost_of_steering
 from saereport.pipeline.steering_prompts import NEUTRAL, NEUTRAL_TURNS, prompts_of
+from saereport.pipeline.steering_texts import prompts_as_read
 from saereport.run import Run, open_run
 from saereport.sources.forward import forward
 from saereport.sources.saes.loading import load_sae
@@ -258,16 +259,19 @@ def test_latents_that_are_finished_are_not_written_anew(
 def test_it_says_beforehand_how_long_it_takes(
     steering: Asked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where a pass takes a second and a text in it a tenth, that is what is added up."""
+    """Where a pass takes a second and each of its tokens a tenth, that is what is added up."""
     now = [0.0]
 
     def passing(
         model: Any, prompts: torch.Tensor, edits: Any, at: torch.Tensor, *_: Any, **__: Any
     ) -> list[list[int]]:
-        now[0] += at.shape[1] * (1 + 0.1 * len(prompts))
+        now[0] += at.shape[1] + 0.1 * len(prompts) * (prompts.shape[1] + at.shape[1] - 1)
         return [[9] * at.shape[1] for _ in prompts]
 
+    lengths: list[int] = []
+
     def cost(self: SteeringStage, context: Any, probe: Probe) -> Cost:
+        lengths.extend(len(prompt.tokens) for prompt in prompts_as_read(context))
         return cost_of_steering(context, Probe(probe.device, 8.0, clock=lambda: now[0]))
 
     monkeypatch.setattr(steering_texts, "continued", passing)
@@ -275,8 +279,9 @@ def test_it_says_beforehand_how_long_it_takes(
     plan = building.plan(steering(steer=["early.7", "late.2"]), tmp_path / "report")
     (found,) = (stage for stage in plan.stages if stage.name == "steering")
     # 5 prompts of 4 samples, unsteered and for 2 latents at 3 strengths: 140 texts. Prompts have 3
-    # lengths, so each is written in 3 batches, of 6 tokens.
-    assert found.seconds == pytest.approx(6 * (3 * (1 + 2) + 0.1 * 140))
+    # lengths, so each is written in 3 batches, of 6 tokens, of which the last is run no more.
+    tokens = sum(28 * (length + 5) for length in lengths)
+    assert found.seconds == pytest.approx(6 * 3 * (1 + 2) + 0.1 * tokens)
     assert found.what == "140 texts of 6 tokens"
 
 
