@@ -25,7 +25,7 @@ from torch import Tensor
 
 from saereport.circuits.active import active_of
 from saereport.circuits.gradients.maps import MapLimits, latents_to_latents
-from saereport.intervene.splicing import edits_to, read_vectors, spliced, true_at, write_vectors
+from saereport.intervene.splicing import edits_to, places, spliced, true_at
 from saereport.sources.demo import demo_saes
 from saereport.sources.forward import forward
 from saereport.sources.model_loading import load_model
@@ -69,23 +69,23 @@ def set_up(length: int) -> Setting:
 def plain_jacobian(s: Setting) -> Tensor:
     """The same derivatives by `torch.func.jacrev`, late active latents by early active ones."""
     read = s.late.hook_in.name
-    true = true_at(s.model, s.tokens, [s.early.hook_in.name])
+    true = true_at(s.model, s.tokens, places(s.early))
     a = true[s.early.hook_in.name]
     inputs = active_of(s.early.encode(a), s.counted)
     at = spliced(s.early, true, s.counted)
-    rows = write_vectors(s.early, a, inputs.positions, inputs.latents)
+    rows = s.early.write_vectors(a[inputs.positions], inputs.latents)
     rest = at.index_put((inputs.positions,), -rows * inputs.values[:, None], accumulate=True)
 
     def processed(values: Tensor) -> Tensor:
         out = rest.index_put((inputs.positions,), rows * values[:, None], accumulate=True)
-        run = forward(s.model, s.tokens[None], edits=edits_to(s.early, out), reads=[read])
-        result: Tensor = s.late.sae.process_sae_in(run.acts[read][0])
+        run = forward(s.model, s.tokens[None], edits=edits_to(s.early.writes, out), reads=[read])
+        result: Tensor = s.late.encoder_input(run.acts[read][0])
         return result
 
     with torch.no_grad():
-        run = forward(s.model, s.tokens[None], edits=edits_to(s.early, at), reads=[read])
+        run = forward(s.model, s.tokens[None], edits=edits_to(s.early.writes, at), reads=[read])
         outputs = active_of(s.late.encode(run.acts[read][0]), s.counted)
-    columns = read_vectors(s.late, outputs.latents)
+    columns = s.late.read_vectors(outputs.latents)
 
     def function(values: Tensor) -> Tensor:
         return (processed(values)[outputs.positions] * columns).sum(dim=1)
