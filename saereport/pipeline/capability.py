@@ -13,8 +13,8 @@ from saereport.evaluate.capability import Question, read_off
 from saereport.evaluate.prompt_sets import AnsweredPrompt, asked_prompts
 from saereport.evaluate.sequences import sequences_at_a_time
 from saereport.pipeline.context import Context
-from saereport.pipeline.pass_time import PassTime, pass_time
-from saereport.pipeline.probe import Probe
+from saereport.pipeline.pass_time import pass_time
+from saereport.pipeline.probe import PassTime, Probe
 from saereport.pipeline.stage import Cost
 from saereport.sources.models import LanguageModel
 from saereport.sources.tokens import token_bytes

@@ -37,8 +37,8 @@ from saereport.measure.weights.directions import why_no_write, writes_of
 from saereport.measure.weights.extremes import extremes_in_chunks
 from saereport.pipeline.chains import TOKENS_AT_ONCE, Links, chain_rows
 from saereport.pipeline.context import Context
-from saereport.pipeline.pass_time import PassTime, pass_time
-from saereport.pipeline.probe import Probe
+from saereport.pipeline.pass_time import pass_time
+from saereport.pipeline.probe import PassTime, Probe
 from saereport.pipeline.stage import Cost, Yielded
 from saereport.run import TABLES
 from saereport.run.geometry import binned

@@ -19,8 +19,8 @@ from saereport.pipeline.context import Context, StageView
 from saereport.pipeline.engine.bench import Bench
 from saereport.pipeline.engine.job import Engine, Job
 from saereport.pipeline.engine.local import LocalEngine
-from saereport.pipeline.pass_time import PassTime, pass_time
-from saereport.pipeline.probe import Probe, Sample, line_through
+from saereport.pipeline.pass_time import pass_time
+from saereport.pipeline.probe import PassTime, Probe, Sample, line_through
 from saereport.sources.devices import is_out_of_memory
 from saereport.util.files import json_digest, write_atomically
 from saereport.util.progress import Bar

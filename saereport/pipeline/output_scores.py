@@ -29,8 +29,8 @@ from saereport.intervene.steering import Direction, direction_of, overflows, why
 from saereport.measure import Columns
 from saereport.measure.weights import WEIGHT_TABLES, WeightContext
 from saereport.pipeline.context import Context
-from saereport.pipeline.pass_time import PassTime, pass_time
-from saereport.pipeline.probe import Probe
+from saereport.pipeline.pass_time import pass_time
+from saereport.pipeline.probe import PassTime, Probe
 from saereport.pipeline.stage import Cost, Yielded
 from saereport.pipeline.steering_prompts import NEUTRAL
 from saereport.sources.saes.sae import Sae

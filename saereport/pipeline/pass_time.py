@@ -6,46 +6,17 @@ take is then how many passes and tokens they have, times what those take, and wh
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
 
 from saereport.pipeline.context import Context
-from saereport.pipeline.probe import Probe, Sample
+from saereport.pipeline.probe import PassTime, Probe, Sample
 from saereport.sources.forward import forward
 
 FEW, MANY = 2, 128
 """Tokens of the passes that are timed."""
-
-
-@dataclass(frozen=True)
-class PassTime:
-    """What passes take that may be read and changed on the way.
-
-    Attributes:
-        fixed: Seconds of a pass, over whatever it is.
-        token: Seconds that each of its tokens adds.
-        logits: Seconds of each position whose logits are made.
-        host_bytes: Memory of the process at the peak, in a pass that was timed.
-        device_bytes: That of the device; None where that is the host, or nothing was timed.
-    """
-
-    fixed: float
-    token: float
-    logits: float
-    host_bytes: int = 0
-    device_bytes: int | None = None
-
-    def seconds(self, passes: float, tokens: float, logits: float) -> float:
-        """What some passes take.
-
-        Args:
-            passes: How many they are.
-            tokens: Tokens of all of them.
-            logits: Positions of all of them at which logits are made.
-        """
-        return passes * self.fixed + tokens * self.token + logits * self.logits
 
 
 def pass_time(context: Context, probe: Probe) -> PassTime:

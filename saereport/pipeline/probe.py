@@ -23,7 +23,6 @@ from saereport.run.columns import to_arrow
 
 if TYPE_CHECKING:
     from saereport.pipeline.context import Context
-    from saereport.pipeline.pass_time import PassTime
 
 
 BRIEF_TOKENS = 512
@@ -49,6 +48,35 @@ class Sample:
     def at_scale(self, factor: float) -> int:
         """Memory of the process at the peak if what the work added were so many times more."""
         return self.held_bytes + round((self.host_bytes - self.held_bytes) * factor)
+
+
+@dataclass(frozen=True)
+class PassTime:
+    """What passes take that may be read and changed on the way.
+
+    Attributes:
+        fixed: Seconds of a pass, over whatever it is.
+        token: Seconds that each of its tokens adds.
+        logits: Seconds of each position whose logits are made.
+        host_bytes: Memory of the process at the peak, in a pass that was timed.
+        device_bytes: That of the device; None where that is the host, or nothing was timed.
+    """
+
+    fixed: float
+    token: float
+    logits: float
+    host_bytes: int = 0
+    device_bytes: int | None = None
+
+    def seconds(self, passes: float, tokens: float, logits: float) -> float:
+        """What some passes take.
+
+        Args:
+            passes: How many they are.
+            tokens: Tokens of all of them.
+            logits: Positions of all of them at which logits are made.
+        """
+        return passes * self.fixed + tokens * self.token + logits * self.logits
 
 
 @dataclass

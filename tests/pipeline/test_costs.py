@@ -30,7 +30,8 @@ from saereport.pipeline.directions import seconds_followed
 from saereport.pipeline.evaluation import Work, seconds_of_passes
 from saereport.pipeline.example_attribution import between, tokens_before
 from saereport.pipeline.output_scores import seconds_of_scores
-from saereport.pipeline.pass_time import PassTime, line
+from saereport.pipeline.pass_time import line
+from saereport.pipeline.probe import PassTime
 from saereport.pipeline.probing import fits_of
 from saereport.pipeline.steering import passes_and_tokens, run_tokens
 from saereport.util.progress import Progress
