@@ -1,7 +1,7 @@
 """Texts with labels as a user gives them, read before torch is loaded.
 
 JSON lines, CSV or TSV with a text and a label in each row, or several files of lines, of which
-each has its name as the label of all. Nothing here imports torch.
+each has its name as the label of all; each may be compressed (`.gz`). Nothing here imports torch.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from saereport.sources.text.formats.delimited import next_row, row_fault
 from saereport.util.errors import SaereportError, did_you_mean, first_few, shortened
-from saereport.util.untrusted import MIB, Limits, content, lines, parse_json
+from saereport.util.untrusted import MIB, Limits, content, lines, parse_json, utf8
 
 LIMITS: Final = Limits(
     file_bytes=256 * MIB, text_bytes=256 * MIB, line_bytes=4 * MIB, depth=16, values=100_000
@@ -104,7 +104,7 @@ def read_task(paths: Sequence[Path], keys: Mapping[str, str]) -> LabelledTexts:
                 f"It has lines such as {EXAMPLE}; or give two files of lines: pos.txt,neg.txt.",
             )
     if len(paths) > 1:
-        stems = [path.stem for path in paths]
+        stems = [_plain(path).stem for path in paths]
         if len(set(stems)) < len(stems):
             raise SaereportError(
                 f"Two files of labelled texts are called '{shortened(stems[0])}'.",
@@ -114,7 +114,7 @@ def read_task(paths: Sequence[Path], keys: Mapping[str, str]) -> LabelledTexts:
         order = stems
     else:
         (path,) = paths
-        if path.suffix.lower() not in ROWS:
+        if _plain(path).suffix.lower() not in ROWS:
             raise SaereportError(
                 f"'{shortened(path.name)}' is one file of lines, which have no labels.",
                 f"Give one for each label, pos.txt,neg.txt; or {', '.join(ROWS)} with labels.",
@@ -122,7 +122,12 @@ def read_task(paths: Sequence[Path], keys: Mapping[str, str]) -> LabelledTexts:
         found = [*_rows_of(path, keys)]
         # Of 0 and 1, false and true, no and yes, the last is the concept.
         order = sorted({one.label for one in found}, reverse=True)
-    return checked_task(paths[0].stem, found, order)
+    return checked_task(_plain(paths[0]).stem, found, order)
+
+
+def _plain(path: Path) -> Path:
+    """What a file is called without the ending of its compression."""
+    return path.with_suffix("") if path.suffix.lower() == ".gz" else path
 
 
 def checked_task(name: str, found: Sequence[LabelledText], order: Sequence[str]) -> LabelledTexts:
@@ -183,21 +188,14 @@ def without_duplicates(
 
 
 def _lines_of(path: Path) -> Iterator[LabelledText]:
-    label = _label(path.stem, path.name)
+    label = _label(_plain(path).stem, path.name)
     n = 0
     for number, line in lines(path, LIMITS):
-        if text := _decoded(line, f"{path.name}, line {number:,}").strip():
+        if text := utf8(line, f"{path.name}, line {number:,}").strip():
             n = _counted(n, path)
             yield LabelledText(text[:LONGEST_TEXT], label)
     if n == 0:
         raise SaereportError(f"'{shortened(path.name)}' is empty.", "It has one text a line.")
-
-
-def _decoded(line: bytes, where: str) -> str:
-    try:
-        return line.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise SaereportError(f"{where}: not UTF-8.", "Save the file as UTF-8.") from error
 
 
 def _counted(n: int, path: Path) -> int:
@@ -210,7 +208,7 @@ def _counted(n: int, path: Path) -> int:
 
 def _rows_of(path: Path, keys: Mapping[str, str]) -> Iterator[LabelledText]:
     n = 0
-    table = path.suffix.lower() in (".csv", ".tsv")
+    table = _plain(path).suffix.lower() in (".csv", ".tsv")
     for where, row in _table_rows(path, keys.values()) if table else _json_rows(path):
         for key in keys.values():
             if key not in row:
@@ -253,8 +251,8 @@ def _json_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 def _table_rows(path: Path, asked: Collection[str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     # Lines end where CSV says, not at the other characters at which Python's own `splitlines` does.
-    stream = io.StringIO(_decoded(content(path, LIMITS), path.name), newline="")
-    delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
+    stream = io.StringIO(utf8(content(path, LIMITS), path.name), newline="")
+    delimiter = "\t" if _plain(path).suffix.lower() == ".tsv" else ","
     reader = csv.reader(stream, delimiter=delimiter, strict=True)
     header: list[str] | None = None
     while True:

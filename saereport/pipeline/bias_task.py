@@ -12,7 +12,7 @@ from saereport.config.build import BuildConfig
 from saereport.evaluate.labelled import FEWEST, LabelledTexts, read_task
 from saereport.pipeline.stages.explanations import read_labels
 from saereport.util.errors import SaereportError, UsageError, did_you_mean, first_few, shortened
-from saereport.util.untrusted import MIB, Limits, lines
+from saereport.util.untrusted import MIB, Limits, lines, utf8
 
 DROP_LIMITS: Final = Limits(file_bytes=16 * MIB, text_bytes=16 * MIB, line_bytes=4096)
 
@@ -106,7 +106,7 @@ def judged_latents(
 
     Raises:
         SaereportError: The file cannot be read, or names what is not there.
-        UsageError: Words are looked for where there are no labels.
+        UsageError: Words are looked for where there are no labels, or no label holds one.
     """
     found: dict[str, dict[int, str]] = {slug: {} for slug in widths}
     words = [word.casefold() for word in config.bias_test.words]
@@ -122,6 +122,13 @@ def judged_latents(
             for latent, texts in labels.items():
                 if any(word in text.casefold() for text, _ in texts for word in words):
                     found[slug][latent] = "label"
+        if not any(found.values()):
+            raise UsageError(
+                f"No label of a latent holds a word of bias_test.words, such as "
+                f"'{shortened(words[0], 60)}'.",
+                f"{sum(map(len, known)):,} latents have labels: name other words, or list the "
+                "latents with --bias-drop.",
+            )
     if config.bias_drop is not None:
         for slug, latent in _listed(config.bias_drop, widths):
             found[slug][latent] = "list"
@@ -144,10 +151,10 @@ def _listed(path: Path, widths: Mapping[str, int | None]) -> list[tuple[str, int
         )
     found = []
     for number, line in lines(given, DROP_LIMITS):
-        words = line.decode("utf-8", "replace").partition("#")[0].strip()
+        where = f"{path.name}, line {number:,}"
+        words = utf8(line, where).partition("#")[0].strip()
         if not words:
             continue
-        where = f"{path.name}, line {number:,}"
         match = re.fullmatch(r"(?:(.*)[.:])?(\d{1,9})", words)
         if match is None:
             raise SaereportError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from saereport.config.build import BuildConfig
 from saereport.config.steering import MOST_PROMPTS
 from saereport.pipeline.stages.mean_gradients import read_lines
-from saereport.util.errors import UsageError, first_few
+from saereport.util.errors import SaereportError, UsageError, first_few
 
 NEUTRAL = (
     "I think that",
@@ -34,8 +34,14 @@ def prompts_of(config: BuildConfig) -> list[tuple[str, bool]]:
     """
     asked = config.steering
     built_in = (NEUTRAL_TURNS if asked.chat else NEUTRAL) if asked.neutral else ()
-    from_file = [text for text in read_lines(config.steer_prompts) if text is not None]
-    own = [*asked.prompts, *from_file]
+    from_file = read_lines(config.steer_prompts)
+    without = [place for place, text in enumerate(from_file, 1) if text is None]
+    if without:
+        raise SaereportError(
+            f"Prompts of '{config.steer_prompts}' hold no text: number {first_few(without)}.",
+            "Write a prompt on each line, or JSON with 'text'.",
+        )
+    own = [*asked.prompts, *(text or "" for text in from_file)]
     empty = [place for place, text in enumerate(own, 1) if not text.strip()]
     if empty:
         raise UsageError(

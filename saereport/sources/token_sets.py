@@ -291,7 +291,7 @@ def read_token_sets(path: Path) -> list[WordSet]:
         except RecursionError:
             raise SaereportError(f"{path.name}: nested too deeply.", _HOW) from None
         except ValueError as error:
-            raise SaereportError(f"{path.name}: {shortened(error, 120)}.", _HOW) from error
+            raise SaereportError(f"{path.name}: {shortened(str(error), 120)}.", _HOW) from error
     else:
         values = parse_yaml(text, f"'{path.name}'")
     if not isinstance(values, dict) or not values:

@@ -127,6 +127,25 @@ def lines(path: Path, limits: Limits) -> Iterator[tuple[int, bytes]]:
         yield number, rest
 
 
+def utf8(data: bytes, where: str) -> str:
+    """UTF-8 as text, without the byte order mark that some editors begin a file with.
+
+    Raises:
+        SaereportError: It is not UTF-8, or holds a NUL, as UTF-16 read as UTF-8 does; the message
+            begins with `where`.
+    """
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise SaereportError(f"{where}: not UTF-8.", "Save the file as UTF-8.") from error
+    if "\0" in text:
+        raise SaereportError(
+            f"{where}: holds a NUL.",
+            "If the file is UTF-16, save it as UTF-8; otherwise it is damaged there.",
+        )
+    return text
+
+
 def parse_json(text: bytes, where: str, limits: Limits) -> Any:
     """JSON, after a look at how deep and how large it is.
 

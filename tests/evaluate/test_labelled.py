@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,23 @@ def test_tables_are_read_by_their_columns(tmp_path: Path) -> None:
         assert found.concepts == ("1",)
 
 
+def test_files_may_be_compressed(tmp_path: Path) -> None:
+    plain = rows(tmp_path, labelled("a", "b"))
+    lines = "".join(f"{i % 2},text {i}\n" for i in range(24))
+    for name, data in (
+        ("task.jsonl.gz", plain.read_bytes()),
+        ("table.csv.gz", f"label,text\n{lines}".encode()),
+        ("good.txt.gz", "".join(f"good {i}\n" for i in range(12)).encode()),
+        ("bad.txt.GZ", "".join(f"bad {i}\n" for i in range(12)).encode()),
+    ):
+        (tmp_path / name).write_bytes(gzip.compress(data))
+    assert read_task([tmp_path / "task.jsonl.gz"], KEYS) == read_task([plain], KEYS)
+    table = read_task([tmp_path / "table.csv.gz"], KEYS)
+    assert (table.name, table.concepts, len(table.texts)) == ("table", ("1",), 24)
+    files = read_task([tmp_path / "good.txt.gz", tmp_path / "bad.txt.GZ"], KEYS)
+    assert (files.name, files.labels, len(files.texts)) == ("good", ("good", "bad"), 24)
+
+
 def test_only_line_breaks_end_a_row(tmp_path: Path) -> None:
     path = tmp_path / "odd.csv"
     lines = [f"good,one\u2028two {i},x" for i in range(12)]
@@ -103,6 +121,7 @@ def test_files_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
     (tmp_path / "one.txt").write_text("a line\n")
     (tmp_path / "empty.txt").write_text("\n")
     (tmp_path / "latin.txt").write_bytes("né\n".encode("latin-1"))
+    (tmp_path / "wide.txt").write_bytes("a line\n".encode("utf-16-le"))
     (tmp_path / "short.csv").write_text("text,label\nx\n")
     sub = tmp_path / "sub"
     sub.mkdir()
@@ -112,6 +131,7 @@ def test_files_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
         (["one.txt"], "one file of lines, which have no labels"),
         (["one.txt", "empty.txt"], "'empty.txt' is empty"),
         (["one.txt", "latin.txt"], "latin.txt, line 1: not UTF-8"),
+        (["one.txt", "wide.txt"], "wide.txt, line 1: holds a NUL. If the file is UTF-16, save"),
         (["one.txt", "sub/one.txt"], "Two files of labelled texts are called 'one'"),
         (["short.csv"], "short.csv, line 2: not as many columns"),
     ):

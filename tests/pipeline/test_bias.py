@@ -44,7 +44,7 @@ def written(folder: Path, each: int = 30, name: str = "biased.jsonl", **columns:
 
 def test_tables_pages_and_what_is_judged(asked: Asked, tmp_path: Path) -> None:
     drop = tmp_path / "drop.txt"
-    drop.write_text("early.3\n# a comment\nlate.5  # another\nlate:7\n")
+    drop.write_text("early.3\r\n# a comment\nlate.5  # another\nlate:7\n", "utf-8-sig")
     config = asked(bias=str(written(tmp_path)), bias_drop=str(drop), bias_test={"latents": 4})
     run = open_run(build.collect(config, tmp_path / "run", progress=QUIET))
     run.verify()
@@ -90,6 +90,18 @@ def test_words_in_labels_judge(asked: Asked, tmp_path: Path) -> None:
     assert stage.inputs(make_config(config)) != before
 
 
+def test_words_that_no_label_holds_are_refused(asked: Asked, tmp_path: Path) -> None:
+    labels = tmp_path / "labels.csv"
+    labels.write_text("index,description\n2,Names of women\n5,verbs\n")
+    config = asked(
+        bias=str(written(tmp_path)),
+        bias_test={"words": ["womenn", "men's"]},
+        saes=[{**asked()["saes"][0], "explanations": labels}],
+    )
+    with pytest.raises(SaereportError, match=r"such as 'womenn'.*2 latents have labels"):
+        check_everything(make_config(config))
+
+
 def test_it_is_off_unless_asked_for(asked: Asked, tmp_path: Path) -> None:
     run = open_run(build.collect(asked(), tmp_path / "run", progress=QUIET))
     assert not run.has("bias_groups")
@@ -110,6 +122,7 @@ def test_it_is_off_unless_asked_for(asked: Asked, tmp_path: Path) -> None:
         ({"bias": "ok.jsonl", "bias_drop": "drop.txt"}, "early.x", "'early.x' is not a latent"),
         ({"bias": "ok.jsonl", "bias_drop": "drop.txt"}, "earl.3", "Did you mean 'early'?"),
         ({"bias": "ok.jsonl", "bias_drop": "drop.txt"}, "early.40", "and no 40"),
+        ({"bias": "ok.jsonl", "bias_drop": "drop.txt"}, "early.3\n\udcff", "line 2: not UTF-8"),
         ({"bias": "ok.jsonl", "bias_test": {"goes_with": ["1", "n"]}}, "", "'n' of bias_test.goes"),
         ({"bias": "ok.jsonl", "bias_test": {"words": ["a"]}}, "", "no SAE has some from a file"),
         ({"bias": "ok.jsonl", "bias_test": {"words": ["a", ""]}}, "", "which every label holds"),
@@ -130,7 +143,7 @@ def test_what_means_nothing_is_refused_before_torch_is_loaded(
     Path("few.jsonl").write_text("\n".join(rows[:-1]))
     third = [row.replace('"m"', '"z"') for row in rows]
     Path("three.jsonl").write_text("\n".join([*rows, *(row.replace("w", " w") for row in third)]))
-    Path("drop.txt").write_text(lines)
+    Path("drop.txt").write_text(lines, errors="surrogateescape")
     with pytest.raises(SaereportError) as caught:
         check_everything(make_config(asked(**changes)))
     assert said in str(caught.value)

@@ -410,7 +410,14 @@ def test_a_graph_without_transcoders_is_refused_before_the_text(
 def test_a_prompts_file_without_a_prompt_says_so(inputs: Path, tmp_path: Path) -> None:
     (tmp_path / "empty.txt").write_text("\n \n")
     (tmp_path / "latin.txt").write_bytes(b"caf\xe9\n")
-    for name, message in (("empty.txt", "holds no prompt"), ("latin.txt", "line 1: not UTF-8")):
+    (tmp_path / "wide.txt").write_bytes("one\n".encode("utf-16-le"))
+    (tmp_path / "long.txt").write_text("one\n" + "x" * (2**20 + 1))
+    for name, message in (
+        ("empty.txt", "holds no prompt"),
+        ("latin.txt", "line 1: not UTF-8"),
+        ("wide.txt", "line 1: holds a NUL"),
+        ("long.txt", "long.txt:2: the line is longer than 1 MiB"),
+    ):
         with pytest.raises(SaereportError, match=message):
             build.collect(asked(inputs, prompts_file=tmp_path / name), tmp_path / "run")
 
@@ -429,3 +436,6 @@ def test_lines_end_where_lines_end(tmp_path: Path) -> None:
     file = tmp_path / "p.jsonl"
     file.write_bytes('\ufeff{"text": "a\u2028b"}\r\n{"text": "c"}'.encode())
     assert read_lines(file) == ("a\u2028b", "c")
+    plain = tmp_path / "p.txt"
+    plain.write_bytes(b"one\r\n\r\ntwo \r\nthree")
+    assert read_lines(plain) == ("one", "two ", "three")

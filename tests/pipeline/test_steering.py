@@ -384,6 +384,15 @@ def test_a_file_without_prompts_is_refused(steering: Asked, tmp_path: Path, cont
         building.collect(steering(steer_prompts=path), tmp_path / "run")
 
 
+def test_a_line_without_text_among_prompts_is_refused(tmp_path: Path) -> None:
+    from saereport.config.build import make_config
+
+    path = tmp_path / "prompts.jsonl"
+    path.write_text('{"text": "w3"}\n{"words": 3}\n')
+    with pytest.raises(SaereportError, match="hold no text: number 2"):
+        prompts_of(make_config({"steer": ["early.7"], "steer_prompts": path}))
+
+
 def test_own_prompts_come_after_the_neutral_ones(asked: Asked, tmp_path: Path) -> None:
     from saereport.config.build import make_config
 

@@ -125,7 +125,7 @@ def test_a_file_is_json_or_yaml(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "said"),
     [
-        ("a.json", '{"a": ["b"', "a.json: "),
+        ("a.json", '{"a": ["b"', "a.json: Expecting"),
         ("a.json", '{"a": ["b"], "a": ["c"]}', "stands there twice"),
         ("a.json", "[" * 100_000, "a.json: "),
         ("a.json", "[1]", "holds no token sets"),

@@ -13,13 +13,13 @@ from saereport.config.yaml_files import exists
 from saereport.pipeline.stage import Cost, Needs, Stage, Yielded, file_digest
 from saereport.pipeline.stages.circuits import refuse_packed
 from saereport.util.errors import SaereportError
-from saereport.util.untrusted import MIB, Limits, content
+from saereport.util.untrusted import MIB, Limits, lines, utf8
 
 if TYPE_CHECKING:
     from saereport.pipeline.context import Context
     from saereport.pipeline.probe import Probe
 
-PROMPTS_FILE = Limits(file_bytes=256 * MIB, text_bytes=256 * MIB)
+PROMPTS_FILE = Limits(file_bytes=256 * MIB, text_bytes=256 * MIB, line_bytes=MIB)
 """How much of a prompts file is read."""
 
 
@@ -93,21 +93,18 @@ def read_lines(path: Path | None) -> tuple[str | None, ...]:
         return ()
     if not exists(path.expanduser()):
         raise SaereportError(f"There is no prompts file '{path}'.", "It has a prompt on each line.")
-    try:
-        text = content(path.expanduser(), PROMPTS_FILE).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        raise SaereportError(
-            f"The prompts file '{path}', line {line}: not UTF-8.", "Save it as UTF-8."
-        ) from error
-    # `splitlines` would also cut at separators that JSON allows inside a string.
-    lines = [line for line in text.split("\n") if line.strip()]
-    if not lines:
+    # Lines end where lines end, and not at the separators that JSON allows inside a string.
+    read = (
+        utf8(line, f"The prompts file '{path}', line {number:,}").removesuffix("\r")
+        for number, line in lines(path.expanduser(), PROMPTS_FILE)
+    )
+    given = [line for line in read if line.strip()]
+    if not given:
         raise SaereportError(
             f"The prompts file '{path}' holds no prompt.", "It has a prompt on each line."
         )
     only_json = path.suffix.lower() in (".json", ".jsonl", ".ndjson")
-    found = tuple(_text_of(line, only_json) for line in lines)
+    found = tuple(_text_of(line, only_json) for line in given)
     if all(text is None for text in found):
         raise SaereportError(
             f"The prompts file '{path}' holds no prompt: none of its {len(found):,} lines is JSON "
