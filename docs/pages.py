@@ -67,7 +67,8 @@ def number(table: Table) -> Iterator[str]:
 def metric(name: str, one: Metric) -> Iterator[str]:
     """The part of one metric of comparisons on their page."""
     yield f"## {one.title} {{ #{name.replace('.', '-')} }}\n\n"
-    yield f"`{name}`, of {one.scope}, tolerance {one.tolerance:g}.\n\n"
+    stage = f", from the stage `{one.stage}`" if one.stage else ""
+    yield f"`{name}`, of {one.scope}{stage}, tolerance {one.tolerance:g}.\n\n"
     yield one.definition.replace("<", "&lt;") + "\n\n"
 
 

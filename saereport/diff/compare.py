@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from saereport.diff.asked import asked_otherwise, other_saes
 from saereport.diff.changes import latent_changes
 from saereport.diff.columns import ranked, shown_latents
 from saereport.diff.facts import changed_facts
@@ -28,10 +29,8 @@ from saereport.diff.saes import (
 from saereport.diff.vocabularies import SharedVocabulary, vocabularies
 from saereport.plugins import load_plugins
 from saereport.run import Run, RunInfo
-from saereport.run.capability import prompts_asked
 from saereport.run.meta import meta_saes_named
 from saereport.util.errors import UsageError, did_you_mean
-from saereport.util.files import json_digest
 from saereport.util.progress import Progress
 from saereport.util.visible import visible_text
 
@@ -83,11 +82,13 @@ def compare(
     infos = (before.info, after.info)
     paired = paired_saes(*infos, options.saes)
     words = vocabularies(before, after)
+    asked = asked_otherwise(before, after)
     saes: list[SaeDifference] = []
     same_latents: list[tuple[str, str]] = []
     for one, two in paired.pairs:
         progress.say(f"Comparing {two}" if one == two else f"Comparing {one} with {two}")
-        sae, same = _compared_sae((before, one), (after, two), words, tolerances, options)
+        why_not = {**asked.reasons, **other_saes((before, one), (after, two), dict(paired.pairs))}
+        sae, same = _compared_sae((before, one), (after, two), words, tolerances, options, why_not)
         saes.append(sae)
         if same:
             same_latents.append((one, two))
@@ -97,8 +98,7 @@ def compare(
         after=_side(names[1], after.info),
         identical=_same_bytes(*infos),
         facts=(
-            *_other_prompts(before, after),
-            *_other_tasks(before, after),
+            *asked.facts,
             *_other_meta_saes(before, after, paired.pairs),
             *changed_facts(*infos, paired.pairs),
         ),
@@ -109,34 +109,6 @@ def compare(
         prompts_added=prompts.added,
         prompts_removed=prompts.removed,
     )
-
-
-def _other_prompts(before: Run, after: Run) -> tuple[ChangedFact, ...]:
-    """That capability tests asked other prompts, whatever the file that they are in is called."""
-    one, two = prompts_asked(before), prompts_asked(after)
-    if not one or not two or one == two:
-        return ()
-    return (ChangedFact("configuration", "prompts of capability tests", one, two, matters=True),)
-
-
-_TASKS = {
-    "probing_tasks": "labelled texts",
-    "bias_groups": "texts of the bias test",
-    "absorption_words": "words of absorption",
-}
-
-
-def _other_tasks(before: Run, after: Run) -> Iterator[ChangedFact]:
-    """That SAEs were tested on other texts or words, as far as their counts and labels tell."""
-    for table, name in _TASKS.items():
-        if not before.has(table) or not after.has(table):
-            continue
-        # How well the model spells the words is no fact of theirs.
-        names = [name for name in before.table(table).column_names if name != "spelled"]
-        one, two = (run.table(table, columns=names).to_pylist() for run in (before, after))
-        if one != two:
-            was, now = (f"{len(rows):,} rows, {json_digest(rows)[:16]}" for rows in (one, two))
-            yield ChangedFact("configuration", name, was, now, matters=True)
 
 
 def _other_meta_saes(
@@ -177,8 +149,12 @@ def _compared_sae(
     words: tuple[SharedVocabulary, SharedVocabulary],
     tolerances: Mapping[str, float],
     options: Options,
+    why_not: Mapping[str, str],
 ) -> tuple[SaeDifference, bool]:
-    """Two SAEs compared, and whether a latent's number means the same in both."""
+    """Two SAEs compared, and whether a latent's number means the same in both.
+
+    `why_not` says of metrics why the two runs' values are not of the same thing.
+    """
     sides = (before, after)
     infos = [run.info.sae(slug) for run, slug in sides]
     shown = [shown_latents(run, slug) for run, slug in sides]
@@ -190,6 +166,7 @@ def _compared_sae(
     setting = Comparability(
         no_places=_no_places(before[0].info, after[0].info),
         same_latents=matching.same_latents,
+        why_not=why_not,
     )
     columns, reasons = compared_latents(*halves, setting)
     n_active = active_tokens(*halves)
@@ -204,22 +181,26 @@ def _compared_sae(
     )
     blind = _blind(*before, matching.before) | _blind(*after, matching.after)
     changed = latent_changes(pairs, columns, (_labels(halves[0]), _labels(halves[1])), blind)
-    values, missing = _sae_level(
-        sides, shown, matching, len(changed), tolerances, options.tolerances
-    )
+    given = [sae_values(*side, len(found)) for side, found in zip(sides, shown, strict=True)]
+    figures = [sae_figures(*side) for side in sides]
+    digests = {run.info.text.digest for run, _ in sides}
+    sampled = Sampled(figures[0], figures[1], len(digests) == 1, options.tolerances, why_not)
+    found, missing = compared_saes(given[0], given[1], tolerances, sampled)
+    counted, without = _counted(sides, matching, len(changed), tolerances)
+    values = sorted([*found, *counted], key=lambda value: list(METRICS).index(value.metric))
     difference = SaeDifference(
         before=before[1],
         after=after[1],
         label=visible_text(infos[1].label),
         same_weights=infos[0].weights == infos[1].weights,
         pairing=matching.pairing,
-        values=values,
+        values=tuple(values),
         pairs=pairs,
         changed=changed,
         added=tuple(matching.added.tolist()),
         removed=tuple(matching.removed.tolist()),
         clusters=matching.clusters,
-        not_compared={**missing, **reasons},
+        not_compared={**missing, **without, **reasons},
         pairing_note=matching.note,
     )
     return difference, matching.same_latents
@@ -234,25 +215,19 @@ def _no_places(before: RunInfo, after: RunInfo) -> str:
     return "" if same else "the two runs read different text"
 
 
-def _sae_level(
+def _counted(
     sides: tuple[tuple[Run, str], tuple[Run, str]],
-    shown: list[np.ndarray],
     matching: Matching,
     n_changed: int,
     tolerances: Mapping[str, float],
-    fixed: Collection[str],
-) -> tuple[tuple[Value, ...], dict[str, str]]:
-    given = [sae_values(*side, len(found)) for side, found in zip(sides, shown, strict=True)]
-    figures = [sae_figures(*side) for side in sides]
-    digests = {run.info.text.digest for run, _ in sides}
-    sampled = Sampled(figures[0], figures[1], same_text=len(digests) == 1, fixed=fixed)
-    values, reasons = compared_saes(given[0], given[1], tolerances, sampled)
-    counts = {
-        "latents.added": len(matching.added),
-        "latents.removed": len(matching.removed),
-        "latents.changed": n_changed,
+) -> tuple[list[Value], dict[str, str]]:
+    """Metrics of an SAE that only two runs have, and for those that they have not the reason."""
+    reasons: dict[str, str] = {}
+    between: dict[str, float] = {
+        "latents.added": float(len(matching.added)),
+        "latents.removed": float(len(matching.removed)),
+        "latents.changed": float(n_changed),
     }
-    between: dict[str, float] = {name: float(count) for name, count in counts.items()}
     distance = density_distance(*sides)
     if isinstance(distance, str):
         # What neither run has is no difference between them.
@@ -260,9 +235,8 @@ def _sae_level(
             reasons["density.jsd"] = distance
     else:
         between["density.jsd"] = distance
-    values += [Value(name, None, None, size, tolerances[name]) for name, size in between.items()]
-    order = list(METRICS)
-    return tuple(sorted(values, key=lambda value: order.index(value.metric))), reasons
+    values = [Value(name, None, None, size, tolerances[name]) for name, size in between.items()]
+    return values, reasons
 
 
 def _blind(run: Run, slug: str, latents: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -8,7 +8,7 @@ words why the metric cannot be compared. To add one, describe it as a `Metric` a
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
@@ -94,10 +94,12 @@ class Comparability:
         no_places: Why a place in one run's text is not the same place in the other's; empty where
             it is.
         same_latents: Whether a latent's number means the same latent on both sides.
+        why_not: Metrics whose two values are not of the same thing, and why.
     """
 
     no_places: str
     same_latents: bool
+    why_not: Mapping[str, str] = field(default_factory=dict)
 
 
 def compared_latents(
@@ -118,7 +120,7 @@ def compared_latents(
         if not any(half.run.has(table, half.slug) for half in (before, after)):
             continue
         missing = _missing(before, after, table)
-        found = missing or compare(before, after, setting)
+        found = missing or setting.why_not.get(name) or compare(before, after, setting)
         if isinstance(found, str):
             reasons[name] = found
         else:
@@ -345,6 +347,25 @@ def numeric(table: str, column: str, *, is_relative: bool = False) -> Comparison
     return Comparison(table, compare, column)
 
 
+def _of_concept(column: str, *, is_relative: bool = False) -> Comparison:
+    """The comparison of what steering does to a concept: only where both looked for one."""
+    plain = numeric("steering_windows", column, is_relative=is_relative)
+
+    def compare(before: Half, after: Half, setting: Comparability) -> MetricColumn | str:
+        found = plain.compare(before, after, setting)
+        if isinstance(found, str):
+            return found
+        sides = []
+        for half in (before, after):
+            rows = half.table("steering_windows", "words").to_pylist()
+            words = {row["latent"]: sorted(row["words"]) for row in rows}
+            sides.append([words.get(latent, []) for latent in half.latents.tolist()])
+        same = [one == two for one, two in zip(*sides, strict=True)]
+        return replace(found, sizes=np.where(same, found.sizes, np.nan))
+
+    return replace(plain, compare=compare)
+
+
 COMPARISONS: dict[str, Comparison] = {
     "density": Comparison("activity", _density, "density"),
     "max": numeric("activity", "max", is_relative=True),
@@ -358,10 +379,10 @@ COMPARISONS: dict[str, Comparison] = {
     "output_score": numeric("output_scores", "score"),
     "output_score.percentile": numeric("output_scores", "percentile"),
     "explanations": Comparison("explanations", _explanations),
-    "steering.visible_from": numeric("steering_windows", "visible_from", is_relative=True),
+    "steering.visible_from": _of_concept("visible_from", is_relative=True),
     "steering.broken_from": numeric("steering_windows", "broken_from", is_relative=True),
-    "steering.effect": numeric("steering_windows", "effect"),
-    "steering.perplexity_ratio": numeric("steering_windows", "perplexity_ratio", is_relative=True),
+    "steering.effect": _of_concept("effect"),
+    "steering.perplexity_ratio": _of_concept("perplexity_ratio", is_relative=True),
 }
 """Metric name to how it comes about."""
 

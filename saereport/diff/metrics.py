@@ -23,6 +23,7 @@ reads other tokens, and that above one whose numbers drifted.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -48,6 +49,8 @@ class Metric:
         full: The size at which it adds that.
         sampled: When the tolerance follows the intervals of the two values.
         relative: Whether its size is a relative change, for metrics of SAEs.
+        stage: The stage whose tables it is taken from; empty where that is none of saereport's own,
+            and for what comparisons count themselves.
     """
 
     name: str
@@ -61,6 +64,7 @@ class Metric:
     full: float = 1.0
     sampled: Literal["never", "other text", "always"] = "never"
     relative: bool = False
+    stage: str = ""
 
     def tolerances(self, tolerance: float, n_active: NDArray[np.float64]) -> NDArray[np.float64]:
         """float64[n]: the tolerance of each latent.
@@ -92,6 +96,7 @@ _FIGURES = tuple(
         one_sided=True,
         sampled="always" if "_recovered" in name else "other text",
         relative=relative,
+        stage="evaluation",
     )
     for name, title, tolerance, relative, definition in (
         ("explained_variance", "Explained variance", 0.01, False, "As on the methods page"),
@@ -159,6 +164,7 @@ _CAPABILITY = tuple(
         + (f"on the built-in prompts `{one}`" if one else "over all prompts of the report")
         + "; absolute change.",
         one_sided=True,
+        stage="capability",
     )
     for one, words in (
         ("", ""),
@@ -196,6 +202,7 @@ _LENS = tuple(
         f"{definition}; {'relative' if relative else 'absolute'} change.",
         one_sided=True,
         relative=relative,
+        stage="lens",
     )
     for name, title, tolerance, relative, definition in (
         ("std", "Logit lens, std", 0.01, True, "Median over the latents measured"),
@@ -214,7 +221,15 @@ _LENS = tuple(
 )
 
 _GEOMETRY = tuple(
-    Metric(name, "sae", title, 0.005, f"{definition}; absolute change.", one_sided=True)
+    Metric(
+        name,
+        "sae",
+        title,
+        0.005,
+        f"{definition}; absolute change.",
+        one_sided=True,
+        stage="directions",
+    )
     for name, title, definition in (
         (
             "geometry.match",
@@ -233,12 +248,25 @@ _GEOMETRY = tuple(
             "In a cluster",
             "Share of the latents that are in a cluster",
         ),
+        (
+            "geometry.split",
+            "Split latents",
+            "Share of the latents that are split into several of another SAE, mean over the SAEs "
+            "of the report that it is compared with",
+        ),
     )
 )
 
 _STEERING = tuple(
     Metric(
-        f"steering.{name}", "latent", title, tolerance, f"{definition} change.", True, weight=weight
+        f"steering.{name}",
+        "latent",
+        title,
+        tolerance,
+        f"{definition} change.",
+        True,
+        weight=weight,
+        stage="steering",
     )
     for name, title, tolerance, weight, definition in (
         (
@@ -274,6 +302,36 @@ _STEERING = tuple(
     )
 )
 
+_INTERVENTIONS = (
+    Metric(
+        "interventions.largest",
+        "prompt",
+        "Largest effect of a latent",
+        0.1,
+        "Largest change of the answer's logit, either way, when one latent is ablated at all "
+        "positions; absolute change.",
+        True,
+        stage="interventions",
+    ),
+    Metric(
+        "interventions.ablated",
+        "prompt",
+        "Effects of ablation",
+        0.1,
+        "Largest difference between the runs in what ablating a latent, the same in both, does to "
+        "the answer's logit.",
+        stage="interventions",
+    ),
+    Metric(
+        "interventions.clamped",
+        "prompt",
+        "Effects of clamping",
+        0.1,
+        "The same of clamping it to a multiple of its maximum; only where the text is the same.",
+        stage="interventions",
+    ),
+)
+
 _PROBING = (
     Metric(
         "probing.accuracy",
@@ -283,6 +341,7 @@ _PROBING = (
         "Held-out accuracy of probes on the most latents, mean over the concepts of the report; "
         "absolute change.",
         one_sided=True,
+        stage="probing",
     ),
     Metric(
         "probing.auc",
@@ -292,6 +351,7 @@ _PROBING = (
         "Held-out area under the curve of probes on the most latents, mean over the concepts of "
         "the report; absolute change.",
         one_sided=True,
+        stage="probing",
     ),
     Metric(
         "probing.accuracy_activations",
@@ -301,6 +361,7 @@ _PROBING = (
         "Held-out accuracy of probes on the activations that the SAE reads, mean over the concepts "
         "of the report; absolute change.",
         one_sided=True,
+        stage="probing",
     ),
 )
 
@@ -312,6 +373,7 @@ _BIAS = tuple(
         0.05,
         f"Bias test, {definition}; absolute change.",
         one_sided=True,
+        stage="bias",
     )
     for name, title, definition in (
         ("worst_before", "Bias test, before", "accuracy in the worst group of the biased probe"),
@@ -342,6 +404,7 @@ _ABSORPTION = (
         "Mean absorption fraction on first letters, over letters whose probe is good enough; "
         "absolute change.",
         one_sided=True,
+        stage="absorption",
     ),
     Metric(
         "absorption.full",
@@ -351,6 +414,7 @@ _ABSORPTION = (
         "Share of words that another latent absorbs fully, mean over letters whose probe is good "
         "enough; absolute change.",
         one_sided=True,
+        stage="absorption",
     ),
 )
 
@@ -363,6 +427,7 @@ _META = (
         "Explained variance of the decoder rows, mean over the meta-SAEs of the SAE; absolute "
         "change.",
         one_sided=True,
+        stage="meta",
         sampled="always",
     ),
     Metric(
@@ -372,6 +437,7 @@ _META = (
         0.02,
         "Active meta-latents a decoder row, mean over the meta-SAEs of the SAE; relative change.",
         one_sided=True,
+        stage="meta",
         sampled="always",
         relative=True,
     ),
@@ -383,6 +449,7 @@ _META = (
         "Share of the meta-latents that are active on no decoder row, mean over the meta-SAEs of "
         "the SAE; absolute change.",
         one_sided=True,
+        stage="meta",
     ),
 )
 
@@ -407,7 +474,14 @@ METRICS: dict[str, Metric] = {
         Metric("latents.removed", "sae", "Latents removed", 0, "Latents only before."),
         Metric("latents.changed", "sae", "Latents changed", 0, "Latents that changed."),
         Metric(
-            "l0", "sae", "L0", 0.02, "Active latents a token; relative change.", True, relative=True
+            "l0",
+            "sae",
+            "L0",
+            0.02,
+            "Active latents a token; relative change.",
+            True,
+            relative=True,
+            stage="statistics",
         ),
         Metric(
             "dead_share",
@@ -416,6 +490,7 @@ METRICS: dict[str, Metric] = {
             0.005,
             "Share of the SAE's latents that were never active on the text; absolute change.",
             True,
+            stage="statistics",
         ),
         *(
             Metric(
@@ -426,6 +501,7 @@ METRICS: dict[str, Metric] = {
                 f"Share of the SAE's latents that were active on more than {percent} % of the "
                 "counted tokens; absolute change.",
                 True,
+                stage="statistics",
             )
             for percent in (1, 10)
         ),
@@ -435,6 +511,7 @@ METRICS: dict[str, Metric] = {
             "Densities of all latents",
             0.05,
             "Distribution of log10 density over all latents of the SAE: " + _JSD + ".",
+            stage="statistics",
         ),
         *_FIGURES,
         *_CAPABILITY,
@@ -456,6 +533,7 @@ METRICS: dict[str, Metric] = {
             rare=15,
             weight=4,
             full=4,
+            stage="statistics",
         ),
         Metric(
             "max",
@@ -465,6 +543,7 @@ METRICS: dict[str, Metric] = {
             "Largest activation; relative change.",
             True,
             weight=1,
+            stage="statistics",
         ),
         Metric(
             "histogram.jsd",
@@ -476,6 +555,7 @@ METRICS: dict[str, Metric] = {
             + ".",
             rare=12,
             weight=1,
+            stage="statistics",
         ),
         Metric(
             "top_tokens.rbo",
@@ -485,6 +565,7 @@ METRICS: dict[str, Metric] = {
             _RBO + ".",
             rare=4,
             weight=4,
+            stage="statistics",
         ),
         Metric(
             "examples",
@@ -494,6 +575,7 @@ METRICS: dict[str, Metric] = {
             "1 minus the share of common places in the text among the top examples; only where the "
             "text is the same.",
             weight=2,
+            stage="statistics",
         ),
         Metric(
             "logit_lens.rbo",
@@ -502,6 +584,7 @@ METRICS: dict[str, Metric] = {
             0.25,
             _RBO + ".",
             weight=2,
+            stage="weights",
         ),
         Metric(
             "deembedding.rbo",
@@ -510,6 +593,7 @@ METRICS: dict[str, Metric] = {
             0.35,
             _RBO + ".",
             weight=2,
+            stage="weights",
         ),
         Metric(
             "neighbours.rbo",
@@ -518,6 +602,7 @@ METRICS: dict[str, Metric] = {
             0.25,
             _RBO + "; only between equal SAEs.",
             weight=0.5,
+            stage="weights",
         ),
         Metric(
             "coactivation.rbo",
@@ -527,6 +612,7 @@ METRICS: dict[str, Metric] = {
             _RBO + "; likewise.",
             rare=2,
             weight=0.5,
+            stage="statistics",
         ),
         Metric(
             "output_score",
@@ -537,6 +623,7 @@ METRICS: dict[str, Metric] = {
             True,
             weight=1,
             full=0.5,
+            stage="output_scores",
         ),
         Metric(
             "output_score.percentile",
@@ -546,6 +633,7 @@ METRICS: dict[str, Metric] = {
             "Share of latents of like density, turned up by as much, that score lower; absolute "
             "change.",
             True,
+            stage="output_scores",
         ),
         Metric(
             "explanations",
@@ -554,6 +642,7 @@ METRICS: dict[str, Metric] = {
             0,
             "Share of explanations that only one side has.",
             weight=1,
+            stage="explanations",
         ),
         *_STEERING,
         # ---- prompt
@@ -564,8 +653,16 @@ METRICS: dict[str, Metric] = {
             0.03,
             "Of the true model; absolute change.",
             True,
+            stage="circuits",
         ),
-        Metric("next.rbo", "prompt", "Next tokens", 0.2, _RBO + "."),
+        Metric(
+            "next.rbo",
+            "prompt",
+            "Next tokens",
+            0.2,
+            _RBO + ".",
+            stage="circuits",
+        ),
         Metric(
             "graph.replacement",
             "prompt",
@@ -573,6 +670,7 @@ METRICS: dict[str, Metric] = {
             0.02,
             "Of the attribution graph; absolute change.",
             True,
+            stage="circuits",
         ),
         Metric(
             "graph.completeness",
@@ -581,11 +679,41 @@ METRICS: dict[str, Metric] = {
             0.02,
             "Of the attribution graph; absolute change.",
             True,
+            stage="circuits",
         ),
-        Metric("edges.gained", "prompt", "Edges gained", 0, "Edges only after, beyond noise."),
-        Metric("edges.lost", "prompt", "Edges lost", 0, "Edges only before, beyond noise."),
-        Metric("edges.sign", "prompt", "Edges that turned", 0, "Edges whose sign changed."),
-        Metric("edges.weight", "prompt", "Edges reweighted", 0, "Edges whose weight changed."),
+        *_INTERVENTIONS,
+        Metric(
+            "edges.gained",
+            "prompt",
+            "Edges gained",
+            0,
+            "Edges only after, beyond noise.",
+            stage="circuits",
+        ),
+        Metric(
+            "edges.lost",
+            "prompt",
+            "Edges lost",
+            0,
+            "Edges only before, beyond noise.",
+            stage="circuits",
+        ),
+        Metric(
+            "edges.sign",
+            "prompt",
+            "Edges that turned",
+            0,
+            "Edges whose sign changed.",
+            stage="circuits",
+        ),
+        Metric(
+            "edges.weight",
+            "prompt",
+            "Edges reweighted",
+            0,
+            "Edges whose weight changed.",
+            stage="circuits",
+        ),
         # ---- edge
         Metric(
             "edge",
@@ -594,10 +722,21 @@ METRICS: dict[str, Metric] = {
             0.1,
             "Absolute change of an edge's weight, divided by the largest absolute weight of its "
             "map on either side.",
+            stage="circuits",
         ),
     )
 }
 """Every metric by name, in the order in which reports show them."""
+
+WITHOUT_METRICS: Mapping[str, str] = {
+    "blind": "It says which latents are met blind, and measures nothing.",
+    "sparsity": "It is what a file that comes with the SAE says; `density` is what was measured.",
+    "mean_gradients": "Of edges averaged over a file of prompts only the strongest are kept, which "
+    "are others in every run; edges are compared prompt by prompt (`edge`).",
+    "example_attribution": "It is about single top examples; whether these are the same ones is "
+    "compared (`examples`).",
+}
+"""Stages whose tables no metric is taken from, and why."""
 
 
 def register(metric: Metric) -> None:

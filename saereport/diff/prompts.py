@@ -23,6 +23,7 @@ from saereport.diff.model import EdgeChange, PromptDifference, Value
 from saereport.diff.overlap import rank_distance
 from saereport.diff.vocabularies import SharedVocabulary
 from saereport.run import Run
+from saereport.run.interventions import Effects, effects_of
 from saereport.util.visible import visible_text
 
 KINDS = {
@@ -66,7 +67,11 @@ class ComparedPrompts:
 
 @dataclass(frozen=True)
 class _Side:
-    """What one run holds about its prompts; everything by the prompt's number."""
+    """What one run holds about its prompts; everything by the prompt's number.
+
+    `same` are the SAEs in which a number means the same latent in both runs: their slugs here, and
+    what they are called in both.
+    """
 
     prompts: Mapping[str, Mapping[str, Any]]
     answers: Mapping[int, tuple[int, float]]
@@ -74,6 +79,8 @@ class _Side:
     maps: Mapping[int, Mapping[tuple[str, str], StoredMap]]
     other_maps: Mapping[int, int]
     graphs: Mapping[int, StoredGraph]
+    effects: Mapping[int, Effects]
+    same: Mapping[str, str]
     vocabulary: SharedVocabulary
     run: Run
 
@@ -145,6 +152,8 @@ def _side(run: Run, vocabulary: SharedVocabulary, names: Mapping[str, str]) -> _
         gradient_maps(run, vocabulary, names),
         maps_left_out(run, names),
         graphs(run, vocabulary, names),
+        effects_of(run),
+        names,
         vocabulary,
         run,
     )
@@ -163,6 +172,9 @@ def _values(side: _Side, prompt: int) -> dict[str, float]:
     if prompt in side.graphs:
         values["graph.replacement"] = side.graphs[prompt].replacement
         values["graph.completeness"] = side.graphs[prompt].completeness
+    largest = side.effects.get(prompt, Effects()).largest
+    if largest is not None:
+        values["interventions.largest"] = largest
     for name, value in VALUES.items():
         found = value(side.run, prompt)
         if found is not None:
@@ -188,6 +200,11 @@ def _compared(
             sizes[name] = (*values, abs(values[1] - values[0]))
     if one in before.next and two in after.next:
         sizes["next.rbo"] = (None, None, float(rank_distance(before.next[one], after.next[two])[0]))
+    for name, found in _effects(before, after, one, two).items():
+        if isinstance(found, str):
+            reasons[name] = found
+        else:
+            sizes[name] = (None, None, found)
     edges, why = _edges(before, after, slug, tolerances["edge"])
     if why:
         reasons["edge"] = why
@@ -203,6 +220,37 @@ def _compared(
         edges=tuple(edges or ()),
         not_compared=reasons,
     )
+
+
+def _effects(before: _Side, after: _Side, one: int, two: int) -> dict[str, float | str]:
+    """How far apart effects of latents that both runs set are, at most; or why that is not said."""
+    sides = [
+        {
+            name: {(side.same[k[0]], *k[1:]): v for k, v in held.items() if k[0] in side.same}
+            for name, held in (
+                ("interventions.ablated", effects.ablated),
+                ("interventions.clamped", effects.clamped),
+            )
+        }
+        for side, effects in (
+            (before, before.effects.get(one, Effects())),
+            (after, after.effects.get(two, Effects())),
+        )
+    ]
+    found: dict[str, float | str] = {}
+    if one not in before.effects or two not in after.effects:
+        return found
+    texts = {side.run.info.text.digest for side in (before, after)}
+    for name, held in sides[0].items():
+        both = held.keys() & sides[1][name].keys()
+        if name == "interventions.clamped" and len(texts) > 1:
+            # Multiples are of the largest activation on the text.
+            found[name] = "the two runs read different text"
+        elif both:
+            found[name] = max(abs(sides[1][name][key] - held[key]) for key in both)
+        elif held or sides[1][name]:
+            found[name] = "no latent was set in both runs"
+    return found
 
 
 def _maps(n: int) -> str:

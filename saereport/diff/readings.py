@@ -196,6 +196,9 @@ def _of_pairs(sae: SaeDifference, condition: Condition) -> Reading:
         values = pairs.befores[name]
     else:
         values = pairs.afters[name] - pairs.befores[name]
+        if name in pairs.sizes:
+            # What is not of the same thing on both sides has no size, and no change either.
+            values = np.where(np.isnan(pairs.sizes[name]), np.nan, values)
     if values is None:
         return absent(sae.after, also=sae.before)
     return Reading(sae.after, values, pairs.after, also=sae.before)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import hypot
 
 import numpy as np
@@ -97,12 +97,14 @@ class Sampled:
         after: Likewise.
         same_text: Whether the runs read the same text.
         fixed: Metrics whose tolerance the user set, which stands as it is.
+        why_not: Metrics whose two values are not of the same thing, and why.
     """
 
     before: Mapping[str, Figure]
     after: Mapping[str, Figure]
     same_text: bool
     fixed: Collection[str] = ()
+    why_not: Mapping[str, str] = field(default_factory=dict)
 
     def noise(self, name: str) -> float:
         """How much a metric may move by chance, in its own unit; 0 where that is no matter."""
@@ -117,6 +119,8 @@ class Sampled:
 
     def not_compared(self, name: str) -> str:
         """Why two values of a metric cannot be compared; empty where they can."""
+        if name in self.why_not:
+            return self.why_not[name]
         if METRICS[name].sampled != "always" or name in self.fixed:
             return ""
         for words, side in zip(("before", "after"), self._sides(name), strict=False):

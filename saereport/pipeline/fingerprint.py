@@ -203,6 +203,22 @@ def installed_versions() -> dict[str, str]:
     return {"python": platform.python_version(), **versions((*LIBRARIES, *OTHERS))}
 
 
+def inputs_of(identity: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+    """What stages read beside their settings, as a run names it: by stage, words and a digest.
+
+    Args:
+        identity: That of the whole run.
+    """
+    return {
+        stage: {
+            words: held if isinstance(held, str) else json_digest(held)
+            for words, held in found.items()
+            if held
+        }
+        for stage, found in identity["inputs"].items()
+    }
+
+
 def versions(names: Sequence[str]) -> dict[str, str]:
     """The versions of those libraries that are installed."""
     found = {}
@@ -358,4 +374,7 @@ def config_record(config: BuildConfig) -> dict[str, Any]:
 
 def _name_of_file(value: str, certain: bool) -> str:
     path = Path(value).expanduser()
+    if certain and path.is_file():
+        # A link to a file has its own name, by which tasks, labels and messages call it.
+        return path.name
     return path.resolve().name if certain or exists(path) else value

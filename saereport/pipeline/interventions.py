@@ -28,13 +28,12 @@ from saereport.pipeline.context import Context
 from saereport.pipeline.probe import Probe, line_through
 from saereport.pipeline.stage import Cost, Yielded
 from saereport.run import TABLES
+from saereport.run.interventions import EVERYWHERE
 from saereport.sources.forward import forward
 from saereport.sources.saes.sae import Sae
 from saereport.util.progress import Bar
 
 TABLE = "prompt_interventions"
-EVERYWHERE = -1
-"""Stands where a position would, for all of them."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ import numpy as np
 from saereport import plugins
 from saereport.measure import Columns
 from saereport.pipeline.context import Context
-from saereport.pipeline.fingerprint import config_record, installed_versions
+from saereport.pipeline.fingerprint import config_record, inputs_of, installed_versions
 from saereport.pipeline.stage import SKIPPED, Stage
 from saereport.run import TABLES, RunInfo, RunWriter, SaeInfo
 from saereport.run.schema import MemoryProfile, ModelInfo, TextInfo
@@ -111,6 +111,7 @@ class TableSink:
                 saes=tuple(sae_info(context, slug, facts) for slug, facts in self._saes.items()),
                 tables={},
                 libraries=installed_versions(),
+                inputs=inputs_of(context.identity),
                 plugins=plugins.loaded(),
                 left_out=context.left_out.get(None, {}),
                 warnings=context.warned.result(),

@@ -68,22 +68,34 @@ def capability_figures(run: Run, slug: str) -> dict[str, Figure]:
     }
 
 
-def prompts_asked(run: Run) -> str:
-    """The prompts of a run's capability tests as one line: how many, and a digest of them.
+def prompts_by_set(run: Run) -> dict[str, str]:
+    """The prompts of a run's capability tests, each set as one line: how many, and a digest.
 
-    All SAEs are asked the same ones. Empty where there were no tests.
+    All SAEs are asked the same ones. Prompts are told by their texts, so that those that another
+    tokeniser reads are the same.
+
+    Returns:
+        By set, and those of all sets under `ALL`. Empty where there were no tests.
 
     Raises:
-        SaereportError: The table is damaged.
+        SaereportError: A table is damaged.
     """
+    asked = next((s.slug for s in run.info.saes if run.has("capability_prompts", s.slug)), None)
+    if asked is None:
+        return {}
+    held = run.table("vocabulary").to_pylist() if run.has("vocabulary") else []
+    texts = {row["token"]: b"" if row["special"] else row["bytes"] for row in held}
+
+    def text(tokens: list[int]) -> str:
+        return b"".join(texts.get(one, b"<%d>" % one) for one in tokens).hex()
+
     columns = ["number", "run", "set", "tokens", "answer", "wrong"]
-    for sae in run.info.saes:
-        if run.has("capability_prompts", sae.slug):
-            rows = run.table("capability_prompts", sae.slug, columns=columns).to_pylist()
-            asked = sorted(
-                [row["number"], row["set"], row["tokens"], row["answer"], row["wrong"]]
-                for row in rows
-                if row["run"] == "original"
-            )
-            return f"{len(asked):,} prompts, {json_digest(asked)[:16]}"
-    return ""
+    sets: dict[str, list[list[str]]] = {ALL: []}
+    for row in (
+        run.table("capability_prompts", asked, columns=columns).sort_by("number").to_pylist()
+    ):
+        if row["run"] == "original":
+            put = [row["set"], text(row["tokens"]), text([row["answer"]]), text([row["wrong"]])]
+            sets[ALL].append(put)
+            sets.setdefault(row["set"], []).append(put)
+    return {name: f"{len(put):,} prompts, {json_digest(put)[:16]}" for name, put in sets.items()}

@@ -113,8 +113,9 @@ def geometry_figures(run: Run, slug: str) -> dict[str, float]:
     """The metrics of an SAE that comparisons and gates know.
 
     Returns:
-        `geometry.match`, the mean cosine of best matches, and `geometry.unmatched`, the share of
-        latents without a match, each the mean over the SAEs that it is compared with;
+        `geometry.match`, the mean cosine of best matches, `geometry.unmatched`, the share of
+        latents without a match, and `geometry.split`, that of latents that are split, each the
+        mean over the SAEs that it is compared with;
         `geometry.clustered`, the share of latents in clusters. Those that there are.
 
     Raises:
@@ -122,8 +123,11 @@ def geometry_figures(run: Run, slug: str) -> dict[str, float]:
     """
     found = {}
     if run.has("dictionary_matches", slug):
-        rows = run.table("dictionary_matches", slug, columns=["mean", "matched"]).to_pylist()
+        columns = ["mean", "matched", "n_split", "n_latents"]
+        rows = run.table("dictionary_matches", slug, columns=columns).to_pylist()
         if rows:
+            split = [min(row["n_split"] / max(row["n_latents"], 1), 1.0) for row in rows]
+            found["geometry.split"] = float(np.mean(split))
             found["geometry.match"] = float(np.mean([row["mean"] for row in rows]))
             found["geometry.unmatched"] = float(np.mean([1 - row["matched"] for row in rows]))
     if run.has("dictionary_clusters", slug):

@@ -313,6 +313,8 @@ class RunInfo(RunRecord):
         fingerprint: SHA-256 over everything that the numbers depend on; two runs with the same
             fingerprint measured the same thing with the same saereport.
         tables: What each table that the run holds is.
+        inputs: By stage, what it read beside its settings, in words, with the SHA-256 of that file,
+            or of a list of those of several; absent where it is not known.
         plugins: Versions of the packages whose plug-ins were loaded.
         left_out: Tables of the whole run that are missing though they were asked for, each with
             the reason.
@@ -330,6 +332,7 @@ class RunInfo(RunRecord):
     saes: Annotated[tuple[SaeInfo, ...], Field(max_length=MOST_SAES, fail_fast=True)]
     tables: Annotated[dict[str, TableInfo], Field(max_length=1024)]
     libraries: dict[str, str]
+    inputs: dict[str, dict[str, str]] | None = None
     plugins: dict[str, str] = Field(default_factory=dict)
     left_out: dict[str, str] = Field(default_factory=dict)
     warnings: Annotated[tuple[RunWarning, ...], Field(max_length=4096, fail_fast=True)] = ()

@@ -8,12 +8,11 @@ from functools import lru_cache
 from typing import Any, Final
 
 from saereport.run import Run
+from saereport.run.interventions import EVERYWHERE
 from saereport.site import numbers
 from saereport.site.blocks import Cell
 
 TABLE: Final = "prompt_interventions"
-EVERYWHERE: Final = -1
-"""Stands where a position would, for all of them."""
 
 Row = Mapping[str, Any]
 

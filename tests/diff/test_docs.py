@@ -5,7 +5,7 @@ from pathlib import Path
 
 from saereport.diff.conditions import parse
 from saereport.diff.gatefile import parse_gates
-from saereport.diff.metrics import METRICS
+from saereport.diff.metrics import METRICS, WITHOUT_METRICS
 
 PAGE = Path(__file__).parents[2] / "docs" / "diff.md"
 BEGIN, END = "<!-- metrics: begin -->\n", "<!-- metrics: end -->\n"
@@ -13,13 +13,19 @@ BEGIN, END = "<!-- metrics: begin -->\n", "<!-- metrics: end -->\n"
 
 def metric_table() -> str:
     """The table of all metrics, which `python -m tests.diff.test_docs` puts into the page."""
-    lines = ["| metric | of each | alone | tolerance | definition |", "|---|---|---|---|---|"]
+    lines = [
+        "| metric | of each | stage | alone | tolerance | definition |",
+        "|---|---|---|---|---|---|",
+    ]
     for metric in METRICS.values():
         alone = "yes" if metric.one_sided else ""
         definition = metric.definition.replace("|", "\\|")
         lines.append(
-            f"| `{metric.name}` | {metric.scope} | {alone} | {metric.tolerance:g} | {definition} |"
+            f"| `{metric.name}` | {metric.scope} | {metric.stage} | {alone} | {metric.tolerance:g} "
+            f"| {definition} |"
         )
+    lines += ["", "Stages without a metric:", ""]
+    lines += [f"- `{name}`: {reason}" for name, reason in WITHOUT_METRICS.items()]
     return "\n".join(lines) + "\n"
 
 
@@ -38,6 +44,14 @@ def test_the_examples_are_gates() -> None:
     assert len(conditions) == 5
     for text in conditions:
         assert str(parse(text)) == text
+
+
+def test_one_example_is_there_for_each_stage() -> None:
+    _, example = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    gates = parse_gates(example, "example").gates
+    stages = [METRICS[gate.condition.metric].stage for gate in gates]
+    assert len(stages) == len(set(stages))
+    assert set(stages) == {metric.stage for metric in METRICS.values() if metric.stage}
 
 
 def test_what_the_page_links_to_is_there() -> None:

@@ -367,3 +367,22 @@ def test_which_part_of_a_hubs_dataset_is_read_is_part_of_it(setting: str) -> Non
     one, two = (config_record(make_config({**asked, setting: s})) for s in ("a", "b"))
     assert one != two
     assert {**one, setting: "b"} == two
+
+
+def test_a_link_to_a_file_is_called_by_its_own_name_and_says_of_no_folder(tmp_path: Path) -> None:
+    """Also with `..` on the way; what it leads to may have a name that says nothing."""
+    (tmp_path / "private").mkdir()
+    (tmp_path / "private" / "5f3a").write_text("index,description\n2,twos\n")
+    (tmp_path / "mine.csv").symlink_to(tmp_path / "private" / "5f3a")
+    given = str(tmp_path / "private" / ".." / "mine.csv")
+    single = ("explanations", "bias", "bias_drop", "token_sets", "capability_file", "steer_prompts")
+    several = {
+        "probe": [given],
+        "steering": {"directions": [{"name": "d", "file": given, "hook": "h"}]},
+    }
+    settings = {"saes": [{"path": str(tmp_path)}], "model": "demo", "dataset": "demo"}
+    record = config_record(make_config(settings | dict.fromkeys(single, given) | several))
+    assert {record[name] for name in single} == {"mine.csv"}
+    assert record["probe"] == ["mine.csv"]
+    assert record["steering"]["directions"][0]["file"] == "mine.csv"
+    assert not [words for words in ("private", "5f3a") if words in json.dumps(record)]

@@ -53,7 +53,7 @@ class BiasStage(Stage):
             return {}
         labels = ExplanationsStage().inputs(config) if config.bias_test.words else {}
         return {
-            **labels,
+            **{"the labels that are judged by words": found for found in labels.values()},
             "the texts of the bias test": file_digest(config.bias),
             "the latents to take out": file_digest(config.bias_drop),
         }

@@ -64,6 +64,14 @@ def sections(report: ReportModel) -> list[ProvenanceTable]:
             "Libraries", "libraries", pairs, tuple(pairs_of(dict(sorted(info.libraries.items()))))
         ),
     ]
+    read = tuple(
+        (stage, words, digest)
+        for stage, found in (info.inputs or {}).items()
+        for words, digest in found.items()
+    )
+    if read:
+        said_of = ("stage", "what it read", "SHA-256")
+        result.append(ProvenanceTable("Files that stages read", "inputs", said_of, read))
     if info.plugins:
         result.append(ProvenanceTable("Plug-ins", "plugins", pairs, tuple(pairs_of(info.plugins))))
     if info.left_out:
