@@ -209,11 +209,17 @@ def inputs_of(identity: Mapping[str, Any]) -> dict[str, dict[str, str]]:
     Args:
         identity: That of the whole run.
     """
+
+    def files(held: Any) -> list[Any]:
+        # An SAE more that has no file of labels is no other file.
+        every = [one for item in held for one in files(item)] if isinstance(held, list) else [held]
+        return [one for one in every if one]
+
     return {
         stage: {
-            words: held if isinstance(held, str) else json_digest(held)
+            words: held if isinstance(held, str) else json_digest(files(held))
             for words, held in found.items()
-            if held
+            if files(held)
         }
         for stage, found in identity["inputs"].items()
     }

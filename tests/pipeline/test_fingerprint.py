@@ -18,6 +18,7 @@ from saereport.pipeline.fingerprint import (
     config_record,
     differences,
     identity_of,
+    inputs_of,
     part_of,
 )
 from saereport.pipeline.stage import stages
@@ -386,3 +387,13 @@ def test_a_link_to_a_file_is_called_by_its_own_name_and_says_of_no_folder(tmp_pa
     assert record["probe"] == ["mine.csv"]
     assert record["steering"]["directions"][0]["file"] == "mine.csv"
     assert not [words for words in ("private", "5f3a") if words in json.dumps(record)]
+
+
+def test_a_run_names_what_stages_read_and_nothing_where_they_read_nothing() -> None:
+    def named(**found: Any) -> Any:
+        return inputs_of({"inputs": {"stage": found}})["stage"]
+
+    assert named(text="ab", none="", several=["", []]) == {"text": "ab"}
+    labels = ["", [["a", "1f"]], "2e"]
+    assert named(labels=labels) == named(labels=[*labels, ""])
+    assert named(labels=labels) != named(labels=labels[:2])

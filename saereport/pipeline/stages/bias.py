@@ -51,9 +51,9 @@ class BiasStage(Stage):
         """The files."""
         if config.bias is None:
             return {}
-        labels = ExplanationsStage().inputs(config) if config.bias_test.words else {}
+        labels = [*ExplanationsStage().inputs(config).values()] if config.bias_test.words else []
         return {
-            **{"the labels that are judged by words": found for found in labels.values()},
+            "the labels that are judged by words": labels,
             "the texts of the bias test": file_digest(config.bias),
             "the latents to take out": file_digest(config.bias_drop),
         }
