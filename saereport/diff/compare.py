@@ -181,11 +181,7 @@ def _compared_sae(
     )
     blind = _blind(*before, matching.before) | _blind(*after, matching.after)
     changed = latent_changes(pairs, columns, (_labels(halves[0]), _labels(halves[1])), blind)
-    given = [sae_values(*side, len(found)) for side, found in zip(sides, shown, strict=True)]
-    figures = [sae_figures(*side) for side in sides]
-    digests = {run.info.text.digest for run, _ in sides}
-    sampled = Sampled(figures[0], figures[1], len(digests) == 1, options.tolerances, why_not)
-    found, missing = compared_saes(given[0], given[1], tolerances, sampled)
+    found, missing = _as_wholes(sides, shown, tolerances, options.tolerances, why_not)
     counted, without = _counted(sides, matching, len(changed), tolerances)
     values = sorted([*found, *counted], key=lambda value: list(METRICS).index(value.metric))
     difference = SaeDifference(
@@ -213,6 +209,21 @@ def _no_places(before: RunInfo, after: RunInfo) -> str:
         return "imported files do not say where in the text their examples lie"
     same = before.text.digest == after.text.digest
     return "" if same else "the two runs read different text"
+
+
+def _as_wholes(
+    sides: tuple[tuple[Run, str], tuple[Run, str]],
+    shown: list[np.ndarray],
+    tolerances: Mapping[str, float],
+    fixed: Collection[str],
+    why_not: Mapping[str, str],
+) -> tuple[list[Value], dict[str, str]]:
+    """Metrics that each side has by itself, and for those that are not compared the reason."""
+    given = [sae_values(*side, len(found)) for side, found in zip(sides, shown, strict=True)]
+    figures = [sae_figures(*side) for side in sides]
+    digests = {run.info.text.digest for run, _ in sides}
+    sampled = Sampled(figures[0], figures[1], len(digests) == 1, fixed, why_not)
+    return compared_saes(given[0], given[1], tolerances, sampled)
 
 
 def _counted(

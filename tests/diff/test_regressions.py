@@ -28,6 +28,7 @@ from tests.synthetic_circuits import prompts
 from tests.synthetic_geometry import geometry
 from tests.synthetic_interventions import interventions
 from tests.synthetic_lens import lenses
+from tests.synthetic_meta import meta_saes
 from tests.synthetic_probing import probes
 from tests.synthetic_scores import output_scores
 from tests.synthetic_steering import steering
@@ -35,7 +36,7 @@ from tests.synthetic_steering import steering
 SHAPE = Shape(n_saes=2, d_sae=1000, n_chosen=100, n_sequences=20, n_vocabulary=700, quick=True)
 """So many latents, and shown ones, that shares of them move by little."""
 STAGES = (
-    *("evaluation", "capability", "lens", "directions", "probing", "bias", "absorption"),
+    *("evaluation", "capability", "lens", "directions", "meta", "probing", "bias", "absorption"),
     *("steering", "output_scores", "interventions"),
 )
 
@@ -126,6 +127,9 @@ CELLS: dict[str, Cells] = {
     "geometry.split": Cells("dictionary_matches", "n_split", of="n_latents", rises=True),
     "geometry.clustered": Cells("dictionary_clusters", "n_clustered", of="n_latents"),
     **in_table(
+        "meta_saes", "meta", {"explained_variance": ("explained", {}), "active": ("active", {})}
+    ),
+    **in_table(
         "probing_scores",
         "probing",
         {
@@ -187,7 +191,7 @@ OWN = {
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A run with every table of evaluation and steering."""
     folder = tmp_path_factory.mktemp("whole") / "run"
-    of_the_first = [make(without=(1,)) for make in (lenses, probes, bias, absorption)]
+    of_the_first = [make(without=(1,)) for make in (lenses, probes, bias, absorption, meta_saes)]
     others = (capability_tests(), geometry, steering, output_scores, prompts, interventions)
     write_run(folder, SHAPE, *of_the_first, *others)
     return open_run(folder)
@@ -233,13 +237,16 @@ def told(found: Difference) -> set[str]:
 
 
 def test_no_metric_is_left_out_here(whole: Run) -> None:
-    """Of capability tests the run has two of the built-in sets: the others are made alike."""
+    """Of capability tests the run has two of the built-in sets: the others are made alike.
+
+    Of a handful of meta-latents the smallest share is more than noise (`test_meta`).
+    """
     of_these = {name for name, metric in METRICS.items() if metric.stage in STAGES}
     elsewhere = {
-        name for name in of_these if name.endswith((".indirect_objects", ".induction", "r_than"))
+        name for name in of_these if name.endswith((".indirect_objects", ".induction", "r_than", "meta.dead_share"))
     }
     assert of_these - elsewhere == MOVED
-    assert len(elsewhere) == 6
+    assert len(elsewhere) == 7
 
 
 def test_a_change_within_tolerance_is_none(whole: Run, tmp_path: Path) -> None:
