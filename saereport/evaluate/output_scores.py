@@ -81,7 +81,7 @@ def rank_weighted(logits: Tensor, top: Tensor) -> tuple[Floats, Floats]:
     """The rank-weighted probability of some tokens, and the probability of each.
 
     Args:
-        logits: `[n, d_vocab]`.
+        logits: `[n, d_vocab]`; one row where it is the same for all.
         top: Token ids, int64 `[n, k]`, others in each row.
 
     Returns:
@@ -92,8 +92,8 @@ def rank_weighted(logits: Tensor, top: Tensor) -> tuple[Floats, Floats]:
     # A row that overflowed is all NaN, and so is what comes of it.
     exact = float64_of(logits)
     top = top.to(exact.device)
-    probabilities = torch.softmax(exact, dim=1).gather(1, top)
-    own = exact.gather(1, top)
+    probabilities = torch.softmax(exact, dim=1).expand(len(top), -1).gather(1, top)
+    own = exact.expand(len(top), -1).gather(1, top)
     most = own.max(dim=1, keepdim=True).values
     ids = torch.where(own == most, top, exact.shape[1])
     first = ids.min(dim=1, keepdim=True).values
@@ -133,7 +133,7 @@ def changes(
             for start in range(0, len(turned), step):
                 span = slice(start, start + step)
                 some = tops[span]
-                without = rank_weighted(plain.expand(len(some), -1), some)
+                without = rank_weighted(plain, some)
                 scores[span, number] = -without[0]
                 before[span, number] = without[1]
         for length in sorted({len(prompt) for prompt in prompts}):

@@ -35,6 +35,16 @@ KINDS: dict[str, tuple[str, dict[str, Any]]] = {
 PROMPTS = [tuple(row[: 3 + i % 3]) for i, row in enumerate(tiny_tokens(7, 6).tolist())]
 
 
+def test_what_is_the_same_for_all_may_be_given_once() -> None:
+    generator = torch.Generator().manual_seed(0)
+    plain = torch.randn((1, 300), generator=generator)
+    top = torch.stack([torch.randperm(300, generator=generator)[:4] for _ in range(7)])
+    for once, each in zip(
+        rank_weighted(plain, top), rank_weighted(plain.repeat(7, 1), top), strict=True
+    ):
+        np.testing.assert_array_equal(once, each)
+
+
 def slow_rank_weighted(logits: list[float], top: list[int]) -> tuple[float, list[float]]:
     """By sorting the whole vocabulary."""
     order = sorted(range(len(logits)), key=lambda token: (-logits[token], token))
