@@ -15,7 +15,7 @@ from saereport.circuits.attribution.examples import (
 )
 from saereport.measure import Columns
 from saereport.pipeline.context import Context
-from saereport.pipeline.probe import Probe, Sample, line_through, table_bytes
+from saereport.pipeline.probe import Probe, Sample, table_bytes
 from saereport.pipeline.stage import Cost, Yielded
 from saereport.sources.devices import is_out_of_memory
 from saereport.util.errors import SaereportError
@@ -76,10 +76,15 @@ def cost_of_attributions(context: Context, slugs: Sequence[str], probe: Probe) -
     seconds: dict[int, float] = {}
     sizes: dict[int, float] = {}
     samples: list[Sample] = []
+    # What is loaded and made of the vocabulary at first is no part of each.
+    _tried(context, able[-1], peaks[able[-1]][:1])
     for slug in dict.fromkeys((able[-1], able[0])):
-        layer = context.saes[slug].hook_in.layer
-        found = _of_a_latent(context, slug, peaks[slug][: 2 * few], probe, samples)
-        seconds[layer], sizes[layer] = found
+        layer, latents = context.saes[slug].hook_in.layer, peaks[slug][: 2 * few]
+        with probe.sample() as sample:
+            tables = _tried(context, slug, latents)
+        samples.append(sample)
+        seconds[layer] = seconds_of_a_latent(context, slug, latents, sample.seconds)
+        sizes[layer] = sum(table_bytes(name, t) for name, t in tables.items()) / len(latents)
     shown = [(context.saes[slug].hook_in.layer, len(context.latents[slug])) for slug in slugs]
     on_device = [one.device_bytes for one in samples if one.device_bytes is not None]
     return Cost(
@@ -96,31 +101,24 @@ def between(known: Mapping[int, float], layer: int) -> float:
     return float(np.interp(layer, layers, [known[one] for one in layers]))
 
 
-def _of_a_latent(
-    context: Context, slug: str, latents: Sequence[int], probe: Probe, samples: list[Sample]
-) -> tuple[float, float]:
-    """Seconds and bytes of a latent of an SAE, from one and from several.
+def seconds_of_a_latent(
+    context: Context, slug: str, latents: Sequence[int], seconds: float
+) -> float:
+    """What a latent takes with all its examples.
 
     Peaks in the beginning of a sequence take less than others: half a sequence is what they have
     before them in the mean.
+
+    Args:
+        context: The build; it holds the SAE's examples.
+        slug: The SAE.
+        latents: Latents that were taken apart.
+        seconds: What all of their peaks took.
     """
     wanted = limits(context)
-    sizes, taken = [], []
-    tables: dict[str, Columns] = {}
-    for some in dict.fromkeys((tuple(latents[:1]), tuple(latents))):
-        with probe.sample() as sample:
-            tables = _tried(context, slug, some)
-        mine = replace(top_examples(context, slug), latents=some).peaks(wanted.per_latent)
-        sizes.append(tokens_before(mine))
-        taken.append(sample.seconds)
-        samples.append(sample)
-    # What the first one loads the second finds loaded.
-    few = (sizes[0], min(taken))
-    whole = wanted.per_latent * context.text.rules.context_size / 2
-    n_shown = len(context.latents[slug])
-    seconds = line_through(few, (sizes[-1], taken[-1]), n_shown * whole) / max(n_shown, 1)
-    each = sum(table_bytes(name, t) for name, t in tables.items()) / len(latents)
-    return seconds, each
+    peaks = replace(top_examples(context, slug), latents=latents).peaks(wanted.per_latent)
+    each = seconds / max(tokens_before(peaks), 1)
+    return each * wanted.per_latent * context.text.rules.context_size / 2
 
 
 def tokens_before(peaks: Sequence[Peak]) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from saereport.circuits.attribution.examples import Peak
+from saereport.circuits.attribution.examples import Peak, TopExamples
 from saereport.evaluate import block_sums, fidelity
 from saereport.evaluate import capability as asking
 from saereport.evaluate import output_scores as scoring
@@ -25,10 +26,11 @@ from saereport.evaluate.fidelity import evaluate
 from saereport.evaluate.output_scores import Turned, changes
 from saereport.intervene.generating import Sampling, continued
 from saereport.intervene.steering import direction_of
+from saereport.pipeline import example_attribution
 from saereport.pipeline.capability import seconds_of_prompts
 from saereport.pipeline.directions import seconds_followed
 from saereport.pipeline.evaluation import Work, seconds_of_passes
-from saereport.pipeline.example_attribution import between, tokens_before
+from saereport.pipeline.example_attribution import between, seconds_of_a_latent, tokens_before
 from saereport.pipeline.output_scores import seconds_of_scores
 from saereport.pipeline.pass_time import line
 from saereport.pipeline.probe import PassTime
@@ -172,6 +174,25 @@ def test_a_sequence_is_run_up_to_its_last_peak() -> None:
     peaks = [Peak(0, 0, 5, 9, 1.0), Peak(1, 0, 5, 3, 1.0), Peak(2, 0, 6, 0, 1.0)]
     assert tokens_before(peaks) == 10 + 1
     assert tokens_before([]) == 0
+
+
+@pytest.mark.parametrize(("examples", "width"), [(1, 32), (2, 32), (2, 64)])
+def test_a_latent_takes_as_many_tokens_as_its_examples_have_before_them(
+    monkeypatch: pytest.MonkeyPatch, examples: int, width: int
+) -> None:
+    names = ("latent", "rank", "sequence", "position", "activation", "group")
+    rows = [(7, 0, 0, 9, 1.0, "top"), (7, 1, 1, 19, 1.0, "top"), (8, 0, 2, 29, 1.0, "top")]
+    table = dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
+    found = TopExamples([7, 8], table, lambda _: [])
+    monkeypatch.setattr(example_attribution, "top_examples", lambda *_: found)
+    settings = SimpleNamespace(examples=examples, influences=1, include_bos=False)
+    context: Any = SimpleNamespace(
+        config=SimpleNamespace(circuits=settings, examples=SimpleNamespace(listed=1)),
+        text=SimpleNamespace(rules=SimpleNamespace(context_size=width)),
+    )
+    # A second a token; each example is in the middle of its sequence, in the mean.
+    taken = 10.0 if examples == 1 else 30.0
+    assert seconds_of_a_latent(context, "early", [7], taken) == examples * width / 2
 
 
 def test_work_grows_with_what_is_asked() -> None:
