@@ -15,8 +15,10 @@ from saereport.pipeline.probe import Probe, line_through, table_bytes
 from saereport.pipeline.stage import SKIPPED, Cost, Yielded
 from saereport.run import TABLES
 
-FEW, MOST = 2, 64
-"""Latents whose tables are made to see what those of all will take."""
+FEW, SOME, MOST = 2, 8, 64
+"""Latents whose tables are made to see what those of all will take: at first, then at least and at
+most.
+"""
 
 
 def warn_of_left_out(context: Context) -> None:
@@ -40,7 +42,8 @@ def cost_of_weights(context: Context, probe: Probe) -> Cost:
     for slug, latents in context.latents.items():
         with probe.sample() as few:
             small = _sized(context, slug, latents[:FEW])
-        n = FEW * probe.fitting(few.seconds, -(-len(latents) // FEW))
+        # Most of it is the same for few latents and many: of as few again nothing would be told.
+        n = max(SOME, FEW * probe.fitting(few.seconds, -(-len(latents) // FEW)))
         n = min(n, len(latents), MOST)
         with probe.sample() as more:
             large = _sized(context, slug, latents[:n])
