@@ -87,6 +87,9 @@ def _summary(rng: Any, shape: Shape, name: str) -> dict[str, Any]:
         "well": 0.5,
         "n_well": shape.d_sae // 4,
         "well_chance": 0.0,
+        "largest": 0.5,
+        "others": 0.05,
+        "n_taken": shape.d_sae - 1,
         "no_lens": "",
     }
 

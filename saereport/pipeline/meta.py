@@ -44,6 +44,8 @@ PARTS, FIRST = 6, 3
 """Meta-latents that are listed of a shown latent, and of one that is explained best or least."""
 WORDED = 4
 """Base latents of a meta-latent whose tokens are kept."""
+TAKEN = 2048
+"""Rows that are taken apart to see how much the largest meta-latent of each is."""
 PROBED = 1024
 """Rows by which it is told what all take."""
 WORDS_PROBED = 32
@@ -149,6 +151,7 @@ class Found:
         of_batches: Whether activations depend on the other rows of a batch.
         shown: Which rows are those of shown latents.
         sums: Theirs.
+        some: Of some rows, spread evenly.
         ends: Which rows are explained best, and which least.
         end_sums: Theirs.
     """
@@ -162,6 +165,7 @@ class Found:
     of_batches: bool
     shown: NDArray[np.int64]
     sums: Sequence[Sum]
+    some: Sequence[Sum]
     ends: dict[str, NDArray[np.int64]]
     end_sums: dict[str, Sequence[Sum]]
 
@@ -195,6 +199,7 @@ def found_of(context: Context, asked: MetaSaeConfig) -> Found | None:
         of_batches=is_of_batches(meta, rows),
         shown=shown,
         sums=sums(shown),
+        some=sums(np.linspace(0, len(rows) - 1, min(len(rows), TAKEN)).astype(np.int64)),
         ends=ends,
         end_sums={end: sums(places) for end, places in ends.items()},
     )
@@ -325,6 +330,9 @@ def summary_row(context: Context, found: Found, problem: str) -> dict[str, Any]:
         "well": well,
         "n_well": int((every.explained >= well).sum()),
         "well_chance": float((chance.explained >= well).mean()),
+        "largest": float(np.mean([one.shares[:1].sum() for one in found.some])),
+        "others": float(np.mean([one.shares[1:].sum() for one in found.some])),
+        "n_taken": len(found.some),
         "no_lens": problem,
     }
 

@@ -31,6 +31,12 @@ BESIDE: Final = 3
 """Other latents of each."""
 TOKENS: Final = 5
 MOST_LABEL: Final = 80
+MOSTLY: Final = 0.8
+"""Part of what is explained from which the largest meta-latent is nearly all of it."""
+GROUPED_FROM: Final = 1.5
+"""Active meta-latents a row; with fewer there are no others."""
+MOST_TOKEN: Final = 16
+"""Characters of a token in a list: some are a line of spaces."""
 
 Row = dict[str, Any]
 
@@ -69,13 +75,16 @@ COSINES = base(
 SUMS = base(
     "meta.sums",
     b="table",
+    title="The decoder row as a sum",
     columns=["meta-SAE", "of the row explained", "cosine", "meta-latents", "left over"],
 )
-PART_COLUMNS: Final = (
-    *("meta-latent", "which raises", "activation", "share of the row"),
-    *("also in", "activation there"),
+MADE_OF = base(
+    "meta.parts",
+    b="table",
+    title="Its meta-latents, and the other latents that have them",
+    summary="Beside each meta-latent stands what its direction raises by the logit lens.",
+    columns=["meta-latent", "share of the row", "activation", "also in", "activation there"],
 )
-MADE_OF = base("meta.parts", b="table", columns=list(PART_COLUMNS))
 
 
 def page_of(slug: str, meta: str) -> str:
@@ -194,6 +203,13 @@ def _said(sae: SaeView, row: Row) -> Iterator[str]:
             "It explains no more of the decoder rows than of random ones with the same second "
             "moments: it was trained on others, or found nothing in them."
         )
+    whole = row["largest"] + row["others"]
+    if row["active"] > GROUPED_FROM and row["largest"] > MOSTLY * whole > 0:
+        yield (
+            "Nearly all that it explains of a row is the row's largest meta-latent "
+            f"({_signed(row['largest'])} of the row on average, the others together "
+            f"{_signed(row['others'])}): it puts rows into groups rather than taking them apart."
+        )
     if row["of_batches"]:
         yield (
             "How many meta-latents are active on a row depends on the rows that are put in beside "
@@ -212,13 +228,14 @@ def _facts(row: Row) -> Block:
         "b": "facts",
         "names": [
             *("explained variance", "active a latent", "median cosine", "well explained"),
-            *("never active", "on one latent only"),
+            *("largest meta-latent", "never active", "on one latent only"),
         ],
         "values": [
             numbers.value(row["explained"]),
             numbers.value(row["active"]),
             numbers.value(row["cosine_median"]),
             numbers.percent(share),
+            _signed(row["largest"]),
             numbers.percent(row["n_dead"] / max(row["n_meta"], 1)),
             numbers.percent(row["n_single"] / max(row["n_meta"], 1)),
         ],
@@ -228,6 +245,7 @@ def _facts(row: Row) -> Block:
             "of a row with its reconstruction",
             f"{numbers.percent(row['well'])} of their variance or more; random rows "
             f"{numbers.percent(row['well_chance'])}",
+            f"of a row; the others together {_signed(row['others'])}",
             f"{numbers.count(row['n_dead'])} of {numbers.plural(row['n_meta'], 'meta-latent')}",
             f"{numbers.count(row['n_single'])}; there are {numbers.value(per)} latents for each",
         ],
@@ -280,7 +298,8 @@ def named_latent(report: ReportModel, slug: str, latent: int) -> Cell:
 def tokens_of(report: ReportModel, row: Row | None, end: str = "top") -> str:
     """The tokens that a meta-latent raises, or lowers, most."""
     tokens = row[f"{end}_tokens"][:TOKENS] if row else []
-    return " ".join(report.vocabulary[token] for token in tokens) or "–"
+    words = (report.vocabulary[token] for token in tokens)
+    return " ".join(w if len(w) <= MOST_TOKEN else f"{w[: MOST_TOKEN - 1]}…" for w in words) or "–"
 
 
 def _used(sae: SaeView, row: Row) -> list[Block]:
@@ -399,7 +418,7 @@ def made_of(latent: LatentView) -> list[Block]:
             ]
         )
         if rows := list(_part_rows(latent, one)):
-            more = {"title": title} if len(found) > 1 else {}
+            more = {"title": f"Meta-latents of {title}"} if len(found) > 1 else {}
             blocks.append(MADE_OF(rows=rows, **more))
     return [SUMS(rows=sums), *blocks] if sums else []
 
@@ -412,14 +431,10 @@ def _part_rows(latent: LatentView, one: Row) -> Iterator[list[Cell]]:
         row = known.get(part)
         pairs = zip(row["latents"], row["activations"], strict=True) if row else ()
         others = [pair for pair in pairs if pair[0] != latent.index][:BESIDE]
-        first: list[Cell] = [
-            f"{part}",
-            {"text": tokens_of(report, row)},
-            numbers.value(activation),
-            _signed(share),
-        ]
+        name: Cell = {"text": f"{part}", "gloss": tokens_of(report, row)}
+        first: list[Cell] = [name, _signed(share), numbers.value(activation)]
         for place, (other, there) in enumerate(others or [(-1, 0.0)]):
-            lead = ["", "", "", ""] if place else first
+            lead = ["", "", ""] if place else first
             cells = (
                 (named_latent(report, slug, other), numbers.value(there))
                 if other >= 0

@@ -88,6 +88,14 @@ def test_the_tables_against_slow_computations(
     each = 1 - left / spread
     assert row["n_well"] == (each >= 0.5).sum()
     assert not row["of_batches"]
+    assert row["n_taken"] == 40
+    goal = rows - sae.decode(torch.zeros_like(f), rows)
+    terms = f[:, :, None] * sae.write_rows()[None]
+    shares = (terms * goal[:, None]).sum(dim=2) / goal.square().sum(dim=1, keepdim=True)
+    largest = torch.where(f > 0, shares, -torch.inf).amax(dim=1)
+    largest = torch.where((f > 0).any(dim=1), largest, 0.0)
+    assert row["largest"] == pytest.approx(float(largest.mean()), abs=1e-5)
+    assert row["others"] == pytest.approx(float((shares.sum(dim=1) - largest).mean()), abs=1e-5)
     ends = run.table("meta_extremes", "early").to_pylist()
     order = np.argsort(each)
     for end, latents in (("least", order[:5]), ("best", order[::-1][:5])):

@@ -80,6 +80,7 @@ def test_a_page_says_what_was_put_in_and_what_came_of_it(run: Run, report: Path)
         f"it explains more of them: {numbers.value(row['explained_other'])}",
         "depends on the rows that are put in beside it",
         "no decoder row",
+        "it puts rows into groups rather than taking them apart",
         f"{N_META - USED} of {N_META} meta-latents",
     ):
         assert words in text
@@ -126,9 +127,10 @@ def test_a_latents_page_says_what_it_is_made_of(run: Run, report: Path) -> None:
         mine = [one for one in parts if one["latent"] == latent]
         assert len(mine) == 2
         made = list(meta._part_rows(_view(model, slug, latent), mine[0]))
-        assert [row[0] for row in made if row[0]] == [f"{part}" for part in mine[0]["parts"]]
+        names = [row[0]["text"] for row in made if isinstance(row[0], dict)]
+        assert names == [f"{part}" for part in mine[0]["parts"]]
         # Every other latent that has a meta-latent, and not this one.
-        others = [str(row[4]["text"]) for row in made if isinstance(row[4], dict)]
+        others = [str(row[3]["text"]) for row in made if isinstance(row[3], dict)]
         assert f"{latent}" not in others
     assert not list((report / run.info.saes[1].slug).rglob("*made-of*"))
 

@@ -71,6 +71,9 @@ META_TABLES = (
             Column("well", F64, Share()),
             Column("n_well", I64, Count()),
             Column("well_chance", F64, Share()),
+            Column("largest", F64, Real()),
+            Column("others", F64, Real()),
+            Column("n_taken", I64, Count()),
             Column("no_lens", TEXT, Text()),
         ),
         "Meta-SAEs",
@@ -94,7 +97,10 @@ META_TABLES = (
         "-0.1 + 0.05 b, the first one all that are smaller. `n_dead` meta-latents are active on no "
         "row and `n_single` on one; bin b of `use_counts` holds meta-latents that are active on "
         "fewer than 2^b rows, and not fewer than half as many. `n_well` rows have a share of "
-        "`well` or more of their own variance explained (see Decoder rows as sums).\n\n"
+        "`well` or more of their own variance explained (see Decoder rows as sums). `largest` is "
+        "the mean share of the row that its largest meta-latent has, `others` that of its other "
+        "ones together, over `n_taken` rows (up to 2,048, spread evenly): where the first is "
+        "nearly all, rows are put into groups rather than taken apart.\n\n"
         "Chance: as many random rows (up to 8,192), drawn from a normal distribution with the "
         "second moments of the unit rows and put in at the same lengths, through the same "
         "meta-SAE. What is explained of the true rows beyond that is not owed to the few "
