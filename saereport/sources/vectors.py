@@ -52,9 +52,11 @@ def vectors_of(path: Path, chosen: str | None) -> dict[str, int]:
     if chosen is None:
         return found
     if chosen not in found:
+        has = f"It holds {first_few(list(found))}."
+        if "" in found:
+            has = "It holds one vector, which has no name: leave 'vector' out."
         raise SaereportError(
-            f"'{path}' holds no vector '{shortened(chosen)}'.",
-            did_you_mean(chosen, found) or f"It holds {first_few(list(found))}.",
+            f"'{path}' holds no vector '{shortened(chosen)}'.", did_you_mean(chosen, found) or has
         )
     return {chosen: found[chosen]}
 

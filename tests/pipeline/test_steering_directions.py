@@ -274,6 +274,7 @@ def test_what_is_no_direction_is_refused_beforehand(
         ({"file": "cube.npy", "hook": EARLY}, "neither a vector nor a list"),
         ({"file": "words.npy", "hook": EARLY}, "no numbers but"),
         ({"file": "yes.txt", "hook": EARLY}, "neither .safetensors nor .npy"),
+        ({"file": "one.npy", "hook": EARLY, "vector": 3}, "has no name: leave 'vector' out"),
         ({"file": "cut.npy", "hook": EARLY}, "not an npy file"),
         ({"file": "less.npy", "hook": EARLY}, "not an npy file"),
     ],
