@@ -64,6 +64,8 @@ def _chains(writer: RunWriter, rng: Any, shape: Shape, shown: dict[str, Any]) ->
                     "nearest": [rng.uniform(0, 1)] if outer and number % 2 else [],
                     "together": [rng.uniform(-1, 1)] if step and number % 3 else [],
                     "threshold": 0.5,
+                    "n_steps": len(slugs),
+                    "n_as_long": CHAINS + 1,
                     "n_chains": CHAINS + 1,
                     "n_tokens": 512,
                 }

@@ -61,7 +61,7 @@ def _sets(rng: Any, shape: Shape) -> Sets:
         )
         for name, size in SETS.items()
     )
-    return Sets(every, every[:-1], ranked)
+    return Sets(every, every[:-1], ranked, 3)
 
 
 def _found(rng: Any, latents: Any, tested: Any, made: Sets) -> Found:

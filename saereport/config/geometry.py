@@ -27,8 +27,10 @@ class GeometryConfig(Section):
     """Latents of a cluster at least."""
     most_pairs: int = Field(32, ge=0, le=4096)
     """Pairs of SAEs that are compared unless more are named, the nearest in depth first."""
-    most_latents: int = Field(65_536, ge=2, le=2**24)
+    most_latents: int = Field(131_072, ge=2, le=2**24)
     """Latents of an SAE at most; larger ones are left out, with a word about it."""
+    most_clustered: int = Field(65_536, ge=2, le=2**24)
+    """Latents of an SAE at most of which clusters are made; larger ones have none."""
     coactivation_tokens: int = Field(4096, ge=0, le=10_000_000)
     """Counted tokens, the first of the text, on which it is measured how far latents that follow
     each other through the layers are active together; 0 for none.

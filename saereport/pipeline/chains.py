@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,6 +23,8 @@ MOST_CHAINS = 1000
 """Chains of a run at most."""
 TOKENS_AT_ONCE = 2048
 """Tokens that go through the model together."""
+LINKS_AT_ONCE = 1024
+"""Links whose activations stand side by side in float64."""
 Floats = NDArray[np.float64]
 
 
@@ -68,6 +71,7 @@ def chain_rows(
     ][:MOST_CHAINS]
     if not kept:
         return []
+    of_length = Counter(len(chain.nodes) for chain in found)
     together, n_tokens = active_together(context, links.order, kept)
     rows = []
     for number, chain in enumerate(kept):
@@ -87,6 +91,8 @@ def chain_rows(
                     "nearest": [nearest] if outer and np.isfinite(nearest) else [],
                     "together": [float(r)] if np.isfinite(r) else [],
                     "threshold": asked.match,
+                    "n_steps": len(chain.nodes),
+                    "n_as_long": of_length[len(chain.nodes)],
                     "n_chains": len(found),
                     "n_tokens": n_tokens,
                 }
@@ -121,7 +127,7 @@ def active_together(
         [(place, int(np.searchsorted(latents[place], latent))) for place, latent in pair]
         for pair in ends
     ]
-    sums = Sums(len(ends))
+    sums, home = Sums(len(ends)), context.model.device
     step = max(1, TOKENS_AT_ONCE // tokens.shape[1])
     with context.progress.bar("Following chains", len(tokens), "seq") as bar, torch.no_grad():
         for start in range(0, len(tokens), step):
@@ -129,10 +135,13 @@ def active_together(
             batch = torch.from_numpy(tokens[some].astype(np.int64))
             mask = torch.from_numpy(counted[some])
             acts = _activations(context, batch, mask, {order[p]: x for p, x in latents.items()})
-            sums.add(
-                torch.stack([acts[order[p]][:, k] for (p, k), _ in at], dim=1),
-                torch.stack([acts[order[p]][:, k] for _, (p, k) in at], dim=1),
-            )
+            for first in range(0, len(at), LINKS_AT_ONCE):
+                links = at[first : first + LINKS_AT_ONCE]
+                ends_of = (
+                    float64_of(torch.stack([acts[order[p]][:, k].to(home) for p, k in side], dim=1))
+                    for side in zip(*links, strict=True)
+                )
+                sums.add(first, *ends_of)
             bar.advance(len(batch))
     flat = sums.correlations()
     cuts = np.cumsum([len(chain.cosines) for chain in kept])[:-1]
@@ -142,7 +151,7 @@ def active_together(
 def _activations(
     context: Context, tokens: Tensor, counted: Tensor, latents: Mapping[str, NDArray[np.int64]]
 ) -> dict[str, Tensor]:
-    """Activations of some latents of each SAE on the tokens that count, float64 `[n, k]`."""
+    """Activations of some latents of each SAE on the tokens that count, `[n, k]`."""
     saes = {slug: context.saes[slug] for slug in latents}
     names = sorted({sae.hook_in.name for sae in saes.values()})
     acts = forward(context.model, tokens, reads=names).acts
@@ -159,7 +168,7 @@ def _encoded(sae: Sae, acts: Tensor, counted: Tensor, latents: NDArray[np.int64]
         f = torch.stack([sae.encode_chosen(one, index) for one in acts])
     else:
         f = sae.encode_chosen(acts.flatten(0, 1), index).reshape(*acts.shape[:2], -1)
-    return float64_of(f[counted.to(f.device)])
+    return f[counted.to(f.device)]
 
 
 class Sums:
@@ -170,19 +179,26 @@ class Sums:
     """
 
     def __init__(self, n: int) -> None:
-        self._n = 0
+        self._n = np.zeros(n, np.int64)
         self._sums = np.zeros((5, n))
 
-    def add(self, x: Tensor, y: Tensor) -> None:
-        """More values of each pair's first and second, float64 `[tokens, n]`."""
+    def add(self, first: int, x: Tensor, y: Tensor) -> None:
+        """More values of the first and second of some pairs, float64 `[tokens, k]`.
+
+        Args:
+            first: Which is the first of these pairs.
+            x: Values of the first of each.
+            y: Values of the second, on the same tokens.
+        """
         y = y.to(x.device)
-        parts = [x, y, x * x, y * y, x * y]
-        self._sums += torch.stack([part.sum(dim=0) for part in parts]).cpu().numpy()
-        self._n += len(x)
+        sums = torch.stack([part.sum(dim=0) for part in (x, y, x * x, y * y, x * y)])
+        here = slice(first, first + x.shape[1])
+        self._sums[:, here] += sums.cpu().numpy()
+        self._n[here] += len(x)
 
     def correlations(self) -> Floats:
         """Pearson's correlation of each pair, NaN where one of both is always the same."""
-        x, y, xx, yy, xy = self._sums / max(self._n, 1)
+        x, y, xx, yy, xy = self._sums / np.maximum(self._n, 1)
         spread = np.sqrt(np.clip(xx - x * x, 0, None) * np.clip(yy - y * y, 0, None))
         with np.errstate(invalid="ignore", divide="ignore"):
             r: Floats = np.where(spread > 1e-300, (xy - x * y) / spread, np.nan)

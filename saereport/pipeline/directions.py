@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from saereport.config.geometry import parse_pairs
-from saereport.measure.geometry.clusters import Cluster, clusters
+from saereport.measure.geometry.clusters import MOST_MEANS, Cluster, TooClose, clusters
 from saereport.measure.geometry.directions import (
     Directions,
     Space,
@@ -57,6 +57,10 @@ DRAWN_CLUSTERS, DRAWN_MEMBERS, SOME = 6, 60, 150
 """Clusters that are drawn, members of each, and other latents beside them."""
 PROBED = 2048
 """Latents by which it is told what all of them take."""
+TOO_CLOSE = (
+    "so many of its latents lie close together that joining them would take more than "
+    f"{MOST_MEANS:,} mean cosines (a larger geometry.cluster joins fewer)"
+)
 ALONE = "the report has no other SAE"
 
 
@@ -115,6 +119,19 @@ def why_left_out(context: Context, sae: Sae) -> str:
             "compared (geometry.most_latents)"
         )
     return sae.why_no_decoder or ("" if sae.d_sae > 1 else "it has one latent")
+
+
+def why_not_clustered(context: Context, sae: Sae) -> str:
+    """Why no clusters are made of a dictionary, a clause; empty where they are."""
+    most = context.config.geometry.most_clustered
+    if reason := why_left_out(context, sae):
+        return reason
+    if sae.d_sae > most:
+        return (
+            f"it has {sae.d_sae:,} latents, and clusters are made of {most:,} at most "
+            "(geometry.most_clustered)"
+        )
+    return ""
 
 
 def _named(context: Context, one: str, other: str) -> Pair:
@@ -178,7 +195,8 @@ def cost_of_directions(context: Context, probe: Probe) -> Cost:
     for pair in pairs:
         n, m = context.saes[pair.first].d_sae, context.saes[pair.second].d_sae
         products += n * m * width + (n + m) * width * (CHANCE_ROWS + width)
-    products += sum(sae.d_sae**2 * sae.d_out for sae in usable)
+    clustered = [sae for sae in usable if not why_not_clustered(context, sae)]
+    products += sum(sae.d_sae**2 * sae.d_out for sae in clustered)
     each = one.seconds / (len(rows) ** 2 * width)
     followed = 0.0
     if pairs:
@@ -445,7 +463,7 @@ def clusters_of(found: Found, slug: str) -> Iterator[Yielded]:
     """The tables about the clusters of an SAE's latents, or why there are none."""
     context, names = found.context, ("dictionary_clusters", "cluster_places")
     asked, sae = context.config.geometry, context.saes[slug]
-    if reason := why_left_out(context, sae):
+    if reason := why_not_clustered(context, sae):
         context.leave_out_all(slug, names, reason)
         return
     here = found.directions(slug, "hook")
@@ -455,7 +473,11 @@ def clusters_of(found: Found, slug: str) -> Iterator[Yielded]:
         if cut is None:
             cut = pairs_by_chance(here.rows, CUT_SHARE, context.config.seed)
         # Below any cosine that counts everything would be one cluster.
-        made = clusters(here.rows, max(cut, 1e-3), asked.smallest_cluster)
+        try:
+            made = clusters(here.rows, max(cut, 1e-3), asked.smallest_cluster)
+        except TooClose:
+            context.leave_out_all(slug, names, TOO_CLOSE)
+            return
     if cut is None or not made:
         context.leave_out_all(slug, names, "no latents of it lie closer together than by chance")
         return

@@ -120,35 +120,61 @@ def _text(context: Context, n: int) -> Text:
 
 
 def _timed(context: Context, probe: Probe, text: Text) -> _Timed:
-    """Evaluate on the end of a sequence, and on a few whole ones."""
-    tokens, counted = text
+    """Evaluate on a part of a sequence, and on a few whole ones, all like the text as a whole."""
+    tokens, counted = _like_the_whole(text)
     model, saes = context.model, list(context.saes.values())
     batch = min(sequences_at_a_time(tokens.shape[1], model.d_vocab), len(tokens))
     few = max(2, tokens.shape[1] // 8)
-    # What is at the beginning of a sequence may not count, and something must.
+    part = _part_like_the_whole(counted[0], few)
     with probe.sample() as one:
-        evaluate(model, saes, tokens[:1, -few:], counted[:1, -few:], context.progress)
+        evaluate(model, saes, tokens[:1, part], counted[:1, part], context.progress)
     n = probe.fitting(one.seconds * tokens.shape[1] / few, batch)
     with probe.sample() as more:
         evaluate(model, saes, tokens[:n], counted[:n], context.progress)
     return _Timed((few / tokens.shape[1], one), (float(n), more), batch)
 
 
+def _like_the_whole(text: Text) -> Text:
+    """Sequences in another order: those first of whose tokens as many count as on the average.
+
+    One that is mostly padding, as a short document is, says little of what the others take.
+    """
+    tokens, counted = text
+    n = counted.sum(axis=1)
+    order = np.argsort(np.abs(n - n.mean()), kind="stable")
+    return tokens[order], counted[order]
+
+
+def _part_like_the_whole(counted: NDArray[np.bool_], n: int) -> slice:
+    """So many tokens of a sequence, of which as large a part counts as of all, and one at least.
+
+    Args:
+        counted: Whether each token of the sequence counts, one at least.
+        n: How many tokens, of the sequence's length at most.
+    """
+    within = np.convolve(counted, np.ones(n, np.int64), mode="valid")
+    far = np.abs(within / n - counted.mean()) + (within == 0)
+    # The last of several that are equally good: what begins a sequence may not count.
+    start = len(far) - 1 - int(far[::-1].argmin())
+    return slice(start, start + n)
+
+
 def cost_of_evaluation(context: Context, probe: Probe) -> tuple[float, int, int | None]:
     """What the evaluation will take: seconds, and bytes of the host and of the device.
 
-    It is passes of the model, and what is made of each; that is timed on the end of a sequence,
+    It is passes of the model, and what is made of each; that is timed on a part of a sequence,
     with one SAE alone.
     """
-    tokens, _ = text = _text(context, n_evaluated(context))
+    tokens, counted = _like_the_whole(_text(context, n_evaluated(context)))
     model, saes = context.model, [sae for sae in context.saes.values() if not sae.why_not_alone]
     passes = pass_time(context, probe)
     if not saes or not len(tokens):
         return 0.0, 0, None
     length = tokens.shape[1]
     some = min(TRIED_TOKENS, length)
+    part = _part_like_the_whole(counted[0], some)
     with probe.sample() as sample:
-        evaluate(model, saes[:1], text[0][:1, -some:], text[1][:1, -some:], context.progress)
+        evaluate(model, saes[:1], tokens[:1, part], counted[:1, part], context.progress)
     runs, batch = runs_of(saes[:1]), sequences_at_a_time(length, model.d_vocab)
     expected = seconds_of_passes(passes, Work(1, some, batch, runs, 1))
     beyond = max(sample.seconds - expected, 0.0) / (some * runs)

@@ -24,7 +24,7 @@ from saereport.pipeline.probe import Probe, line_through
 from saereport.pipeline.stage import SKIPPED, Cost, Yielded
 from saereport.run.lens import EXTREMES, KINDS, SIGNIFICANT, STRONGEST, farthest
 from saereport.sources.token_sets import TokenSet, built_in_sets, own_sets, read_token_sets
-from saereport.sources.tokens import token_bytes
+from saereport.sources.tokens import token_bytes, unwritten_ids
 from saereport.util.errors import shortened
 
 TOKENS = 5
@@ -47,11 +47,13 @@ class Sets:
         every: All of them, also those that are not tested.
         tested: Those that are.
         ranked: Ids of the tokens that are ranked, rising.
+        n_left_out: Tokens of the vocabulary that are not.
     """
 
     every: tuple[TokenSet, ...]
     tested: tuple[TokenSet, ...]
     ranked: NDArray[np.int64]
+    n_left_out: int = 0
 
     @property
     def sizes(self) -> list[int]:
@@ -77,15 +79,15 @@ def sets_of(context: Context) -> Sets:
     if config.enrichment == "none" or all(context.skips(table) for table in OF_SETS):
         return Sets((), (), np.zeros(0, dtype=np.int64))
     ids = [i for i in range(context.token_rows.n_logits) if i not in model.special_ids]
-    data = token_bytes(model.tokenizer, ids)
-    texts = {
-        i: text for i, text in zip(ids, data, strict=True) if text and text != b"<unused %d>" % i
-    }
+    texts = dict(zip(ids, token_bytes(model.tokenizer, ids), strict=True))
+    unwritten = unwritten_ids(model.tokenizer, texts)
+    texts = {i: text for i, text in texts.items() if i not in unwritten}
     every = built_in_sets(texts)
     if config.token_sets is not None:
         every += own_sets(texts, read_token_sets(config.token_sets), config.token_sets.name)
     tested = tuple(one for one in every if one.is_tested(len(texts)))
-    return Sets(tuple(every), tested, np.array(sorted(texts), dtype=np.int64))
+    n_left_out = context.token_rows.n_logits - len(texts)
+    return Sets(tuple(every), tested, np.array(sorted(texts), dtype=np.int64), n_left_out)
 
 
 def measured_latents(asked: int | str, d_sae: int, shown: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -126,6 +128,8 @@ def planned(context: Context) -> str:
     if sets.tested:
         which = "these" if config.enrichment == "all" else "the shown"
         words += f", {len(sets.tested)} token sets of {which} latents"
+        if sets.n_left_out:
+            words += f" over {len(sets.ranked):,} tokens that stand for text"
     return words
 
 
@@ -316,6 +320,7 @@ def set_rows(sets: Sets, n: int) -> dict[str, Any]:
         "own": [one.own for one in every],
         "n_tokens": [len(one.tokens) for one in every],
         "n_ranked": [len(sets.ranked)] * len(every),
+        "n_left_out": [sets.n_left_out] * len(every),
         "n_permutations": used,
         "smallest_p": [1 / (k + 1) if k else 0.0 for k in used],
         "examples": [_spread(one.tokens) for one in every],

@@ -529,16 +529,20 @@ def chained(report: ReportModel) -> list[Block]:
     chains = report.dictionaries.chains
     if not chains:
         return []
-    first = chains[0][0]
-    longest = len(chains[0])
+    longest = max(chains, key=len)
+    first = longest[0]
     name: Cell = {"text": numbers.plural(first["n_chains"], "chain"), "href": CHAINS}
+    alike = numbers.count(first["n_as_long"])
+    if any(len(chain) < chain[0]["n_steps"] for chain in chains):
+        # Of an SAE that is left out, how long the chains are that are not listed is not known.
+        alike = f"{sum(len(chain) == len(longest) for chain in chains):,} of those listed"
     row = [
         name,
-        numbers.count(longest),
-        numbers.count(sum(len(chain) == longest for chain in chains)),
-        {"text": " → ".join(label_of(report, step["sae"]) for step in chains[0])},
+        numbers.count(len(longest)),
+        alike,
+        {"text": " → ".join(label_of(report, step["sae"]) for step in longest)},
     ]
-    columns = ["chains", "longest", "of that length, listed", "the first goes through"]
+    columns = ["chains", "longest", "of that length", "the first of these goes through"]
     said = (
         "Latents of different SAEs that follow each other, each the other's best match at a cosine "
         f"of {numbers.value(first['threshold'])} or more."
@@ -596,6 +600,8 @@ def _end(step: dict[str, Any], *, first: bool, last: bool) -> str:
     side = "earlier" if first else "later"
     if first and step["step"]:
         return "follows one of an SAE that this report leaves out"
+    if last and step["step"] < step["n_steps"] - 1:
+        return "goes on in an SAE that this report leaves out"
     if not step["nearest"]:
         return f"compared with no {side} SAE"
     nearest = step["nearest"][0]

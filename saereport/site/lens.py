@@ -438,7 +438,8 @@ def set_table(report: ReportModel) -> list[Block]:
     """The token sets: how many tokens, some of them, and what is missing."""
     rows: list[list[Cell]] = []
     some_missing = False
-    for row in set_rows(report):
+    found = set_rows(report)
+    for row in found:
         missing = ", ".join(visible_text(word) for word in row["missing"][:EXTREMES])
         if row["n_missing"]:
             some_missing = True
@@ -460,7 +461,11 @@ def set_table(report: ReportModel) -> list[Block]:
     names = ["set", "tokens", "tested", "some of them", "words that are no single token"]
     if not some_missing:
         names, rows = names[:-1], [row[:-1] for row in rows]
-    return [{"b": "table", "columns": names, "rows": rows}]
+    (n_ranked, n_left_out) = {(row["n_ranked"], row["n_left_out"]) for row in found}.pop()
+    said = f"Of {numbers.plural(n_ranked, 'token')} that stand for text"
+    if n_left_out:
+        said += f"; {n_left_out:,} of the vocabulary are special, or places that it keeps free"
+    return [{"b": "table", "summary": f"{said}.", "columns": names, "rows": rows}]
 
 
 def panel_of(sae: SaeView) -> list[Panel]:

@@ -8,12 +8,20 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from saereport.util.byte_alphabet import byte_alphabet
 
 _BYTE_TOKEN = re.compile(r"<0x([0-9A-Fa-f]{2})>")
+_RESERVED = re.compile(
+    r"[<\[]\|?(unused|reserved|reserved_special_token|reserved_token|special|control|extra"
+    r"|extra_id|extra_token|dummy|dummy_token|placeholder)[ _-]?\d+\|?[>\]]",
+    re.IGNORECASE,
+)
+"""Places of a vocabulary that were kept free: Gemma's `<unused7>`, BERT's `[unused7]`, Llama's
+`<|reserved_special_token_7|>`; and what `token_bytes` says of an id that there is none of.
+"""
 _META_SPACE = "\u2581"
 
 
@@ -87,6 +95,32 @@ def token_bytes(tokenizer: Any, ids: Iterable[int]) -> list[bytes]:
         else:
             result.append(convert(pieces[i]))
     return result
+
+
+def unwritten_ids(tokenizer: Any, texts: Mapping[int, bytes]) -> frozenset[int]:
+    """Ids of tokens that are not special and yet no text is made of.
+
+    Those that stand for nothing, places that a vocabulary keeps free, and bytes (`<0x41>`) of
+    which another token is the text (`A`): a text that is encoded has that one.
+
+    Args:
+        tokenizer: A Hugging Face tokeniser.
+        texts: What tokens stand for, by their ids: all that are not special.
+    """
+    free = {
+        i
+        for i, text in texts.items()
+        if not text or _RESERVED.fullmatch(text.decode("utf-8", "replace").strip())
+    }
+    if _kind(tokenizer) != "sentencepiece":
+        return frozenset(free)
+    single = [i for i, text in texts.items() if len(text) == 1]
+    pieces = tokenizer.convert_ids_to_tokens(single)
+    bytes_ = {
+        i for i, piece in zip(single, pieces, strict=True) if piece and _BYTE_TOKEN.fullmatch(piece)
+    }
+    spelled = {texts[i] for i in single if i not in bytes_}
+    return frozenset(free | {i for i in bytes_ if texts[i] in spelled})
 
 
 def _kind(tokenizer: Any) -> str:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.cluster.hierarchy import fcluster, linkage
 
+from saereport.measure.geometry import clusters as joining
 from saereport.measure.geometry import matching
 from saereport.measure.geometry.chains import Match, chains
 from saereport.measure.geometry.clusters import clusters
@@ -85,7 +86,7 @@ def test_a_latent_that_was_split_is_found_with_its_parts() -> None:
     kept = [i for i in range(39) if i not in (7, 12)]
     parts = [near(narrow[7], 3, 0.5, 1), near(narrow[12], 2, 0.5, 2), near(narrow[9], 1, 0.1, 3)]
     same = torch.cat([near(narrow[i], 1, 0.1, 10 + i) for i in kept])
-    one, other = directions_of([narrow]), directions_of([torch.cat([*parts, same])])
+    one, other = directions_of([narrow], 40), directions_of([*parts, same], 43)
     best, back = best_matches(one.rows, other.rows)
     # Latent 9 is there twice, so it counts as split too.
     found = {split.whole: split for split in splits(one, other, back, 0.6)}
@@ -104,7 +105,7 @@ def test_a_latent_that_was_split_is_found_with_its_parts() -> None:
 def test_chance_is_that_of_directions_with_the_same_moments() -> None:
     # All of the dictionary lies in 3 of 48 dimensions: by chance alone matches are close.
     basis = unit(3, 48, 0)
-    flat = directions_of([unit(400, 3, 1) @ basis]).rows
+    flat = directions_of([unit(400, 3, 1) @ basis], 400).rows
     chance = by_chance(flat, flat, 0)
     assert len(chance) == 400
     assert np.median(chance) > 0.95
@@ -163,16 +164,49 @@ def test_with_all_neighbours_it_is_average_linkage(n: int, d: int, cut: float, s
     assert found == {group for group in expected if len(group) > 1}
 
 
+@pytest.mark.parametrize("noise", [0.0, 0.02])
+def test_many_near_equal_directions_are_joined_beforehand(
+    noise: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What grew with the square of their number is done once; the clusters are the same."""
+    others = torch.cat([near(row, 5, 0.6, k) for k, row in enumerate(unit(6, 24, 0))])
+    clump = near(unit(1, 24, 9)[0], 300, noise, 10)
+    rows = torch.cat([others[:12], clump[:170], others[12:], clump[170:]])
+    cosines = (rows.double() @ rows.double().T).numpy()
+    distance = (1 - cosines)[np.triu_indices(len(rows), 1)].clip(0)
+    labels = fcluster(linkage(distance, "average"), 1 - 0.6, "distance")
+    expected = {frozenset(np.flatnonzero(labels == k).tolist()) for k in set(labels)}
+    monkeypatch.setattr(joining, "MOST_MEANS", 600)
+    found = clusters(rows, 0.6, 2)
+    assert {frozenset(one.rows.tolist()) for one in found} == {g for g in expected if len(g) > 1}
+    assert max(len(one.rows) for one in found) >= 300
+
+
+def test_near_equal_is_not_nearer_than_the_cut() -> None:
+    clump = near(unit(1, 24, 9)[0], 60, 0.1, 10)
+    assert float((clump @ clump.T).min()) > 0.97
+    assert [len(one.rows) for one in clusters(clump, 0.9)] == [60]
+    assert clusters(clump, 0.9999, 2) == []
+
+
+def test_what_would_take_too_long_to_join_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(joining, "MOST_MEANS", 1000)
+    clump = near(unit(1, 24, 9)[0], 200, 0.5, 10)
+    with pytest.raises(joining.TooClose):
+        clusters(clump, 0.3)
+    assert clusters(unit(200, 24, 1), 0.5) is not None
+
+
 def test_latents_without_a_direction_take_no_part() -> None:
     rows = torch.ones((5, 4))
     rows[1], rows[3, 2], rows[4] = 0, torch.nan, torch.inf
     rows[2] *= 1e-30
-    found = directions_of([rows[:3], rows[3:]])
+    found = directions_of([rows[:3], rows[3:]], len(rows))
     assert found.latents.tolist() == [0, 2]
     assert found.n_without == 3
     np.testing.assert_allclose(found.rows.numpy(), 0.5, atol=1e-6)
-    assert len(directions_of([torch.zeros((3, 4))])) == 0
-    huge = directions_of([torch.full((2, 4), 1e30)])
+    assert len(directions_of([torch.zeros((3, 4))], 3)) == 0
+    huge = directions_of([torch.full((2, 4), 1e30)], 2)
     np.testing.assert_allclose(huge.rows.norm(dim=1).numpy(), 1, atol=1e-6)
     assert mean_cosine(huge.rows) == pytest.approx(1)
 

@@ -13,6 +13,7 @@ import torch
 from saereport.config.build import make_config
 from saereport.config.geometry import parse_pairs
 from saereport.diff.measured import measured
+from saereport.measure.geometry import clusters as joining
 from saereport.pipeline import build
 from saereport.pipeline import chains as chaining
 from saereport.pipeline.preflight import check_everything, check_settings
@@ -222,6 +223,27 @@ def test_the_plan_says_how_many_pairs_there_are(asked: Asked, tmp_path: Path) ->
     assert any("directions (1 pair of SAEs, 100 tokens)" in line for line in told.lines)
 
 
+def test_wide_dictionaries_are_matched_without_clusters(asked: Asked, tmp_path: Path) -> None:
+    """What grows with the square of memory or of time is told apart."""
+    run = collected(asked, tmp_path / "run", geometry={"most_clustered": 40, "cluster": 0.2})
+    assert run.has("dictionary_matches", "late")
+    assert run.has("dictionary_clusters", "early")
+    assert not run.has("dictionary_clusters", "late")
+    sae = next(sae for sae in run.info.saes if sae.slug == "late")
+    reason = f"it has {sae.d_sae} latents, and clusters are made of 40 at most"
+    assert sae.left_out["dictionary_clusters"].startswith(reason)
+
+
+def test_dictionaries_whose_latents_lie_too_close_have_no_clusters(
+    asked: Asked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(joining, "MOST_MEANS", 0)
+    run = collected(asked, tmp_path / "run", geometry={"cluster": 0.1})
+    assert run.has("dictionary_matches", "late")
+    (reason,) = {sae.left_out["dictionary_clusters"] for sae in run.info.saes}
+    assert "so many of its latents lie close together" in reason
+
+
 def planted(folder: Path, hook: str, rows: np.ndarray[Any, Any], seed: int) -> Path:
     """An SAE whose first decoder rows are these; it reads them too."""
     sae = make_sae("standard", hook_name=hook, d_sae=20, seed=seed)
@@ -259,6 +281,7 @@ def test_a_latent_that_was_planted_in_three_saes_is_followed(
     assert rows[4]["nearest"] == pytest.approx([best[2]], abs=1e-6)
     assert best[2] < 0.9
     assert {row["n_chains"] for row in rows} == {2}
+    assert [(row["n_steps"], row["n_as_long"]) for row in rows] == [(3, 1)] * 3 + [(2, 1)] * 2
     # How far they are active together, from activations that are kept whole.
     n = rows[0]["n_tokens"]
     assert n == run.info.text.n_counted
@@ -273,6 +296,16 @@ def test_a_latent_that_was_planted_in_three_saes_is_followed(
         asked, tmp_path / "few", saes=[{"path": p} for p in saes], geometry=settings, latents="all"
     ).table("latent_chains")
     assert few.column("n_tokens").to_pylist() == [100] * 5
+    # Links some at a time say the same.
+    monkeypatch.setattr(chaining, "LINKS_AT_ONCE", 2)
+    again = collected(
+        asked,
+        tmp_path / "again",
+        saes=[{"path": p} for p in saes],
+        geometry=settings,
+        latents="all",
+    ).table("latent_chains")
+    assert again.equals(few)
 
 
 def _activations(run: Run, folders: list[Path], latents: tuple[int, ...]) -> list[Any]:

@@ -72,6 +72,42 @@ def test_an_interrupted_evaluation_goes_on_where_it_was(
     assert not kept.exists()
 
 
+def test_what_is_timed_is_like_the_text_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the first sequence is mostly padding, of which nothing is measured."""
+    timed: list[Any] = []
+
+    def noted(model: Any, saes: Any, tokens: Any, counted: Any, progress: Any) -> None:
+        timed.append((tokens, counted))
+
+    monkeypatch.setattr(evaluation, "evaluate", noted)
+    tokens = np.arange(5 * 64, dtype=np.int32).reshape(5, 64)
+    counted = np.ones((5, 64), dtype=bool)
+    counted[0, 3:] = False
+    counted[2:, 56:] = False
+    counted[:, 0] = False
+    context: Any = SimpleNamespace(
+        model=SimpleNamespace(d_vocab=50), saes={}, progress=None, device=torch.device("cpu")
+    )
+    probe = Probe(torch.device("cpu"), 60.0)
+    probe.begin()
+    evaluation._timed(context, probe, (tokens, counted))
+    (few, of_few), (more, of_more) = timed
+    assert few.shape == (1, 8)
+    assert of_few.sum() == 7  # of 64 tokens some 45 count on the average, of 8 rather 7 than 8
+    assert 0 not in few // 64
+    assert (more // 64)[:, 0].tolist()[-1] == 0, "the one that is least like the others is last"
+    assert of_more.shape == (5, 64)
+
+
+@pytest.mark.parametrize("count", [[9], [0, 1, 2], [30], list(range(32))])
+def test_of_a_part_that_is_timed_something_counts(count: list[int]) -> None:
+    counted = np.isin(np.arange(32), count)
+    for n in (1, 4, 31, 32):
+        part = evaluation._part_like_the_whole(counted, n)
+        assert len(counted[part]) == n
+        assert counted[part].any()
+
+
 def test_blocks_of_other_settings_are_not_used(
     asked: Asked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_blocks: None
 ) -> None:

@@ -56,7 +56,7 @@ def test_tables_and_pages_of_every_sae(collected: Callable[..., Run], tmp_path: 
     run.verify()
     sets = {row["set"]: row for row in run.table("token_sets").to_pylist()}
     # Two special tokens of a hundred stand for no text.
-    assert {row["n_ranked"] for row in sets.values()} == {98}
+    assert {(row["n_ranked"], row["n_left_out"]) for row in sets.values()} == {(98, 2)}
     assert (sets["words"]["n_tokens"], sets["words"]["missing"]) == (5, ["stranger"])
     assert sets["low"]["own"]
     assert (sets["low"]["n_permutations"], sets["low"]["smallest_p"]) == (N, 1 / (N + 1))

@@ -113,6 +113,9 @@ def test_a_latents_page_names_its_matches_and_links_those_that_are_shown(
 
 def test_chains_have_a_page_and_stand_on_the_pages_of_their_latents(run: Run, report: Path) -> None:
     rows = run.table("latent_chains").to_pylist()
+    (told,) = cells(soup(report / "geometry" / "index.html").select_one("#chains table"))[1:]
+    # Those that are not listed count too.
+    assert told[1:3] == ["3", str(CHAINS + 1)]
     shown = cells(soup(report / "geometry" / "chains.html").select_one("#listed table"))[1:]
     assert len(shown) == len(rows) == CHAINS * 3
     labels = {sae.slug: sae.label for sae in report_of(run).info.saes}
@@ -188,3 +191,9 @@ def test_of_a_chain_that_was_cut_no_step_follows_what_is_not_there(
     assert {(row[3], row[4]) for row in first} == {("–", "–")}
     assert {row[5] for row in first} == {"follows one of an SAE that this report leaves out"}
     assert len(rows) == 2 * len(first)
+    rows = cells(soup(cut("front", *slugs[:2])).select_one("#listed table"))[1:]
+    assert {row[5] for row in rows[1::2]} == {"goes on in an SAE that this report leaves out"}
+    (row,) = cells(
+        soup(tmp_path / "front" / "geometry" / "index.html").select_one("#chains table")
+    )[1:]
+    assert row[1:3] == ["2", f"{len(rows) // 2} of those listed"]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from saereport.sources.tokens import special_ids, token_bytes
+from saereport.sources.tokens import special_ids, token_bytes, unwritten_ids
 from saereport.util.byte_alphabet import byte_alphabet
 from tests.factories import byte_tokenizer
 
@@ -144,6 +144,20 @@ def test_runs_of_spaces_that_were_added_to_a_vocabulary():
     expected = [b"  ", b"    ", b"\n\n", b"\t", b"<table>", marker.encode()]
     assert token_bytes(tokenizer, ids) == expected
     assert special_ids(tokenizer) & set(ids) == {ids[-1]}, "the others are text"
+
+
+def test_what_a_vocabulary_keeps_free_is_written_nowhere():
+    tokenizer = sentencepiece_tokenizer()
+    free = ["<unused7>", "<unused98>", "[unused1]", "<|reserved_special_token_12|>", "<extra_id_3>"]
+    text = ["<table>", "<unused>", "unused7", "[1]", "<0x09>", "\t", "<|im_start|>"]
+    tokenizer.add_tokens([added(content) for content in [*free, *text, "<0x0B>"]])
+    ids = [*range(2, len(tokenizer)), 5000]
+    texts = dict(zip(ids, token_bytes(tokenizer, ids), strict=True))
+    # Of `a` and `b` there are pieces; the other bytes are how other characters are written.
+    bytes_ = ["<0x61>", "<0x62>", "<0x20>", "<0x09>"]
+    expected = {*tokenizer.convert_tokens_to_ids([*free, *bytes_]), 5000}
+    assert unwritten_ids(tokenizer, texts) == expected
+    assert unwritten_ids(byte_tokenizer(), {5: b"\x05", 257: b"<unused 257>"}) == {257}
 
 
 CHAT = ["<|start_header_id|>", "<|eot_id|>", "<start_of_turn>", "[INST]", "<|reserved_7|>"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -39,13 +39,20 @@ class Directions:
         return len(self.latents)
 
 
-def directions_of(rows: Sequence[Tensor]) -> Directions:
+def directions_of(rows: Iterable[Tensor], n: int) -> Directions:
     """Directions from rows of any length.
 
     Args:
-        rows: Those of all latents in their order, in blocks `[n, d]`.
+        rows: Those of all latents in their order, in blocks `[k, d]`, held one at a time.
+        n: How many latents there are, one at least.
     """
-    unit = torch.cat([_unit(block.detach().float()) for block in rows])
+    unit, start = torch.zeros(0), 0
+    for block in rows:
+        some = _unit(block.detach().float())
+        if not start:
+            unit = some.new_empty((n, some.shape[1]))
+        unit[start : start + len(some)] = some
+        start += len(some)
     lengths = unit.norm(dim=1)
     fit = torch.isfinite(lengths) & (lengths > 0.5)
     latents = torch.nonzero(fit).squeeze(1)
@@ -96,10 +103,8 @@ def dictionary(sae: SaeWeights, space: Space, model: ModelView) -> Directions:
             heads' outputs have gone through the output matrices and norms' weights are folded in.
         model: The model.
     """
-    n = sae.W_enc.shape[1]
-    blocks = []
-    for start in range(0, n, BLOCK):
-        index = torch.arange(start, min(start + BLOCK, n), device=sae.W_enc.device)
-        rows = summed_rows(sae, index) if space == "hook" else writes_of(sae, model, index)
-        blocks.append(rows)
-    return directions_of(blocks)
+    n, device = sae.W_enc.shape[1], sae.W_enc.device
+    spans = (torch.arange(at, min(at + BLOCK, n), device=device) for at in range(0, n, BLOCK))
+    if space == "hook":
+        return directions_of((summed_rows(sae, index) for index in spans), n)
+    return directions_of((writes_of(sae, model, index) for index in spans), n)

@@ -92,7 +92,9 @@ def principal_plane(rows: NDArray[np.float32]) -> NDArray[np.float64]:
     axes = vectors[:, ::-1][:, :2]
     largest_entry = np.abs(axes).argmax(axis=0)
     axes = axes * np.where(axes[largest_entry, np.arange(axes.shape[1])] < 0, -1.0, 1.0)
-    plane: NDArray[np.float64] = (rows - mean) @ axes
+    # In blocks too: in float64 a wide dictionary would be there twice more.
+    blocks = range(0, max(len(rows), 1), 8192)
+    plane = np.concatenate([(rows[start : start + 8192] - mean) @ axes for start in blocks])
     return np.pad(plane, ((0, 0), (0, 2 - plane.shape[1])))
 
 

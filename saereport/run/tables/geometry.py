@@ -146,8 +146,10 @@ GEOMETRY_TABLES = (
         "of the one and a latent of the other is not below a `cut`, those with the largest mean "
         "first; only clusters of which a latent is among the 16 nearest of a latent of the other "
         "can be joined. So the number of clusters is not chosen, it follows from the cut, and most "
-        "latents may be in none. Unless another is asked for, the cut is the cosine that 99.9 % of "
-        "pairs of random directions stay below, drawn from a normal distribution with the second "
+        "latents may be in none. Of directions whose 16 nearest all lie at a cosine of 0.999 or "
+        "more, those that lie so near to the first of them are joined beforehand. Unless another "
+        "is asked for, the cut is the cosine that 99.9 % of pairs of random directions stay "
+        "below, drawn from a normal distribution with the second "
         "moments of the dictionary's unit rows.\n\n"
         "`cohesion` is the mean cosine between two of a cluster's latents. `members` are the "
         "(up to 12) latents nearest its centre, with their cosines to it; the centre is the mean "
@@ -190,6 +192,8 @@ GEOMETRY_TABLES = (
             Column("nearest", listed(F32), Cosine(), lengths=(0, 1)),
             Column("together", listed(F32), Cosine(), lengths=(0, 1)),
             Column("threshold", F64, Cosine()),
+            Column("n_steps", I64, Count()),
+            Column("n_as_long", I64, Count()),
             Column("n_chains", I64, Count()),
             Column("n_tokens", I64, Count()),
         ),
@@ -207,7 +211,8 @@ GEOMETRY_TABLES = (
         "before over the first `n_tokens` counted tokens of the text; empty where one of the two "
         "is never active there. Listed are the chains of the most steps, of equally many those "
         "whose weakest link is strongest, and all that hold a latent that the report shows; "
-        "`n_chains` is how many there are.",
+        "`n_chains` is how many there are, `n_as_long` how many of as many steps as this one, and "
+        "`n_steps` how many steps it has, also where a part of the report leaves out SAEs of it.",
         about="sae",
         on_pages=False,
     ),

@@ -27,9 +27,12 @@ SCORES = (
 )
 
 _SCORE = (
-    "The tokens that stand for text (no special ones, no unused ids) are ranked by the logit "
-    "lens. Walking down from the token that is raised most, each token of the set S adds 1/|S| "
-    "to a sum, each other one takes 1/(V - |S|) away; `score` is the sum where it is farthest "
+    "The tokens that stand for text are ranked by the logit lens: none that the tokeniser calls "
+    "special, no places that a vocabulary keeps free (`<unused7>`, `[unused7]`, "
+    "`<|reserved_special_token_7|>`, ids without a token), and no byte (`<0x41>`) where another "
+    "token is its text. Walking down from the token that is raised most, each token of the set S "
+    "adds 1/|S| to a sum, each other one takes 1/(V - |S|) away; `score` is the sum where it is "
+    "farthest "
     "from 0, with its sign: near 1 the set stands at the top and is raised as a whole, near -1 "
     "it is lowered. (Gene set enrichment analysis with equal weights, Subramanian et al. 2005; "
     "the two-sample Kolmogorov-Smirnov statistic with a sign.) Tokens with equal logits have no "
@@ -103,6 +106,7 @@ LENS_TABLES = (
             Column("own", BOOL, Flag()),
             Column("n_tokens", I64, Count()),
             Column("n_ranked", I64, Count()),
+            Column("n_left_out", I64, Count()),
             Column("n_permutations", I64, Count()),
             Column("smallest_p", F64, Share()),
             Column("examples", listed(I32), Token()),
@@ -120,7 +124,8 @@ LENS_TABLES = (
         "by the names that Unicode gives characters; `part_of_a_character` are bytes that are no "
         "text alone. A word of the user's stands for the tokens that are it, with and without a "
         "space before; one that no single token is, is among the `missing`.\n\n"
-        "`n_ranked` is the number of tokens V that are ranked, `smallest_p` the smallest p-value "
+        "`n_ranked` is the number of tokens V that are ranked, `n_left_out` that of those that "
+        "stand for no text, `smallest_p` the smallest p-value "
         "that `n_permutations` random sets allow, 1/(n + 1). A set of fewer than 5 tokens, or of "
         "all but fewer than 5, is not tested and has 0 of these.",
         about="run",
