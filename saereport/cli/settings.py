@@ -221,6 +221,10 @@ def merged(
     Raises:
         UsageError: A setting means nothing.
     """
+    said = {place for place, value in given.items() if value is not None and value != ()}
+    # Lists that options of other names make.
+    said |= {"saes"} if said & {"release", "sae_path"} else set()
+    said |= {"prompts"} if said & {"prompt", "prompt_tokens", "repeat_random"} else set()
     named = _named_saes(given.pop("release"), given.pop("sae_id"), given.pop("sae_path"))
     meta = [parse_meta_sae(words) for words in given.pop("meta_sae", ())]
     values = with_prompts(values, given)
@@ -240,7 +244,7 @@ def merged(
             else sae
             for sae in values["saes"]
         ]
-    asked = make_config(values, origin=origin or "the command line")
+    asked = make_config(values, origin=origin or "the command line", given=said)
     require_ids(asked.saes)
     return asked.checked()
 

@@ -9,12 +9,11 @@ torch.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 from pydantic import (
-    BaseModel,
     Field,
     ValidationError,
     ValidationInfo,
@@ -28,8 +27,14 @@ from saereport.config.geometry import GeometrySettings
 from saereport.config.interventions import InterventionSettings, OutputScoreSettings
 from saereport.config.meta import MetaSettings
 from saereport.config.paths import LABELS, NAME_OR_PATH, NameOrPath, with_paths
-from saereport.config.probing import AbsorptionSettings, BiasSettings, ProbingSettings
+from saereport.config.probing import (
+    AbsorptionSettings,
+    BiasSettings,
+    ProbingSettings,
+    files_apart,
+)
 from saereport.config.quantities import read_bytes, read_count, split_list
+from saereport.config.refusals import refusal
 from saereport.config.section import SECTIONS, Option, Section
 from saereport.config.selection import parse_selection
 from saereport.config.stages import (
@@ -44,7 +49,7 @@ from saereport.config.stages import (
 )
 from saereport.config.steering import SteeringSettings
 from saereport.config.yaml_files import exists, read_yaml, require_readable
-from saereport.util.errors import UsageError, did_you_mean, shortened
+from saereport.util.errors import UsageError, shortened
 from saereport.util.slugs import name_of_sae, unique_slugs
 
 __all__ = [
@@ -261,10 +266,6 @@ class BuildConfig(
         return self
 
 
-RENAMED = {"evaluation_tokens": "evaluate"}
-"""Settings that were called otherwise, and what they are called now."""
-
-
 def config_class() -> type[BuildConfig]:
     """`BuildConfig` with a field for each stage of a plug-in that has settings.
 
@@ -302,12 +303,18 @@ def _latent_words(value: Any) -> Any:
     return value
 
 
-def make_config(values: Mapping[str, Any], *, origin: str = "the configuration") -> BuildConfig:
+def make_config(
+    values: Mapping[str, Any],
+    *,
+    origin: str = "the configuration",
+    given: Collection[str] = (),
+) -> BuildConfig:
     """A configuration from plain values.
 
     Args:
         values: Fields of `BuildConfig`, as YAML or keyword arguments would give them.
         origin: Where they come from, for messages.
+        given: Places, with dots, of those that come from the command line in any case.
 
     Raises:
         UsageError: A field is unknown or its value is not allowed; says which.
@@ -317,38 +324,7 @@ def make_config(values: Mapping[str, Any], *, origin: str = "the configuration")
     try:
         return asked.model_validate(dict(values))
     except ValidationError as error:
-        raise _explained(error, origin, asked) from error
-
-
-def _explained(error: ValidationError, origin: str, asked: type[BaseModel]) -> UsageError:
-    first = error.errors(include_url=False)[0]
-    where = shortened(".".join(str(part) for part in first["loc"]))
-    if first["type"] == "extra_forbidden":
-        *outer, last = (part for part in first["loc"] if isinstance(part, str))
-        if not outer and last in RENAMED:
-            said = f"It is called '{RENAMED[last]}' now."
-            return UsageError(f"'{where}' in {origin} is not a setting.", said)
-        known = _inside(asked, outer).model_fields
-        return UsageError(f"'{where}' in {origin} is not a setting.", did_you_mean(last, known))
-    reason = re.sub(r"^(Value error, |Input )", "", first["msg"])
-    given = f"'{shortened(i)}'" if isinstance(i := first["input"], str) else shortened(i)
-    return UsageError(f"'{where}' in {origin} cannot be {given}: {shortened(reason, 200)}.")
-
-
-def _inside(model: type[BaseModel], names: list[str]) -> type[BaseModel]:
-    """The settings that lie inside these of a model, one in the other."""
-    for name in names:
-        if name not in model.model_fields:
-            # A key of a mapping, or one of several kinds that a value may be of.
-            continue
-        kinds = [model.model_fields[name].annotation]
-        while kinds:
-            kind = kinds.pop()
-            if isinstance(kind, type) and issubclass(kind, BaseModel):
-                model = kind
-                break
-            kinds += get_args(kind)
-    return model
+        raise refusal(error, origin, asked, given) from error
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -367,6 +343,8 @@ def read_config(path: Path) -> dict[str, Any]:
     if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
         raise UsageError(f"'{path}' does not hold settings.", "'saereport init' writes an example.")
     require_readable(values, f"'{path}'")
+    if "probe" in values:
+        values["probe"] = files_apart(values["probe"], path.parent)
     return _with_paths_from(values, path.parent)
 
 

@@ -73,12 +73,25 @@ class ProbingSettings(Section):
             if not inner or any(isinstance(name, str) and not name.strip() for name in inner):
                 raise ValueError("it names nothing; give a file, or leave it out")
         # Each file is a path of its own, also where the settings are read in another folder.
-        return [_files(one) if isinstance(one, str) else one for one in values]
+        return files_apart(values, Path())
 
 
-def _files(given: str) -> str | list[str]:
+def files_apart(given: Any, folder: Path) -> Any:
+    """What `probe` is, with the files of lists with commas apart, so that each is a path.
+
+    Args:
+        given: As YAML or an option gives it; what it cannot be is left as it is.
+        folder: From which relative paths are taken.
+    """
+    values = [given] if isinstance(given, str) else given
+    if not isinstance(values, (list, tuple)):
+        return given
+    return [_files(one, folder) if isinstance(one, str) else one for one in values]
+
+
+def _files(given: str, folder: Path) -> str | list[str]:
     """The files of a list with commas; a file whose name has one is none."""
-    if "," not in given or exists(Path(given).expanduser()):
+    if "," not in given or exists(folder / Path(given).expanduser()):
         return given
     return [one.strip() for one in given.split(",") if one.strip()] or given
 
@@ -146,7 +159,7 @@ class AbsorptionConfig(Section):
     @field_validator("letters", mode="before")
     @classmethod
     def _letters_once(cls, value: Any) -> Any:
-        words = "".join(value) if isinstance(value, (list, tuple)) else value
+        words = "".join(map(str, value)) if isinstance(value, (list, tuple)) else value
         if not isinstance(words, str):
             return value
         letters = sorted(set(words.lower()) - {" ", ","})

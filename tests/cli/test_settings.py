@@ -111,6 +111,26 @@ def test_what_means_nothing_is_wrong_usage(
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--evaluate", "nonsense"), "'evaluate' in the command line cannot be 'nonsense'"),
+        (("--lens", "nonsense"), "'lens' in the command line cannot be 'nonsense'"),
+        (("--top-logits", "0"), "'circuits.top_logits' in the command line cannot be"),
+        (("--repeat-random", "0"), "'prompts.0.repeat_random' in the command line cannot be 0"),
+        (("--seed", "3"), "'steering.strengths' in '{file}' cannot be 3: it is a list."),
+    ],
+)
+def test_what_an_option_says_is_not_blamed_on_the_file(
+    arguments: tuple[str, ...], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "report.yaml"
+    wrong = {"steering": {"strengths": 3}} if "{file}" in message else {}
+    file.write_text(yaml.safe_dump({"saes": [{"path": "x"}], "seed": 1, "lens": 5, **wrong}))
+    assert cli.run(["build", str(file), *arguments]) == 2
+    assert message.format(file=file) in capsys.readouterr().err
+
+
 def test_a_section_that_is_none_is_refused_with_its_name() -> None:
     given = {
         **dict.fromkeys(("release", "sae_id", "prompt", "prompt_tokens", "repeat_random"), ()),
@@ -219,5 +239,5 @@ def test_only_numbers_are_read_as_numbers() -> None:
         seed: str = ""
 
     assert Named(seed="10k").seed == "10k"
-    with pytest.raises(UsageError, match=r"'prompts.0.tokens' .* cannot be '1,2': should be"):
+    with pytest.raises(UsageError, match=r"'prompts.0.tokens' .* cannot be '1,2': it is a list"):
         make_config({"saes": [{"path": "x"}], "prompts": [{"tokens": "1,2"}]})

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Annotated, Any, NotRequired
 
 import pytest
+import yaml
 from pydantic import BaseModel, DirectoryPath, Field, RootModel
 from typing_extensions import TypedDict
 
+from saereport.config.build import make_config, read_config
 from saereport.config.paths import NAME_OR_PATH, with_paths
 
 
@@ -88,3 +90,21 @@ def changed(value: str, certain: bool) -> str:
 )
 def test_paths_are_where_their_types_say(values: Any, expected: Any) -> None:
     assert with_paths(values, Settings, changed) == (values if expected is None else expected)
+
+
+@pytest.mark.parametrize("as_list", [False, True])
+def test_files_of_a_list_with_commas_lie_beside_the_yaml(
+    as_list: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "with, comma"
+    folder.mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    for name in ("a.txt", "b.txt", "c,d.txt"):
+        (folder / name).touch()
+    asked: Any = "a.txt, b.txt"
+    asked = [asked, "c,d.txt"] if as_list else asked
+    (folder / "r.yaml").write_text(yaml.safe_dump({"saes": [{"path": "x"}], "probe": asked}))
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    probe = make_config(read_config(folder / "r.yaml")).probe
+    assert probe[0] == (folder / "a.txt", folder / "b.txt")
+    assert probe[1:] == ((folder / "c,d.txt",) if as_list else ())
