@@ -38,7 +38,8 @@ class DirectionConfig(Section):
     """A direction: a sum of latents, vectors of a file, or a difference of means."""
 
     name: str
-    """What it is called: small letters, digits, `.`, `_`, `-`."""
+    """What it is called: up to 60 small letters, digits, `.`, `_` and `-`, a letter or digit first
+    and no `.` last; it is the name of a page."""
     latents: tuple[WeightedLatent, ...] = ()
     """Latents and their weights, of a sum."""
     file: Path | None = None
@@ -61,7 +62,10 @@ class DirectionConfig(Section):
     @classmethod
     def _can_be_a_name(cls, value: str) -> str:
         if not is_name(value) or len(value) > 60:
-            raise ValueError("a name has up to 60 small letters, digits, '.', '_' and '-'")
+            raise ValueError(
+                "a name has up to 60 small letters, digits, '.', '_' and '-', begins with a letter "
+                "or digit, does not end with '.', and is no device of Windows such as con or nul"
+            )
         return value
 
     @field_validator("vector", mode="before")

@@ -15,7 +15,8 @@ from typing import Any, Final
 
 from saereport.sources.text.formats.delimited import next_row, row_fault
 from saereport.util.errors import SaereportError, did_you_mean, first_few, shortened
-from saereport.util.untrusted import MIB, Limits, content, lines, parse_json, utf8
+from saereport.util.untrusted import MIB, Limits, lines, parse_json, utf8
+from saereport.util.visible import visible_text
 
 LIMITS: Final = Limits(
     file_bytes=256 * MIB, text_bytes=256 * MIB, line_bytes=4 * MIB, depth=16, values=100_000
@@ -251,7 +252,9 @@ def _json_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 def _table_rows(path: Path, asked: Collection[str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     # Lines end where CSV says, not at the other characters at which Python's own `splitlines` does.
-    stream = io.StringIO(utf8(content(path, LIMITS), path.name), newline="")
+    # By lines, so that one that is too long is refused at once.
+    data = b"\n".join(line for _, line in lines(path, LIMITS))
+    stream = io.StringIO(utf8(data, path.name), newline="")
     delimiter = "\t" if _plain(path).suffix.lower() == ".tsv" else ","
     reader = csv.reader(stream, delimiter=delimiter, strict=True)
     header: list[str] | None = None
@@ -298,7 +301,7 @@ def _label(value: Any, where: str) -> str:
             "A label is a word, a whole number, true or false.",
         )
     label = " ".join(value.split())
-    if len(label) > LONGEST_LABEL or not label.isprintable():
+    if len(label) > LONGEST_LABEL or visible_text(label) != label:
         raise SaereportError(
             f"{where}: the label {shortened(ascii(label), 40)} is no name of a class.",
             f"Labels have up to {LONGEST_LABEL} characters, all of which can be seen.",

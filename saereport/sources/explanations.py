@@ -237,7 +237,11 @@ def _csv_rows(path: Path, text: str) -> Rows:
                 raise SaereportError(f"{where}: more values than the header has columns.")
             yield where, row
     except csv.Error as error:
-        raise SaereportError(f"{path.name}:{reader.line_num}: {error}.") from error
+        said = str(error)
+        if "field larger than field limit" in said:
+            most = csv.field_size_limit()
+            said = f"a value of more than {most:,} characters, or a quotation mark without its end"
+        raise SaereportError(f"{path.name}:{reader.line_num + 1}: {said}.") from error
 
 
 def _pick(row: dict[str, Any], names: Iterable[str]) -> Any:

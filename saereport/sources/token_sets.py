@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from saereport.config.yaml_files import parse_yaml
 from saereport.util.errors import SaereportError, shortened
-from saereport.util.untrusted import MIB
+from saereport.util.untrusted import MIB, json_fault
 
 FEWEST: Final = 5
 """Tokens of a set, and tokens outside it, below which it is not tested."""
@@ -291,7 +291,9 @@ def read_token_sets(path: Path) -> list[WordSet]:
         except RecursionError:
             raise SaereportError(f"{path.name}: nested too deeply.", _HOW) from None
         except ValueError as error:
-            raise SaereportError(f"{path.name}: {shortened(str(error), 120)}.", _HOW) from error
+            raise SaereportError(
+                f"{path.name}: {shortened(json_fault(error), 120)}.", _HOW
+            ) from error
     else:
         values = parse_yaml(text, f"'{path.name}'")
     if not isinstance(values, dict) or not values:
@@ -327,7 +329,8 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """A JSON object in which no key stands twice."""
     found = dict(pairs)
     if len(found) < len(pairs):
-        raise ValueError("a name stands there twice")
+        twice = next(name for k, (name, _) in enumerate(pairs) if name in dict(pairs[:k]))
+        raise ValueError(f"the name '{shortened(twice, 40)}' stands there twice")
     return found
 
 

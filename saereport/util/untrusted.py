@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Final
 
 import numpy as np
 import pyarrow as pa
@@ -163,7 +163,33 @@ def parse_json(text: bytes, where: str, limits: Limits) -> Any:
     except UnicodeDecodeError as error:
         raise SaereportError(f"{where}: not UTF-8 (byte {error.start:,}).") from error
     except ValueError as error:
-        raise SaereportError(f"{where}: not JSON: {error}.") from error
+        raise SaereportError(f"{where}: not JSON: {json_fault(error)}.") from error
+
+
+_JSON: Final = {
+    "Expecting value": "a value is missing",
+    "Expecting ',' delimiter": "a comma is missing, or what ends the list or object",
+    "Expecting ':' delimiter": "a colon is missing",
+    "Expecting property name enclosed in double quotes": "a name in double quotes is missing",
+    "Illegal trailing comma before end of object": "a comma stands before the end of the object",
+    "Illegal trailing comma before end of array": "a comma stands before the end of the list",
+    "Extra data": "there is more behind the end",
+    "Unterminated string starting at": "the text that begins here has no end",
+    "Invalid control character at": "a line break, or another control character, is inside a text",
+    "Invalid \\escape": "a backslash stands before what needs none",
+    "Invalid \\uXXXX escape": "four digits are missing behind \\u",
+    "Unexpected UTF-8 BOM (decode using utf-8-sig)": "it begins with two byte order marks",
+}
+"""What Python says of JSON that is none, in plain words."""
+
+
+def json_fault(error: ValueError) -> str:
+    """What is wrong with a text that is no JSON, and where in it, as a clause."""
+    if not isinstance(error, json.JSONDecodeError):
+        return " ".join(str(error).split())
+    words = _JSON.get(error.msg.rstrip(": "), error.msg)
+    line = f"line {error.lineno:,}, " if "\n" in error.doc.strip() else ""
+    return f"{line}column {error.colno:,}: {words}"
 
 
 def check_shape(text: bytes, where: str, limits: Limits) -> None:

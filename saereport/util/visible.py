@@ -18,6 +18,12 @@ DOTTED_CIRCLE = "◌"
 
 _SIGNS = {" ": SPACE, "\n": NEWLINE, "\t": TAB}
 _HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"})
+NON_JOINER, JOINER, EMOJI = "\u200c", "\u200d", "\ufe0f"
+_VIRAMA = 9
+"""Unicode's combining class of the sign that joins letters of India's scripts."""
+_JOINED = ("ARABIC", "SYRIAC", "MONGOLIAN", "NKO", "MANDAIC")
+_SKIN = "".join(map(chr, range(0x1F3FB, 0x1F400)))
+"""Colours of the skin of emoji, which stand behind them."""
 LONGEST_JOINT = 16
 """Tokens that are looked at for a text that they make together."""
 _HIDDEN = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
@@ -107,7 +113,12 @@ def _whole(tokens: Sequence[bytes]) -> Iterator[Piece]:
 
 
 def visible_text(text: str) -> str:
-    """A label or a name: spaces stay, line breaks become spaces, the rest is as in `visible`."""
+    """A label or a name: spaces stay, line breaks become spaces, the rest is as in `visible`.
+
+    What joins letters or emoji, or keeps them apart, stays where it changes how they look, as it
+    does in Persian, in Hindi and in families of emoji. Elsewhere it would make two names of one
+    look, and is shown by its code.
+    """
     folded = text.replace("\r\n", " ").replace("\n", " ").replace("\t", " ")
     return _shown(folded, signs=False)
 
@@ -115,7 +126,48 @@ def visible_text(text: str) -> str:
 def _shown(text: str, *, signs: bool) -> str:
     if _PLAIN.fullmatch(text):
         return text
-    return "".join([_sign(char, signs) for char in text])
+    if signs:
+        return "".join([_sign(char, signs) for char in text])
+    return "".join(
+        [char if _joins(text, at) else _sign(char, signs) for at, char in enumerate(text)]
+    )
+
+
+def _joins(text: str, at: int) -> bool:
+    """Whether a character that shows nothing by itself changes how its neighbours look.
+
+    The rules are those of RFC 5892 for names of hosts: a joiner or non-joiner behind a virama, a
+    non-joiner between letters that else would be joined; and what belongs to emoji.
+    """
+    char = text[at]
+    if char not in (NON_JOINER, JOINER, EMOJI) or not at:
+        return False
+    before, behind = text[at - 1], text[at + 1 : at + 2]
+    if char == EMOJI:
+        return unicodedata.category(before) == "So"
+    if unicodedata.combining(before) == _VIRAMA:
+        return not behind or unicodedata.category(behind)[0] in "LM"
+    if char == NON_JOINER:
+        return _is_joined(_base(text, at)) and _is_joined(behind)
+    return _base(text, at, _SKIN + EMOJI) != "" and unicodedata.category(behind or " ") == "So"
+
+
+def _base(text: str, at: int, also: str = "") -> str:
+    """The letter before a place, or with `also` the emoji: what stands on it left out."""
+    wanted = "So" if also else "L"
+    while at:
+        at -= 1
+        kind = unicodedata.category(text[at])
+        if text[at] in also or (not also and kind == "Mn"):
+            continue
+        return text[at] if kind.startswith(wanted) else ""
+    return ""
+
+
+def _is_joined(char: str) -> bool:
+    """Whether it is a letter of a script whose letters are joined."""
+    name = unicodedata.name(char, "") if char else ""
+    return name.partition(" ")[0] in _JOINED and unicodedata.category(char)[0] == "L"
 
 
 def _sign(char: str, signs: bool) -> str:

@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from saereport.evaluate import labelled as reading
 from saereport.evaluate.labelled import LabelledText, files_of, read_task, without_duplicates
 from saereport.util.errors import SaereportError
+from saereport.util.untrusted import MIB
 
 KEYS = {"text": "text", "label": "label"}
 
@@ -176,3 +178,29 @@ def test_a_table_that_can_be_read_in_two_ways_is_refused(
     lines = [between.join([f"w{n}", label]) for label in "ab" for n in range(10)]
     with pytest.raises(SaereportError, match=said):
         read_task([table(tmp_path, name, header, [*lines, last])], KEYS)
+
+
+@pytest.mark.parametrize("label", ["می\u200cخواهم", "क्\u200dष", "👩\u200d🚀", "❤\ufe0f"])
+def test_labels_of_every_script_are_some(tmp_path: Path, label: str) -> None:
+    rows = [{"text": f"{k}", "label": label if k % 2 else "other"} for k in range(40)]
+    (tmp_path / "t.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert label in read_task([tmp_path / "t.jsonl"], KEYS).labels
+
+
+@pytest.mark.parametrize("label", ["go\u200dod", "go\u200cod", "good\u200d", "\u3164"])
+def test_labels_that_look_like_others_are_none(tmp_path: Path, label: str) -> None:
+    (tmp_path / "t.jsonl").write_text(json.dumps({"text": "x", "label": label}))
+    with pytest.raises(SaereportError, match="is no name of a class"):
+        read_task([tmp_path / "t.jsonl"], KEYS)
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.csv", "a.txt"])
+def test_a_line_without_end_is_refused_before_it_is_read(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / name).write_bytes(b"text,label\n" + b"x" * (5 * MIB) + b",y\n")
+    (tmp_path / "b.txt").write_text("b\n" * 10)
+    monkeypatch.setattr(reading, "parse_json", lambda *_: {"text": "a", "label": "b"})
+    names = [name, "b.txt"] if name == "a.txt" else [name]
+    with pytest.raises(SaereportError, match=f"{name}:2: the line is longer than 4 MiB"):
+        read_task([tmp_path / one for one in names], KEYS)

@@ -430,6 +430,9 @@ def test_json_lines_hold_their_prompt_in_text(tmp_path: Path) -> None:
     plain.write_text("{ braces are text\n\n a b \n")
     assert read_lines(plain) == ("{ braces are text", " a b ")
     assert read_lines(None) == ()
+    plain.write_bytes(b"a prompt\n" + b"x" * 5_000_000 + b"\n")
+    with pytest.raises(SaereportError, match=f"{plain.name}:2: the line is longer than 1 MiB"):
+        read_lines(plain)
 
 
 def test_lines_end_where_lines_end(tmp_path: Path) -> None:

@@ -125,8 +125,13 @@ def test_a_file_is_json_or_yaml(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "said"),
     [
-        ("a.json", '{"a": ["b"', "a.json: Expecting"),
-        ("a.json", '{"a": ["b"], "a": ["c"]}', "stands there twice"),
+        ("a.json", '{"a": ["b"', "a.json: column 11: a comma is missing, or what ends the list"),
+        ("a.json", '{"a": ["b"],\n "c": }', "a.json: line 2, column 7: a value is missing"),
+        ("a.json", '{"a": ["b"],\n c: []}', "line 2, column 2: a name in double quotes is missing"),
+        ("a.json", '{"a" ["b"]}', "column 6: a colon is missing"),
+        ("a.json", '{"a": ["b]}', "column 8: the text that begins here has no end"),
+        ("a.json", '{"a": ["b"]} {}', "column 14: there is more behind the end"),
+        ("a.json", '{"a": ["b"], "a": ["c"]}', "the name 'a' stands there twice"),
         ("a.json", "[" * 100_000, "a.json: "),
         ("a.json", "[1]", "holds no token sets"),
         ("a.json", "{}", "holds no token sets"),

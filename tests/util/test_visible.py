@@ -47,11 +47,53 @@ def test_nothing_invisible_is_left(data: bytes) -> None:
     assert bool(shown) == bool(data)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "می\u200cخواهم",  # Persian: two parts of a word that would else be joined
+        "نامه\u200cها",
+        "क्\u200dष and क्\u200cष",  # Hindi: which form the letters take
+        "ක්\u200dෂ",  # Sinhala
+        "ന്\u200d",  # Malayalam, at the end of a word
+        "👩\u200d👩\u200d👧",
+        "👩🏽\u200d🚀 launched",
+        "❤\ufe0f\u200d🔥 and ☀\ufe0f",
+    ],
+)
+def test_joiners_stay_where_they_change_what_is_seen(text: str) -> None:
+    assert visible_text(text) == text
+    assert "<U+" in visible(text.encode()), "tokens are told apart by what they are"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("pay\u200dpal", "pay<U+200D>pal"),
+        ("pay\u200cpal", "pay<U+200C>pal"),
+        ("\u200cمی", "<U+200C>می"),
+        ("می\u200c", "می<U+200C>"),
+        ("می\u200dخ", "می<U+200D>خ"),  # they are joined anyway
+        ("می\u200c\u200cخ", "می<U+200C><U+200C>خ"),
+        ("می\u200c pal", "می<U+200C> pal"),
+        ("👩\u200d", "👩<U+200D>"),
+        ("\u200d👩", "<U+200D>👩"),
+        ("a\u200d👩", "a<U+200D>👩"),
+        ("a\ufe0f", "a<U+FE0F>"),
+        ("क\u200dष", "क<U+200D>ष"),
+        ("👩\u200b👩", "👩<U+200B>👩"),
+        ("漢\u200d字", "漢<U+200D>字"),
+    ],
+)
+def test_joiners_that_nobody_sees_are_shown(text: str, shown: str) -> None:
+    assert visible_text(text) == shown
+
+
 @given(st.text(max_size=40))
 def test_labels_keep_spaces_and_lose_controls(text: str) -> None:
     shown = visible_text(text)
     hidden = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
-    assert not [char for char in shown if unicodedata.category(char) in hidden]
+    joiners = "\u200c\u200d"
+    assert not [c for c in shown if unicodedata.category(c) in hidden and c not in joiners]
 
 
 def test_a_label_with_line_breaks_is_one_line() -> None:

@@ -152,9 +152,9 @@ def _one_of_alike(
         if led:
             # The first of those that are alike.
             cosine = mine @ rows[torch.tensor(led, device=rows.device)].T
-            near = (cosine >= alike).cpu().numpy()
-            free = ~near.any(axis=1)
-            leads[block[~free]] = np.array(led)[near.argmax(axis=1)[~free]]
+            alike_to = (cosine >= alike).cpu().numpy()
+            free = np.logical_not(alike_to.any(axis=1))
+            leads[block[~free]] = np.array(led)[alike_to.argmax(axis=1)[~free]]
         while free.any():
             place = int(free.argmax())
             led.append(int(block[place]))
