@@ -31,7 +31,7 @@ from saereport.run import TABLES
 from saereport.run.interventions import EVERYWHERE
 from saereport.sources.forward import forward
 from saereport.sources.saes.sae import Sae
-from saereport.util.progress import Bar
+from saereport.util.errors import first_few, shortened
 
 TABLE = "prompt_interventions"
 
@@ -66,14 +66,58 @@ def intervened(context: Context) -> Iterator[Yielded]:
             context.warned.add(f"Its latents are not ablated on prompts: {reason}.", about=slug)
         _tell_of_blinded(context, slug)
     rows: list[dict[str, Any]] = []
+    unset: Prompts = {}
+    without = dict.fromkeys(saes, 0)
     with context.progress.bar("Ablating and clamping", len(tasks) * len(saes), "SAE") as bar:
         for task in tasks:
-            rows += _of_prompt(context, task, saes, bar)
+            rows += _of_prompt(context, task, saes, unset)
+            for slug in set(saes) - set(saes_on(task, saes)):
+                without[slug] += 1
+            bar.advance(len(saes))
+    _tell_of_unset(context, unset, without, len(tasks))
     rows.sort(key=lambda row: tuple(row[name] for name in TABLES[TABLE].key))
     if rows:
         yield None, TABLE, {name: [row[name] for row in rows] for name in rows[0]}
     else:
         context.leave_out(None, TABLE, "no latent that could be set is active on the prompts")
+
+
+Prompts = dict[str, dict[int, list[str]]]
+"""Prompts by SAE and latent."""
+
+
+def _named(context: Context, slug: str) -> list[int]:
+    """The latents of an SAE that are named, but for blinded ones."""
+    named = parse_latents(context.config.interventions.latents, context.widths).get(slug, [])
+    return [latent for latent in named if latent not in context.hidden(slug)]
+
+
+def _tell_of_unset(context: Context, unset: Prompts, without: Mapping[str, int], n: int) -> None:
+    """Say of latents that are named where nothing was done to them, and why.
+
+    Args:
+        context: The build.
+        unset: The prompts on which they are not active, and no strength of theirs is known.
+        without: Of each SAE on how many prompts it is not used.
+        n: Prompts in all.
+    """
+    for slug, n_without in without.items():
+        if n_without and (named := _named(context, slug)):
+            where = "no prompt" if n_without == n else f"{n - n_without:,} of {n:,} prompts"
+            context.warned.add(
+                f"Latents that interventions.latents names ({first_few(named, 4)}) are ablated "
+                f"and clamped on {where} with an answer: the others name other SAEs.",
+                about=slug,
+            )
+    for slug, latents in unset.items():
+        for latent, prompts in sorted(latents.items()):
+            where = "any prompt" if len(prompts) == n else first_few(prompts, 4)
+            context.warned.add(
+                f"Latent {latent} is neither ablated nor clamped on {where}: it is active nowhere "
+                "there, and its largest activation, by which it would be clamped, is known only "
+                "where the report shows it.",
+                about=slug,
+            )
 
 
 def _tell_of_blinded(context: Context, slug: str) -> None:
@@ -94,7 +138,7 @@ def saes_on(task: PromptTask, saes: Mapping[str, Sae]) -> dict[str, Sae]:
 
 
 def _of_prompt(
-    context: Context, task: PromptTask, saes: Mapping[str, Sae], bar: Bar
+    context: Context, task: PromptTask, saes: Mapping[str, Sae], unset: Prompts
 ) -> list[dict[str, Any]]:
     model, prompt = context.model, task.prompt
     tokens = torch.tensor(prompt.tokens, dtype=torch.int64, device=model.device)
@@ -110,13 +154,15 @@ def _of_prompt(
     rows: list[dict[str, Any]] = []
     for slug, sae in used.items():
         asked = _asked(context, sae, acts[sae.hook_in.name][0], counted)
+        for latent in set(_named(context, slug)) - {one.setting.latent for one in asked}:
+            prompts = unset.setdefault(slug, {}).setdefault(latent, [])
+            prompts.append(f"'{shortened(prompt.name, 60)}'")
         if asked:
             settings = [one.setting for one in asked]
             found = outcomes(model, sae, tokens, settings, answer=prompt.answer, against=against)
             base = {"prompt": prompt.number, "sae": slug, "runner_up": against}
             rows += _rows(asked, found, true, base)
             _warn_of_overflow(context, slug, asked, found)
-    bar.advance(len(saes))
     return rows
 
 
@@ -173,10 +219,9 @@ def _latents(context: Context, sae: Sae, f: Tensor) -> list[int]:
     peaks[hidden] = 0
     order = np.argsort(-peaks, kind="stable")
     shown = order[np.isin(order, context.latents[slug])]
-    named = parse_latents(config.latents, context.widths).get(slug, [])
     chosen = {*order[: config.strongest].tolist(), *shown[: config.shown].tolist()}
     active = {latent for latent in chosen if peaks[latent] > 0}
-    return sorted(active | (set(named) - set(hidden.tolist())))
+    return sorted(active | set(_named(context, slug)))
 
 
 def _maxima(context: Context, slug: str) -> dict[int, float]:

@@ -59,7 +59,7 @@ def _rows(report: ReportModel, table: str, slug: str | None = None) -> list[Row]
 def scores(report: ReportModel) -> list[Block]:
     """The mean of every SAE, how well the model spells, and what to bear in mind."""
     words = {row["letter"]: row for row in _rows(report, "absorption_words")}
-    said = _about(words[ALL]) if ALL in words else ""
+    said = _about(words[ALL], len(words) - 1) if ALL in words else ""
     rows: list[list[Cell]] = []
     views = []
     letters = [letter for letter in words if letter != ALL]
@@ -92,12 +92,13 @@ def scores(report: ReportModel) -> list[Block]:
     return [{"b": "text", "text": CAVEAT}, table, drawn, *_left_out(report)]
 
 
-def _about(whole: Row) -> str:
+def _about(whole: Row, n_letters: int) -> str:
     template = visible_text(whole["template"])
     return (
         f"{numbers.plural(whole['n_words'], 'word')} that are one token, each in a prompt "
         f"'{template}' behind {numbers.plural(whole['n_shown'], 'other')}. The model gives "
-        f"{numbers.percent(whole['spelled'])} of them their own first letter."
+        f"{numbers.percent(whole['spelled'])} of them their own first "
+        f"letter, of {n_letters} letters."
     )
 
 

@@ -113,6 +113,35 @@ def test_latents_that_are_named_are_set_even_where_nothing_else_is(
     assert {(row["sae"], row["latent"]) for row in rows(run)} == {("early", 2), ("late", 3)}
 
 
+def test_what_is_done_to_no_latent_that_is_named_is_said(
+    intervening: Asked, small: Path, tmp_path: Path
+) -> None:
+    sae, model = load_sae(SaeSource(path=str(small / "early"))), tiny_model()
+    words = {"one": WORDS, "two": [21, 22, 23], "three": [33, 3]}
+    active = {
+        name: dense.true_f(model, sae, torch.tensor([0, *tokens]))[1:].max(dim=0).values > 0
+        for name, tokens in words.items()
+    }
+    # One that is active on the first alone, and that the report does not show.
+    (latent, *_) = (
+        k
+        for k in range(4, 40)
+        if active["one"][k] and not active["two"][k] and not active["three"][k]
+    )
+    prompts = [
+        {"name": name, "text": " ".join(f"w{n}" for n in tokens) + " => w40"}
+        for name, tokens in words.items()
+    ]
+    prompts[2]["saes"] = ["late"]
+    settings = {"strongest": 0, "shown": 0, "latents": [f"early.{latent}"], "clamp": [1]}
+    config = intervening(prompts=prompts, interventions=settings)
+    run = open_run(building.collect(config, tmp_path / "run"))
+    assert {(row["prompt"], row["latent"]) for row in rows(run)} == {(0, latent)}
+    said = [warning.text for warning in run.info.warnings if warning.about == "early"]
+    assert any(f"Latent {latent} is neither ablated nor clamped on 'two': it is" in s for s in said)
+    assert any(f"({latent}) are ablated and clamped on 2 of 3 prompts with an" in s for s in said)
+
+
 def test_nothing_is_said_of_a_latent_that_is_blinded(intervening: Asked, tmp_path: Path) -> None:
     settings = {"latents": ["early.2"]}
     config = intervening(interventions=settings, blind=["early:2"])

@@ -15,6 +15,7 @@ from saereport.util.errors import SaereportError
 from tests.synthetic import Shape, write_run
 from tests.synthetic_circuits import prompts as circuits
 from tests.synthetic_examples import blind_extra, examples_extra
+from tests.synthetic_steering import steering
 
 SHAPE = Shape(d_sae=48, n_chosen=8, n_sequences=40, n_vocabulary=900, n_saes=3, n_top=3)
 
@@ -172,6 +173,22 @@ def test_every_cut_can_be_rendered(
     render(made.path, tmp_path / "report")
     pages = {path.name for path in (tmp_path / "report" / "circuits").glob("prompt-*.html")}
     assert pages == {f"{slug}.html" for slug in slugs or [f"prompt-{k}" for k in range(3)]}
+
+
+def test_near_a_direction_are_no_latents_of_saes_that_are_left_out(tmp_path: Path) -> None:
+    write_run(tmp_path / "run", SHAPE, steering)
+    whole = open_run(tmp_path / "run")
+    near = rows(whole, "direction_latents")
+    (slug,) = {row["sae"] for row in near}
+    others = {sae.slug: list(whole.latents(sae.slug)) for sae in whole.info.saes}
+    kept = subset(
+        whole, tmp_path / "kept", latents={slug: others.pop(slug)}, prompts=None, title=None
+    )
+    assert rows(kept, "direction_latents") == near
+    made = subset(whole, tmp_path / "cut", latents=others, prompts=None, title="Without it")
+    assert rows(made, "direction_latents") == []
+    assert rows(made, "steering_directions") == rows(whole, "steering_directions")
+    render(made.path, tmp_path / "report")
 
 
 NAMING = Table(

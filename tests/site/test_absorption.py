@@ -64,7 +64,8 @@ def test_the_model_s_own_accuracy_and_the_caveat_are_said(run: Run, report: Path
     panel = soup(report / "absorption" / "index.html").select_one("#scores")
     assert panel is not None
     words_of = {r["letter"]: r for r in run.table("absorption_words").to_pylist()}
-    assert f"{100 * words_of['*']['spelled']:.3g} % of them their own first letter" in panel.text
+    share, letters = f"{100 * words_of['*']['spelled']:.3g} %", len(words_of) - 1
+    assert f"{share} of them their own first letter, of {letters} letters" in panel.text
     assert pages.CAVEAT in panel.text
 
 

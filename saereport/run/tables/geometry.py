@@ -214,6 +214,7 @@ GEOMETRY_TABLES = (
         "`n_chains` is how many there are, `n_as_long` how many of as many steps as this one, and "
         "`n_steps` how many steps it has, also where a part of the report leaves out SAEs of it.",
         about="sae",
+        version=2,
         on_pages=False,
     ),
     Table(

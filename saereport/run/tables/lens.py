@@ -129,6 +129,7 @@ LENS_TABLES = (
         "that `n_permutations` random sets allow, 1/(n + 1). A set of fewer than 5 tokens, or of "
         "all but fewer than 5, is not tested and has 0 of these.",
         about="run",
+        version=2,
     ),
     Table(
         "token_set_scores",

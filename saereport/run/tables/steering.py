@@ -248,7 +248,7 @@ STEERING_TABLES = (
         "Latents nearest to directions",
         "Of each SAE that writes at a direction's hook point, the ten latents whose decoder rows "
         "have the cosine with it that is farthest from zero, either way.",
-        about="run",
+        about="sae",
         on_pages=False,
     ),
     Table(
