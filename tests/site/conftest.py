@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from saereport.run import Run
 from saereport.site import render
 from tests.synthetic import Shape, write_run
 
@@ -36,4 +37,12 @@ def single_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def single_report(single_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("single-report") / "report"
     render(single_run, out, shard_size=8)
+    return out
+
+
+@pytest.fixture(scope="module")
+def report(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report of a module's own `run`."""
+    out = tmp_path_factory.mktemp("pages") / "report"
+    render(run.path, out)
     return out

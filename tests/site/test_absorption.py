@@ -10,7 +10,7 @@ import pytest
 from saereport.publish import check
 from saereport.run import Run, open_run
 from saereport.site import absorption as pages
-from saereport.site import render, report_of
+from saereport.site import report_of
 from tests.site.test_probing import cells, soup, words
 from tests.synthetic import Shape, write_run
 from tests.synthetic_absorption import absorption
@@ -24,13 +24,6 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("absorption")
     write_run(folder / "run", SHAPE, absorption(without=(2,)))
     return open_run(folder / "run")
-
-
-@pytest.fixture(scope="module")
-def report(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("pages") / "report"
-    render(run.path, out)
-    return out
 
 
 def test_the_means_and_the_letters_of_every_sae(run: Run, report: Path) -> None:

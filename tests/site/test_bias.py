@@ -10,7 +10,6 @@ from saereport.publish import check
 from saereport.run import Run, open_run
 from saereport.run.bias import VARIANTS
 from saereport.site import bias as pages
-from saereport.site import render
 from saereport.site.probing import share_cell
 from tests.site.test_probing import cells, soup, words
 from tests.synthetic import Shape, write_run
@@ -25,13 +24,6 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("bias")
     write_run(folder / "run", SHAPE, bias(without=(2,)))
     return open_run(folder / "run")
-
-
-@pytest.fixture(scope="module")
-def report(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("pages") / "report"
-    render(run.path, out)
-    return out
 
 
 def test_the_groups_and_every_score_are_there(run: Run, report: Path) -> None:

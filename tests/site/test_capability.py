@@ -6,17 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bs4 import BeautifulSoup
 
 from saereport.publish import check
 from saereport.report.extracting import extract
 from saereport.report.rendering import render as render_as
 from saereport.run import Run, open_run
 from saereport.run.capability import scores_of
-from saereport.site import capability, numbers, render, report_of
+from saereport.site import capability, numbers, report_of
 from saereport.site.capability import figure_cell
 from saereport.site.jsonwriter import number_in_data
 from tests.diff.edited import edited
+from tests.site.reading import cells, soup
 from tests.synthetic import Shape, write_run
 from tests.synthetic_capability import SETS, capability_tests
 
@@ -29,21 +29,6 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("capability")
     write_run(folder / "run", SHAPE, capability_tests(without=(2,)))
     return open_run(folder / "run")
-
-
-@pytest.fixture(scope="module")
-def report(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("pages") / "report"
-    render(run.path, out)
-    return out
-
-
-def soup(path: Path) -> BeautifulSoup:
-    return BeautifulSoup(path.read_text("utf-8"), "html.parser")
-
-
-def cells(table: Any) -> list[list[str]]:
-    return [[c.get_text(" ", strip=True) for c in row.select("th, td")] for row in table("tr")]
 
 
 def words(cell: Any) -> str:

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from bs4 import BeautifulSoup
 from scipy import stats
 
 from saereport.publish import check
@@ -18,6 +17,7 @@ from saereport.site import evaluation, numbers, render, report_of, sparsity, wei
 from saereport.site.densities import dense
 from tests.diff.edited import edited
 from tests.diff.rewriting import rewritten
+from tests.site.reading import cells, soup
 from tests.synthetic import Shape, write_run
 from tests.synthetic_evaluation import distributions, shipped
 
@@ -40,21 +40,6 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     slug = open_run(folder / "plain").info.saes[1].slug
     edited(folder / "plain", folder / "run", {("sae_metrics", slug): little})
     return open_run(folder / "run")
-
-
-@pytest.fixture(scope="module")
-def report(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("pages") / "report"
-    render(run.path, out)
-    return out
-
-
-def soup(path: Path) -> BeautifulSoup:
-    return BeautifulSoup(path.read_text("utf-8"), "html.parser")
-
-
-def cells(table: Any) -> list[list[str]]:
-    return [[c.get_text(" ", strip=True) for c in row.select("th, td")] for row in table("tr")]
 
 
 def test_the_page_of_all_saes_has_a_row_for_each(run: Run, report: Path) -> None:

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bs4 import BeautifulSoup
 
 from saereport.publish import check
 from saereport.report.extracting import extract
 from saereport.report.rendering import render as render_as
 from saereport.run import Run, open_run
-from saereport.site import geometry, numbers, render, report_of
+from saereport.site import geometry, numbers, report_of
 from saereport.site.latent_pages import shards
+from tests.site.reading import cells, soup
 from tests.synthetic import Shape, write_run
 from tests.synthetic_examples import blind_extra
 from tests.synthetic_geometry import CHAINS, CLUSTERS, SPLITS
@@ -27,21 +27,6 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("geometry")
     write_run(folder / "run", SHAPE, tables)
     return open_run(folder / "run")
-
-
-@pytest.fixture(scope="module")
-def report(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("pages") / "report"
-    render(run.path, out)
-    return out
-
-
-def soup(path: Path) -> BeautifulSoup:
-    return BeautifulSoup(path.read_text("utf-8"), "html.parser")
-
-
-def cells(table: Any) -> list[list[str]]:
-    return [[c.get_text(" ", strip=True) for c in row.select("th, td")] for row in table("tr")]
 
 
 def test_the_page_of_all_saes_has_each_pair_both_ways(run: Run, report: Path) -> None:

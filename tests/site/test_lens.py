@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from bs4 import BeautifulSoup
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,6 +21,7 @@ from saereport.site.clouds import STEPS, Axis, axis_record, cloud
 from saereport.site.lens import SET_NAMES, panels_of, set_name, set_rows
 from saereport.site.packing import unpack
 from saereport.sources.token_sets import BUILT_IN
+from tests.site.reading import cells, soup
 from tests.synthetic import Shape, write_run
 from tests.synthetic_lens import OWN, SETS, N, lenses
 
@@ -34,21 +34,6 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("lens")
     write_run(folder / "run", SHAPE, lenses(without=(2,)))
     return open_run(folder / "run")
-
-
-@pytest.fixture(scope="module")
-def report(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("pages") / "report"
-    render(run.path, out)
-    return out
-
-
-def soup(path: Path) -> BeautifulSoup:
-    return BeautifulSoup(path.read_text("utf-8"), "html.parser")
-
-
-def cells(table: Any) -> list[list[str]]:
-    return [[c.get_text(" ", strip=True) for c in row.select("th, td")] for row in table("tr")]
 
 
 def drawn(report: Path, slug: str) -> dict[str, Any]:

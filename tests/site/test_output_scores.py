@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from bs4 import BeautifulSoup
 
 from saereport.run import Run, open_run
 from saereport.site import numbers, render
 from saereport.site.output_scores import INDEX, stands_out
+from tests.site.reading import soup
 from tests.synthetic import Shape, write_run
 from tests.synthetic_scores import output_scores
 
@@ -21,17 +21,6 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("scores")
     write_run(folder / "run", SHAPE, output_scores)
     return open_run(folder / "run")
-
-
-@pytest.fixture(scope="module")
-def report(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("pages") / "report"
-    render(run.path, out)
-    return out
-
-
-def soup(path: Path) -> BeautifulSoup:
-    return BeautifulSoup(path.read_text("utf-8"), "html.parser")
 
 
 def test_the_table_of_latents_has_a_column_of_scores(run: Run, report: Path) -> None:

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bs4 import BeautifulSoup
 
 from saereport.publish import check
 from saereport.report.rendering import render as render_as
 from saereport.run import Run, open_run
-from saereport.site import probing, render, report_of
+from saereport.site import probing, report_of
+from tests.site.reading import cells, soup
 from tests.synthetic import Shape, write_run
 from tests.synthetic_probing import probes
 
@@ -24,21 +24,6 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("probing")
     write_run(folder / "run", SHAPE, probes(without=(2,)))
     return open_run(folder / "run")
-
-
-@pytest.fixture(scope="module")
-def report(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("pages") / "report"
-    render(run.path, out)
-    return out
-
-
-def soup(path: Path) -> BeautifulSoup:
-    return BeautifulSoup(path.read_text("utf-8"), "html.parser")
-
-
-def cells(table: Any) -> list[list[str]]:
-    return [[c.get_text(" ", strip=True) for c in row.select("th, td")] for row in table("tr")]
 
 
 def words(cell: Any) -> str:

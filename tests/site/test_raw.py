@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from bs4 import BeautifulSoup
 
 from saereport.run import TABLES, open_run
 from saereport.run.kinds import Latent, Prompt, Real, SaeName, Text, Token
@@ -20,6 +19,7 @@ from saereport.site import raw, render, report_of
 from saereport.site.context import ReportModel
 from saereport.site.panels import PANELS
 from saereport.util.visible import visible_text
+from tests.site.reading import soup
 from tests.synthetic import Shape, write_run
 from tests.synthetic_circuits import prompts as circuits
 from tests.synthetic_examples import blind_extra
@@ -147,10 +147,6 @@ def foreign(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert len(open_run(folder / "run").unregistered) == 5
     render(folder / "run", folder / "report")
     return folder / "report"
-
-
-def soup(path: Path) -> BeautifulSoup:
-    return BeautifulSoup(path.read_text("utf-8"), "html.parser")
 
 
 def test_a_run_with_tables_of_an_absent_plug_in_is_rendered(foreign: Path) -> None:
