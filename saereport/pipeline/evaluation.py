@@ -141,7 +141,8 @@ def _like_the_whole(text: Text) -> Text:
     """
     tokens, counted = text
     n = counted.sum(axis=1)
-    order = np.argsort(np.abs(n - n.mean()), kind="stable")
+    # Those of which nothing counts come last: of them nothing is measured.
+    order = np.lexsort((np.abs(n * len(n) - n.sum()), n == 0))
     return tokens[order], counted[order]
 
 
