@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from saereport.publish import check
+from saereport.report.extracting import extract
 from saereport.run import TABLES, open_run
 from saereport.site import render
 from saereport.site.parts.steering import PAGE
@@ -129,3 +132,23 @@ def test_directions_have_panels_of_their_own(page: Callable[..., str]) -> None:
     assert re.search(r"Nearest latents by cosine, either way .*\.\d+ 0.75 .*\.\d+ −0.5", text)
     assert "mean projection" in text
     assert "Logit lens most raised, then most lowered" in text
+
+
+def test_parts_of_a_report_link_to_what_their_methods_page_has(tmp_path: Path) -> None:
+    """A part may have directions and no steered latent, or neither."""
+    run = open_run(steered_run(tmp_path))
+    first, other = (sae.slug for sae in run.info.saes)
+    windows = [row["latent"] for row in run.table("steering_windows", first).to_pylist()]
+    rest = next(latent for latent in run.latents(first) if latent not in windows)
+    render(run.path, tmp_path / "whole")
+    for name, asked in (("other", f"{other}:all"), ("rest", f"{first}:{rest}")):
+        extract(tmp_path / "whole", tmp_path / name, latents=[asked])
+        assert check(tmp_path / name) == ()
+        assert (tmp_path / name / PAGE).is_file()
+    # Without directions there is no page that would say nothing.
+    write_run(tmp_path / "plain-2", SHAPE, partial(steering, directions=False))
+    render(tmp_path / "plain-2", tmp_path / "no-directions")
+    assert (tmp_path / "no-directions" / PAGE).is_file()
+    extract(tmp_path / "no-directions", tmp_path / "none", latents=[f"{other}:all"])
+    assert check(tmp_path / "none") == ()
+    assert not (tmp_path / "none" / PAGE).exists()

@@ -466,9 +466,9 @@ def _texts(report: ReportModel, one: Steered, number: int) -> Block:
 
 
 def _items(report: ReportModel) -> Iterator[Item]:
-    about = Panel(
-        "about", "How to read this", TABLES[:1], lambda _: [{"b": "text", "text": READING}]
-    )
+    # A report may have one of both alone, from the beginning or as a part of another.
+    told = TABLES[:1] if _has_windows(report) else DIRECTION_TABLES[:1]
+    about = Panel("about", "How to read this", told, lambda _: [{"b": "text", "text": READING}])
     made = [
         Panel(
             one.anchor,
@@ -481,6 +481,16 @@ def _items(report: ReportModel) -> Iterator[Item]:
     ]
     page = PanelsPage(PAGE, "steering", KICKER, "Steering")
     yield from page.items(report, [about, *made])
+
+
+def _has_windows(report: ReportModel) -> bool:
+    return any(report.run.has(TABLES[0], sae.info.slug) for sae in report.saes)
+
+
+def _present(report: ReportModel) -> bool:
+    """Whether something is steered: prompts alone are left where a part has none of it."""
+    directions = report.run.has(DIRECTION_TABLES[0])
+    return report.run.has("steering_prompts") and (directions or _has_windows(report))
 
 
 def _panel(report: ReportModel, one: Steered) -> list[Block]:
@@ -496,7 +506,7 @@ register(
         navigation=lambda report, sae: (Entry("Steering", PAGE, group="Steering"),),
         folders=frozenset({FOLDER}),
         tables=(*TABLES, *DIRECTION_TABLES),
-        present=lambda report: report.run.has("steering_prompts"),
+        present=_present,
         called="steering",
     )
 )
