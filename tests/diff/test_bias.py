@@ -30,7 +30,7 @@ def test_a_worse_worst_group_is_a_change_and_fails_a_gate(tmp_path: Path) -> Non
 
     def worse(columns: dict[str, list[Any]]) -> dict[str, list[Any]]:
         values = zip(columns["variant"], columns["worst"], strict=True)
-        return {**columns, "worst": [v / 2 if n == "judged_mean" else v for n, v in values]}
+        return {**columns, "worst": [0.0 if n == "judged_mean" else v for n, v in values]}
 
     edited(one.path, tmp_path / "two", {("bias_scores", slug): worse})
     two = open_run(tmp_path / "two")

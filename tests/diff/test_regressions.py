@@ -61,7 +61,7 @@ class Cells:
 
     def moved(self, name: str, by: float) -> Edit:
         """The edit that moves the metric by so many of its tolerances."""
-        metric = METRICS[name]
+        metric, most = METRICS[name], TABLES[self.table].by_name[self.column].bounds[1]
 
         def edit(columns: Columns) -> Columns:
             values = list(columns[self.column])
@@ -72,6 +72,8 @@ class Cells:
                 # Shares stay shares.
                 falls = not self.rises and (self.of or values[row] >= size or values[row] < 0)
                 step = -size if falls else size
+                if not self.of and values[row] + step > most:
+                    continue
                 if self.of:
                     values[row] = round(values[row] + step * columns[self.of][row])
                 elif metric.relative or "relative change" in metric.definition:
