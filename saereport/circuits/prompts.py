@@ -298,7 +298,7 @@ def answer_token(tokenizer: Any, text: str | None, answer: str) -> tuple[int, st
     return rest[0], (
         f"The answer '{shown(answer)}' has {len(rest)} tokens; its first, '{shown(first)}' "
         f"({rest[0]}), is followed."
-    )
+    ) + ("" if first.strip() else " To follow what comes after it, end the prompt with it.")
 
 
 def _readable(data: bytes) -> str:

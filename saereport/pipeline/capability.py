@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 from unicodedata import normalize
 
@@ -63,6 +64,7 @@ def question(
         bos: BOS where text begins with it, else nothing.
         include_special: Whether activations at BOS and other special tokens are replaced too.
     """
+    given, prompt = prompt, _with_the_space(model, prompt)
     tokens = text_tokens(model, prompt.text, bos)
     counted = tuple(include_special or token not in model.special_ids for token in tokens)
     if len(tokens) > model.n_ctx:
@@ -73,6 +75,8 @@ def question(
         return "The prompt has no token that counts."
     answer, note = answer_token(model.tokenizer, prompt.text, prompt.answer)
     notes = [note] if note else []
+    if prompt is not given:
+        notes.insert(0, "The space before the answer is a token here, and belongs to the prompt.")
     if answer < 0:
         return note
     wrong = -1
@@ -89,6 +93,21 @@ def question(
             "out."
         )
     return Question(prompt.set, tokens, counted, answer, wrong, " ".join(notes))
+
+
+def _with_the_space(model: LanguageModel, prompt: AnsweredPrompt) -> AnsweredPrompt:
+    """The prompt up to and with what blank stands before the answer, where that is a token.
+
+    Some tokenisers write digits, or all characters, one by one. That a space follows says nothing
+    about the answer, so what comes after it is asked for.
+    """
+    token, _ = answer_token(model.tokenizer, prompt.text, prompt.answer)
+    bare = prompt.answer.lstrip()
+    blank = prompt.answer.removesuffix(bare)
+    if token < 0 or not blank or token_bytes(model.tokenizer, [token])[0].strip():
+        return prompt
+    wrong = prompt.wrong.removeprefix(blank)
+    return replace(prompt, text=prompt.text + blank, answer=bare, wrong=wrong)
 
 
 def _begins(model: LanguageModel, token: int, answer: str) -> bool:

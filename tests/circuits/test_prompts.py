@@ -127,7 +127,8 @@ def test_an_answer_keeps_its_leading_space_in_a_byte_vocabulary() -> None:
     space, letter = tokenizer(" P", add_special_tokens=False)["input_ids"]
     assert answer_token(tokenizer, "city of", " P") == (
         space,
-        f"The answer ' P' has 2 tokens; its first, ' ' ({space}), is followed.",
+        f"The answer ' P' has 2 tokens; its first, ' ' ({space}), is followed. "
+        "To follow what comes after it, end the prompt with it.",
     )
     assert answer_token(tokenizer, "city of", "P") == (letter, "")
     assert "its first, '<0xF0>' (" in answer_token(tokenizer, "city of", "😀")[1]

@@ -22,7 +22,7 @@ from saereport.run.capability import capability_figures, scores_of, sets_in_orde
 from saereport.site import render
 from saereport.util.errors import SaereportError
 from saereport.util.progress import Progress
-from tests.factories import BOS, tiny_model
+from tests.factories import BOS, byte_tokenizer, tiny_model
 from tests.pipeline.test_build import Told
 
 Asked = Callable[..., dict[str, Any]]
@@ -177,6 +177,19 @@ def test_bos_keeps_its_activation_unless_it_counts(
     assert (made.tokens, made.counted, made.answer, made.wrong) == ((BOS, 5), counted, 6, -1)
     assert "has 2 tokens; its first, 'w6' (6), is followed." in made.note
     assert made.note.endswith("answer ' w6' begins with the same token, so it is left out.")
+
+
+def test_a_space_that_is_a_token_is_not_the_answer() -> None:
+    model, tokenizer = tiny_model(d_vocab=300), byte_tokenizer()
+    model.tokenizer = tokenizer
+    ids = tokenizer("a: 45", add_special_tokens=False)["input_ids"]
+    made = question(AnsweredPrompt("own", "a:", " 4", " 5"), model, (), include_special=False)
+    assert isinstance(made, Question)
+    assert (made.tokens, made.answer, made.wrong) == (tuple(ids[:3]), ids[3], ids[4])
+    assert made.note == "The space before the answer is a token here, and belongs to the prompt."
+    same = question(AnsweredPrompt("own", "a: ", "4", "5"), model, (), include_special=False)
+    assert isinstance(same, Question)
+    assert (same.tokens, same.answer, same.note) == (made.tokens, made.answer, "")
 
 
 @pytest.mark.parametrize("given", ["", [""], ","])
