@@ -67,9 +67,10 @@ _Kind = tuple[Any, NameOrPath | None]
 def _changed(value: Any, kinds: list[_Kind], change: Change) -> Any:
     if not kinds:
         return value
-    if isinstance(value, str):
-        # Where a list is asked for, a text alone is its only item.
+    if isinstance(value, (str, Mapping)):
+        # Where a list is asked for, what is none is its only item.
         kinds = [*kinds, *_at_place(kinds, 0)]
+    if isinstance(value, str):
         if any(mark is not None and value in mark.names for _, mark in kinds):
             return value
         certain = any(isinstance(k, type) and issubclass(k, PurePath) for k, _ in kinds)

@@ -18,12 +18,15 @@ from saereport.util.files import json_digest
 from saereport.util.visible import visible_text
 
 _TASKS: Final = {
-    "labelled texts": ("probing_tasks", ()),
-    "texts of the bias test": ("bias_groups", ()),
+    "labelled texts": ("probing", "probing_tasks", ()),
+    "texts of the bias test": ("bias", "bias_groups", ()),
     # How well the model spells the words is no fact of theirs.
-    "words of absorption": ("absorption_words", ("spelled",)),
+    "words of absorption": ("absorption", "absorption_words", ("spelled",)),
 }
-"""What tables say of texts and words, and which of their columns are measurements."""
+"""What stages' tables say of texts and words, and which of their columns are measurements."""
+
+_CALLED: Final = ("task",)
+"""Columns that only say what a file is called."""
 
 _WITHOUT_DROPPED: Final = frozenset({"bias.worst_before"})
 """Metrics of the bias test that do not depend on which latents are taken out."""
@@ -139,12 +142,21 @@ def _other_files(before: Run, after: Run) -> Iterator[tuple[str, Sides]]:
 
 
 def _other_tasks(before: Run, after: Run) -> Iterator[tuple[str, Sides]]:
-    """Texts and words that differ as far as their counts and labels tell."""
-    for name, (table, measured) in _TASKS.items():
+    """Texts and words that differ as far as their counts and labels tell.
+
+    Where both runs say what is in their files, it is no matter what these are called.
+    """
+    inputs = [run.info.inputs or {} for run in (before, after)]
+    for name, (stage, table, measured) in _TASKS.items():
         if not before.has(table) or not after.has(table):
             continue
-        names = [one for one in before.table(table).column_names if one not in measured]
+        known = all(stage in held for held in inputs)
+        left_out = (*measured, *_CALLED) if known else measured
+        names = [one for one in before.table(table).column_names if one not in left_out]
         one, two = (run.table(table, columns=names).to_pylist() for run in (before, after))
+        if known:
+            # Names of files order them.
+            one, two = (sorted(rows, key=lambda row: [*row.values()]) for rows in (one, two))
         if one != two:
             yield name, (_told(one, "rows"), _told(two, "rows"))
 

@@ -438,7 +438,8 @@ def set_table(report: ReportModel) -> list[Block]:
     """The token sets: how many tokens, some of them, and what is missing."""
     rows: list[list[Cell]] = []
     some_missing = False
-    found = set_rows(report)
+    if not (found := set_rows(report)):
+        return []
     for row in found:
         missing = ", ".join(visible_text(word) for word in row["missing"][:EXTREMES])
         if row["n_missing"]:

@@ -52,6 +52,7 @@ class Settings(BaseModel):
     deep: dict[str, list[Inner | None]] = {}
     either: Inner | Other | None = None
     listed: Listed = Listed([])
+    ones: tuple[Inner, ...] = ()
     typed: Typed | None = None
     plain: Plain | None = None
     called: Path = Field(Path(), alias="file-name")
@@ -78,6 +79,8 @@ def changed(value: str, certain: bool) -> str:
         ({"deep": {"a": [None, {"file": "x"}]}}, {"deep": {"a": [None, {"file": "path:x"}]}}),
         ({"either": {"file": "x", "word": "y"}}, {"either": {"file": "path:x", "word": "path:y"}}),
         ({"listed": ["x"]}, {"listed": ["path:x"]}),
+        ({"ones": [{"file": "x"}]}, {"ones": [{"file": "path:x"}]}),
+        ({"ones": {"file": "x", "word": "y"}}, {"ones": {"file": "path:x", "word": "y"}}),
         ({"typed": {"file": "x", "size": 1}}, {"typed": {"file": "path:x", "size": 1}}),
         ({"plain": {"file": "x"}}, {"plain": {"file": "path:x"}}),
         ({"file-name": "x"}, {"file-name": "path:x"}),

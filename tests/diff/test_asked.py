@@ -95,6 +95,32 @@ def test_a_file_that_only_one_has_is_told_and_a_stage_that_only_one_did_is_not(
     assert not compare(older, one).facts
 
 
+def test_equal_texts_by_another_name_are_the_same_where_files_are_known(
+    one: Run, tmp_path: Path
+) -> None:
+    def renamed(columns: Columns) -> Columns:
+        rows = sorted(
+            (f"0{task}" if task == "reviews" else task, at)
+            for at, task in enumerate(columns["task"])
+        )
+        held = {name: [values[at] for _, at in rows] for name, values in columns.items()}
+        return {**held, "task": [task for task, _ in rows]}
+
+    slug = one.info.saes[0].slug
+    tables = ("probing_scores", "probing_latents")
+    places = {("probing_tasks", None): renamed, **{(name, slug): renamed for name in tables}}
+    edited(one.path, tmp_path / "two", places)
+    two = open_run(tmp_path / "two")
+    found = compare(one, two)
+    assert not found.facts and not of("probing") & found.saes[0].not_compared.keys()
+    # Of an older run no more is known than what its tasks are called.
+    older = rewritten(one, tmp_path / "c", {}, lambda i: i.model_copy(update={"inputs": None}))
+    assert [fact.name for fact in compare(older, two).facts] == ["labelled texts"]
+    fewer = {("probing_tasks", None): put("n_with", lambda n: n - 1)}
+    edited(two.path, tmp_path / "three", fewer)
+    assert of("probing") <= compare(one, open_run(tmp_path / "three")).saes[0].not_compared.keys()
+
+
 def put(column: str, change: Callable[[Any], Any]) -> Edit:
     """An edit of the first value of a column."""
 

@@ -67,11 +67,6 @@ class BiasStage(Stage):
         from saereport.pipeline.bias import bias_of
 
         task, _, _ = bias_of(context)
-        words, reads = context.config.bias_test.words, context.config.bias_test
-        if words and not _judged(context):
-            context.warned.add(
-                f"No label of a latent holds any of bias_test.words ({', '.join(reads.words)})."
-            )
         n = len(task.texts)
         return Cost(
             tokens=sum(len(text.tokens) for text in task.texts), what=f"{n:,} texts, two labels"
@@ -88,9 +83,3 @@ class BiasStage(Stage):
         from saereport.pipeline.bias import tested
 
         yield from tested(context)
-
-
-def _judged(context: Context) -> bool:
-    from saereport.pipeline.bias_task import judged_latents
-
-    return any(judged_latents(context.config, context.widths).values())
