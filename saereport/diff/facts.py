@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -24,6 +25,12 @@ HARMLESS = {
 Where a model, a text or an SAE comes from is no number's cause: its content is, which has facts of
 its own (`content`, `digest`, `weights`). Libraries are there to explain a change, not to be one.
 """
+
+_FILES = re.compile(
+    r"(probe|bias|bias_drop|token_sets|capability_file|steer_prompts|prompts_file|explanations"
+    r"|steering\.directions\[\d+\]\.(file|positive|negative))(\[\d+\])*"
+)
+"""Settings that are files, of which runs say what is in them: then a name is no number's cause."""
 
 COUNTED = frozenset({"n_chosen", "n_dead", "l0"})
 """What `SaeInfo` says that is a measurement, and compared as such."""
@@ -57,13 +64,21 @@ def changed_facts(
 
     one = {(topic, prefix): _flat(fields) for topic, prefix, fields in dumped(before, 0)}
     two = {(topic, prefix): _flat(fields) for topic, prefix, fields in dumped(after, 1)}
-    found = (
+    found: Iterable[ChangedFact] = (
         fact
         for topic, prefix in two
         for fact in _differing(topic, prefix, one[topic, prefix], two[topic, prefix])
     )
+    if before.inputs is not None and after.inputs is not None:
+        found = map(_without_names_of_files, found)
     imported = (before.is_imported, after.is_imported)
     return tuple(_known(found, imported) if any(imported) else found)
+
+
+def _without_names_of_files(fact: ChangedFact) -> ChangedFact:
+    """A fact that matters only if it is more than what a file is called that both runs have."""
+    is_name = fact.topic == "configuration" and _FILES.fullmatch(fact.name) is not None
+    return replace(fact, matters=False) if is_name and fact.before and fact.after else fact
 
 
 def _known(facts: Iterable[ChangedFact], imported: tuple[bool, bool]) -> Iterator[ChangedFact]:

@@ -52,6 +52,28 @@ def test_a_run_of_packed_weights_is_told_apart(tmp_path: Path) -> None:
     assert "float32, weights in nf4)" in describe(replaced(tmp_path / "was", now))
 
 
+def test_names_of_files_matter_only_where_what_is_in_them_is_not_known(tmp_path: Path) -> None:
+    write_run(tmp_path / "was", Shape(d_sae=40, n_chosen=7, n_sequences=30, n_vocabulary=500))
+    was, slug = open_run(tmp_path / "was").info, open_run(tmp_path / "was").info.saes[0].slug
+    files = [
+        {
+            "probe": [f"{name}.csv", ["pos.txt", f"{name}.txt"]],
+            "bias": f"{name}.tsv",
+            "steering": {"samples": number, "directions": [{"file": name}]},
+            **({"token_sets": "s.yaml"} if number else {}),
+        }
+        for number, name in enumerate("ab")
+    ]
+    for inputs, matter in (({}, {"steering.samples", "token_sets"}), (None, None)):
+        one, two = (
+            was.model_copy(update={"config": was.config | held, "inputs": inputs}) for held in files
+        )
+        facts = changed_facts(one, two, ((slug, slug),))
+        assert {"bias", "steering.directions[0].file"} < {fact.name for fact in facts}
+        assert len(facts) == 6
+        assert {f.name for f in facts if f.matters} == (matter or {f.name for f in facts})
+
+
 def replaced(path: Path, info: RunInfo) -> Run:
     """A run with another description."""
     run = open_run(path)
