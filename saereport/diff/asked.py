@@ -79,14 +79,14 @@ def asked_otherwise(before: Run, after: Run) -> Asked:
     """
     found = dict(_other_files(before, after))
     found |= {name: sides for name, sides in _other_tasks(before, after) if name not in found}
-    found |= dict(_other_prompts(before, after))
+    one, two = prompts_by_set(before), prompts_by_set(after)
+    found |= dict(_other_prompts(before, after, (one.get(ALL, ""), two.get(ALL, ""))))
     reasons = {
         metric: f"the two runs have other {name}"
         for name in found
         for metric in METRICS
         if name in _TAKEN_FROM and _TAKEN_FROM[name](metric)
     }
-    one, two = prompts_by_set(before), prompts_by_set(after)
     for name in one.keys() & two.keys():
         if one[name] != two[name]:
             end = "" if name == ALL else f".{name}"
@@ -161,9 +161,12 @@ def _other_tasks(before: Run, after: Run) -> Iterator[tuple[str, Sides]]:
             yield name, (_told(one, "rows"), _told(two, "rows"))
 
 
-def _other_prompts(before: Run, after: Run) -> Iterator[tuple[str, Sides]]:
-    """Prompts that differ, whatever the file that they are in is called."""
-    one, two = (prompts_by_set(run).get(ALL, "") for run in (before, after))
+def _other_prompts(before: Run, after: Run, answered: Sides) -> Iterator[tuple[str, Sides]]:
+    """Prompts that differ, whatever the file that they are in is called.
+
+    `answered` are those of capability tests, which take a whole vocabulary to be told.
+    """
+    one, two = answered
     if one and two and one != two:
         yield "prompts of capability tests", (one, two)
     for name, of in (("prompts to steer on", _steered), ("prompts of output scores", _scored)):

@@ -83,8 +83,7 @@ def test_the_tables_against_slow_computations(
     assert row["active"] == pytest.approx(n_active.mean())
     assert row["active_counts"] == np.bincount(n_active).tolist()
     assert row["n_dead"] == int(((f > 0).sum(dim=0) == 0).sum())
-    low, high = row["explained_interval"]
-    assert low < row["explained"] < high
+    assert row["explained_interval"][0] < row["explained"] < row["explained_interval"][1]
     each = 1 - left / spread
     assert row["n_well"] == (each >= 0.5).sum()
     assert not row["of_batches"]

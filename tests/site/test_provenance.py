@@ -3,7 +3,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from saereport.run import open_run
-from saereport.site.parts.provenance import pairs_of
+from saereport.site import report_of
+from saereport.site.parts.provenance import pairs_of, sections
 
 
 def test_lists_of_mappings_become_rows_and_what_is_absent_is_left_out() -> None:
@@ -34,3 +35,13 @@ def test_the_page_has_no_python_in_it(hostile_report: Path, hostile_run: Path) -
     assert "None" not in text
     assert "{&#39;" not in text
     assert open_run(hostile_run).info.model.dtype in text
+
+
+def test_what_stages_read_is_listed_and_what_does_not_show_is_shown(hostile_run: Path) -> None:
+    run = open_run(hostile_run)
+    read = {"probing": {"the labelled\u202etexts": "a" * 64}, "lens": {}}
+    run.info = run.info.model_copy(update={"inputs": read})
+    (table,) = (one for one in sections(report_of(run)) if one.anchor == "inputs")
+    assert table.rows == (("probing", "the labelled<U+202E>texts", "a" * 64),)
+    run.info = run.info.model_copy(update={"inputs": {"lens": {}}})
+    assert not any(one.anchor == "inputs" for one in sections(report_of(run)))

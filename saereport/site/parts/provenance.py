@@ -65,7 +65,7 @@ def sections(report: ReportModel) -> list[ProvenanceTable]:
         ),
     ]
     read = tuple(
-        (stage, words, digest)
+        (visible_text(stage), visible_text(words), visible_text(digest))
         for stage, found in (info.inputs or {}).items()
         for words, digest in found.items()
     )
