@@ -115,6 +115,13 @@ class PromptSettings(Section):
     """What circuits are computed on, and how."""
 
     prompts: tuple[PromptConfig, ...] = ()
-    """Prompts that circuits are computed on."""
+    """Prompts that circuits are computed on; a text alone stands for its `text`."""
     circuits: CircuitsConfig = CircuitsConfig()
     """How circuits are computed."""
+
+    @field_validator("prompts", mode="before")
+    @classmethod
+    def _texts_are_prompts(cls, value: Any) -> Any:
+        if not isinstance(value, (list, tuple)):
+            return value
+        return [{"text": one} if isinstance(one, str) else one for one in value]

@@ -34,6 +34,10 @@ KINDS = {
 }
 """What happened to an edge, and the metric that counts it."""
 
+OTHER_ANSWER = "the answers differ"
+
+_OF_THE_ANSWER = ("answer.probability", "interventions.largest")
+
 ValueOf = Callable[[Run, int], float | None]
 
 VALUES: dict[str, ValueOf] = {}
@@ -189,19 +193,22 @@ def _compared(
     reasons: dict[str, str] = {}
     sizes: dict[str, tuple[float | None, float | None, float]] = {}
     sides = (_values(before, one), _values(after, two))
+    answers = [side.answers.get(n, (None, 0.0))[0] for side, n in ((before, one), (after, two))]
     for name in (*sides[0], *(name for name in sides[1] if name not in sides[0])):
         if name not in sides[0] or name not in sides[1]:
             missing = "after" if name in sides[0] else "before"
             reasons[name] = f"the run {missing} does not have it"
-        elif name == "answer.probability" and before.answers[one][0] != after.answers[two][0]:
-            reasons[name] = "the answers differ"
+        elif name in _OF_THE_ANSWER and answers[0] != answers[1]:
+            reasons[name] = OTHER_ANSWER
         else:
             values = (sides[0][name], sides[1][name])
             sizes[name] = (*values, abs(values[1] - values[0]))
     if one in before.next and two in after.next:
         sizes["next.rbo"] = (None, None, float(rank_distance(before.next[one], after.next[two])[0]))
     for name, found in _effects(before, after, one, two).items():
-        if isinstance(found, str):
+        if answers[0] != answers[1]:
+            reasons[name] = OTHER_ANSWER
+        elif isinstance(found, str):
             reasons[name] = found
         else:
             sizes[name] = (None, None, found)

@@ -355,8 +355,8 @@ def _least(sae: SaeView, row: Row) -> list[Block]:
 
 def _best(sae: SaeView, row: Row) -> list[Block]:
     said = (
-        "Their decoder rows are nearly sums of the meta-latents beside them, each with its share "
-        "of the row. One that has a meta-latent for itself is no sum, but remembered."
+        "Their decoder rows come closest to sums of the meta-latents beside them, each with its "
+        "share of the row. One that has a meta-latent for itself is no sum, but remembered."
     )
     return _extremes(sae, row, "best", said)
 

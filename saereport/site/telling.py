@@ -220,7 +220,9 @@ def bins(trace: Mapping[str, Any], view: Mapping[str, Any]) -> Iterable[tuple[fl
         elif "decades" in view:
             low, high = (10.0 ** (k / view["decades"]) for k in (middle, middle + 1))
         else:
-            low, high = middle - step / 2, middle + step / 2
+            edges = (middle - step / 2, middle + step / 2)
+            # What is left of a difference that is 0 would be read as a number.
+            low, high = (0.0 if abs(edge) < 1e-9 * abs(step) else edge for edge in edges)
         yield low, high, count
 
 

@@ -279,6 +279,15 @@ def test_a_missing_file_says_how_to_make_one(tmp_path: Path) -> None:
         read_config(tmp_path / "nothing.yaml")
 
 
+def test_a_text_alone_is_a_prompt() -> None:
+    written = ["The Eiffel tower => Paris", {"text": "a"}]
+    config = make_config({"saes": [SAE], "prompts": written}).checked()
+    in_full = [{"text": "The Eiffel tower => Paris"}, {"text": "a"}]
+    assert config == make_config({"saes": [SAE], "prompts": in_full}).checked()
+    with pytest.raises(UsageError, match=r"prompts.0"):
+        make_config({"saes": [SAE], "prompts": [3]})
+
+
 def test_the_examples_of_prompts_in_the_starting_config_are_valid() -> None:
     lines = starting_config().splitlines()
     first = lines.index("# prompts:")

@@ -287,6 +287,20 @@ def test_tokens_are_compared_by_their_bytes(one: Run, tmp_path: Path) -> None:
     assert len(compare(one, two).prompts) == 3
 
 
+def test_what_latents_do_to_different_answers_is_not_compared(one: Run, tmp_path: Path) -> None:
+    def alter(row: dict[str, Any]) -> dict[str, Any]:
+        return {**row, "token": (row["token"] + 1) % 600} if row["prompt"] == 0 else row
+
+    two = rewritten(one, tmp_path / "two", {("prompt_answers", None): with_rows(alter)})
+    names = {m for m in METRICS if m.startswith("interventions.")} | {"answer.probability"}
+    same, other = (compare(one, run).prompts[0] for run in (one, two))
+    assert names <= {value.metric for value in same.values}
+    assert {name: other.not_compared[name] for name in names} == dict.fromkeys(
+        names, "the answers differ"
+    )
+    assert not names & {value.metric for value in other.values}
+
+
 def test_what_one_report_has_by_itself(one: Run) -> None:
     found = measured(one)
     slug = one.info.saes[0].slug

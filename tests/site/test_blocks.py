@@ -149,3 +149,11 @@ def test_lines_below_zero_and_values_that_are_text_are_told(hostile_run: Path) -
     token = next(iter(report.vocabulary.shown))
     block = {"b": "tokens", "columns": ["what"], "formats": ["text"], "rows": [[token, "4 of 5"]]}
     assert tell(block, report).tables[0].rows[0].cells[1] == "4 of 5"
+
+
+def test_an_edge_of_a_bin_at_0_is_0() -> None:
+    trace = {"x0": -0.1 + 0.05 / 2, "dx": 0.05, "y": [1, 1, 1, 1]}
+    edges = [(low, high) for low, high, _ in bins(trace, {})]
+    assert (edges[1][1], edges[2][0]) == (0.0, 0.0)
+    assert edges[0][0] == pytest.approx(-0.1)
+    assert edges[3][1] == pytest.approx(0.1)
