@@ -11,6 +11,7 @@ from saereport.run import RunWriter
 from tests.synthetic import Shape
 
 STRENGTHS = (-1.0, 0.0, 2.0, 8.0)
+DIFFERENCE = (-0.25, 0.0, 0.75, 0.75)
 HOSTILE = "<script>alert(1)</script>\u202e{plain}"
 
 
@@ -20,6 +21,7 @@ def steering(
     shown: dict[str, Any],
     *,
     visible: float = 2.0,
+    difference: Sequence[float] = DIFFERENCE,
     top: Sequence[int] = (3, 7),
     words: bool = True,
     directions: bool = True,
@@ -40,7 +42,7 @@ def steering(
     if not words:
         found["words"] = [[], []]
     writer.write("steering_windows", found, slug=slug)
-    writer.write("steering_strengths", strengths(latents), slug=slug)
+    writer.write("steering_strengths", strengths(latents, difference), slug=slug)
     writer.write("steered_texts", texts(latents, known), slug=slug)
     if directions:
         directed(writer, slug, latents, known, found)
@@ -133,7 +135,7 @@ def windows(
     }
 
 
-def strengths(latents: list[int]) -> dict[str, Any]:
+def strengths(latents: list[int], difference: Sequence[float] = DIFFERENCE) -> dict[str, Any]:
     n = len(latents) * len(STRENGTHS)
     return {
         "latent": np.repeat(latents, len(STRENGTHS)),
@@ -147,7 +149,7 @@ def strengths(latents: list[int]) -> dict[str, Any]:
         "n_with_concept": [0, 1, 4, 4] * 2,
         "share_with_concept": [0, 0.25, 1.0, 1.0] * 2,
         "concept_interval": [[0.0, 0.49], [0.05, 0.70], [0.51, 1.0], [0.51, 1.0]] * 2,
-        "difference": [-0.25, 0.0, 0.75, 0.75] * 2,
+        "difference": list(difference) * 2,
         "difference_interval": [[-0.7, 0.29], [0.0, 0.0], [0.05, 0.95], [0.05, 0.95]] * 2,
         "activation": [0.0, 0.5, 1.5, 0.25] * 2,
         "n_active": [0, 2, 4, 1] * 2,

@@ -208,7 +208,8 @@ def _said(sae: SaeView, row: Row) -> Iterator[str]:
         yield (
             "Nearly all that it explains of a row is the row's largest meta-latent "
             f"({_signed(row['largest'])} of the row on average, the others together "
-            f"{_signed(row['others'])}): it puts rows into groups rather than taking them apart."
+            f"{_signed(row['others'])}): it puts rows into groups, or has found what most of them "
+            "share, rather than taking them apart."
         )
     if row["of_batches"]:
         yield (

@@ -65,7 +65,7 @@ def test_a_page_says_what_was_put_in_and_what_came_of_it(run: Run, report: Path)
         f"it explains more of them: {numbers.value(row['explained_other'])}",
         "depends on the rows that are put in beside it",
         "no decoder row",
-        "it puts rows into groups rather than taking them apart",
+        "share, rather than taking them apart",
         f"{N_META - USED} of {N_META} meta-latents",
     ):
         assert words in text

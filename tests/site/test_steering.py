@@ -21,14 +21,12 @@ from tests.synthetic_steering import steering
 SHAPE = Shape(d_sae=64, n_chosen=8, n_sequences=40, n_vocabulary=400, hostile=True, n_saes=2)
 
 
-def steered_run(
-    folder: Path, *, visible: float = 2.0, top: tuple[int, ...] = (3, 7), words: bool = True
-) -> Path:
+def steered_run(folder: Path, **options: Any) -> Path:
     """A run whose first SAE has two steered latents, two prompts, four strengths, two samples."""
     write_run(folder / "plain", SHAPE)
 
     def asked(writer: Any, shape: Shape, shown: dict[str, Any]) -> None:
-        steering(writer, shape, shown, visible=visible, top=top, words=words)
+        steering(writer, shape, shown, **options)
 
     write_run(folder / "run", SHAPE, asked)
     return folder / "run"
@@ -78,6 +76,11 @@ def test_a_sentence_says_how_often_the_concept_appears(page: Callable[..., str])
     ) in text
     assert "Without steering 1 of 4 texts" in text
     assert "one of its top tokens" in text
+
+
+def test_fewer_texts_than_without_are_not_called_more(page: Callable[..., str]) -> None:
+    text = said(page(difference=(0.0, 0.0, -0.25, 0.0)))
+    assert "That is a change of −25 percentage points (95 % interval" in text
     assert "Every positive strength that was tried breaks the text." in text
 
 

@@ -165,13 +165,14 @@ def _concept(report: ReportModel, one: Steered) -> Block:
         if low > 0
         else "So it does not visibly steer: the interval reaches zero or lies below"
     )
+    points = f"{_points(now['difference'])} percentage points"
+    change = f"{points} more" if now["difference"] >= 0 else f"a change of {points}"
     few = "" if now["n_texts"] >= FEWEST_TEXTS else f" Fewer than {FEWEST_TEXTS} texts show little."
     return {
         "b": "text",
         "text": f"At {_strength(now['strength'])}, {_of(now)} hold {looked_for}; {before}. That is "
-        f"{_points(now['difference'])} percentage points more (95 % interval {_points(low)} to "
-        f"{_points(high)}), at {_strength(one.window['perplexity_ratio'])} the perplexity. "
-        f"{verdict}.{few}",
+        f"{change} (95 % interval {_points(low)} to {_points(high)}), at "
+        f"{_strength(one.window['perplexity_ratio'])} the perplexity. {verdict}.{few}",
     }
 
 
