@@ -30,7 +30,7 @@ __all__ = ["cuda_model", "fake"]
 def test_replacements_are_made_on_the_device(cuda_model: Any, architecture: str, hook: str) -> None:
     made = on_cuda(make_sae(architecture, hook_name=hook))
     source = SaeSource(path="/tiny")
-    sae = _describe(found_as(made), source, "tiny", CUDA, torch.float32)
+    sae = _describe(found_as(made), source, "tiny", (CUDA, torch.float32), None)
     tokens = tiny_tokens().to(CUDA)
     acts = forward(cuda_model, tokens, reads=places(sae)).acts
     place = sae.write_point.name

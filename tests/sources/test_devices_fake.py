@@ -110,7 +110,7 @@ def test_sae_encodes_on_the_device(cuda_model, architecture, hook):
 
     loaded = on_cuda(make_sae(architecture, hook_name=hook))
     source = SaeSource(path="/tiny")
-    sae = _describe(found_as(loaded), source, "tiny", CUDA, torch.float32)
+    sae = _describe(found_as(loaded), source, "tiny", (CUDA, torch.float32), None)
     a = cuda_model.run(tiny_tokens(), [hook])[hook]
     assert sae.encode(a).device == CUDA
     for latents in (torch.tensor([1, 2, 3]), torch.tensor([1, 2, 3], device=CUDA)):
@@ -125,7 +125,7 @@ def test_activations_from_elsewhere_are_refused(fake):
 
     loaded = on_cuda(make_sae("standard"))
     source = SaeSource(path="/tiny")
-    sae = _describe(found_as(loaded), source, "tiny", CUDA, torch.float32)
+    sae = _describe(found_as(loaded), source, "tiny", (CUDA, torch.float32), None)
     with pytest.raises(RuntimeError, match="device"):
         sae.encode(torch.zeros(2, 3, 32))
 
