@@ -35,7 +35,7 @@ class Dying(Worker):
     def _did(self, task: str, item: Any) -> Any:
         folder = Path(os.environ["SAEREPORT_TEST_LOG"])
         with (folder / "log").open("a") as stream:
-            stream.write(f"{getattr(item, 'first', task.partition(':')[2])}\n")
+            stream.write(f"{task.partition(':')[2]} {getattr(item, 'first', '')}\n")
         return super()._did(task, item)
 
     def _advance(self, n: int) -> None:
