@@ -28,8 +28,12 @@ def geometry(writer: RunWriter, shape: Shape, shown: dict[str, Any]) -> None:
             _write(writer, "dictionary_matches", slug, [_match(rng, shape, n) for n in names])
             rows = [_latent(rng, shape, int(x), n) for x in latents for n in names]
             _write(writer, "latent_matches", slug, rows)
-            split = sorted(rng.choice(shape.d_sae, SPLITS, replace=False).tolist())
-            rows = [_split(rng, shape, x, n) for n in names for x in split]
+            # The last of those that are shown, of which there are examples, is split and is a part.
+            others_too = np.setdiff1d(np.arange(shape.d_sae), latents[-1:])
+            split = [int(latents[-1]), *rng.choice(others_too, SPLITS - 1, replace=False).tolist()]
+            rows = [
+                _split(rng, shape, x, n, int(shown[n][-1])) for n in names for x in sorted(split)
+            ]
             _write(writer, "feature_splits", slug, rows)
         rows = [_cluster(rng, shape, k, latents) for k in range(CLUSTERS)]
         _write(writer, "dictionary_clusters", slug, rows)
@@ -127,12 +131,13 @@ def _latent(rng: Any, shape: Shape, latent: int, other: str) -> dict[str, Any]:
     }
 
 
-def _split(rng: Any, shape: Shape, latent: int, other: str) -> dict[str, Any]:
+def _split(rng: Any, shape: Shape, latent: int, other: str, part: int) -> dict[str, Any]:
+    parts = [part, *(int(x) for x in _latents(rng, shape, 3) if x != part)][:3]
     return {
         "latent": latent,
         "other": other,
         "n_parts": 3,
-        "parts": _latents(rng, shape, 3),
+        "parts": parts,
         "cosines": -np.sort(-rng.uniform(0.5, 1, 3)),
         "within": 0.6,
     }

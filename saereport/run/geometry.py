@@ -6,6 +6,7 @@ from functools import cache, cached_property
 from typing import Any, Final
 
 import numpy as np
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from saereport.run.store import Run
@@ -40,6 +41,7 @@ class Dictionaries:
         self.cluster_of = cache(self._cluster_of)
         self.labels = cache(self._labels)
         self.meta_latents = cache(self._meta_latents)
+        self.strongest = cache(self._strongest)
 
     def _rows(self, table: str, slug: str | None = None) -> Rows:
         """The rows of a table, in its order; none where the run lacks it.
@@ -63,6 +65,16 @@ class Dictionaries:
         for row in self._rows("explanations", slug):
             found.setdefault(row["latent"], row["text"])
         return found
+
+    def _strongest(self, slug: str) -> dict[int, tuple[int, int]]:
+        """Where each latent of which there are examples is strongest: sequence and position."""
+        if not self._run.has("examples", slug):
+            return {}
+        columns = ["latent", "group", "rank", "sequence", "position"]
+        table = self._run.table("examples", slug, columns=columns)
+        first = pc.and_(pc.equal(table["group"], "top"), pc.equal(table["rank"], 0))
+        rows = table.filter(first).to_pylist()
+        return {row["latent"]: (row["sequence"], row["position"]) for row in rows}
 
     def _meta_latents(self, slug: str) -> dict[str, dict[int, dict[str, Any]]]:
         """The rows of `meta_latents` of an SAE, by meta-SAE and number."""

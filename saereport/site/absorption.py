@@ -10,8 +10,8 @@ from saereport.run.absorption import ALL
 from saereport.site import numbers
 from saereport.site.blocks import Block, Cell
 from saereport.site.context import ReportModel, SaeView
+from saereport.site.mentions import latent_cell
 from saereport.site.panels.registry import Panel
-from saereport.site.probing import latent_cell
 from saereport.util.visible import visible_text
 
 FOLDER: Final = "absorption"
@@ -158,7 +158,7 @@ def _letters(report: ReportModel, sae: SaeView) -> list[Block]:
                 numbers.count(row["n_words"]),
                 _part(row, "fraction"),
                 _part(row, "full"),
-                latent_cell(sae, main[0]["latent"]) if main else "–",
+                latent_cell(sae.report, sae.info.slug, main[0]["latent"]) if main else "–",
                 f"{row['main_f1']:.2f}",
                 numbers.count(max(row["n_main"] - 1, 0)),
                 _words(report, main[0]["silent"]) if main else "",
@@ -186,7 +186,7 @@ def _letters(report: ReportModel, sae: SaeView) -> list[Block]:
 def _absorbing(sae: SaeView, row: Row) -> list[Cell]:
     return [
         row["letter"],
-        latent_cell(sae, row["latent"]),
+        latent_cell(sae.report, sae.info.slug, row["latent"]),
         f"{row['cosine']:.2f}".replace("-", numbers.MINUS),
         numbers.percent(row["share"]),
         numbers.count(row["n_words"]),

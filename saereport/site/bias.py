@@ -10,8 +10,9 @@ from saereport.run.bias import VARIANTS
 from saereport.site import numbers
 from saereport.site.blocks import Block, Cell
 from saereport.site.context import ReportModel, SaeView
+from saereport.site.mentions import example_cell, latent_cell
 from saereport.site.panels.registry import Panel
-from saereport.site.probing import example_cell, latent_cell, share_cell
+from saereport.site.probing import share_cell
 from saereport.util.visible import visible_text
 
 FOLDER: Final = "bias"
@@ -152,7 +153,7 @@ def _latents(report: ReportModel, sae: SaeView) -> list[Block]:
         ],
         "rows": [
             [
-                latent_cell(sae, row["latent"]),
+                latent_cell(report, sae.info.slug, row["latent"]),
                 numbers.count(row["rank"]) if row["rank"] else "–",
                 numbers.percent(row["share"]) if row["share"] >= 0 else _negative(row["share"]),
                 numbers.value(row["effect"]),

@@ -163,6 +163,12 @@ class ReportModel:
         """Path of the page of an SAE."""
         return "index.html" if self.single else f"{slug}/index.html"
 
+    def latent_href(self, slug: str, latent: int) -> str:
+        """Where a latent of an SAE is shown; empty where the report has no page of it."""
+        shards = self.shards.get(slug)
+        shown = shards is not None and latent in shards.chosen
+        return f"{slug}/{shards.address(latent)}" if shards is not None and shown else ""
+
     @cached_property
     def blind(self) -> dict[tuple[str, int], bool]:
         """Latents that are blinded, by SAE, with whether the reader may reveal the rest."""

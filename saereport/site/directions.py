@@ -7,6 +7,7 @@ from typing import Any, Final
 from saereport.site import numbers
 from saereport.site.blocks import Block, Cell
 from saereport.site.context import ReportModel
+from saereport.site.mentions import latent_cell
 from saereport.util.visible import visible_text
 
 DIRECTION_TABLES: Final = (
@@ -60,11 +61,8 @@ def about_direction(report: ReportModel, window: Row) -> list[Block]:
 
 def _latent(report: ReportModel, slug: str, latent: int) -> Cell:
     info = {sae.info.slug: sae.info for sae in report.saes}.get(slug)
-    shards = report.shards.get(slug)
     text = f"{visible_text(info.label if info else slug)}.{latent}"
-    if shards is not None and latent in shards.chosen:
-        return {"text": text, "href": f"{slug}/{shards.address(latent)}"}
-    return {"text": text}
+    return latent_cell(report, slug, latent, text)
 
 
 def _sum(report: ReportModel, window: Row) -> Block:

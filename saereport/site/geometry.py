@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -12,6 +12,7 @@ from saereport.site import numbers
 from saereport.site.blocks import Block, Cell, base
 from saereport.site.context import LatentView, ReportModel, SaeView, place_in_model
 from saereport.site.jsonwriter import Exact
+from saereport.site.mentions import example_cell
 from saereport.site.panels.registry import Panel
 from saereport.util.visible import visible_text
 
@@ -34,6 +35,8 @@ COMMON: Final = 6
 """Common tokens of a cluster on a page."""
 SHOWN_WORDS: Final = 4
 """Tokens beside a latent's number."""
+BEFORE, AFTER = 10, 4
+"""Tokens around the place where a latent is strongest."""
 
 MOST_CHAINS: Final = 100
 """Chains on their page."""
@@ -101,13 +104,12 @@ def label_of(report: ReportModel, slug: str) -> str:
     return next((sae.label for sae in report.info.saes if sae.slug == slug), slug)
 
 
-def latent_cell(report: ReportModel, slug: str, latent: int) -> Cell:
+def worded_cell(report: ReportModel, slug: str, latent: int) -> Cell:
     """A latent's number with a few of its tokens, linked where the report shows it."""
     words = report.dictionaries.words(slug).get(latent, [])[:SHOWN_WORDS]
-    shards = report.shards.get(slug)
     cell: dict[str, Any] = {"text": str(latent)}
-    if shards is not None and latent in shards.chosen:
-        cell["href"] = f"{slug}/{shards.address(latent)}"
+    if href := report.latent_href(slug, latent):
+        cell["href"] = href
     if words:
         cell["gloss"] = " ".join(report.vocabulary[token] for token in words)
     return cell
@@ -278,22 +280,16 @@ def _splits(sae: SaeView, row: dict[str, Any]) -> list[Block]:
     )
     if len(found) < row["n_split"]:
         said += f" The first {len(found)} of {numbers.count(row['n_split'])}."
-    rows: list[list[Cell]] = []
-    for split in found:
-        for place, (part, cosine) in enumerate(zip(split["parts"], split["cosines"], strict=True)):
-            first: Sequence[Cell] = ["", "", ""]
-            if not place:
-                first = [
-                    latent_cell(report, slug, split["latent"]),
-                    numbers.count(split["n_parts"]),
-                    numbers.value(split["within"]),
-                ]
-            rows.append([*first, latent_cell(report, other, part), numbers.value(cosine)])
+    rows = [row for split in found for row in _split_rows(report, slug, split)]
+    columns = ["latent", "parts", "cosine between parts", "part", "cosine", "strongest at"]
+    if not any(row[-1] for row in rows):
+        said += " Text of theirs stands here where the report shows them."
+        columns, rows = columns[:-1], [row[:-1] for row in rows]
     return [
         {
             "b": "table",
             "summary": said,
-            "columns": ["latent", "parts", "cosine between parts", "part", "cosine"],
+            "columns": columns,
             "rows": rows,
             "fold": {
                 "title": "Feature splitting",
@@ -301,6 +297,34 @@ def _splits(sae: SaeView, row: dict[str, Any]) -> list[Block]:
             },
         }
     ]
+
+
+def _split_rows(report: ReportModel, slug: str, split: dict[str, Any]) -> Iterator[list[Cell]]:
+    """A latent, then each of its parts, with the text on which they are strongest below each other.
+
+    Those that the report does not show have no text in it.
+    """
+    yield [
+        worded_cell(report, slug, split["latent"]),
+        numbers.count(split["n_parts"]),
+        numbers.value(split["within"]),
+        *("", "", strongest_cell(report, slug, split["latent"])),
+    ]
+    for part, cosine in zip(split["parts"], split["cosines"], strict=True):
+        there = worded_cell(report, split["other"], part)
+        text = strongest_cell(report, split["other"], part)
+        yield ["", "", "", there, numbers.value(cosine), text]
+
+
+def strongest_cell(report: ReportModel, slug: str, latent: int) -> Cell:
+    """The text around the place where a latent is strongest; empty where there is no example."""
+    place = report.dictionaries.strongest(slug).get(latent)
+    if place is None:
+        return ""
+    sequence, position = place
+    first = max(position - BEFORE, 0)
+    tokens = report.sequences.tokens(sequence, first, position + AFTER + 1)
+    return example_cell(report, tokens, position - first)
 
 
 def _unmatched(sae: SaeView, row: dict[str, Any]) -> list[Block]:
@@ -316,7 +340,7 @@ def _unmatched(sae: SaeView, row: dict[str, Any]) -> list[Block]:
             "summary": said,
             "columns": ["latent", "cosine of the best match"],
             "rows": [
-                [latent_cell(sae.report, sae.info.slug, latent), numbers.value(cosine)]
+                [worded_cell(sae.report, sae.info.slug, latent), numbers.value(cosine)]
                 for latent, cosine in zip(row["unmatched"], row["unmatched_cosines"], strict=True)
             ],
             "fold": {
@@ -430,7 +454,7 @@ def _cluster_row(sae: SaeView, row: dict[str, Any]) -> list[Cell]:
     if number < len(SYMBOLS):
         name = f"{SYMBOLS[number][1]} {name}"
     source, tokens = _common(sae, row)
-    members: list[Any] = [_plain(latent_cell(sae.report, sae.info.slug, m)) for m in row["members"]]
+    members: list[Any] = [_plain(worded_cell(sae.report, sae.info.slug, m)) for m in row["members"]]
     return [
         name,
         numbers.count(row["size"]),
@@ -586,7 +610,7 @@ def _step(report: ReportModel, chain: Sequence[dict[str, Any]], place: int) -> l
     step = chain[place]
     return [
         label_of(report, step["sae"]),
-        latent_cell(report, step["sae"], step["latent"]),
+        worded_cell(report, step["sae"], step["latent"]),
         numbers.value(step["cosine"][0]) if step["cosine"] and place else "–",
         numbers.value(step["together"][0]) if step["together"] and place else "–",
         {"text": _end(step, first=not place, last=place == len(chain) - 1)},

@@ -23,6 +23,7 @@ from saereport.site import numbers
 from saereport.site.blocks import Block, Cell
 from saereport.site.clouds import Axis, cloud, groups_of
 from saereport.site.context import ReportModel, SaeView
+from saereport.site.mentions import latent_cell
 from saereport.site.panels.registry import Panel
 from saereport.util.visible import visible_text
 
@@ -120,14 +121,6 @@ def set_rows(report: ReportModel) -> list[dict[str, Any]]:
     return sorted(
         rows, key=lambda row: (not row["own"], order.get(row["set"], len(order)), row["set"])
     )
-
-
-def latent_cell(sae: SaeView, latent: int, said: str = "") -> Cell:
-    """A latent's number, or what is said of it, with a link where the report shows it."""
-    said = said or str(latent)
-    if latent not in sae.shards.chosen:
-        return said
-    return {"text": said, "href": f"{sae.info.slug}/{sae.shards.address(latent)}"}
 
 
 def token_words(report: ReportModel, tokens: Sequence[int]) -> str:
@@ -295,7 +288,13 @@ def _extremes_of(kind: str) -> Any:
                 token_words(sae.report, row[name][:TOKENS_NAMED])
                 for name in ("top_tokens", "bottom_tokens")
             ]
-            rows.append([latent_cell(sae, row["latent"]), *map(numbers.value, shape), *tokens])
+            rows.append(
+                [
+                    latent_cell(sae.report, sae.info.slug, row["latent"]),
+                    *map(numbers.value, shape),
+                    *tokens,
+                ]
+            )
         names = ["latent", "excess kurtosis", "skewness", "std", "raises most", "lowers most"]
         return [{"b": "table", "columns": names, "rows": rows}] if rows else []
 
@@ -392,7 +391,7 @@ def _strong_cell(sae: SaeView, row: Mapping[str, Any] | None) -> Cell:
     said = f"{row['latent']} ({numbers.value(row['score'])})"
     if row["corrected"] > SIGNIFICANT:
         said = f"{said}, not significant"
-    return latent_cell(sae, row["latent"], said)
+    return latent_cell(sae.report, sae.info.slug, row["latent"], said)
 
 
 # ---- all SAEs

@@ -11,7 +11,7 @@ from saereport.run.meta import CLEARLY
 from saereport.site import numbers
 from saereport.site.blocks import Block, Cell, base
 from saereport.site.context import LatentView, ReportModel, SaeView
-from saereport.site.geometry import latent_cell
+from saereport.site.geometry import worded_cell
 from saereport.site.jsonwriter import Exact
 from saereport.site.panels.registry import Panel
 from saereport.util.visible import visible_text
@@ -288,7 +288,7 @@ def meta_latents(report: ReportModel, slug: str, meta: str) -> dict[int, Row]:
 
 def named_latent(report: ReportModel, slug: str, latent: int) -> Cell:
     """A base latent, linked where it is shown, with its label or else its tokens."""
-    cell = latent_cell(report, slug, latent)
+    cell = worded_cell(report, slug, latent)
     label = report.dictionaries.labels(slug).get(latent)
     if label is None or isinstance(cell, str):
         return cell

@@ -9,6 +9,7 @@ from typing import Any, Final
 from saereport.site import numbers
 from saereport.site.blocks import Block, Cell
 from saereport.site.context import ReportModel, SaeView
+from saereport.site.mentions import latent_cell
 from saereport.site.panels.registry import Panel
 
 FOLDER: Final = "output-scores"
@@ -110,12 +111,8 @@ def _of_one(report: ReportModel, sae: SaeView) -> list[Block]:
 
 def _cells(sae: SaeView, row: Row) -> list[Cell]:
     words = sae.report.vocabulary
-    shards, latent = sae.report.shards.get(sae.info.slug), row["latent"]
-    name: Cell = str(latent)
-    if shards is not None and latent in shards.chosen:
-        name = {"text": str(latent), "href": f"{sae.info.slug}/{shards.address(latent)}"}
     return [
-        name,
+        latent_cell(sae.report, sae.info.slug, row["latent"]),
         " ".join(words[token] for token in row["top_tokens"][:TOKENS]),
         _with_interval(row["score"], row["interval"]),
         {"text": _signed(row["control"]), "gloss": f"of {len(row['controls'])}"},

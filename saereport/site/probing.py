@@ -10,6 +10,7 @@ from saereport.run.probing import ALL
 from saereport.site import numbers
 from saereport.site.blocks import Block, Cell
 from saereport.site.context import ReportModel, SaeView
+from saereport.site.mentions import example_cell, latent_cell
 from saereport.site.panels.registry import Panel
 from saereport.util.visible import visible_text
 
@@ -281,17 +282,9 @@ def _latent_blocks(sae: SaeView, rows: Sequence[Row]) -> list[Block]:
     return blocks
 
 
-def latent_cell(sae: SaeView, latent: int) -> Cell:
-    """A latent's number, linked where the report has it."""
-    shards = sae.report.shards.get(sae.info.slug)
-    if shards is None or latent not in shards.chosen:
-        return str(latent)
-    return {"text": str(latent), "href": f"{sae.info.slug}/{shards.address(latent)}"}
-
-
 def _latent_row(sae: SaeView, row: Row) -> list[Cell]:
     return [
-        latent_cell(sae, row["latent"]),
+        latent_cell(sae.report, sae.info.slug, row["latent"]),
         numbers.value(row["weight"]),
         numbers.value(row["with_concept"]),
         numbers.value(row["without_concept"]),
@@ -299,18 +292,6 @@ def _latent_row(sae: SaeView, row: Row) -> list[Cell]:
         numbers.percent(row["share_without"]),
         example_cell(sae.report, row["example"], row["peak"]),
     ]
-
-
-def example_cell(report: ReportModel, tokens: Sequence[int], peak: int) -> Cell:
-    """Tokens around a peak as a line of text, the peak's token between arrows."""
-    if not tokens:
-        return "–"
-    vocabulary = report.vocabulary
-    before, at, after = (
-        vocabulary.line([t for t in part if t not in vocabulary.special])
-        for part in (tokens[:peak], tokens[peak : peak + 1], tokens[peak + 1 :])
-    )
-    return f"{before}»{at}«{after}"
 
 
 # ---- one SAE as a whole

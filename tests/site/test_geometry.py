@@ -69,7 +69,7 @@ def test_the_page_of_an_sae_has_its_clusters_splits_and_lonely_latents(
         assert row["tokens"] == [] or (source[0] in shown[3] and f"{source[1]} latents" in shown[3])
     (panel,) = page.select(f"#to-{other}")
     split = cells(panel.select("details.unfold table")[0])
-    assert len(split) == 1 + 3 * SPLITS
+    assert len(split) == 1 + (1 + 3) * SPLITS
     (matches,) = run.table("dictionary_matches", slug).to_pylist()
     lonely = cells(panel.select("details.unfold table")[1])
     assert [row[0].split(" ")[0] for row in lonely[1:]] == list(map(str, matches["unmatched"]))
@@ -90,7 +90,7 @@ def test_a_latents_page_names_its_matches_and_links_those_that_are_shown(
     rows = [r for r in run.table("latent_matches", slug).to_pylist() if r["latent"] == latent]
     assert len(rows) == 2
     for row in rows:
-        cell = geometry.latent_cell(model, row["other"], row["best"])
+        cell = geometry.worded_cell(model, row["other"], row["best"])
         assert isinstance(cell, dict)
         assert ("href" in cell) == (row["best"] in model.shards[row["other"]].chosen)
         assert cell["gloss"]
@@ -141,6 +141,41 @@ def test_hostile_tokens_stay_text(report: Path) -> None:
         assert not page.select("main script, main img, main svg, main [onload]")
         assert "\u202e" not in path.read_text("utf-8")
     assert check(report) == ()
+
+
+def test_a_latent_and_its_parts_stand_with_the_text_on_which_they_are_strongest(
+    run: Run, report: Path
+) -> None:
+    slug, other = (sae.slug for sae in run.info.saes[:2])
+    texts = {row["sequence"]: row["tokens"] for row in run.table("sequences").to_pylist()}
+    peaks = {
+        (of, row["latent"]): texts[row["sequence"]][row["position"]]
+        for of in (slug, other)
+        for row in run.table("examples", of).to_pylist()
+        if (row["group"], row["rank"]) == ("top", 0)
+    }
+    (panel,) = soup(report / "geometry" / f"of-{slug}.html").select(f"#to-{other}")
+    _, *rows = cells(panel.select("details.unfold table")[0])
+    vocabulary, seen = report_of(run).vocabulary, {True: 0, False: 0}
+    for row in rows:
+        of, name = (slug, row[0]) if row[0] else (other, row[3])
+        peak = peaks.get((of, int(name.split(" ")[0])))
+        seen[peak is not None] += 1
+        if peak is None:
+            assert row[-1] == ""
+        else:
+            token = "" if peak in vocabulary.special else vocabulary.line([peak])
+            assert f"»{token}«" in row[-1]
+    assert min(seen.values()) > 0
+
+
+def test_text_of_a_blinded_latent_is_not_told_where_it_is_split(tmp_path: Path) -> None:
+    def every_latent(shown: dict[str, Any]) -> list[tuple[str, int, bool]]:
+        return [(slug, int(latent), True) for slug, of in shown.items() for latent in of]
+
+    write_run(tmp_path / "run", SHAPE, tables, blind_extra(every_latent))
+    for sae in report_of(open_run(tmp_path / "run")).saes:
+        assert sae.report.dictionaries.strongest(sae.info.slug) == {}
 
 
 def test_common_tokens_of_a_blinded_latent_are_not_told(tmp_path: Path) -> None:

@@ -74,9 +74,8 @@ class Names:
 
     def href(self, slug: str, latent: int) -> str:
         """Where a latent is shown: its page in this report, else Neuronpedia, else nowhere."""
-        shards = self.report.shards.get(slug)
-        if shards and latent in shards.chosen:
-            return f"{slug}/{shards.address(latent)}"
+        if here := self.report.latent_href(slug, latent):
+            return here
         known = next((i.neuronpedia_id for i in self.report.info.saes if i.slug == slug), "")
         base = base_url(known)
         return f"{base}/{latent}" if base and (slug, latent) not in self.report.blind else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from saereport.site import numbers
 from saereport.site.blocks import Block, Cell, base
 from saereport.site.context import LatentView
-from saereport.site.geometry import chain_of, depth_of, label_of, latent_cell, page_of, where
+from saereport.site.geometry import chain_of, depth_of, label_of, page_of, where, worded_cell
 from saereport.site.panels.registry import panel
 
 MATCHES = base("layers", b="table", columns=["SAE", "compared in", "best match", "cosine", "note"])
@@ -26,7 +26,7 @@ def layers(latent: LatentView) -> list[Block]:
             [
                 {"text": label_of(report, other), "href": f"{page_of(slug)}#to-{other}"},
                 {"text": where(report, slug, other, whole) if whole else ""},
-                latent_cell(report, other, best),
+                worded_cell(report, other, best),
                 numbers.value(cosine),
                 {"text": _said(cosine, whole.get("threshold", 0.0), mutual, len(parts))},
             ]

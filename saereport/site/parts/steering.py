@@ -16,6 +16,7 @@ from saereport.site import numbers
 from saereport.site.blocks import Block, Cell
 from saereport.site.context import ReportModel, SaeView
 from saereport.site.directions import DIRECTION_TABLES, about_direction, placed
+from saereport.site.mentions import latent_cell
 from saereport.site.panels.registry import Panel
 from saereport.site.parts.registry import (
     Entry,
@@ -244,10 +245,7 @@ def _facts(report: ReportModel, one: Steered) -> Block:
 
 def _where(report: ReportModel, sae: SaeView, called: str, window: Row) -> Block:
     info, latent = sae.info, int(window["latent"])
-    shards = report.shards.get(info.slug)
-    name: Cell = {"text": called}
-    if shards is not None and latent in shards.chosen:
-        name = {"text": called, "href": f"{info.slug}/{shards.address(latent)}"}
+    name = latent_cell(report, info.slug, latent, called)
     hooks = ", ".join((info.hook_out or info.hook_in, *info.also_writes))
     return placed(["latent", name], hooks, window)
 
